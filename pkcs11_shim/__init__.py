@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The PKCS#11 module that behaves like the card: where it is, its rules, and what its store remembers."""
+
+from pkcs11_shim import rules
+from pkcs11_shim.config import configuration_path, module_path, store_path
+from pkcs11_shim.store import SCHEMA, CardRow, Event, Store, StoreError
+
+__all__ = [
+    "SCHEMA",
+    "CardRow",
+    "Event",
+    "Store",
+    "StoreError",
+    "configuration_path",
+    "module_path",
+    "rules",
+    "store_path",
+]
