@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets from where a script keeps them, named as OpenSSL names them (openssl-passphrase-options(1))."""
+
+import os
+from pathlib import Path
+from typing import Final, Self
+
+FORMS: Final = "env:NAME, file:PATH, fd:N or stdin"
+"""The sources, as shown to people. Without OpenSSL's `pass:`, which would put the secret in argv."""
+_LONGEST: Final = 1024
+
+
+class SecretSourceError(Exception):
+    """A secret cannot be had from its source. The message names the source, never what was found there."""
+
+
+class SecretReader:
+    """Reads secrets, one line each, from the sources of one command.
+
+    A file, a descriptor or stdin that is named again gives its next line, so that `stdin` can carry both the
+    old and the new secret. Use as a context manager: it closes the files that it opened.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def read(self, source: str) -> str:
+        """Return the secret that a source holds: an environment variable, or the next line without its end.
+
+        Args:
+            source: `env:NAME`, `file:PATH`, `fd:N` or `stdin`.
+
+        Raises:
+            SecretSourceError: the source is none of these, cannot be read, or holds nothing.
+        """
+        kind, _, name = source.partition(":")
+        if source == "stdin":
+            secret = _line(source, 0)
+        elif kind == "fd" and name.isdecimal():
+            secret = _line(source, int(name))
+        elif kind == "file" and name:
+            secret = _line(source, self._open(source, name))
+        elif kind == "env" and name:
+            if name not in os.environ:
+                raise SecretSourceError(f"{source}: this variable is not set")
+            secret = os.environ[name]
+        else:
+            # Not repeated: it may be the secret itself, typed in the wrong place.
+            raise SecretSourceError(f"not a source of a secret; use {FORMS}")
+        if not secret:
+            raise SecretSourceError(f"{source}: empty")
+        return secret
+
+    def _open(self, source: str, name: str) -> int:
+        if source not in self._files:
+            try:
+                self._files[source] = os.open(Path(name), os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise SecretSourceError(f"{source}: {error.strerror}") from None
+        return self._files[source]
+
+
+def read_secret(source: str) -> str:
+    """Return one secret from a source (SecretReader.read), for a command that asks for one only.
+
+    Raises:
+        SecretSourceError: the source cannot be used.
+    """
+    with SecretReader() as reader:
+        return reader.read(source)
+
+
+def _line(source: str, file: int) -> str:
+    """Read a line byte by byte: what follows it is left for the next reader of the same descriptor."""
+    line = b""
+    try:
+        while (byte := os.read(file, 1)) not in (b"", b"\n"):
+            line += byte
+            if len(line) > _LONGEST:
+                raise SecretSourceError(f"{source}: the line is longer than {_LONGEST} bytes")
+    except OSError as error:
+        raise SecretSourceError(f"{source}: {error.strerror}") from None
+    try:
+        return line.removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        # None: the original exception carries the bytes.
+        raise SecretSourceError(f"{source}: not UTF-8 text") from None

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which token is a card: the one whose label in the inner module says so. */
+#ifndef XCA_CARD_H
+#define XCA_CARD_H
+
+#include "cryptoki.h"
+#include "rules.h"
+
+#include <stdbool.h>
+
+struct card {
+    bool is_card; /* false: not ours to touch */
+    char number[XCA_CARD_NUMBER_LENGTH +
+                1]; /* empty for a label with no card number in it: no store has a row for it */
+};
+
+/* Reads the card number off the inner module's token information. */
+struct card card_of_token(const CK_TOKEN_INFO *inner_token);
+
+/* Each answers CKR_OK, or what the lookup answered; then nothing may be forwarded. */
+CK_RV card_in_slot(CK_SLOT_ID slot, struct card *card);
+CK_RV card_of_session(CK_SESSION_HANDLE session, CK_SESSION_INFO *info, struct card *card);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SYSTEM_FILE  "/etc/xca/pkcs11.conf"
+#define LARGEST_FILE (64 * 1024)
+
+struct config config;
+
+struct value {
+    const char *section, *name;
+    char *to;
+    size_t size;
+    const char *variable; /* overrides the file */
+};
+
+static const struct value values[] = {
+    {"module", "path", config.module, sizeof config.module, "XCA_PKCS11_MODULE"},
+    {"module", "environment", config.environment, sizeof config.environment, NULL},
+    {"store", "path", config.store, sizeof config.store, "XCA_CARD_STORE"},
+    {"log", "level", config.log_level, sizeof config.log_level, "XCA_LOG_LEVEL"},
+    {"log", "file", config.log_file, sizeof config.log_file, "XCA_LOG_FILE"},
+};
+#define VALUES (sizeof values / sizeof values[0])
+
+static bool put(const struct value *value, const char *text) {
+    size_t length = strlen(text);
+    if (length >= value->size) {
+        return false;
+    }
+    memcpy(value->to, text, length + 1);
+    return true;
+}
+
+/* inih's handler: 0 is an error. A name that is unknown or stands twice is one: a misspelt rule must not be
+ * ignored. */
+static int on_value(void *user, const char *section, const char *name, const char *text) {
+    (void)user;
+    for (size_t i = 0; i < VALUES; i++) {
+        const struct value *value = &values[i];
+        if (strcmp(section, value->section) == 0 && strcmp(name, value->name) == 0) {
+            return *value->to == '\0' && *text != '\0' && put(value, text);
+        }
+    }
+    return 0;
+}
+
+static const char *variable(const char *name) {
+    const char *text = secure_getenv(name);
+    return text != NULL && *text != '\0' ? text : NULL;
+}
+
+/* Writes `$<xdg>/<file>`, or `$HOME/<below>/<file>`; an empty string when neither variable is set. */
+static void user_path(char *path, size_t size, const char *xdg, const char *below, const char *file) {
+    const char *folder = variable(xdg), *home = variable("HOME");
+    int length = -1;
+    if (folder != NULL) {
+        length = snprintf(path, size, "%s/%s", folder, file);
+    } else if (home != NULL) {
+        length = snprintf(path, size, "%s/%s/%s", home, below, file);
+    }
+    if (length < 0 || (size_t)length >= size) {
+        *path = '\0';
+    }
+}
+
+/* The file to read, or an empty path when there is none and the environment alone must do. */
+static void find_file(char *path, size_t size) {
+    const char *named = variable("XCA_PKCS11_CONF");
+    if (named != NULL) {
+        snprintf(path, size, "%s", named);
+        return;
+    }
+    user_path(path, size, "XDG_CONFIG_HOME", ".config", "xca/pkcs11.conf");
+    if (*path == '\0' || access(path, F_OK) != 0) {
+        snprintf(path, size, "%s", access(SYSTEM_FILE, F_OK) == 0 ? SYSTEM_FILE : "");
+    }
+}
+
+static bool read_file(const char *path) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat facts;
+    if (descriptor < 0 || fstat(descriptor, &facts) != 0) {
+        log_line(LOG_ERROR, "configuration %s: %s", path, strerror(errno));
+        if (descriptor >= 0) {
+            close(descriptor);
+        }
+        return false;
+    }
+    if (!S_ISREG(facts.st_mode) || facts.st_size > LARGEST_FILE) {
+        log_line(LOG_ERROR, "configuration %s: not a file of at most %d bytes", path, LARGEST_FILE);
+        close(descriptor);
+        return false;
+    }
+    FILE *file = fdopen(descriptor, "re");
+    if (file == NULL) {
+        log_line(LOG_ERROR, "configuration %s: %s", path, strerror(errno));
+        close(descriptor);
+        return false;
+    }
+    int line = ini_parse_file(file, on_value, NULL);
+    fclose(file);
+    if (line != 0) {
+        log_line(LOG_ERROR, "configuration %s: line %d is too long, or no known section, name and value",
+                 path, line);
+        return false;
+    }
+    return true;
+}
+
+static bool check(void) {
+    int level = *config.log_level == '\0' ? LOG_ERROR : log_level_from(config.log_level);
+    if (level < 0) {
+        log_line(LOG_ERROR, "configuration: log level is none of error, info, debug");
+        return false;
+    }
+    log_to((enum log_level)level, config.log_file);
+    if (*config.module == '\0') {
+        log_line(LOG_ERROR, "no configuration: set XCA_PKCS11_CONF, or write [module] path to " SYSTEM_FILE);
+        return false;
+    }
+    if (*config.store == '\0') {
+        user_path(config.store, sizeof config.store, "XDG_DATA_HOME", ".local/share", "xca/cards.db");
+    }
+    const char *const paths[] = {config.module, config.store, config.log_file};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (*paths[i] != '\0' && *paths[i] != '/') {
+            log_line(LOG_ERROR, "configuration: the path %s is not absolute", paths[i]);
+            return false;
+        }
+    }
+    if (*config.environment != '\0' &&
+        (*config.environment == '=' || strchr(config.environment, '=') == NULL)) {
+        log_line(LOG_ERROR, "configuration: [module] environment is not of the form NAME=value");
+        return false;
+    }
+    return true;
+}
+
+bool config_load(void) {
+    memset(&config, 0, sizeof config);
+    const char *log_file = variable("XCA_LOG_FILE");
+    log_to(LOG_ERROR, log_file);
+    char path[PATH_MAX];
+    find_file(path, sizeof path);
+    if (*path != '\0' && !read_file(path)) {
+        return false;
+    }
+    for (size_t i = 0; i < VALUES; i++) {
+        const char *text = values[i].variable != NULL ? variable(values[i].variable) : NULL;
+        if (text != NULL && !put(&values[i], text)) {
+            log_line(LOG_ERROR, "configuration: %s is too long", values[i].variable);
+            return false;
+        }
+    }
+    return check();
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration: XCA_PKCS11_CONF, else $XDG_CONFIG_HOME/xca/pkcs11.conf, else /etc/xca/pkcs11.conf. */
+#ifndef XCA_CONFIG_H
+#define XCA_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct config {
+    char module[PATH_MAX];      /* [module] path, XCA_PKCS11_MODULE: the inner module */
+    char environment[PATH_MAX]; /* [module] environment: NAME=value, set around the inner C_Initialize only */
+    char store[PATH_MAX];       /* [store] path, XCA_CARD_STORE */
+    char log_level[8];          /* [log] level, XCA_LOG_LEVEL */
+    char log_file[PATH_MAX];    /* [log] file, XCA_LOG_FILE */
+};
+
+extern struct config config;
+
+/* Fills `config` and sets the log up. False, with one line in the log, when it cannot be used. */
+bool config_load(void);
+
+#endif

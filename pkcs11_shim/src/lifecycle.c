@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* C_Initialize and C_Finalize: the inner module reads its tokens here, so here the epochs are read. */
+#include "config.h"
+#include "epochs.h"
+#include "lock.h"
+#include "log.h"
+#include "module.h"
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A store that cannot be read leaves no epochs: its cards then refuse, every other token works. */
+static void read_epochs(const struct lock *lock, struct epochs *epochs) {
+    *epochs = (struct epochs){0};
+    if (lock->file < 0) {
+        return;
+    }
+    sqlite3 *store = store_open();
+    if (store != NULL) {
+        store_epochs(store, epochs);
+        store_close(store);
+    }
+}
+
+/* The inner module's C_Initialize, with [module] environment set for just that long. */
+static CK_RV initialize_inner(void *arguments) {
+    if (*config.environment == '\0') {
+        return inner->C_Initialize(arguments);
+    }
+    char name[sizeof config.environment];
+    memcpy(name, config.environment, sizeof name);
+    char *value = strchr(name, '=');
+    *value++ = '\0';
+    const char *before = getenv(name);
+    char *saved = before != NULL ? strdup(before) : NULL;
+    if ((before != NULL && saved == NULL) || setenv(name, value, 1) != 0) {
+        free(saved);
+        return CKR_HOST_MEMORY;
+    }
+    CK_RV rv = inner->C_Initialize(arguments);
+    if (saved != NULL) {
+        setenv(name, saved, 1);
+    } else {
+        unsetenv(name);
+    }
+    free(saved);
+    return rv;
+}
+
+CK_RV card_C_Initialize(void *arguments) {
+    struct lock lock;
+    if (!lock_take(&lock, LOCK_EXCLUSIVE, LOCK_DECIDING_MS)) {
+        return CKR_FUNCTION_FAILED; /* of the values that C_Initialize may answer, PKCS#11 2.40 section 5.4 */
+    }
+    struct epochs epochs;
+    read_epochs(&lock, &epochs);
+    CK_RV rv = initialize_inner(arguments);
+    if (rv == CKR_OK || (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED && !epochs_known())) {
+        epochs_keep(&epochs);
+    }
+    lock_release(&lock);
+    free(epochs.cards);
+    return rv;
+}
+
+CK_RV card_C_Finalize(void *reserved) {
+    struct lock lock;
+    if (!lock_take(&lock, LOCK_THREADS, LOCK_DECIDING_MS)) {
+        return CKR_FUNCTION_FAILED;
+    }
+    CK_RV rv = inner->C_Finalize(reserved);
+    if (rv == CKR_OK) {
+        epochs_drop();
+    }
+    lock_release(&lock);
+    return rv;
+}

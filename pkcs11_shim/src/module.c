@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only exported functions, and the lists they hand out: the inner module's own, with replaced.def's
+ * entries ours. */
+#include "module.h"
+
+#include "config.h"
+#include "lock.h"
+#include "log.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list);
+EXPORT CK_RV C_GetInterfaceList(CK_INTERFACE *interfaces, CK_ULONG *count);
+EXPORT CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface, CK_FLAGS flags);
+
+const CK_FUNCTION_LIST *inner;
+const CK_FUNCTION_LIST_3_0 *inner3;
+
+static CK_FUNCTION_LIST list2;
+static CK_FUNCTION_LIST_3_0 list3;
+
+static CK_UTF8CHAR standard[] = "PKCS 11";
+static CK_INTERFACE interfaces[2]; /* the newest first */
+static CK_ULONG interface_count;
+
+/* Checks for errors: an inner module that loads this one again is told so instead of hanging. */
+static pthread_mutex_t loading = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+
+/* What stands in the lists for the exported functions. */
+static CK_RV card_C_GetFunctionList(CK_FUNCTION_LIST **list) {
+    return C_GetFunctionList(list);
+}
+
+static CK_RV card_C_GetInterfaceList(CK_INTERFACE *list, CK_ULONG *count) {
+    return C_GetInterfaceList(list, count);
+}
+
+static CK_RV card_C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface,
+                                 CK_FLAGS flags) {
+    return C_GetInterface(name, version, interface, flags);
+}
+
+/* An entry that the inner module does not have stays NULL. */
+static void replace(CK_FUNCTION_LIST *list) {
+#define XCA_REPLACED(name) list->name = list->name != NULL ? card_##name : NULL;
+#define XCA_REPLACED_3(name)
+#include "replaced.def"
+#undef XCA_REPLACED
+#undef XCA_REPLACED_3
+}
+
+static void replace3(CK_FUNCTION_LIST_3_0 *list) {
+#define XCA_REPLACED(name)
+#define XCA_REPLACED_3(name) list->name = list->name != NULL ? card_##name : NULL;
+#include "replaced.def"
+#undef XCA_REPLACED
+#undef XCA_REPLACED_3
+}
+
+/* The inner module's 2.40 list, or NULL with a line in the log. */
+static const CK_FUNCTION_LIST *find_inner(void *library) {
+    CK_C_GetFunctionList get_list;
+    *(void **)&get_list = dlsym(library, "C_GetFunctionList");
+    if (get_list == NULL) {
+        log_line(LOG_ERROR, "inner module %s: not a PKCS#11 module", config.module);
+        return NULL;
+    }
+    if (get_list == C_GetFunctionList) {
+        log_line(LOG_ERROR, "inner module %s: that is this module itself", config.module);
+        return NULL;
+    }
+    CK_FUNCTION_LIST *list = NULL;
+    CK_RV rv = get_list(&list);
+    if (rv != CKR_OK || list == NULL) {
+        log_line(LOG_ERROR, "inner module %s: C_GetFunctionList answers 0x%lx", config.module, rv);
+        return NULL;
+    }
+    /* Without these nobody could tell a card from any other token. */
+    if (list->C_Initialize == NULL || list->C_GetSessionInfo == NULL || list->C_GetTokenInfo == NULL ||
+        list->C_GetAttributeValue == NULL || list->C_Logout == NULL) {
+        log_line(LOG_ERROR, "inner module %s: its function list lacks what every module has", config.module);
+        return NULL;
+    }
+    return list;
+}
+
+/* The inner module's 3.0 list; NULL when it offers none, errs, or reports another version: then 2.40 has to
+ * do. */
+static const CK_FUNCTION_LIST_3_0 *find_inner3(void *library, CK_FLAGS *flags) {
+    CK_C_GetInterface get_interface;
+    *(void **)&get_interface = dlsym(library, "C_GetInterface");
+    CK_VERSION version = {3, 0};
+    CK_INTERFACE *interface = NULL;
+    if (get_interface == NULL || get_interface == C_GetInterface ||
+        get_interface(standard, &version, &interface, 0) != CKR_OK || interface == NULL ||
+        interface->pFunctionList == NULL) {
+        return NULL;
+    }
+    const CK_FUNCTION_LIST_3_0 *list = interface->pFunctionList;
+    if (list->v2.version.major != version.major || list->v2.version.minor != version.minor) {
+        return NULL;
+    }
+    *flags = interface->flags;
+    return list;
+}
+
+static void offer(void *list, CK_FLAGS flags) {
+    interfaces[interface_count++] = (CK_INTERFACE){standard, list, flags};
+}
+
+static bool load(void) {
+    if (!config_load()) {
+        return false;
+    }
+    void *library = dlopen(config.module, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library == NULL) {
+        log_line(LOG_ERROR, "inner module: %s", dlerror());
+        return false;
+    }
+    const CK_FUNCTION_LIST *found = find_inner(library);
+    if (found == NULL) {
+        return false;
+    }
+    CK_FLAGS flags = 0;
+    inner3 = find_inner3(library, &flags);
+    if (inner3 != NULL) {
+        list3 = *inner3;
+        replace(&list3.v2);
+        replace3(&list3);
+        offer(&list3, flags);
+    }
+    list2 = *found;
+    if (list2.version.major != CRYPTOKI_VERSION_MAJOR) {
+        list2.version = (CK_VERSION){CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR};
+    }
+    replace(&list2);
+    offer(&list2, 0);
+    lock_survive_fork();
+    inner = found;
+    log_line(LOG_DEBUG, "inner module %s loaded", config.module);
+    return true;
+}
+
+/* Once; a failure is tried again at the next call, when its cause may be gone. */
+static CK_RV load_once(void) {
+    if (pthread_mutex_lock(&loading) != 0) {
+        log_line(LOG_ERROR, "inner module %s: loads this module again", config.module);
+        return CKR_GENERAL_ERROR;
+    }
+    bool loaded = inner != NULL || load();
+    pthread_mutex_unlock(&loading);
+    return loaded ? CKR_OK : CKR_GENERAL_ERROR;
+}
+
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {
+    if (list == NULL) {
+        return CKR_ARGUMENTS_BAD;
+    }
+    CK_RV rv = load_once();
+    if (rv == CKR_OK) {
+        *list = &list2;
+    }
+    return rv;
+}
+
+/* PKCS#11 3.0 section 5.4.4 (C_GetInterfaceList). */
+CK_RV C_GetInterfaceList(CK_INTERFACE *list, CK_ULONG *count) {
+    if (count == NULL) {
+        return CKR_ARGUMENTS_BAD;
+    }
+    CK_RV rv = load_once();
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    CK_ULONG room = *count;
+    *count = interface_count;
+    if (list == NULL) {
+        return CKR_OK;
+    }
+    if (room < interface_count) {
+        return CKR_BUFFER_TOO_SMALL;
+    }
+    memcpy(list, interfaces, interface_count * sizeof *list);
+    return CKR_OK;
+}
+
+/* PKCS#11 3.0 section 5.4.5 (C_GetInterface): no name or no version leaves the choice to the module. */
+CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface, CK_FLAGS flags) {
+    if (interface == NULL) {
+        return CKR_ARGUMENTS_BAD;
+    }
+    CK_RV rv = load_once();
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    for (CK_ULONG i = 0; i < interface_count; i++) {
+        const CK_VERSION *offered = interfaces[i].pFunctionList;
+        if ((name == NULL || strcmp((const char *)name, (const char *)standard) == 0) &&
+            (version == NULL || (version->major == offered->major && version->minor == offered->minor)) &&
+            (interfaces[i].flags & flags) == flags) {
+            *interface = &interfaces[i];
+            return CKR_OK;
+        }
+    }
+    return CKR_FUNCTION_FAILED;
+}

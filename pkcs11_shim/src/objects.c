@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token objects of a card: only its holder, logged in with the PIN, may make, change or destroy them. */
+#include "card.h"
+#include "module.h"
+
+#include <stdbool.h>
+
+static bool says_token(const CK_ATTRIBUTE *template, CK_ULONG length) {
+    if (template == NULL) {
+        return false;
+    }
+    for (CK_ULONG i = 0; i < length; i++) {
+        const CK_ATTRIBUTE *attribute = &template[i];
+        /* Whatever is not plainly false counts as true: in doubt the card refuses. */
+        if (attribute->type == CKA_TOKEN &&
+            (attribute->pValue == NULL || attribute->ulValueLen != sizeof(CK_BBOOL) ||
+             *(const CK_BBOOL *)attribute->pValue != CK_FALSE)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static CK_RV is_on_token(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, bool *on_token) {
+    CK_BBOOL value = CK_TRUE;
+    CK_ATTRIBUTE attribute = {CKA_TOKEN, &value, sizeof value};
+    CK_RV rv = inner->C_GetAttributeValue(session, object, &attribute, 1);
+    *on_token = value != CK_FALSE;
+    return rv;
+}
+
+/* CKR_OK: a call that changes token objects, or does not, may be forwarded. */
+static CK_RV allow(const CK_SESSION_INFO *info, bool changes_token) {
+    bool holder = info->state == CKS_RO_USER_FUNCTIONS || info->state == CKS_RW_USER_FUNCTIONS;
+    return holder || !changes_token ? CKR_OK : CKR_USER_NOT_LOGGED_IN;
+}
+
+/* CKR_OK: an object made after this template may be. */
+static CK_RV allow_new(CK_SESSION_HANDLE session, const CK_ATTRIBUTE *template, CK_ULONG length) {
+    CK_SESSION_INFO info;
+    struct card card;
+    CK_RV rv = card_of_session(session, &info, &card);
+    return rv == CKR_OK && card.is_card ? allow(&info, says_token(template, length)) : rv;
+}
+
+/* CKR_OK: this object may be changed, after this template if there is one. */
+static CK_RV allow_change(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE *template,
+                          CK_ULONG length) {
+    CK_SESSION_INFO info;
+    struct card card;
+    CK_RV rv = card_of_session(session, &info, &card);
+    if (rv != CKR_OK || !card.is_card) {
+        return rv;
+    }
+    bool on_token;
+    rv = is_on_token(session, object, &on_token);
+    return rv == CKR_OK ? allow(&info, on_token || says_token(template, length)) : rv;
+}
+
+CK_RV card_C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG length,
+                          CK_OBJECT_HANDLE *object) {
+    CK_RV rv = allow_new(session, template, length);
+    return rv == CKR_OK ? inner->C_CreateObject(session, template, length, object) : rv;
+}
+
+CK_RV card_C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *template,
+                        CK_ULONG length, CK_OBJECT_HANDLE *copy) {
+    /* A copy stays where its original is unless the template says otherwise; a card need not hand out copies.
+     */
+    CK_RV rv = allow_change(session, object, template, length);
+    return rv == CKR_OK ? inner->C_CopyObject(session, object, template, length, copy) : rv;
+}
+
+CK_RV card_C_DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+    CK_RV rv = allow_change(session, object, NULL, 0);
+    return rv == CKR_OK ? inner->C_DestroyObject(session, object) : rv;
+}
+
+CK_RV card_C_SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *template,
+                               CK_ULONG length) {
+    CK_RV rv = allow_change(session, object, template, length);
+    return rv == CKR_OK ? inner->C_SetAttributeValue(session, object, template, length) : rv;
+}
+
+CK_RV card_C_GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template,
+                         CK_ULONG length, CK_OBJECT_HANDLE *key) {
+    CK_RV rv = allow_new(session, template, length);
+    return rv == CKR_OK ? inner->C_GenerateKey(session, mechanism, template, length, key) : rv;
+}
+
+CK_RV card_C_GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+                             CK_ATTRIBUTE *public_template, CK_ULONG public_length,
+                             CK_ATTRIBUTE *private_template, CK_ULONG private_length,
+                             CK_OBJECT_HANDLE *public_key, CK_OBJECT_HANDLE *private_key) {
+    CK_RV rv = allow_new(session, public_template, public_length);
+    if (rv == CKR_OK) {
+        rv = allow_new(session, private_template, private_length);
+    }
+    return rv == CKR_OK ? inner->C_GenerateKeyPair(session, mechanism, public_template, public_length,
+                                                   private_template, private_length, public_key, private_key)
+                        : rv;
+}
+
+CK_RV card_C_UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE unwrapping,
+                       CK_BYTE *wrapped, CK_ULONG wrapped_length, CK_ATTRIBUTE *template, CK_ULONG length,
+                       CK_OBJECT_HANDLE *key) {
+    CK_RV rv = allow_new(session, template, length);
+    return rv == CKR_OK ? inner->C_UnwrapKey(session, mechanism, unwrapping, wrapped, wrapped_length,
+                                             template, length, key)
+                        : rv;
+}
+
+CK_RV card_C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
+                       CK_ATTRIBUTE *template, CK_ULONG length, CK_OBJECT_HANDLE *key) {
+    CK_RV rv = allow_new(session, template, length);
+    return rv == CKR_OK ? inner->C_DeriveKey(session, mechanism, base, template, length, key) : rv;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is shown of a card: C_GetInfo, C_GetSlotInfo, C_GetTokenInfo. */
+#include "card.h"
+#include "config.h"
+#include "lock.h"
+#include "module.h"
+#include "store.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define DESCRIPTION "XCA card over another module"
+
+/* A change within the clock's step of the last one would leave the file's times as they were. */
+#define SETTLED_NANOSECONDS 50000000L
+
+struct stamp {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed, status_changed;
+};
+
+/* The last row shown, for as long as the store's file has not changed. Used with the lock held; decides
+ * nothing. */
+static struct {
+    char number[XCA_CARD_NUMBER_LENGTH + 1];
+    struct stamp stamp;
+    struct row row;
+} shown;
+
+/* PKCS#11 2.40 section 2.1: blank-padded, without a terminating null. */
+static void pad(CK_UTF8CHAR *field, size_t size, const char *text) {
+    size_t length = strnlen(text, size);
+    while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
+        length--; /* never half a UTF-8 character */
+    }
+    memcpy(field, text, length);
+    memset(field + length, ' ', size - length);
+}
+#define PAD(field, text) pad(field, sizeof(field), text)
+
+static bool stamp_of_store(struct stamp *stamp) {
+    struct stat facts;
+    if (stat(config.store, &facts) != 0) {
+        return false;
+    }
+    *stamp = (struct stamp){facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtim, facts.st_ctim};
+    return true;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool same(const struct stamp *a, const struct stamp *b) {
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           same_time(&a->changed, &b->changed) && same_time(&a->status_changed, &b->status_changed);
+}
+
+static bool settled(const struct stamp *stamp) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t age =
+        (int64_t)(now.tv_sec - stamp->changed.tv_sec) * 1000000000 + now.tv_nsec - stamp->changed.tv_nsec;
+    return age > SETTLED_NANOSECONDS;
+}
+
+static bool read_row(const char *number, struct row *row) {
+    struct stamp stamp;
+    bool stamped = stamp_of_store(&stamp);
+    if (stamped && strcmp(shown.number, number) == 0 && same(&shown.stamp, &stamp)) {
+        *row = shown.row;
+        return true;
+    }
+    sqlite3 *store = store_open();
+    if (store == NULL) {
+        return false;
+    }
+    bool reusable = stamped && settled(&stamp);
+    bool found = store_read(store, number, row);
+    store_close(store);
+    if (found && reusable) {
+        memcpy(shown.number, number, sizeof shown.number);
+        shown.stamp = stamp;
+        shown.row = *row;
+    }
+    return found;
+}
+
+/* The three flags that tell how many tries are left, PKCS#11 2.40 section 3.2, CK_TOKEN_INFO. */
+static CK_FLAGS tries_flags(int tries, CK_FLAGS count_low, CK_FLAGS final_try, CK_FLAGS locked) {
+    switch (tries) {
+    case XCA_MAX_TRIES:
+        return 0;
+    case 0:
+        return locked;
+    case 1:
+        return count_low | final_try;
+    default:
+        return count_low;
+    }
+}
+
+static void show_card(CK_TOKEN_INFO *info, const char *number, const struct row *row) {
+    PAD(info->label, XCA_CARD_LABEL);
+    PAD(info->manufacturerID, XCA_CARD_MANUFACTURER);
+    PAD(info->model, row->model);
+    PAD(info->serialNumber, number);
+    info->ulMinPinLen = XCA_PIN_MIN;
+    info->ulMaxPinLen = XCA_PIN_MAX;
+    info->flags &= ~(CK_FLAGS)(CKF_USER_PIN_INITIALIZED | CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY |
+                               CKF_USER_PIN_LOCKED | CKF_USER_PIN_TO_BE_CHANGED | CKF_SO_PIN_COUNT_LOW |
+                               CKF_SO_PIN_FINAL_TRY | CKF_SO_PIN_LOCKED | CKF_SO_PIN_TO_BE_CHANGED);
+    info->flags |= row->activated ? CKF_USER_PIN_INITIALIZED : 0;
+    info->flags |= tries_flags(row->tries[SECRET_PIN], CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY,
+                               CKF_USER_PIN_LOCKED);
+    info->flags |= tries_flags(row->tries[SECRET_USER_CODE], CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY,
+                               CKF_SO_PIN_LOCKED);
+}
+
+/* Both with the lock shared, so that a try that is spent and not yet settled is never shown. */
+static CK_RV look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struct row *row) {
+    struct lock lock;
+    if (!lock_take(&lock, LOCK_SHARED, LOCK_SHOWING_MS)) {
+        return CKR_DEVICE_ERROR;
+    }
+    CK_RV rv = inner->C_GetTokenInfo(slot, info);
+    if (rv == CKR_OK) {
+        *card = card_of_token(info);
+        if (card->is_card && (lock.file < 0 || !read_row(card->number, row))) {
+            rv = CKR_DEVICE_ERROR;
+        }
+    }
+    lock_release(&lock);
+    return rv;
+}
+
+CK_RV card_C_GetInfo(CK_INFO *info) {
+    CK_RV rv = inner->C_GetInfo(info);
+    if (rv == CKR_OK) {
+        PAD(info->libraryDescription, DESCRIPTION);
+    }
+    return rv;
+}
+
+CK_RV card_C_GetSlotInfo(CK_SLOT_ID slot, CK_SLOT_INFO *info) {
+    CK_RV rv = inner->C_GetSlotInfo(slot, info);
+    if (rv != CKR_OK || (info->flags & CKF_TOKEN_PRESENT) == 0) {
+        return rv;
+    }
+    CK_TOKEN_INFO token;
+    struct card card;
+    struct row row;
+    rv = look(slot, &token, &card, &row);
+    if (rv == CKR_OK && card.is_card) {
+        PAD(info->slotDescription, row.reader);
+    }
+    /* A reader whose card was just pulled out, or holds something else, is still a reader. */
+    return rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED ? CKR_OK : rv;
+}
+
+CK_RV card_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
+    if (info == NULL) {
+        return inner->C_GetTokenInfo(slot, NULL);
+    }
+    CK_TOKEN_INFO token;
+    struct card card;
+    struct row row;
+    CK_RV rv = look(slot, &token, &card, &row);
+    if (rv == CKR_OK) {
+        if (card.is_card) {
+            show_card(&token, card.number, &row);
+        }
+        *info = token;
+    }
+    return rv;
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The four doors at which a PIN or a user code is tried or set, and C_InitToken, which stays shut. Every
+ * decision runs under one exclusive lock: the row is read, a try is spent durably, the inner module is asked,
+ * and what it answers is settled durably. A process that is killed anywhere in between leaves the try spent.
+ */
+#include "card.h"
+#include "epochs.h"
+#include "lock.h"
+#include "log.h"
+#include "module.h"
+#include "remember.h"
+#include "store.h"
+
+#include <stdbool.h>
+
+struct decision {
+    const char *number;
+    struct lock lock;
+    sqlite3 *store;
+    struct row row;
+};
+
+struct value {
+    const CK_UTF8CHAR *text;
+    CK_ULONG length;
+};
+
+/* Takes the lock, reads the row, and compares the epoch; on CKR_OK the caller calls decision_end. */
+static CK_RV decision_begin(struct decision *decision, const struct card *card) {
+    decision->number = card->number;
+    if (!lock_take(&decision->lock, LOCK_EXCLUSIVE, LOCK_DECIDING_MS)) {
+        return CKR_DEVICE_ERROR;
+    }
+    CK_RV rv = CKR_DEVICE_ERROR;
+    if (decision->lock.file < 0) {
+        log_line(LOG_ERROR, "card %s: there is no card store, or no lock file beside it", card->number);
+    } else if ((decision->store = store_open()) != NULL) {
+        struct row *row = &decision->row;
+        bool read = store_read(decision->store, card->number, row);
+        if (read && row->pending) {
+            log_line(LOG_INFO, "card %s: a change of its secrets was cut off", card->number);
+            read = store_end_pending(decision->store, card->number) &&
+                   store_read(decision->store, card->number, row);
+        }
+        const struct epoch *seen = epochs_find(card->number);
+        if (read) {
+            rv = seen != NULL && seen->epoch == row->epoch ? CKR_OK : CKR_DEVICE_REMOVED;
+        }
+        if (rv == CKR_DEVICE_REMOVED) {
+            log_line(LOG_INFO,
+                     "card %s: its secrets changed after this process initialised: initialise again",
+                     card->number);
+        }
+        if (rv != CKR_OK) {
+            store_close(decision->store);
+        }
+    }
+    if (rv != CKR_OK) {
+        lock_release(&decision->lock);
+    }
+    return rv;
+}
+
+static void decision_end(struct decision *decision) {
+    store_close(decision->store);
+    lock_release(&decision->lock);
+}
+
+/* The form of a secret; looking at it costs no try. */
+static CK_RV check_form(enum secret secret, struct value value) {
+    CK_ULONG least = secret == SECRET_PIN ? XCA_PIN_MIN : XCA_USER_CODE_MIN;
+    CK_ULONG most = secret == SECRET_PIN ? XCA_PIN_MAX : XCA_USER_CODE_MAX;
+    if (value.length < least || value.length > most) {
+        return CKR_PIN_LEN_RANGE;
+    }
+    for (CK_ULONG i = 0; i < value.length; i++) {
+        if (value.text[i] < XCA_CHAR_FIRST || value.text[i] > XCA_CHAR_LAST) {
+            return CKR_PIN_INVALID;
+        }
+    }
+    return CKR_OK;
+}
+
+/* Whether the secret may be tried at all, in the order in which a person can do something about it. */
+static CK_RV check_state(const struct decision *decision, enum secret secret) {
+    const struct row *row = &decision->row;
+    if (secret == SECRET_USER_CODE && row->lapsed) {
+        log_line(LOG_INFO, "card %s: not activated in time, its certificate lapses: CKR_PIN_EXPIRED",
+                 decision->number);
+        return CKR_PIN_EXPIRED;
+    }
+    if (secret == SECRET_PIN && !row->activated) {
+        return CKR_USER_PIN_NOT_INITIALIZED;
+    }
+    return row->tries[secret] == 0 ? CKR_PIN_LOCKED : CKR_OK;
+}
+
+static CK_RV check_secret(const struct decision *decision, enum secret secret, struct value value) {
+    CK_RV rv = check_state(decision, secret);
+    if (rv == CKR_OK) {
+        rv = check_form(secret, value);
+    }
+    if (rv == CKR_OK &&
+        remember_is_wrong(decision->number, secret, decision->row.epoch, value.text, value.length)) {
+        rv = CKR_PIN_INCORRECT;
+    }
+    return rv;
+}
+
+/* Answers that the inner module gives before it looks at the secret; measured for SoftHSM's
+ * CKR_GENERAL_ERROR. */
+static bool proves_not_looked_at(CK_RV rv) {
+    switch (rv) {
+    case CKR_USER_ALREADY_LOGGED_IN:
+    case CKR_USER_ANOTHER_ALREADY_LOGGED_IN:
+    case CKR_USER_PIN_NOT_INITIALIZED:
+    case CKR_SESSION_READ_ONLY:
+    case CKR_SESSION_READ_ONLY_EXISTS:
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_OPERATION_NOT_INITIALIZED:
+    case CKR_USER_TYPE_INVALID:
+    case CKR_ARGUMENTS_BAD:
+    case CKR_CRYPTOKI_NOT_INITIALIZED:
+    case CKR_PIN_LEN_RANGE:
+    case CKR_GENERAL_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Answers after which the secret certainly is what it was. After any other the change stays pending. */
+static bool proves_unchanged(CK_RV rv) {
+    switch (rv) {
+    case CKR_PIN_INCORRECT:
+    case CKR_PIN_INVALID:
+    case CKR_PIN_LOCKED:
+    case CKR_USER_NOT_LOGGED_IN:
+    case CKR_FUNCTION_NOT_SUPPORTED:
+        return true;
+    default:
+        return proves_not_looked_at(rv) && rv != CKR_GENERAL_ERROR;
+    }
+}
+
+/* What a tried secret leaves behind, and what the caller is told: the wrong value that locks says so. */
+static struct outcome outcome_of_try(struct decision *decision, enum secret secret, struct value value,
+                                     CK_RV rv, const char *event) {
+    struct outcome outcome = {.event = event, .result = rv};
+    if (rv == CKR_OK) {
+        outcome.fill = true;
+        remember_forget(decision->number, secret);
+    } else if (rv == CKR_PIN_INCORRECT) {
+        remember_wrong(decision->number, secret, decision->row.epoch, value.text, value.length);
+        outcome.result = decision->row.tries[secret] == 1 ? CKR_PIN_LOCKED : CKR_PIN_INCORRECT;
+    } else {
+        outcome.give_back = proves_not_looked_at(rv);
+    }
+    return outcome;
+}
+
+/* This process made the change, so the inner module knows it. */
+static void note_own_change(const struct decision *decision) {
+    struct epoch *seen = epochs_find(decision->number);
+    if (seen != NULL) {
+        seen->epoch = decision->row.epoch + 1;
+    }
+}
+
+static void log_decision(const struct decision *decision, const struct outcome *outcome) {
+    log_line(LOG_INFO, "card %s: %s answers 0x%lx", decision->number, outcome->event, outcome->result);
+}
+
+struct login {
+    CK_SESSION_HANDLE session;
+    CK_USER_TYPE user;
+    CK_UTF8CHAR *pin;
+    CK_ULONG pin_length;
+    bool named; /* C_LoginUser */
+    CK_UTF8CHAR *name;
+    CK_ULONG name_length;
+};
+
+static CK_RV ask_inner(const struct login *login) {
+    return login->named ? inner3->C_LoginUser(login->session, login->user, login->pin, login->pin_length,
+                                              login->name, login->name_length)
+                        : inner->C_Login(login->session, login->user, login->pin, login->pin_length);
+}
+
+static CK_RV check_login_state(CK_STATE state, CK_USER_TYPE user) {
+    bool is_user = state == CKS_RO_USER_FUNCTIONS || state == CKS_RW_USER_FUNCTIONS;
+    bool is_so = state == CKS_RW_SO_FUNCTIONS;
+    switch (user) {
+    case CKU_SO:
+        return is_so ? CKR_USER_ALREADY_LOGGED_IN : is_user ? CKR_USER_ANOTHER_ALREADY_LOGGED_IN : CKR_OK;
+    case CKU_USER:
+        return is_user ? CKR_USER_ALREADY_LOGGED_IN : is_so ? CKR_USER_ANOTHER_ALREADY_LOGGED_IN : CKR_OK;
+    case CKU_CONTEXT_SPECIFIC:
+        return CKR_OK;
+    default:
+        return CKR_USER_TYPE_INVALID;
+    }
+}
+
+static CK_RV try_login(struct decision *decision, const struct login *login) {
+    enum secret secret = login->user == CKU_SO ? SECRET_USER_CODE : SECRET_PIN;
+    struct value value = {login->pin, login->pin_length};
+    CK_RV rv = check_secret(decision, secret, value);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (!store_spend(decision->store, decision->number, secret, false)) {
+        return CKR_DEVICE_ERROR;
+    }
+    rv = ask_inner(login);
+    struct outcome outcome =
+        outcome_of_try(decision, secret, value, rv, secret == SECRET_PIN ? "verify-pin" : "verify-user-code");
+    log_decision(decision, &outcome);
+    if (!store_settle(decision->store, decision->number, secret, &outcome) && rv == CKR_OK) {
+        /* The card could not note the right value: it is as if it had not been given. */
+        inner->C_Logout(login->session);
+        return CKR_DEVICE_ERROR;
+    }
+    return outcome.result;
+}
+
+static CK_RV guard_login(const struct login *login) {
+    CK_SESSION_INFO info;
+    struct card card;
+    CK_RV rv = card_of_session(login->session, &info, &card);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (!card.is_card) {
+        return ask_inner(login);
+    }
+    rv = check_login_state(info.state, login->user);
+    if (rv == CKR_OK && login->pin == NULL) {
+        rv = CKR_ARGUMENTS_BAD;
+    }
+    struct decision decision;
+    if (rv == CKR_OK && (rv = decision_begin(&decision, &card)) == CKR_OK) {
+        rv = try_login(&decision, login);
+        decision_end(&decision);
+    }
+    return rv;
+}
+
+CK_RV card_C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG pin_length) {
+    struct login login = {.session = session, .user = user, .pin = pin, .pin_length = pin_length};
+    return guard_login(&login);
+}
+
+CK_RV card_C_LoginUser(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG pin_length,
+                       CK_UTF8CHAR *name, CK_ULONG name_length) {
+    struct login login = {session, user, pin, pin_length, true, name, name_length};
+    return guard_login(&login);
+}
+
+/* Activates the card, or gives an activated one a new PIN: the user code was verified by this session's
+ * login. */
+static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, CK_UTF8CHAR *pin,
+                          CK_ULONG pin_length) {
+    if (decision->row.lapsed) {
+        return CKR_PIN_EXPIRED;
+    }
+    CK_RV rv = check_form(SECRET_PIN, (struct value){pin, pin_length});
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (!store_begin_change(decision->store, decision->number)) {
+        return CKR_DEVICE_ERROR;
+    }
+    rv = inner->C_InitPIN(session, pin, pin_length);
+    bool done = rv == CKR_OK;
+    struct outcome outcome = {
+        .fill = done,
+        .activate = done && !decision->row.activated,
+        .changed = done,
+        .unchanged = proves_unchanged(rv),
+        .event = decision->row.activated ? "reset-pin" : "activate",
+        .result = rv,
+    };
+    log_decision(decision, &outcome);
+    if (!store_settle(decision->store, decision->number, SECRET_PIN, &outcome)) {
+        return done ? CKR_DEVICE_ERROR : rv;
+    }
+    if (done) {
+        remember_forget(decision->number, SECRET_PIN);
+        note_own_change(decision);
+    }
+    return rv;
+}
+
+CK_RV card_C_InitPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *pin, CK_ULONG pin_length) {
+    CK_SESSION_INFO info;
+    struct card card;
+    CK_RV rv = card_of_session(session, &info, &card);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (!card.is_card) {
+        return inner->C_InitPIN(session, pin, pin_length);
+    }
+    if (info.state != CKS_RW_SO_FUNCTIONS) {
+        return CKR_USER_NOT_LOGGED_IN;
+    }
+    if (pin == NULL) {
+        return CKR_ARGUMENTS_BAD;
+    }
+    struct decision decision;
+    rv = decision_begin(&decision, &card);
+    if (rv == CKR_OK) {
+        rv = try_init_pin(&decision, session, pin, pin_length);
+        decision_end(&decision);
+    }
+    return rv;
+}
+
+struct change {
+    CK_SESSION_HANDLE session;
+    enum secret secret;
+    CK_UTF8CHAR *old, *new;
+    CK_ULONG old_length, new_length;
+};
+
+static CK_RV try_set_pin(struct decision *decision, const struct change *change) {
+    struct value old = {change->old, change->old_length};
+    CK_RV rv = check_secret(decision, change->secret, old);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (!store_spend(decision->store, decision->number, change->secret, true)) {
+        return CKR_DEVICE_ERROR;
+    }
+    rv = inner->C_SetPIN(change->session, change->old, change->old_length, change->new, change->new_length);
+    struct outcome outcome = outcome_of_try(decision, change->secret, old, rv,
+                                            change->secret == SECRET_PIN ? "change-pin" : "change-user-code");
+    outcome.changed = rv == CKR_OK;
+    outcome.unchanged = proves_unchanged(rv);
+    log_decision(decision, &outcome);
+    if (!store_settle(decision->store, decision->number, change->secret, &outcome)) {
+        return rv == CKR_OK ? CKR_DEVICE_ERROR : outcome.result;
+    }
+    if (outcome.changed) {
+        note_own_change(decision);
+    }
+    return outcome.result;
+}
+
+CK_RV card_C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *old, CK_ULONG old_length, CK_UTF8CHAR *new,
+                    CK_ULONG new_length) {
+    CK_SESSION_INFO info;
+    struct card card;
+    CK_RV rv = card_of_session(session, &info, &card);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (!card.is_card) {
+        return inner->C_SetPIN(session, old, old_length, new, new_length);
+    }
+    if (info.state == CKS_RO_PUBLIC_SESSION || info.state == CKS_RO_USER_FUNCTIONS) {
+        return CKR_SESSION_READ_ONLY;
+    }
+    if (old == NULL || new == NULL) {
+        return CKR_ARGUMENTS_BAD;
+    }
+    enum secret secret = info.state == CKS_RW_SO_FUNCTIONS ? SECRET_USER_CODE : SECRET_PIN;
+    rv = check_form(secret, (struct value){new, new_length});
+    struct decision decision;
+    if (rv == CKR_OK && (rv = decision_begin(&decision, &card)) == CKR_OK) {
+        rv = try_set_pin(&decision, &(struct change){session, secret, old, new, old_length, new_length});
+        decision_end(&decision);
+    }
+    return rv;
+}
+
+CK_RV card_C_InitToken(CK_SLOT_ID slot, CK_UTF8CHAR *pin, CK_ULONG pin_length, CK_UTF8CHAR *label) {
+    struct card card;
+    CK_RV rv = card_in_slot(slot, &card);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    return card.is_card ? CKR_TOKEN_WRITE_PROTECTED : inner->C_InitToken(slot, pin, pin_length, label);
+}
