@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every check and every test, on a fresh machine or a used one: sh tests/run.sh [pytest arguments]
+set -eu
+cd "$(dirname "$0")/.."
+. ./setup.sh
+install_packages gnutls-bin strace
+install_project -r tests/requirements.txt
+PATH=$PWD/.venv/bin:$PATH
+
+ruff format --check .
+ruff check .
+mypy
+clang-format --dry-run -Werror pkcs11_shim/*.h pkcs11_shim/src/*.[ch] tests/*/*.c tests/*/*/*.c
+cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
+cmake --build build --clean-first >/dev/null
+
+python -m pytest "$@"
