@@ -46,7 +46,7 @@ def store_path() -> Path:
     """
     if named := os.environ.get("XCA_CARD_STORE"):
         return Path(named)
-    configuration = configparser.ConfigParser(interpolation=None)
+    configuration = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     if file := configuration_path():
         with file.open(encoding="utf-8") as text:
             configuration.read_file(text)

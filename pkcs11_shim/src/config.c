@@ -139,10 +139,14 @@ static bool check(void) {
             return false;
         }
     }
-    if (*config.environment != '\0' &&
-        (*config.environment == '=' || strchr(config.environment, '=') == NULL)) {
-        log_line(LOG_ERROR, "configuration: [module] environment is not of the form NAME=value");
-        return false;
+    if (*config.environment != '\0') {
+        char *equals = strchr(config.environment, '=');
+        if (equals == NULL || equals == config.environment) {
+            log_line(LOG_ERROR, "configuration: [module] environment is not of the form NAME=value");
+            return false;
+        }
+        *equals = '\0';
+        config.environment_value = equals + 1;
     }
     return true;
 }

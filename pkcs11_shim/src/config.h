@@ -8,10 +8,12 @@
 
 struct config {
     char module[PATH_MAX];      /* [module] path, XCA_PKCS11_MODULE: the inner module */
-    char environment[PATH_MAX]; /* [module] environment: NAME=value, set around the inner C_Initialize only */
-    char store[PATH_MAX];       /* [store] path, XCA_CARD_STORE */
-    char log_level[8];          /* [log] level, XCA_LOG_LEVEL */
-    char log_file[PATH_MAX];    /* [log] file, XCA_LOG_FILE */
+    char environment[PATH_MAX]; /* [module] environment: the name of what is set around the inner C_Initialize
+                                   only */
+    const char *environment_value; /* and its value; NULL when nothing is set */
+    char store[PATH_MAX];          /* [store] path, XCA_CARD_STORE */
+    char log_level[8];             /* [log] level, XCA_LOG_LEVEL */
+    char log_file[PATH_MAX];       /* [log] file, XCA_LOG_FILE */
 };
 
 extern struct config config;

@@ -25,16 +25,13 @@ static void read_epochs(const struct lock *lock, struct epochs *epochs) {
 
 /* The inner module's C_Initialize, with [module] environment set for just that long. */
 static CK_RV initialize_inner(void *arguments) {
-    if (*config.environment == '\0') {
+    if (config.environment_value == NULL) {
         return inner->C_Initialize(arguments);
     }
-    char name[sizeof config.environment];
-    memcpy(name, config.environment, sizeof name);
-    char *value = strchr(name, '=');
-    *value++ = '\0';
+    const char *name = config.environment;
     const char *before = getenv(name);
     char *saved = before != NULL ? strdup(before) : NULL;
-    if ((before != NULL && saved == NULL) || setenv(name, value, 1) != 0) {
+    if ((before != NULL && saved == NULL) || setenv(name, config.environment_value, 1) != 0) {
         free(saved);
         return CKR_HOST_MEMORY;
     }
