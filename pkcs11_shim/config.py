@@ -2,7 +2,6 @@
 """Where the module and its files are: the same answers that the module gives itself."""
 
 import configparser
-import importlib.metadata
 import os
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,9 @@ def module_path() -> Path:
     if beside.exists():
         return beside
     # An editable install keeps the sources here and the module elsewhere.
-    for file in importlib.metadata.files("xca-plugin") or ():
+    from importlib.metadata import files  # slow to load, rarely needed
+
+    for file in files("xca-plugin") or ():
         if file.name == _MODULE:
             return Path(str(file.locate()))
     raise FileNotFoundError(_MODULE)

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command softhsm-card: the issuer of cards for developers and for continuous integration."""
+
+import json
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+import softhsm
+from pkcs11_shim import StoreError, rules
+from pkcs11_shim.secret_source import FORMS, SecretReader, SecretSourceError
+from softhsm import Application, Environment, IssuedCard, State
+
+_STATES: Final = {
+    State.ISSUED: "not activated 未開卡",
+    State.ACTIVE: "active 已開卡",
+    State.LAPSED: "lapsed 逾期",
+    State.PIN_LOCKED: "PIN locked 鎖卡",
+    State.USER_CODE_LOCKED: "user code locked",
+    State.DAMAGED: "damaged: repair",
+    State.UNFINISHED: "unfinished: remove",
+}
+_LENGTHS: Final = f"{rules.USER_CODE_MIN} to {rules.USER_CODE_MAX} characters"
+_STATUSES: Final = """\b
+Exit status:
+  0  done
+  1  the environment, SoftHSM or the card store failed, or you stopped it
+  2  an option or a value is wrong, or is taken
+  3  no such card
+"""
+_FILE_WIDTH: Final = 120
+_JSON: Final = f"""\b
+JSON: an array of objects, one a card:
+  number           card number, 16 characters
+  state            {" | ".join(list(State)[:4])} |
+                   {" | ".join(list(State)[4:])}
+  reader           name of the reader that it sits in
+  issued_on        YYYY-MM-DD, Taipei
+  activate_by      YYYY-MM-DD, the last day for activation
+  days_left        days until then, negative after it
+  activated_at     ISO 8601 with time zone, or null
+  pin_tries        wrong PINs left
+  user_code_tries  wrong user codes left
+"""
+
+
+class _BadValue(click.ClickException):
+    exit_code = 2
+
+
+class _NoSuchCard(click.ClickException):
+    exit_code = 3
+
+
+class _Commands(click.Group):
+    """A group whose expected problems end in one line and a documented status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (softhsm.BadValueError, SecretSourceError) as error:
+            raise _BadValue(str(error)) from error
+        except softhsm.NoSuchCardError as error:
+            raise _NoSuchCard(str(error)) from error
+        except (softhsm.IssuerError, StoreError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    envvar="XCA_SOFTHSM_DIR",
+    default=softhsm.default_path,
+    show_default="$XCA_SOFTHSM_DIR, else $XDG_DATA_HOME/xca/softhsm",
+    help="The environment: one directory; nothing outside it is touched.",
+)
+@click.pass_context
+def main(context: click.Context, directory: Path) -> None:
+    """Issue organisation IC cards that SoftHSM stands in for, and act as their issuer.
+
+    First softhsm-card init and softhsm-card issue, then eval "$(softhsm-card env)" in a shell that uses them.
+    """
+    context.obj = directory
+
+
+@main.command()
+@click.option(
+    "--compatibility-policy",
+    is_flag=True,
+    help="Certificates carry the policy OID of real cards (2.16.886.101.0.3.3), not the one for tests.",
+)
+@click.pass_obj
+def init(directory: Path, compatibility_policy: bool) -> None:
+    """Make the environment: SoftHSM's copy and configuration, an empty card store, a test PKI."""
+    try:
+        environment = Environment(directory)
+    except softhsm.NoEnvironmentError:
+        environment = Environment.create(directory, compatibility_policy=compatibility_policy)
+        click.echo(f"Made {environment.path}. Next: softhsm-card issue")
+    else:
+        click.echo(f"{environment.path} is there already; nothing was changed.")
+
+
+@main.command(epilog=f"{_JSON}\n{_STATUSES}")
+@click.option(
+    "--user-code",
+    metavar="SOURCE",
+    help=f"The user code (用戶代碼) that the holder chose, {_LENGTHS}: {FORMS}. Asked for when left out.",
+)
+@click.option("--holder", default=Application.holder, show_default=True, help="Subject of the certificates.")
+@click.option("--organisation-oid", default=Application.organisation_oid, show_default=True)
+@click.option(
+    "--rank",
+    type=click.Choice(["primary", "secondary"]),
+    default=Application.rank,
+    show_default=True,
+    help="正卡 or 附卡.",
+)
+@click.option("--email", help="Address for the certificates.")
+@click.option("--years", type=int, default=Application.years, show_default=True, help="Validity.")
+@click.option(
+    "--issue-date",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day of issue in Taipei, today by default; more than 90 days ago makes a lapsed card.",
+)
+@click.option("--number", help="Card number, XC and 14 digits; a free one by default.")
+@click.option("--reader", help="Name of the reader that the card sits in; a new one by default.")
+@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How many cards.")
+@click.option("--json", "as_json", is_flag=True, help="Print the cards as JSON.")
+@click.pass_context
+def issue(
+    context: click.Context,
+    /,
+    user_code: str | None,
+    issue_date: datetime | None,
+    count: int,
+    as_json: bool,
+    **application: Any,
+) -> None:
+    """Issue cards as they come to their holder: not activated (未開卡)."""
+    for option in ("number", "reader"):
+        if count > 1 and application[option] is not None:
+            raise click.UsageError(f"--{option} is for one card; leave out --count or --{option}")
+    environment = Environment(context.obj)
+    code = _user_code(context, user_code, "User code (用戶代碼) that the holder chose")
+    wanted = Application(issued_on=issue_date.date() if issue_date else None, **application)
+    # Where nobody watches, what draws a progress bar is not even loaded.
+    numbers: Any = range(count)
+    if count > 1 and sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        numbers = track(numbers, description="Issuing", console=Console(stderr=True))
+    issued = [softhsm.issue(environment, code, wanted) for _ in numbers]
+    if as_json:
+        _echo_json(issued)
+    else:
+        for card in issued:
+            click.echo(
+                f"Card {card.number} in {card.row.reader}: {_STATES[card.state]}, "
+                f"activate by {card.row.activate_by}"
+            )
+        click.echo('Next: eval "$(softhsm-card env)", then xcactl activate')
+
+
+@main.command("list", epilog=f"{_JSON}\n{_STATUSES}")
+@click.option("--json", "as_json", is_flag=True, help="Print the cards as JSON.")
+@click.pass_obj
+def list_cards(directory: Path, as_json: bool) -> None:
+    """List the cards of the environment."""
+    cards = softhsm.cards(Environment(directory))
+    if as_json:
+        _echo_json(cards)
+    elif not cards:
+        click.echo("No cards yet. Next: softhsm-card issue")
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(
+            "Card", "State", "Activate by", "PIN tries", "User code tries", "Reader", box=None, pad_edge=False
+        )
+        for card in cards:
+            row = card.row
+            activate_by = "" if row.activated_at else row.activate_by.isoformat()
+            table.add_row(
+                card.number,
+                _STATES[card.state],
+                activate_by,
+                "" if row.activated_at is None else str(row.pin_tries),
+                str(row.user_code_tries),
+                row.reader,
+            )
+        # Lines are folded for a terminal only.
+        Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH).print(table)
+
+
+@main.command()
+@click.pass_obj
+def env(directory: Path) -> None:
+    """Print the exports that let a shell's programs use the cards: eval "$(softhsm-card env)"."""
+    for variable, value in Environment(directory).exports().items():
+        click.echo(f"export {variable}={shlex.quote(value)}")
+
+
+@main.command(epilog=_STATUSES)
+@click.argument("number")
+@click.pass_obj
+def repair(directory: Path, number: str) -> None:
+    """Put back the token file of a card that SoftHSM cannot read any more.
+
+    A process that is killed inside SoftHSM may leave the file empty. Keys and certificates stay. The user
+    code is the one from the application again, and the PIN must be set anew.
+    """
+    environment = Environment(directory)
+    if not softhsm.repair(environment, number):
+        click.echo(f"{number} can be read; there is nothing to repair.")
+        return
+    click.echo(f"{number} is repaired. Its user code (用戶代碼) is the one from the application again;")
+    click.echo(f"is that lost: softhsm-card reset-user-code {number}")
+    _say_next(softhsm.find(environment, number))
+
+
+@main.command("reset-user-code", epilog=_STATUSES)
+@click.argument("number")
+@click.option(
+    "--new-user-code",
+    metavar="SOURCE",
+    help=f"The new user code, {_LENGTHS}: {FORMS}. Asked for when left out.",
+)
+@click.pass_context
+def reset_user_code(context: click.Context, number: str, new_user_code: str | None) -> None:
+    """Give a card a new user code where the old one is lost or locked (用戶代碼重設).
+
+    Keys and certificates stay. The PIN must be set anew with the new user code.
+    """
+    environment = Environment(context.obj)
+    softhsm.find(environment, number)
+    code = _user_code(context, new_user_code, "New user code (用戶代碼)")
+    softhsm.reset_user_code(environment, number, code)
+    click.echo(f"{number} has the new user code (用戶代碼).")
+    _say_next(softhsm.find(environment, number))
+
+
+@main.command(epilog=_STATUSES)
+@click.argument("number")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def remove(directory: Path, number: str, yes: bool) -> None:
+    """Take a card away with its keys, its history and the issuer's copies; they cannot be had back."""
+    environment = Environment(directory)
+    softhsm.find(environment, number)
+    if not yes:
+        click.confirm(f"Remove {number} and its keys for good?", abort=True, err=True)
+    softhsm.remove(environment, number)
+    click.echo(f"{number} is removed.")
+
+
+def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
+    if source is None:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"no terminal to ask for the user code on; name its source: {FORMS}")
+        code: str = click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True)
+        return code
+    return context.with_resource(SecretReader()).read(source)
+
+
+def _say_next(card: IssuedCard) -> None:
+    if card.row.activated_at is not None:
+        click.echo(
+            f"Next, the holder: xcactl pin reset --card {card.number} (no PIN is valid until then, 重設PIN碼)"
+        )
+    elif card.state is State.LAPSED:
+        click.echo(f"It lapsed on {card.row.activate_by}: it cannot be activated; issue another.")
+    else:
+        click.echo(f"Next, the holder: xcactl activate --card {card.number} (開卡)")
+
+
+def _echo_json(cards: list[IssuedCard]) -> None:
+    click.echo(
+        json.dumps(
+            [
+                {
+                    "number": card.number,
+                    "state": card.state,
+                    "reader": card.row.reader,
+                    "issued_on": card.row.issued_on.isoformat(),
+                    "activate_by": card.row.activate_by.isoformat(),
+                    "days_left": card.row.days_left,
+                    "activated_at": card.row.activated_at.isoformat() if card.row.activated_at else None,
+                    "pin_tries": card.row.pin_tries,
+                    "user_code_tries": card.row.user_code_tries,
+                }
+                for card in cards
+            ],
+            ensure_ascii=False,
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One directory for a whole stand-in: SoftHSM, cards and their memory, the issuer's side, a test PKI."""
+
+import os
+import re
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Final, Self
+
+from pkcs11_shim import SCHEMA, Store, module_path
+from softhsm import files
+from softhsm.errors import IssuerError, NoEnvironmentError
+
+_LINE_MAX: Final = 198  # bytes of a configuration line before its newline: inih's INI_MAX_LINE
+_LIBRARIES: Final = (
+    "usr/lib/softhsm",  # Debian, Arch
+    "usr/lib64/pkcs11",  # Fedora
+    "usr/lib64/softhsm",
+    "usr/lib/*/softhsm",
+    "usr/lib/pkcs11",
+    "usr/local/lib/softhsm",
+)
+
+
+class Environment:
+    """An environment that exists.
+
+    Attributes:
+        path: its directory, absolute.
+        configuration: the module's configuration file; XCA_PKCS11_CONF names it to any program.
+        inner_module: its own copy of SoftHSM, so that the system's one never shows these tokens.
+        inner_configuration: SoftHSM's configuration; only the module and the issuer's worker are told of it.
+        tokens: SoftHSM's tokens, one folder a card, named by the card number.
+        copies: the issuer's copies, one folder a card: the fresh token file and the first user code.
+        pki: certificates and keys of the test PKI.
+        staging: cards in the making.
+        store: the card store.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the environment in a directory.
+
+        Raises:
+            NoEnvironmentError: there is none.
+        """
+        self._at(path.expanduser().absolute())
+        for part in (self.configuration, self.inner_module, self.store.path):
+            if not part.is_file():
+                raise NoEnvironmentError(
+                    f"{path}: no card environment here; make one with `softhsm-card init`"
+                )
+
+    def _at(self, path: Path) -> None:
+        self.path = path
+        self.configuration = path / "pkcs11.conf"
+        self.inner_module = path / "libsofthsm2.so"
+        self.inner_configuration = path / "softhsm2.conf"
+        self.tokens = path / "tokens"
+        self.copies = path / "issuer"
+        self.pki = path / "pki"
+        self.staging = path / "staging"
+        self.store = Store(path / "cards.db")
+
+    @classmethod
+    def create(cls, path: Path, *, compatibility_policy: bool = False) -> Self:
+        """Make an environment in a directory that does not exist yet or is empty. All of it appears at once.
+
+        Args:
+            path: the directory; made with mode 0700.
+            compatibility_policy: put the policy OID of real cards (2.16.886.101.0.3.3) into the certificates
+                instead of the one for tests (2.16.886.101.0.3.0).
+
+        Raises:
+            IssuerError: the directory is in use or its name does not fit, or SoftHSM is missing.
+            OSError: the directory cannot be written.
+        """
+        from softhsm.pki import COMPATIBILITY_POLICY, TEST_POLICY, Authority  # slow to load, rarely needed
+
+        path = path.expanduser().absolute()
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise IssuerError(f"{path} is not empty; choose another directory with --dir")
+        environment = cls.__new__(cls)
+        environment._at(path)
+        configuration = environment._module_configuration()
+        library = _softhsm()
+
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
+            build = cls.__new__(cls)
+            build._at(Path(scratch) / "environment")
+            for folder in (build.path, build.tokens, build.copies, build.pki, build.staging):
+                folder.mkdir(mode=0o700)
+            files.write(build.inner_module, library.read_bytes())
+            files.write(build.inner_configuration, inner_configuration(environment.tokens))
+            Authority.create(build.pki, COMPATIBILITY_POLICY if compatibility_policy else TEST_POLICY)
+            files.write(build.store.path.with_name("cards.db.lock"), b"")
+            files.write(build.store.path, b"")
+            with closing(sqlite3.connect(build.store.path)) as connection:
+                connection.executescript(SCHEMA)
+            files.write(build.configuration, configuration)
+            build.path.rename(path)
+        files.sync(path.parent)
+        return environment
+
+    def exports(self) -> dict[str, str]:
+        """Return the variables of a shell that works with this environment, for any program and tool.
+
+        Raises:
+            IssuerError: the module is not built.
+        """
+        try:
+            module = module_path()
+        except FileNotFoundError as error:
+            raise IssuerError(
+                f"{error} is not built; install this project's package with pip first"
+            ) from None
+        return {
+            "XCA_SOFTHSM_DIR": str(self.path),
+            "XCA_PKCS11_CONF": str(self.configuration),
+            "PKCS11_MODULE": str(module),
+        }
+
+    def _module_configuration(self) -> bytes:
+        text = (
+            "[module]\n"
+            f"path={self.inner_module}\n"
+            f"environment=SOFTHSM2_CONF={self.inner_configuration}\n"
+            "[store]\n"
+            f"path={self.store.path}\n"
+        )
+        # inih ends a value at " ;", SoftHSM a line at "#".
+        if re.search(r"[\x00-\x1f\x7f#]|\s;", str(self.path)):
+            raise IssuerError(
+                f"{str(self.path)!r}: a configuration file cannot hold this name; choose another with --dir"
+            )
+        excess = max(len(os.fsencode(line)) for line in text.splitlines()) - _LINE_MAX
+        if excess > 0:
+            raise IssuerError(
+                f"{self.path}: {excess} bytes too long for a configuration file; choose a shorter --dir"
+            )
+        return os.fsencode(text)
+
+
+def default_path() -> Path:
+    """Return the directory of the user's own environment: $XDG_DATA_HOME/xca/softhsm."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "xca" / "softhsm"
+
+
+def inner_configuration(tokens: Path) -> bytes:
+    """Return SoftHSM's configuration (softhsm2.conf(5)) for tokens in a folder."""
+    return os.fsencode(
+        f"directories.tokendir = {tokens}\n"
+        "objectstore.backend = file\n"
+        "log.level = ERROR\n"
+        "slots.removable = true\n"
+    )
+
+
+def _softhsm() -> Path:
+    if named := os.environ.get("SOFTHSM2_MODULE"):
+        candidates = [Path(named)]
+    else:
+        candidates = [file for folder in _LIBRARIES for file in Path("/").glob(f"{folder}/libsofthsm2.so")]
+    for library in candidates:
+        if library.is_file():
+            return library
+    raise IssuerError(
+        f"{named or 'libsofthsm2.so'} not found; install SoftHSM 2 (Debian and Ubuntu: apt install softhsm2; "
+        "Fedora: dnf install softhsm), or name the library in SOFTHSM2_MODULE"
+    )

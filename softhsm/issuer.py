@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The issuer: makes cards, mends them, sets a new user code where the old one is lost, takes cards away.
+
+Whatever moment a process is killed at, no card is half visible, and the same call again finishes the job.
+A card is built in the staging folder; it goes live when its token's folder is renamed, after its row in the
+card store and the issuer's copies are on the disk.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pkcs11_shim import CardRow, StoreError, rules
+from softhsm import files
+from softhsm.environment import Environment, inner_configuration
+from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
+from softhsm.inner import InnerModule
+
+ACTIVATION_DAYS: Final = 90
+"""Days after the day of issue within which a card must be activated (開卡作業流程說明, 注意事項 1)."""
+TAIPEI: Final = timezone(timedelta(hours=8))
+"""The calendar of every day that is printed on a card."""
+
+_NUMBER: Final = r"XC[0-9]{14}"
+_READER_MAX: Final = 64  # CK_SLOT_INFO.slotDescription
+_CKR_OK: Final = 0
+_USER_CERTIFICATE: Final = 1  # CK_CERTIFICATE_CATEGORY_TOKEN_USER, PKCS#11 2.40, 4.6.2
+_AUTHORITY_CERTIFICATE: Final = 2  # CK_CERTIFICATE_CATEGORY_AUTHORITY
+
+
+class State(StrEnum):
+    """What a card's holder, or its issuer, can do with it now."""
+
+    ISSUED = "issued"
+    """未開卡: to be activated."""
+    ACTIVE = "active"
+    """已開卡: works."""
+    LAPSED = "lapsed"
+    """Never activated, and the last day for it has passed."""
+    PIN_LOCKED = "pin-locked"
+    """鎖卡: the PIN must be reset with the user code."""
+    USER_CODE_LOCKED = "user-code-locked"
+    """The user code must be reset by the issuer; on an activated card the PIN still works."""
+    DAMAGED = "damaged"
+    """The token file is gone or empty: `repair` puts it back."""
+    UNFINISHED = "unfinished"
+    """A killed process left a row without a token: `remove` clears it."""
+
+
+@dataclass(frozen=True)
+class IssuedCard:
+    """A card of an environment.
+
+    Attributes:
+        row: what it remembers.
+        state: what can be done with it.
+    """
+
+    row: CardRow
+    state: State
+
+    @property
+    def number(self) -> str:
+        """Card number, 16 characters."""
+        return self.row.number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """What a holder applied for, and how the issuer answers.
+
+    Attributes:
+        holder: subject DN, its parts in the order of the certificate.
+        organisation_oid: the organisation's OID.
+        rank: `primary` (正卡) or `secondary` (附卡).
+        email: address for the certificates, or None.
+        years: validity.
+        issued_on: day of issue in Taipei, None for today. A day long past makes a lapsed card.
+        number: card number (XC and 14 digits), None for a free one.
+        reader: name of the reader that the card sits in, None for a new one.
+    """
+
+    holder: str = "C=TW,L=臺北市,O=國立臺灣大學"
+    organisation_oid: str = "2.16.886.111.100000"
+    rank: Literal["primary", "secondary"] = "secondary"
+    email: str | None = None
+    years: int = 6
+    issued_on: date | None = None
+    number: str | None = None
+    reader: str | None = None
+
+
+def issue(environment: Environment, user_code: str, application: Application | None = None) -> IssuedCard:
+    """Make a card as it comes to its holder: closed, to be activated with the user code.
+
+    Args:
+        environment: where.
+        user_code: 用戶代碼 that the holder chose.
+        application: what the card is to be; a secondary card of a university by default.
+
+    Raises:
+        BadValueError: the user code or the application breaks a rule, or the number or the reader is taken.
+        IssuerError: SoftHSM or the environment fails.
+        StoreError: the card store cannot be used.
+        OSError: the environment cannot be written.
+    """
+    application = application or Application()
+    _check_user_code(user_code)
+    _check_reader(application.reader)
+    if application.number is not None and not re.fullmatch(_NUMBER, application.number):
+        raise BadValueError(
+            f"card number {application.number!r}: must be XC and 14 digits; leave it out for a free one"
+        )
+    issued = datetime.now(TAIPEI)
+    if application.issued_on is not None:
+        issued = datetime.combine(application.issued_on, issued.timetz())
+
+    taken = {row.number for row in environment.store.cards()}
+    number = application.number or next(n for n in _random_numbers() if n not in taken)
+    with _staging(environment, number) as staging:
+        _check_free(environment, number)
+        with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
+            inner.send(do="issue", label=rules.INNER_LABEL + number, user_code=user_code)
+            # While SoftHSM makes the keys: this is what takes its time to load.
+            certificates = _Certificates(environment, application, issued)
+            moduli = inner.receive()["moduli"]
+            inner.ask("certificates", certificates=certificates.objects(moduli))
+        _publish(environment, staging, user_code, number, application.reader, issued.date())
+    return find(environment, number)
+
+
+def cards(environment: Environment) -> list[IssuedCard]:
+    """Return every card, ordered by number.
+
+    Raises:
+        StoreError: the card store cannot be used.
+    """
+    return [IssuedCard(row, _state(environment, row)) for row in environment.store.cards()]
+
+
+def find(environment: Environment, number: str) -> IssuedCard:
+    """Return one card.
+
+    Raises:
+        NoSuchCardError: there is none of this number.
+        StoreError: the card store cannot be used.
+    """
+    row = environment.store.card(number)
+    if row is None:
+        raise NoSuchCardError(f"no card {number} here; `softhsm-card list` shows those there are")
+    return IssuedCard(row, _state(environment, row))
+
+
+def repair(environment: Environment, number: str) -> bool:
+    """Put the issuer's copy of the token file back where SoftHSM cannot read the token any more.
+
+    The user code is then the first one again, and no PIN is valid: an activated card shows as PIN locked
+    until its holder resets the PIN. Keys and certificates stay.
+
+    Returns:
+        Whether there was something to repair.
+
+    Raises:
+        NoSuchCardError: there is none of this number.
+        IssuerError: the damage is elsewhere.
+        StoreError: the card store cannot be used.
+        OSError: the environment cannot be written.
+    """
+    find(environment, number)
+    with _writing(environment) as connection:
+        with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
+            if rules.INNER_LABEL + number in inner.ask("labels")["labels"]:
+                return False
+        fresh = _copy(environment, number, "token.object")
+        _replace_secrets(environment, connection, number, fresh, event="repair")
+    return True
+
+
+def reset_user_code(environment: Environment, number: str, new_user_code: str) -> None:
+    """Give a card a new user code without the old one (用戶代碼重設).
+
+    No PIN is valid afterwards: an activated card shows as PIN locked until its holder resets the PIN with the
+    new user code. Keys and certificates stay.
+
+    Raises:
+        BadValueError: the new user code breaks a rule.
+        NoSuchCardError: there is none of this number.
+        IssuerError: SoftHSM or the environment fails.
+        StoreError: the card store cannot be used.
+        OSError: the environment cannot be written.
+    """
+    _check_user_code(new_user_code)
+    find(environment, number)
+    with _staging(environment, number) as staging:
+        # Changed in a copy that is put in place whole: the card has the old code or the new one, never none.
+        token_file = staging / "tokens" / number / "token.object"
+        token_file.parent.mkdir(mode=0o700)
+        files.write(token_file, _copy(environment, number, "token.object"))
+        with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
+            first = _copy(environment, number, "user-code").decode()
+            inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=first, new=new_user_code)
+        with _writing(environment) as connection:
+            _replace_secrets(
+                environment, connection, number, token_file.read_bytes(), event="reset-user-code"
+            )
+
+
+def remove(environment: Environment, number: str) -> None:
+    """Take a card away: its token with all keys, its row and history, the issuer's copies.
+
+    Raises:
+        NoSuchCardError: there is none of this number.
+        IssuerError: another process works on this card.
+        StoreError: the card store cannot be used.
+        OSError: the environment cannot be written.
+    """
+    find(environment, number)
+    with _staging(environment, number) as staging, _writing(environment) as connection:
+        _withdraw(environment, staging, connection, number)
+
+
+class _Certificates:
+    """The certificates of one card, made when its public keys are known."""
+
+    def __init__(self, environment: Environment, application: Application, issued: datetime) -> None:
+        from softhsm import pki  # slow to load, needed by `issue` alone
+
+        try:
+            self._authority = pki.Authority.load(environment.pki)
+        except (OSError, ValueError) as error:
+            raise IssuerError(
+                f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
+            ) from None
+        self._usages = {"SIGN": ("cert1", pki.SIGNING), "KEYX": ("cert2", pki.ENCRYPTION)}
+        self._subject = pki.Subject(
+            pki.holder_name(application.holder),
+            pki.directory_attributes(
+                pki.SCHOOL, application.rank, organisation_oid=application.organisation_oid
+            ),
+            application.email,
+        )
+        self._validity = pki.validity(issued, application.years)
+
+    def objects(self, moduli: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the worker's words for the certificates of these keys and of the CAs."""
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        found = [
+            ("CA Cert", "CACert", self._authority.certificate, _AUTHORITY_CERTIFICATE),
+            ("ROOT CA Cert", "ROOTCACert", self._authority.root, _AUTHORITY_CERTIFICATE),
+        ]
+        for key_id, (label, usage) in self._usages.items():
+            public_key = RSAPublicNumbers(65537, int(moduli[key_id], 16)).public_key()
+            certificate = self._authority.certify(public_key, usage, self._subject, *self._validity)
+            found.append((label, key_id, certificate, _USER_CERTIFICATE))
+        return [
+            {
+                "label": label,
+                "id": key_id,
+                "der": certificate.public_bytes(Encoding.DER).hex(),
+                "category": category,
+            }
+            for label, key_id, certificate, category in found
+        ]
+
+
+def _publish(
+    environment: Environment, staging: Path, user_code: str, number: str, reader: str | None, issued_on: date
+) -> None:
+    (token,) = (staging / "tokens").iterdir()
+    copies = staging / "copies"
+    copies.mkdir(mode=0o700)
+    files.write(copies / "token.object", (token / "token.object").read_bytes())
+    files.write(copies / "user-code", user_code.encode())
+    for file in (*token.iterdir(), token):
+        files.sync(file)
+
+    with _writing(environment) as connection:
+        _check_free(environment, number)
+        # Of a killed process that came this far: the row, perhaps the copies.
+        _withdraw(environment, staging, connection, number)
+        row = {
+            "number": number,
+            "reader": _reader(connection, reader),
+            "model": f"T7S{number[:8]}",
+            "issued_on": issued_on.isoformat(),
+            "activate_by": (issued_on + timedelta(days=ACTIVATION_DAYS)).isoformat(),
+            "tries": rules.MAX_TRIES,
+        }
+        with connection:
+            connection.execute(
+                "INSERT INTO card (number, reader, model, issued_on, activate_by, pin_tries, user_code_tries)"
+                " VALUES (:number, :reader, :model, :issued_on, :activate_by, :tries, :tries)",
+                row,
+            )
+            _record(connection, number, "issue")
+        copies.rename(environment.copies / number)
+        files.sync(environment.copies)
+        token.rename(environment.tokens / number)
+        files.sync(environment.tokens)
+
+
+def _withdraw(environment: Environment, staging: Path, connection: sqlite3.Connection, number: str) -> None:
+    """Undo a card in the reverse order of its making; what is left of it lies in the staging folder."""
+    for folder in (environment.tokens, environment.copies):
+        if (folder / number).exists():
+            (folder / number).rename(staging / f"old-{folder.name}")
+            files.sync(folder)
+    with connection:
+        connection.execute("DELETE FROM card WHERE number = ?", (number,))
+
+
+def _replace_secrets(
+    environment: Environment, connection: sqlite3.Connection, number: str, token_file: bytes, *, event: str
+) -> None:
+    """Put a token file in place whose user code is known and whose PIN nobody knows."""
+    target = environment.tokens / number / "token.object"
+    if not target.parent.is_dir():
+        raise IssuerError(
+            f"{number} has no token, only the rest of a card; `softhsm-card remove {number}`, issue another"
+        )
+    # The row first: who is killed in between leaves work to repeat, never a PIN that only seems to be valid.
+    with connection:
+        connection.execute(
+            "UPDATE card SET pin_tries = iif(activated_at IS NULL, :tries, 0), user_code_tries = :tries,"
+            " pending = 0, epoch = epoch + 1 WHERE number = :number",
+            {"tries": rules.MAX_TRIES, "number": number},
+        )
+        _record(connection, number, event)
+    files.write(target, token_file)
+
+
+@contextmanager
+def _writing(environment: Environment) -> Iterator[sqlite3.Connection]:
+    """The card store for writing, under the lock that the module takes around its decisions."""
+    with environment.store.lock(exclusive=True):
+        try:
+            uri = f"{environment.store.path.as_uri()}?mode=rw"
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA foreign_keys = ON")
+                yield connection
+        except sqlite3.Error as error:
+            raise StoreError(f"{environment.store.path}: {error}") from error
+
+
+def _record(connection: sqlite3.Connection, number: str, event: str) -> None:
+    connection.execute(
+        "INSERT INTO event (at, card, event, result, program) VALUES (?, ?, ?, ?, 'softhsm-card')",
+        (int(time.time()), number, event, _CKR_OK),
+    )
+
+
+@contextmanager
+def _staging(environment: Environment, number: str) -> Iterator[Path]:
+    """A folder to work on one card, with a SoftHSM configuration of its own; nobody else has it meanwhile."""
+    with ExitStack() as stack:
+        with environment.store.lock(exclusive=True):
+            for leftover in environment.staging.iterdir():
+                _clear_abandoned(leftover)
+            folder = environment.staging / number
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                raise IssuerError(f"another softhsm-card works on {number}; wait for it") from None
+            # Held by the system for as long as this process lives, and no longer.
+            claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, claim)
+            stack.callback(shutil.rmtree, folder)
+            fcntl.flock(claim, fcntl.LOCK_EX)
+        (folder / "tokens").mkdir(mode=0o700)
+        files.write(folder / "softhsm2.conf", inner_configuration(folder / "tokens"))
+        yield folder
+
+
+def _clear_abandoned(folder: Path) -> None:
+    # Blocking: its process lives. Not found: it has just finished.
+    with suppress(BlockingIOError, FileNotFoundError), ExitStack() as stack:
+        claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, claim)
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
+
+
+def _check_user_code(user_code: str) -> None:
+    # The issuer writes past the module, which has the rule.
+    allowed = range(rules.CHAR_FIRST, rules.CHAR_LAST + 1)
+    if not rules.USER_CODE_MIN <= len(user_code) <= rules.USER_CODE_MAX:
+        raise BadValueError(
+            f"user code (用戶代碼): must have {rules.USER_CODE_MIN} to {rules.USER_CODE_MAX} characters; "
+            "choose another"
+        )
+    if not all(ord(character) in allowed for character in user_code):
+        raise BadValueError(
+            "user code (用戶代碼): must be ASCII letters, digits and symbols, without blanks; choose another"
+        )
+
+
+def _check_reader(reader: str | None) -> None:
+    if reader is not None and not (reader.isprintable() and 0 < len(reader.strip().encode()) <= _READER_MAX):
+        raise BadValueError(
+            f"reader {reader!r}: must be a line of 1 to {_READER_MAX} bytes; choose another name"
+        )
+
+
+def _check_free(environment: Environment, number: str) -> None:
+    if (environment.tokens / number).exists():
+        raise BadValueError(
+            f"card number {number} is in use; choose another, or `softhsm-card remove {number}` first"
+        )
+
+
+def _reader(connection: sqlite3.Connection, wanted: str | None) -> str:
+    holders = dict(connection.execute("SELECT reader, number FROM card"))
+    if wanted is None:
+        names = (f"SoftHSM Virtual Reader {n:02d} 00" for n in count())
+        return next(name for name in names if name not in holders)
+    if wanted in holders:
+        raise BadValueError(f"reader {wanted!r}: card {holders[wanted]} is in it; choose another name")
+    return wanted
+
+
+def _random_numbers() -> Iterator[str]:
+    # Random, so that no process takes a new card for one that it knew and that was removed.
+    while True:
+        yield f"XC{secrets.randbelow(10**6):014d}"
+
+
+def _copy(environment: Environment, number: str, name: str) -> bytes:
+    try:
+        return (environment.copies / number / name).read_bytes()
+    except OSError as error:
+        raise IssuerError(
+            f"no issuer's copy for {number} ({error.strerror}); `softhsm-card remove {number}`, issue another"
+        ) from None
+
+
+def _state(environment: Environment, row: CardRow) -> State:
+    token = environment.tokens / row.number
+    if not token.is_dir():
+        return State.UNFINISHED
+    token_file = token / "token.object"
+    if not token_file.is_file() or token_file.stat().st_size == 0:
+        return State.DAMAGED
+    if row.lapsed:
+        return State.LAPSED
+    if row.activated_at is not None and row.pin_tries == 0:
+        return State.PIN_LOCKED
+    if row.user_code_tries == 0:
+        return State.USER_CODE_LOCKED
+    return State.ISSUED if row.activated_at is None else State.ACTIVE

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The environment: made once and whole, entered with one line, never in anybody's way."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from softhsm_card import USER_CODE, Issuer
+
+from softhsm import Environment, IssuerError, NoEnvironmentError, issue
+
+
+def _contents(path: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_init_twice_changes_nothing(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path / "environment")
+    assert issuer.run("init").returncode == 0
+    before = _contents(issuer.path)
+    again = issuer.run("init")
+    assert again.returncode == 0
+    assert "nothing was changed" in again.stdout.decode()
+    assert _contents(issuer.path) == before
+    assert list(tmp_path.iterdir()) == [issuer.path]
+
+
+def test_init_takes_an_empty_directory_and_no_other(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path / "mine")
+    issuer.path.mkdir()
+    (issuer.path / "thesis.odt").write_bytes(b"irreplaceable")
+    refused = issuer.run("init")
+    assert refused.returncode == 1
+    assert "--dir" in refused.stderr.decode()
+    assert [file.name for file in issuer.path.iterdir()] == ["thesis.odt"]
+    (issuer.path / "thesis.odt").unlink()
+    assert issuer.run("init").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["x" * 150, "a#b", "a ;b", "a\nb"])
+def test_a_name_that_no_configuration_holds_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(IssuerError, match="--dir"):
+        Environment.create(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_name_works(tmp_path: Path) -> None:
+    room = 198 - len("environment=SOFTHSM2_CONF=") - len("/softhsm2.conf") - len(os.fsencode(tmp_path)) - 1
+    issuer = Issuer(Environment.create(tmp_path / ("n" * room)).path)
+    number = issue(issuer.environment, USER_CODE).number
+    assert number in issuer.guarded("--list-slots").stdout.decode()
+    with pytest.raises(IssuerError, match="1 bytes too long"):
+        Environment.create(tmp_path / ("n" * (room + 1)))
+
+
+def test_one_line_in_a_shell_is_all(tmp_path: Path) -> None:
+    issuer = Issuer(Environment.create(tmp_path / "it's a 卡片 $HOME").path)
+    number = issue(issuer.environment, USER_CODE).number
+    entered = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'eval "$("$@")"; pkcs11-tool --module "$PKCS11_MODULE" -L; "$1" -m softhsm.cli list; env',
+            "sh",
+            *issuer.command("env"),
+        ],
+        capture_output=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("XCA_")},
+    ).stdout.decode()
+    assert entered.count(number) == 2
+    assert "SOFTHSM2_CONF" not in entered
+    exports = issuer.run("env").stdout.decode().splitlines()
+    assert [line.split("=")[0] for line in exports] == [
+        "export XCA_SOFTHSM_DIR",
+        "export XCA_PKCS11_CONF",
+        "export PKCS11_MODULE",
+    ]
+
+
+def test_the_users_own_environment_is_below_xdg_data_home(tmp_path: Path) -> None:
+    without = {name: value for name, value in os.environ.items() if not name.startswith("XCA_")}
+    subprocess.run(
+        [sys.executable, "-m", "softhsm.cli", "init"],
+        env=without | {"XDG_DATA_HOME": str(tmp_path)},
+        check=True,
+        capture_output=True,
+    )
+    assert Environment(tmp_path / "xca" / "softhsm").store.cards() == []
+
+
+def test_without_an_environment_every_command_says_what_to_do(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path / "nothing")
+    for command in (["list"], ["env"], ["issue", "--user-code", "stdin"], ["repair", "XC1"]):
+        done = issuer.run(*command, stdin=USER_CODE)
+        assert done.returncode == 1
+        assert "softhsm-card init" in done.stderr.decode()
+    with pytest.raises(NoEnvironmentError):
+        Environment(issuer.path)
+    assert not issuer.path.exists()
+
+
+def test_without_softhsm_init_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTHSM2_MODULE", str(tmp_path / "libsofthsm2.so"))
+    done = Issuer(tmp_path / "environment").run("init")
+    assert done.returncode == 1
+    assert "apt install softhsm2" in done.stderr.decode()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_library_is_one_line(issuer: Issuer) -> None:
+    issuer.environment.inner_module.write_bytes(b"not a library")
+    done = issuer.run("issue", "--user-code", "stdin", stdin=USER_CODE)
+    assert done.returncode == 1
+    assert "libsofthsm2.so" in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    assert issuer.cards() == {}
+
+
+def test_a_broken_store_is_one_line(issuer: Issuer) -> None:
+    issuer.environment.store.path.write_bytes(b"not a store" * 100)
+    for command in (["list"], ["issue", "--user-code", "stdin"]):
+        done = issuer.run(*command, stdin=USER_CODE)
+        assert done.returncode == 1
+        assert "cards.db" in done.stderr.decode()
+        assert "Traceback" not in done.stderr.decode()
+
+
+def test_help_names_every_exit_status(issuer: Issuer) -> None:
+    for command in ([], ["issue"], ["list"], ["repair"], ["reset-user-code"], ["remove"]):
+        said = issuer.run(*command, "--help").stdout.decode()
+        assert all(f"  {status}  " in said for status in range(4))
+
+
+def test_an_empty_list_says_what_to_do(issuer: Issuer) -> None:
+    assert "softhsm-card issue" in issuer.run("list").stdout.decode()
+    assert issuer.run("list", "--json").stdout == b"[]\n"
+
+
+def test_a_list_shows_the_words_of_the_page(issuer: Issuer, closed: str) -> None:
+    said = issuer.run("list").stdout.decode()
+    card = issuer.cards()[closed]
+    assert all(word in said for word in (closed, card["reader"], card["activate_by"], "未開卡"))

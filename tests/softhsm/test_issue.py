@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Issuing: what is on the card, what its memory says, who may read what, and what is refused."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from asn1crypto.x509 import Certificate
+from softhsm_card import PIN, USER_CODE, Issuer, openssl
+
+# CKR_ACTION_PROHIBITED is younger than the words that python-pkcs11 has for return values.
+ACTION_PROHIBITED = "PKCS11Error Unmapped error code 0x1b"
+
+Things = dict[tuple[str, str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def opened(shared_issuer: Issuer) -> str:
+    """A card with a PIN."""
+    number = shared_issuer.issue()["number"]
+    assert shared_issuer.init_pin(number, USER_CODE).returncode == 0
+    return str(number)
+
+
+@pytest.fixture(scope="module")
+def things(shared_issuer: Issuer, opened: str) -> Things:
+    """What the user of an opened card finds on it, by class and id."""
+    environment = shared_issuer.environment
+    done = subprocess.run(
+        [
+            sys.executable,
+            Path(__file__).with_name("token_objects.py"),
+            environment.inner_module,
+            f"xca-card:{opened}",
+        ],
+        env=os.environ | {"SOFTHSM2_CONF": str(environment.inner_configuration), "PIN": PIN},
+        capture_output=True,
+        check=True,
+    )
+    return {(thing["CLASS"], thing["ID"]): thing for thing in json.loads(done.stdout)}
+
+
+def test_objects_have_the_labels_and_ids_of_a_real_card(things: Things) -> None:
+    assert {key: thing["LABEL"] for key, thing in things.items()} == {
+        ("PRIVATE_KEY", "SIGN"): "k1",
+        ("PRIVATE_KEY", "KEYX"): "k1",
+        ("PUBLIC_KEY", "SIGN"): "k1",
+        ("PUBLIC_KEY", "KEYX"): "k1",
+        ("CERTIFICATE", "SIGN"): "cert1",
+        ("CERTIFICATE", "KEYX"): "cert2",
+        ("CERTIFICATE", "CACert"): "CA Cert",
+        ("CERTIFICATE", "ROOTCACert"): "ROOT CA Cert",
+    }
+
+
+def test_nothing_on_the_card_can_be_changed_or_destroyed(things: Things) -> None:
+    for thing in things.values():
+        assert thing["TOKEN"] is True
+        assert (thing["MODIFIABLE"], thing["relabel"]) == (False, ACTION_PROHIBITED)
+        assert (thing["DESTROYABLE"], thing["destroy"]) == (False, ACTION_PROHIBITED)
+
+
+def test_private_keys_were_born_on_the_card_and_stay(things: Things) -> None:
+    for key_id, allowed in {"SIGN": {"SIGN"}, "KEYX": {"DECRYPT", "UNWRAP"}}.items():
+        key = things["PRIVATE_KEY", key_id]
+        for attribute in ("PRIVATE", "SENSITIVE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL"):
+            assert key[attribute] is True, attribute
+        assert key["EXTRACTABLE"] is False
+        uses = ("SIGN", "SIGN_RECOVER", "DECRYPT", "UNWRAP", "DERIVE")
+        assert {use for use in uses if key[use]} == allowed
+
+
+def test_public_keys_match(things: Things) -> None:
+    for key_id, allowed in {"SIGN": {"VERIFY"}, "KEYX": {"ENCRYPT", "WRAP"}}.items():
+        key = things["PUBLIC_KEY", key_id]
+        assert (key["PRIVATE"], key["MODULUS_BITS"]) == (False, 2048)
+        uses = ("VERIFY", "VERIFY_RECOVER", "ENCRYPT", "WRAP", "DERIVE")
+        assert {use for use in uses if key[use]} == allowed
+
+
+def test_certificate_objects_are_found_by_what_they_say(things: Things) -> None:
+    for key_id, category in {"SIGN": 1, "KEYX": 1, "CACert": 2, "ROOTCACert": 2}.items():
+        thing = things["CERTIFICATE", key_id]
+        tbs = Certificate.load(bytes.fromhex(thing["VALUE"]))["tbs_certificate"]
+        assert thing["PRIVATE"] is False
+        assert thing["CERTIFICATE_CATEGORY"] == category
+        assert thing["SUBJECT"] == tbs["subject"].dump().hex()
+        assert thing["ISSUER"] == tbs["issuer"].dump().hex()
+        assert thing["SERIAL_NUMBER"] == tbs["serial_number"].dump().hex()
+
+
+def test_the_keys_work_each_for_its_purpose(shared_issuer: Issuer, opened: str, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.write_bytes(b"data to be signed")
+    keys = {}
+    for label in ("cert1", "cert2"):
+        file = shared_issuer.read_certificate(opened, label, tmp_path / label)
+        keys[label] = tmp_path / f"{label}.pem"
+        keys[label].write_bytes(openssl("x509", "-inform", "DER", "-in", file, "-noout", "-pubkey"))
+    files = ["-i", str(data), "-o", str(out)]
+
+    sign = ["--sign", "-m", "SHA256-RSA-PKCS", "--id"]
+    assert shared_issuer.login(opened, *sign, b"SIGN".hex(), *files).returncode == 0
+    openssl("dgst", "-sha256", "-verify", keys["cert1"], "-signature", out, data)
+    assert shared_issuer.login(opened, *sign, b"KEYX".hex(), *files).returncode != 0
+
+    secret = b"a session key"
+    data.write_bytes(openssl("pkeyutl", "-encrypt", "-pubin", "-inkey", keys["cert2"], stdin=secret))
+    decrypt = ["--decrypt", "-m", "RSA-PKCS", "--id"]
+    assert shared_issuer.login(opened, *decrypt, b"KEYX".hex(), *files).returncode == 0
+    assert out.read_bytes() == secret
+    assert shared_issuer.login(opened, *decrypt, b"SIGN".hex(), *files).returncode != 0
+
+
+def test_the_memory_of_a_new_card(issuer: Issuer) -> None:
+    first, second = issuer.issue(), issuer.issue("--reader", "Front desk 00 00")
+    today = date.fromisoformat(first["issued_on"])
+    assert first == {
+        "number": first["number"],
+        "state": "issued",
+        "reader": "SoftHSM Virtual Reader 00 00",
+        "issued_on": today.isoformat(),
+        "activate_by": (today + timedelta(days=90)).isoformat(),
+        "days_left": 90,
+        "activated_at": None,
+        "pin_tries": 3,
+        "user_code_tries": 3,
+    }
+    assert re.fullmatch(r"XC\d{14}", first["number"])
+    assert second["reader"] == "Front desk 00 00"
+    assert issuer.cards() == {card["number"]: card for card in (first, second)}
+    row = issuer.environment.store.card(first["number"])
+    assert row is not None
+    assert row.model == f"T7S{first['number'][:8]}"
+    assert [(e.event, e.result) for e in issuer.environment.store.events(first["number"])] == [("issue", 0)]
+
+
+def test_a_card_of_long_ago_has_lapsed(issuer: Issuer) -> None:
+    card = issuer.issue("--issue-date", "2020-01-01")
+    assert (card["state"], card["activate_by"]) == ("lapsed", "2020-03-31")
+
+
+def test_the_guarded_module_shows_the_card(issuer: Issuer, closed: str) -> None:
+    card = issuer.cards()[closed]
+    shown = issuer.guarded("--list-slots").stdout.decode()
+    assert card["reader"] in shown
+    assert card["number"] in shown
+    assert "xca-card" not in shown
+
+
+def test_states_follow_the_card(issuer: Issuer, active: str) -> None:
+    assert issuer.cards()[active]["state"] == "active"
+    for wrong in ("11112222", "33334444", "55556666"):
+        issuer.guarded("--login", "--pin", "env:PIN", "--list-objects", PIN=wrong)
+    assert (issuer.cards()[active]["state"], issuer.cards()[active]["pin_tries"]) == ("pin-locked", 0)
+
+
+def test_several_cards_at_once(issuer: Issuer) -> None:
+    done = issuer.run("issue", "--user-code", "stdin", "--count", "2", stdin=USER_CODE)
+    assert done.returncode == 0
+    assert set(re.findall(r"XC\d{14}", done.stdout.decode())) == set(issuer.cards())
+    assert len(issuer.cards()) == 2
+    assert done.stderr == b""
+
+
+def test_a_terminal_shows_how_far_it_is(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODE", USER_CODE)
+    monkeypatch.setenv("TERM", "xterm")
+    command, *arguments = issuer.command("issue", "--user-code", "env:CODE", "--count", "2", "--json")
+    shown, status = pexpect.run(shlex.join([command, *arguments]), withexitstatus=True, timeout=30)
+    assert status == 0
+    assert b"Issuing" in shown
+    assert b"100%" in shown
+
+
+def test_several_issuers_at_once(issuer: Issuer) -> None:
+    running = [
+        subprocess.Popen(issuer.command("issue", "--user-code", "stdin"), stdin=-1, stdout=-1, stderr=-1)
+        for _ in range(3)
+    ]
+    for process in running:
+        process.communicate(USER_CODE.encode())
+    assert [process.returncode for process in running] == [0, 0, 0]
+    cards = issuer.cards().values()
+    assert len({card["number"] for card in cards}) == len({card["reader"] for card in cards}) == 3
+
+
+def test_the_user_code_is_in_one_file_and_nowhere_else(issuer: Issuer, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    strace = ("strace", "-f", "-v", "-s", "99999", "-e", "trace=execve", "-o", str(trace))
+    done = issuer.run("issue", "--user-code", "stdin", stdin=USER_CODE, before=strace)
+    assert done.returncode == 0
+    (number,) = issuer.cards()
+    assert USER_CODE.encode() not in done.stdout + done.stderr
+    # Arguments and environment of every process that was started; SoftHSM's own is among them.
+    assert trace.read_text().count("worker.py") > 0
+    assert USER_CODE not in trace.read_text()
+    holding = [f for f in issuer.path.rglob("*") if f.is_file() and USER_CODE.encode() in f.read_bytes()]
+    assert holding == [issuer.environment.copies / number / "user-code"]
+
+
+def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path / "environment")
+    assert issuer.run("init", umask=0).returncode == 0
+    assert issuer.run("issue", "--user-code", "stdin", stdin=USER_CODE, umask=0).returncode == 0
+    for path in (issuer.path, *issuer.path.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.parametrize("code", ["short", "elevenchars", "with blank", "tab\tinside", "用戶代碼一二三"])
+def test_a_user_code_that_breaks_the_rules_is_refused(issuer: Issuer, code: str) -> None:
+    done = issuer.run("issue", "--user-code", "stdin", stdin=code)
+    assert done.returncode == 2
+    assert "用戶代碼" in done.stderr.decode()
+    assert code not in done.stderr.decode().replace("(用戶代碼)", "")
+    assert issuer.cards() == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--number", "XC1"], "XC and 14 digits"),
+        (["--number", "XC00000000000001", "--count", "2"], "--count"),
+        (["--holder", "nobody"], "C=TW"),
+        (["--reader", "x" * 65], "64 bytes"),
+        (["--rank", "third"], "secondary"),
+        (["--issue-date", "tomorrow"], "issue-date"),
+        (["--issue-date", "1999-01-01"], "2010-01-01"),
+    ],
+)
+def test_bad_options_are_refused(issuer: Issuer, options: list[str], says: str) -> None:
+    done = issuer.run("issue", "--user-code", "stdin", *options, stdin=USER_CODE)
+    assert done.returncode == 2
+    assert says in done.stderr.decode()
+    assert issuer.cards() == {}
+
+
+def test_a_number_and_a_reader_are_given_once(issuer: Issuer) -> None:
+    taken = issuer.issue("--number", "XC00000000091349")
+    for option, value in {"--number": taken["number"], "--reader": taken["reader"]}.items():
+        done = issuer.run("issue", "--user-code", "stdin", option, value, stdin=USER_CODE)
+        assert done.returncode == 2
+        assert taken["number"] in done.stderr.decode()
+    assert issuer.cards() == {taken["number"]: taken}
+    assert issuer.labels() == [f"xca-card:{taken['number']}"]
+
+
+def test_a_user_code_is_never_empty_or_guessed(issuer: Issuer) -> None:
+    for source, stdin in {"stdin": "\n", "env:NOT_SET": "", USER_CODE: "", "file:/nowhere": ""}.items():
+        done = issuer.run("issue", "--user-code", source, stdin=stdin)
+        assert done.returncode == 2
+        assert USER_CODE not in done.stderr.decode()
+    done = issuer.run("issue")
+    assert done.returncode == 2
+    assert "stdin" in done.stderr.decode()
+    assert issuer.cards() == {}
+
+
+def test_a_terminal_asks_twice_and_shows_nothing(issuer: Issuer) -> None:
+    command, *arguments = issuer.command("issue")
+    with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20) as terminal:
+        for answer in (USER_CODE, "Mistyped1", USER_CODE, USER_CODE):
+            terminal.expect("用戶代碼|[Rr]epeat")
+            terminal.waitnoecho()
+            terminal.sendline(answer)
+        terminal.expect("未開卡")
+        shown = terminal.before
+        terminal.expect(pexpect.EOF)
+    assert terminal.exitstatus == 0
+    assert USER_CODE not in shown
+    (number,) = issuer.cards()
+    assert issuer.init_pin(number, USER_CODE).returncode == 0
+
+
+def test_a_program_that_has_the_cards_open_may_issue_more(issuer: Issuer) -> None:
+    program = f"""
+import pkcs11, sys
+from pathlib import Path
+from softhsm import Environment, issue
+library = pkcs11.lib({issuer.environment.exports()["PKCS11_MODULE"]!r})
+number = issue(Environment(Path({str(issuer.path)!r})), sys.stdin.readline().strip()).number
+assert number.encode() not in [token.serial for token in library.get_tokens()]
+library.reinitialize()
+assert number.encode() in [token.serial for token in library.get_tokens()]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=USER_CODE.encode(),
+        env=os.environ | issuer.environment.exports(),
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("call", "nth", "on"),
+    [
+        ("rename", 1, None),  # the folder for the work is made
+        ("openat", 1, "pki/ca.key"),  # SoftHSM makes keys
+        ("unlink", 1, "cards.db-journal"),  # the row is written, not committed
+        ("rename", 4, None),  # the row is committed
+        ("rename", 5, None),  # the copies are kept
+    ],
+)
+def test_a_killed_issue_shows_no_card_and_can_be_repeated(
+    issuer: Issuer, kill_at: Callable[..., tuple[str, ...]], call: str, nth: int, on: str | None
+) -> None:
+    command = ("issue", "--user-code", "stdin", "--number", "XC00000000091349")
+    prefix = kill_at(call, nth, issuer.path / on if on else None)
+    assert issuer.run(*command, stdin=USER_CODE, before=prefix).returncode in (-9, 137)
+    assert issuer.labels() == []
+    assert {card["state"] for card in issuer.cards().values()} <= {"unfinished"}
+
+    assert issuer.run(*command, stdin=USER_CODE).returncode == 0
+    assert issuer.cards()["XC00000000091349"]["state"] == "issued"
+    assert issuer.init_pin("XC00000000091349", USER_CODE).returncode == 0
+    assert list(issuer.environment.staging.iterdir()) == []
+
+
+def test_what_a_killed_issue_left_can_be_removed(
+    issuer: Issuer, kill_at: Callable[..., tuple[str, ...]]
+) -> None:
+    command = ("issue", "--user-code", "stdin", "--number", "XC00000000091349")
+    issuer.run(*command, stdin=USER_CODE, before=kill_at("rename", 5))
+    assert issuer.cards()["XC00000000091349"]["state"] == "unfinished"
+    for refused in ("repair", "reset-user-code"):
+        options = ["--new-user-code", "stdin"] if refused == "reset-user-code" else []
+        done = issuer.run(refused, "XC00000000091349", *options, stdin="Another-1")
+        assert done.returncode == 1
+        assert "softhsm-card remove" in done.stderr.decode()
+    assert issuer.run("remove", "XC00000000091349", "--yes").returncode == 0
+    assert issuer.cards() == {}
+    assert list(issuer.environment.copies.iterdir()) == []
+    assert list(issuer.environment.staging.iterdir()) == []

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only the issuer can do: repair a card, reset its user code, take it away."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from softhsm_card import USER_CODE, Issuer, openssl
+
+NEW_CODE = "Neu.Code+2"
+WRONG_CODES = ("wrong-1", "wrong-2", "wrong-3")
+
+
+def _state(issuer: Issuer, number: str) -> tuple[str, int, int]:
+    card = issuer.cards()[number]
+    return card["state"], card["pin_tries"], card["user_code_tries"]
+
+
+def _epoch(issuer: Issuer, number: str) -> int:
+    row = issuer.environment.store.card(number)
+    assert row is not None
+    return row.epoch
+
+
+def _events(issuer: Issuer, number: str) -> list[str]:
+    return [event.event for event in issuer.environment.store.events(number)]
+
+
+def _signs_as_certified(issuer: Issuer, number: str, folder: Path) -> bool:
+    """Whether the card signs with the key of its own cert1."""
+    data, signature, key = folder / "data", folder / "signature", folder / "key.pem"
+    data.write_bytes(os.urandom(16))
+    certificate = issuer.read_certificate(number, "cert1", folder / "cert1")
+    key.write_bytes(openssl("x509", "-inform", "DER", "-in", certificate, "-noout", "-pubkey"))
+    options = [
+        "--sign",
+        "-m",
+        "SHA256-RSA-PKCS",
+        "--id",
+        b"SIGN".hex(),
+        "-i",
+        str(data),
+        "-o",
+        str(signature),
+    ]
+    if issuer.login(number, *options).returncode != 0:
+        return False
+    return b"OK" in openssl("dgst", "-sha256", "-verify", key, "-signature", signature, data)
+
+
+def _token_file(issuer: Issuer, number: str) -> Path:
+    return issuer.environment.tokens / number / "token.object"
+
+
+def _reset(issuer: Issuer, number: str, *, before: tuple[str, ...] = ()) -> tuple[int, str]:
+    done = issuer.run(
+        "reset-user-code", number, "--new-user-code", "stdin", stdin=f"{NEW_CODE}\n", before=before
+    )
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other"])
+def test_a_damaged_token_file_is_put_back_and_the_keys_stay(
+    issuer: Issuer, active: str, tmp_path: Path, damage: str
+) -> None:
+    assert _signs_as_certified(issuer, active, tmp_path)
+    file, epoch = _token_file(issuer, active), _epoch(issuer, active)
+    match damage:
+        case "missing":
+            file.unlink()
+        case "empty":
+            file.write_bytes(b"")
+        case "cut":
+            file.write_bytes(file.read_bytes()[:200])
+        case "other":
+            file.write_bytes(b"not a token" * 30)
+    assert issuer.labels() == []
+    if damage in ("missing", "empty"):
+        assert issuer.cards()[active]["state"] == "damaged"
+
+    done = issuer.run("repair", active)
+    assert done.returncode == 0, done.stderr.decode()
+    assert f"xcactl pin reset --card {active}" in done.stdout.decode()
+    assert _state(issuer, active) == ("pin-locked", 0, 3)
+    assert _epoch(issuer, active) == epoch + 1
+    assert _events(issuer, active)[-1] == "repair"
+    assert issuer.login(active, "--list-objects").returncode != 0
+
+    assert issuer.activate(active).returncode == 0
+    assert _state(issuer, active) == ("active", 3, 3)
+    assert _signs_as_certified(issuer, active, tmp_path)
+
+
+def test_a_closed_card_is_repaired_to_a_closed_card(issuer: Issuer, closed: str) -> None:
+    _token_file(issuer, closed).write_bytes(b"")
+    done = issuer.run("repair", closed)
+    assert f"xcactl activate --card {closed}" in done.stdout.decode()
+    assert _state(issuer, closed) == ("issued", 3, 3)
+    assert issuer.activate(closed).returncode == 0
+
+
+def test_a_sound_card_is_left_alone(issuer: Issuer, active: str) -> None:
+    epoch = _epoch(issuer, active)
+    done = issuer.run("repair", active)
+    assert done.returncode == 0
+    assert "nothing to repair" in done.stdout.decode()
+    assert (_epoch(issuer, active), _state(issuer, active)) == (epoch, ("active", 3, 3))
+    assert issuer.login(active, "--list-objects").returncode == 0
+
+
+def test_a_lost_and_locked_user_code_is_reset(issuer: Issuer, active: str, tmp_path: Path) -> None:
+    for wrong in WRONG_CODES:
+        assert issuer.activate(active, wrong).returncode != 0
+    assert _state(issuer, active) == ("user-code-locked", 3, 0)
+    epoch = _epoch(issuer, active)
+
+    status, said = _reset(issuer, active)
+    assert status == 0
+    assert f"xcactl pin reset --card {active}" in said
+    assert NEW_CODE not in said
+    assert _state(issuer, active) == ("pin-locked", 0, 3)
+    assert _epoch(issuer, active) == epoch + 1
+    assert _events(issuer, active)[-1] == "reset-user-code"
+
+    assert issuer.activate(active, USER_CODE).returncode != 0
+    assert _state(issuer, active) == ("pin-locked", 0, 2)
+    assert issuer.activate(active, NEW_CODE).returncode == 0
+    assert _state(issuer, active) == ("active", 3, 3)
+    assert _signs_as_certified(issuer, active, tmp_path)
+
+
+def test_a_card_that_locked_before_activation_is_opened_with_the_new_code(
+    issuer: Issuer, closed: str
+) -> None:
+    for wrong in WRONG_CODES:
+        assert issuer.activate(closed, wrong).returncode != 0
+    assert issuer.cards()[closed]["state"] == "user-code-locked"
+    status, said = _reset(issuer, closed)
+    assert status == 0
+    assert f"xcactl activate --card {closed}" in said
+    assert _state(issuer, closed) == ("issued", 3, 3)
+    assert issuer.activate(closed, NEW_CODE).returncode == 0
+
+
+def test_a_reset_can_be_repeated_and_repaired(issuer: Issuer, closed: str) -> None:
+    assert _reset(issuer, closed)[0] == 0
+    assert _reset(issuer, closed)[0] == 0
+    assert issuer.init_pin(closed, NEW_CODE).returncode == 0
+    _token_file(issuer, closed).unlink()
+    done = issuer.run("repair", closed)
+    # The copy is of the day of issue, and so is its user code.
+    assert "from the application" in done.stdout.decode()
+    assert issuer.init_pin(closed, NEW_CODE).returncode != 0
+    assert issuer.init_pin(closed, USER_CODE).returncode == 0
+
+
+def test_a_lapsed_card_stays_lapsed(issuer: Issuer) -> None:
+    number = issuer.issue("--issue-date", "2020-01-01")["number"]
+    status, said = _reset(issuer, number)
+    assert status == 0
+    assert "cannot be activated" in said
+    assert issuer.cards()[number]["state"] == "lapsed"
+
+
+def test_the_new_user_code_is_in_no_file_and_no_argument(issuer: Issuer, closed: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    strace = ("strace", "-f", "-v", "-s", "99999", "-e", "trace=execve", "-o", str(trace))
+    assert _reset(issuer, closed, before=strace)[0] == 0
+    assert "worker.py" in trace.read_text()
+    assert not re.search(f"{re.escape(NEW_CODE)}|{re.escape(USER_CODE)}", trace.read_text())
+    assert not [f for f in issuer.path.rglob("*") if f.is_file() and NEW_CODE.encode() in f.read_bytes()]
+
+
+def test_a_new_user_code_keeps_the_rules(issuer: Issuer, closed: str) -> None:
+    done = issuer.run("reset-user-code", closed, "--new-user-code", "stdin", stdin="short")
+    assert done.returncode == 2
+    assert _state(issuer, closed) == ("issued", 3, 3)
+    assert issuer.init_pin(closed, USER_CODE).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "nth", "on"),
+    [
+        ("rename", 2, None),  # the copy of the token file is made
+        ("unlink", 1, "cards.db-journal"),  # the row is written, not committed
+        ("rename", 3, None),  # the row is committed, the token still has the old user code
+    ],
+)
+def test_a_killed_reset_can_be_repeated(
+    issuer: Issuer, active: str, kill_at: Callable[..., tuple[str, ...]], call: str, nth: int, on: str | None
+) -> None:
+    prefix = kill_at(call, nth, issuer.path / on if on else None)
+    assert _reset(issuer, active, before=prefix)[0] in (-9, 137)
+    assert issuer.labels() == [f"xca-card:{active}"]
+    assert issuer.cards()[active]["state"] in ("active", "pin-locked")
+
+    assert _reset(issuer, active)[0] == 0
+    assert _state(issuer, active) == ("pin-locked", 0, 3)
+    assert issuer.activate(active, NEW_CODE).returncode == 0
+    assert list(issuer.environment.staging.iterdir()) == []
+
+
+@pytest.mark.parametrize(("call", "on"), [("unlink", "cards.db-journal"), ("rename", None)])
+def test_a_killed_repair_can_be_repeated(
+    issuer: Issuer, active: str, kill_at: Callable[..., tuple[str, ...]], call: str, on: str | None
+) -> None:
+    _token_file(issuer, active).write_bytes(b"")
+    prefix = kill_at(call, 1, issuer.path / on if on else None)
+    assert issuer.run("repair", active, before=prefix).returncode in (-9, 137)
+    assert issuer.labels() == []
+    assert issuer.run("repair", active).returncode == 0
+    assert _state(issuer, active) == ("pin-locked", 0, 3)
+    assert issuer.activate(active).returncode == 0
+
+
+def test_remove_takes_everything_and_nothing_else(issuer: Issuer, closed: str) -> None:
+    other = issuer.issue()["number"]
+    assert issuer.run("remove", closed).returncode == 1
+    assert issuer.run("remove", closed, stdin="n\n").returncode == 1
+    assert set(issuer.cards()) == {closed, other}
+
+    assert issuer.run("remove", closed, stdin="y\n").returncode == 0
+    assert set(issuer.cards()) == {other}
+    assert issuer.labels() == [f"xca-card:{other}"]
+    assert issuer.environment.store.events(closed) == []
+    assert not [path for path in issuer.path.rglob("*") if closed in path.name]
+    assert issuer.run("remove", closed, "--yes").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "nth", "on"),
+    [
+        ("rename", 2, None),  # about to take the token
+        ("rename", 3, None),  # the token is gone
+        ("unlink", 1, "cards.db-journal"),  # the copies are gone, the row not yet
+    ],
+)
+def test_a_killed_remove_can_be_repeated(
+    issuer: Issuer, closed: str, kill_at: Callable[..., tuple[str, ...]], call: str, nth: int, on: str | None
+) -> None:
+    prefix = kill_at(call, nth, issuer.path / on if on else None)
+    assert issuer.run("remove", closed, "--yes", before=prefix).returncode in (-9, 137)
+    assert issuer.cards()[closed]["state"] in ("issued", "unfinished")
+    assert issuer.run("remove", closed, "--yes").returncode == 0
+    assert issuer.cards() == {}
+    assert issuer.labels() == []
+    assert not [path for path in issuer.path.rglob("*") if closed in path.name]
+
+
+@pytest.mark.parametrize("command", ["repair", "reset-user-code", "remove"])
+def test_a_card_that_is_not_there_is_said_so(issuer: Issuer, command: str) -> None:
+    done = issuer.run(command, "XC00000000091349")
+    assert done.returncode == 3
+    assert "softhsm-card list" in done.stderr.decode()

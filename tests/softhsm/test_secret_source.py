@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where secrets come from: OpenSSL's sources, without the one that puts a secret in argv."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pkcs11_shim.secret_source import SecretReader, SecretSourceError, read_secret
+
+SECRET = "s3cret-one"
+
+
+@pytest.fixture
+def reader() -> Iterator[SecretReader]:
+    with SecretReader() as opened:
+        yield opened
+
+
+def test_an_environment_variable(monkeypatch: pytest.MonkeyPatch, reader: SecretReader) -> None:
+    monkeypatch.setenv("CODE", SECRET)
+    assert [reader.read("env:CODE"), reader.read("env:CODE")] == [SECRET, SECRET]
+
+
+def test_a_file_gives_its_next_line_each_time(tmp_path: Path, reader: SecretReader) -> None:
+    file = tmp_path / "codes"
+    file.write_bytes(f"{SECRET}\r\nsecond\nthird".encode())
+    assert [reader.read(f"file:{file}") for _ in range(3)] == [SECRET, "second", "third"]
+    with pytest.raises(SecretSourceError, match="empty"):
+        reader.read(f"file:{file}")
+
+
+def test_a_descriptor_is_read_to_the_end_of_the_line_only() -> None:
+    end, start = os.pipe()
+    os.write(start, f"{SECRET}\nsecond\nrest".encode())
+    assert [read_secret(f"fd:{end}"), read_secret(f"fd:{end}")] == [SECRET, "second"]
+    assert os.read(end, 10) == b"rest"
+    os.close(end)
+    os.close(start)
+
+
+def test_standard_input_carries_several_secrets() -> None:
+    program = (
+        "from pkcs11_shim.secret_source import SecretReader\n"
+        "with SecretReader() as reader:\n"
+        "    print([reader.read('stdin'), reader.read('stdin')], input())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=b"one\ntwo\nthree\n", capture_output=True)
+    assert done.stdout == b"['one', 'two'] three\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n", b"\nsecond"])
+def test_an_empty_secret_is_an_error(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "code"
+    file.write_bytes(content)
+    with pytest.raises(SecretSourceError, match=f"file:{file}: empty"):
+        read_secret(f"file:{file}")
+
+
+def test_sources_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CODE", raising=False)
+    monkeypatch.setenv("EMPTY", "")
+    for source in ("env:CODE", "env:EMPTY", f"file:{tmp_path / 'none'}", f"file:{tmp_path}", "fd:987"):
+        with pytest.raises(SecretSourceError) as caught:
+            read_secret(source)
+        assert str(caught.value).startswith(f"{source}: ")
+
+
+@pytest.mark.parametrize("source", [SECRET, f"pass:{SECRET}", f"fd:{SECRET}", "env:", "file:", "fd:-1", ""])
+def test_what_is_no_source_is_not_repeated(source: str) -> None:
+    with pytest.raises(SecretSourceError, match="env:NAME, file:PATH, fd:N or stdin") as caught:
+        read_secret(source)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [SECRET.encode() * 200, SECRET.encode() + b"\xff\n"])
+def test_what_is_no_text_is_not_repeated(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "code"
+    file.write_bytes(content)
+    with pytest.raises(SecretSourceError) as caught:
+        read_secret(f"file:{file}")
+    seen: BaseException | None = caught.value
+    while seen:
+        assert SECRET not in repr(seen)
+        seen = None if seen.__suppress_context__ else seen.__cause__ or seen.__context__
