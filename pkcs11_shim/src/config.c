@@ -28,6 +28,9 @@ static const struct value values[] = {
     {"module", "path", config.module, sizeof config.module, "XCA_PKCS11_MODULE"},
     {"module", "environment", config.environment, sizeof config.environment, NULL},
     {"store", "path", config.store, sizeof config.store, "XCA_CARD_STORE"},
+    {"quirks", "hash", config.hash, sizeof config.hash, NULL},
+    {"quirks", "strings", config.strings, sizeof config.strings, NULL},
+    {"guard", "keep_last_try", config.keep_last_try, sizeof config.keep_last_try, NULL},
     {"log", "level", config.log_level, sizeof config.log_level, "XCA_LOG_LEVEL"},
     {"log", "file", config.log_file, sizeof config.log_file, "XCA_LOG_FILE"},
 };
@@ -118,6 +121,16 @@ static bool read_file(const char *path) {
     return true;
 }
 
+/* Reads a value that is one of two words, or missing; false when it is another. */
+static bool read_choice(const char *name, const char *text, const char *on, const char *off, bool *value) {
+    *value = strcmp(text, on) == 0;
+    if (*value || *text == '\0' || (off != NULL && strcmp(text, off) == 0)) {
+        return true;
+    }
+    log_line(LOG_ERROR, "configuration: %s is not %s", name, on);
+    return false;
+}
+
 static bool check(void) {
     int level = *config.log_level == '\0' ? LOG_ERROR : log_level_from(config.log_level);
     if (level < 0) {
@@ -148,7 +161,9 @@ static bool check(void) {
         *equals = '\0';
         config.environment_value = equals + 1;
     }
-    return true;
+    return read_choice("[quirks] hash", config.hash, "module", NULL, &config.hash_in_module) &&
+           read_choice("[quirks] strings", config.strings, "trim", NULL, &config.trim_strings) &&
+           read_choice("[guard] keep_last_try", config.keep_last_try, "yes", "no", &config.guard_last_try);
 }
 
 bool config_load(void) {

@@ -12,8 +12,15 @@ struct config {
                                    only */
     const char *environment_value; /* and its value; NULL when nothing is set */
     char store[PATH_MAX];          /* [store] path, XCA_CARD_STORE */
-    char log_level[8];             /* [log] level, XCA_LOG_LEVEL */
-    char log_file[PATH_MAX];       /* [log] file, XCA_LOG_FILE */
+    char hash[8];                  /* [quirks] hash: "module" */
+    char strings[8];               /* [quirks] strings: "trim" */
+    char keep_last_try[4];         /* [guard] keep_last_try: "yes" or "no" */
+    bool hash_in_module;           /* the module makes the digests of signatures itself */
+    bool trim_strings; /* blanks, tabs and nulls at the end of a token's strings become the standard's padding
+                        */
+    bool guard_last_try;     /* no login spends the last try unless XCA_LAST_TRY=allow */
+    char log_level[8];       /* [log] level, XCA_LOG_LEVEL */
+    char log_file[PATH_MAX]; /* [log] file, XCA_LOG_FILE */
 };
 
 extern struct config config;

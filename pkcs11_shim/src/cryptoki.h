@@ -17,15 +17,18 @@ typedef CK_RV (*CK_C_GetInterface)(CK_UTF8CHAR_PTR, CK_VERSION_PTR, CK_INTERFACE
 typedef CK_RV (*CK_C_LoginUser)(CK_SESSION_HANDLE, CK_USER_TYPE, CK_UTF8CHAR_PTR, CK_ULONG, CK_UTF8CHAR_PTR,
                                 CK_ULONG);
 
-/* The functions after C_LoginUser are handed on as they are: only their number matters here. */
-#define CK_FUNCTIONS_AFTER_LOGIN_USER_3_0 21
+typedef CK_RV (*CK_C_SessionCancel)(CK_SESSION_HANDLE, CK_FLAGS);
+
+/* The functions after C_SessionCancel are handed on as they are: only their number matters here. */
+#define CK_FUNCTIONS_AFTER_SESSION_CANCEL_3_0 20
 
 typedef struct {
     CK_FUNCTION_LIST v2;
     CK_C_GetInterfaceList C_GetInterfaceList;
     CK_C_GetInterface C_GetInterface;
     CK_C_LoginUser C_LoginUser;
-    void (*rest[CK_FUNCTIONS_AFTER_LOGIN_USER_3_0])(void);
+    CK_C_SessionCancel C_SessionCancel;
+    void (*rest[CK_FUNCTIONS_AFTER_SESSION_CANCEL_3_0])(void);
 } CK_FUNCTION_LIST_3_0;
 
 #endif

@@ -2,6 +2,7 @@
 /* C_Initialize and C_Finalize: the inner module reads its tokens here, so here the epochs are read. */
 #include "config.h"
 #include "epochs.h"
+#include "hashing.h"
 #include "lock.h"
 #include "log.h"
 #include "module.h"
@@ -66,6 +67,7 @@ CK_RV card_C_Finalize(void *reserved) {
     if (!lock_take(&lock, LOCK_THREADS, LOCK_DECIDING_MS)) {
         return CKR_FUNCTION_FAILED;
     }
+    hashing_forget_all();
     CK_RV rv = inner->C_Finalize(reserved);
     if (rv == CKR_OK) {
         epochs_drop();

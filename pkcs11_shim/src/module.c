@@ -45,21 +45,18 @@ static CK_RV card_C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTE
     return C_GetInterface(name, version, interface, flags);
 }
 
-/* An entry that the inner module does not have stays NULL. */
-static void replace(CK_FUNCTION_LIST *list) {
-#define XCA_REPLACED(name) list->name = list->name != NULL ? card_##name : NULL;
-#define XCA_REPLACED_3(name)
+/* Puts ours in a list, and in the 3.0 part behind it if there is one. What the inner module lacks stays NULL.
+ */
+static void replace(CK_FUNCTION_LIST *list, CK_FUNCTION_LIST_3_0 *more) {
+#define PUT(condition, list, name)                                                                           \
+    if ((condition) && (list) != NULL && (list)->name != NULL) {                                             \
+        (list)->name = card_##name;                                                                          \
+    }
+#define XCA_REPLACED(name)   PUT(true, list, name)
+#define XCA_REPLACED_3(name) PUT(true, more, name)
+#define XCA_HASHING(name)    PUT(config.hash_in_module, list, name)
+#define XCA_HASHING_3(name)  PUT(config.hash_in_module, more, name)
 #include "replaced.def"
-#undef XCA_REPLACED
-#undef XCA_REPLACED_3
-}
-
-static void replace3(CK_FUNCTION_LIST_3_0 *list) {
-#define XCA_REPLACED(name)
-#define XCA_REPLACED_3(name) list->name = list->name != NULL ? card_##name : NULL;
-#include "replaced.def"
-#undef XCA_REPLACED
-#undef XCA_REPLACED_3
 }
 
 /* The inner module's 2.40 list, or NULL with a line in the log. */
@@ -130,15 +127,14 @@ static bool load(void) {
     inner3 = find_inner3(library, &flags);
     if (inner3 != NULL) {
         list3 = *inner3;
-        replace(&list3.v2);
-        replace3(&list3);
+        replace(&list3.v2, &list3);
         offer(&list3, flags);
     }
     list2 = *found;
     if (list2.version.major != CRYPTOKI_VERSION_MAJOR) {
         list2.version = (CK_VERSION){CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR};
     }
-    replace(&list2);
+    replace(&list2, NULL);
     offer(&list2, 0);
     lock_survive_fork();
     inner = found;

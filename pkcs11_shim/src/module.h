@@ -49,4 +49,14 @@ CK_RV card_C_UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OB
 CK_RV card_C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
                        CK_ATTRIBUTE *template, CK_ULONG length, CK_OBJECT_HANDLE *key);
 
+/* hashing.c */
+CK_RV card_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key);
+CK_RV card_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_BYTE *signature,
+                  CK_ULONG *signature_length);
+CK_RV card_C_SignUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG length);
+CK_RV card_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *signature_length);
+CK_RV card_C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags);
+CK_RV card_C_CloseSession(CK_SESSION_HANDLE session);
+CK_RV card_C_CloseAllSessions(CK_SLOT_ID slot);
+
 #endif

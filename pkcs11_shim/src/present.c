@@ -41,6 +41,14 @@ static void pad(CK_UTF8CHAR *field, size_t size, const char *text) {
 }
 #define PAD(field, text) pad(field, sizeof(field), text)
 
+/* The vendor's module leaves blanks, tabs or nulls where the padding should be. */
+static void trim(CK_UTF8CHAR *field, size_t size) {
+    while (size > 0 && (field[size - 1] == ' ' || field[size - 1] == '\t' || field[size - 1] == '\0')) {
+        field[--size] = ' ';
+    }
+}
+#define TRIM(field) trim(field, sizeof(field))
+
 static bool stamp_of_store(struct stamp *stamp) {
     struct stat facts;
     if (stat(config.store, &facts) != 0) {
@@ -172,6 +180,11 @@ CK_RV card_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
     if (rv == CKR_OK) {
         if (card.is_card) {
             show_card(&token, card.number, &row);
+        } else if (config.trim_strings) {
+            TRIM(token.label);
+            TRIM(token.manufacturerID);
+            TRIM(token.model);
+            TRIM(token.serialNumber);
         }
         *info = token;
     }

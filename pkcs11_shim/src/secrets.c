@@ -5,6 +5,7 @@
  * and what it answers is settled durably. A process that is killed anywhere in between leaves the try spent.
  */
 #include "card.h"
+#include "config.h"
 #include "epochs.h"
 #include "lock.h"
 #include "log.h"
@@ -13,6 +14,8 @@
 #include "store.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct decision {
     const char *number;
@@ -96,6 +99,24 @@ static CK_RV check_state(const struct decision *decision, enum secret secret) {
     return row->tries[secret] == 0 ? CKR_PIN_LOCKED : CKR_OK;
 }
 
+/* [guard] keep_last_try: the last try is spent only by a process whose user said so. */
+static CK_RV keep_last_try(bool is_last) {
+    const char *last_try = secure_getenv("XCA_LAST_TRY");
+    bool allowed = last_try != NULL && strcmp(last_try, "allow") == 0;
+    return config.guard_last_try && is_last && !allowed ? CKR_FUNCTION_REJECTED : CKR_OK;
+}
+
+/* The same for a token that counts its own tries, which only its flags can tell. */
+static CK_RV keep_last_try_of_token(CK_SLOT_ID slot, enum secret secret) {
+    if (!config.guard_last_try) {
+        return CKR_OK;
+    }
+    CK_TOKEN_INFO info;
+    CK_RV rv = inner->C_GetTokenInfo(slot, &info);
+    CK_FLAGS final_try = secret == SECRET_PIN ? CKF_USER_PIN_FINAL_TRY : CKF_SO_PIN_FINAL_TRY;
+    return rv == CKR_OK ? keep_last_try((info.flags & final_try) != 0) : rv;
+}
+
 static CK_RV check_secret(const struct decision *decision, enum secret secret, struct value value) {
     CK_RV rv = check_state(decision, secret);
     if (rv == CKR_OK) {
@@ -105,7 +126,7 @@ static CK_RV check_secret(const struct decision *decision, enum secret secret, s
         remember_is_wrong(decision->number, secret, decision->row.epoch, value.text, value.length)) {
         rv = CKR_PIN_INCORRECT;
     }
-    return rv;
+    return rv == CKR_OK ? keep_last_try(decision->row.tries[secret] == 1) : rv;
 }
 
 /* Answers that the inner module gives before it looks at the secret; measured for SoftHSM's
@@ -182,6 +203,10 @@ struct login {
     CK_ULONG name_length;
 };
 
+static enum secret secret_of(CK_USER_TYPE user) {
+    return user == CKU_SO ? SECRET_USER_CODE : SECRET_PIN;
+}
+
 static CK_RV ask_inner(const struct login *login) {
     return login->named ? inner3->C_LoginUser(login->session, login->user, login->pin, login->pin_length,
                                               login->name, login->name_length)
@@ -204,7 +229,7 @@ static CK_RV check_login_state(CK_STATE state, CK_USER_TYPE user) {
 }
 
 static CK_RV try_login(struct decision *decision, const struct login *login) {
-    enum secret secret = login->user == CKU_SO ? SECRET_USER_CODE : SECRET_PIN;
+    enum secret secret = secret_of(login->user);
     struct value value = {login->pin, login->pin_length};
     CK_RV rv = check_secret(decision, secret, value);
     if (rv != CKR_OK) {
@@ -233,7 +258,8 @@ static CK_RV guard_login(const struct login *login) {
         return rv;
     }
     if (!card.is_card) {
-        return ask_inner(login);
+        rv = keep_last_try_of_token(info.slotID, secret_of(login->user));
+        return rv == CKR_OK ? ask_inner(login) : rv;
     }
     rv = check_login_state(info.state, login->user);
     if (rv == CKR_OK && login->pin == NULL) {
@@ -357,8 +383,10 @@ CK_RV card_C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *old, CK_ULONG old_le
     if (rv != CKR_OK) {
         return rv;
     }
+    enum secret secret = info.state == CKS_RW_SO_FUNCTIONS ? SECRET_USER_CODE : SECRET_PIN;
     if (!card.is_card) {
-        return inner->C_SetPIN(session, old, old_length, new, new_length);
+        rv = keep_last_try_of_token(info.slotID, secret);
+        return rv == CKR_OK ? inner->C_SetPIN(session, old, old_length, new, new_length) : rv;
     }
     if (info.state == CKS_RO_PUBLIC_SESSION || info.state == CKS_RO_USER_FUNCTIONS) {
         return CKR_SESSION_READ_ONLY;
@@ -366,7 +394,6 @@ CK_RV card_C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *old, CK_ULONG old_le
     if (old == NULL || new == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    enum secret secret = info.state == CKS_RW_SO_FUNCTIONS ? SECRET_USER_CODE : SECRET_PIN;
     rv = check_form(secret, (struct value){new, new_length});
     struct decision decision;
     if (rv == CKR_OK && (rv = decision_begin(&decision, &card)) == CKR_OK) {
