@@ -68,11 +68,16 @@ static bool same(const struct stamp *a, const struct stamp *b) {
 }
 
 static bool settled(const struct stamp *stamp) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age =
-        (int64_t)(now.tv_sec - stamp->changed.tv_sec) * 1000000000 + now.tv_nsec - stamp->changed.tv_nsec;
-    return age > SETTLED_NANOSECONDS;
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_nsec -= SETTLED_NANOSECONDS;
+    if (limit.tv_nsec < 0) {
+        limit.tv_nsec += 1000000000L;
+        limit.tv_sec--;
+    }
+    const struct timespec *changed = &stamp->changed;
+    return changed->tv_sec < limit.tv_sec ||
+           (changed->tv_sec == limit.tv_sec && changed->tv_nsec < limit.tv_nsec);
 }
 
 static bool read_row(const char *number, struct row *row) {

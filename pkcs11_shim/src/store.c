@@ -122,8 +122,11 @@ static void copy_text(sqlite3_stmt *statement, int column, char *to, size_t size
     snprintf(to, size, "%s", text != NULL ? (const char *)text : "");
 }
 
-static bool is_tries(int tries) {
-    return tries >= 0 && tries <= XCA_MAX_TRIES;
+/* The whole number, not its last 32 bits: a damaged row must not pass for one with tries left. */
+static bool read_tries(sqlite3_stmt *statement, int column, int *tries) {
+    int64_t number = sqlite3_column_int64(statement, column);
+    *tries = (int)number;
+    return number >= 0 && number <= XCA_MAX_TRIES;
 }
 
 bool store_read(sqlite3 *store, const char *number, struct row *row) {
@@ -141,11 +144,11 @@ bool store_read(sqlite3 *store, const char *number, struct row *row) {
         copy_text(statement, 1, row->model, sizeof row->model);
         row->activated = sqlite3_column_int(statement, 2) != 0;
         row->lapsed = sqlite3_column_int(statement, 3) != 0;
-        row->tries[SECRET_PIN] = sqlite3_column_int(statement, 4);
-        row->tries[SECRET_USER_CODE] = sqlite3_column_int(statement, 5);
         row->epoch = sqlite3_column_int64(statement, 6);
         row->pending = sqlite3_column_int(statement, 7) != 0;
-        found = is_tries(row->tries[SECRET_PIN]) && is_tries(row->tries[SECRET_USER_CODE]);
+        found = read_tries(statement, 4, &row->tries[SECRET_PIN]) &&
+                read_tries(statement, 5, &row->tries[SECRET_USER_CODE]) &&
+                row->epoch < INT64_MAX; /* a change raises it */
     }
     if (!found) {
         if (step == SQLITE_ROW || step == SQLITE_DONE) {
@@ -234,35 +237,43 @@ bool store_settle(sqlite3 *store, const char *number, enum secret secret, const 
     return false;
 }
 
+/* Adds the next row to the list; false when there is no memory. */
+static bool add_epoch(sqlite3_stmt *statement, struct epochs *epochs, bool *pending) {
+    if (epochs->cards == NULL) {
+        epochs->cards = calloc((size_t)sqlite3_column_int64(statement, 3), sizeof *epochs->cards);
+    }
+    if (epochs->cards == NULL) {
+        return false;
+    }
+    struct epoch *card = &epochs->cards[epochs->count++];
+    bool was_cut_off = sqlite3_column_int(statement, 2) != 0;
+    copy_text(statement, 0, card->number, sizeof card->number);
+    card->epoch = sqlite3_column_int64(statement, 1) + was_cut_off;
+    *pending = *pending || was_cut_off;
+    return true;
+}
+
 bool store_epochs(sqlite3 *store, struct epochs *epochs) {
     *epochs = (struct epochs){0};
-    if (sqlite3_exec(store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE pending = 1", NULL, NULL,
-                     NULL) != SQLITE_OK) {
-        return fail(store, "write");
-    }
     sqlite3_stmt *statement =
-        prepare(store, "SELECT number, epoch, count(*) OVER () FROM card ORDER BY number");
+        prepare(store, "SELECT number, epoch, pending, count(*) OVER () FROM card ORDER BY number");
     if (statement == NULL) {
         return false;
     }
     int step;
-    while ((step = sqlite3_step(statement)) == SQLITE_ROW) {
-        size_t total = (size_t)sqlite3_column_int64(statement, 2);
-        if (epochs->cards == NULL && (epochs->cards = calloc(total, sizeof *epochs->cards)) == NULL) {
-            step = SQLITE_NOMEM;
-            break;
-        }
-        if (epochs->count < total) {
-            struct epoch *card = &epochs->cards[epochs->count++];
-            copy_text(statement, 0, card->number, sizeof card->number);
-            card->epoch = sqlite3_column_int64(statement, 1);
-        }
+    bool pending = false;
+    while ((step = sqlite3_step(statement)) == SQLITE_ROW && add_epoch(statement, epochs, &pending)) {
     }
     sqlite3_finalize(statement);
-    if (step != SQLITE_DONE) {
+    bool done = step == SQLITE_DONE;
+    if (done && pending) {
+        done = sqlite3_exec(store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE pending = 1", NULL,
+                            NULL, NULL) == SQLITE_OK;
+    }
+    if (!done) {
         free(epochs->cards);
         *epochs = (struct epochs){0};
-        return fail(store, "read");
+        return fail(store, "epochs");
     }
     return true;
 }

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl as its users run it: in a pipe, in a terminal, from a program of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pexpect
+
+USER_CODE = "Kp-4tzQ9w"
+PIN = "73915826"
+NEW_PIN = "5g8!Rw2"
+NEW_USER_CODE = "zR7#mm02"
+SECRETS = (USER_CODE, PIN, NEW_PIN, NEW_USER_CODE)
+XCACTL = ("-m", "xca_plugin.cli")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A person's desk: an environment with cards, and the variables that lead to it."""
+
+    path: Path
+    home: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def having(self, **variables: str) -> "Desk":
+        """Return the same desk with more variables."""
+        return replace(self, variables={**self.variables, **variables})
+
+    def copy(self, to: Path) -> "Desk":
+        """Copy the environment: issuing generates keys, copying does not."""
+        shutil.copytree(self.path, to)
+        for name in ("pkcs11.conf", "softhsm2.conf"):
+            text = (to / name).read_text()
+            (to / name).write_text(text.replace(str(self.path), str(to)))
+        return replace(self, path=to, home=to)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        return {
+            **inherited,
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm",
+            "XCA_PKCS11_CONF": str(self.path / "pkcs11.conf"),
+            **self.variables,
+        }
+
+    @property
+    def number(self) -> str:
+        """The number of the only card."""
+        (folder,) = (self.path / "issuer").iterdir()
+        return folder.name
+
+    def run(self, *arguments: str, stdin: str = "", fds: Sequence[int] = ()) -> Result:
+        """Run xcactl in a pipe; whatever it says, it must not say a secret."""
+        assert not any(secret in argument for secret in SECRETS for argument in arguments)
+        done = subprocess.run(
+            [sys.executable, *XCACTL, *arguments],
+            env=self.environment,
+            input=stdin.encode(),
+            capture_output=True,
+            cwd=self.home,
+            pass_fds=fds,
+            timeout=60,
+        )
+        result = Result(
+            done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        )
+        assert not any(secret in result.out + result.err for secret in SECRETS)
+        return result
+
+    def card(self) -> Any:
+        """What xcactl info says of the only card."""
+        return self.run("info", "--json").json
+
+    def activate(self) -> None:
+        result = self.run(
+            "activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=f"{USER_CODE}\n{PIN}\n"
+        )
+        assert result.status == 0, result.err
+
+    @contextmanager
+    def terminal(self, *arguments: str) -> Iterator["pexpect.spawn[str]"]:
+        """Run xcactl in a terminal; at the end nothing that was shown may hold a secret."""
+        child = pexpect.spawn(
+            sys.executable,
+            [*XCACTL, *arguments],
+            env=self.environment,
+            cwd=str(self.home),
+            encoding="utf-8",
+            timeout=20,
+            dimensions=(40, 100),
+        )
+        shown = child.logfile_read = _Shown()
+        try:
+            yield child
+            child.expect(pexpect.EOF)
+        finally:
+            child.close()
+        assert not any(secret in shown.text for secret in SECRETS), shown.text
+
+    def program(self, source: str) -> Result:
+        """Run a program of the user's own."""
+        done = subprocess.run(
+            [sys.executable, "-c", source],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            cwd=self.home,
+            timeout=60,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+class _Shown:
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        pass

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Desks with a card on them; issued once, copied for every test."""
+
+import shlex
+import subprocess
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from commands import USER_CODE, Desk
+
+from softhsm import ACTIVATION_DAYS, Application, Environment, issue
+from softhsm.issuer import TAIPEI
+
+
+def _issued(folder: Path, days_ago: int = 0) -> Desk:
+    environment = Environment.create(folder / "desk")
+    issued_on = datetime.now(TAIPEI).date() - timedelta(days=days_ago)
+    issue(environment, USER_CODE, Application(issued_on=issued_on))
+    return Desk(environment.path, environment.path)
+
+
+@pytest.fixture(scope="session")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return _issued(tmp_path_factory.mktemp("issued"))
+
+
+@pytest.fixture(scope="session")
+def activated(issued: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = issued.copy(tmp_path_factory.mktemp("activated") / "desk")
+    desk.activate()
+    return desk
+
+
+@pytest.fixture
+def closed(issued: Desk, tmp_path: Path) -> Desk:
+    """A card as it arrives: not activated."""
+    return issued.copy(tmp_path / "closed")
+
+
+@pytest.fixture
+def active(activated: Desk, tmp_path: Path) -> Desk:
+    """An activated card."""
+    return activated.copy(tmp_path / "active")
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> Desk:
+    """A card with ten days left to activate it."""
+    return _issued(tmp_path / "late", ACTIVATION_DAYS - 10)
+
+
+@pytest.fixture
+def lapsed(tmp_path: Path) -> Desk:
+    """A card that was not activated in time."""
+    return _issued(tmp_path / "lapsed", ACTIVATION_DAYS + 1)
+
+
+@pytest.fixture
+def two_cards(closed: Desk) -> Desk:
+    """Two cards."""
+    issue(Environment(closed.path), USER_CODE)
+    return closed
+
+
+@pytest.fixture(scope="session")
+def inner_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The inner module that a script makes fail (tests/module/inner)."""
+    source = Path(__file__).parents[1] / "module" / "inner" / "inner.c"
+    library = tmp_path_factory.mktemp("inner") / "inner.so"
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "p11-kit-1"], check=True, capture_output=True, text=True
+    ).stdout
+    subprocess.run(
+        [
+            "cc",
+            "-std=c17",
+            "-D_GNU_SOURCE",
+            "-fPIC",
+            "-shared",
+            "-fvisibility=hidden",
+            *shlex.split(flags),
+            str(source),
+            "-o",
+            str(library),
+        ],
+        check=True,
+    )
+    return library
+
+
+@pytest.fixture
+def scripted(inner_library: Path, tmp_path: Path) -> "Scripted":
+    return Scripted(inner_library, tmp_path)
+
+
+class Scripted:
+    """Puts the scripted inner module under a desk."""
+
+    def __init__(self, library: Path, folder: Path) -> None:
+        self._library, self._script, self._calls = library, folder / "script", folder / "calls"
+        self._script.touch()
+        self._calls.touch()
+
+    def under(self, desk: Desk, *lines: str) -> Desk:
+        self._script.write_text("".join(f"{line}\n" for line in lines))
+        return desk.having(
+            XCA_PKCS11_MODULE=str(self._library),
+            INNER_REAL=str(desk.path / "libsofthsm2.so"),
+            INNER_SCRIPT=str(self._script),
+            INNER_CALLS=str(self._calls),
+        )
+
+    def calls(self) -> list[str]:
+        return self._calls.read_text().split()
+
+
+@pytest.fixture
+def real(issued: Desk, tmp_path: Path) -> Desk:
+    """What the vendor's module shows of a real card: the card's label, and no store that knows it."""
+    folder = tmp_path / "real"
+    (folder / "tokens").mkdir(parents=True)
+    inner = issued.path / "libsofthsm2.so"
+    configuration = folder / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\n")
+    (folder / "pkcs11.conf").write_text(
+        f"[module]\npath = {inner}\nenvironment = SOFTHSM2_CONF={configuration}\n"
+        f"[store]\npath = {folder}/cards.db\n"
+    )
+    subprocess.run(
+        [
+            "pkcs11-tool",
+            "--module",
+            str(inner),
+            "--init-token",
+            "--slot-index",
+            "0",
+            "--label",
+            "HiCOS PKI Smart Card",
+            "--so-pin",
+            USER_CODE,
+        ],
+        env={"SOFTHSM2_CONF": str(configuration), "PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+    )
+    return Desk(folder, folder)

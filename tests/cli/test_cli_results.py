@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scripts read: JSON, certificates, receipts, completion; and every locale."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import PIN, USER_CODE, Desk
+from jsonschema import Draft202012Validator, FormatChecker
+from referencing import Registry, Resource
+
+SCHEMAS = {
+    path.name: json.loads(path.read_text())
+    for path in (Path(__file__).parents[2] / "docs" / "schema").glob("*.schema.json")
+}
+
+
+def check(document: Any, schema: str) -> None:
+    registry: Registry[Any] = Registry().with_resources(
+        (name, Resource.from_contents(contents)) for name, contents in SCHEMAS.items()
+    )
+    validator = Draft202012Validator(
+        SCHEMAS[f"{schema}.schema.json"], registry=registry, format_checker=FormatChecker()
+    )
+    validator.validate(document)
+
+
+@pytest.mark.parametrize(
+    ("command", "schema"),
+    [
+        (("detect",), "detect"),
+        (("info",), "info"),
+        (("cert", "list"), "cert-list"),
+        (("cert", "show"), "certificate"),
+        (("cert", "show", "ROOT CA Cert"), "certificate"),
+        (("events",), "events"),
+    ],
+)
+def test_json_is_as_documented(active: Desk, closed: Desk, command: tuple[str, ...], schema: str) -> None:
+    for desk in (active, closed):
+        result = desk.run(*command, "--json")
+        assert result.status == 0
+        check(result.json, schema)
+
+
+def test_json_of_a_real_card_is_as_documented(real: Desk) -> None:
+    check(real.card(), "info")
+
+
+def test_verify_json_is_as_documented(active: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "letter"
+    file.write_text("dear all")
+    assert active.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    root = str(active.path / "pki" / "root.pem")
+    good = active.run("verify", str(file), f"{file}.p7s", "--ca-file", root, "--json")
+    check(good.json, "verify")
+    assert (good.status, good.json["valid"]) == (0, True)
+    file.write_text("dear nobody")
+    bad = active.run("verify", str(file), f"{file}.p7s", "--ca-file", root, "--json")
+    check(bad.json, "verify")
+    assert (bad.status, bad.json["valid"]) == (62, False)
+
+
+def test_receipt_is_as_documented(closed: Desk, tmp_path: Path) -> None:
+    receipt = tmp_path / "receipt.json"
+    sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
+    desk = closed.having(CODE=USER_CODE, NEW=PIN)
+    assert desk.run("activate", "--yes", *sources, "--receipt", str(receipt)).status == 0
+    record = json.loads(receipt.read_text())
+    check(record, "receipt")
+    assert record["card"] == closed.number
+    assert receipt.stat().st_mode & 0o777 == 0o600
+    assert USER_CODE not in receipt.read_text()
+    assert PIN not in receipt.read_text()
+
+
+def test_a_failed_activation_leaves_no_receipt(closed: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "receipts"
+    folder.mkdir()
+    desk = closed.having(CODE="Wrong-123", NEW=PIN)
+    sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW", "--receipt", f"{folder}/r.json")
+    assert desk.run("activate", "--yes", *sources).status == 33
+    assert list(folder.iterdir()) == []
+
+
+def test_events_tell_what_happened(active: Desk) -> None:
+    active.run("pin", "verify", "--pin", "stdin", stdin="wrong-99\n")
+    last = active.run("events", "--json", "--card", active.number).json["events"][-1]
+    assert (last["event"], last["result_name"], last["card"]) == (
+        "verify-pin",
+        "CKR_PIN_INCORRECT",
+        active.number,
+    )
+    assert "CKR_PIN_INCORRECT" in active.run("events").out
+    assert active.run("events", "--json", "--card", "XC99999999999999").json == {"events": []}
+
+
+@pytest.mark.parametrize("encoding", ["pem", "der"])
+def test_certificates_are_exported(active: Desk, tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "certificate"
+    assert active.run("cert", "export", "CA Cert", "--format", encoding, "-o", str(file)).status == 0
+    text = subprocess.run(
+        ["openssl", "x509", "-in", file, "-inform", encoding, "-noout", "-subject", "-nameopt", "utf8"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert "組織及團體測試憑證管理中心" in text
+    missing = active.run("cert", "export", "cert9")
+    assert missing.status == 50
+    assert "cert9" in missing.err
+
+
+def test_export_to_the_output(active: Desk) -> None:
+    exported = active.run("cert", "export").out
+    shown = active.run("cert", "show", "--json").json
+    fingerprint = subprocess.run(
+        ["openssl", "x509", "-noout", "-fingerprint", "-sha256"],
+        input=exported,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert fingerprint.split("=")[1].strip().replace(":", "").lower() == shown["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "chinese"),
+    [
+        ({"LANG": "zh_TW.UTF-8"}, True),
+        ({"LC_ALL": "zh_TW.UTF-8", "LANG": "C"}, True),
+        ({"LANG": "C"}, False),
+        ({"LANG": "C", "LC_ALL": "C"}, False),
+        ({"LANGUAGE": "zh_TW", "LANG": "en_US.UTF-8"}, True),
+        ({"LANG": "de_DE.UTF-8"}, False),
+    ],
+)
+def test_the_locale_chooses_the_language(closed: Desk, variables: dict[str, str], chinese: bool) -> None:
+    result = closed.having(**variables).run("info")
+    assert result.status == 0
+    assert ("未開卡" in result.out) is chinese
+    assert "國立臺灣大學" in result.out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "big5", "iso8859-1"])
+def test_a_terminal_that_cannot_show_chinese_is_no_failure(closed: Desk, encoding: str) -> None:
+    desk = closed.having(PYTHONIOENCODING=encoding)
+    for command in ("info", "detect", "activate"):
+        assert desk.run("--lang", "zh_TW", command, "--help").status == 0
+    assert desk.run("--lang", "zh_TW", "info").status == 0
+    # JSON is the same in any encoding.
+    assert desk.card() == closed.card()
+
+
+def test_completion_knows_commands_and_cards(closed: Desk) -> None:
+    script = closed.having(_XCACTL_COMPLETE="bash_source").run().out
+    assert "complete -o nosort -F _xcactl_completion xcactl" in script
+    completing = closed.having(_XCACTL_COMPLETE="bash_complete")
+    commands = completing.having(COMP_WORDS="xcactl a", COMP_CWORD="1").run().out
+    assert commands.split() == ["plain,activate"]
+    cards = completing.having(COMP_WORDS="xcactl info --card ", COMP_CWORD="3").run().out
+    assert closed.number in cards
+
+
+def test_without_a_command_the_help_is_shown(closed: Desk) -> None:
+    result = closed.run()
+    assert "activate" in result.out + result.err
+
+
+def test_wrong_use_is_status_2(closed: Desk) -> None:
+    for arguments in (("no-such-command",), ("info", "--nonsense"), ("sign", "/nowhere/file")):
+        assert closed.run(*arguments).status == 2

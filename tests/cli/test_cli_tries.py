@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""3, 2, 1, locked: what a person sees of the tries, and what costs none."""
+
+from pathlib import Path
+
+import pytest
+from commands import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, Desk
+
+PROMPT = {"pin": "PIN: ", "user code": "User code (upper and lower case differ): "}
+BEFORE = {"pin": "PIN: {}", "user code": "user code: {}"}
+COMMANDS = {
+    "pin": ("pin", "verify"),
+    # The new user code is asked after the old one and never reaches the card here.
+    "user code": ("user-code", "change", "--new-user-code", "env:NEW"),
+}
+LOCKED = {"pin": ("is locked", "xcactl pin reset", 36), "user code": ("is locked", "用戶代碼重設", 34)}
+STATUS = {"pin": 35, "user code": 33}
+
+
+@pytest.mark.parametrize("secret", ["pin", "user code"])
+def test_three_two_one_locked(active: Desk, secret: str) -> None:
+    desk = active.having(NEW=NEW_USER_CODE)
+    for wrong, before, after in (
+        ("wrong-1a", "3 tries left", "2 tries are left"),
+        ("wrong-2a", "2 tries left", "1 try is left"),
+    ):
+        with desk.terminal(*COMMANDS[secret]) as talk:
+            talk.expect_exact(BEFORE[secret].format(before))
+            talk.expect_exact(PROMPT[secret])
+            talk.sendline(wrong)
+            talk.expect_exact(after)
+        assert talk.exitstatus == STATUS[secret]
+    message, advice, status = LOCKED[secret]
+    with desk.terminal(*COMMANDS[secret]) as talk:
+        talk.expect_exact(BEFORE[secret].format("1 try left"))
+        talk.expect_exact("To go on, type: last try")
+        talk.expect_exact("Confirm: ")
+        talk.sendline("last try")
+        talk.expect_exact(PROMPT[secret])
+        talk.sendline("wrong-3a")
+        talk.expect_exact(message)
+        talk.expect_exact(advice)
+    assert talk.exitstatus == status
+    # Locked: refused before anything is asked.
+    with desk.terminal(*COMMANDS[secret]) as talk:
+        talk.expect_exact(message)
+    assert talk.exitstatus == status
+
+
+def test_locked_user_code_of_a_closed_card_says_reset_and_how(closed: Desk) -> None:
+    for wrong, status in (("wrong-1", 33), ("wrong-2", 33), ("wrong-3", 34)):
+        result = closed.having(WRONG=wrong, NEW=PIN).run(
+            "--lang",
+            "zh_TW",
+            "activate",
+            "--yes",
+            "--last-try",
+            "--user-code",
+            "env:WRONG",
+            "--new-pin",
+            "env:NEW",
+        )
+        assert result.status == status
+    assert "請進行用戶代碼重設" in result.err
+    assert "02-2192-7111" in result.err
+    assert closed.card()["next_action"] == "see-issuer"
+
+
+def spent(desk: Desk, wrong_pins: int) -> Desk:
+    for wrong in range(wrong_pins):
+        assert desk.run("pin", "verify", "--pin", "stdin", stdin=f"wrong-{wrong}\n").status == 35
+    return desk
+
+
+def test_last_try_is_refused_without_confirmation(active: Desk) -> None:
+    desk = spent(active, 2)
+    assert desk.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 41
+    assert desk.card()["pin_tries_left"] == 1
+    with desk.terminal("pin", "verify") as talk:
+        talk.expect_exact("Confirm: ")
+        talk.sendline("yes")
+        talk.expect_exact("Nothing was tried")
+    assert talk.exitstatus == 41
+    assert desk.card()["pin_tries_left"] == 1
+    assert desk.run("pin", "verify", "--last-try", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    assert desk.card()["pin_tries_left"] == 3
+
+
+@pytest.mark.parametrize(
+    "bad", ["12345", "123456789", "12 45678", "", "1234\t678", "12345六七", "１２３４５６"]
+)
+def test_a_pin_of_the_wrong_form_costs_no_try(active: Desk, bad: str) -> None:
+    result = active.run("pin", "verify", "--pin", "stdin", stdin=f"{bad}\n")
+    assert result.status == (38 if bad else 43)
+    assert ("6 to 8 characters" if bad else "empty") in result.err
+    assert active.card()["pin_tries_left"] == 3
+
+
+@pytest.mark.parametrize(
+    "bad", ["Abc12", "Abc12345678", "Abc 1234", "Abc\x0712", "用戶代碼用戶", "Ａｂｃ１２３"]
+)
+def test_a_user_code_of_the_wrong_form_costs_no_try(closed: Desk, bad: str) -> None:
+    secrets = f"{bad}\n{PIN}\n"
+    result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
+    assert result.status == 37
+    assert "6 to 10 characters" in result.err
+    assert closed.card()["user_code_tries_left"] == 3
+
+
+def test_wrong_forms_are_asked_again_in_a_terminal(active: Desk) -> None:
+    with active.terminal("pin", "verify") as talk:
+        for _ in range(4):
+            talk.expect_exact("PIN: ")
+            talk.sendline("123")
+            talk.expect_exact("6 to 8 characters")
+        talk.expect_exact("PIN: ")
+        talk.sendline(PIN)
+        talk.expect_exact("The PIN is right.")
+    assert talk.exitstatus == 0
+
+
+@pytest.mark.parametrize(
+    ("new_pin", "reason"),
+    [
+        ("77777777", "the same"),
+        ("345678", "follow one another"),
+        ("876543", "follow one another"),
+        ("000000", "the same"),
+        ("111100", "organisation's number"),
+    ],
+)
+def test_weak_pins_cost_no_try(closed: Desk, new_pin: str, reason: str) -> None:
+    secrets = f"{USER_CODE}\n{new_pin}\n"
+    result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
+    assert result.status == 39
+    assert reason in result.err
+    card = closed.card()
+    assert (card["state"], card["user_code_tries_left"]) == ("not-activated", 3)
+
+
+def test_part_of_the_card_number_is_refused(closed: Desk) -> None:
+    secrets = f"{USER_CODE}\n{closed.number[-7:]}\n"
+    result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
+    assert result.status == 39
+    assert "card number" in result.err
+
+
+def test_the_old_pin_is_refused_as_the_new_one(active: Desk) -> None:
+    result = active.run("pin", "change", "--pin", "stdin", "--new-pin", "stdin", stdin=f"{PIN}\n{PIN}\n")
+    assert result.status == 39
+    assert "old PIN" in result.err
+
+
+def test_dry_run_costs_no_try(closed: Desk) -> None:
+    wrong = closed.having(WRONG="Wrong-123", NEW=PIN)
+    result = wrong.run("activate", "--dry-run", "--user-code", "env:WRONG", "--new-pin", "env:NEW")
+    assert result.status == 0
+    assert "Nothing was done" in result.out
+    card = closed.card()
+    assert (card["state"], card["user_code_tries_left"]) == ("not-activated", 3)
+    assert wrong.run("activate", "--dry-run").status == 0
+
+
+def test_dry_run_finds_what_would_be_refused(active: Desk, lapsed: Desk) -> None:
+    assert active.run("activate", "--dry-run").status == 31
+    assert lapsed.run("activate", "--dry-run").status == 32
+
+
+def test_dry_run_looks_at_the_values(closed: Desk) -> None:
+    desk = closed.having(SHORT="Abc", WEAK="111111", CODE=USER_CODE)
+    assert desk.run("activate", "--dry-run", "--user-code", "env:SHORT").status == 37
+    assert desk.run("activate", "--dry-run", "--user-code", "env:CODE", "--new-pin", "env:WEAK").status == 39
+
+
+def test_already_active_offers_change_and_reset(active: Desk) -> None:
+    result = active.run("activate", "--yes", "--user-code", "env:UNSET", "--new-pin", "env:UNSET")
+    assert result.status == 31
+    assert "xcactl pin change" in result.err
+    assert "xcactl pin reset" in result.err
+
+
+def test_lapsed_says_whom_to_ask(lapsed: Desk) -> None:
+    result = lapsed.run("activate", "--yes")
+    assert result.status == 32
+    assert "revoked" in result.err
+    assert "02-2192-7111" in result.err
+
+
+def test_few_days_left_is_said(late: Desk, closed: Desk) -> None:
+    assert "10 days left). After it the certificate is revoked" in late.run("activate", "--dry-run").err
+    assert "Activate it soon" not in closed.run("activate", "--dry-run").err
+
+
+def test_nothing_is_done_without_consent(closed: Desk) -> None:
+    sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
+    desk = closed.having(CODE=USER_CODE, NEW=PIN)
+    assert desk.run("activate", *sources).status == 42
+    with desk.terminal("activate", *sources) as talk:
+        talk.expect_exact("[y/N]: ")
+        talk.sendline("n")
+        talk.expect_exact("Nothing was done")
+    assert talk.exitstatus == 42
+    assert desk.card()["state"] == "not-activated"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("env:NOT_SET", "not set"),
+        ("env:EMPTY", "empty"),
+        ("file:/nowhere/pin", "No such file"),
+        ("fd:77", "Bad file descriptor"),
+        ("stdin", "empty"),
+        ("pass:12345678", "not a source"),
+        ("12345678", "not a source"),
+    ],
+)
+def test_a_source_without_a_secret_is_an_error(active: Desk, source: str, words: str) -> None:
+    result = active.having(EMPTY="").run("pin", "verify", "--pin", source)
+    assert result.status == 43
+    assert words in result.err
+    assert "12345678" not in result.err
+    assert active.card()["pin_tries_left"] == 3
+
+
+def test_no_source_and_no_terminal_is_an_error(active: Desk) -> None:
+    result = active.run("pin", "verify")
+    assert result.status == 43
+    assert "--pin env:NAME" in result.err
+
+
+def test_every_kind_of_source(active: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "pin"
+    file.write_text(f"{PIN}\n{NEW_PIN}\n")
+    assert active.having(MY_PIN=PIN).run("pin", "verify", "--pin", "env:MY_PIN").status == 0
+    assert active.run("pin", "verify", "--pin", f"file:{file}").status == 0
+    with file.open() as opened:
+        descriptor = opened.fileno()
+        assert active.run("pin", "verify", "--pin", f"fd:{descriptor}", fds=[descriptor]).status == 0
+    # The same file twice: its first line, then its next.
+    assert active.run("pin", "change", "--pin", f"file:{file}", "--new-pin", f"file:{file}").status == 0
+    assert active.run("pin", "verify", "--pin", "stdin", stdin=f"{NEW_PIN}\n").status == 0
+
+
+def test_no_process_gets_a_secret_in_its_arguments(closed: Desk) -> None:
+    with closed.terminal("activate", "--yes", "--new-pin", "env:NEW") as talk:
+        talk.expect_exact("User code")
+        arguments = Path(f"/proc/{talk.pid}/cmdline").read_text()
+        assert "activate" in arguments
+        assert not any(secret in arguments for secret in SECRETS)
+        talk.sendintr()
+        talk.expect_exact("Aborted!")
+    assert talk.exitstatus == 1
+    assert closed.card()["user_code_tries_left"] == 3

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No reader, no card, no module, a broken store, a card pulled out, a real card: each says so."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from commands import NEW_PIN, PIN, USER_CODE, Desk
+from conftest import Scripted
+
+from softhsm import Environment, remove
+
+ACTIVATE = ("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:NEW")
+
+
+def ready(desk: Desk) -> Desk:
+    """Give the desk the sources that ACTIVATE names."""
+    return desk.having(CODE=USER_CODE, NEW=PIN)
+
+
+def install(desk: Desk, folder: Path, name: str, source: str) -> Desk:
+    """Install a stranger's plugin: a module and the entry point that leads to it."""
+    site = folder / f"site-{name}"
+    information = site / f"{name}-1.0.dist-info"
+    information.mkdir(parents=True)
+    (site / f"{name}.py").write_text(textwrap.dedent(source))
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[xca_plugin]\n{name} = {name}\n")
+    path = os.pathsep.join(filter(None, [str(site), desk.environment.get("PYTHONPATH")]))
+    return desk.having(PYTHONPATH=path)
+
+
+# --- the module and the store
+
+
+def test_a_module_without_configuration(closed: Desk) -> None:
+    result = closed.having(XCA_PKCS11_CONF="/nowhere/pkcs11.conf").run("info")
+    assert result.status == 11
+    assert "XCA_PKCS11_CONF" in result.err
+
+
+def test_a_module_whose_inner_module_is_missing(closed: Desk) -> None:
+    assert closed.having(XCA_PKCS11_MODULE="/nowhere/inner.so").run("detect").status == 11
+
+
+def test_no_reader(closed: Desk, scripted: Scripted) -> None:
+    result = scripted.under(closed, "C_GetSlotList count 0").run("detect")
+    assert result.status == 15
+    assert "no card reader" in result.err
+
+
+def test_no_card(closed: Desk) -> None:
+    remove(Environment(closed.path), closed.number)
+    result = closed.run("info")
+    assert result.status == 16
+    assert "Insert the card" in result.err
+    listed = closed.run("detect", "--json")
+    assert (listed.status, listed.json["cards"]) == (16, [])
+
+
+def test_another_card(closed: Desk) -> None:
+    result = closed.run("info", "--card", "XC00000000000000")
+    assert result.status == 17
+    assert "XC00000000000000" in result.err
+
+
+def test_an_unreadable_store(closed: Desk) -> None:
+    (closed.path / "cards.db").write_bytes(b"not a database, whatever it was before" * 99)
+    for command in (("detect",), ("events",)):
+        result = closed.run(*command)
+        assert result.status == 12
+        assert "cards.db" in result.err
+
+
+def test_a_store_that_cannot_be_written(closed: Desk) -> None:
+    """A transaction that never ends on its own: the module waits, gives up, and says so."""
+    store = closed.path / "cards.db"
+    # A writer elsewhere keeps SQLite's lock; reading goes on.
+    hold = (
+        f"import sqlite3; store = sqlite3.connect({str(store)!r}); store.execute('BEGIN IMMEDIATE');"
+        "print('held', flush=True); input()"
+    )
+    blocker = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert blocker.stdout is not None
+        assert blocker.stdout.readline() == b"held\n"
+        result = ready(closed).run(*ACTIVATE)
+    finally:
+        blocker.communicate(b"\n")
+    assert result.status == 13
+    assert "cards.db" in result.err
+    assert closed.card()["user_code_tries_left"] == 3
+    # Repeating the command finishes the job.
+    assert ready(closed).run(*ACTIVATE).status == 0
+
+
+# --- several cards
+
+
+def test_several_cards_are_never_chosen_among_in_a_pipe(two_cards: Desk) -> None:
+    result = two_cards.run("info")
+    assert result.status == 18
+    numbers = [card["number"] for card in two_cards.run("detect", "--json").json["cards"]]
+    assert len(numbers) == 2
+    assert all(number in result.err for number in numbers)
+    for number in numbers:
+        assert two_cards.run("info", "--json", "--card", number).json["number"] == number
+        assert two_cards.having(XCA_CARD=number).run("info", "--json").json["number"] == number
+
+
+def test_several_cards_are_asked_about_in_a_terminal(two_cards: Desk) -> None:
+    numbers = [card["number"] for card in two_cards.run("detect", "--json").json["cards"]]
+    with two_cards.terminal("info", "--json") as talk:
+        talk.expect_exact(numbers[0])
+        talk.expect_exact(numbers[1])
+        talk.expect_exact("Which one")
+        talk.sendline("2")
+        talk.expect_exact(f'"number": "{numbers[1]}"')
+    assert talk.exitstatus == 0
+
+
+# --- half-way
+
+
+def test_a_card_pulled_out_half_way(closed: Desk, tmp_path: Path) -> None:
+    source = f"""
+        import subprocess, sys
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_veto_new_pin(card):
+            remove = [sys.executable, "-m", "softhsm.cli", "--dir", {str(closed.path)!r}, "remove", "--yes"]
+            subprocess.run([*remove, card.number], check=True, stdout=subprocess.DEVNULL)
+    """
+    desk = install(ready(closed), tmp_path, "thief", source)
+    result = desk.run(*ACTIVATE)
+    assert result.status == 19
+    assert "was removed" in result.err
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_in_the_middle_of_the_activation(closed: Desk, scripted: Scripted, moment: str) -> None:
+    killed = ready(scripted.under(closed, f"C_InitPIN kill {moment}")).run(*ACTIVATE)
+    assert killed.status == -9
+    assert closed.card()["state"] == "not-activated"
+    again = ready(closed).run(*ACTIVATE)
+    assert again.status == 0, again.err
+    assert closed.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+
+
+def test_a_new_pin_that_the_card_does_not_accept(closed: Desk, scripted: Scripted) -> None:
+    """C_InitPIN says CKR_OK and keeps the old PIN: the login that proves the new one finds out."""
+    result = ready(scripted.under(closed, "C_InitPIN return 0x0")).run(*ACTIVATE)
+    assert result.status == 40
+    assert "xcactl pin reset" in result.err
+
+
+def test_a_receipt_that_cannot_be_written_is_found_before_a_try(closed: Desk) -> None:
+    result = ready(closed).run(*ACTIVATE, "--receipt", "/nowhere/receipt.json")
+    assert result.status == 63
+    assert closed.card()["state"] == "not-activated"
+
+
+# --- plugins of others
+
+
+def test_a_plugin_objects_and_hears(closed: Desk, tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    source = f"""
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_veto_new_pin(new_pin):
+            if len(new_pin.reveal()) < 8:
+                return "Our house asks for 8 characters."
+
+        def note(what, card):
+            with open({str(heard)!r}, "a") as file:
+                print(what, card.number, card.state, card.pin_tries, card.user_code_tries, file=file)
+
+        @hookimpl
+        def xca_card_found(card):
+            note("found", card)
+
+        @hookimpl
+        def xca_activated(card):
+            note("activated", card)
+
+        @hookimpl
+        def xca_pin_changed(card):
+            note("changed", card)
+
+        @hookimpl
+        def xca_pin_locked(card):
+            note("PIN locked", card)
+
+        @hookimpl
+        def xca_user_code_locked(card):
+            note("user code locked", card)
+    """
+    desk = install(ready(closed), tmp_path, "house_rules", source).having(SHORT="73915x", WRONG="wrong-00")
+    refused = desk.run("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:SHORT")
+    assert refused.status == 39
+    assert "Our house asks for 8 characters." in refused.err
+    assert desk.card()["user_code_tries_left"] == 3
+    assert desk.run(*ACTIVATE).status == 0
+    assert (
+        desk.having(OTHER="Q4!wz6Lp")
+        .run("pin", "change", "--pin", "env:NEW", "--new-pin", "env:OTHER")
+        .status
+        == 0
+    )
+    for number in range(4):
+        desk.having(WRONG=f"wrong-{number}").run("pin", "verify", "--last-try", "--pin", "env:WRONG")
+    for number in range(4):
+        wrong = desk.having(WRONG=f"wrong-{number}")
+        wrong.run("pin", "reset", "--last-try", "--user-code", "env:WRONG", "--new-pin", "env:NEW")
+    lines = [line for line in heard.read_text().splitlines() if not line.startswith("found")]
+    assert lines == [
+        f"activated {closed.number} active 3 3",
+        f"changed {closed.number} active 3 3",
+        f"PIN locked {closed.number} active 0 3",
+        f"user code locked {closed.number} active 0 0",
+    ]
+    assert f"found {closed.number} not-activated 3 3" in heard.read_text()
+
+
+def test_a_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    desk = install(
+        ready(closed),
+        tmp_path,
+        "clumsy",
+        """
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_activated(card):
+            raise RuntimeError("the line is dead")
+        """,
+    )
+    desk = install(
+        desk,
+        tmp_path,
+        "careful",
+        f"""
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_activated(card):
+            open({str(heard)!r}, "w").write(card.number)
+        """,
+    )
+    result = desk.run(*ACTIVATE)
+    assert result.status == 0
+    assert "clumsy" in result.err
+    assert heard.read_text() == closed.number
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import does_not_exist",
+        "from xca_plugin import hookimpl\n\n@hookimpl\ndef xca_no_such_hook(card): ...\n",
+        "from xca_plugin import hookimpl\n\n@hookimpl\ndef xca_read(card, argument_of_no_hook): ...\n",
+    ],
+)
+def test_a_broken_plugin_is_named(closed: Desk, tmp_path: Path, source: str) -> None:
+    result = install(closed, tmp_path, "broken_one", source).run("detect")
+    assert result.status == 14
+    assert "broken_one" in result.err
+
+
+def test_another_card_family(closed: Desk, tmp_path: Path) -> None:
+    source = """
+        from dataclasses import replace
+        from xca_plugin import Card, CardState, hookimpl
+
+        CARD = Card("PAPER00000000001", "desk drawer", "paper", "paper", CardState.ACTIVE, None, None)
+
+        @hookimpl
+        def xca_detect():
+            return [CARD]
+
+        @hookimpl
+        def xca_read(card):
+            return CARD if card.family == "paper" else None
+
+        @hookimpl
+        def xca_verify_pin(card, pin):
+            return CARD if card.family == "paper" else None
+    """
+    desk = install(closed, tmp_path, "paper_cards", source)
+    assert {card["number"] for card in desk.run("detect", "--json").json["cards"]} == {
+        closed.number,
+        "PAPER00000000001",
+    }
+    paper = ("--card", "PAPER00000000001")
+    assert desk.run("pin", "verify", "--yes", *paper, "--pin", "stdin", stdin="whatever\n").status == 0
+    cannot = desk.run(
+        "pin", "change", "--yes", *paper, "--pin", "stdin", "--new-pin", "stdin", stdin=f"{PIN}\n{NEW_PIN}\n"
+    )
+    assert cannot.status == 21
+
+
+def test_an_unexpected_exception_gives_one_line_and_no_secret(closed: Desk, tmp_path: Path) -> None:
+    source = """
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_veto_new_pin(new_pin):
+            raise RuntimeError(f"cannot judge {new_pin.reveal()}")
+    """
+    result = install(ready(closed), tmp_path, "blabber", source).run(*ACTIVATE)
+    assert result.status == 1
+    assert result.err.splitlines()[-1].startswith("Unexpected problem: RuntimeError, blabber.py:")
+    assert "Traceback" not in result.err
+
+
+# --- a real card: no store knows it
+
+
+def test_a_real_card_shows_no_tries_that_it_does_not_tell(real: Desk) -> None:
+    card = real.card()
+    assert card["real"] is True
+    assert card["state"] == "not-activated"
+    assert (card["pin_tries_left"], card["user_code_tries_left"]) == (None, None)
+    assert card["activate_by"] is None
+    assert "tries left unknown" in real.run("info").out
+
+
+def test_a_real_card_asks_for_agreement_first(real: Desk) -> None:
+    sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
+    result = ready(real).run("activate", *sources)
+    assert result.status == 42
+    assert "may disable it for good" in result.err
+    assert ready(real).run(*ACTIVATE).status == 0
+    verify = ("pin", "verify", "--pin", "env:NEW")
+    assert ready(real).run(*verify).status == 42
+    assert ready(real).run(*verify, "--yes").status == 0
+
+
+def test_a_wrong_user_code_of_a_real_card_is_unknown_in_tries(real: Desk) -> None:
+    result = ready(real).having(CODE="Wrong-123").run(*ACTIVATE)
+    assert result.status == 33
+    assert "does not say how many" in result.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("0x80000001", "1 try is left"),
+        ("0x80000002", "2 tries are left"),
+        ("0xffffffff80000001", "1 try is left"),
+        ("0xffffffff80000002", "2 tries are left"),
+    ],
+)
+def test_the_vendors_codes_for_a_wrong_pin(
+    real: Desk, issued: Desk, scripted: Scripted, answer: str, words: str
+) -> None:
+    desk = scripted.under(ready(real), f"C_Login return {answer}").having(
+        INNER_REAL=str(issued.path / "libsofthsm2.so")
+    )
+    result = desk.run(*ACTIVATE)
+    assert result.status == 33
+    assert words in result.err
+    assert scripted.calls().count("C_Login") == 1
+
+
+def test_a_real_card_may_look_at_the_user_code_only_at_c_initpin(
+    real: Desk, issued: Desk, scripted: Scripted
+) -> None:
+    desk = scripted.under(ready(real), "C_InitPIN return 0xa0").having(
+        INNER_REAL=str(issued.path / "libsofthsm2.so")
+    )
+    result = desk.run(*ACTIVATE)
+    assert result.status == 33
+    assert scripted.calls().count("C_InitPIN") == 1
+
+
+def test_a_real_card_that_is_removed_is_asked_once(real: Desk, issued: Desk, scripted: Scripted) -> None:
+    desk = scripted.under(ready(real), "C_Login return 0x32").having(
+        INNER_REAL=str(issued.path / "libsofthsm2.so")
+    )
+    assert desk.run(*ACTIVATE).status == 19
+    assert scripted.calls().count("C_Login") == 1

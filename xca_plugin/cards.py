@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The facade: what a program does with cards. It asks the plugins; it never talks to a person."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Final, TypeVar
+
+import pluggy
+
+from pkcs11_shim import rules
+from xca_plugin import errors, hookspecs, weak_pin
+from xca_plugin.i18n import text
+from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, Padding
+from xca_plugin.secret import Secret
+
+REAL_CARD_WARNING: Final = text(
+    "This is a real card. The issuers warn that changing its PIN with unofficial software may disable it "
+    "for good, and that a card used by other programs before its activation is damaged. "
+    "Wrong PINs and wrong user codes lock it. What happens to it is at your own risk."
+)
+"""What the holder of a real card (Card.real) must agree to before anything that asks for a secret."""
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class Cards:
+    """The cards that the plugins know.
+
+    Plugins are the built-in ones, those given, and those installed in the entry-point group `xca_plugin`.
+    Operations take a card as detect() or read() returned it, and return it as it is afterwards.
+
+    Raises:
+        PluginFailed: an installed plugin cannot be loaded.
+    """
+
+    def __init__(self, plugins: Iterable[object] = ()) -> None:
+        # Here, not above: it loads python-pkcs11, which a program that only needs our types need not.
+        from xca_plugin import hicos
+
+        self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
+        self._plugins.add_hookspecs(hookspecs)
+        for plugin in (hicos.Hicos(), weak_pin, *plugins):
+            self._plugins.register(plugin)
+        for entry in entry_points(group=hookspecs.PROJECT):
+            try:
+                self._plugins.register(entry.load(), entry.name)
+                self._plugins.check_pending()
+            except Exception as error:  # whatever a stranger's module does while it is imported
+                raise errors.PluginFailed(
+                    name=entry.name, detail=f"{type(error).__name__}: {error}"
+                ) from error
+        self._seen: set[str] = set()
+
+    # --- what is there
+
+    def readers(self) -> list[str]:
+        """Return the names of the card readers, with or without a card in them."""
+        return _flat(self._plugins.hook.xca_readers())
+
+    def detect(self) -> list[Card]:
+        """Return the cards that are there now, ordered by number; tell the plugins about new ones."""
+        cards: list[Card] = sorted(_flat(self._plugins.hook.xca_detect()), key=lambda card: card.number)
+        for card in cards:
+            if card.number not in self._seen:
+                self._tell("xca_card_found", card)
+        self._seen = {card.number for card in cards}
+        return cards
+
+    def find(self, number: str) -> Card:
+        """Return the card of that number.
+
+        Raises:
+            CardNotFound: it is not there.
+        """
+        for card in self.detect():
+            if card.number == number:
+                return card
+        raise errors.CardNotFound(number=number)
+
+    def read(self, card: Card) -> Card:
+        """Return the card as it is now (hook xca_read)."""
+        now: Card = _answered(card, self._plugins.hook.xca_read(card=card))
+        return now
+
+    def certificates(self, card: Card) -> Sequence[Certificate]:
+        """Return every certificate on the card (hook xca_certificates)."""
+        return _answered(card, self._plugins.hook.xca_certificates(card=card))
+
+    def history(self, number: str | None = None) -> list[Event]:
+        """Return what happened to one card or to all, oldest first (hook xca_history)."""
+        events: list[Event] = _flat(self._plugins.hook.xca_history(number=number))
+        return sorted(events, key=lambda event: event.at)
+
+    # --- what a holder does
+
+    def check_new_pin(
+        self, card: Card, new_pin: Secret, *, pin: Secret | None = None, user_code: Secret | None = None
+    ) -> None:
+        """Ask whether this PIN may be the card's new one (hook xca_veto_new_pin), without a try.
+
+        Raises:
+            InvalidPin, PinRefused.
+        """
+        check_pin(new_pin)
+        veto = self._plugins.hook.xca_veto_new_pin
+        if objections := veto(card=card, new_pin=new_pin, pin=pin, user_code=user_code):
+            raise errors.PinRefused(*objections)
+
+    def check_activation(
+        self, card: Card, user_code: Secret | None = None, new_pin: Secret | None = None
+    ) -> Card:
+        """Check all of an activation that costs no try: the card's state, the values' form, the objections.
+
+        Raises:
+            AlreadyActive, CardLapsed, UserCodeLocked, InvalidUserCode, InvalidPin, PinRefused.
+        """
+        card = self.read(card)
+        if card.state is CardState.ACTIVE:
+            raise errors.AlreadyActive(number=card.number)
+        self._check_user_code_usable(card)
+        if user_code is not None:
+            check_user_code(user_code)
+        if new_pin is not None:
+            self.check_new_pin(card, new_pin, user_code=user_code)
+        return card
+
+    def activate(self, card: Card, user_code: Secret, new_pin: Secret) -> Card:
+        """Activate the card and set its first PIN (hook xca_activate).
+
+        Raises:
+            As check_activation and xca_activate.
+        """
+        card = self.check_activation(card, user_code, new_pin)
+        hook = self._plugins.hook.xca_activate
+        after: Card = self._ask(card, lambda: hook(card=card, user_code=user_code, new_pin=new_pin))
+        self._tell("xca_activated", after)
+        return after
+
+    def change_pin(self, card: Card, pin: Secret, new_pin: Secret) -> Card:
+        """Change the PIN (hook xca_change_pin).
+
+        Raises:
+            PinRefused, and as xca_change_pin.
+        """
+        check_pin(pin)
+        self.check_new_pin(card, new_pin, pin=pin)
+        hook = self._plugins.hook.xca_change_pin
+        after: Card = self._ask(card, lambda: hook(card=card, pin=pin, new_pin=new_pin))
+        self._tell("xca_pin_changed", after)
+        return after
+
+    def reset_pin(self, card: Card, user_code: Secret, new_pin: Secret) -> Card:
+        """Set a new PIN on an activated card with the user code (hook xca_reset_pin).
+
+        Raises:
+            NotActivated, PinRefused, and as xca_reset_pin.
+        """
+        card = self.read(card)
+        if card.state is CardState.NOT_ACTIVATED:
+            raise errors.NotActivated(number=card.number)
+        self._check_user_code_usable(card)
+        check_user_code(user_code)
+        self.check_new_pin(card, new_pin, user_code=user_code)
+        hook = self._plugins.hook.xca_reset_pin
+        after: Card = self._ask(card, lambda: hook(card=card, user_code=user_code, new_pin=new_pin))
+        self._tell("xca_pin_changed", after)
+        return after
+
+    def verify_pin(self, card: Card, pin: Secret) -> Card:
+        """Try the PIN (hook xca_verify_pin)."""
+        check_pin(pin)
+        after: Card = self._ask(card, lambda: self._plugins.hook.xca_verify_pin(card=card, pin=pin))
+        return after
+
+    def change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card:
+        """Change the user code (hook xca_change_user_code)."""
+        check_user_code(user_code)
+        check_user_code(new_user_code)
+        hook = self._plugins.hook.xca_change_user_code
+        after: Card = self._ask(
+            card, lambda: hook(card=card, user_code=user_code, new_user_code=new_user_code)
+        )
+        return after
+
+    # --- what the keys do
+
+    def sign(
+        self,
+        card: Card,
+        pin: Secret,
+        digest: bytes,
+        *,
+        key: Key = Key.SIGN,
+        digest_hash: Hash = Hash.SHA256,
+        padding: Padding = Padding.PKCS1V15,
+    ) -> bytes:
+        """Sign a digest with a key of the card (hook xca_sign)."""
+        check_pin(pin)
+        hook = self._plugins.hook.xca_sign
+        signature: bytes = self._ask(
+            card,
+            lambda: hook(
+                card=card, pin=pin, key=key, digest=digest, digest_hash=digest_hash, padding=padding
+            ),
+        )
+        return signature
+
+    def decrypt(
+        self,
+        card: Card,
+        pin: Secret,
+        ciphertext: bytes,
+        *,
+        key: Key = Key.KEYX,
+        digest_hash: Hash = Hash.SHA1,
+        padding: Padding = Padding.OAEP,
+    ) -> bytes:
+        """Decrypt with a key of the card (hook xca_decrypt)."""
+        check_pin(pin)
+        hook = self._plugins.hook.xca_decrypt
+        plaintext: bytes = self._ask(
+            card,
+            lambda: hook(
+                card=card, pin=pin, key=key, ciphertext=ciphertext, digest_hash=digest_hash, padding=padding
+            ),
+        )
+        return plaintext
+
+    # --- inside
+
+    def _ask(self, card: Card, hook: Callable[[], _T | None]) -> _T:
+        """Ask for an operation with a secret; when that locks the secret, tell the plugins."""
+        try:
+            return _answered(card, hook())
+        except errors.PinLocked:
+            if card.pin_tries != 0:
+                self._tell("xca_pin_locked", self.read(card))
+            raise
+        except errors.UserCodeLocked:
+            if card.user_code_tries != 0:
+                self._tell("xca_user_code_locked", self.read(card))
+            raise
+
+    def _tell(self, hook: str, card: Card) -> None:
+        """Tell every plugin what happened; it stands even when one of them fails to hear it."""
+        plugins: set[Any] = self._plugins.get_plugins()
+        for plugin in plugins:
+            try:
+                self._plugins.subset_hook_caller(hook, plugins - {plugin})(card=card)
+            except Exception as error:
+                _log.warning("plugin %s failed at %s: %r", self._plugins.get_name(plugin), hook, error)
+
+    def _check_user_code_usable(self, card: Card) -> None:
+        if card.state is CardState.LAPSED:
+            raise errors.CardLapsed(number=card.number)
+        if card.user_code_tries == 0:
+            raise errors.UserCodeLocked(number=card.number)
+
+
+def check_pin(pin: Secret) -> None:
+    """Refuse what no PIN looks like, before a card is asked.
+
+    Raises:
+        InvalidPin: wrong length or characters.
+    """
+    if not _has_form(pin, rules.PIN_MIN, rules.PIN_MAX):
+        raise errors.InvalidPin
+
+
+def check_user_code(user_code: Secret) -> None:
+    """Refuse what no user code looks like, before a card is asked.
+
+    Raises:
+        InvalidUserCode: wrong length or characters.
+    """
+    if not _has_form(user_code, rules.USER_CODE_MIN, rules.USER_CODE_MAX):
+        raise errors.InvalidUserCode
+
+
+def _has_form(secret: Secret, shortest: int, longest: int) -> bool:
+    value = secret.reveal()
+    characters_fit = all(rules.CHAR_FIRST <= ord(character) <= rules.CHAR_LAST for character in value)
+    return shortest <= len(value) <= longest and characters_fit
+
+
+def _flat(answers: Iterable[Iterable[_T]]) -> list[_T]:
+    return [item for answer in answers for item in answer]
+
+
+def _answered(card: Card, answer: _T | None) -> _T:
+    if answer is None:
+        raise errors.Unsupported(number=card.number)
+    return answer

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command xcactl. Commands are imported when they are run, so that each waits only for what it uses."""
+
+import codecs
+import gettext
+import io
+import os
+import sys
+from itertools import zip_longest
+from pathlib import Path
+
+from xca_plugin.i18n import DOMAIN, LOCALES, _
+
+
+def main() -> None:
+    """Run xcactl; ends the process with a status of docs/cli.md."""
+    # Before any command is built: help texts are made then, in one language.
+    if language := _named_language(sys.argv[1:]):
+        os.environ["LANGUAGE"] = language
+    gettext.bindtextdomain(DOMAIN, LOCALES)
+    gettext.textdomain(DOMAIN)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # ASCII is a locale that nobody chose; Python and click take it for UTF-8 as well.
+            encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else None
+            stream.reconfigure(encoding=encoding, errors="replace")
+    from xca_plugin.cli.root import xcactl
+
+    try:
+        xcactl.main(prog_name="xcactl")
+    except Exception as error:
+        # Not its text and no traceback: a stranger's exception may hold a secret.
+        print(_("Unexpected problem: {place}").format(place=_place(error)), file=sys.stderr)
+        sys.exit(1)
+
+
+def _named_language(arguments: list[str]) -> str | None:
+    """Find --lang among the options before the command."""
+    for option, value in zip_longest(arguments, arguments[1:], fillvalue=""):
+        if option == "--lang":
+            return value
+        if option.startswith("--lang="):
+            return option.removeprefix("--lang=")
+        if not option.startswith("-"):
+            break
+    return None
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "?"
+    return f"{type(error).__name__}, {where}"

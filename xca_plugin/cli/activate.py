@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl activate (開卡): the main job."""
+
+import json
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xca_plugin.cards import Cards
+from xca_plugin.cli import words
+from xca_plugin.cli.common import (
+    NEW_PIN,
+    USER_CODE,
+    Asker,
+    agree,
+    agree_to_risk,
+    card_option,
+    choose,
+    confirm_last_try,
+    last_try_option,
+    source_option,
+    whole_file,
+    yes_option,
+)
+from xca_plugin.cli.reading import show
+from xca_plugin.i18n import _, text
+from xca_plugin.model import Card
+
+
+@click.command(help=_("Activate a card with its user code and set its PIN."))
+@card_option
+@source_option(USER_CODE)
+@source_option(NEW_PIN)
+@yes_option
+@last_try_option
+@click.option("--dry-run", is_flag=True, help=_("Check all that can be checked without a try; do nothing."))
+@click.option(
+    "--receipt",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=_("Write a record of the activation, as JSON with no secret in it."),
+)
+def activate(
+    number: str | None,
+    user_code: str | None,
+    new_pin: str | None,
+    yes: bool,
+    last_try: bool,
+    dry_run: bool,
+    receipt: Path | None,
+) -> None:
+    """Show, ask consent, activate, prove, tell what comes next."""
+    cards = Cards()
+    card = choose(cards, number)
+    show(card, err=True)
+    click.echo(err=True)
+    cards.check_activation(card)
+    _warn_when_soon(card)
+    with Asker() as ask, ExitStack() as files:
+        if dry_run:
+            cards.check_activation(
+                card,
+                ask.get(USER_CODE, user_code) if user_code else None,
+                ask.get(NEW_PIN, new_pin) if new_pin else None,
+            )
+            click.echo(_("All that can be checked without a try is in order. Nothing was done."))
+            return
+        click.echo(
+            _(
+                "The activation tries the user code, sets the PIN that you choose and proves it.\n"
+                "A wrong user code costs a try; three in a row lock it."
+            ),
+            err=True,
+        )
+        agree_to_risk(card, yes)
+        agree(_("Activate this card?"), yes)
+        confirm_last_try(card.user_code_tries, last_try)
+        record = files.enter_context(whole_file(receipt, 0o600)) if receipt else None
+        code = ask.get(USER_CODE, user_code)
+        pin = ask.get(NEW_PIN, new_pin, lambda new: cards.check_new_pin(card, new, user_code=code))
+        after = cards.activate(card, code, pin)
+        if record:
+            record.write(_receipt(after))
+    click.secho(_("The card is activated."), fg="green", bold=True)
+    click.echo(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
+
+
+def _warn_when_soon(card: Card) -> None:
+    if card.activate_by is None or card.days_left is None or card.days_left >= words.SOON_DAYS:
+        return
+    warning = text("Activate it soon: the last day is {deadline}. After it the certificate is revoked.")
+    deadline = words.deadline(card.activate_by, card.days_left)
+    click.secho(warning.having(deadline=deadline)(), err=True, fg="yellow")
+
+
+def _receipt(card: Card) -> bytes:
+    try:
+        program = f"xcactl {version('xca-plugin')}"
+    except PackageNotFoundError:  # run from the sources
+        program = "xcactl"
+    record: dict[str, Any] = {
+        "event": "activate",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "card": card.number,
+        "reader": card.reader,
+        "holder": card.certificate.holder if card.certificate else None,
+        "certificate_sha256": card.certificate.sha256 if card.certificate else None,
+        "state": card.state.value,
+        "program": program,
+    }
+    return json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n"

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl cert: the certificates on a card."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from xca_plugin import errors
+from xca_plugin.cards import Cards
+from xca_plugin.cli import shapes, words
+from xca_plugin.cli.common import (
+    add_heads,
+    card_option,
+    choose,
+    console,
+    grid,
+    json_option,
+    print_json,
+    whole_file,
+)
+from xca_plugin.i18n import _
+from xca_plugin.model import Certificate
+
+_label = click.argument("label", default="cert1")
+
+
+@click.group(help=_("List, export or show the certificates."))
+def cert() -> None:
+    """Do nothing by itself."""
+
+
+@cert.command("list", help=_("List the certificates on the card."))
+@card_option
+@json_option
+def list_certificates(number: str | None, as_json: bool) -> None:
+    """List the certificates."""
+    cards = Cards()
+    card = choose(cards, number)
+    certificates = cards.certificates(card)
+    if as_json:
+        print_json({"card": card.number, "certificates": [shapes.certificate(each) for each in certificates]})
+        return
+    table = grid(False, True, False)
+    add_heads(table, _("Label"), _("Holder"), _("Validity"))
+    for each in certificates:
+        table.add_row(each.label, each.holder, words.validity(each))
+    console().print(table)
+
+
+@cert.command(help=_("Show one certificate; LABEL is as in the list, cert1 by default."))
+@_label
+@card_option
+@json_option
+def show(label: str, number: str | None, as_json: bool) -> None:
+    """Show one certificate."""
+    certificate = _named(label, number)
+    if as_json:
+        print_json(shapes.certificate(certificate))
+        return
+    table = grid(False, True)
+    table.add_row(_("Label"), certificate.label)
+    table.add_row(_("Holder"), certificate.holder)
+    table.add_row(_("Issuer"), certificate.issuer)
+    table.add_row(_("Serial number"), certificate.serial)
+    table.add_row(_("Validity"), words.validity(certificate))
+    table.add_row(_("Key usage"), ", ".join(certificate.key_usage))
+    if certificate.organisation_oid:
+        table.add_row(_("Organisation OID"), certificate.organisation_oid)
+    if certificate.tax_id:
+        table.add_row(_("Tax number"), certificate.tax_id)
+    table.add_row("SHA-256", certificate.sha256)
+    console().print(table)
+
+
+@cert.command(help=_("Write one certificate; LABEL is as in the list, cert1 by default."))
+@_label
+@card_option
+@click.option(
+    "--format",
+    "encoding",
+    type=click.Choice(["pem", "der"]),
+    default="pem",
+    show_default=True,
+    help=_("Encoding."),
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=_("File to write; by default it goes to the output."),
+)
+def export(label: str, number: str | None, encoding: str, output: Path | None) -> None:
+    """Write one certificate."""
+    certificate = _named(label, number)
+    data = certificate.der if encoding == "der" else certificate.pem.encode()
+    if output is None:
+        sys.stdout.buffer.write(data)
+        return
+    with whole_file(output, 0o666) as file:
+        file.write(data)
+
+
+def _named(label: str, number: str | None) -> Certificate:
+    cards = Cards()
+    card = choose(cards, number)
+    for certificate in cards.certificates(card):
+        if certificate.label == label:
+            return certificate
+    raise errors.NoSuchCertificate(number=card.number, label=label)

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: the options, choosing a card, asking for secrets, writing results.
+
+Questions and remarks go to stderr; stdout is for results.
+"""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Final, Self
+
+import click
+
+from pkcs11_shim import rules
+from pkcs11_shim.secret_source import SecretReader, SecretSourceError
+from xca_plugin import errors
+from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_user_code
+from xca_plugin.cli import words
+from xca_plugin.i18n import Text, _, text
+from xca_plugin.model import Card, CardState
+from xca_plugin.secret import Secret
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# --- options
+
+
+def _complete_card(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
+    try:
+        cards = Cards().detect()
+    except errors.CardError:
+        return []  # a completion has no place to say why
+    return [
+        CompletionItem(card.number, help=words.holder(card))
+        for card in cards
+        if card.number.startswith(incomplete.upper())
+    ]
+
+
+card_option: Final = click.option(
+    "--card",
+    "number",
+    metavar="NUMBER",
+    envvar="XCA_CARD",
+    show_envvar=True,
+    shell_complete=_complete_card,
+    help=_("Number of the card; not needed when there is only one."),
+)
+json_option: Final = click.option("--json", "as_json", is_flag=True, help=_("Print JSON (docs/schema)."))
+yes_option: Final = click.option("--yes", is_flag=True, help=_("Agree to what would be asked; for scripts."))
+last_try_option: Final = click.option(
+    "--last-try", is_flag=True, help=_("Go on although only one try is left.")
+)
+
+
+def source_option(kind: "Kind") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that names where a secret comes from."""
+    return click.option(kind.option, metavar="SOURCE", help=kind.help)
+
+
+# --- choosing a card
+
+
+def choose(cards: Cards, number: str | None) -> Card:
+    """Return the card of that number, or the only one there is; among several, ask.
+
+    Raises:
+        NoReader, NoCard, CardNotFound, SeveralCards.
+    """
+    present = cards.detect()
+    if number is not None:
+        for card in present:
+            if card.number == number.strip().upper():
+                return card
+        raise errors.CardNotFound(number=number)
+    if not present:
+        raise errors.NoCard if cards.readers() else errors.NoReader
+    if len(present) == 1:
+        return present[0]
+    if not interactive():
+        raise errors.SeveralCards(numbers=", ".join(card.number for card in present))
+    click.echo(_("Several cards are here:"), err=True)
+    table = grid(False, False, True, False)
+    for position, card in enumerate(present, 1):
+        table.add_row(f"{position})", card.number, words.holder(card), words.state(card))
+    console(err=True).print(table)
+    position = click.prompt(_("Which one"), type=click.IntRange(1, len(present)), err=True)
+    return present[position - 1]
+
+
+# --- consent
+
+
+def interactive() -> bool:
+    """Tell whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agree(question: str, yes: bool) -> None:
+    """Ask for consent, unless it was given beforehand.
+
+    Raises:
+        NotAgreed: it was not given, or there is nobody to ask.
+    """
+    if not (yes or (interactive() and click.confirm(question, err=True))):
+        raise errors.NotAgreed
+
+
+def agree_to_risk(card: Card, yes: bool) -> None:
+    """Before a secret of a real card is used: the holder must know what that may do to it."""
+    if card.real:
+        click.secho(REAL_CARD_WARNING(), err=True, fg="yellow")
+        agree(_("Do you agree?"), yes)
+
+
+def confirm_last_try(tries: int | None, last_try: bool) -> None:
+    """When one try is left, have it confirmed in words.
+
+    Raises:
+        LastTryNotConfirmed: it was not.
+    """
+    if tries != 1 or last_try:
+        return
+    if interactive():
+        phrase = _("last try")
+        click.secho(
+            _("Only one try is left; a wrong value locks it. To go on, type: {phrase}").format(phrase=phrase),
+            err=True,
+            fg="yellow",
+        )
+        if click.prompt(_("Confirm"), err=True, default="", show_default=False).strip() == phrase:
+            return
+    raise errors.LastTryNotConfirmed
+
+
+def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
+    """Before the PIN is asked: say how it stands, refuse what cannot be, have confirmed what must be."""
+    if card.state is CardState.LAPSED:
+        raise errors.CardLapsed(number=card.number)
+    if card.state is CardState.NOT_ACTIVATED:
+        raise errors.NotActivated(number=card.number)
+    if card.pin_tries == 0:
+        raise errors.PinLocked(number=card.number)
+    click.echo(
+        _("Card {number}, PIN: {tries}").format(number=card.number, tries=words.tries(card.pin_tries)),
+        err=True,
+    )
+    agree_to_risk(card, yes)
+    confirm_last_try(card.pin_tries, last_try)
+
+
+def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
+    """Do the same before the user code is asked."""
+    if card.state is CardState.LAPSED:
+        raise errors.CardLapsed(number=card.number)
+    if card.user_code_tries == 0:
+        raise errors.UserCodeLocked(number=card.number)
+    click.echo(
+        _("Card {number}, user code: {tries}").format(
+            number=card.number, tries=words.tries(card.user_code_tries)
+        ),
+        err=True,
+    )
+    agree_to_risk(card, yes)
+    confirm_last_try(card.user_code_tries, last_try)
+
+
+# --- secrets
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A secret that commands ask for.
+
+    Attributes:
+        option: the option that names its source.
+        prompt: how it is asked for.
+        again: how it is asked for the second time; None: once is enough.
+        check: refuses what has not its form.
+        help: what the option is for.
+    """
+
+    option: str
+    prompt: str
+    again: str | None
+    check: Callable[[Secret], None]
+    help: str
+
+
+_SOURCES: Final = _(
+    "Where it comes from: env:NAME, file:PATH, fd:NUMBER or stdin; by default it is asked for."
+)
+
+
+def _characters(prompt: Text, shortest: int, longest: int) -> str:
+    return prompt.having(shortest=shortest, longest=longest)()
+
+
+PIN: Final = Kind("--pin", _("PIN"), None, check_pin, _SOURCES)
+NEW_PIN: Final = Kind(
+    "--new-pin",
+    _characters(text("New PIN ({shortest} to {longest} characters)"), rules.PIN_MIN, rules.PIN_MAX),
+    _("New PIN again"),
+    check_pin,
+    _SOURCES,
+)
+USER_CODE: Final = Kind(
+    "--user-code", _("User code (upper and lower case differ)"), None, check_user_code, _SOURCES
+)
+NEW_USER_CODE: Final = Kind(
+    "--new-user-code",
+    _characters(
+        text("New user code ({shortest} to {longest} characters)"), rules.USER_CODE_MIN, rules.USER_CODE_MAX
+    ),
+    _("New user code again"),
+    check_user_code,
+    _SOURCES,
+)
+
+
+class Asker:
+    """Gets the secrets of one command, from their sources or from the person, and wipes them at its end."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._reader = self._stack.enter_context(SecretReader())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def get(self, kind: Kind, source: str | None, check: Callable[[Secret], None] | None = None) -> Secret:
+        """Return the secret from its source, or ask until it passes the check (by default the kind's).
+
+        Raises:
+            SecretMissing: the source cannot be used, or there is none and nobody to ask.
+            InvalidPin, InvalidUserCode, PinRefused: what the source holds does not pass.
+        """
+        check = check or kind.check
+        if source is not None:
+            try:
+                secret = Secret(self._reader.read(source))
+            except SecretSourceError as error:
+                raise errors.SecretMissing(option=kind.option, detail=error) from error
+            check(secret)
+        elif interactive():
+            secret = click.prompt(
+                kind.prompt,
+                hide_input=True,
+                err=True,
+                confirmation_prompt=kind.again or False,
+                value_proc=lambda value: _checked(value, check),
+            )
+        else:
+            raise errors.SecretMissing(option=kind.option, detail=text("there is no terminal to ask at"))
+        return self._stack.enter_context(secret)
+
+
+def _checked(value: str, check: Callable[[Secret], None]) -> Secret:
+    secret = Secret(value)
+    try:
+        check(secret)
+    except errors.CardError as error:
+        raise click.UsageError(error.message()) from None  # asks again
+    return secret
+
+
+# --- results
+
+_UNLIMITED: Final = 10_000
+
+
+def console(*, err: bool = False) -> "Console":
+    """Return rich's console; loaded here because not every command needs it."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    # Only a terminal has an edge to fold lines at.
+    return Console(stderr=err, highlight=False, markup=False, width=None if stream.isatty() else _UNLIMITED)
+
+
+def grid(*folding: bool) -> "Table":
+    """Return a table without lines; each argument is a column, and tells whether it may fold."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for folds in folding:
+        table.add_column(no_wrap=not folds, overflow="fold")
+    return table
+
+
+def add_heads(table: "Table", *heads: str) -> None:
+    """Put a line of heads on top of a table."""
+    from rich.text import Text
+
+    table.add_row(*(Text(head, style="dim") for head in heads))
+
+
+def print_json(document: object) -> None:
+    """Print a result as JSON, whatever the terminal's encoding."""
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(json.dumps(document, ensure_ascii=ascii_only, indent=2))
+
+
+@contextmanager
+def whole_file(path: Path, mode: int) -> Iterator[IO[bytes]]:
+    """Write a file that appears whole or not at all; entering it fails before anything else is done.
+
+    Raises:
+        FileProblem: it cannot be written there.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        raise errors.FileProblem(path=path, detail=error.strerror) from error
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl pin and xcactl user-code: the secrets of a card that is there already."""
+
+import click
+
+from xca_plugin import errors
+from xca_plugin.cards import Cards
+from xca_plugin.cli.common import (
+    NEW_PIN,
+    NEW_USER_CODE,
+    PIN,
+    USER_CODE,
+    Asker,
+    before_pin,
+    before_user_code,
+    card_option,
+    choose,
+    last_try_option,
+    source_option,
+    yes_option,
+)
+from xca_plugin.i18n import _
+from xca_plugin.model import CardState
+
+
+@click.group(help=_("Change, reset or verify the PIN."))
+def pin() -> None:
+    """Do nothing by itself."""
+
+
+@pin.command(help=_("Change the PIN, knowing it."))
+@card_option
+@source_option(PIN)
+@source_option(NEW_PIN)
+@yes_option
+@last_try_option
+def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
+    """更改PIN碼."""
+    cards = Cards()
+    card = choose(cards, number)
+    before_pin(card, yes=yes, last_try=last_try)
+    with Asker() as ask:
+        old = ask.get(PIN, pin)
+        new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, pin=old))
+        cards.change_pin(card, old, new)
+    click.secho(_("The PIN is changed."), fg="green")
+
+
+@pin.command(help=_("Unlock the card and set a new PIN with the user code."))
+@card_option
+@source_option(USER_CODE)
+@source_option(NEW_PIN)
+@yes_option
+@last_try_option
+def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
+    """鎖卡解碼／重設PIN碼."""
+    cards = Cards()
+    card = choose(cards, number)
+    if card.state is CardState.NOT_ACTIVATED:
+        raise errors.NotActivated(number=card.number)
+    before_user_code(card, yes=yes, last_try=last_try)
+    with Asker() as ask:
+        code = ask.get(USER_CODE, user_code)
+        new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, user_code=code))
+        cards.reset_pin(card, code, new)
+    click.secho(_("The card is unlocked and its PIN is set."), fg="green")
+
+
+@pin.command(help=_("Try the PIN. A wrong one costs a try."))
+@card_option
+@source_option(PIN)
+@yes_option
+@last_try_option
+def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> None:
+    """Try the PIN."""
+    cards = Cards()
+    card = choose(cards, number)
+    before_pin(card, yes=yes, last_try=last_try)
+    with Asker() as ask:
+        cards.verify_pin(card, ask.get(PIN, pin))
+    click.secho(_("The PIN is right."), fg="green")
+
+
+@click.group("user-code", help=_("Change the user code."))
+def user_code() -> None:
+    """Do nothing by itself."""
+
+
+@user_code.command("change", help=_("Change the user code, knowing it."))
+@card_option
+@source_option(USER_CODE)
+@source_option(NEW_USER_CODE)
+@yes_option
+@last_try_option
+def change_user_code(
+    number: str | None, user_code: str | None, new_user_code: str | None, yes: bool, last_try: bool
+) -> None:
+    """Change the user code."""
+    cards = Cards()
+    card = choose(cards, number)
+    before_user_code(card, yes=yes, last_try=last_try)
+    with Asker() as ask:
+        old = ask.get(USER_CODE, user_code)
+        cards.change_user_code(card, old, ask.get(NEW_USER_CODE, new_user_code))
+    click.secho(_("The user code is changed."), fg="green")

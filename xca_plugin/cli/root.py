@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The group of all commands, and how a failure is shown."""
+
+import importlib
+from typing import Any, Final
+
+import click
+
+from xca_plugin.errors import CardError
+from xca_plugin.i18n import LANGUAGES, _
+
+_COMMANDS: Final = {
+    "detect": "reading:detect",
+    "info": "reading:info",
+    "activate": "activate:activate",
+    "pin": "pin:pin",
+    "user-code": "pin:user_code",
+    "cert": "certificates:cert",
+    "sign": "signatures:sign",
+    "verify": "signatures:verify",
+    "events": "reading:events",
+}
+
+
+class Commands(click.Group):
+    """Finds the commands in their modules when they are asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names, in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import the command of that name."""
+        if name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[name].split(":")
+        command: click.Command = getattr(importlib.import_module(f"xca_plugin.cli.{module}"), attribute)
+        return command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; a CardError is shown with its next step and ends with its status."""
+        try:
+            return super().invoke(context)
+        except CardError as error:
+            click.secho(_("Error: {message}").format(message=error.message()), err=True, fg="red")
+            click.echo(error.next_step(), err=True)
+            context.exit(error.status)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=_("Activate an organisation IC card, manage its PIN, and sign with it."),
+    epilog=_(
+        "Every failure has an exit status of its own; docs/cli.md lists them. "
+        'Shell completion: eval "$(_XCACTL_COMPLETE=bash_source xcactl)" (or zsh_source, fish_source).'
+    ),
+)
+@click.option(
+    "--lang",
+    type=click.Choice(LANGUAGES),
+    expose_value=False,  # xca_plugin.cli.main has looked at it already
+    help=_("Language; by default the locale's."),
+)
+@click.version_option(package_name="xca-plugin")
+def xcactl() -> None:
+    """Do nothing by itself; the help is above."""

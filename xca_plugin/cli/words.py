@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How facts of a card are said to a person, in the language of the environment."""
+
+from datetime import date, datetime
+from typing import Final
+
+from xca_plugin.action import Action, next_action
+from xca_plugin.errors import ReturnValue
+from xca_plugin.i18n import _, plural, text
+from xca_plugin.model import Card, CardState, Certificate
+
+SOON_DAYS: Final = 14
+"""With fewer days left to activate, say so aloud."""
+
+_STATES: Final = {
+    CardState.NOT_ACTIVATED: text("not activated"),
+    CardState.LAPSED: text("not activated in time, lapsed"),
+    CardState.ACTIVE: text("active"),
+}
+_RANKS: Final = {"primary": text("primary card"), "secondary": text("secondary card")}
+_NEXT: Final = {
+    Action.ACTIVATE: text("Next: activate it with the user code: xcactl activate"),
+    Action.CHANGE_PIN: text("Next: change the PIN that somebody else set: xcactl pin change"),
+    Action.RESET_PIN: text("Next: unlock it and set a new PIN with the user code: xcactl pin reset"),
+    Action.SEE_ISSUER: text("Next: only the issuer can help: XCA, https://xca.nat.gov.tw, 02-2192-7111"),
+    Action.NOTHING: text("Ready to use."),
+}
+_EVENTS: Final = {
+    "issue": text("card issued"),
+    "verify-pin": text("PIN tried"),
+    "verify-user-code": text("user code tried"),
+    "activate": text("activated"),
+    "reset-pin": text("PIN reset"),
+    "change-pin": text("PIN changed"),
+    "change-user-code": text("user code changed"),
+    "reset-user-code": text("user code reset by the issuer"),
+    "repair": text("card repaired by the issuer"),
+}
+
+
+def holder(card: Card) -> str:
+    """Say who holds the card, and whether it is the primary or a secondary one."""
+    if card.certificate is None:
+        return _("(no certificate)")
+    rank = _RANKS.get(card.certificate.rank or "")
+    if rank is None:
+        return card.certificate.holder
+    return text("{holder} ({rank})").having(holder=card.certificate.holder, rank=rank)()
+
+
+def state(card: Card) -> str:
+    """Say where the card is in its life, and what is locked."""
+    said = [_STATES[card.state]()]
+    if card.state is CardState.ACTIVE and card.pin_tries == 0:
+        said.append(_("PIN locked"))
+    if card.user_code_tries == 0:
+        said.append(_("user code locked"))
+    return _(", ").join(said)
+
+
+def style(card: Card) -> str:
+    """Return the colour of the state."""
+    if card.state is CardState.LAPSED or 0 in (card.pin_tries, card.user_code_tries):
+        return "red"
+    return "green" if card.state is CardState.ACTIVE else "yellow"
+
+
+def tries(left: int | None) -> str:
+    """Say how many tries are left."""
+    if left is None:
+        return _("tries left unknown")
+    if left == 0:
+        return _("locked")
+    return plural("{left} try left", "{left} tries left", "left").having(left=left)()
+
+
+def pin_tries(card: Card) -> str:
+    """Say how many tries the PIN has left."""
+    return tries(card.pin_tries) if card.state is CardState.ACTIVE else _("not set yet")
+
+
+def day(when: date) -> str:
+    """Say a date."""
+    return text("{year}-{month:02}-{day:02}").having(year=when.year, month=when.month, day=when.day)()
+
+
+def moment(when: datetime) -> str:
+    """Say a time, in the local zone."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def validity(certificate: Certificate) -> str:
+    """Say from when to when a certificate is valid."""
+    return text("from {start} to {end}").having(
+        start=day(certificate.not_before.astimezone().date()),
+        end=day(certificate.not_after.astimezone().date()),
+    )()
+
+
+def deadline(last: date, days_left: int) -> str:
+    """Say until when a card can be activated."""
+    if days_left < 0:
+        return text("{day} (past)").having(day=day(last))()
+    left = plural("{day} ({days} day left)", "{day} ({days} days left)", "days")
+    return left.having(day=day(last), days=days_left)()
+
+
+def next_step(card: Card) -> str:
+    """Say what the card needs next."""
+    return _NEXT[next_action(card)]()
+
+
+def event(name: str) -> str:
+    """Say what was asked of a card."""
+    return _EVENTS[name]() if name in _EVENTS else name
+
+
+def result(value: int) -> str:
+    """Name a return value of PKCS#11."""
+    known = {member.value: member.name for member in ReturnValue}
+    return known.get(value, f"0x{value:08x}")

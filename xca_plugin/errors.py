@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N818  # the names are situations, most of them nobody's error
+"""Every way it can fail: one class per situation that a person can be in.
+
+Each class says the PKCS#11 return value that stands behind it (if one does), the exit status of xcactl,
+what happened, and the next step; both sentences in English and Traditional Chinese. docs/cli.md lists the
+statuses.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+from pkcs11_shim import rules
+from xca_plugin.i18n import ENGLISH, Text, plural, text
+
+
+class ReturnValue(IntEnum):
+    """Return values of PKCS#11 2.40 (section 4.2, pkcs11t.h) that a card or its history can show."""
+
+    CKR_OK = 0x00
+    CKR_SLOT_ID_INVALID = 0x03
+    CKR_GENERAL_ERROR = 0x05
+    CKR_FUNCTION_FAILED = 0x06
+    CKR_ARGUMENTS_BAD = 0x07
+    CKR_DEVICE_ERROR = 0x30
+    CKR_DEVICE_REMOVED = 0x32
+    CKR_ENCRYPTED_DATA_INVALID = 0x40
+    CKR_FUNCTION_NOT_SUPPORTED = 0x54
+    CKR_KEY_HANDLE_INVALID = 0x60
+    CKR_OPERATION_NOT_INITIALIZED = 0x91
+    CKR_PIN_INCORRECT = 0xA0
+    CKR_PIN_INVALID = 0xA1
+    CKR_PIN_LEN_RANGE = 0xA2
+    CKR_PIN_EXPIRED = 0xA3
+    CKR_PIN_LOCKED = 0xA4
+    CKR_SESSION_HANDLE_INVALID = 0xB3
+    CKR_SESSION_READ_ONLY = 0xB5
+    CKR_SESSION_READ_ONLY_EXISTS = 0xB7
+    CKR_SIGNATURE_INVALID = 0xC0
+    CKR_TOKEN_NOT_PRESENT = 0xE0
+    CKR_USER_ALREADY_LOGGED_IN = 0x100
+    CKR_USER_NOT_LOGGED_IN = 0x101
+    CKR_USER_PIN_NOT_INITIALIZED = 0x102
+    CKR_USER_TYPE_INVALID = 0x103
+    CKR_USER_ANOTHER_ALREADY_LOGGED_IN = 0x104
+    CKR_CRYPTOKI_NOT_INITIALIZED = 0x190
+
+
+class CardError(Exception):
+    """Something a person has to know about. Never holds a secret.
+
+    Attributes:
+        status: exit status of xcactl.
+        return_value: the PKCS#11 return value behind it, None when no card was asked.
+    """
+
+    status: ClassVar[int]
+    return_value: ClassVar[ReturnValue | None] = None
+    _message: ClassVar[Text]
+    _next_step: ClassVar[Text]
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__()
+        self._facts = facts
+
+    def message(self, language: str | None = None) -> str:
+        """Say what happened, in a language (zh_TW, en), by default the environment's."""
+        return self._message.having(**self._facts)(language)
+
+    def next_step(self, language: str | None = None) -> str:
+        """Say what to do next, in a language (zh_TW, en), by default the environment's."""
+        return self._next_step.having(**self._facts)(language)
+
+    def __str__(self) -> str:
+        return f"{self.message(ENGLISH)} {self.next_step(ENGLISH)}"
+
+
+# --- the module, the store, the plugins
+
+
+class NoModule(CardError):
+    """The PKCS#11 module is not there."""
+
+    status = 10
+    _message = text("The PKCS#11 module xca-pkcs11.so is not installed.")
+    _next_step = text("Install the package xca-plugin again; building it makes the module.")
+
+
+class ModuleFailed(CardError):
+    """The PKCS#11 module, or the one that it wraps, does not load."""
+
+    status = 11
+    return_value = ReturnValue.CKR_GENERAL_ERROR
+    _message = text("The PKCS#11 module does not load: {detail}.")
+    _next_step = text(
+        "Check its configuration (XCA_PKCS11_CONF names the file) and that the module named there exists."
+    )
+
+
+class StoreUnreadable(CardError):
+    """The card store cannot be read."""
+
+    status = 12
+    return_value = ReturnValue.CKR_DEVICE_ERROR
+    _message = text("The card store cannot be read: {detail}.")
+    _next_step = text("Check the file and who may read it; no try was spent. Then repeat the command.")
+
+
+class StoreNotWritable(CardError):
+    """The card store cannot be written."""
+
+    status = 13
+    return_value = ReturnValue.CKR_DEVICE_ERROR
+    _message = text("The card store could not be written, or another program held it too long: {path}.")
+    _next_step = text(
+        "Check the free space and who may write the file and its folder. Then repeat the command: "
+        "it finishes the job."
+    )
+
+
+class PluginFailed(CardError):
+    """A plugin cannot be loaded."""
+
+    status = 14
+    _message = text("The plugin {name} cannot be loaded: {detail}.")
+    _next_step = text("Repair that plugin, or uninstall the package that brings it.")
+
+
+# --- which card
+
+
+class NoReader(CardError):
+    """There is no card reader."""
+
+    status = 15
+    _message = text("There is no card reader.")
+    _next_step = text(
+        "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
+    )
+
+
+class NoCard(CardError):
+    """No card is in any reader."""
+
+    status = 16
+    return_value = ReturnValue.CKR_TOKEN_NOT_PRESENT
+    _message = text("There is no card in the reader.")
+    _next_step = text("Insert the card the right way round and detect the cards again: xcactl detect")
+
+
+class CardNotFound(CardError):
+    """The card that was named is not there."""
+
+    status = 17
+    return_value = ReturnValue.CKR_TOKEN_NOT_PRESENT
+    _message = text("The card {number} is not here.")
+    _next_step = text("Insert it, or choose another one; this shows the cards that are here: xcactl detect")
+
+
+class SeveralCards(CardError):
+    """There are several cards and none was named."""
+
+    status = 18
+    _message = text("There are several cards: {numbers}.")
+    _next_step = text("Name the one that you mean: --card NUMBER")
+
+
+class CardRemoved(CardError):
+    """The card was pulled out."""
+
+    status = 19
+    return_value = ReturnValue.CKR_DEVICE_REMOVED
+    _message = text("The card {number} was removed.")
+    _next_step = text("Insert it again and repeat the command: it finishes the job.")
+
+
+class CardFault(CardError):
+    """The card, its reader or its module failed for a reason of its own."""
+
+    status = 20
+    return_value = ReturnValue.CKR_FUNCTION_FAILED
+    _message = text("The card or its reader answered with an error: {detail}.")
+    _next_step = text("Look at the card (xcactl info) before you repeat the command.")
+
+
+class Unsupported(CardError):
+    """Neither the card nor a plugin can do this."""
+
+    status = 21
+    return_value = ReturnValue.CKR_FUNCTION_NOT_SUPPORTED
+    _message = text("The card {number} cannot do this.")
+    _next_step = text("If another kind of card is meant, install the plugin for it.")
+
+
+# --- the card's state
+
+
+class NotActivated(CardError):
+    """The card has no PIN yet (未開卡)."""
+
+    status = 30
+    return_value = ReturnValue.CKR_USER_PIN_NOT_INITIALIZED
+    _message = text("The card {number} is not activated yet.")
+    _next_step = text("Activate it with the user code: xcactl activate")
+
+
+class AlreadyActive(CardError):
+    """The card is activated already (已開卡)."""
+
+    status = 31
+    _message = text("The card {number} is activated already.")
+    _next_step = text(
+        "Change its PIN: xcactl pin change. If the PIN is forgotten or locked, reset it: xcactl pin reset"
+    )
+
+
+class CardLapsed(CardError):
+    """The card was not activated within its 90 days."""
+
+    status = 32
+    return_value = ReturnValue.CKR_PIN_EXPIRED
+    _message = text(
+        "The card {number} was not activated within 90 days of its issue; "
+        "its certificate lapses (is revoked) for that."
+    )
+    _next_step = text(
+        "Ask the issuer for a new card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111. "
+        "A test card: issue another one with softhsm-card issue."
+    )
+
+
+# --- PIN and user code
+
+
+class _WrongSecret(CardError):
+    """A wrong value that costs a try.
+
+    Attributes:
+        tries_left: wrong values left before it locks, None when the card does not say.
+    """
+
+    return_value = ReturnValue.CKR_PIN_INCORRECT
+    _message_unknown: ClassVar[Text]
+
+    def __init__(self, *, tries_left: int | None, **facts: object) -> None:
+        super().__init__(tries_left=tries_left, **facts)
+        self.tries_left = tries_left
+
+    def message(self, language: str | None = None) -> str:
+        known = self.tries_left is not None
+        return (self._message if known else self._message_unknown).having(**self._facts)(language)
+
+
+class WrongUserCode(_WrongSecret):
+    """The user code is wrong."""
+
+    status = 33
+    _message = plural(
+        "The user code is wrong. {tries_left} try is left.",
+        "The user code is wrong. {tries_left} tries are left.",
+        "tries_left",
+    )
+    _message_unknown = text("The user code is wrong. The card does not say how many tries are left.")
+    _next_step = text(
+        "It is the code chosen when the card was applied for; upper and lower case differ. "
+        "If it is forgotten, have it reset (用戶代碼重設) before the last try is gone."
+    )
+
+
+class UserCodeLocked(CardError):
+    """The user code is locked after too many wrong ones."""
+
+    status = 34
+    return_value = ReturnValue.CKR_PIN_LOCKED
+    _message = text("The user code of the card {number} is locked.")
+    _next_step = text(
+        "Have the user code reset (用戶代碼重設) by the issuer: XCA, https://xca.nat.gov.tw, "
+        "telephone 02-2192-7111 (a test card: softhsm-card reset-user-code). "
+        "Then use the new user code: xcactl activate, or xcactl pin reset"
+    )
+
+
+class WrongPin(_WrongSecret):
+    """The PIN is wrong."""
+
+    status = 35
+    _message = plural(
+        "The PIN is wrong. {tries_left} try is left.",
+        "The PIN is wrong. {tries_left} tries are left.",
+        "tries_left",
+    )
+    _message_unknown = text("The PIN is wrong. The card does not say how many tries are left.")
+    _next_step = text("If the PIN is forgotten, reset it with the user code: xcactl pin reset")
+
+
+class PinLocked(CardError):
+    """The PIN is locked after too many wrong ones (鎖卡)."""
+
+    status = 36
+    return_value = ReturnValue.CKR_PIN_LOCKED
+    _message = text("The PIN of the card {number} is locked.")
+    _next_step = text("Unlock it and set a new PIN with the user code: xcactl pin reset")
+
+
+class InvalidUserCode(CardError):
+    """The user code has a form that no user code has; no try was spent."""
+
+    status = 37
+    return_value = ReturnValue.CKR_PIN_LEN_RANGE
+    _message = text(
+        "A user code has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
+    ).having(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)
+    _next_step = text("No try was spent. Enter it again.")
+
+
+class InvalidPin(CardError):
+    """The PIN has a form that no PIN has; no try was spent."""
+
+    status = 38
+    return_value = ReturnValue.CKR_PIN_LEN_RANGE
+    _message = text(
+        "A PIN has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
+    ).having(shortest=rules.PIN_MIN, longest=rules.PIN_MAX)
+    _next_step = text("No try was spent. Enter it again.")
+
+
+class PinRefused(CardError):
+    """A plugin objects to the new PIN.
+
+    Attributes:
+        reasons: why, one sentence a plugin.
+    """
+
+    status = 39
+    _message = text("The new PIN is refused.")
+    _next_step = text("Choose another PIN. Nothing was changed and no try was spent.")
+
+    def __init__(self, *reasons: Text | str) -> None:
+        super().__init__()
+        self.reasons = reasons
+
+    def message(self, language: str | None = None) -> str:
+        """Say what happened and every reason; a plugin's plain string is the same in all languages."""
+        said = (reason(language) if isinstance(reason, Text) else reason for reason in self.reasons)
+        return " ".join((super().message(language), *said))
+
+
+class PinNotProved(CardError):
+    """The card took the new PIN, but a login with it failed."""
+
+    status = 40
+    _message = text("The card {number} took the new PIN, but did not accept it at the login that proves it.")
+    _next_step = text(
+        "Look at the card (xcactl info), then reset the PIN with the user code: xcactl pin reset"
+    )
+
+
+class LastTryNotConfirmed(CardError):
+    """Only one try is left and nobody said to risk it."""
+
+    status = 41
+    _message = text("Only one try is left. Nothing was tried.")
+    _next_step = text("When you are sure of the value, confirm it in words, or give --last-try.")
+
+
+class NotAgreed(CardError):
+    """Consent was asked for and not given."""
+
+    status = 42
+    _message = text("You did not agree. Nothing was done.")
+    _next_step = text("Repeat the command when you want to go on; scripts agree with --yes.")
+
+
+class SecretMissing(CardError):
+    """A PIN or user code is needed, and there is neither a terminal to ask at nor a usable source."""
+
+    status = 43
+    _message = text("No value for {option}: {detail}.")
+    _next_step = text(
+        "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
+    )
+
+
+# --- certificates, keys, signatures, files
+
+
+class NoSuchCertificate(CardError):
+    """The card has no such certificate."""
+
+    status = 50
+    _message = text("The card {number} has no certificate {label}.")
+    _next_step = text("This shows the certificates that it has: xcactl cert list")
+
+
+class NoSuchKey(CardError):
+    """The card has no such private key."""
+
+    status = 51
+    return_value = ReturnValue.CKR_KEY_HANDLE_INVALID
+    _message = text("The card {number} has no private key {key}.")
+    _next_step = text("Check that it is the right card: xcactl info")
+
+
+class NotDecryptable(CardError):
+    """The data is not something that the card's key can decrypt."""
+
+    status = 52
+    return_value = ReturnValue.CKR_ENCRYPTED_DATA_INVALID
+    _message = text("The card {number} cannot decrypt this data.")
+    _next_step = text(
+        "Check that it was encrypted to this card's certificate cert2, and that all of it is there."
+    )
+
+
+class NotACertificate(CardError):
+    """A file that should hold certificates does not."""
+
+    status = 60
+    _message = text("{path} holds no certificate in PEM or DER.")
+    _next_step = text("Give the root certificate of the signer's issuer: --ca-file ROOT.pem")
+
+
+class NotASignature(CardError):
+    """A file that should hold a CMS signature does not."""
+
+    status = 61
+    _message = text("{path} holds no detached CMS signature in DER or PEM.")
+    _next_step = text("Give the signature file that belongs to the signed file, such as FILE.p7s")
+
+
+class SignatureNotValid(CardError):
+    """A signature does not hold."""
+
+    status = 62
+    return_value = ReturnValue.CKR_SIGNATURE_INVALID
+    _message = text("The signature is NOT valid: {reason}")
+    _next_step = text("Do not rely on this file. Ask the sender for it and its signature again.")
+
+
+class FileProblem(CardError):
+    """A file cannot be read or written."""
+
+    status = 63
+    _message = text("The file {path} cannot be used: {detail}.")
+    _next_step = text("Check the path and your rights to it. Then repeat the command.")

@@ -1,0 +1,465 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  # the hooks are described where they are specified
+"""Built-in plugin: HiCOS cards, through python-pkcs11 over the PKCS#11 module.
+
+The card's rules are the module's. This asks, and translates the return values of PKCS#11 2.40 into
+situations.
+"""
+
+import configparser
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from enum import Enum, auto
+from threading import RLock
+from typing import Any, Final, TypeVar
+
+import pkcs11
+from asn1crypto.algos import DigestInfo  # type: ignore[import-untyped]
+from pkcs11 import MGF, Attribute, Mechanism, ObjectClass, PKCS11Error, Session, Token, TokenFlag
+from pkcs11 import exceptions as p11
+from pkcs11._pkcs11 import lib as Library  # noqa: N812  # a class
+
+from pkcs11_shim import CardRow, Store, StoreError, module_path, rules
+from xca_plugin import errors
+from xca_plugin.hookspecs import hookimpl
+from xca_plugin.i18n import text
+from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, Padding
+from xca_plugin.secret import Secret
+
+FAMILY: Final = "hicos"
+"""Card.family of these cards."""
+
+_T = TypeVar("_T")
+_Work = Callable[[Library, Token], _T]
+
+# The vendor's module says "wrong PIN" so too: CKR_VENDOR_DEFINED | tries left (1 or 2), or sign-extended.
+_UNMAPPED: Final = re.compile(r"Unmapped error code 0x(?:f{8})?8000000([12])$")
+_REMOVED: Final = (
+    p11.DeviceRemoved,
+    p11.TokenNotPresent,
+    p11.TokenNotRecognised,
+    p11.SlotIDInvalid,
+    p11.SessionHandleInvalid,
+    p11.SessionClosed,
+)
+_CANNOT: Final = (p11.MechanismInvalid, p11.MechanismParamInvalid, p11.FunctionNotSupported, p11.ArgumentsBad)
+_MECHANISMS: Final = {
+    Hash.SHA1: (Mechanism.SHA_1, MGF.SHA1),
+    Hash.SHA256: (Mechanism.SHA256, MGF.SHA256),
+    Hash.SHA384: (Mechanism.SHA384, MGF.SHA384),
+    Hash.SHA512: (Mechanism.SHA512, MGF.SHA512),
+}
+
+
+class _Asked(Enum):
+    """Which secret a call was about: the same return value means another situation for each."""
+
+    USER_CODE = auto()
+    PIN = auto()
+    NEW_PIN = auto()  # C_InitPIN, after a login with the user code
+    NEW_USER_CODE = auto()  # C_SetPIN in an SO session, likewise
+
+
+class Hicos:
+    """The plugin. One call at a time: a login belongs to the whole process, not to a thread (section 5.6)."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+
+    # --- what is there
+
+    @hookimpl
+    def xca_readers(self) -> list[str]:
+        with self._lock, _explained():
+            return [slot.slot_description for slot in _library().get_slots()]
+
+    @hookimpl
+    def xca_detect(self) -> list[Card]:
+        with self._lock, _explained():
+            library = _library()
+            return [_card(library, token) for token in _tokens(library)]
+
+    @hookimpl
+    def xca_read(self, card: Card) -> Card | None:
+        return self._ask(card, _card)
+
+    @hookimpl
+    def xca_certificates(self, card: Card) -> Sequence[Certificate] | None:
+        return self._ask(card, _certificates)
+
+    @hookimpl
+    def xca_history(self, number: str | None) -> list[Event]:
+        with _store_errors():
+            store = Store()
+            if not store.path.exists():
+                return []
+            return [
+                Event(entry.at, entry.card, entry.event, entry.result, entry.program)
+                for entry in store.events(number)
+            ]
+
+    # --- what a holder does
+
+    @hookimpl
+    def xca_activate(self, card: Card, user_code: Secret, new_pin: Secret) -> Card | None:
+        return self._init_pin(card, user_code, new_pin)
+
+    @hookimpl
+    def xca_reset_pin(self, card: Card, user_code: Secret, new_pin: Secret) -> Card | None:
+        return self._init_pin(card, user_code, new_pin)
+
+    @hookimpl
+    def xca_change_pin(self, card: Card, pin: Secret, new_pin: Secret) -> Card | None:
+        def change(library: Library, token: Token) -> None:
+            # A public session: C_SetPIN tries the old PIN itself, a login before it would try it twice.
+            with _session(library, token) as session, _means(_Asked.PIN, card, token):
+                session.set_pin(pin.reveal(), new_pin.reveal())
+
+        return self._change(card, change)
+
+    @hookimpl
+    def xca_verify_pin(self, card: Card, pin: Secret) -> Card | None:
+        def verify(library: Library, token: Token) -> None:
+            with _logged_in(library, token, card, pin=pin):
+                pass
+
+        return self._change(card, verify)
+
+    @hookimpl
+    def xca_change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card | None:
+        def change(library: Library, token: Token) -> None:
+            with (
+                _logged_in(library, token, card, user_code=user_code) as session,
+                _means(_Asked.NEW_USER_CODE, card, token),
+            ):
+                session.set_pin(user_code.reveal(), new_user_code.reveal())
+
+        return self._change(card, change)
+
+    # --- what the keys do
+
+    @hookimpl
+    def xca_sign(
+        self, card: Card, pin: Secret, key: Key, digest: bytes, digest_hash: Hash, padding: Padding
+    ) -> bytes | None:
+        # A ready DigestInfo, not CKM_SHA256_RSA_PKCS: the vendor's module fails the combined mechanisms with
+        # CKR_BUFFER_TOO_SMALL.
+        if padding is Padding.PKCS1V15:
+            info = DigestInfo({"digest_algorithm": {"algorithm": digest_hash.value}, "digest": digest})
+            data, mechanism, parameter = info.dump(), Mechanism.RSA_PKCS, None
+        elif padding is Padding.PSS:
+            salt = hashlib.new(digest_hash).digest_size
+            data, mechanism, parameter = digest, Mechanism.RSA_PKCS_PSS, (*_MECHANISMS[digest_hash], salt)
+        else:
+            raise errors.Unsupported(number=card.number)
+
+        def sign(library: Library, token: Token) -> bytes:
+            with _logged_in(library, token, card, pin=pin) as session:
+                private = _private_key(session, card, key)
+                return bytes(private.sign(data, mechanism=mechanism, mechanism_param=parameter))
+
+        return self._ask(card, sign)
+
+    @hookimpl
+    def xca_decrypt(
+        self, card: Card, pin: Secret, key: Key, ciphertext: bytes, digest_hash: Hash, padding: Padding
+    ) -> bytes | None:
+        if padding is Padding.PKCS1V15:
+            mechanism, parameter = Mechanism.RSA_PKCS, None
+        elif padding is Padding.OAEP:
+            mechanism, parameter = Mechanism.RSA_PKCS_OAEP, (*_MECHANISMS[digest_hash], None)
+        else:
+            raise errors.Unsupported(number=card.number)
+
+        def decrypt(library: Library, token: Token) -> bytes:
+            with _logged_in(library, token, card, pin=pin) as session:
+                private = _private_key(session, card, key)
+                try:
+                    return bytes(private.decrypt(ciphertext, mechanism=mechanism, mechanism_param=parameter))
+                except (
+                    p11.EncryptedDataInvalid,
+                    p11.EncryptedDataLenRange,
+                    p11.GeneralError,
+                    p11.DataInvalid,
+                ):
+                    # One answer for every reason (and no cause): telling them apart is a padding oracle.
+                    raise errors.NotDecryptable(number=card.number) from None
+
+        return self._ask(card, decrypt)
+
+    # --- inside
+
+    def _init_pin(self, card: Card, user_code: Secret, new_pin: Secret) -> Card | None:
+        def init(library: Library, token: Token) -> None:
+            with (
+                _logged_in(library, token, card, user_code=user_code) as session,
+                _means(_Asked.NEW_PIN, card, token),
+            ):
+                session.init_pin(new_pin.reveal())
+
+        def prove(library: Library, token: Token) -> None:
+            try:
+                with _logged_in(library, token, card, pin=new_pin):
+                    pass
+            except (errors.WrongPin, errors.PinLocked, errors.NotActivated) as error:
+                raise errors.PinNotProved(number=card.number) from error
+
+        if card.family != FAMILY:
+            return None
+        self._ask(card, init)
+        return self._change(card, prove)
+
+    def _change(self, card: Card, work: _Work[None]) -> Card | None:
+        """Do the work and return the card as it is afterwards."""
+        self._ask(card, work)
+        return self.xca_read(card)
+
+    def _ask(self, card: Card, work: _Work[_T]) -> _T | None:
+        """Do the work with the card's token; None for a card of another family."""
+        if card.family != FAMILY:
+            return None
+        with self._lock, _explained(card):
+            library = _library()
+            try:
+                return work(library, _token(library, card))
+            except p11.DeviceRemoved:
+                if card.real:
+                    raise
+                # Another process changed a secret of the card; the module says so before it tries any.
+                library.reinitialize()
+                return work(library, _token(library, card))
+
+
+# --- the module
+
+
+def _library() -> Library:
+    """Return the loaded and initialised module, as python-pkcs11 keeps it."""
+    try:
+        path = module_path()
+    except FileNotFoundError as error:
+        raise errors.NoModule from error
+    try:
+        return pkcs11.lib(str(path))
+    except PKCS11Error as error:
+        raise errors.ModuleFailed(detail=_detail(error)) from error
+
+
+def _tokens(library: Library) -> Iterator[Token]:
+    for slot in library.get_slots(token_present=True):
+        with suppress(p11.TokenNotPresent, p11.TokenNotRecognised):
+            token = slot.get_token()
+            if token.label.strip() == rules.CARD_LABEL:
+                yield token
+
+
+def _token(library: Library, card: Card) -> Token:
+    for token in _tokens(library):
+        if _number(token) == card.number:
+            return token
+    raise errors.CardRemoved(number=card.number)
+
+
+@contextmanager
+def _session(
+    library: Library, token: Token, *, pin: Secret | None = None, user_code: Secret | None = None
+) -> Iterator[Session]:
+    try:
+        # Always R/W: no SO can log in while a R/O session is open.
+        session = token.open(
+            rw=True,
+            user_pin=pin.reveal() if pin else None,
+            so_pin=user_code.reveal() if user_code else None,
+        )
+    except PKCS11Error:
+        # A login that fails in open() leaves its session open, and nothing else can close it.
+        with suppress(PKCS11Error):
+            library.reinitialize()
+        raise
+    try:
+        yield session
+    finally:
+        try:
+            session.close()
+        except PKCS11Error:
+            # Pulled out: the answer, if any, stands. Still there: nobody may stay logged in.
+            with suppress(PKCS11Error):
+                library.reinitialize()
+
+
+@contextmanager
+def _logged_in(
+    library: Library, token: Token, card: Card, *, pin: Secret | None = None, user_code: Secret | None = None
+) -> Iterator[Session]:
+    with ExitStack() as stack:
+        with _means(_Asked.PIN if pin else _Asked.USER_CODE, card, token):
+            session = stack.enter_context(_session(library, token, pin=pin, user_code=user_code))
+        yield session
+
+
+# --- what the card holds
+
+
+def _card(library: Library, token: Token) -> Card:
+    number = _number(token)
+    certificate = next(iter(_certificates(library, token, {Attribute.ID: Key.SIGN.encode()})), None)
+    card = Card(
+        number=number,
+        reader=token.slot.slot_description.strip(),
+        model=token.model.strip("\0\t "),
+        family=FAMILY,
+        state=CardState.ACTIVE if TokenFlag.USER_PIN_INITIALIZED in token.flags else CardState.NOT_ACTIVATED,
+        pin_tries=_tries(token.flags, TokenFlag.USER_PIN_FINAL_TRY, TokenFlag.USER_PIN_LOCKED),
+        user_code_tries=_tries(token.flags, TokenFlag.SO_PIN_FINAL_TRY, TokenFlag.SO_PIN_LOCKED),
+        certificate=certificate,
+        pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in token.flags,
+    )
+    row = _row(number)
+    if row is None:
+        return card
+    state = CardState.LAPSED if row.lapsed else CardState.NOT_ACTIVATED
+    return replace(
+        card,
+        state=CardState.ACTIVE if row.activated_at else state,
+        pin_tries=row.pin_tries,
+        user_code_tries=row.user_code_tries,
+        activate_by=row.activate_by,
+        days_left=row.days_left,
+        real=False,
+    )
+
+
+def _number(token: Token) -> str:
+    return token.serial.decode("ascii", "replace").strip("\0 ")
+
+
+def _tries(flags: TokenFlag, final_try: TokenFlag, locked: TokenFlag) -> int | None:
+    """All that CK_TOKEN_INFO.flags tells of the tries left (section 3.2)."""
+    if locked in flags:
+        return 0
+    return 1 if final_try in flags else None
+
+
+def _certificates(
+    library: Library, token: Token, matching: dict[Attribute, bytes] | None = None
+) -> list[Certificate]:
+    template = {Attribute.CLASS: ObjectClass.CERTIFICATE, **(matching or {})}
+    found = []
+    with _session(library, token) as session:
+        for item in list(session.get_objects(template)):
+            label, identifier, der = (item[kind] for kind in (Attribute.LABEL, Attribute.ID, Attribute.VALUE))
+            try:
+                found.append(Certificate.parse(label, identifier.decode("ascii", "replace"), der))
+            except ValueError as error:
+                raise errors.CardFault(detail=f"{label}: {error}") from error
+    # The holder's own first, then those of the issuers.
+    return sorted(found, key=lambda certificate: (certificate.id not in list(Key), certificate.label))
+
+
+def _private_key(session: Session, card: Card, key: Key) -> Any:
+    try:
+        return session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=key.encode())
+    except p11.NoSuchKey as error:
+        raise errors.NoSuchKey(number=card.number, key=key.value) from error
+
+
+def _row(number: str) -> CardRow | None:
+    """Return what the store knows; None is a real card, which the store has never heard of."""
+    with _store_errors():
+        store = Store()
+        return store.card(number) if store.path.exists() else None
+
+
+# --- what a return value means
+
+
+@contextmanager
+def _means(asked: _Asked, card: Card, token: Token) -> Iterator[None]:
+    """Translate what a call says of a secret; anything else passes."""
+    try:
+        yield
+    except PKCS11Error as error:
+        situation = _situation(asked, error, card, token)
+        if situation is None:
+            raise
+        raise situation from error
+
+
+def _situation(asked: _Asked, error: PKCS11Error, card: Card, token: Token) -> errors.CardError | None:
+    number = card.number
+    about_pin = asked is _Asked.PIN
+    vendor = _UNMAPPED.search(str(error))
+    if isinstance(error, p11.PinIncorrect) or vendor:
+        # After C_InitPIN too this is the user code: a real card may verify it only then.
+        left = int(vendor[1]) if vendor else _tries_left(asked, number, token)
+        return errors.WrongPin(tries_left=left) if about_pin else errors.WrongUserCode(tries_left=left)
+    if isinstance(error, p11.PinLocked):
+        return errors.PinLocked(number=number) if about_pin else errors.UserCodeLocked(number=number)
+    if isinstance(error, p11.PinExpired) and not card.real:
+        return errors.CardLapsed(number=number)
+    if isinstance(error, (p11.PinLenRange, p11.PinInvalid, p11.PinTooWeak)):
+        return errors.InvalidPin() if asked in (_Asked.PIN, _Asked.NEW_PIN) else errors.InvalidUserCode()
+    if isinstance(error, p11.UserPinNotInitialized):
+        return errors.NotActivated(number=number)
+    return None
+
+
+def _tries_left(asked: _Asked, number: str, token: Token) -> int | None:
+    if row := _row(number):
+        return row.pin_tries if asked is _Asked.PIN else row.user_code_tries
+    with suppress(PKCS11Error):
+        flags = token.slot.get_token().flags
+        if asked is _Asked.PIN:
+            return _tries(flags, TokenFlag.USER_PIN_FINAL_TRY, TokenFlag.USER_PIN_LOCKED)
+        return _tries(flags, TokenFlag.SO_PIN_FINAL_TRY, TokenFlag.SO_PIN_LOCKED)
+    return None
+
+
+@contextmanager
+def _explained(card: Card | None = None) -> Iterator[None]:
+    """Translate every other return value into a situation."""
+    try:
+        yield
+    except PKCS11Error as error:
+        raise _fault(error, card) from error
+
+
+def _fault(error: PKCS11Error, card: Card | None) -> errors.CardError:
+    if card is None:
+        # Detection asks nothing that could fail, except for the store.
+        return (
+            _store_fault() if isinstance(error, p11.DeviceError) else errors.CardFault(detail=_detail(error))
+        )
+    if isinstance(error, _CANNOT):
+        return errors.Unsupported(number=card.number)
+    if not card.real:
+        # The stand-in is gone with its row; while the row is there, these two speak of the store.
+        if _row(card.number) is None:
+            return errors.CardRemoved(number=card.number)
+        if isinstance(error, (p11.DeviceError, p11.DeviceRemoved)):
+            return errors.StoreNotWritable(path=Store().path)
+    if isinstance(error, _REMOVED):
+        return errors.CardRemoved(number=card.number)
+    return errors.CardFault(detail=_detail(error))
+
+
+def _store_fault() -> errors.CardError:
+    """Look what is wrong with the store when the module answers CKR_DEVICE_ERROR."""
+    with _store_errors():
+        Store().cards()
+    return errors.StoreUnreadable(detail=text("it is busy, or a card is here that it does not know"))
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except (StoreError, OSError, configparser.Error) as error:
+        raise errors.StoreUnreadable(detail=error) from error
+
+
+def _detail(error: PKCS11Error) -> str:
+    return str(error) or type(error).__name__

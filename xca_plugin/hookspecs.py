@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public contract: all that xca_plugin can do, as hooks.
+
+A plugin is a module or an object with some of these functions, each marked @hookimpl, found by the
+entry-point group `xca_plugin`. It may leave out arguments that it does not need. Everything that the command
+line does goes through these hooks, and the product's own card family (xca_plugin.hicos) is written against
+them too.
+
+- Hooks that return a list are asked of every plugin, and the answers are added up.
+- Hooks about one card are asked until one plugin answers: return None for a card of another family.
+- Hooks named after something that happened are told to every plugin; one that fails there is logged and
+  changes nothing.
+
+Failures are exceptions of xca_plugin.errors. Secrets are xca_plugin.Secret; call reveal() only to hand one
+on.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pluggy
+
+from xca_plugin.i18n import Text
+from xca_plugin.model import Card, Certificate, Event, Hash, Key, Padding
+from xca_plugin.secret import Secret
+
+PROJECT: Final = "xca_plugin"
+"""Name of pluggy's project and of the entry-point group."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+# --- what is there
+
+
+@hookspec
+def xca_readers() -> list[str] | None:
+    """Return the names of the card readers, with or without a card in them."""
+
+
+@hookspec
+def xca_detect() -> list[Card] | None:
+    """Return the cards that are there now (偵測卡片)."""
+
+
+@hookspec(firstresult=True)
+def xca_read(card: Card) -> Card | None:
+    """Return the card as it is now: state, tries left of both secrets, days left to activate it.
+
+    Raises:
+        CardRemoved: it is gone.
+    """
+
+
+@hookspec(firstresult=True)
+def xca_certificates(card: Card) -> Sequence[Certificate] | None:
+    """Return every certificate on the card, the issuers' included."""
+
+
+@hookspec
+def xca_history(number: str | None) -> list[Event] | None:
+    """Return what happened to the card of that number, or to all cards, oldest first."""
+
+
+# --- what a holder does; each returns the card as it is afterwards
+
+
+@hookspec(firstresult=True)
+def xca_activate(card: Card, user_code: Secret, new_pin: Secret) -> Card | None:
+    """Activate the card (開卡) with its user code, set its first PIN, and prove it with a login.
+
+    Raises:
+        WrongUserCode, UserCodeLocked, CardLapsed, InvalidUserCode, InvalidPin, PinNotProved, CardRemoved.
+    """
+
+
+@hookspec(firstresult=True)
+def xca_change_pin(card: Card, pin: Secret, new_pin: Secret) -> Card | None:
+    """Change the PIN, knowing it (更改PIN碼).
+
+    Raises:
+        WrongPin, PinLocked, NotActivated, InvalidPin, CardRemoved.
+    """
+
+
+@hookspec(firstresult=True)
+def xca_reset_pin(card: Card, user_code: Secret, new_pin: Secret) -> Card | None:
+    """Unlock the card and set a new PIN with the user code (鎖卡解碼／重設PIN碼), and prove it with a login.
+
+    Raises:
+        As xca_activate.
+    """
+
+
+@hookspec(firstresult=True)
+def xca_verify_pin(card: Card, pin: Secret) -> Card | None:
+    """Try the PIN.
+
+    Raises:
+        WrongPin, PinLocked, NotActivated, InvalidPin, CardRemoved.
+    """
+
+
+@hookspec(firstresult=True)
+def xca_change_user_code(card: Card, user_code: Secret, new_user_code: Secret) -> Card | None:
+    """Change the user code, knowing it.
+
+    Raises:
+        WrongUserCode, UserCodeLocked, CardLapsed, InvalidUserCode, CardRemoved.
+    """
+
+
+# --- what the keys do
+
+
+@hookspec(firstresult=True)
+def xca_sign(
+    card: Card, pin: Secret, key: Key, digest: bytes, digest_hash: Hash, padding: Padding
+) -> bytes | None:
+    """Sign a digest made with digest_hash, padded PKCS1V15 or PSS; the signature as RFC 8017 encodes it.
+
+    Raises:
+        As xca_verify_pin; NoSuchKey; Unsupported: not with this hash or padding.
+    """
+
+
+@hookspec(firstresult=True)
+def xca_decrypt(
+    card: Card, pin: Secret, key: Key, ciphertext: bytes, digest_hash: Hash, padding: Padding
+) -> bytes | None:
+    """Decrypt what was encrypted to the key, padded PKCS1V15 (digest_hash means nothing then) or OAEP.
+
+    Raises:
+        As xca_verify_pin; NoSuchKey; NotDecryptable; Unsupported: not with this hash or padding.
+    """
+
+
+# --- what a plugin may object to
+
+
+@hookspec
+def xca_veto_new_pin(
+    card: Card, new_pin: Secret, pin: Secret | None, user_code: Secret | None
+) -> Text | str | None:
+    """Return the reason, to be shown to the person, why this new PIN must not be; None: no objection.
+
+    Asked before the card is, so that an objection costs no try. The old PIN is given for a change of the
+    PIN, the user code for an activation or a reset.
+    """
+
+
+# --- what happened
+
+
+@hookspec
+def xca_card_found(card: Card) -> None:
+    """Hear that a card appeared."""
+
+
+@hookspec
+def xca_activated(card: Card) -> None:
+    """Hear that a card was activated."""
+
+
+@hookspec
+def xca_pin_changed(card: Card) -> None:
+    """Hear that a PIN was changed or reset."""
+
+
+@hookspec
+def xca_pin_locked(card: Card) -> None:
+    """Hear that a PIN was locked by the last wrong one."""
+
+
+@hookspec
+def xca_user_code_locked(card: Card) -> None:
+    """Hear that a user code was locked by the last wrong one."""

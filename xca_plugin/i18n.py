@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words for people, in English and Traditional Chinese, through gettext.
+
+English is the message id; locale/zh_TW holds the Chinese. Without a language named, the environment decides
+as gettext does: LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
+"""
+
+import gettext
+from pathlib import Path
+from typing import Final
+
+DOMAIN: Final = "messages"
+"""The catalogue's name: gettext's own default, so that click's strings can be translated in it as well."""
+LOCALES: Final = Path(__file__).with_name("locale")
+"""Where the catalogues are."""
+ENGLISH: Final = "en"
+CHINESE: Final = "zh_TW"
+LANGUAGES: Final = (CHINESE, ENGLISH)
+"""The languages that every text can be had in."""
+
+
+class Text:
+    """A sentence that can be said in any of the languages at any time.
+
+    Calling it gives the string: ``text()`` in the language of the environment, ``text("zh_TW")`` in Chinese.
+    Facts fill the braces of the sentence; a fact that is a Text itself is said in the same language.
+    """
+
+    def __init__(self, singular: str, many: str | None = None, count: str | None = None) -> None:
+        self._singular = singular
+        self._many = many
+        self._count = count
+        self._facts: dict[str, object] = {}
+
+    def having(self, **facts: object) -> "Text":
+        """Return this sentence with these facts in it."""
+        filled = Text(self._singular, self._many, self._count)
+        filled._facts = {**self._facts, **facts}
+        return filled
+
+    def __call__(self, language: str | None = None) -> str:
+        """Say it in a language, by default the environment's."""
+        catalogue = gettext.translation(DOMAIN, LOCALES, [language] if language else None, fallback=True)
+        if self._many is not None and self._count is not None:
+            number = self._facts[self._count]
+            sentence = catalogue.ngettext(self._singular, self._many, int(str(number)))
+        else:
+            sentence = catalogue.gettext(self._singular)
+        said = {
+            name: fact(language) if isinstance(fact, Text) else fact for name, fact in self._facts.items()
+        }
+        return sentence.format_map(said)
+
+
+def text(sentence: str) -> Text:
+    """Return a sentence; its braces are filled by Text.having()."""
+    return Text(sentence)
+
+
+def plural(singular: str, many: str, count: str) -> Text:
+    """Return a sentence that depends on a number: the fact named by count."""
+    return Text(singular, many, count)
+
+
+def _(sentence: str) -> str:
+    """Say a sentence in the language of the environment, now."""
+    return gettext.translation(DOMAIN, LOCALES, fallback=True).gettext(sentence)
