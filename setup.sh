@@ -48,16 +48,35 @@ find_python() {
     fail "Python 3.11 or newer is needed."
 }
 
-# install_project REQUIREMENTS...: what pip is to install beside the project.
-install_project() {
-    sources="pkcs11_shim softhsm xca_plugin pyproject.toml CMakeLists.txt tests/requirements.txt"
-    # shellcheck disable=SC2086
-    now="$* $(find $sources -type f ! -name '*.py[co]' ! -name '*.so' -exec sha256sum {} + | LC_ALL=C sort | sha256sum)"
-    [ "$(cat .venv/installed 2>/dev/null)" != "$now" ] || return 0
-    say "Building the project into .venv"
+# once NAME FILES... -- COMMAND...: runs a command again only after one of the files or folders has changed.
+once() {
+    name=$1
+    shift
+    files=
+    while [ "$1" != -- ]; do
+        files="$files $1"
+        shift
+    done
+    shift
+    # shellcheck disable=SC2086 # a list of words
+    now=$(find $files -type f ! -name '*.py[co]' ! -name '*.so' -exec sha256sum {} + | LC_ALL=C sort | sha256sum)
+    [ "$(cat ".venv/$name" 2>/dev/null)" != "$now" ] || return 0
     [ -x .venv/bin/pip ] || "$python" -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check . "$@" >&2
-    printf '%s' "$now" >.venv/installed
+    "$@" >&2
+    printf '%s' "$now" >".venv/$name"
+}
+
+build_project() {
+    say "Building the project into .venv"
+    .venv/bin/pip install --quiet --disable-pip-version-check .
+}
+
+install_project() {
+    once project pkcs11_shim softhsm xca_plugin pyproject.toml CMakeLists.txt -- build_project
+}
+
+install_requirements() {
+    once requirements "$1" -- .venv/bin/pip install --quiet --disable-pip-version-check -r "$1"
 }
 
 find_python

@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 . ./setup.sh
 install_packages gnutls-bin strace
-install_project -r tests/requirements.txt
+install_project
+install_requirements tests/requirements.txt
 PATH=$PWD/.venv/bin:$PATH
 
 ruff format --check .

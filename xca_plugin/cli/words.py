@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How facts of a card are said to a person, in the language of the environment."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 from xca_plugin.action import Action, next_action
@@ -9,6 +9,7 @@ from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
 from xca_plugin.model import Card, CardState, Certificate
 
+_TAIPEI: Final = timezone(timedelta(hours=8))  # the calendar of the days that concern a card
 SOON_DAYS: Final = 14
 """With fewer days left to activate, say so aloud."""
 
@@ -92,8 +93,8 @@ def moment(when: datetime) -> str:
 def validity(certificate: Certificate) -> str:
     """Say from when to when a certificate is valid."""
     return text("from {start} to {end}").having(
-        start=day(certificate.not_before.astimezone().date()),
-        end=day(certificate.not_after.astimezone().date()),
+        start=day(certificate.not_before.astimezone(_TAIPEI).date()),
+        end=day(certificate.not_after.astimezone(_TAIPEI).date()),
     )()
 
 
