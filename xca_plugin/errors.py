@@ -44,6 +44,7 @@ class ReturnValue(IntEnum):
     CKR_USER_TYPE_INVALID = 0x103
     CKR_USER_ANOTHER_ALREADY_LOGGED_IN = 0x104
     CKR_CRYPTOKI_NOT_INITIALIZED = 0x190
+    CKR_FUNCTION_REJECTED = 0x200
 
 
 class CardError(Exception):
@@ -359,6 +360,7 @@ class LastTryNotConfirmed(CardError):
     """Only one try is left and nobody said to risk it."""
 
     status = 41
+    return_value = ReturnValue.CKR_FUNCTION_REJECTED
     _message = text("Only one try is left. Nothing was tried.")
     _next_step = text("When you are sure of the value, confirm it in words, or give --last-try.")
 

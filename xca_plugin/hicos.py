@@ -402,6 +402,8 @@ def _situation(asked: _Asked, error: PKCS11Error, card: Card, token: Token) -> e
         return errors.CardLapsed(number=number)
     if isinstance(error, (p11.PinLenRange, p11.PinInvalid, p11.PinTooWeak)):
         return errors.InvalidPin() if asked in (_Asked.PIN, _Asked.NEW_PIN) else errors.InvalidUserCode()
+    if isinstance(error, p11.FunctionRejected):
+        return errors.LastTryNotConfirmed()
     if isinstance(error, p11.UserPinNotInitialized):
         return errors.NotActivated(number=number)
     return None

@@ -252,3 +252,13 @@ def test_no_process_gets_a_secret_in_its_arguments(closed: Desk) -> None:
         talk.expect_exact("Aborted!")
     assert talk.exitstatus == 1
     assert closed.card()["user_code_tries_left"] == 3
+
+
+def test_a_person_may_spend_the_try_that_the_module_is_told_to_keep(active: Desk) -> None:
+    with (active.path / "pkcs11.conf").open("a") as configuration:
+        configuration.write("[guard]\nkeep_last_try = yes\n")
+    desk = active.having(WRONG="wrong-1a", AGAIN="wrong-2a", RIGHT=PIN)
+    for wrong in ("WRONG", "AGAIN"):
+        assert desk.run("pin", "verify", "--pin", f"env:{wrong}").status == 35
+    assert desk.run("pin", "verify", "--pin", "env:RIGHT").status == 41
+    assert desk.run("pin", "verify", "--pin", "env:RIGHT", "--last-try").status == 0

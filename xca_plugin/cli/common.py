@@ -129,18 +129,21 @@ def confirm_last_try(tries: int | None, last_try: bool) -> None:
     Raises:
         LastTryNotConfirmed: it was not.
     """
-    if tries != 1 or last_try:
+    if tries != 1:
         return
-    if interactive():
+    confirmed = last_try
+    if not confirmed and interactive():
         phrase = _("last try")
         click.secho(
             _("Only one try is left; a wrong value locks it. To go on, type: {phrase}").format(phrase=phrase),
             err=True,
             fg="yellow",
         )
-        if click.prompt(_("Confirm"), err=True, default="", show_default=False).strip() == phrase:
-            return
-    raise errors.LastTryNotConfirmed
+        confirmed = click.prompt(_("Confirm"), err=True, default="", show_default=False).strip() == phrase
+    if not confirmed:
+        raise errors.LastTryNotConfirmed
+    # The module may be told to keep the last try ([guard] keep_last_try); this process may spend it.
+    os.environ["XCA_LAST_TRY"] = "allow"
 
 
 def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
