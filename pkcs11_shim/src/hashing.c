@@ -45,6 +45,17 @@ static void end(struct signing **at) {
     }
 }
 
+/* Ends what failed in the inner module too, where nothing but a signature does (PKCS#11 2.40 section 5.11,
+ * C_Sign): of a block that is too long for CKM_RSA_PKCS, and no number below the modulus for CKM_RSA_X_509.
+ */
+static void cancel(struct signing **at) {
+    CK_BYTE block[EMSA_LARGEST_MODULUS], signature[EMSA_LARGEST_MODULUS];
+    CK_ULONG length = sizeof signature, block_length = ((*at)->modulus_bits + 7) / 8;
+    memset(block, 0xff, block_length);
+    inner->C_Sign((*at)->session, block, block_length, signature, &length);
+    end(at);
+}
+
 static void forget(CK_SESSION_HANDLE session) {
     pthread_mutex_lock(&mutex);
     end(find(session));
@@ -97,7 +108,8 @@ static CK_RV open_digest(struct signing *signing) {
         return rv;
     }
     signing->slot = info.slotID;
-    rv = inner->C_OpenSession(info.slotID, CKF_SERIAL_SESSION, NULL, NULL, &signing->digest);
+    /* Of the caller's kind: a read-only session more would bar the SO from logging in. */
+    rv = inner->C_OpenSession(info.slotID, info.flags, NULL, NULL, &signing->digest);
     if (rv != CKR_OK) {
         return rv;
     }
@@ -165,7 +177,11 @@ static CK_RV sign_digest(struct signing **at, CK_BYTE *digest, CK_BYTE *signatur
     if (rv == CKR_OK) {
         rv = inner->C_Sign(signing->session, block, length, signature, signature_length);
     }
-    end(at);
+    if (rv == CKR_OK) {
+        end(at);
+    } else {
+        cancel(at);
+    }
     return rv;
 }
 
@@ -194,6 +210,7 @@ CK_RV card_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_
     if (signature_length == NULL) {
         rv = CKR_ARGUMENTS_BAD;
     } else if ((*at)->in_parts) {
+        cancel(at);
         rv = CKR_OPERATION_ACTIVE;
     } else if (!answer_length(*at, signature, signature_length, &rv)) {
         CK_BYTE digest[EMSA_LARGEST_DIGEST];
@@ -202,7 +219,7 @@ CK_RV card_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_
         if (rv == CKR_OK) {
             rv = sign_digest(at, digest, signature, signature_length);
         } else {
-            end(at);
+            cancel(at);
         }
     }
     pthread_mutex_unlock(&mutex);
@@ -217,7 +234,11 @@ CK_RV card_C_SignUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG lengt
         return inner->C_SignUpdate(session, part, length);
     }
     CK_RV rv = inner->C_DigestUpdate((*at)->digest, part, length);
-    (*at)->in_parts = true;
+    if (rv == CKR_OK) {
+        (*at)->in_parts = true;
+    } else {
+        cancel(at);
+    }
     pthread_mutex_unlock(&mutex);
     return rv;
 }
@@ -239,7 +260,7 @@ CK_RV card_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *
         if (rv == CKR_OK) {
             rv = sign_digest(at, digest, signature, signature_length);
         } else {
-            end(at);
+            cancel(at);
         }
     }
     pthread_mutex_unlock(&mutex);

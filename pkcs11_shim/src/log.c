@@ -27,6 +27,19 @@ void log_to(enum log_level level, const char *file) {
     path = file;
 }
 
+void log_program(char name[16]) {
+    int file = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file >= 0 ? read(file, name, 15) : 0;
+    if (file >= 0) {
+        close(file);
+    }
+    name[length > 0 ? length : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    for (char *c = name; *c != '\0'; c++) {
+        *c = *c < 0x20 || *c > 0x7E ? '?' : *c;
+    }
+}
+
 /* One write, so that the lines of several processes do not mix; nobody can be told if it fails. */
 static void put(int file, const char *line, size_t length) {
     ssize_t written = write(file, line, length);
@@ -38,7 +51,8 @@ void log_line(enum log_level level, const char *format, ...) {
         return;
     }
     int saved_errno = errno;
-    char line[1024];
+    char line[1024], program[16];
+    log_program(program);
     time_t now = time(NULL);
     struct tm parts;
     size_t used = strftime(line, sizeof line, "%FT%TZ ", gmtime_r(&now, &parts));

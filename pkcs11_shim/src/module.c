@@ -45,17 +45,22 @@ static CK_RV card_C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTE
     return C_GetInterface(name, version, interface, flags);
 }
 
-/* Puts ours in a list, and in the 3.0 part behind it if there is one. What the inner module lacks stays NULL.
- */
+/* Puts ours in a list, and in the 3.0 part behind it if there is one. Ours ask the 2.40 list: what is NULL
+ * there is NULL. */
 static void replace(CK_FUNCTION_LIST *list, CK_FUNCTION_LIST_3_0 *more) {
-#define PUT(condition, list, name)                                                                           \
-    if ((condition) && (list) != NULL && (list)->name != NULL) {                                             \
-        (list)->name = card_##name;                                                                          \
+#define XCA_REPLACED(name) list->name = inner->name != NULL ? card_##name : NULL;
+#define XCA_REPLACED_3(name)                                                                                 \
+    if (more != NULL && more->name != NULL) {                                                                \
+        more->name = card_##name;                                                                            \
     }
-#define XCA_REPLACED(name)   PUT(true, list, name)
-#define XCA_REPLACED_3(name) PUT(true, more, name)
-#define XCA_HASHING(name)    PUT(config.hash_in_module, list, name)
-#define XCA_HASHING_3(name)  PUT(config.hash_in_module, more, name)
+#define XCA_HASHING(name)                                                                                    \
+    if (config.hash_in_module) {                                                                             \
+        XCA_REPLACED(name)                                                                                   \
+    }
+#define XCA_HASHING_3(name)                                                                                  \
+    if (config.hash_in_module) {                                                                             \
+        XCA_REPLACED_3(name)                                                                                 \
+    }
 #include "replaced.def"
 }
 
@@ -81,6 +86,13 @@ static const CK_FUNCTION_LIST *find_inner(void *library) {
     if (list->C_Initialize == NULL || list->C_GetSessionInfo == NULL || list->C_GetTokenInfo == NULL ||
         list->C_GetAttributeValue == NULL || list->C_Logout == NULL) {
         log_line(LOG_ERROR, "inner module %s: its function list lacks what every module has", config.module);
+        return NULL;
+    }
+    if (config.hash_in_module &&
+        (list->C_OpenSession == NULL || list->C_CloseSession == NULL || list->C_DigestInit == NULL ||
+         list->C_Digest == NULL || list->C_DigestUpdate == NULL || list->C_DigestFinal == NULL ||
+         list->C_Sign == NULL || list->C_GenerateRandom == NULL)) {
+        log_line(LOG_ERROR, "inner module %s: lacks what [quirks] hash = module takes", config.module);
         return NULL;
     }
     return list;
@@ -123,6 +135,7 @@ static bool load(void) {
     if (found == NULL) {
         return false;
     }
+    inner = found;
     CK_FLAGS flags = 0;
     inner3 = find_inner3(library, &flags);
     if (inner3 != NULL) {
@@ -137,7 +150,6 @@ static bool load(void) {
     replace(&list2, NULL);
     offer(&list2, 0);
     lock_survive_fork();
-    inner = found;
     log_line(LOG_DEBUG, "inner module %s loaded", config.module);
     return true;
 }

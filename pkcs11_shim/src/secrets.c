@@ -38,7 +38,7 @@ static CK_RV decision_begin(struct decision *decision, const struct card *card) 
     CK_RV rv = CKR_DEVICE_ERROR;
     if (decision->lock.file < 0) {
         log_line(LOG_ERROR, "card %s: there is no card store, or no lock file beside it", card->number);
-    } else if ((decision->store = store_open()) != NULL) {
+    } else if ((decision->store = store_open(true)) != NULL) {
         struct row *row = &decision->row;
         bool read = store_read(decision->store, card->number, row);
         if (read && row->pending) {
@@ -313,7 +313,6 @@ static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, 
         return done ? CKR_DEVICE_ERROR : rv;
     }
     if (done) {
-        remember_forget(decision->number, SECRET_PIN);
         note_own_change(decision);
     }
     return rv;
@@ -409,5 +408,11 @@ CK_RV card_C_InitToken(CK_SLOT_ID slot, CK_UTF8CHAR *pin, CK_ULONG pin_length, C
     if (rv != CKR_OK) {
         return rv;
     }
-    return card.is_card ? CKR_TOKEN_WRITE_PROTECTED : inner->C_InitToken(slot, pin, pin_length, label);
+    /* A second token with a card's number would have tries of its own to fill that card's counters with. */
+    bool twin = label != NULL && memcmp(label, XCA_INNER_LABEL, sizeof XCA_INNER_LABEL - 1) == 0;
+    if (card.is_card || twin) {
+        return CKR_TOKEN_WRITE_PROTECTED;
+    }
+    rv = keep_last_try_of_token(slot, SECRET_USER_CODE);
+    return rv == CKR_OK ? inner->C_InitToken(slot, pin, pin_length, label) : rv;
 }

@@ -20,10 +20,12 @@
 /* Writers exclude each other by the lock; this is for somebody's sqlite3 shell. */
 #define BUSY_MILLISECONDS 500
 
-/* PERSIST: a commit is durable when it returns; DELETE would leave that to the directory's next write-out. */
+/* For writing. EXCLUSIVE: the file is locked once, not for every statement; who else may use it waits for our
+ * lock anyway. PERSIST: a commit is durable when it returns; DELETE would leave that to the directory's next
+ * write-out. */
 static const char settings[] =
-    "PRAGMA synchronous = FULL; PRAGMA journal_mode = PERSIST; PRAGMA foreign_keys = ON;"
-    "PRAGMA trusted_schema = OFF;";
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA journal_mode = PERSIST;"
+    "PRAGMA foreign_keys = ON";
 
 static bool fail(sqlite3 *store, const char *what) {
     log_line(LOG_ERROR, "card store %s: %s: %s", config.store, what,
@@ -77,7 +79,11 @@ static bool has_our_version(sqlite3 *store) {
     return ours;
 }
 
-sqlite3 *store_open(void) {
+static bool make_writable(sqlite3 *store) {
+    return sqlite3_exec(store, settings, NULL, NULL, NULL) == SQLITE_OK || fail(store, "open");
+}
+
+sqlite3 *store_open(bool for_writing) {
     if (!is_ours()) {
         return NULL;
     }
@@ -89,12 +95,7 @@ sqlite3 *store_open(void) {
         return NULL;
     }
     sqlite3_busy_timeout(store, BUSY_MILLISECONDS);
-    if (sqlite3_exec(store, settings, NULL, NULL, NULL) != SQLITE_OK) {
-        fail(store, "open");
-        sqlite3_close(store);
-        return NULL;
-    }
-    if (!has_our_version(store)) {
+    if ((for_writing && !make_writable(store)) || !has_our_version(store)) {
         sqlite3_close(store);
         return NULL;
     }
@@ -184,11 +185,8 @@ bool store_begin_change(sqlite3 *store, const char *number) {
 }
 
 static bool record_event(sqlite3 *store, const char *number, const struct outcome *outcome) {
-    char program[64];
-    snprintf(program, sizeof program, "%s", program_invocation_short_name);
-    for (char *c = program; *c != '\0'; c++) {
-        *c = *c < 0x20 || *c > 0x7E ? '?' : *c;
-    }
+    char program[16];
+    log_program(program);
     sqlite3_stmt *statement = prepare(store, "INSERT INTO event (at, card, event, result, program)"
                                              " VALUES (" NOW ", ?, ?, ?, ?)");
     if (statement == NULL) {
@@ -267,7 +265,8 @@ bool store_epochs(sqlite3 *store, struct epochs *epochs) {
     sqlite3_finalize(statement);
     bool done = step == SQLITE_DONE;
     if (done && pending) {
-        done = sqlite3_exec(store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE pending = 1", NULL,
+        done = make_writable(store) &&
+               sqlite3_exec(store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE pending = 1", NULL,
                             NULL, NULL) == SQLITE_OK;
     }
     if (!done) {

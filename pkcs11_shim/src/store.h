@@ -33,8 +33,9 @@ struct outcome {
     CK_RV result;
 };
 
-/* NULL, with a line in the log, when there is no store that can be used. */
-sqlite3 *store_open(void);
+/* NULL, with a line in the log, when there is no store that can be used. One opened for reading cannot spend
+ * a try. */
+sqlite3 *store_open(bool for_writing);
 void store_close(sqlite3 *store);
 
 /* Each is false, with a line in the log, on failure; a failed write has changed nothing. */

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the module costs per call: direct, direct again as control, through it, and through other wrappers.
+
+Usage: python tests/bench/module.py
+
+Every column runs in processes of its own, in rounds of rotating order. A difference that lies within the
+control's quartiles is no difference. The wrappers of OpenSC (pkcs11-spy) and p11-kit (p11-kit-proxy) are
+measured where they are installed; the proxy sees the card through its own entry for SoftHSM.
+"""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from measuring import closed_card, paired, ratio, rounds
+
+from pkcs11_shim import module_path, rules
+
+from cards import PIN, PLAIN, Card  # isort: skip
+
+LOGINS = 10
+LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+
+
+def client(folder: Path) -> Path:
+    """Compile the program that makes the calls."""
+    program = folder / "client"
+    query = ["pkg-config", "--cflags", "p11-kit-1"]
+    header = shlex.split(subprocess.run(query, check=True, capture_output=True, text=True).stdout)
+    source = Path(__file__).with_name("client.c")
+    subprocess.run(
+        ["cc", "-std=c17", "-O2", "-D_GNU_SOURCE", *header, str(source), "-o", str(program)], check=True
+    )
+    return program
+
+
+def installed(name: str) -> Path | None:
+    """Find a library by its name."""
+    found = (file for folder in LIBRARY_FOLDERS for file in Path(folder).glob(f"**/{name}"))
+    return next(found, None)
+
+
+class Column:
+    """One way to the card."""
+
+    def __init__(self, program: Path, module: Path, label: str, environment: dict[str, str]) -> None:
+        self.command = [str(program), str(module), label, PLAIN]
+        self.environment = os.environ | environment
+
+    def run(self) -> dict[str, float]:
+        """Make every call many times; returns nanoseconds a call, by row."""
+        lines = self._output(self.command).splitlines()
+        return {row: float(value) for row, value in (line.split() for line in lines)}
+
+    def works(self) -> bool:
+        try:
+            self.run()
+        except subprocess.CalledProcessError as failure:
+            print(f"left out, {self.command[1]}: {failure.stderr.strip()}")
+            return False
+        return True
+
+    def syncs_per_login(self) -> float:
+        """Count fsync(2) and fdatasync(2) of one login and logout."""
+        with TemporaryDirectory() as folder:
+            trace = Path(folder) / "trace"
+            strace = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(trace)]
+            counts = []
+            for logins in (0, LOGINS):
+                self._output([*strace, *self.command, str(logins)])
+                counts.append(trace.read_text().count("sync("))
+        return (counts[1] - counts[0]) / LOGINS
+
+    def _output(self, command: list[str]) -> str:
+        return subprocess.run(
+            command,
+            env=self.environment,
+            input=f"{PIN}\n",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        ).stdout
+
+
+def columns(card: Card, program: Path) -> dict[str, Column]:
+    """Return the columns that this machine can show."""
+    inner_label = rules.INNER_LABEL + card.number
+    softhsm = {"SOFTHSM2_CONF": str(card.path / "softhsm2.conf")}
+    ways = {
+        "direct": Column(program, card.library, inner_label, softhsm),
+        "control": Column(program, card.library, inner_label, softhsm),
+        "this module": Column(program, module_path(), rules.CARD_LABEL, card.environment()),
+    }
+    if spy := installed("pkcs11-spy.so"):
+        told = {"PKCS11SPY": str(card.library), "PKCS11SPY_OUTPUT": "/dev/null"}
+        ways["pkcs11-spy"] = Column(program, spy, inner_label, softhsm | told)
+    if proxy := installed("p11-kit-proxy.so"):
+        ways["p11-kit-proxy"] = Column(program, proxy, inner_label, softhsm)
+    return {name: column for name, column in ways.items() if column.works()}
+
+
+def time_of(nanoseconds: float, *, sign: str = "") -> str:
+    """Write a time with three digits and its unit."""
+    for unit, size in (("ms", 1e6), ("µs", 1e3)):
+        if abs(nanoseconds) >= size:
+            return f"{nanoseconds / size:{sign}.3g} {unit}"
+    return f"{nanoseconds:{sign}.0f} ns"
+
+
+def table(results: dict[str, list[dict[str, float]]]) -> None:
+    """Print a row a call: direct, the control's quartiles, each wrapper's difference and ratio."""
+    direct = results["direct"]
+    wrappers = [name for name in results if name not in ("direct", "control")]
+    print(f"{'':22}{'direct':>10}{'control':>22}" + "".join(f"{name:>22}" for name in wrappers))
+    for row in direct[0]:
+        base = [run[row] for run in direct]
+        _, low, high = paired([run[row] for run in results["control"]], base)
+        cells = [f"{time_of(low, sign='+')} … {time_of(high, sign='+')}"]
+        for name in wrappers:
+            values = [run[row] for run in results[name]]
+            difference, _, _ = paired(values, base)
+            cells.append(f"{time_of(difference, sign='+')} ×{ratio(values, base):.2f}")
+        print(f"{row:22}{time_of(median(base)):>10}" + "".join(f"{cell:>22}" for cell in cells))
+
+
+def main() -> None:
+    """Measure and print."""
+    with closed_card() as card, TemporaryDirectory() as folder:
+        card.activate()
+        ways = columns(card, client(Path(folder)))
+        runs: dict[str, Callable[[], dict[str, float]]] = {name: way.run for name, way in ways.items()}
+        table(rounds(runs))
+        for name in ("direct", "this module"):
+            print(f"fsync and fdatasync per login, {name}: {ways[name].syncs_per_login():g}")
+
+
+if __name__ == "__main__":
+    main()

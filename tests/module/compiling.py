@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tests' own C programs and modules, and the module's sources, compiled with what a test asks for."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+SHIM = TESTS.parents[1] / "pkcs11_shim"
+SHIM_SOURCES = sorted((SHIM / "src").glob("*.c"))
+
+_SCHEMA_VERSION = re.findall(r"user_version = (\d+)", (SHIM / "schema.sql").read_text())[0]
+_DEFINITIONS = ["-std=c17", "-D_GNU_SOURCE", f"-DXCA_SCHEMA_VERSION={_SCHEMA_VERSION}", "-Wall", "-Wextra"]
+
+
+def _pkg_config(*arguments: str) -> list[str]:
+    query = ["pkg-config", *arguments]
+    return shlex.split(subprocess.run(query, check=True, capture_output=True, text=True).stdout)
+
+
+def flags() -> list[str]:
+    """Return what the module's sources are compiled with."""
+    folders = [f"-I{SHIM}", f"-I{SHIM / 'src'}"]
+    return [*_DEFINITIONS, *folders, *_pkg_config("--cflags", "p11-kit-1", "sqlite3", "inih")]
+
+
+def libraries() -> list[str]:
+    """Return what the module is linked with."""
+    return [*_pkg_config("--libs", "sqlite3", "inih"), "-lcrypt", "-ldl", "-lpthread"]
+
+
+def program(to: Path, sources: Sequence[Path], *options: str, compiler: str = "cc") -> Path:
+    """Compile a program, and with the module's sources among them the module into it."""
+    command = [compiler, *flags(), "-Werror", *options, "-o", str(to), *map(str, sources), *libraries()]
+    subprocess.run(command, check=True)
+    return to
+
+
+def library(to: Path, source: Path, *options: str, compiler: str = "cc") -> Path:
+    """Compile a module."""
+    shared = ["-fPIC", "-shared", "-fvisibility=hidden"]
+    return program(to, [source], *shared, *options, compiler=compiler)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a host of minimal.c may ask and tell it, through its exported function `minimal`. */
+#ifndef MINIMAL_H
+#define MINIMAL_H
+
+#define CRYPTOKI_COMPAT 1
+#include <p11-kit/pkcs11.h>
+
+#define MINIMAL_CARD      "XC00000000000001"
+#define MINIMAL_PIN       "Pin+1357"
+#define MINIMAL_USER_CODE "Code~8642"
+
+enum { MINIMAL_CARD_SLOT, MINIMAL_PLAIN_SLOT, MINIMAL_EMPTY_SLOT, MINIMAL_SLOTS };
+
+/* Keys, by handle: the low three bits choose the length of the modulus, the next two its first byte, the next
+ * whether the key is a session object. */
+#define MINIMAL_OBJECTS 64
+
+struct minimal {
+    CK_RV answer;      /* of one call, which does nothing else; CKR_OK: none */
+    unsigned skip;     /* calls before that one */
+    unsigned wrong[2]; /* wrong values in a row that were compared with the card's PIN and user code */
+    CK_FLAGS flags;    /* more flags of the plain token */
+};
+
+typedef struct minimal *minimal_function(void);
+
+#endif

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A secret that one process changed, and the processes that were running already."""
+
+from collections.abc import Callable
+
+import pytest
+from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, signs, so_session, user_session
+from cryptoki import CKR
+from host import Host
+from pkcs11 import UserType
+
+NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
+
+
+def change_pin(host: Host) -> CKR | None:
+    return host.set_pin(card_session(host), PIN, NEW_PIN)
+
+
+def reset_pin(host: Host) -> CKR | None:
+    return host.init_pin(so_session(host), NEW_PIN)
+
+
+def change_user_code(host: Host) -> CKR | None:
+    return host.set_pin(so_session(host), USER_CODE, NEW_USER_CODE)
+
+
+@pytest.mark.parametrize("change", [change_pin, reset_pin, change_user_code])
+def test_a_running_process_must_start_anew(
+    card: Card, inner: Inner, change: Callable[[Host], CKR | None]
+) -> None:
+    host = card.host(inner)
+    session = card_session(host)
+    assert change(card.host()) == CKR.OK
+    pin = PIN if change is change_user_code else NEW_PIN
+    user_code = NEW_USER_CODE if change is change_user_code else USER_CODE
+    for value in (PIN, NEW_PIN, WRONG[0]):
+        assert host.login(session, UserType.USER, value) == CKR.DEVICE_REMOVED
+        assert host.set_pin(session, value, "newpin-2") == CKR.DEVICE_REMOVED
+    for value in (USER_CODE, NEW_USER_CODE, WRONG[0]):
+        assert host.login(session, UserType.SO, value) == CKR.DEVICE_REMOVED
+    assert inner.count("C_Login", "C_SetPIN") == 0
+    assert (card.pin_tries, card.user_code_tries) == (3, 3)
+
+    host.reinitialize()
+    session = card_session(host)
+    assert host.login(session, UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
+    assert host.login(session, UserType.USER, pin) == CKR.OK
+    host.logout(session)
+    assert host.login(session, UserType.SO, user_code) == CKR.OK
+
+
+def test_activation_elsewhere_is_seen(closed: Card) -> None:
+    host = closed.host()
+    session = card_session(host)
+    other = closed.host()
+    assert other.init_pin(so_session(other), PIN) == CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+    host.reinitialize()
+    assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
+
+
+def test_the_process_that_made_the_change_goes_on(card: Card) -> None:
+    host = card.host()
+    session = user_session(host)
+    assert host.set_pin(session, PIN, NEW_PIN) == CKR.OK
+    assert signs(host, session)
+    assert host.logout(session) == CKR.OK
+    assert host.login(session, UserType.SO, USER_CODE) == CKR.OK
+    assert host.set_pin(session, USER_CODE, NEW_USER_CODE) == CKR.OK
+    assert host.init_pin(session, PIN) == CKR.OK
+    assert host.logout(session) == CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
+
+
+def test_whoever_is_logged_in_keeps_signing(card: Card) -> None:
+    host = card.host()
+    session = user_session(host)
+    assert change_pin(card.host()) == CKR.OK
+    assert signs(host, session)
+    assert host.set_pin(session, PIN, "newpin-2") == CKR.DEVICE_REMOVED
+    assert signs(host, session)
+
+
+def test_a_stale_so_session_does_not_overwrite_the_change(card: Card, inner: Inner) -> None:
+    host = card.host(inner)
+    session = so_session(host)
+    assert change_pin(card.host()) == CKR.OK
+    assert host.init_pin(session, "newpin-2") == CKR.DEVICE_REMOVED
+    assert host.set_pin(session, USER_CODE, NEW_USER_CODE) == CKR.DEVICE_REMOVED
+    assert inner.count("C_InitPIN", "C_SetPIN") == 0
+    other = card.host()
+    assert other.login(card_session(other), UserType.USER, NEW_PIN) == CKR.OK
+
+
+@pytest.mark.parametrize("old", [WRONG[0], "short", "with blank"])
+def test_a_change_that_failed_evicts_nobody(card: Card, old: str) -> None:
+    host = card.host()
+    session = card_session(host)
+    other = card.host()
+    assert other.set_pin(card_session(other), old, NEW_PIN) != CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
+
+
+@pytest.mark.parametrize("answer", [CKR.DEVICE_REMOVED, CKR.DEVICE_ERROR, CKR.FUNCTION_FAILED])
+@pytest.mark.parametrize("function", ["C_SetPIN", "C_InitPIN"])
+def test_a_change_that_may_have_been_made_counts_as_made(
+    card: Card, inner: Inner, function: str, answer: CKR
+) -> None:
+    bystander, host = card.host(), card.host(inner)
+    bystanders_session = card_session(bystander)
+    session = so_session(host) if function == "C_InitPIN" else card_session(host)
+    inner.answers(function, answer)
+    if function == "C_InitPIN":
+        assert host.init_pin(session, NEW_PIN) == answer
+        assert host.logout(session) == CKR.OK
+    else:
+        assert host.set_pin(session, PIN, NEW_PIN) == answer
+    inner.does()
+    for stale, at in ((host, session), (bystander, bystanders_session)):
+        assert stale.login(at, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+        stale.reinitialize()
+        assert stale.login(card_session(stale), UserType.USER, PIN) == CKR.OK
+
+
+def test_logins_evict_nobody(card: Card) -> None:
+    host = card.host()
+    session = card_session(host)
+    other = card.host()
+    other_session = card_session(other)
+    assert other.login(other_session, UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
+    assert other.login(other_session, UserType.USER, PIN) == CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
+
+
+def test_a_second_c_initialize_does_not_make_a_stale_process_fresh(card: Card) -> None:
+    host = card.host()
+    session = card_session(host)
+    assert change_pin(card.host()) == CKR.OK
+    assert host.initialize() == CKR.CRYPTOKI_ALREADY_INITIALIZED
+    assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+
+
+def test_a_failed_c_initialize_does_not_make_a_stale_process_fresh(card: Card, inner: Inner) -> None:
+    host = card.host(inner)
+    session = card_session(host)
+    assert change_pin(card.host()) == CKR.OK
+    inner.answers("C_Initialize", CKR.GENERAL_ERROR)
+    assert host.initialize() == CKR.GENERAL_ERROR
+    inner.does()
+    assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+
+
+def test_an_inner_module_that_the_host_initialized_itself_is_used_as_it_is(card: Card) -> None:
+    host = card.host(initialize=False, SOFTHSM2_CONF=str(card.path / "softhsm2.conf"))
+    ours = host.do("entries", None, 1)
+    theirs = host.do("beside", str(card.library))
+    assert host.do("entries", theirs, 1) != ours
+    host.do("use", theirs)
+    assert host.initialize() == CKR.OK
+    host.do("load")
+    assert host.initialize() == CKR.CRYPTOKI_ALREADY_INITIALIZED
+    session = card_session(host)
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
+    assert host.logout(session) == CKR.OK
+    assert change_pin(card.host()) == CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process killed in the middle: no try is gained, and the same thing done again works."""
+
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from cards import PIN, USER_CODE, WRONG, Card, Gate, Inner, card_session, signs, so_session
+from cryptoki import CKR
+from host import Host, HostDiedError
+from pkcs11 import UserType
+
+NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
+MOMENTS = pytest.mark.parametrize("moment", ["before", "after"])
+
+
+def die(inner: Inner, function: str, moment: str, call: Callable[..., object], *arguments: object) -> None:
+    """Let the process be killed before or after the inner module's function, during a call."""
+    inner.does(f"{function} kill {moment}")
+    with pytest.raises(HostDiedError) as death:
+        call(*arguments)
+    assert death.value.status == -signal.SIGKILL
+    inner.does()
+
+
+def assert_sound(card: Card) -> None:
+    with closing(sqlite3.connect(card.store.path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def works(card: Card, user: UserType, value: str) -> bool:
+    """Say whether a fresh process can log in."""
+    host = card.host()
+    return host.login(card_session(host), user, value) == CKR.OK
+
+
+@MOMENTS
+@pytest.mark.parametrize("value", [PIN, WRONG[0]])
+def test_during_a_login(card: Card, inner: Inner, moment: str, value: str) -> None:
+    for left in (2, 1, 0):
+        host = card.host(inner)
+        session = card_session(host)
+        die(inner, "C_Login", moment, host.login, session, UserType.USER, value)
+        assert_sound(card)
+        assert card.pin_tries == left
+    assert not works(card, UserType.USER, PIN)
+
+
+def test_a_login_killed_once_can_be_repeated(card: Card, inner: Inner) -> None:
+    host = card.host(inner)
+    session = card_session(host)
+    die(inner, "C_Login", "before", host.login, session, UserType.USER, PIN)
+    assert works(card, UserType.USER, PIN)
+    assert card.pin_tries == 3
+
+
+@MOMENTS
+def test_during_activation(closed: Card, inner: Inner, moment: str) -> None:
+    host = closed.host(inner)
+    session = so_session(host)
+    die(inner, "C_InitPIN", moment, host.init_pin, session, PIN)
+    assert_sound(closed)
+    assert closed.row().activated_at is None
+    again = closed.host()
+    session = so_session(again)
+    assert again.init_pin(session, PIN) == CKR.OK
+    again.logout(session)
+    assert again.login(session, UserType.USER, PIN) == CKR.OK
+    assert signs(again, session)
+
+
+@MOMENTS
+@pytest.mark.parametrize("old", [PIN, WRONG[0]])
+def test_during_a_change_of_the_pin(card: Card, inner: Inner, moment: str, old: str) -> None:
+    bystander = card.host()
+    bystander_session = card_session(bystander)
+    epoch = card.row().epoch
+    host = card.host(inner)
+    session = card_session(host)
+    die(inner, "C_SetPIN", moment, host.set_pin, session, old, NEW_PIN)
+    assert_sound(card)
+    assert card.pin_tries == 2
+    # Nobody knows whether the PIN changed: whoever was running must look again.
+    assert bystander.login(bystander_session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+    assert card.row().epoch > epoch
+    assert card.pin_tries == 2
+    changed = moment == "after" and old == PIN
+    assert works(card, UserType.USER, NEW_PIN if changed else PIN)
+    assert card.pin_tries == 3
+
+
+@MOMENTS
+def test_during_a_change_of_the_user_code(card: Card, inner: Inner, moment: str) -> None:
+    host = card.host(inner)
+    session = so_session(host)
+    die(inner, "C_SetPIN", moment, host.set_pin, session, USER_CODE, NEW_USER_CODE)
+    assert_sound(card)
+    assert (card.pin_tries, card.user_code_tries) == (3, 2)
+    assert works(card, UserType.SO, NEW_USER_CODE if moment == "after" else USER_CODE)
+    assert works(card, UserType.USER, PIN)
+
+
+@MOMENTS
+def test_during_a_reset_of_a_locked_pin(card: Card, inner: Inner, moment: str) -> None:
+    card.set_tries(pin=0)
+    host = card.host(inner)
+    session = so_session(host)
+    die(inner, "C_InitPIN", moment, host.init_pin, session, NEW_PIN)
+    assert_sound(card)
+    assert card.pin_tries == 0
+    again = card.host()
+    assert again.init_pin(so_session(again), NEW_PIN) == CKR.OK
+    assert works(card, UserType.USER, NEW_PIN)
+
+
+def test_repeated_kills_of_changes_give_no_free_guess(card: Card, inner: Inner) -> None:
+    for wrong, left in zip(WRONG, (2, 1, 0), strict=False):
+        host = card.host(inner)
+        die(inner, "C_SetPIN", "after", host.set_pin, card_session(host), wrong, NEW_PIN)
+        assert card.pin_tries == left
+    host = card.host(inner)
+    assert host.set_pin(card_session(host), PIN, NEW_PIN) == CKR.PIN_LOCKED
+    assert inner.count("C_SetPIN") == 3
+
+
+def test_a_killed_process_leaves_no_lock_behind(card: Card, inner: Inner, gate: Gate) -> None:
+    host: Host = card.host(inner)
+    session = card_session(host)
+    inner.does(f"C_Login wait {gate.path}")
+    host.ask_call("C_Login", session, UserType.USER, PIN.encode(), len(PIN))
+    gate.arrived()
+    host.stop()
+    inner.does()
+    assert works(card, UserType.USER, PIN)

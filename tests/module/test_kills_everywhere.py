@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGKILL at every write and every fdatasync of the store: no try is gained, and repeating works."""
+
+import itertools
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, signs, so_session
+from cryptoki import CKR
+from host import Host, HostDiedError
+from pkcs11 import UserType
+
+from pkcs11_shim import rules
+
+NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
+SYSCALLS = ("pwrite64", "fdatasync")
+
+
+def log_in_wrongly(host: Host) -> None:
+    host.login(card_session(host), UserType.USER, WRONG[0])
+
+
+def log_in(host: Host) -> None:
+    host.login(card_session(host), UserType.USER, PIN)
+
+
+def set_pin_with_the_user_code(host: Host) -> None:
+    session = card_session(host)
+    host.login(session, UserType.SO, USER_CODE)
+    host.init_pin(session, NEW_PIN)
+
+
+def change_pin(host: Host) -> None:
+    host.set_pin(card_session(host), PIN, NEW_PIN)
+
+
+def change_user_code(host: Host) -> None:
+    session = card_session(host)
+    host.login(session, UserType.SO, USER_CODE)
+    host.set_pin(session, USER_CODE, NEW_USER_CODE)
+
+
+def works(card: Card, user: UserType, value: str) -> bool:
+    """Say whether a fresh process can log in."""
+    host = card.host()
+    return host.login(card_session(host), user, value) == CKR.OK
+
+
+def pin_still_works(card: Card) -> None:
+    assert works(card, UserType.USER, PIN)
+
+
+def new_pin_can_be_set(card: Card) -> None:
+    host = card.host()
+    session = so_session(host)
+    assert host.init_pin(session, NEW_PIN) == CKR.OK
+    host.logout(session)
+    assert host.login(session, UserType.USER, NEW_PIN) == CKR.OK
+    assert signs(host, session)
+
+
+def pin_is_the_old_or_the_new_one(card: Card) -> None:
+    host = card.host()
+    if host.set_pin(card_session(host), PIN, NEW_PIN) != CKR.OK:
+        assert works(card, UserType.USER, NEW_PIN)
+    else:
+        assert not works(card, UserType.USER, PIN)
+        assert works(card, UserType.USER, NEW_PIN)
+
+
+def user_code_is_the_old_or_the_new_one(card: Card) -> None:
+    assert works(card, UserType.SO, USER_CODE) != works(card, UserType.SO, NEW_USER_CODE)
+
+
+ASKED = ("C_Login", "C_SetPIN")
+"""The inner module's functions that try a secret."""
+
+
+def tries_settled(card: Card) -> int:
+    """Count the tries whose outcome the card remembers."""
+    return sum(event.event.startswith(("verify-", "change-")) for event in card.store.events())
+
+
+JOBS: dict[str, tuple[str, Callable[[Host], None], Callable[[Card], None]]] = {
+    "wrong login": ("activated", log_in_wrongly, pin_still_works),
+    "login": ("activated", log_in, pin_still_works),
+    "activation": ("issued", set_pin_with_the_user_code, new_pin_can_be_set),
+    "reset of the PIN": ("activated", set_pin_with_the_user_code, new_pin_can_be_set),
+    "change of the PIN": ("activated", change_pin, pin_is_the_old_or_the_new_one),
+    "change of the user code": ("activated", change_user_code, user_code_is_the_old_or_the_new_one),
+}
+
+
+def killed_at(card: Card, inner: Inner, syscall: str, which: int, job: Callable[[Host], None]) -> bool:
+    """Do the job in a process that is killed at its nth such system call; False when it came to its end."""
+    tracer = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}")
+    host = card.host(inner, prefix=(*tracer, "-e", f"inject={syscall}:signal=SIGKILL:when={which}"))
+    try:
+        job(host)
+    except HostDiedError as death:
+        if death.status != -signal.SIGKILL:
+            raise
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("kind", "job", "aftermath"), JOBS.values(), ids=JOBS)
+def test_a_kill_at_any_moment(
+    request: pytest.FixtureRequest,
+    inner: Inner,
+    tmp_path: Path,
+    kind: str,
+    job: Callable[[Host], None],
+    aftermath: Callable[[Card], None],
+) -> None:
+    kills = 0
+    for syscall in SYSCALLS:
+        for which in itertools.count(1):
+            card: Card = request.getfixturevalue(kind).copy(tmp_path / "card")
+            asked, settled = inner.count(*ASKED), tries_settled(card)
+            killed = killed_at(card, inner, syscall, which, job)
+            asked, settled = inner.count(*ASKED) - asked, tries_settled(card) - settled
+            with closing(sqlite3.connect(card.store.path)) as connection:
+                assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            row = card.row()
+            spent = 2 * rules.MAX_TRIES - row.pin_tries - row.user_code_tries
+            assert asked <= settled + spent, (syscall, which)
+            aftermath(card)
+            card.stop()
+            shutil.rmtree(card.path)
+            if not killed:
+                break
+            kills += 1
+    assert kills > len(SYSCALLS)

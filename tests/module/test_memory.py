@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the module leaves in a host's memory: no secret, and nothing more with every login."""
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import compiling
+import pytest
+
+from pkcs11_shim import SCHEMA, module_path
+
+CARD = "XC00000000000001"
+"""MINIMAL_CARD in inner/minimal.h."""
+LOGINS = 8_000
+EXACT_COUNT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"}
+"""Without its caches glibc counts no freed memory as used."""
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run native/memory.c on an activated card of the minimal inner module, its store in memory."""
+    folder = tmp_path_factory.mktemp("memory")
+    minimal = compiling.library(folder / "minimal.so", compiling.TESTS / "inner" / "minimal.c", "-O2")
+    source = compiling.TESTS / "native" / "memory.c"
+    program = compiling.program(folder / "memory", [source], "-O2", "-Wl,-z,now")
+    tmpfs = "/dev/shm"
+    with TemporaryDirectory(dir=tmpfs if os.access(tmpfs, os.W_OK) else None) as name:
+        store = Path(name) / "cards.db"
+        store.touch(0o600)
+        Path(f"{store}.lock").touch(0o600)
+        with closing(sqlite3.connect(store)) as connection:
+            connection.executescript(SCHEMA)
+            connection.execute(
+                "INSERT INTO card VALUES (?, 'reader', 'model', '2026-01-01', '2026-04-01', 1, 3, 3, 0, 0)",
+                (CARD,),
+            )
+            connection.commit()
+        configuration = Path(name) / "pkcs11.conf"
+        configuration.write_text(
+            f"[module]\npath={minimal}\n[store]\npath={store}\n"
+            f"[log]\nlevel=debug\nfile={Path(name) / 'log'}\n"
+        )
+
+        def run(*arguments: str) -> str:
+            what, *rest = arguments
+            return subprocess.run(
+                [program, what, module_path(), *rest],
+                env={"XCA_PKCS11_CONF": str(configuration), **EXACT_COUNT},
+                stdout=subprocess.PIPE,
+                check=True,
+                text=True,
+            ).stdout
+
+        yield run
+
+
+def test_only_the_callers_own_buffer_holds_a_secret(run: Run) -> None:
+    assert run("secrets") == ""
+
+
+def test_logins_do_not_let_memory_grow(run: Run) -> None:
+    _, heap, _, resident = run("growth", str(LOGINS)).split()
+    assert int(heap) <= 0
+    assert int(resident) < 256 * 1024  # of which the kernel gives a little now and then

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many processes and threads at one card; forks; a reader beside a writer."""
+
+import os
+
+from cards import PIN, WRONG, Card, Gate, Inner, card_session, card_slot, signs, user_session
+from cryptoki import CKR
+from host import OS_LOCKING, Host, Room, given
+from pkcs11 import TokenFlag, UserType
+
+MANY = 16
+GUESSES = [f"guess-{n:02}" for n in range(MANY)]
+ALL_PIN_FLAGS = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
+LOCKED_ANSWERS = [CKR.PIN_INCORRECT] * 2 + [CKR.PIN_LOCKED] * (MANY - 2)
+
+
+def all_log_in(hosts: list[Host], sessions: list[int], pins: list[str]) -> list[CKR | None]:
+    for host, session, pin in zip(hosts, sessions, pins, strict=True):
+        host.ask_call("C_Login", session, UserType.USER, *given(pin))
+    return [host.answer().rv for host in hosts]
+
+
+def test_many_processes_log_in_at_once_with_the_right_pin(card: Card) -> None:
+    hosts = [card.host() for _ in range(MANY)]
+    sessions = [card_session(host) for host in hosts]
+    for _ in range(3):
+        assert all_log_in(hosts, sessions, [PIN] * MANY) == [CKR.OK] * MANY
+        for host, session in zip(hosts, sessions, strict=True):
+            host.ask_call("C_Logout", session)
+        assert [host.answer().rv for host in hosts] == [CKR.OK] * MANY
+    assert card.pin_tries == 3
+
+
+def test_many_processes_start_and_log_in_at_once(card: Card) -> None:
+    hosts = [card.host(initialize=False) for _ in range(MANY)]
+    for host in hosts:
+        host.ask_call("C_Initialize", None)
+    assert [host.answer().rv for host in hosts] == [CKR.OK] * MANY
+    assert all_log_in(hosts, [card_session(host) for host in hosts], [PIN] * MANY) == [CKR.OK] * MANY
+
+
+def test_many_processes_guess_three_times_in_all(card: Card, inner: Inner) -> None:
+    hosts = [card.host(inner) for _ in range(MANY)]
+    sessions = [card_session(host) for host in hosts]
+    answers = all_log_in(hosts, sessions, GUESSES)
+    assert sorted(answer or 0 for answer in answers) == LOCKED_ANSWERS
+    assert inner.count("C_Login") == 3
+    assert all_log_in(hosts, sessions, [PIN] * MANY) == [CKR.PIN_LOCKED] * MANY
+    assert inner.count("C_Login") == 3
+
+
+def test_guesses_at_different_doors_share_the_tries(card: Card, inner: Inner) -> None:
+    hosts = [card.host(inner) for _ in range(MANY)]
+    sessions = [card_session(host) for host in hosts]
+    for n, (host, session, guess) in enumerate(zip(hosts, sessions, GUESSES, strict=True)):
+        if n % 2:
+            host.ask_call("C_Login", session, UserType.USER, *given(guess))
+        else:
+            host.ask_call("C_SetPIN", session, *given(guess), *given("newpin-1"))
+    assert sorted(host.answer().rv or 0 for host in hosts) == LOCKED_ANSWERS
+    assert inner.count("C_Login", "C_SetPIN") == 3
+
+
+def threads_host(card: Card, inner: Inner | None = None) -> tuple[Host, list[int]]:
+    host = card.host(inner, initialize=False)
+    assert host.initialize(OS_LOCKING) == CKR.OK
+    slot = card_slot(host)
+    return host, [host.open(slot) for _ in range(MANY)]
+
+
+def test_many_threads_guess_three_times_in_all(card: Card, inner: Inner) -> None:
+    host, sessions = threads_host(card, inner)
+    answers = host.threads(
+        *(
+            ("C_Login", session, UserType.USER, *given(guess))
+            for session, guess in zip(sessions, GUESSES, strict=True)
+        )
+    )
+    assert sorted(answer.rv or 0 for answer in answers) == LOCKED_ANSWERS
+    assert inner.count("C_Login") == 3
+
+
+def test_many_threads_log_in_at_once_with_the_right_pin(card: Card) -> None:
+    host, sessions = threads_host(card)
+    answers = host.threads(*(("C_Login", session, UserType.USER, *given(PIN)) for session in sessions))
+    assert sorted(answer.rv or 0 for answer in answers) == [CKR.OK] + [CKR.USER_ALREADY_LOGGED_IN] * (
+        MANY - 1
+    )
+    assert card.pin_tries == 3
+    assert signs(host, sessions[0])
+
+
+def test_a_try_that_is_still_open_is_never_shown_as_locked(card: Card, inner: Inner, gate: Gate) -> None:
+    card.set_tries(pin=1)
+    writer, reader = card.host(inner), card.host()
+    session, slot = card_session(writer), card_slot(reader)
+    inner.does(f"C_Login wait {gate.path}")
+    writer.ask_call("C_Login", session, UserType.USER, *given(PIN))
+    waiting = gate.arrived()
+    # The row says 0 now. The reader may wait and give up, but must not call the card locked.
+    seen = reader.call("C_GetTokenInfo", slot, Room(208))
+    os.close(waiting)
+    assert seen.rv == CKR.DEVICE_ERROR
+    assert writer.answer().rv == CKR.OK
+    assert not reader.flags(slot) & (TokenFlag.USER_PIN_LOCKED | TokenFlag.USER_PIN_COUNT_LOW)
+
+
+def test_a_reader_sees_every_change_at_once(card: Card) -> None:
+    writer, reader = card.host(), card.host()
+    session, slot = card_session(writer), card_slot(reader)
+    for _ in range(5):
+        for wrong, flags in (
+            (WRONG[0], TokenFlag.USER_PIN_COUNT_LOW),
+            (WRONG[1], TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY),
+        ):
+            assert writer.login(session, UserType.USER, wrong) == CKR.PIN_INCORRECT
+            assert reader.flags(slot) & ALL_PIN_FLAGS == flags
+        assert writer.login(session, UserType.USER, PIN) == CKR.OK
+        assert not reader.flags(slot) & ALL_PIN_FLAGS
+        writer.logout(session)
+
+
+def test_a_login_gets_its_turn_among_many_readers(card: Card) -> None:
+    readers = [card.host() for _ in range(4)]
+    slot = card_slot(readers[0])
+    writer = card.host()
+    session = card_session(writer)
+    for reader in readers:
+        reader.ask("repeat", 3000, "C_GetTokenInfo", [slot, {"room": 208}])
+    answers = []
+    for _ in range(5):
+        answers += [writer.login(session, UserType.USER, PIN), writer.logout(session)]
+    assert answers == [CKR.OK, CKR.OK] * 5
+    for reader in readers:
+        assert reader.answer().rv == CKR.OK
+
+
+def test_a_forked_child_uses_the_card(card: Card) -> None:
+    host = card.host()
+    session = user_session(host)
+    child = host.fork(
+        ("C_Logout", session),
+        ("C_Login", session, UserType.USER, *given(WRONG[0])),
+        ("C_Login", session, UserType.USER, *given(PIN)),
+        ("C_GetTokenInfo", card_slot(host), Room(208)),
+    )
+    assert [answer.rv for answer in child] == [CKR.OK, CKR.PIN_INCORRECT, CKR.OK, CKR.OK]
+    assert signs(host, session)
+    assert host.logout(session) == CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
+
+
+def test_a_forked_child_pays_for_its_guesses(card: Card, inner: Inner) -> None:
+    host = card.host(inner)
+    session = card_session(host)
+    child = host.fork(*(("C_Login", session, UserType.USER, *given(guess)) for guess in GUESSES[:4]))
+    assert [answer.rv for answer in child] == [CKR.PIN_INCORRECT] * 2 + [CKR.PIN_LOCKED] * 2
+    assert host.login(session, UserType.USER, PIN) == CKR.PIN_LOCKED
+    assert inner.count("C_Login") == 3
