@@ -16,6 +16,7 @@ from host import Host, HostDiedError
 from pkcs11 import UserType
 
 from pkcs11_shim import rules
+from softhsm import Environment, repair
 
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
 SYSCALLS = ("pwrite64", "fdatasync")
@@ -137,3 +138,20 @@ def test_a_kill_at_any_moment(
                 break
             kills += 1
     assert kills > len(SYSCALLS)
+
+
+def test_what_softhsm_loses_in_its_own_write_is_repaired(card: Card) -> None:
+    """SoftHSM empties its token file and writes it anew at every login: its known limit."""
+    (token_file,) = (card.path / "tokens" / card.number).glob("token.object")
+    tracer = ("strace", "-f", "-qq", "-o", "/dev/null", "-P", str(token_file), "-e", "trace=write")
+    host = card.host(prefix=(*tracer, "-e", "inject=write:signal=SIGKILL:when=1"))
+    session = card_session(host)
+    with pytest.raises(HostDiedError):
+        host.login(session, UserType.USER, PIN)
+    assert token_file.stat().st_size == 0
+    assert card.pin_tries == 2
+
+    assert repair(Environment(card.path), card.number)
+    # The first user code is valid again, no PIN is; the keys are the same.
+    assert not works(card, UserType.USER, PIN)
+    new_pin_can_be_set(card)

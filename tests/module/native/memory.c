@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A host that looks into its own memory. The module is loaded over minimal.c, as XCA_PKCS11_CONF says.
- *   memory secrets MODULE    uses PINs and user codes at every door; one line for every place other than the
- *                            caller's own buffer that holds one
+ *
+ *   memory secrets MODULE    uses PINs and user codes at every door; a line for each mapping, other than the
+ *                            caller's own buffers, that then holds one
  *   memory growth MODULE N   logs in N times; prints by how many bytes heap and resident memory grew
- * meanwhile Neither holds a secret but in the buffer that it gives to the module: constants are complements.
+ *
+ * It holds a secret in the buffer alone that it gives to the module: its constants are complements.
  */
 #include "../inner/minimal.h"
 
