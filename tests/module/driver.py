@@ -178,6 +178,14 @@ class Driver:
             thread.join()
         return answers
 
+    def do_start(self, call: list[Any]) -> None:
+        """Make a call in a thread and do not wait for it."""
+        threading.Thread(target=self.do_call, args=call, daemon=True).start()
+
+    def do_exec(self) -> None:
+        """Become this program anew, whatever the threads are doing; the new one answers."""
+        os.execv(sys.executable, [sys.executable, "-S", *sys.argv, "after exec"])
+
     def do_fork(self, calls: list[Any]) -> list[Any]:
         """Make the calls, one after the other, in a forked child."""
         reading, writing = os.pipe()
@@ -195,6 +203,8 @@ class Driver:
 
 def main() -> None:
     driver = Driver(sys.argv[1])
+    if sys.argv[2:]:
+        print("null", flush=True)
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         print(json.dumps(getattr(driver, f"do_{command}")(*arguments)), flush=True)

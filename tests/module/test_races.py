@@ -157,3 +157,39 @@ def test_a_forked_child_pays_for_its_guesses(card: Card, inner: Inner) -> None:
     assert [answer.rv for answer in child] == [CKR.PIN_INCORRECT] * 2 + [CKR.PIN_LOCKED] * 2
     assert host.login(session, UserType.USER, PIN) == CKR.PIN_LOCKED
     assert inner.count("C_Login") == 3
+
+
+def login_at_the_gate(host: Host, inner: Inner, gate: Gate) -> int:
+    """Let a thread of the host stop inside the inner module's C_Login; closing the result lets it go on."""
+    session = card_session(host)
+    inner.does(f"C_Login wait {gate.path}")
+    arguments = [session, UserType.USER, {"bytes": PIN.encode().hex()}, len(PIN)]
+    host.do("start", ["C_Login", arguments])
+    waiting = gate.arrived()
+    inner.does()
+    return waiting
+
+
+def test_a_process_that_becomes_another_program_in_the_middle_leaves_no_lock(
+    card: Card, inner: Inner, gate: Gate
+) -> None:
+    host = card.host(inner)
+    waiting = login_at_the_gate(host, inner, gate)
+    host.do("exec")
+    os.close(waiting)
+    assert card.pin_tries == 2
+    assert host.do("load")["rv"] == CKR.OK
+    assert host.initialize() == CKR.OK
+    assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
+    assert card.pin_tries == 3
+
+
+def test_a_fork_waits_for_the_login_of_another_thread(card: Card, inner: Inner, gate: Gate) -> None:
+    host = card.host(inner)
+    slot = card_slot(host)
+    waiting = login_at_the_gate(host, inner, gate)
+    host.ask("fork", [["C_GetTokenInfo", [slot, {"room": 208}]]])
+    os.close(waiting)
+    (seen,) = host.result()
+    assert seen["rv"] == CKR.OK
+    assert card.pin_tries == 3
