@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person waits for: `xcactl info` and `xcactl activate` next to pkcs11-tool doing the same.
 
-Usage: python tests/bench/commands.py
+Usage: sh tests/bench/run.sh, which runs this and module.py.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the module costs per call: direct, direct again as control, through it, and through other wrappers.
 
-Usage: python tests/bench/module.py
+Usage: sh tests/bench/run.sh, which runs this and commands.py. The plot is written to docs/benchmark.svg.
 
 Every column runs in processes of its own, in rounds of rotating order. A difference that lies within the
 control's quartiles is no difference. The wrappers of OpenSC (pkcs11-spy) and p11-kit (p11-kit-proxy) are
@@ -10,12 +10,16 @@ measured where they are installed; the proxy sees the card through its own entry
 
 import os
 import shlex
+import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from matplotlib.figure import Figure
 from measuring import closed_card, paired, ratio, rounds
 
 from pkcs11_shim import module_path, rules
@@ -23,6 +27,7 @@ from pkcs11_shim import module_path, rules
 from cards import PIN, PLAIN, Card  # isort: skip
 
 LOGINS = 10
+PLOT = Path(__file__).parents[2] / "docs" / "benchmark.svg"
 LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 
 
@@ -128,13 +133,47 @@ def table(results: dict[str, list[dict[str, float]]]) -> None:
         print(f"{row:22}{time_of(median(base)):>10}" + "".join(f"{cell:>22}" for cell in cells))
 
 
+def plot(results: dict[str, list[dict[str, float]]]) -> None:
+    """Draw each column's ratio to direct, row by row; the control's is what the noise is."""
+    rows = list(results["direct"][0])
+    figure = Figure(figsize=(9, 0.5 * len(rows) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    for name, runs in results.items():
+        if name == "direct":
+            continue
+        ratios = [ratio([run[row] for run in runs], [run[row] for run in results["direct"]]) for row in rows]
+        axes.plot(ratios, rows, "|" if name == "control" else "o", label=name, markersize=9)
+    axes.axvline(1, color="grey", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.invert_yaxis()
+    axes.set_xlabel("time of a call, as a multiple of the inner module's own (median of paired rounds)")
+    axes.legend()
+    figure.savefig(PLOT)
+
+
+def two_transactions(card: Card) -> float:
+    """Time two durable transactions like those of a login, on the same disk: what no login can be without."""
+    times = []
+    for _ in range(100):
+        start = time.perf_counter_ns()
+        with closing(sqlite3.connect(card.store.path, isolation_level=None)) as connection:
+            connection.executescript("PRAGMA synchronous = FULL; PRAGMA journal_mode = PERSIST")
+            connection.execute("UPDATE card SET pin_tries = 2")
+            connection.execute("UPDATE card SET pin_tries = 3")
+        times.append(time.perf_counter_ns() - start)
+    return median(times)
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and draw."""
     with closed_card() as card, TemporaryDirectory() as folder:
         card.activate()
         ways = columns(card, client(Path(folder)))
         runs: dict[str, Callable[[], dict[str, float]]] = {name: way.run for name, way in ways.items()}
-        table(rounds(runs))
+        results = rounds(runs)
+        table(results)
+        plot(results)
+        print(f"two durable transactions of SQLite alone: {time_of(two_transactions(card))}")
         for name in ("direct", "this module"):
             print(f"fsync and fdatasync per login, {name}: {ways[name].syncs_per_login():g}")
 
