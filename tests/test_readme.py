@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the READMEs show works as shown, and both show the same."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from softhsm import Environment, issue
+
+ROOT = Path(__file__).parents[1]
+READMES = [ROOT / "README.md", ROOT / "README.zh-TW.md"]
+USER_CODE, PIN = "Abcd2345", "7401852"
+
+
+def blocks(readme: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", readme.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def without_comments(code: str) -> str:
+    return re.sub(r"\s*[#;] .*", "", code)
+
+
+@pytest.mark.parametrize("language", ["python", "ini"])
+def test_both_languages_show_the_same_code(language: str) -> None:
+    english, chinese = ([without_comments(code) for code in blocks(file, language)] for file in READMES)
+    assert english
+    assert chinese == english
+
+
+def test_the_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    issuing, plugin, library = blocks(READMES[0], "python")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(issuing, names)
+    environment = Environment(tmp_path / "cards")
+    (tmp_path / "house_rules.py").write_text(plugin)
+    told = "import syslog, sys; syslog.syslog = lambda text: print('told:', text)\n"
+    refused = (
+        "import house_rules\nfrom xca_plugin import Cards, Secret, errors\n"
+        "cards = Cards([house_rules])\n"
+        "try:\n"
+        f"    cards.activate(cards.detect()[0], Secret({USER_CODE!r}), Secret('x2024yz'))\n"
+        "except errors.PinRefused as error:\n    print(error)\n"
+    )
+    accepted = library.replace("Cards()", "Cards([house_rules])")
+    done = subprocess.run(
+        [sys.executable, "-c", f"{told}{refused}{accepted}\nprint(card.state)"],
+        env={**os.environ, **environment.exports(), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "A PIN must not contain a year." in done.stdout
+    (card,) = environment.store.cards()
+    assert f"told: card {card.number} was activated" in done.stdout
+    assert done.stdout.endswith("active\n")
+
+
+def test_a_strangers_tool_activates_as_shown(tmp_path: Path) -> None:
+    environment = Environment.create(tmp_path / "cards")
+    issue(environment, USER_CODE)
+    (line,) = re.findall(r"^ *\$ (pkcs11-tool .*--init-pin.*)$", READMES[0].read_text(), re.MULTILINE)
+    # With one card in the environment its slot is the first; a person names it.
+    subprocess.run(
+        ["sh", "-euc", line],
+        env={**os.environ, **environment.exports(), "CODE": USER_CODE, "PIN": PIN},
+        capture_output=True,
+        check=True,
+    )
+    (card,) = environment.store.cards()
+    assert card.activated_at is not None
+
+
+def test_the_demonstration_runs_again_and_leaves_a_card_to_enter(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = subprocess.run(
+            ["sh", "softhsm/demo.sh", str(tmp_path / "demo")],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Verified OK" in done.stdout
+        assert "CKR_USER_PIN_NOT_INITIALIZED" in done.stderr
+        assert "CMS Verification successful" in done.stderr
+    entered = subprocess.run(
+        ["sh", "-euc", f". '{tmp_path}/demo/enter'; xcactl info --json"],
+        env={"PATH": os.defpath, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(entered.stdout)["state"] == "active"
