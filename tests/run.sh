@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . ./setup.sh
-install_packages gnutls-bin strace
+install_packages gnutls-bin strace valgrind clang clang-tools libclang-rt-14-dev binutils
 install_project
 install_requirements tests/requirements.txt
 PATH=$PWD/.venv/bin:$PATH
@@ -12,9 +12,10 @@ PATH=$PWD/.venv/bin:$PATH
 ruff format --check .
 ruff check .
 mypy
-clang-format --dry-run -Werror pkcs11_shim/*.h pkcs11_shim/src/*.[ch] tests/*/*.c tests/*/*/*.c
+find pkcs11_shim tests -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
 cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
 cmake --build build --clean-first >/dev/null
 
 # Not python -m pytest: the tests are for the installed project, not for its sources.
 pytest "$@"
+sh tests/fuzz/run.sh 60

@@ -244,17 +244,16 @@ static bool add_epoch(sqlite3_stmt *statement, struct epochs *epochs, bool *pend
         return false;
     }
     struct epoch *card = &epochs->cards[epochs->count++];
-    bool was_cut_off = sqlite3_column_int(statement, 2) != 0;
     copy_text(statement, 0, card->number, sizeof card->number);
-    card->epoch = sqlite3_column_int64(statement, 1) + was_cut_off;
-    *pending = *pending || was_cut_off;
+    card->epoch = sqlite3_column_int64(statement, 1);
+    *pending = *pending || sqlite3_column_int(statement, 2) != 0;
     return true;
 }
 
 bool store_epochs(sqlite3 *store, struct epochs *epochs) {
     *epochs = (struct epochs){0};
-    sqlite3_stmt *statement =
-        prepare(store, "SELECT number, epoch, pending, count(*) OVER () FROM card ORDER BY number");
+    sqlite3_stmt *statement = prepare(store, "SELECT number, epoch + (pending = 1), pending = 1,"
+                                             " count(*) OVER () FROM card ORDER BY number");
     if (statement == NULL) {
         return false;
     }
