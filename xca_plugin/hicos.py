@@ -80,7 +80,8 @@ class Hicos:
     def xca_detect(self) -> list[Card]:
         with self._lock, _explained():
             library = _library()
-            return [_card(library, token) for token in _tokens(library)]
+            rows = _rows()
+            return [_card(library, token, rows) for token in _tokens(library)]
 
     @hookimpl
     def xca_read(self, card: Card) -> Card | None:
@@ -303,7 +304,7 @@ def _logged_in(
 # --- what the card holds
 
 
-def _card(library: Library, token: Token) -> Card:
+def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None) -> Card:
     number = _number(token)
     certificate = next(iter(_certificates(library, token, {Attribute.ID: Key.SIGN.encode()})), None)
     card = Card(
@@ -317,7 +318,7 @@ def _card(library: Library, token: Token) -> Card:
         certificate=certificate,
         pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in token.flags,
     )
-    row = _row(number)
+    row = _row(number) if rows is None else rows.get(number)
     if row is None:
         return card
     state = CardState.LAPSED if row.lapsed else CardState.NOT_ACTIVATED
@@ -371,6 +372,13 @@ def _row(number: str) -> CardRow | None:
     with _store_errors():
         store = Store()
         return store.card(number) if store.path.exists() else None
+
+
+def _rows() -> dict[str, CardRow]:
+    """Return all that the store knows, read once for many cards."""
+    with _store_errors():
+        store = Store()
+        return {row.number: row for row in store.cards()} if store.path.exists() else {}
 
 
 # --- what a return value means
