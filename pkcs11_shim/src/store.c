@@ -237,11 +237,13 @@ bool store_settle(sqlite3 *store, const char *number, enum secret secret, const 
 
 /* Adds the next row to the list; false when there is no memory. */
 static bool add_epoch(sqlite3_stmt *statement, struct epochs *epochs, bool *pending) {
-    if (epochs->cards == NULL) {
-        epochs->cards = calloc((size_t)sqlite3_column_int64(statement, 3), sizeof *epochs->cards);
-    }
-    if (epochs->cards == NULL) {
-        return false;
+    if ((epochs->count & (epochs->count - 1)) == 0) { /* full at every power of two */
+        size_t room = epochs->count == 0 ? 1 : epochs->count * 2;
+        struct epoch *larger = realloc(epochs->cards, room * sizeof *larger);
+        if (larger == NULL) {
+            return false;
+        }
+        epochs->cards = larger;
     }
     struct epoch *card = &epochs->cards[epochs->count++];
     copy_text(statement, 0, card->number, sizeof card->number);
@@ -252,8 +254,8 @@ static bool add_epoch(sqlite3_stmt *statement, struct epochs *epochs, bool *pend
 
 bool store_epochs(sqlite3 *store, struct epochs *epochs) {
     *epochs = (struct epochs){0};
-    sqlite3_stmt *statement = prepare(store, "SELECT number, epoch + (pending = 1), pending = 1,"
-                                             " count(*) OVER () FROM card ORDER BY number");
+    sqlite3_stmt *statement =
+        prepare(store, "SELECT number, epoch + (pending = 1), pending = 1 FROM card ORDER BY number");
     if (statement == NULL) {
         return false;
     }
