@@ -14,8 +14,15 @@ struct card {
                 1]; /* empty for a label with no card number in it: no store has a row for it */
 };
 
-/* Reads the card number off the inner module's token information. */
-struct card card_of_token(const CK_TOKEN_INFO *inner_token);
+/* Tells by the inner module's token information, read with the lock held; remembers a token that is no card.
+ */
+struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token);
+
+/*
+ * Reads the token information without the lock where this thread has read a token that is no card, and finds
+ * that very token again: nothing half-written looks like it. False: read it with the lock held.
+ */
+bool card_reads_stranger(CK_SLOT_ID slot, CK_TOKEN_INFO *inner_token);
 
 /* Each answers CKR_OK, or what the lookup answered; then nothing may be forwarded. */
 CK_RV card_in_slot(CK_SLOT_ID slot, struct card *card);

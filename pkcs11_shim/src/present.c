@@ -133,15 +133,19 @@ static void show_card(CK_TOKEN_INFO *info, const char *number, const struct row 
                                CKF_SO_PIN_LOCKED);
 }
 
-/* Both with the lock shared, so that a try that is spent and not yet settled is never shown. */
+/* A card's with the lock shared, so that a try that is spent and not yet settled is never shown. */
 static CK_RV look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struct row *row) {
+    *card = (struct card){.is_card = false};
+    if (card_reads_stranger(slot, info)) {
+        return CKR_OK;
+    }
     struct lock lock;
     if (!lock_take(&lock, LOCK_SHARED, LOCK_SHOWING_MS)) {
         return CKR_DEVICE_ERROR;
     }
     CK_RV rv = inner->C_GetTokenInfo(slot, info);
     if (rv == CKR_OK) {
-        *card = card_of_token(info);
+        *card = card_of_token(slot, info);
         if (card->is_card && (lock.file < 0 || !read_row(card->number, row))) {
             rv = CKR_DEVICE_ERROR;
         }

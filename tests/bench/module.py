@@ -9,7 +9,6 @@ measured where they are installed; the proxy sees the card through its own entry
 """
 
 import os
-import shlex
 import sqlite3
 import subprocess
 import time
@@ -25,6 +24,7 @@ from measuring import closed_card, paired, ratio, rounds
 from pkcs11_shim import module_path, rules
 
 from cards import PIN, PLAIN, Card  # isort: skip
+import compiling  # isort: skip
 
 LOGINS = 10
 PLOT = Path(__file__).parents[2] / "docs" / "benchmark.svg"
@@ -33,14 +33,7 @@ LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 
 def client(folder: Path) -> Path:
     """Compile the program that makes the calls."""
-    program = folder / "client"
-    query = ["pkg-config", "--cflags", "p11-kit-1"]
-    header = shlex.split(subprocess.run(query, check=True, capture_output=True, text=True).stdout)
-    source = Path(__file__).with_name("client.c")
-    subprocess.run(
-        ["cc", "-std=c17", "-O2", "-D_GNU_SOURCE", *header, str(source), "-o", str(program)], check=True
-    )
-    return program
+    return compiling.program(folder / "client", [Path(__file__).with_name("client.c")], "-O2")
 
 
 def installed(name: str) -> Path | None:
