@@ -3,9 +3,11 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -78,31 +80,63 @@ class Environment:
         """
         from softhsm.pki import COMPATIBILITY_POLICY, TEST_POLICY, Authority  # slow to load, rarely needed
 
+        library = _softhsm()
+        with cls._appearing(path) as (environment, build):
+            for folder in (build.path, build.tokens, build.copies, build.pki, build.staging):
+                folder.mkdir(mode=0o700)
+            files.write(build.inner_module, library.read_bytes())
+            Authority.create(build.pki, COMPATIBILITY_POLICY if compatibility_policy else TEST_POLICY)
+            files.write(build.store.path.with_name("cards.db.lock"), b"")
+            files.write(build.store.path, b"")
+            with closing(sqlite3.connect(build.store.path)) as connection:
+                connection.executescript(SCHEMA)
+        return environment
+
+    def copy(self, to: Path) -> Self:
+        """Copy the environment with its cards: numbers, keys, secrets, counters. Each then goes its own way.
+
+        Issuing a card generates keys, copying does not. The copy has a module's configuration like that of a
+        new environment.
+
+        Args:
+            to: a directory that does not exist yet or is empty; made with mode 0700.
+
+        Raises:
+            IssuerError: the directory is in use or inside this one, or its name does not fit.
+            StoreError: the card store is missing or busy.
+            OSError: a file cannot be read or written.
+        """
+        if to.expanduser().absolute().is_relative_to(self.path):
+            raise IssuerError(f"{to} is inside the environment; choose another directory")
+
+        def cards_in_the_making(folder: str, names: list[str]) -> list[str]:
+            return names if Path(folder) == self.staging else []
+
+        # Under the lock nobody writes to a token or to the store.
+        with self._appearing(to) as (environment, build), self.store.lock(exclusive=False):
+            shutil.copytree(self.path, build.path, ignore=cards_in_the_making)
+        return environment
+
+    @classmethod
+    @contextmanager
+    def _appearing(cls, path: Path) -> Iterator[tuple[Self, Self]]:
+        """Yield the environment that is to be, and one to build it in; configured and renamed at the end."""
         path = path.expanduser().absolute()
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise IssuerError(f"{path} is not empty; choose another directory with --dir")
         environment = cls.__new__(cls)
         environment._at(path)
         configuration = environment._module_configuration()
-        library = _softhsm()
 
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
             build = cls.__new__(cls)
             build._at(Path(scratch) / "environment")
-            for folder in (build.path, build.tokens, build.copies, build.pki, build.staging):
-                folder.mkdir(mode=0o700)
-            files.write(build.inner_module, library.read_bytes())
+            yield environment, build
             files.write(build.inner_configuration, inner_configuration(environment.tokens))
-            Authority.create(build.pki, COMPATIBILITY_POLICY if compatibility_policy else TEST_POLICY)
-            files.write(build.store.path.with_name("cards.db.lock"), b"")
-            files.write(build.store.path, b"")
-            with closing(sqlite3.connect(build.store.path)) as connection:
-                connection.executescript(SCHEMA)
             files.write(build.configuration, configuration)
             build.path.rename(path)
         files.sync(path.parent)
-        return environment
 
     def exports(self) -> dict[str, str]:
         """Return the variables of a shell that works with this environment, for any program and tool.

@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
+
+from softhsm import Environment
 
 USER_CODE = "Kp-4tzQ9w"
 PIN = "73915826"
@@ -49,10 +50,7 @@ class Desk:
 
     def copy(self, to: Path) -> "Desk":
         """Copy the environment: issuing generates keys, copying does not."""
-        shutil.copytree(self.path, to)
-        for name in ("pkcs11.conf", "softhsm2.conf"):
-            text = (to / name).read_text()
-            (to / name).write_text(text.replace(str(self.path), str(to)))
+        Environment(self.path).copy(to)
         return replace(self, path=to, home=to)
 
     @property

@@ -2,7 +2,6 @@
 """A card of a test's own, and the scripted inner module that a test can put under the card's module."""
 
 import os
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Sequence
@@ -46,11 +45,7 @@ class Card:
 
     def copy(self, to: Path) -> "Card":
         """Copy the environment: issuing generates keys, copying does not."""
-        shutil.copytree(self.path, to)
-        for name in ("pkcs11.conf", "softhsm2.conf"):
-            text = (to / name).read_text()
-            (to / name).write_text(text.replace(str(self.path), str(to)))
-        return Card(to)
+        return Card(Environment(self.path).copy(to).path)
 
     def activate(self) -> None:
         host = self.host()

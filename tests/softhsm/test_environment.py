@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from softhsm_card import USER_CODE, Issuer
+from softhsm_card import PIN, USER_CODE, Issuer
 
 from softhsm import Environment, IssuerError, NoEnvironmentError, issue
 
@@ -143,3 +143,33 @@ def test_a_list_shows_the_words_of_the_page(issuer: Issuer, closed: str) -> None
     said = issuer.run("list").stdout.decode()
     card = issuer.cards()[closed]
     assert all(word in said for word in (closed, card["reader"], card["activate_by"], "未開卡"))
+
+
+def test_a_copy_has_the_same_cards_and_goes_its_own_way(issuer: Issuer, active: str, tmp_path: Path) -> None:
+    copy = Issuer(issuer.environment.copy(tmp_path / "copy").path)
+    assert copy.guarded("--login", "--pin", "env:PIN", "-O", PIN=PIN).returncode == 0
+    assert copy.guarded("--login", "--pin", "env:PIN", "-O", PIN="wrong-1").returncode == 1
+    other = copy.issue()["number"]
+    assert {row.number: row.pin_tries for row in copy.environment.store.cards()} == {active: 2, other: 3}
+    assert {row.number: row.pin_tries for row in issuer.environment.store.cards()} == {active: 3}
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (copy.path, *copy.path.rglob("*")))
+    inside = [file.read_bytes() for file in copy.path.iterdir() if file.suffix == ".conf"]
+    assert len(inside) == 2
+    assert not any(os.fsencode(issuer.path) in text for text in inside)
+
+
+def test_a_copy_leaves_out_cards_in_the_making(issuer: Issuer, tmp_path: Path) -> None:
+    (issuer.environment.staging / "XC00000000000001").mkdir()
+    copy = issuer.environment.copy(tmp_path / "copy")
+    assert list(copy.staging.iterdir()) == []
+
+
+def test_a_copy_needs_a_place_of_its_own(issuer: Issuer, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.odt").write_bytes(b"irreplaceable")
+    for place in (tmp_path / "mine", issuer.path, issuer.path / "inside", tmp_path / ("x" * 150)):
+        with pytest.raises(IssuerError, match="choose"):
+            issuer.environment.copy(place)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+    assert not (issuer.path / "inside").exists()
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.odt"]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for other projects' tests: cards in every state, each test with its own, and a virtual reader.
+
+pytest loads this file in every project of the machine: what it needs is imported when a fixture is asked for.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from softhsm.environment import Environment
+    from softhsm.held import HeldCard
+    from softhsm.virtual_reader import VirtualReader
+
+_Cards = Callable[[str], "HeldCard"]
+
+
+@pytest.fixture(scope="session")
+def xca_module() -> Path:
+    """The path of the installed PKCS#11 module."""
+    from pkcs11_shim import module_path
+
+    return module_path()
+
+
+@pytest.fixture(scope="session")
+def _xca_first_environment() -> Iterator["Environment"]:
+    from softhsm.environment import Environment
+
+    with _folder() as folder:
+        yield Environment.create(folder)
+
+
+@pytest.fixture(scope="session")
+def _xca_first_cards(_xca_first_environment: "Environment") -> _Cards:
+    """Cards to copy for the tests; one of a kind is issued when the first test asks for it."""
+    from functools import cache
+
+    from softhsm.held import HeldCard
+    from softhsm.issuer import State
+
+    @cache
+    def first(state: str) -> HeldCard:
+        empty = _xca_first_environment
+        return HeldCard.issue(empty.copy(empty.path.with_name(state)), State(state))
+
+    return first
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    # Not pytest's own: that one keeps what a test leaves, and its path may be too long for a configuration.
+    with TemporaryDirectory(prefix="xca-") as folder:
+        yield Path(folder) / "card"
+
+
+@pytest.fixture
+def xca_environment(_xca_first_environment: "Environment") -> Iterator["Environment"]:
+    """An environment without cards: `softhsm.issue(xca_environment, user_code)` makes one."""
+    with _folder() as folder:
+        yield _xca_first_environment.copy(folder)
+
+
+@pytest.fixture
+def xca_issued_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+    """A card as it comes to its holder (未開卡): to be activated with `user_code`."""
+    with _folder() as folder:
+        yield _xca_first_cards("issued").copy(folder)
+
+
+@pytest.fixture
+def xca_active_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+    """An activated card (已開卡): signs with `pin`."""
+    with _folder() as folder:
+        yield _xca_first_cards("active").copy(folder)
+
+
+@pytest.fixture
+def xca_pin_locked_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+    """An activated card after three wrong PINs (鎖卡): `user_code` resets the PIN."""
+    with _folder() as folder:
+        yield _xca_first_cards("pin-locked").copy(folder)
+
+
+@pytest.fixture
+def xca_user_code_locked_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+    """A card that was not activated, after three wrong user codes: only `softhsm.reset_user_code` helps."""
+    with _folder() as folder:
+        yield _xca_first_cards("user-code-locked").copy(folder)
+
+
+@pytest.fixture
+def xca_virtual_reader() -> Iterator["VirtualReader"]:
+    """A PC/SC reader with a daemon of its own; skips the test, with the reason, where none can run."""
+    from softhsm.virtual_reader import NoVirtualReaderError, VirtualReader
+
+    try:
+        reader = VirtualReader()
+    except NoVirtualReaderError as error:
+        pytest.skip(str(error))
+    with reader:
+        yield reader

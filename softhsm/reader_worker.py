@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process inside a virtual reader's namespaces: the daemon, its client, and the card.
+
+Started by softhsm.virtual_reader, by its path. A request is a JSON line on stdin, its end a line on stdout.
+Usage: reader_worker.py DAEMON DRIVER
+"""
+
+import ctypes
+import fcntl
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+_PORT = 0x8C82
+_READER = b"XCA Virtual Reader 00 00"
+_SECONDS = 10.0
+_POWER_OFF, _POWER_ON, _RESET, _ATR = b"\x00", b"\x01", b"\x02", b"\x04"
+_INSTRUCTION_NOT_SUPPORTED = b"\x6d\x00"
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # netdevice(7)
+_SCOPE_SYSTEM, _EMPTY, _PRESENT = 2, 0x10, 0x20  # winscard.h, pcsclite.h
+
+
+class _ReaderState(ctypes.Structure):
+    """SCARD_READERSTATE (pcsclite.h)."""
+
+    _fields_ = (
+        ("reader", ctypes.c_char_p),
+        ("user_data", ctypes.c_void_p),
+        ("current", ctypes.c_ulong),
+        ("event", ctypes.c_ulong),
+        ("atr_length", ctypes.c_ulong),
+        ("atr", ctypes.c_ubyte * 33),
+    )
+
+
+def _start(daemon: str, driver: str) -> subprocess.Popen[bytes]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+    configuration = Path("/run/readers")
+    configuration.mkdir()
+    (configuration / "reader.conf").write_text(
+        'FRIENDLYNAME "XCA Virtual Reader"\n'
+        f"DEVICENAME /dev/null:{_PORT:#x}\n"
+        f"LIBPATH {driver}\n"
+        f"CHANNELID {_PORT:#x}\n"
+    )
+    return subprocess.Popen(  # noqa: S603
+        [daemon, "--foreground", "--config", str(configuration)], stdout=sys.stderr, stderr=sys.stderr
+    )
+
+
+class _Client:
+    """Sees the reader as every PC/SC program does."""
+
+    def __init__(self, daemon: subprocess.Popen[bytes]) -> None:
+        self._library = ctypes.CDLL("libpcsclite.so.1")
+        self._context = ctypes.c_long()
+        deadline = time.monotonic() + _SECONDS
+        while self._library.SCardEstablishContext(_SCOPE_SYSTEM, None, None, ctypes.byref(self._context)):
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                sys.exit("pcscd does not answer")
+            time.sleep(0.01)
+
+    def wait(self, wanted: int) -> None:
+        """Wait until the reader is in a state."""
+        state = _ReaderState(reader=_READER)
+        while not state.event & wanted:
+            state.current = state.event
+            result = self._library.SCardGetStatusChange(
+                self._context, ctypes.c_ulong(int(_SECONDS * 1000)), ctypes.byref(state), ctypes.c_ulong(1)
+            )
+            if result:
+                sys.exit(f"SCardGetStatusChange: {result & 0xFFFFFFFF:#x}")
+
+
+def _card(reader: socket.socket, atr: bytes) -> None:
+    """Be a card until the reader lets go: frames of a length and so many bytes; one byte is a control."""
+    stream = reader.makefile("rb")
+    while True:
+        # Else the kernel waits 40 ms before it acknowledges, and the driver waits for that.
+        reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        header = stream.read(2)
+        if len(header) < 2:
+            return
+        frame = stream.read(int.from_bytes(header))
+        if frame in (_POWER_OFF, _POWER_ON, _RESET):
+            continue
+        answer = atr if frame == _ATR else _INSTRUCTION_NOT_SUPPORTED
+        reader.sendall(len(answer).to_bytes(2) + answer)
+
+
+def _main(daemon: str, driver: str) -> None:
+    client = _Client(_start(daemon, driver))
+    client.wait(_EMPTY)
+    print(flush=True)
+    card: socket.socket | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if card is not None:
+            card.shutdown(socket.SHUT_RDWR)
+            card.close()
+            card = None
+        if "insert" in request:
+            card = socket.create_connection(("127.0.0.1", _PORT))
+            atr = bytes.fromhex(request["insert"])
+            threading.Thread(target=_card, args=(card, atr), daemon=True).start()
+        client.wait(_EMPTY if card is None else _PRESENT)
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
