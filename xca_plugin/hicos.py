@@ -18,7 +18,18 @@ from typing import Any, Final, TypeVar
 
 import pkcs11
 from asn1crypto.algos import DigestInfo  # type: ignore[import-untyped]
-from pkcs11 import MGF, Attribute, Mechanism, ObjectClass, PKCS11Error, Session, Token, TokenFlag
+from pkcs11 import (
+    MGF,
+    Attribute,
+    DecryptMixin,
+    Mechanism,
+    ObjectClass,
+    PKCS11Error,
+    Session,
+    SignMixin,
+    Token,
+    TokenFlag,
+)
 from pkcs11 import exceptions as p11
 from pkcs11._pkcs11 import lib as Library  # noqa: N812  # a class
 
@@ -159,7 +170,7 @@ class Hicos:
 
         def sign(library: Library, token: Token) -> bytes:
             with _logged_in(library, token, card, pin=pin) as session:
-                private = _private_key(session, card, key)
+                private = _private_key(session, card, key, SignMixin)
                 return bytes(private.sign(data, mechanism=mechanism, mechanism_param=parameter))
 
         return self._ask(card, sign)
@@ -177,7 +188,7 @@ class Hicos:
 
         def decrypt(library: Library, token: Token) -> bytes:
             with _logged_in(library, token, card, pin=pin) as session:
-                private = _private_key(session, card, key)
+                private = _private_key(session, card, key, DecryptMixin)
                 try:
                     return bytes(private.decrypt(ciphertext, mechanism=mechanism, mechanism_param=parameter))
                 except (
@@ -360,11 +371,15 @@ def _certificates(
     return sorted(found, key=lambda certificate: (certificate.id not in list(Key), certificate.label))
 
 
-def _private_key(session: Session, card: Card, key: Key) -> Any:
+def _private_key(session: Session, card: Card, key: Key, use: type) -> Any:
+    """Return a key that may be used so: python-pkcs11 gives it the methods that its attributes allow."""
     try:
-        return session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=key.encode())
+        private = session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=key.encode())
     except p11.NoSuchKey as error:
         raise errors.NoSuchKey(number=card.number, key=key.value) from error
+    if not isinstance(private, use):
+        raise errors.Unsupported(number=card.number)
+    return private
 
 
 def _row(number: str) -> CardRow | None:

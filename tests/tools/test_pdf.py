@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyHanko's command for the card, as its users run it; pyHanko itself and poppler's pdfsig judge the PDF."""
+
+import io
+import os
+import re
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pexpect
+import pytest
+import yaml
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
+
+from softhsm import issue
+from softhsm.held import HeldCard
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "pdf.md").read_text(encoding="utf-8")
+PYHANKO = str(Path(sys.executable).with_name("pyhanko"))
+HOLDER = "國立臺灣大學"
+WRONG_PIN = "wrong-00"
+
+
+def page(path: Path, *, password: str | None = None, more: bytes = b"") -> None:
+    """Write a PDF of one page, perhaps encrypted."""
+    writer = PdfFileWriter()
+    contents = writer.add_object(generic.StreamObject(stream_data=b"q Q" + more))
+    box = generic.ArrayObject(map(generic.NumberObject, (0, 0, 400, 300)))
+    writer.insert_page(PageObject(contents=contents, media_box=box))
+    if password is not None:
+        writer.encrypt(owner_pass=password)
+    with path.open("wb") as file:
+        writer.write(file)
+
+
+@dataclass(frozen=True)
+class Result:
+    status: int
+    said: str
+
+
+class Desk:
+    """A card, a PDF, and pyhanko.yml as docs/pdf.md shows it."""
+
+    def __init__(self, card: HeldCard, folder: Path) -> None:
+        self.card, self.folder = card, folder
+        page(folder / "in.pdf")
+        (shown,) = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+        configuration = yaml.safe_load(shown)
+        (folder / "root.pem").write_bytes((card.environment.pki / "root.pem").read_bytes())
+        configuration["identities"]["office"]["parameters"] |= {"number": card.number, "pin": "env:PIN"}
+        (folder / "pyhanko.yml").write_text(yaml.safe_dump(configuration))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME")},
+            **self.card.variables,
+            "PIN": self.card.pin or WRONG_PIN,
+            "WRONG": WRONG_PIN,
+            "LANGUAGE": "en",
+            "LANG": "C.UTF-8",
+            "TERM": "xterm",
+        }
+
+    def pyhanko(self, *arguments: str, most_bytes: int | None = None, **variables: str) -> Result:
+        """Run pyHanko; it never says a PIN."""
+
+        def limit() -> None:
+            if most_bytes is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+        done = subprocess.run(
+            [PYHANKO, *arguments],
+            env=self.variables | variables,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            preexec_fn=limit,
+            start_new_session=True,  # no terminal to ask at
+            timeout=60,
+        )
+        said = done.stdout + done.stderr
+        assert WRONG_PIN not in said
+        assert self.variables["PIN"] not in said
+        return Result(done.returncode, said)
+
+    def sign(self, *options: str, pin: str = "env:PIN", source: str = "in.pdf", **more: str) -> Result:
+        return self.pyhanko(
+            *("sign", "addsig", "--field", "Sig1", *options),
+            *("xca", "--pin", pin, source, "out.pdf"),
+            **more,
+        )
+
+    def refused(self, result: Result, status: int, words: str, *, tries: int = 3) -> None:
+        """Look that nothing was written, and that no more tries were spent than were due."""
+        assert (result.status, words in result.said) == (status, True), result.said
+        assert "Traceback" not in result.said
+        assert not (self.folder / "out.pdf").exists()
+        row = self.card.environment.store.card(self.card.number)
+        assert row is not None
+        assert row.pin_tries == tries
+
+    def judged(self) -> str:
+        """Have the output judged by pyHanko and by pdfsig; return what both say."""
+        result = self.pyhanko(
+            *("sign", "validate", "--validation-context", "xca", "--no-revocation-check"),
+            *("--pretty-print", "out.pdf"),
+        )
+        assert "The signature is judged VALID." in result.said, result.said
+        assert "The signer's certificate is trusted." in result.said
+        database = self.folder / "nss"
+        database.mkdir()
+        subprocess.run(["certutil", "-N", "-d", f"sql:{database}", "--empty-password"], check=True)
+        done = subprocess.run(
+            ["pdfsig", "-nssdir", f"sql:{database}", "out.pdf"],
+            cwd=self.folder,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+        )
+        assert "Signature Validation: Signature is Valid." in done.stdout
+        assert "Total document signed" in done.stdout
+        assert f"O={HOLDER},L=臺北市,C=TW" in done.stdout
+        return result.said + done.stdout
+
+
+@pytest.fixture
+def desk(xca_active_card: HeldCard, tmp_path: Path) -> Desk:
+    return Desk(xca_active_card, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "facts"),
+    [
+        ((), ("adbe.pkcs7.detached", "sha256_rsa")),
+        (("--use-pades",), ("ETSI.CAdES.detached", "sha256_rsa")),
+        (("--use-pades", "--prefer-pss"), ("ETSI.CAdES.detached", "rsassa_pss")),
+    ],
+)
+def test_two_programs_accept_the_signature(
+    desk: Desk, options: tuple[str, ...], facts: tuple[str, ...]
+) -> None:
+    result = desk.sign(*options)
+    assert result.status == 0, result.said
+    assert f"Card {desk.card.number}, PIN: 3 tries left" in result.said
+    said = desk.judged()
+    assert all(fact in said for fact in facts)
+
+
+def test_a_visible_stamp_shows_the_holder_in_chinese(desk: Desk) -> None:
+    (stamping,) = re.findall(r"^pyhanko (sign .*--style-name.*) xca in.pdf out.pdf$", DOCUMENT, re.MULTILINE)
+    result = desk.pyhanko(*stamping.split(), "xca", "--pin", "env:PIN", "in.pdf", "out.pdf")
+    assert result.status == 0, result.said
+    desk.judged()
+    shown = subprocess.run(
+        ["pdftotext", "-bbox", "out.pdf", "-"], cwd=desk.folder, capture_output=True, text=True, check=True
+    ).stdout
+    (left, right) = re.findall(rf'xMin="([\d.]+)".* xMax="([\d.]+)".*簽章者：{HOLDER}', shown)[0]
+    # Ten letters of ten points, side by side: not on top of each other, as in a font that does not fit.
+    assert float(right) - float(left) == pytest.approx(100, abs=15)
+
+
+def test_an_identity_of_the_configuration_signs_with_its_card(desk: Desk) -> None:
+    options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
+    assert desk.pyhanko(*options, XCA_CARD="XC00000000000000").status == 0
+    assert (desk.folder / "out.pdf").exists()
+
+
+def test_an_identity_without_a_number_heeds_the_variable(desk: Desk) -> None:
+    configuration = desk.folder / "pyhanko.yml"
+    configuration.write_text(configuration.read_text().replace(f"number: {desk.card.number}", ""))
+    options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
+    result = desk.pyhanko(*options, XCA_CARD="XC00000000000000")
+    desk.refused(result, 17, "The card XC00000000000000 is not here.")
+
+
+def test_any_file_is_signed_apart(desk: Desk) -> None:
+    (desk.folder / "text").write_bytes(b"tender")
+    result = desk.pyhanko("sign", "addsig", "--detach", "xca", "--pin", "env:PIN", "text", "text.p7s")
+    assert result.status == 0, result.said
+    done = subprocess.run(
+        [
+            *("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", "text.p7s"),
+            *("-content", "text", "-CAfile", "root.pem", "-purpose", "any"),
+        ],
+        cwd=desk.folder,
+        capture_output=True,
+    )
+    assert done.stdout == b"tender"
+    assert b"successful" in done.stderr
+
+
+def test_in_a_terminal_the_pin_is_asked_for_last_and_not_shown(desk: Desk) -> None:
+    page(desk.folder / "locked.pdf", password="for the paper")
+    child = pexpect.spawn(
+        PYHANKO,
+        ["sign", "addsig", "--field", "Sig1", "xca", "locked.pdf", "out.pdf"],
+        env=desk.variables,
+        cwd=str(desk.folder),
+        encoding="utf-8",
+        timeout=20,
+    )
+    shown = child.logfile_read = io.StringIO()
+    child.expect_exact("PIN: 3 tries left")
+    child.expect_exact("Password for encrypted file 'locked.pdf':")
+    child.sendline("for the paper")
+    child.expect_exact("PIN:")
+    child.sendline("short")
+    child.expect_exact("6 to 8 characters")
+    child.expect_exact("PIN:")
+    assert desk.card.pin is not None
+    child.sendline(desk.card.pin)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert desk.card.pin not in shown.getvalue()
+    assert child.exitstatus == 0
+    assert (desk.folder / "out.pdf").exists()
+
+
+def test_a_wrong_pin_costs_one_try_and_leaves_no_file(desk: Desk) -> None:
+    options = (
+        "--verbose",
+        "sign",
+        "addsig",
+        "--field",
+        "Sig1",
+        "xca",
+        "--pin",
+        "env:WRONG",
+        "in.pdf",
+        "out.pdf",
+    )
+    desk.refused(desk.pyhanko(*options), 35, "The PIN is wrong. 2 tries are left.", tries=2)
+
+
+def test_among_several_cards_the_first_is_never_taken(desk: Desk) -> None:
+    other = issue(desk.card.environment, desk.card.user_code)
+    result = desk.sign(XCA_CARD="")
+    desk.refused(result, 18, "Name the one that you mean: --card NUMBER")
+    assert other.number in result.said
+
+
+def test_a_closed_card_says_what_to_do(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+    desk = Desk(xca_issued_card, tmp_path)
+    desk.refused(desk.sign(), 30, "Activate it with the user code: xcactl activate")
+
+
+def test_a_locked_card_says_what_to_do(xca_pin_locked_card: HeldCard, tmp_path: Path) -> None:
+    desk = Desk(xca_pin_locked_card, tmp_path)
+    desk.refused(desk.sign(), 36, "xcactl pin reset", tries=0)
+
+
+def test_the_language_is_the_persons(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+    desk = Desk(xca_issued_card, tmp_path)
+    desk.refused(desk.sign(LANGUAGE="zh_TW", LANG="C.UTF-8"), 30, "錯誤：")
+
+
+def test_without_a_terminal_a_pin_needs_a_source(desk: Desk) -> None:
+    result = desk.pyhanko("sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf")
+    desk.refused(result, 43, "No value for --pin")
+
+
+def test_a_file_that_is_no_pdf_costs_no_try(desk: Desk) -> None:
+    (desk.folder / "text.pdf").write_text("no PDF\n")
+    desk.refused(desk.sign(pin="env:WRONG", source="text.pdf"), 1, "Illegal PDF header")
+    whole = (desk.folder / "in.pdf").read_bytes()
+    (desk.folder / "half.pdf").write_bytes(whole[: len(whole) // 2])
+    desk.refused(desk.sign(pin="env:WRONG", source="half.pdf"), 1, "Failed to read PDF file")
+
+
+def test_an_encrypted_file_costs_no_try(desk: Desk) -> None:
+    page(desk.folder / "locked.pdf", password="for the paper")
+    desk.refused(desk.sign(pin="env:WRONG", source="locked.pdf"), 63, "it is encrypted")
+
+
+def test_a_place_that_cannot_be_written_costs_no_try(desk: Desk) -> None:
+    options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:WRONG", "in.pdf")
+    desk.refused(desk.pyhanko(*options, "/nowhere/out.pdf"), 63, "it cannot be written there")
+    before = (desk.folder / "in.pdf").read_bytes()
+    desk.refused(desk.pyhanko(*options, "in.pdf"), 63, "this is the file to be signed")
+    assert (desk.folder / "in.pdf").read_bytes() == before
+
+
+def test_a_full_disk_leaves_no_half_file(desk: Desk) -> None:
+    page(desk.folder / "big.pdf", more=bytes(1 << 20))
+    options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:PIN", "big.pdf", "out.pdf")
+    desk.refused(desk.pyhanko(*options, most_bytes=1 << 20), 63, "File too large")

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A card's key as an RSAPrivateKey of `cryptography`: what takes such a key works with the card."""
+
+from __future__ import annotations  # utils.NoDigestInfo is younger than the oldest cryptography that will do
+
+from typing import Final, NoReturn
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
+from cryptography.hazmat.primitives.asymmetric import rsa, utils
+
+from xca_plugin import errors
+from xca_plugin.cards import Cards
+from xca_plugin.model import Card, Hash, Key, Padding
+from xca_plugin.secret import Secret
+
+_CERTIFICATES: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
+_HASHES: Final = ", ".join(member.name for member in Hash)
+
+# What a padding or Prehashed was made with stands only in private attributes of cryptography.
+
+
+class CardPrivateKey(rsa.RSAPrivateKey):
+    """A private key on a card.
+
+    Making one tries no PIN. Every signature and every decryption is one login with the PIN and one use of the
+    key. Whoever made the PIN wipes it.
+
+    Attributes:
+        certificate: the certificate that belongs to the key.
+
+    Raises:
+        NoSuchCertificate: the card shows no certificate for the key.
+        UnsupportedAlgorithm: the key is not an RSA key.
+        CardError: as Cards.certificates.
+    """
+
+    def __init__(self, cards: Cards, card: Card, pin: Secret, key: Key = Key.SIGN) -> None:
+        self._cards, self._card, self._pin, self._key = cards, card, pin, key
+        own = [certificate for certificate in cards.certificates(card) if certificate.id == key]
+        if not own:
+            raise errors.NoSuchCertificate(number=card.number, label=_CERTIFICATES[key])
+        self.certificate = x509.load_der_x509_certificate(own[0].der)
+        public = self.certificate.public_key()
+        if not isinstance(public, rsa.RSAPublicKey):
+            raise UnsupportedAlgorithm("The card's key is not an RSA key.")
+        self._public, self._usage = public, frozenset(own[0].key_usage)
+
+    @property
+    def key_size(self) -> int:
+        """Bits of the modulus."""
+        return self._public.key_size
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        """Return the public key, from the certificate."""
+        return self._public
+
+    def sign(
+        self,
+        data: bytes,
+        padding: rsa_padding.AsymmetricPadding,
+        algorithm: utils.Prehashed | hashes.HashAlgorithm | utils.NoDigestInfo,
+    ) -> bytes:
+        """Sign data, or with Prehashed its digest (RFC 8017, section 8).
+
+        Args:
+            data: what to sign; it is hashed here, and only the digest goes to the card.
+            padding: PKCS1v15, or PSS with MGF1 of the same hash and a salt as long as the digest.
+            algorithm: SHA1, SHA256, SHA384 or SHA512, or Prehashed with one of them.
+
+        Raises:
+            UnsupportedAlgorithm: another padding or hash, or not this key; the message says what is possible.
+            ValueError: a prehashed digest has not the length of its hash.
+            CardError: as Cards.sign.
+        """
+        if isinstance(algorithm, utils.Prehashed):
+            used, digest = algorithm._algorithm, data
+            if len(digest) != used.digest_size:
+                raise ValueError("The digest has not the length that its hash algorithm makes.")
+        elif isinstance(algorithm, hashes.HashAlgorithm):
+            used = algorithm
+        else:
+            raise UnsupportedAlgorithm(f"The card signs digests, made with one of: {_HASHES}.")
+        digest_hash = _hash(used)
+        scheme = _signature_padding(padding, used)
+        if "digital_signature" not in self._usage:
+            raise UnsupportedAlgorithm(f"The card's key {self._key} does not sign; {Key.SIGN} does.")
+        if not isinstance(algorithm, utils.Prehashed):
+            hashing = hashes.Hash(used)
+            hashing.update(data)
+            digest = hashing.finalize()
+        try:
+            return self._cards.sign(
+                self._card, self._pin, digest, key=self._key, digest_hash=digest_hash, padding=scheme
+            )
+        except errors.Unsupported as error:
+            raise UnsupportedAlgorithm(f"This card does not sign with {digest_hash.name}.") from error
+
+    def decrypt(self, ciphertext: bytes, padding: rsa_padding.AsymmetricPadding) -> bytes:
+        """Decrypt what was encrypted to the key (RFC 8017, section 7).
+
+        Args:
+            ciphertext: as many bytes as the modulus has.
+            padding: PKCS1v15, or OAEP with MGF1 of the same hash and no label.
+
+        Raises:
+            UnsupportedAlgorithm: another padding or hash, or not this key; the message says what is possible.
+            NotDecryptable: it was not encrypted to this key with this padding.
+            CardError: as Cards.decrypt.
+        """
+        scheme, digest_hash = _encryption_padding(padding)
+        if self._usage.isdisjoint({"key_encipherment", "data_encipherment"}):
+            raise UnsupportedAlgorithm(f"The card's key {self._key} does not decrypt; {Key.KEYX} does.")
+        try:
+            return self._cards.decrypt(
+                self._card, self._pin, ciphertext, key=self._key, digest_hash=digest_hash, padding=scheme
+            )
+        except errors.Unsupported as error:
+            raise UnsupportedAlgorithm(
+                f"This card does not decrypt OAEP with {digest_hash.name}; use SHA1 or PKCS1v15."
+            ) from error
+
+    def private_numbers(self) -> NoReturn:
+        """Refuse: the numbers never leave the card.
+
+        Raises:
+            KeyStaysOnCard: always.
+        """
+        raise errors.KeyStaysOnCard(number=self._card.number)
+
+    def private_bytes(
+        self,
+        encoding: serialization.Encoding,
+        format: serialization.PrivateFormat,
+        encryption_algorithm: serialization.KeySerializationEncryption,
+    ) -> NoReturn:
+        """Refuse, as private_numbers does."""
+        self.private_numbers()
+
+    def __copy__(self) -> NoReturn:
+        self.private_numbers()
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.private_numbers()
+
+    def __reduce__(self) -> NoReturn:
+        self.private_numbers()
+
+
+def _hash(algorithm: hashes.HashAlgorithm) -> Hash:
+    try:
+        return Hash(algorithm.name)
+    except ValueError:
+        raise UnsupportedAlgorithm(f"A card has no {algorithm.name}, only: {_HASHES}.") from None
+
+
+def _signature_padding(padding: rsa_padding.AsymmetricPadding, algorithm: hashes.HashAlgorithm) -> Padding:
+    if isinstance(padding, rsa_padding.PKCS1v15):
+        return Padding.PKCS1V15
+    if isinstance(padding, rsa_padding.PSS):
+        salt = padding._salt_length
+        fits = salt is rsa_padding.PSS.DIGEST_LENGTH or salt == algorithm.digest_size
+        if fits and _mgf1_with(padding.mgf, algorithm):
+            return Padding.PSS
+    raise UnsupportedAlgorithm(
+        "A card signs with PKCS1v15, or with PSS, MGF1 of the same hash and salt_length=PSS.DIGEST_LENGTH."
+    )
+
+
+def _encryption_padding(padding: rsa_padding.AsymmetricPadding) -> tuple[Padding, Hash]:
+    if isinstance(padding, rsa_padding.PKCS1v15):
+        return Padding.PKCS1V15, Hash.SHA1  # means nothing there
+    if (
+        isinstance(padding, rsa_padding.OAEP)
+        and not padding._label
+        and _mgf1_with(padding.mgf, padding.algorithm)
+    ):
+        return Padding.OAEP, _hash(padding.algorithm)
+    raise UnsupportedAlgorithm("A card decrypts PKCS1v15, or OAEP with MGF1 of the same hash and no label.")
+
+
+def _mgf1_with(mgf: rsa_padding.MGF, algorithm: hashes.HashAlgorithm) -> bool:
+    return isinstance(mgf, rsa_padding.MGF1) and mgf._algorithm.name == algorithm.name

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyHanko's signer, with a card in the place of a key in memory."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from asn1crypto import x509  # type: ignore[import-untyped]
+from asn1crypto.algos import SignedDigestAlgorithm  # type: ignore[import-untyped]
+from pyhanko.sign.signers.pdf_cms import Signer
+from pyhanko_certvalidator.registry import SimpleCertificateStore
+
+from xca_plugin import errors
+from xca_plugin.cards import Cards
+from xca_plugin.model import Card, Certificate, Hash, Key, Padding
+from xca_plugin.secret import Secret
+
+
+class CardSigner(Signer):
+    """Signs with a card's key SIGN; the card's certificates but its root go into what is signed.
+
+    Args:
+        cards: the facade that knows the card.
+        card: an activated card.
+        certificates: the card's certificates.
+        pin: called for the PIN when the signature is due, and not before; whoever made it wipes it.
+        prefer_pss: pad with PSS (RFC 8017, section 8.1; salt as long as the digest), not with PKCS#1 v1.5.
+
+    Raises:
+        NoSuchCertificate: the card has no signing certificate.
+    """
+
+    def __init__(
+        self,
+        cards: Cards,
+        card: Card,
+        certificates: Sequence[Certificate],
+        pin: Callable[[], Secret],
+        *,
+        prefer_pss: bool = False,
+    ) -> None:
+        loaded = {certificate.id: x509.Certificate.load(certificate.der) for certificate in certificates}
+        if Key.SIGN not in loaded:
+            raise errors.NoSuchCertificate(number=card.number, label="cert1")
+        registry = SimpleCertificateStore()  # type: ignore[no-untyped-call]
+        registry.register_multiple(
+            certificate for identifier, certificate in loaded.items() if identifier not in list(Key)
+        )
+        super().__init__(
+            signing_cert=loaded[Key.SIGN], cert_registry=registry, embed_roots=False, prefer_pss=prefer_pss
+        )
+        self._cards, self._card, self._pin = cards, card, pin
+        self._signature_bytes: int = loaded[Key.SIGN].public_key.byte_size
+
+    def get_signature_mechanism_for_digest(self, digest_algorithm: str | None) -> SignedDigestAlgorithm:
+        """Return the algorithm that the signature names; PSS with the card's salt (RFC 4056)."""
+        mechanism = super().get_signature_mechanism_for_digest(digest_algorithm)
+        if self.prefer_pss and digest_algorithm is not None:
+            mechanism["parameters"]["salt_length"] = hashlib.new(digest_algorithm).digest_size
+        return mechanism
+
+    async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
+        """Sign data with the card; for a dry run return as many bytes, without the card.
+
+        Raises:
+            Unsupported: the card does not sign with this digest algorithm.
+            CardError: as Cards.sign.
+        """
+        try:
+            digest_hash = Hash(digest_algorithm)
+        except ValueError:
+            raise errors.Unsupported(number=self._card.number) from None
+        if dry_run:
+            return bytes(self._signature_bytes)
+        digest = hashlib.new(digest_hash, data).digest()
+        padding = Padding.PSS if self.prefer_pss else Padding.PKCS1V15
+        return self._cards.sign(self._card, self._pin(), digest, digest_hash=digest_hash, padding=padding)
