@@ -6,7 +6,7 @@ import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +14,9 @@ import softhsm
 from pkcs11_shim import StoreError, rules
 from pkcs11_shim.secret_source import FORMS, SecretReader, SecretSourceError
 from softhsm import Application, Environment, IssuedCard, State
+
+if TYPE_CHECKING:
+    from softhsm.revocation import Published
 
 _STATES: Final = {
     State.ISSUED: "not activated 未開卡",
@@ -250,6 +253,47 @@ def reset_user_code(context: click.Context, number: str, new_user_code: str | No
 
 @main.command(epilog=_STATUSES)
 @click.argument("number")
+@click.option("--reason", default="cessationOfOperation", show_default=True, help="As RFC 5280 names it.")
+@click.pass_obj
+def revoke(directory: Path, number: str, reason: str) -> None:
+    """Revoke the certificates of a card for good (憑證廢止)."""
+    from softhsm import revocation  # slow to load, like all that follows below of its kind
+
+    _say_published(f"{number} is revoked.", revocation.revoke(Environment(directory), number, reason))
+
+
+@main.command(epilog=_STATUSES)
+@click.argument("number")
+@click.pass_obj
+def suspend(directory: Path, number: str) -> None:
+    """Suspend the certificates of a card (憑證停用)."""
+    from softhsm import revocation
+
+    _say_published(f"{number} is suspended.", revocation.suspend(Environment(directory), number))
+
+
+@main.command(epilog=_STATUSES)
+@click.argument("number")
+@click.pass_obj
+def resume(directory: Path, number: str) -> None:
+    """Make the suspended certificates of a card good again (憑證復用)."""
+    from softhsm import revocation
+
+    _say_published(f"{number} is good.", revocation.resume(Environment(directory), number))
+
+
+@main.command(epilog=_STATUSES)
+@click.argument("number")
+@click.pass_obj
+def publish(directory: Path, number: str) -> None:
+    """Write a new CRL, and new OCSP responses about the certificates of a card; they hold for seven days."""
+    from softhsm import revocation
+
+    _say_published(f"{number} is as it was.", revocation.publish(Environment(directory), number))
+
+
+@main.command(epilog=_STATUSES)
+@click.argument("number")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def remove(directory: Path, number: str, yes: bool) -> None:
@@ -269,6 +313,13 @@ def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
         code: str = click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True)
         return code
     return context.with_resource(SecretReader()).read(source)
+
+
+def _say_published(done: str, published: "Published") -> None:
+    click.echo(done)
+    click.echo(f"CRL: {published.crl}")
+    for label, path in published.ocsp.items():
+        click.echo(f"OCSP response about {label}: {path}")
 
 
 def _say_next(card: IssuedCard) -> None:

@@ -17,7 +17,13 @@ from asn1crypto import core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    ExtensionOID,
+    NameOID,
+    ObjectIdentifier,
+)
 
 from softhsm import files
 from softhsm.errors import BadValueError
@@ -214,6 +220,32 @@ class Authority:
             raise ValueError("ca.key: not an RSA key")
         return cls(root, certificate, key)
 
+    @property
+    def key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        """What names the issuing CA's key in all that it signs; generations of a CA share one name."""
+        own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+    def responder(self, start: datetime, end: datetime) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+        """Make a delegated OCSP responder (RFC 6960, section 4.2.2.2), for as long as its answers hold.
+
+        Args:
+            start: notBefore, with a time zone.
+            end: notAfter, likewise.
+        """
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = _name("TW", "行政院", "組織及團體測試憑證管理中心 線上憑證狀態查詢")
+        certificate = (
+            _builder(name, key.public_key(), self.certificate.subject, start, end)
+            .add_extension(self.key_identifier, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(SIGNING, critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+            .add_extension(x509.OCSPNoCheck(), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate, key
+
     def certify(
         self,
         public_key: rsa.RSAPublicKey,
@@ -235,12 +267,9 @@ class Authority:
             BadValueError: the e-mail address is not one.
         """
         policy = self.certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
-        ca_key_id = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         builder = (
             _builder(subject.name, public_key, self.certificate.subject, start, end)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_key_id), critical=False
-            )
+            .add_extension(self.key_identifier, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(
                 x509.AuthorityInformationAccess(

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import pkcs11
-from pkcs11 import Attribute, KeyType, MechanismFlag
+from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass
 from pkcs11.attributes import AttributeMapper, handle_ulong
 from pkcs11.util.x509 import decode_x509_certificate
 
@@ -93,7 +93,24 @@ def _labels(module: str, _: dict[str, Any]) -> dict[str, Any]:
     return {"labels": [slot.get_token().label for slot in pkcs11.lib(module).get_slots()]}
 
 
-_COMMANDS = {"issue": _issue, "change-user-code": _change_user_code, "labels": _labels}
+def _certificates(module: str, request: dict[str, Any]) -> dict[str, Any]:
+    with pkcs11.lib(module).get_token(token_label=request["label"]).open() as session:
+        found = [
+            certificate
+            for key_id in _KEYS
+            for certificate in session.get_objects(
+                {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.ID: key_id.encode()}
+            )
+        ]
+        return {"certificates": {item[Attribute.LABEL]: item[Attribute.VALUE].hex() for item in found}}
+
+
+_COMMANDS = {
+    "issue": _issue,
+    "change-user-code": _change_user_code,
+    "labels": _labels,
+    "certificates": _certificates,
+}
 
 
 def _receive() -> dict[str, Any]:

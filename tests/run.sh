@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 . ./setup.sh
-install_packages gnutls-bin strace valgrind clang clang-tools libclang-rt-dev binutils
+install_packages gnutls-bin strace valgrind clang clang-tools libclang-rt-dev binutils poppler-utils libnss3-tools \
+    fonts-cwtex-heib pcscd vsmartcard-vpcd
 install_project
 install_requirements tests/requirements.txt
 PATH=$PWD/.venv/bin:$PATH

@@ -22,6 +22,7 @@ class ReturnValue(IntEnum):
     CKR_GENERAL_ERROR = 0x05
     CKR_FUNCTION_FAILED = 0x06
     CKR_ARGUMENTS_BAD = 0x07
+    CKR_ATTRIBUTE_SENSITIVE = 0x11
     CKR_DEVICE_ERROR = 0x30
     CKR_DEVICE_REMOVED = 0x32
     CKR_ENCRYPTED_DATA_INVALID = 0x40
@@ -414,6 +415,15 @@ class NotDecryptable(CardError):
     )
 
 
+class KeyStaysOnCard(CardError):
+    """A private key was asked for as numbers, in a file or as a copy; it never leaves its card."""
+
+    status = 53
+    return_value = ReturnValue.CKR_ATTRIBUTE_SENSITIVE
+    _message = text("A private key never leaves the card {number}.")
+    _next_step = text("Sign or decrypt with it where the card is, or use a key that was made elsewhere.")
+
+
 class NotACertificate(CardError):
     """A file that should hold certificates does not."""
 
@@ -426,8 +436,11 @@ class NotASignature(CardError):
     """A file that should hold a CMS signature does not."""
 
     status = 61
-    _message = text("{path} holds no detached CMS signature in DER or PEM.")
-    _next_step = text("Give the signature file that belongs to the signed file, such as FILE.p7s")
+    _message = text("{path} holds no CMS signature of the kind that was asked for, in DER or PEM.")
+    _next_step = text(
+        "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
+        "one that holds its content stands alone: xcactl verify FILE.p7m"
+    )
 
 
 class SignatureNotValid(CardError):
@@ -445,3 +458,48 @@ class FileProblem(CardError):
     status = 63
     _message = text("The file {path} cannot be used: {detail}.")
     _next_step = text("Check the path and your rights to it. Then repeat the command.")
+
+
+class NotEncrypted(CardError):
+    """A file that should hold CMS encrypted data does not."""
+
+    status = 64
+    _message = text("{path} holds no CMS encrypted data (AES or 3DES in CBC mode) in DER or PEM.")
+    _next_step = text("Give a file that was encrypted as xcactl encrypt or openssl cms -encrypt do.")
+
+
+class NotForThisCard(CardError):
+    """Encrypted data is for other recipients."""
+
+    status = 65
+    _message = text("{path} is not encrypted to the card {number}.")
+    _next_step = text(
+        "Use the card that it is meant for (--card NUMBER), or ask for it encrypted to this card's "
+        "certificate: xcactl cert export cert2"
+    )
+
+
+class NotForEncryption(CardError):
+    """A certificate cannot be encrypted to."""
+
+    status = 66
+    _message = text("Nothing was encrypted to the certificate {path}: {reason}")
+    _next_step = text(
+        "Ask the recipient for the current certificate for encryption: xcactl cert export cert2"
+    )
+
+
+class CutOff(CardError):
+    """A file ends before the CMS structure in it does."""
+
+    status = 67
+    _message = text("The file {path} is cut off: it ends too early.")
+    _next_step = text("Copy or download it again, whole.")
+
+
+class NotRevocationData(CardError):
+    """A file that should hold a CRL or an OCSP response does not."""
+
+    status = 68
+    _message = text("{path} holds no CRL or OCSP response of the kind that was asked for.")
+    _next_step = text("Give CRLs (DER or PEM) with --crl, successful OCSP responses (DER) with --ocsp.")

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signatures, against OpenSSL in both directions."""
 
+import hashlib
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from commands import PIN, Desk
+
+from softhsm import Environment, revocation
+from softhsm.revocation import Published
 
 
 @pytest.fixture
@@ -187,3 +195,231 @@ def test_a_closed_card_does_not_sign(closed: Desk, file: Path) -> None:
     result = closed.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 30
     assert "xcactl activate" in result.err
+
+
+def sign(desk: Desk, file: Path, *options: str | Path) -> None:
+    result = desk.run("sign", str(file), *map(str, options), "--pin", "stdin", stdin=f"{PIN}\n")
+    assert result.status == 0, result.err
+
+
+@pytest.mark.parametrize("form", ["der", "pem"])
+def test_the_content_may_be_inside(active: Desk, file: Path, root: Path, form: str, tmp_path: Path) -> None:
+    sign(active, file, "--attached", "--format", form)
+    signed, content = file.with_name("tender.bin.p7m"), tmp_path / "content"
+    trusting: Sequence[str | Path] = ("-CAfile", root, "-purpose", "any", "-out", content)
+    done = openssl("cms", "-verify", "-binary", "-inform", form, "-in", signed, *trusting)
+    assert done.returncode == 0, done.stderr
+    assert content.read_bytes() == file.read_bytes()
+    content.unlink()
+    result = active.run("verify", str(signed), "--ca-file", str(root), "-o", str(content))
+    assert result.status == 0, result.err
+    assert content.read_bytes() == file.read_bytes()
+
+
+def test_a_detached_signature_may_be_in_pem(active: Desk, file: Path, root: Path) -> None:
+    sign(active, file, "--format", "pem")
+    signature = file.with_name("tender.bin.p7s")
+    assert signature.read_text().startswith("-----BEGIN CMS-----\n")
+    assert verify(active, file, signature, root)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-outform", "DER"),
+        ("-outform", "DER", "-stream"),  # indefinite lengths, the content in pieces
+        ("-outform", "PEM", "-stream"),
+    ],
+)
+def test_we_read_what_openssl_put_around_a_file(
+    active: Desk, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    signed, content = signed_by(stranger, "signer", file, "-nodetach", *options), tmp_path / "content"
+    ca = str(stranger / "root.pem")
+    result = active.run("verify", str(signed), "--ca-file", ca, "-o", str(content))
+    assert result.status == 0, result.err
+    assert content.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("options", [(), ("-stream",)])
+def test_a_changed_content_is_not_written(
+    active: Desk, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    signed = signed_by(stranger, "signer", file, "-nodetach", "-outform", "DER", *options)
+    signed.write_bytes(signed.read_bytes().replace(bytes(range(256)), bytes(256), 1))
+    content = tmp_path / "content"
+    result = active.run(
+        "verify", str(signed), "--ca-file", str(stranger / "root.pem"), "-o", str(content), "--json"
+    )
+    assert result.status == 62
+    assert result.json["valid"] is False
+    assert not content.exists()
+
+
+@pytest.mark.parametrize(
+    "options", [("-outform", "DER"), ("-outform", "DER", "-stream"), ("-outform", "PEM")]
+)
+def test_a_cut_off_signature_is_called_so(
+    active: Desk, file: Path, stranger: Path, options: tuple[str, ...]
+) -> None:
+    signed = signed_by(stranger, "signer", file, "-nodetach", *options)
+    whole = signed.read_bytes()
+    before = sorted(file.parent.iterdir())
+    for length in (30, len(whole) - 40):
+        signed.write_bytes(whole[:length])
+        result = active.run(
+            *("verify", str(signed), "--ca-file", str(stranger / "root.pem")),
+            *("-o", str(file.with_name("content"))),
+        )
+        assert result.status == 67, (length, result.err)
+    assert sorted(file.parent.iterdir()) == before
+
+
+def test_chain_and_time_can_be_left_out(active: Desk, file: Path, root: Path) -> None:
+    sign(active, file, "--leaf", "--no-signing-time")
+    signature = file.with_name("tender.bin.p7s")
+    structure = openssl("cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", signature).stdout
+    assert structure.count("d.certificate:") == 1
+    assert "signingTime" not in structure
+    status, said = verify(active, file, signature, root)
+    assert status == 62
+    assert "not issued under the given CA" in said
+    assert "not said" in said
+
+
+def test_a_bare_signature_and_a_request_to_stamp_its_time(active: Desk, file: Path, tmp_path: Path) -> None:
+    request = tmp_path / "request.tsq"
+    sign(active, file, "--raw", "--timestamp-request", request)
+    signature = file.with_name("tender.bin.sig")
+    assert active.run("cert", "export", "cert1", "-o", str(tmp_path / "cert1")).status == 0
+    (tmp_path / "key").write_text(openssl("x509", "-in", tmp_path / "cert1", "-noout", "-pubkey").stdout)
+    assert (
+        "Verified OK"
+        in openssl("dgst", "-sha256", "-verify", tmp_path / "key", "-signature", signature, file).stdout
+    )
+    said = openssl("ts", "-query", "-in", request, "-text").stdout
+    assert "Hash Algorithm: sha256" in said
+    assert "Certificate required: yes" in said
+    digest = re.findall(r"    00\d0 - ((?:[0-9a-f]{2}[ -]){16})", said)
+    assert re.sub("[ -]", "", "".join(digest)) == hashlib.sha256(signature.read_bytes()).hexdigest()
+
+
+def test_options_that_exclude_each_other_are_refused(active: Desk, file: Path, root: Path) -> None:
+    assert active.run("sign", str(file), "--raw", "--attached").status == 2
+    result = active.run("verify", str(file), str(file), "--ca-file", str(root), "-o", "out")
+    assert result.status == 2
+
+
+def test_no_file_of_the_command_is_overwritten(active: Desk, file: Path, root: Path) -> None:
+    sign(active, file, "--attached")
+    signed = file.with_name("tender.bin.p7m")
+    link = file.with_name("link")
+    link.symlink_to(file)
+    before = (file.read_bytes(), signed.read_bytes(), root.read_bytes())
+    for arguments in (
+        ("sign", file, "-o", link),
+        ("sign", file, "--timestamp-request", file),
+        ("sign", file, "-o", "new", "--timestamp-request", "new"),
+        ("verify", signed, "--ca-file", root, "-o", signed),
+        ("verify", signed, "--ca-file", root, "-o", root),
+    ):
+        assert active.run(*map(str, arguments), stdin=f"{PIN}\n").status == 63
+    assert before == (file.read_bytes(), signed.read_bytes(), root.read_bytes())
+
+
+# --- revocation
+
+
+def asked(desk: Desk, file: Path, signature: Path, *options: str | Path) -> tuple[int, str]:
+    root = desk.path / "pki" / "root.pem"
+    result = desk.run("verify", str(file), str(signature), "--ca-file", str(root), *map(str, options))
+    return result.status, result.out + result.err
+
+
+def test_crl_and_ocsp_tell_what_became_of_the_signer(active: Desk, file: Path, signature: Path) -> None:
+    environment, number = Environment(active.path), active.number
+    for change, status, words in (
+        (revocation.suspend, 62, "is suspended since"),
+        (revocation.resume, 0, "is not revoked"),
+        (revocation.revoke, 62, "was revoked on"),
+    ):
+        published = change(environment, number)
+        for options in (("--crl", published.crl), ("--ocsp", published.ocsp["cert1"])):
+            found, said = asked(active, file, signature, *options)
+            assert found == status, said
+            assert words in said
+
+
+def test_what_is_not_about_the_signer_proves_nothing(active: Desk, file: Path, signature: Path) -> None:
+    mine = revocation.publish(Environment(active.path), active.number)
+    forged = mine.crl.with_name("forged.crl")
+    # The same words, signed by nobody.
+    forged.write_bytes(mine.crl.read_bytes()[:-4] + b"\0\0\0\0")
+    for options in (("--ocsp", mine.ocsp["cert2"]), ("--crl", forged)):
+        status, said = asked(active, file, signature, *options)
+        assert status == 62, said
+        assert "what is known of revocation" in said
+    for option in ("--crl", "--ocsp"):
+        status, said = asked(active, file, signature, option, file)
+        assert status == 68
+
+
+@contextmanager
+def proxy(answers: dict[str, bytes]) -> Iterator[tuple[str, list[str]]]:
+    """What xca.test would serve, behind a proxy on this machine; and what was asked of it."""
+    requests: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = answers.get(self.path)
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", requests
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("change", "how", "status"), [(revocation.publish, "crl", 0), (revocation.suspend, "ocsp", 62)]
+)
+def test_it_asks_where_the_certificate_says(
+    active: Desk, file: Path, signature: Path, change: Callable[..., Published], how: str, status: int
+) -> None:
+    published = change(Environment(active.path), active.number)
+    answers = {
+        "crl": dict.fromkeys(
+            [f"http://xca.test/crl/{part}.crl" for part in ("partition-1", "complete")],
+            published.crl.read_bytes(),
+        ),
+        "ocsp": {"http://xca.test/ocsp": published.ocsp["cert1"].read_bytes()},
+    }
+    with proxy(answers[how]) as (address, requests):
+        desk = active.having(http_proxy=address)
+        assert asked(desk, file, signature)[0] == 0
+        assert requests == []
+        assert asked(desk, file, signature, "--fetch")[0] == status
+        assert set(requests) & set(answers[how])
+
+
+def test_nobody_to_ask_is_said(active: Desk, file: Path, signature: Path) -> None:
+    with proxy({}) as (address, _):
+        status, said = asked(active.having(http_proxy=address), file, signature, "--fetch")
+    assert status == 62
+    assert "what is known of revocation" in said

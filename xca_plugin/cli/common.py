@@ -9,11 +9,11 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import click
 
@@ -61,6 +61,32 @@ yes_option: Final = click.option("--yes", is_flag=True, help=_("Agree to what wo
 last_try_option: Final = click.option(
     "--last-try", is_flag=True, help=_("Go on although only one try is left.")
 )
+
+
+FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+"""Type of an argument that names a file to be read."""
+format_option: Final = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["der", "pem"]),
+    default="der",
+    show_default=True,
+    help=_("Encoding."),
+)
+
+
+def output_option(
+    explained: str, *, required: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that names the file to be written."""
+    return click.option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=required,
+        type=click.Path(dir_okay=False, path_type=Path),
+        help=explained,
+    )
 
 
 def source_option(kind: "Kind") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -285,6 +311,7 @@ def _checked(value: str, check: Callable[[Secret], None]) -> Secret:
 # --- results
 
 _UNLIMITED: Final = 10_000
+_WORTH_A_BAR: Final = 8 << 20
 
 
 def console(*, err: bool = False) -> "Console":
@@ -320,7 +347,7 @@ def print_json(document: object) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, mode: int) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
     """Write a file that appears whole or not at all; entering it fails before anything else is done.
 
     Raises:
@@ -337,3 +364,39 @@ def whole_file(path: Path, mode: int) -> Iterator[IO[bytes]]:
         raise errors.FileProblem(path=path, detail=error.strerror) from error
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def check_output(output: Path, *inputs: Path) -> None:
+    """Refuse to write over a file that the command reads or writes otherwise.
+
+    Raises:
+        FileProblem: the output is one of them.
+    """
+    if output.resolve() in (path.resolve() for path in inputs) or (
+        output.exists() and any(path.exists() and output.samefile(path) for path in inputs)
+    ):
+        raise errors.FileProblem(path=output, detail=text("the command uses this file for something else"))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, AbstractContextManager[object]]]:
+    """Open a file to be read; with it comes the context that shows, in a terminal, how far it was read.
+
+    Raises:
+        FileProblem: it cannot be read.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise errors.FileProblem(path=path, detail=error.strerror) from error
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if not sys.stderr.isatty() or size < _WORTH_A_BAR:
+            yield file, nullcontext()
+            return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+        progress = Progress(
+            BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console(err=True), transient=True
+        )
+        yield progress.wrap_file(file, total=size), progress

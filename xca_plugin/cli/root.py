@@ -18,6 +18,8 @@ _COMMANDS: Final = {
     "cert": "certificates:cert",
     "sign": "signatures:sign",
     "verify": "signatures:verify",
+    "encrypt": "encryption:encrypt",
+    "decrypt": "encryption:decrypt",
     "events": "reading:events",
 }
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl sign and xcactl verify: detached CMS signatures of files."""
+"""xcactl sign and xcactl verify: signatures of files."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,15 +12,20 @@ from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.cli import shapes, words
 from xca_plugin.cli.common import (
+    FILE,
     PIN,
     Asker,
     before_pin,
     card_option,
+    check_output,
     choose,
     console,
+    format_option,
     grid,
     json_option,
     last_try_option,
+    opened,
+    output_option,
     print_json,
     source_option,
     whole_file,
@@ -29,56 +33,161 @@ from xca_plugin.cli.common import (
 )
 from xca_plugin.i18n import _, text
 
-_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+if TYPE_CHECKING:
+    from xca_plugin import cms
 
 
-@click.command(help=_("Sign FILE: a detached CMS signature (DER, SHA-256)."))
-@click.argument("file", type=_FILE)
+@click.command(help=_("Sign FILE: a CMS signature (SHA-256), detached unless told otherwise."))
+@click.argument("file", type=FILE)
+@output_option(_("Signature file; by default FILE.p7s, .p7m (--attached) or .sig (--raw)."))
+@format_option
+@click.option("--attached", is_flag=True, help=_("The signature holds the content of FILE as well."))
+@click.option("--leaf", is_flag=True, help=_("The signer's certificate alone, without its chain."))
+@click.option("--no-signing-time", is_flag=True, help=_("Do not say when it was signed."))
+@click.option("--raw", is_flag=True, help=_("The bare signature (PKCS#1 v1.5), no CMS."))
 @click.option(
-    "-o",
-    "--output",
+    "--timestamp-request",
     metavar="OUT",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=_("Signature file; by default FILE.p7s."),
+    help=_("Also write a request for a time-stamp of the signature (RFC 3161)."),
 )
 @card_option
 @source_option(PIN)
 @yes_option
 @last_try_option
 def sign(
-    file: Path, output: Path | None, number: str | None, pin: str | None, yes: bool, last_try: bool
+    file: Path,
+    output: Path | None,
+    form: str,
+    attached: bool,
+    leaf: bool,
+    no_signing_time: bool,
+    raw: bool,
+    timestamp_request: Path | None,
+    number: str | None,
+    pin: str | None,
+    yes: bool,
+    last_try: bool,
 ) -> None:
     """Sign a file."""
-    output = output or file.with_name(f"{file.name}.p7s")
-    if output.exists() and output.samefile(file):
-        raise errors.FileProblem(path=output, detail=text("this is the file to be signed"))
+    if raw and (attached or leaf or no_signing_time or form == "pem"):
+        raise click.UsageError(_("--raw goes with no option about CMS."))
+    suffix = ".sig" if raw else ".p7m" if attached else ".p7s"
+    output = output or file.with_name(f"{file.name}{suffix}")
+    check_output(output, file)
+    if timestamp_request:
+        check_output(timestamp_request, file, output)
     cards = Cards()
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
-    with Asker() as ask, _opened(file) as content, whole_file(output, 0o666) as signature:
+    with ExitStack() as stack:
+        ask = stack.enter_context(Asker())
+        content, progress = stack.enter_context(opened(file))
+        request = stack.enter_context(whole_file(timestamp_request, 0o666)) if timestamp_request else None
+        target = stack.enter_context(whole_file(output, 0o666))
         secret = ask.get(PIN, pin)
         from xca_plugin import cms  # half a second: only when everything else is there
 
-        signature.write(cms.sign(content, cards, card, secret))
+        stack.enter_context(progress)
+        if raw:
+            signature = cms.sign_raw(content, cards, card, secret)
+            target.write(signature)
+        else:
+            signature = cms.sign(
+                content,
+                target,
+                cards,
+                card,
+                secret,
+                attached=attached,
+                pem=form == "pem",
+                chain=not leaf,
+                signing_time=not no_signing_time,
+            )
+        if request:
+            request.write(cms.timestamp_request(signature))
     click.echo(text("Signed: {path}").having(path=output)())
 
 
-@click.command(help=_("Verify that SIGNATURE is a valid signature of FILE."))
-@click.argument("file", type=_FILE)
-@click.argument("signature", type=_FILE)
-@click.option(
-    "--ca-file", metavar="ROOT", type=_FILE, required=True, help=_("Root certificate to trust, PEM or DER.")
+@click.command(
+    help=_(
+        "Verify that SIGNATURE is a valid signature of FILE. Without SIGNATURE, FILE is one that holds its "
+        "content."
+    )
 )
+@click.argument("file", type=FILE)
+@click.argument("signature", type=FILE, required=False)
+@click.option(
+    "--ca-file", metavar="ROOT", type=FILE, required=True, help=_("Root certificate to trust, PEM or DER.")
+)
+@click.option(
+    "--crl",
+    "crls",
+    metavar="CRL",
+    type=FILE,
+    multiple=True,
+    help=_("CRL of the signer's CA; may be repeated."),
+)
+@click.option(
+    "--ocsp",
+    "responses",
+    metavar="RESPONSE",
+    type=FILE,
+    multiple=True,
+    help=_("OCSP response about the signer's certificate; may be repeated."),
+)
+@click.option(
+    "--fetch",
+    is_flag=True,
+    help=_("Get OCSP responses and CRLs over the network, from where the certificates say."),
+)
+@output_option(_("Where to write the content of FILE, if it is valid."))
 @json_option
-def verify(file: Path, signature: Path, ca_file: Path, as_json: bool) -> None:
+def verify(
+    file: Path,
+    signature: Path | None,
+    ca_file: Path,
+    crls: tuple[Path, ...],
+    responses: tuple[Path, ...],
+    fetch: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
     """Verify a signature."""
+    if output and signature:
+        raise click.UsageError(_("-o is for a signature that holds its content."))
+    if output:
+        check_output(output, file, ca_file, *crls, *responses)
     from xca_plugin import cms
 
     # What pyHanko logs is in the verdict.
-    for name in ("pyhanko", "pyhanko_certvalidator"):
+    for name in ("pyhanko", "pyhanko_certvalidator", "aiohttp"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    with _opened(file) as content:
-        verdict = cms.verify(content, signature, ca_file)
+    with ExitStack() as stack:
+        target = stack.enter_context(whole_file(output, 0o666)) if output else None
+        content, progress = stack.enter_context(opened(file))
+        signed = stack.enter_context(opened(signature))[0] if signature else content
+        with progress:
+            verdict = cms.verify(
+                signed,
+                ca_file,
+                content if signature else None,
+                output=target,
+                revocation=cms.Revocation(crls, responses, fetch),
+            )
+        _show(verdict, as_json)
+        if verdict.problem:
+            raise errors.SignatureNotValid(reason=verdict.problem)
+    if not as_json:
+        click.secho(_("The signature is valid."), fg="green", bold=True)
+        click.echo(_("Checked: content, signature, certificate and chain, today."))
+        if verdict.revocation_checked:
+            click.echo(_("Its certificate is not revoked. The time is the signer's own, not checked."))
+        else:
+            click.echo(_("The time is the signer's own; revocation was not looked up."))
+
+
+def _show(verdict: "cms.Verdict", as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -86,29 +195,15 @@ def verify(file: Path, signature: Path, ca_file: Path, as_json: bool) -> None:
                 "problem": verdict.problem() if verdict.problem else None,
                 "signed_at": verdict.signed_at.isoformat() if verdict.signed_at else None,
                 "digest": verdict.digest,
+                "revocation_checked": verdict.revocation_checked,
                 "signer": shapes.certificate(verdict.signer),
             }
         )
-    else:
-        table = grid(False, True)
-        table.add_row(_("Signer"), verdict.signer.holder)
-        table.add_row(_("Issuer"), verdict.signer.issuer)
-        signed = words.moment(verdict.signed_at) if verdict.signed_at else _("not said")
-        table.add_row(_("Signed at"), signed)
-        table.add_row(_("Digest"), verdict.digest)
-        console().print(table)
-    if verdict.problem:
-        raise errors.SignatureNotValid(reason=verdict.problem)
-    if not as_json:
-        click.secho(_("The signature is valid."), fg="green", bold=True)
-        click.echo(_("The time is the signer's own; revocation was not looked up."))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise errors.FileProblem(path=path, detail=error.strerror) from error
-    with file:
-        yield file
+        return
+    table = grid(False, True)
+    table.add_row(_("Signer"), verdict.signer.holder)
+    table.add_row(_("Issuer"), verdict.signer.issuer)
+    signed = words.moment(verdict.signed_at) if verdict.signed_at else _("not said")
+    table.add_row(_("Signed at"), signed)
+    table.add_row(_("Digest"), verdict.digest)
+    console().print(table)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The issuer takes certificates back: for good (廢止), for a while (停用), and gives them back (復用).
+
+The CRL of the test PKI (RFC 5280, section 5) is the record: every change signs the next one. With it go OCSP
+responses (RFC 6960) about both certificates of the card. They are files; nothing serves them. Certificates
+name two lists, a partition and the complete one; with so few cards the complete list is both.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import ocsp
+
+from pkcs11_shim import rules
+from softhsm import files
+from softhsm.environment import Environment
+from softhsm.errors import BadValueError, IssuerError
+from softhsm.inner import InnerModule
+from softhsm.issuer import find
+from softhsm.pki import Authority
+
+REASONS: Final = tuple(
+    flag.value
+    for flag in (
+        x509.ReasonFlags.cessation_of_operation,
+        x509.ReasonFlags.key_compromise,
+        x509.ReasonFlags.affiliation_changed,
+        x509.ReasonFlags.superseded,
+    )
+)
+"""Why a certificate may be revoked for good, as RFC 5280, section 5.3.1 names it."""
+
+_HOLD: Final = x509.ReasonFlags.certificate_hold
+_VALID: Final = timedelta(days=7)
+_Entry = x509.RevokedCertificate | None
+_Change = Callable[[_Entry], x509.ReasonFlags | None]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the CA says of a card's certificates, for seven days.
+
+    Attributes:
+        crl: the complete CRL of the issuing CA, in DER.
+        ocsp: OCSP responses in DER, by the label of the certificate (cert1, cert2).
+    """
+
+    crl: Path
+    ocsp: dict[str, Path]
+
+
+def revoke(environment: Environment, number: str, reason: str = REASONS[0]) -> Published:
+    """Revoke both certificates of a card for good (憑證廢止).
+
+    Args:
+        environment: where.
+        number: card number.
+        reason: one of REASONS.
+
+    Raises:
+        BadValueError: there is no such reason, or they are revoked already.
+        NoSuchCardError: there is no card of this number.
+        IssuerError: SoftHSM or the environment fails.
+        StoreError: the card store cannot be used.
+        OSError: the environment cannot be written.
+    """
+    if reason not in REASONS:
+        raise BadValueError(f"reason {reason!r}: must be one of {', '.join(REASONS)}")
+
+    def change(entry: _Entry) -> x509.ReasonFlags | None:
+        _check_not_final(entry, number)
+        return x509.ReasonFlags(reason)
+
+    return _publish(environment, number, change)
+
+
+def suspend(environment: Environment, number: str) -> Published:
+    """Suspend both certificates of a card (憑證停用): revoked with certificateHold.
+
+    Raises:
+        As revoke.
+    """
+
+    def change(entry: _Entry) -> x509.ReasonFlags | None:
+        _check_not_final(entry, number)
+        return _HOLD
+
+    return _publish(environment, number, change)
+
+
+def resume(environment: Environment, number: str) -> Published:
+    """Make the suspended certificates of a card good again (憑證復用).
+
+    Raises:
+        As revoke.
+    """
+
+    def change(entry: _Entry) -> x509.ReasonFlags | None:
+        _check_not_final(entry, number)
+        return None
+
+    return _publish(environment, number, change)
+
+
+def publish(environment: Environment, number: str) -> Published:
+    """Say anew how the certificates of a card stand, and change nothing.
+
+    Raises:
+        As revoke, but for BadValueError.
+    """
+    return _publish(environment, number, lambda entry: _reason(entry) if entry else None)
+
+
+def _publish(environment: Environment, number: str, change: _Change) -> Published:
+    find(environment, number)
+    with environment.store.lock(exclusive=True):
+        try:
+            authority = Authority.load(environment.pki)
+            previous = _previous(environment.pki / "complete.crl")
+        except (OSError, ValueError) as error:
+            raise IssuerError(
+                f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
+            ) from None
+        with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
+            answer = inner.ask("certificates", label=rules.INNER_LABEL + number)["certificates"]
+        certificates = {
+            label: x509.load_der_x509_certificate(bytes.fromhex(der)) for label, der in answer.items()
+        }
+        now = datetime.now(UTC).replace(microsecond=0)
+        entries = {entry.serial_number: entry for entry in previous or ()}
+        for certificate in certificates.values():
+            former = entries.pop(certificate.serial_number, None)
+            if reason := change(former):
+                since = former.revocation_date_utc if former and _reason(former) is reason else now
+                entries[certificate.serial_number] = _entry(certificate, reason, since)
+        # The responses first: whoever repeats this after a kill finds the list as it was.
+        responses = _responses(authority, certificates, entries, now)
+        published = Published(
+            environment.pki / "complete.crl",
+            {label: environment.copies / number / f"{label}.ocsp" for label in responses},
+        )
+        for label, response in responses.items():
+            files.write(published.ocsp[label], response)
+        files.write(published.crl, _crl(authority, previous, entries, now))
+    return published
+
+
+def _previous(path: Path) -> x509.CertificateRevocationList | None:
+    return x509.load_der_x509_crl(path.read_bytes()) if path.exists() else None
+
+
+def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags:
+    return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+
+
+def _check_not_final(entry: _Entry, number: str) -> None:
+    if entry is not None and _reason(entry) is not _HOLD:
+        raise BadValueError(
+            f"{number} was revoked for good on {entry.revocation_date_utc:%Y-%m-%d}; issue another card"
+        )
+
+
+def _entry(
+    certificate: x509.Certificate, reason: x509.ReasonFlags, since: datetime
+) -> x509.RevokedCertificate:
+    return (
+        x509.RevokedCertificateBuilder()
+        .serial_number(certificate.serial_number)
+        .revocation_date(since)
+        .add_extension(x509.CRLReason(reason), critical=False)
+        .build()
+    )
+
+
+def _crl(
+    authority: Authority,
+    previous: x509.CertificateRevocationList | None,
+    entries: dict[int, x509.RevokedCertificate],
+    now: datetime,
+) -> bytes:
+    number = 1
+    if previous is not None:
+        number += previous.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(now)
+        .next_update(now + _VALID)
+        .add_extension(authority.key_identifier, critical=False)
+        .add_extension(x509.CRLNumber(number), critical=False)
+    )
+    for entry in entries.values():
+        builder = builder.add_revoked_certificate(entry)
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def _responses(
+    authority: Authority,
+    certificates: dict[str, x509.Certificate],
+    entries: dict[int, x509.RevokedCertificate],
+    now: datetime,
+) -> dict[str, bytes]:
+    responder, key = authority.responder(now, now + _VALID)
+    responses = {}
+    for label, certificate in certificates.items():
+        entry = entries.get(certificate.serial_number)
+        response = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=certificate,
+                issuer=authority.certificate,
+                algorithm=hashes.SHA1(),  # noqa: S303  # a name for the issuer; RFC 5019, section 2.1.1
+                cert_status=ocsp.OCSPCertStatus.REVOKED if entry else ocsp.OCSPCertStatus.GOOD,
+                this_update=now,
+                next_update=now + _VALID,
+                revocation_time=entry.revocation_date_utc if entry else None,
+                revocation_reason=_reason(entry) if entry else None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
+            .certificates([responder])
+            .sign(key, hashes.SHA256())
+        )
+        responses[label] = response.public_bytes(serialization.Encoding.DER)
+    return responses

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encrypted files, against OpenSSL in both directions; and files that would not fit into memory."""
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import PIN, XCACTL, Desk
+
+BIG = 128 << 20
+MOST_MEMORY = 100 << 20
+# As SoftHSM's object files hold it: CKA_CLASS, a number, CKO_PRIVATE_KEY.
+SOFTHSM_PRIVATE_KEY = struct.pack(">QQQ", 0, 2, 3)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """More than one chunk, and not a whole number of blocks."""
+    path = tmp_path / "tender.bin"
+    path.write_bytes(bytes(range(256)) * 5000 + b"!")
+    return path
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Path:
+    return tmp_path / "tender.bin.p7e"
+
+
+@pytest.fixture
+def decrypted(tmp_path: Path) -> Path:
+    return tmp_path / "decrypted"
+
+
+@pytest.fixture
+def certificate(active: Desk, tmp_path: Path) -> Path:
+    """The card's certificate for encryption."""
+    path = tmp_path / "cert2.pem"
+    assert active.run("cert", "export", "cert2", "-o", str(path)).status == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def colleague(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody with a certificate and a key in a file: cert.pem, key.pem."""
+    folder = tmp_path_factory.mktemp("colleague")
+    openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/C=TW/O=colleague", "-days", "9"),
+        *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
+    )
+    return folder
+
+
+def openssl(*arguments: str | Path) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def encrypt(desk: Desk, file: Path, *options: str | Path) -> None:
+    result = desk.run("encrypt", str(file), *map(str, options))
+    assert result.status == 0, result.err
+
+
+def decrypt(desk: Desk, encrypted: Path, decrypted: Path) -> int:
+    result = desk.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin=f"{PIN}\n")
+    return result.status
+
+
+@pytest.mark.parametrize("form", ["der", "pem"])
+def test_every_recipient_can_read_it(
+    active: Desk,
+    file: Path,
+    certificate: Path,
+    colleague: Path,
+    form: str,
+    encrypted: Path,
+    decrypted: Path,
+    tmp_path: Path,
+) -> None:
+    encrypt(active, file, "--to", colleague / "cert.pem", "--to", certificate, "--format", form)
+    by_openssl = tmp_path / "by-openssl"
+    openssl(
+        *("cms", "-decrypt", "-binary", "-inform", form, "-in", encrypted, "-out", by_openssl),
+        *("-recip", colleague / "cert.pem", "-inkey", colleague / "key.pem"),
+    )
+    assert by_openssl.read_bytes() == file.read_bytes()
+    assert decrypt(active, encrypted, decrypted) == 0
+    assert decrypted.read_bytes() == file.read_bytes()
+    assert decrypted.stat().st_mode & 0o777 == 0o600
+
+
+def test_encrypting_needs_no_card(active: Desk, file: Path, certificate: Path, tmp_path: Path) -> None:
+    desk = active.having(XCA_PKCS11_CONF=str(tmp_path / "nowhere"))
+    encrypt(desk, file, "--to", certificate)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-outform", "DER", "-aes256"),
+        ("-outform", "PEM", "-aes128", "-stream"),  # indefinite lengths, the content in pieces
+        ("-outform", "DER", "-des3", "-stream"),
+        ("-outform", "DER", "-aes256", "-keyid"),
+        ("-outform", "DER", "-aes192", "-keyopt", "rsa_padding_mode:oaep"),
+    ],
+)
+def test_we_read_what_openssl_encrypted(
+    active: Desk,
+    file: Path,
+    certificate: Path,
+    options: tuple[str, ...],
+    encrypted: Path,
+    decrypted: Path,
+) -> None:
+    form, cipher, more = options[:2], options[2], options[3:]
+    recipient = ("-recip", certificate, *more) if "-keyopt" in more else (*more, "-recip", certificate)
+    openssl("cms", "-encrypt", "-binary", "-in", file, "-out", encrypted, *form, cipher, *recipient)
+    assert decrypt(active, encrypted, decrypted) == 0
+    assert decrypted.read_bytes() == file.read_bytes()
+
+
+def test_an_empty_file_is_a_file(
+    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+) -> None:
+    file.write_bytes(b"")
+    encrypt(active, file, "--to", certificate)
+    assert decrypt(active, encrypted, decrypted) == 0
+    assert decrypted.read_bytes() == b""
+
+
+def test_a_certificate_without_its_key_is_said(
+    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+) -> None:
+    encrypt(active, file, "--to", certificate)
+    keys = [
+        path for path in active.path.glob("tokens/*/*.object") if SOFTHSM_PRIVATE_KEY in path.read_bytes()
+    ]
+    assert len(keys) == 2
+    for key in keys:
+        key.unlink()
+    before = sorted(file.parent.iterdir())
+    assert decrypt(active, encrypted, decrypted) == 51
+    result = active.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n")
+    assert result.status == 51
+    assert "has no private key SIGN" in result.err
+    assert sorted(file.parent.iterdir()) == before
+
+
+def test_what_is_for_somebody_else_costs_no_try(
+    active: Desk, file: Path, colleague: Path, encrypted: Path, decrypted: Path
+) -> None:
+    encrypt(active, file, "--to", colleague / "cert.pem")
+    result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin="wrong-00\n")
+    assert result.status == 65
+    assert active.number in result.err
+    assert active.card()["pin_tries_left"] == 3
+    assert not decrypted.exists()
+
+
+def test_a_certificate_that_may_not_is_refused(
+    active: Desk, file: Path, encrypted: Path, tmp_path: Path
+) -> None:
+    signing = tmp_path / "cert1.pem"
+    assert active.run("cert", "export", "cert1", "-o", str(signing)).status == 0
+    result = active.run("encrypt", str(file), "--to", str(signing))
+    assert result.status == 66
+    assert "not meant for encryption" in result.err
+    request, expired = tmp_path / "expired.csr", tmp_path / "expired.pem"
+    key = tmp_path / "expired.key"
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=expired", "-keyout", key, "-out", request)
+    openssl("x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-out", expired)
+    result = active.run("encrypt", str(file), "--to", str(expired))
+    assert result.status == 66
+    assert "not within its validity" in result.err
+    assert active.run("encrypt", str(file), "--to", str(file)).status == 60
+    assert not encrypted.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "cuts"),
+    [
+        (("-outform", "DER"), (100, -1)),
+        (("-outform", "DER", "-stream"), (-3,)),
+        (("-outform", "PEM"), (-40,)),
+    ],
+)
+def test_what_is_cut_off_leaves_nothing(
+    active: Desk,
+    file: Path,
+    certificate: Path,
+    options: tuple[str, ...],
+    cuts: tuple[int, ...],
+    encrypted: Path,
+    decrypted: Path,
+) -> None:
+    openssl(*("cms", "-encrypt", "-aes256", "-binary", "-in", file, "-out", encrypted, *options, certificate))
+    whole = encrypted.read_bytes()
+    before = sorted(file.parent.iterdir())
+    for cut in cuts:
+        encrypted.write_bytes(whole[:cut])
+        assert decrypt(active, encrypted, decrypted) == 67
+    assert sorted(file.parent.iterdir()) == before
+
+
+def test_other_files_and_damaged_ones_are_named(
+    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+) -> None:
+    for other in (file, certificate):
+        assert decrypt(active, other, decrypted) == 64
+    encrypt(active, file, "--to", certificate)
+    whole = encrypted.read_bytes()
+    encrypted.write_bytes(whole + b"more")
+    assert decrypt(active, encrypted, decrypted) == 64
+    # The last block holds the padding.
+    encrypted.write_bytes(whole[:-20] + bytes(20))
+    assert decrypt(active, encrypted, decrypted) == 52
+    assert not decrypted.exists()
+
+
+def test_a_wrong_pin_leaves_nothing(
+    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+) -> None:
+    encrypt(active, file, "--to", certificate)
+    before = sorted(file.parent.iterdir())
+    result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin="wrong-00\n")
+    assert result.status == 35
+    assert sorted(file.parent.iterdir()) == before
+
+
+def test_inputs_are_never_overwritten(active: Desk, file: Path, certificate: Path, encrypted: Path) -> None:
+    encrypt(active, file, "--to", certificate)
+    before = (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
+    for arguments in (
+        ("encrypt", file, "--to", certificate, "-o", file),
+        ("encrypt", file, "--to", certificate, "-o", certificate),
+        ("decrypt", encrypted, "-o", encrypted),
+    ):
+        assert active.run(*map(str, arguments), stdin=f"{PIN}\n").status == 63
+    assert before == (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
+
+
+def test_a_closed_card_does_not_decrypt(
+    closed: Desk, file: Path, encrypted: Path, decrypted: Path, tmp_path: Path
+) -> None:
+    certificate = tmp_path / "cert2.pem"
+    assert closed.run("cert", "export", "cert2", "-o", str(certificate)).status == 0
+    encrypt(closed, file, "--to", certificate)
+    assert decrypt(closed, encrypted, decrypted) == 30
+
+
+def test_big_files_pass_by(active: Desk, certificate: Path, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(BIG)
+    root = active.path / "pki" / "root.pem"
+    pin = tmp_path / "pin"
+    pin.write_text(PIN)
+    for arguments in (
+        ("sign", big, "--pin", f"file:{pin}"),
+        ("verify", big, tmp_path / "big.p7s", "--ca-file", root),
+        ("sign", big, "--attached", "--pin", f"file:{pin}"),
+        ("verify", tmp_path / "big.p7m", "--ca-file", root),
+        ("encrypt", big, "--to", certificate),
+        ("decrypt", tmp_path / "big.p7e", "-o", tmp_path / "out", "--pin", f"file:{pin}"),
+    ):
+        assert memory(active, *arguments) < MOST_MEMORY, arguments
+    assert (tmp_path / "out").stat().st_size == BIG
+
+
+def memory(desk: Desk, *arguments: str | Path) -> int:
+    """The most memory that xcactl had at a time, in bytes; asked of a process that has no other children."""
+    program = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, sys.executable, *XCACTL, *arguments],
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout) * 1024
+
+
+def test_a_terminal_shows_how_far_it_is(
+    active: Desk, certificate: Path, encrypted: Path, tmp_path: Path
+) -> None:
+    with (tmp_path / "tender.bin").open("wb") as file:
+        file.truncate(32 << 20)
+    with active.terminal("encrypt", str(tmp_path / "tender.bin"), "--to", str(certificate)) as child:
+        child.expect(r"/33\.6 MB")
+        child.expect("Encrypted: ")
+    with active.terminal("decrypt", str(encrypted), "-o", str(tmp_path / "out")) as child:
+        child.expect("PIN: ")
+        child.expect("PIN")
+        child.sendline(PIN)
+        child.expect(r"/33\.6 MB")
+        child.expect("Decrypted: ")
+    assert (tmp_path / "out").stat().st_size == 32 << 20

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates taken back and given back, as OpenSSL sees it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from softhsm_card import Issuer, openssl
+
+from softhsm import Environment
+
+
+def published(issuer: Issuer, *arguments: str) -> None:
+    done = issuer.run(*arguments)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def crl(environment: Environment) -> Path:
+    return environment.pki / "complete.crl"
+
+
+def crl_text(environment: Environment) -> str:
+    return openssl("crl", "-in", crl(environment), "-noout", "-text").decode()
+
+
+def crl_number(environment: Environment) -> int:
+    (number,) = re.findall(r"CRL Number: *\n\s*(\d+)", crl_text(environment))
+    return int(number)
+
+
+def by_crl(environment: Environment, certificate: Path) -> str:
+    done = subprocess.run(
+        [
+            *("openssl", "verify", "-crl_check", "-CRLfile", crl(environment)),
+            *("-CAfile", environment.pki / "root.pem", "-untrusted", environment.pki / "ca.pem", certificate),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr
+
+
+def by_ocsp(environment: Environment, number: str, certificate: Path) -> str:
+    done = subprocess.run(
+        [
+            *("openssl", "ocsp", "-respin", environment.copies / number / f"{certificate.stem}.ocsp"),
+            *("-issuer", environment.pki / "ca.pem", "-cert", certificate),
+            *("-CAfile", environment.pki / "root.pem", "-verify_other", environment.pki / "ca.pem"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Response verify OK" in done.stderr
+    return done.stdout
+
+
+def test_a_suspended_card_is_on_hold_and_good_again(issuer: Issuer, active: str, tmp_path: Path) -> None:
+    environment = issuer.environment
+    certificates = []
+    for label in ("cert1", "cert2"):
+        der = issuer.read_certificate(active, label, tmp_path / f"{label}.der")
+        certificates.append(tmp_path / f"{label}.pem")
+        openssl("x509", "-inform", "DER", "-in", der, "-out", certificates[-1])
+
+    published(issuer, "publish", active)
+    assert crl_number(environment) == 1
+    for certificate in certificates:
+        assert ": OK" in by_crl(environment, certificate)
+        assert ": good" in by_ocsp(environment, active, certificate)
+
+    published(issuer, "suspend", active)
+    assert "Version 2" in crl_text(environment)
+    assert "Certificate Hold" in crl_text(environment)
+    assert crl_number(environment) == 2
+    for certificate in certificates:
+        assert "certificate revoked" in by_crl(environment, certificate)
+        assert ": revoked" in (said := by_ocsp(environment, active, certificate))
+        assert "certificateHold" in said
+
+    published(issuer, "resume", active)
+    assert crl_number(environment) == 3
+    for certificate in certificates:
+        assert ": OK" in by_crl(environment, certificate)
+        assert ": good" in by_ocsp(environment, active, certificate)
+
+
+def test_revoked_is_for_good(issuer: Issuer, active: str) -> None:
+    environment = issuer.environment
+    published(issuer, "suspend", active)
+    published(issuer, "revoke", active, "--reason", "keyCompromise")
+    assert "Certificate Hold" not in crl_text(environment)
+    assert crl_text(environment).count("Key Compromise") == 2
+    before = crl(environment).read_bytes()
+    for command in ("resume", "suspend", "revoke"):
+        done = issuer.run(command, active)
+        assert done.returncode == 2
+        assert b"issue another card" in done.stderr
+    assert crl(environment).read_bytes() == before
+    published(issuer, "publish", active)
+    assert crl_text(environment).count("Key Compromise") == 2
+
+
+def test_other_cards_keep_what_is_said_of_them(issuer: Issuer, active: str) -> None:
+    other = issuer.issue()["number"]
+    published(issuer, "suspend", active)
+    published(issuer, "revoke", other)
+    text = crl_text(issuer.environment)
+    assert text.count("Certificate Hold") == 2
+    assert text.count("Cessation Of Operation") == 2
+    published(issuer, "resume", active)
+    assert crl_text(issuer.environment).count("Serial Number") == 2
+
+
+def test_what_cannot_be_is_refused(issuer: Issuer, active: str) -> None:
+    done = issuer.run("revoke", active, "--reason", "boredom")
+    assert done.returncode == 2
+    assert b"keyCompromise" in done.stderr
+    assert issuer.run("suspend", "XC00000000000000").returncode == 3
+    assert not crl(issuer.environment).exists()
+    crl(issuer.environment).write_bytes(b"not a CRL")
+    done = issuer.run("suspend", active)
+    assert done.returncode == 1
+    assert b"damaged" in done.stderr

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CMS files bigger than memory: the structure is read and written around a content that only passes by.
+
+BER and DER (ITU-T X.690), definite and indefinite lengths, plain or in PEM (RFC 7468). What small elements
+hold is left to asn1crypto.
+"""
+
+import base64
+import binascii
+import io
+from collections.abc import Iterator
+from types import TracebackType
+from typing import BinaryIO, Final, Protocol, Self
+
+CHUNK: Final = 1 << 20
+"""Bytes of content that are in memory at a time."""
+INTEGER: Final = 0x02
+SEQUENCE: Final = 0x30
+SET: Final = 0x31
+OID: Final = 0x06
+OCTETS: Final = 0x04
+EXPLICIT: Final = 0xA0
+"""[0] EXPLICIT, or [0] IMPLICIT of something constructed."""
+IMPLICIT: Final = 0x80
+"""[0] IMPLICIT of an OCTET STRING."""
+
+_CONSTRUCTED: Final = 0x20
+_INDEFINITE: Final = 0x80
+_MOST: Final = 16 << 20  # bytes of all that is not content
+_DEEPEST: Final = 32
+_LINE: Final = 64
+_BEGIN: Final = b"-----BEGIN "
+_END: Final = b"-----END "
+
+
+class Source(Protocol):
+    """What a Reader reads from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, fewer at the end."""
+
+
+class Reader:
+    """Reads elements one after the other, and goes into constructed ones.
+
+    Every method raises ValueError for what is no such element, EOFError where the file ends too early.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: Source = _Unarmored(file) if _is_pem(file) else file
+        self._position = 0
+        self._ends: list[int | None] = []
+        self._kept = 0
+        self._ahead: tuple[int, int | None, bytes] | None = None
+
+    def enter(self, tag: int) -> None:
+        """Go into a constructed element."""
+        found, length, _ = self._header()
+        if found != tag or len(self._ends) == _DEEPEST:
+            raise ValueError
+        self._ends.append(None if length is None else self._position + length)
+
+    def leave(self) -> None:
+        """Go out of the innermost element, whose last part was read."""
+        if self.next() is not None:
+            raise ValueError
+        if self._ends.pop() is None:
+            self._ahead = None
+
+    def next(self) -> int | None:
+        """Return the tag of the next part of the innermost element; None: there is none."""
+        if self._ahead is None:
+            if self._ends and self._position == self._ends[-1]:
+                return None
+            self._ahead = self._read_header()
+        tag, length, _ = self._ahead
+        if tag == 0 and length == 0 and self._ends and self._ends[-1] is None:
+            return None
+        return tag
+
+    def element(self, tag: int) -> bytes:
+        """Return the whole encoding of the next part."""
+        if self.next() != tag:
+            raise ValueError
+        return self._whole()
+
+    def rest(self) -> bytes:
+        """Return the encodings of all further parts."""
+        parts = []
+        while self.next() is not None:
+            parts.append(self._whole())
+        return b"".join(parts)
+
+    def octets(self, tag: int = OCTETS) -> Iterator[bytes]:
+        """Return the value of an OCTET STRING in chunks, in whatever pieces it was written."""
+        found = self.next()
+        if found == tag | _CONSTRUCTED:
+            self.enter(found)
+            while self.next() is not None:
+                yield from self.octets()
+            self.leave()
+            return
+        found, length, _ = self._header()
+        if found != tag or length is None:
+            raise ValueError
+        while length:
+            chunk = self._take(min(length, CHUNK))
+            length -= len(chunk)
+            yield chunk
+
+    def finish(self) -> None:
+        """Make sure that the file ends here."""
+        if self._file.read(1).strip():
+            raise ValueError
+
+    def _whole(self) -> bytes:
+        parts = []
+        depth = 0
+        while True:
+            tag, length, header = self._header()
+            self._keep(len(header))
+            parts.append(header)
+            if length is None:
+                if not tag & _CONSTRUCTED:
+                    raise ValueError
+                depth += 1
+            elif tag == length == 0 and depth:
+                depth -= 1
+            else:
+                self._keep(length)
+                parts.append(self._take(length))
+            if not depth:
+                return b"".join(parts)
+
+    def _keep(self, size: int) -> None:
+        self._kept += size
+        if self._kept > _MOST:
+            raise ValueError
+
+    def _header(self) -> tuple[int, int | None, bytes]:
+        header = self._ahead or self._read_header()
+        self._ahead = None
+        return header
+
+    def _read_header(self) -> tuple[int, int | None, bytes]:
+        header = self._take(2)
+        tag, length = header
+        if tag & 0x1F == 0x1F:
+            raise ValueError
+        if length == _INDEFINITE:
+            return tag, None, header
+        if length & 0x80:
+            if (size := length & 0x7F) > 8:
+                raise ValueError
+            header += (octets := self._take(size))
+            length = int.from_bytes(octets)
+        if any(end is not None and self._position + length > end for end in self._ends):
+            raise ValueError
+        return tag, length, header
+
+    def _take(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if len(data) != size:
+            raise EOFError
+        self._position += size
+        return data
+
+
+def header(tag: int, length: int) -> bytes:
+    """Return tag and length of an element in DER."""
+    if length < 0x80:
+        return bytes((tag, length))
+    octets = length.to_bytes((length.bit_length() + 7) // 8)
+    return bytes((tag, 0x80 | len(octets))) + octets
+
+
+def around(size: int, *layers: tuple[int, bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return what stands before and after a content in DER.
+
+    Args:
+        size: length of the content.
+        layers: the elements around it, the innermost first: the tag, the parts before, the parts after.
+    """
+    before = after = b""
+    for tag, first, last in layers:
+        length = len(first) + len(before) + size + len(after) + len(last)
+        before = header(tag, length) + first + before
+        after += last
+    return before, after
+
+
+class Armor:
+    """Writes what it is given in PEM."""
+
+    def __init__(self, sink: BinaryIO, label: str) -> None:
+        self._sink = sink
+        self._label = label.encode()
+        self._pending = b""
+
+    def __enter__(self) -> Self:
+        self._sink.write(_BEGIN + self._label + b"-----\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines(self._pending)
+        self._sink.write(_END + self._label + b"-----\n")
+
+    def write(self, data: bytes) -> None:
+        """Write some bytes."""
+        data = self._pending + data
+        whole = len(data) - len(data) % (_LINE // 4 * 3)
+        self._lines(data[:whole])
+        self._pending = data[whole:]
+
+    def _lines(self, data: bytes) -> None:
+        text = base64.b64encode(data)
+        for start in range(0, len(text), _LINE):
+            self._sink.write(text[start : start + _LINE] + b"\n")
+
+
+class Chunks(io.RawIOBase):
+    """A file to read chunks from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer, or a part of it; 0 bytes at the end."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+class _Unarmored:
+    """What is inside PEM."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._file.readline(CHUNK)
+        self._text = b""
+        self._data = bytearray()
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        while len(self._data) < size and not self._ended:
+            self._fill()
+        data = bytes(self._data[:size])
+        del self._data[:size]
+        return data
+
+    def _fill(self) -> None:
+        text = self._file.read(CHUNK)
+        if not text:
+            raise EOFError
+        text = self._text + b"".join(text.split())
+        self._text = b""
+        end = text.find(b"-")
+        if end >= 0:
+            self._ended = True
+            if len(text) - end < len(_END):  # cut in two
+                text += b"".join(self._file.read(len(_END)).split())
+            if not text[end:].startswith(_END.strip()):
+                raise ValueError
+            text = text[:end]
+        elif len(text) % 4:
+            self._text = text[len(text) - len(text) % 4 :]
+            text = text[: len(text) - len(text) % 4]
+        try:
+            self._data += base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ValueError from error
+
+
+def _is_pem(file: BinaryIO) -> bool:
+    start = file.tell()
+    found = file.read(len(_BEGIN)) == _BEGIN
+    file.seek(start)
+    return found

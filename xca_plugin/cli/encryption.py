@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl encrypt and xcactl decrypt: files in CMS EnvelopedData."""
+
+from pathlib import Path
+
+import click
+
+from xca_plugin.cards import Cards
+from xca_plugin.cli.common import (
+    FILE,
+    PIN,
+    Asker,
+    before_pin,
+    card_option,
+    check_output,
+    choose,
+    format_option,
+    last_try_option,
+    opened,
+    output_option,
+    source_option,
+    whole_file,
+    yes_option,
+)
+from xca_plugin.i18n import _, text
+
+
+@click.command(help=_("Encrypt FILE to certificates: CMS EnvelopedData, AES-256. No card is needed."))
+@click.argument("file", type=FILE)
+@click.option(
+    "--to",
+    "recipients",
+    metavar="CERT",
+    type=FILE,
+    required=True,
+    multiple=True,
+    help=_("Certificate of a recipient, PEM or DER; may be repeated."),
+)
+@output_option(_("Encrypted file; by default FILE.p7e."))
+@format_option
+def encrypt(file: Path, recipients: tuple[Path, ...], output: Path | None, form: str) -> None:
+    """Encrypt a file."""
+    from xca_plugin import enveloped
+
+    output = output or file.with_name(f"{file.name}.p7e")
+    check_output(output, file, *recipients)
+    with opened(file) as (content, progress), whole_file(output, 0o666) as target, progress:
+        enveloped.encrypt(content, target, recipients, armored=form == "pem")
+    click.echo(text("Encrypted: {path}").having(path=output)())
+
+
+@click.command(help=_("Decrypt FILE (CMS EnvelopedData) with the card."))
+@click.argument("file", type=FILE)
+@output_option(_("Decrypted file (mode 0600)."), required=True)
+@card_option
+@source_option(PIN)
+@yes_option
+@last_try_option
+def decrypt(file: Path, output: Path, number: str | None, pin: str | None, yes: bool, last_try: bool) -> None:
+    """Decrypt a file."""
+    from xca_plugin import enveloped
+
+    check_output(output, file)
+    with opened(file) as (source, progress):
+        sealed = enveloped.Enveloped(source)
+        cards = Cards()
+        card = choose(cards, number)
+        sealed.check_card(cards, card)
+        before_pin(card, yes=yes, last_try=last_try)
+        with Asker() as ask, whole_file(output, 0o600) as target:
+            secret = ask.get(PIN, pin)
+            with progress:
+                sealed.decrypt(target, cards, card, secret)
+    click.echo(text("Decrypted: {path}").having(path=output)())
