@@ -17,7 +17,7 @@ static void read_epochs(const struct lock *lock, struct epochs *epochs) {
     if (lock->file < 0) {
         return;
     }
-    sqlite3 *store = store_open(false);
+    sqlite3 *store = store_open();
     if (store != NULL) {
         store_epochs(store, epochs);
         store_close(store);

@@ -87,7 +87,7 @@ static bool read_row(const char *number, struct row *row) {
         *row = shown.row;
         return true;
     }
-    sqlite3 *store = store_open(false);
+    sqlite3 *store = store_open();
     if (store == NULL) {
         return false;
     }

@@ -38,9 +38,9 @@ static CK_RV decision_begin(struct decision *decision, const struct card *card) 
     CK_RV rv = CKR_DEVICE_ERROR;
     if (decision->lock.file < 0) {
         log_line(LOG_ERROR, "card %s: there is no card store, or no lock file beside it", card->number);
-    } else if ((decision->store = store_open(true)) != NULL) {
+    } else if ((decision->store = store_open()) != NULL) {
         struct row *row = &decision->row;
-        bool read = store_read(decision->store, card->number, row);
+        bool read = store_read(decision->store, card->number, row) && store_make_writable(decision->store);
         if (read && row->pending) {
             log_line(LOG_INFO, "card %s: a change of its secrets was cut off", card->number);
             read = store_end_pending(decision->store, card->number) &&

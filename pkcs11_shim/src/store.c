@@ -21,10 +21,10 @@
 #define BUSY_MILLISECONDS 500
 
 /* For writing. EXCLUSIVE: the file is locked once, not for every statement; who else may use it waits for our
- * lock anyway. PERSIST: a commit is durable when it returns; DELETE would leave that to the directory's next
- * write-out. */
+ * lock anyway. TRUNCATE: a commit is durable when it returns, which with DELETE is left to the directory's
+ * next write-out. */
 static const char settings[] =
-    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA journal_mode = PERSIST;"
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA journal_mode = TRUNCATE;"
     "PRAGMA foreign_keys = ON";
 
 static bool fail(sqlite3 *store, const char *what) {
@@ -79,11 +79,11 @@ static bool has_our_version(sqlite3 *store) {
     return ours;
 }
 
-static bool make_writable(sqlite3 *store) {
+bool store_make_writable(sqlite3 *store) {
     return sqlite3_exec(store, settings, NULL, NULL, NULL) == SQLITE_OK || fail(store, "open");
 }
 
-sqlite3 *store_open(bool for_writing) {
+sqlite3 *store_open(void) {
     if (!is_ours()) {
         return NULL;
     }
@@ -95,10 +95,6 @@ sqlite3 *store_open(bool for_writing) {
         return NULL;
     }
     sqlite3_busy_timeout(store, BUSY_MILLISECONDS);
-    if ((for_writing && !make_writable(store)) || !has_our_version(store)) {
-        sqlite3_close(store);
-        return NULL;
-    }
     return store;
 }
 
@@ -131,6 +127,9 @@ static bool read_tries(sqlite3_stmt *statement, int column, int *tries) {
 }
 
 bool store_read(sqlite3 *store, const char *number, struct row *row) {
+    if (!has_our_version(store)) {
+        return false;
+    }
     sqlite3_stmt *statement = prepare(
         store, "SELECT reader, model, activated_at IS NOT NULL, lapsed, pin_tries, user_code_tries, epoch,"
                " pending FROM card_today WHERE number = ?");
@@ -266,7 +265,7 @@ bool store_epochs(sqlite3 *store, struct epochs *epochs) {
     sqlite3_finalize(statement);
     bool done = step == SQLITE_DONE;
     if (done && pending) {
-        done = make_writable(store) &&
+        done = has_our_version(store) && store_make_writable(store) &&
                sqlite3_exec(store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE pending = 1", NULL,
                             NULL, NULL) == SQLITE_OK;
     }

@@ -33,13 +33,15 @@ struct outcome {
     CK_RV result;
 };
 
-/* NULL, with a line in the log, when there is no store that can be used. One opened for reading cannot spend
- * a try. */
-sqlite3 *store_open(bool for_writing);
+/* NULL, with a line in the log, when there is no store that can be used. */
+sqlite3 *store_open(void);
 void store_close(sqlite3 *store);
 
 /* Each is false, with a line in the log, on failure; a failed write has changed nothing. */
 bool store_read(sqlite3 *store, const char *number, struct row *row);
+
+/* After a row was read, which only a store of our version lets happen, and before anything is written. */
+bool store_make_writable(sqlite3 *store);
 bool store_end_pending(sqlite3 *store, const char *number);
 bool store_spend(sqlite3 *store, const char *number, enum secret secret, bool begins_change);
 bool store_begin_change(sqlite3 *store, const char *number);
