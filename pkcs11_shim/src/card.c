@@ -29,11 +29,13 @@ bool card_reads_stranger(CK_SLOT_ID slot, CK_TOKEN_INFO *inner_token) {
 struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token) {
     const size_t prefix = sizeof XCA_INNER_LABEL - 1;
     struct card card = {.is_card = memcmp(inner_token->label, XCA_INNER_LABEL, prefix) == 0};
+    size_t place = slot % STRANGERS;
+    /* A token without a name may be a card whose file is just being written: it is never taken for known. */
+    strangers[place].known =
+        !card.is_card && inner_token->label[0] != ' ' && inner_token->serialNumber[0] != ' ';
+    strangers[place].slot = slot;
+    strangers[place].info = *inner_token;
     if (!card.is_card) {
-        size_t place = slot % STRANGERS;
-        strangers[place].known = true;
-        strangers[place].slot = slot;
-        strangers[place].info = *inner_token;
         return card;
     }
     const CK_UTF8CHAR *number = inner_token->label + prefix;
