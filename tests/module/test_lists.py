@@ -209,6 +209,14 @@ def test_an_entry_that_the_inner_module_lacks_crashes_nobody_and_opens_nothing(
     assert inner.count("C_InitToken", "C_InitPIN") == 0
 
 
+def test_what_is_missing_in_2_40_is_not_handed_out_in_3_0(card: Card, inner_with_interfaces: Inner) -> None:
+    host = card.host(inner_with_interfaces, INNER_VERSION="3.0", INNER_NULL="C_Login")
+    newest = interface(host, None, None)["list"]
+    assert host.do("use", newest) == [3, 0]
+    entries = host.do("entries", newest, len(FUNCTIONS_2_40))
+    assert entries[FUNCTIONS_2_40.index("C_Login")] is None
+
+
 def test_an_inner_module_without_slots_is_passed_through(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     inner.does("C_GetSlotList count 0")

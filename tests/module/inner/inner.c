@@ -197,6 +197,7 @@ EXPORTED CK_RV C_GetInterface(CK_BYTE *name, CK_VERSION *version, interface **ou
     if (strcmp(told, "error") == 0 || C_GetFunctionList(&base) != CKR_OK)
         return CKR_GENERAL_ERROR;
     list_3_0.base = *base;
+    list_3_0.base.C_Login = scripted_C_Login; /* also where INNER_NULL hides it in the 2.40 list */
     list_3_0.base.version.major = (CK_BYTE)(told[0] - '0');
     list_3_0.base.version.minor = (CK_BYTE)(told[2] - '0');
     list_3_0.later[0] = (void *)C_GetInterfaceList;
