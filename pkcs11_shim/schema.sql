@@ -1,8 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a card remembers: the non-volatile memory of every card in one store. No secret is ever kept here.
--- The module reads PRAGMA user_version from this file at build time and refuses a store of another version.
-PRAGMA application_id = 0x58434143;
-PRAGMA user_version = 1;
+-- application_id is "XCA" and the version of this file: the module takes it from here when it is built, and refuses
+-- any other.
+PRAGMA application_id = 0x58434102;
+-- user_version is the store's generation: it rises with every change of a secret and is odd while one is pending. A
+-- process that starts reads it from the file's header (bytes 60 to 63, sqlite.org/fileformat2.html), without SQLite.
+PRAGMA user_version = 0;
 
 CREATE TABLE card (
     number          TEXT PRIMARY KEY NOT NULL CHECK (length(number) = 16),
@@ -13,7 +16,7 @@ CREATE TABLE card (
     activated_at    INTEGER,                     -- Unix seconds; NULL: 未開卡
     pin_tries       INTEGER NOT NULL CHECK (pin_tries >= 0),
     user_code_tries INTEGER NOT NULL CHECK (user_code_tries >= 0),
-    epoch           INTEGER NOT NULL DEFAULT 0,  -- raised by every change of a secret
+    epoch           INTEGER NOT NULL DEFAULT 0,  -- generation of the last change of a secret
     pending         INTEGER NOT NULL DEFAULT 0 CHECK (pending IN (0, 1))  -- a change of a secret has begun
 ) STRICT;
 

@@ -18,7 +18,7 @@ from pkcs11_shim.config import store_path
 
 SCHEMA: Final = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
 """The SQL that makes an empty store."""
-_VERSION: Final = int(re.findall(r"user_version = (\d+)", SCHEMA)[0])
+_FORMAT: Final = int(re.findall(r"application_id = (0x[0-9A-F]+)", SCHEMA)[0], 16)
 _LOCK_SECONDS: Final = 5.0
 
 
@@ -39,7 +39,7 @@ class CardRow:
         activated_at: time of activation, None before it.
         pin_tries: wrong PINs that are left before the PIN locks.
         user_code_tries: wrong user codes that are left before the user code locks.
-        epoch: number of changes of a secret so far.
+        epoch: generation of the store at the last change of one of the card's secrets.
         lapsed: never activated, and the last day has passed.
         days_left: days from today to activate_by; negative after it.
     """
@@ -154,9 +154,9 @@ class Store:
                 uri = f"{self.path.absolute().as_uri()}?mode=rw"
                 with closing(sqlite3.connect(uri, uri=True)) as connection:
                     connection.execute("PRAGMA query_only = ON")
-                    (version,) = connection.execute("PRAGMA user_version").fetchone()
-                    if version != _VERSION:
-                        raise StoreError(f"{self.path}: version {version}, this program reads {_VERSION}")
+                    (found,) = connection.execute("PRAGMA application_id").fetchone()
+                    if found != _FORMAT:
+                        raise StoreError(f"{self.path}: format {found:#x}, this program reads {_FORMAT:#x}")
                     connection.row_factory = sqlite3.Row
                     yield connection
             except sqlite3.Error as error:

@@ -306,6 +306,7 @@ def _publish(
                 " VALUES (:number, :reader, :model, :issued_on, :activate_by, :tries, :tries)",
                 row,
             )
+            _mark_changed(connection, number)
             _record(connection, number, "issue")
         copies.rename(environment.copies / number)
         files.sync(environment.copies)
@@ -335,10 +336,11 @@ def _replace_secrets(
     # The row first: who is killed in between leaves work to repeat, never a PIN that only seems to be valid.
     with connection:
         connection.execute(
-            "UPDATE card SET pin_tries = iif(activated_at IS NULL, :tries, 0), user_code_tries = :tries,"
-            " pending = 0, epoch = epoch + 1 WHERE number = :number",
+            "UPDATE card SET pin_tries = iif(activated_at IS NULL, :tries, 0), user_code_tries = :tries"
+            " WHERE number = :number",
             {"tries": rules.MAX_TRIES, "number": number},
         )
+        _mark_changed(connection, number)
         _record(connection, number, event)
     files.write(target, token_file)
 
@@ -355,6 +357,13 @@ def _writing(environment: Environment) -> Iterator[sqlite3.Connection]:
                 yield connection
         except sqlite3.Error as error:
             raise StoreError(f"{environment.store.path}: {error}") from error
+
+
+def _mark_changed(connection: sqlite3.Connection, number: str) -> None:
+    """Leave a change of its secrets pending: the module ends it, and whoever runs by then looks anew."""
+    connection.execute("UPDATE card SET pending = 1 WHERE number = ?", (number,))
+    (generation,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {generation | 1}")
 
 
 def _record(connection: sqlite3.Connection, number: str, event: str) -> None:

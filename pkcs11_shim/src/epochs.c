@@ -1,33 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "epochs.h"
 
-#include <stdlib.h>
+#include "rules.h"
+
+#include <stddef.h>
 #include <string.h>
 
-static struct epochs kept;
+#define PLACES 32
+
+static int64_t seen;
 static bool known;
+
+/* Of more changes than places the oldest is forgotten: its card then asks for a new C_Initialize. */
+static struct {
+    char number[XCA_CARD_NUMBER_LENGTH + 1];
+    int64_t epoch;
+} own[PLACES];
+static size_t next;
 
 bool epochs_known(void) {
     return known;
 }
 
-void epochs_keep(struct epochs *fresh) {
+void epochs_keep(int64_t generation) {
     epochs_drop();
-    kept = *fresh;
+    seen = generation;
     known = true;
-    *fresh = (struct epochs){0};
 }
 
 void epochs_drop(void) {
-    free(kept.cards);
-    kept = (struct epochs){0};
+    memset(own, 0, sizeof own);
     known = false;
 }
 
-static int by_number(const void *number, const void *card) {
-    return strcmp(number, ((const struct epoch *)card)->number);
+void epochs_own(const char *number, int64_t epoch) {
+    memcpy(own[next].number, number, sizeof own[next].number);
+    own[next].epoch = epoch;
+    next = (next + 1) % PLACES;
 }
 
-struct epoch *epochs_find(const char *number) {
-    return kept.count == 0 ? NULL : bsearch(number, kept.cards, kept.count, sizeof *kept.cards, by_number);
+bool epochs_current(const char *number, int64_t epoch) {
+    if (!known) {
+        return false;
+    }
+    for (size_t i = 0; i < PLACES; i++) {
+        if (own[i].epoch == epoch && strcmp(own[i].number, number) == 0) {
+            return true;
+        }
+    }
+    return epoch <= seen;
 }

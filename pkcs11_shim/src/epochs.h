@@ -1,34 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each card's epoch as it was when the inner module read its tokens, at C_Initialize. Called with the lock
- * held. */
+/* Which changes of secrets the inner module has seen: it reads its tokens at C_Initialize. Called with the
+ * lock held. */
 #ifndef XCA_EPOCHS_H
 #define XCA_EPOCHS_H
 
-#include "rules.h"
-
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-
-struct epoch {
-    char number[XCA_CARD_NUMBER_LENGTH + 1];
-    int64_t epoch;
-};
-
-struct epochs {
-    struct epoch *cards; /* ordered by number */
-    size_t count;
-};
 
 /* True once C_Initialize has left something here, until C_Finalize. */
 bool epochs_known(void);
 
-/* Takes what `fresh` holds and leaves it empty. */
-void epochs_keep(struct epochs *fresh);
+/* The store's generation as it was when the inner module read its tokens; negative: no store could be read.
+ */
+void epochs_keep(int64_t generation);
 
 void epochs_drop(void);
 
-/* The entry of a card; NULL for a card that C_Initialize did not see. */
-struct epoch *epochs_find(const char *number);
+/* A change that this process made itself, so that the inner module knows of it. */
+void epochs_own(const char *number, int64_t epoch);
+
+/* Whether the inner module knows this card's secrets as they have been since that epoch. */
+bool epochs_current(const char *number, int64_t epoch);
 
 #endif

@@ -4,24 +4,16 @@
 #include "epochs.h"
 #include "hashing.h"
 #include "lock.h"
-#include "log.h"
 #include "module.h"
 #include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A store that cannot be read leaves no epochs: its cards then refuse, every other token works. */
-static void read_epochs(const struct lock *lock, struct epochs *epochs) {
-    *epochs = (struct epochs){0};
-    if (lock->file < 0) {
-        return;
-    }
-    sqlite3 *store = store_open();
-    if (store != NULL) {
-        store_epochs(store, epochs);
-        store_close(store);
-    }
+/* A store that cannot be read has no generation: its cards then refuse, every other token works. */
+static int64_t read_generation(const struct lock *lock) {
+    int64_t generation;
+    return lock->file >= 0 && store_generation(&generation) ? generation : -1;
 }
 
 /* The inner module's C_Initialize, with [module] environment set for just that long. */
@@ -51,14 +43,12 @@ CK_RV card_C_Initialize(void *arguments) {
     if (!lock_take(&lock, LOCK_EXCLUSIVE, LOCK_DECIDING_MS)) {
         return CKR_FUNCTION_FAILED; /* of the values that C_Initialize may answer, PKCS#11 2.40 section 5.4 */
     }
-    struct epochs epochs;
-    read_epochs(&lock, &epochs);
+    int64_t generation = read_generation(&lock);
     CK_RV rv = initialize_inner(arguments);
     if (rv == CKR_OK || (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED && !epochs_known())) {
-        epochs_keep(&epochs);
+        epochs_keep(generation);
     }
     lock_release(&lock);
-    free(epochs.cards);
     return rv;
 }
 

@@ -35,31 +35,44 @@ static CK_RV allow(const CK_SESSION_INFO *info, bool changes_token) {
     return holder || !changes_token ? CKR_OK : CKR_USER_NOT_LOGGED_IN;
 }
 
+/* Looks the session's card up. A session that the inner module does not know becomes the one that never is:
+ * asked with that, the inner module does nothing, and says what it says first of a call that is wrong in
+ * several ways. */
+static CK_RV look_up(CK_SESSION_HANDLE *session, CK_SESSION_INFO *info, struct card *card) {
+    CK_RV rv = card_of_session(*session, info, card);
+    if (rv == CKR_SESSION_HANDLE_INVALID) {
+        *session = CK_INVALID_HANDLE;
+        card->is_card = false;
+        return CKR_OK;
+    }
+    return rv;
+}
+
 /* CKR_OK: an object made after this template may be. */
-static CK_RV allow_new(CK_SESSION_HANDLE session, const CK_ATTRIBUTE *template, CK_ULONG length) {
+static CK_RV allow_new(CK_SESSION_HANDLE *session, const CK_ATTRIBUTE *template, CK_ULONG length) {
     CK_SESSION_INFO info;
     struct card card;
-    CK_RV rv = card_of_session(session, &info, &card);
+    CK_RV rv = look_up(session, &info, &card);
     return rv == CKR_OK && card.is_card ? allow(&info, says_token(template, length)) : rv;
 }
 
 /* CKR_OK: this object may be changed, after this template if there is one. */
-static CK_RV allow_change(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE *template,
+static CK_RV allow_change(CK_SESSION_HANDLE *session, CK_OBJECT_HANDLE object, const CK_ATTRIBUTE *template,
                           CK_ULONG length) {
     CK_SESSION_INFO info;
     struct card card;
-    CK_RV rv = card_of_session(session, &info, &card);
+    CK_RV rv = look_up(session, &info, &card);
     if (rv != CKR_OK || !card.is_card) {
         return rv;
     }
     bool on_token;
-    rv = is_on_token(session, object, &on_token);
+    rv = is_on_token(*session, object, &on_token);
     return rv == CKR_OK ? allow(&info, on_token || says_token(template, length)) : rv;
 }
 
 CK_RV card_C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG length,
                           CK_OBJECT_HANDLE *object) {
-    CK_RV rv = allow_new(session, template, length);
+    CK_RV rv = allow_new(&session, template, length);
     return rv == CKR_OK ? inner->C_CreateObject(session, template, length, object) : rv;
 }
 
@@ -67,24 +80,24 @@ CK_RV card_C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_A
                         CK_ULONG length, CK_OBJECT_HANDLE *copy) {
     /* A copy stays where its original is unless the template says otherwise; a card need not hand out copies.
      */
-    CK_RV rv = allow_change(session, object, template, length);
+    CK_RV rv = allow_change(&session, object, template, length);
     return rv == CKR_OK ? inner->C_CopyObject(session, object, template, length, copy) : rv;
 }
 
 CK_RV card_C_DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
-    CK_RV rv = allow_change(session, object, NULL, 0);
+    CK_RV rv = allow_change(&session, object, NULL, 0);
     return rv == CKR_OK ? inner->C_DestroyObject(session, object) : rv;
 }
 
 CK_RV card_C_SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *template,
                                CK_ULONG length) {
-    CK_RV rv = allow_change(session, object, template, length);
+    CK_RV rv = allow_change(&session, object, template, length);
     return rv == CKR_OK ? inner->C_SetAttributeValue(session, object, template, length) : rv;
 }
 
 CK_RV card_C_GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template,
                          CK_ULONG length, CK_OBJECT_HANDLE *key) {
-    CK_RV rv = allow_new(session, template, length);
+    CK_RV rv = allow_new(&session, template, length);
     return rv == CKR_OK ? inner->C_GenerateKey(session, mechanism, template, length, key) : rv;
 }
 
@@ -92,9 +105,9 @@ CK_RV card_C_GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
                              CK_ATTRIBUTE *public_template, CK_ULONG public_length,
                              CK_ATTRIBUTE *private_template, CK_ULONG private_length,
                              CK_OBJECT_HANDLE *public_key, CK_OBJECT_HANDLE *private_key) {
-    CK_RV rv = allow_new(session, public_template, public_length);
+    CK_RV rv = allow_new(&session, public_template, public_length);
     if (rv == CKR_OK) {
-        rv = allow_new(session, private_template, private_length);
+        rv = allow_new(&session, private_template, private_length);
     }
     return rv == CKR_OK ? inner->C_GenerateKeyPair(session, mechanism, public_template, public_length,
                                                    private_template, private_length, public_key, private_key)
@@ -104,7 +117,7 @@ CK_RV card_C_GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
 CK_RV card_C_UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE unwrapping,
                        CK_BYTE *wrapped, CK_ULONG wrapped_length, CK_ATTRIBUTE *template, CK_ULONG length,
                        CK_OBJECT_HANDLE *key) {
-    CK_RV rv = allow_new(session, template, length);
+    CK_RV rv = allow_new(&session, template, length);
     return rv == CKR_OK ? inner->C_UnwrapKey(session, mechanism, unwrapping, wrapped, wrapped_length,
                                              template, length, key)
                         : rv;
@@ -112,6 +125,6 @@ CK_RV card_C_UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OB
 
 CK_RV card_C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
                        CK_ATTRIBUTE *template, CK_ULONG length, CK_OBJECT_HANDLE *key) {
-    CK_RV rv = allow_new(session, template, length);
+    CK_RV rv = allow_new(&session, template, length);
     return rv == CKR_OK ? inner->C_DeriveKey(session, mechanism, base, template, length, key) : rv;
 }

@@ -46,9 +46,8 @@ static CK_RV decision_begin(struct decision *decision, const struct card *card) 
             read = store_end_pending(decision->store, card->number) &&
                    store_read(decision->store, card->number, row);
         }
-        const struct epoch *seen = epochs_find(card->number);
         if (read) {
-            rv = seen != NULL && seen->epoch == row->epoch ? CKR_OK : CKR_DEVICE_REMOVED;
+            rv = epochs_current(card->number, row->epoch) ? CKR_OK : CKR_DEVICE_REMOVED;
         }
         if (rv == CKR_DEVICE_REMOVED) {
             log_line(LOG_INFO,
@@ -181,14 +180,6 @@ static struct outcome outcome_of_try(struct decision *decision, enum secret secr
     return outcome;
 }
 
-/* This process made the change, so the inner module knows it. */
-static void note_own_change(const struct decision *decision) {
-    struct epoch *seen = epochs_find(decision->number);
-    if (seen != NULL) {
-        seen->epoch = decision->row.epoch + 1;
-    }
-}
-
 static void log_decision(const struct decision *decision, const struct outcome *outcome) {
     log_line(LOG_INFO, "card %s: %s answers 0x%lx", decision->number, outcome->event, outcome->result);
 }
@@ -313,7 +304,7 @@ static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, 
         return done ? CKR_DEVICE_ERROR : rv;
     }
     if (done) {
-        note_own_change(decision);
+        epochs_own(decision->number, outcome.epoch);
     }
     return rv;
 }
@@ -369,7 +360,7 @@ static CK_RV try_set_pin(struct decision *decision, const struct change *change)
         return rv == CKR_OK ? CKR_DEVICE_ERROR : outcome.result;
     }
     if (outcome.changed) {
-        note_own_change(decision);
+        epochs_own(decision->number, outcome.epoch);
     }
     return outcome.result;
 }

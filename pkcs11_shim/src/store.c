@@ -5,7 +5,9 @@
 #include "log.h"
 #include "rules.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,9 @@
 #define TEXT_OF(x) STRING(x)
 #define MAX_TRIES  TEXT_OF(XCA_MAX_TRIES)
 #define NOW        "CAST(strftime('%s', 'now') AS INTEGER)"
+
+/* The field has 31 bits; the last of them end what is pending. */
+#define LAST_GENERATION (INT32_MAX - 0xFFFFF)
 
 /* Writers exclude each other by the lock; this is for somebody's sqlite3 shell. */
 #define BUSY_MILLISECONDS 500
@@ -62,21 +67,69 @@ static sqlite3_stmt *prepare(sqlite3 *store, const char *sql) {
     return statement;
 }
 
-static bool has_our_version(sqlite3 *store) {
-    sqlite3_stmt *statement = prepare(store, "PRAGMA user_version");
-    bool ours = false;
-    if (statement != NULL && sqlite3_step(statement) == SQLITE_ROW) {
-        int version = sqlite3_column_int(statement, 0);
-        ours = version == XCA_SCHEMA_VERSION;
-        if (!ours) {
-            log_line(LOG_ERROR, "card store %s: version %d, this module reads %d", config.store, version,
-                     XCA_SCHEMA_VERSION);
-        }
+static bool read_number(sqlite3 *store, const char *sql, int64_t *number) {
+    sqlite3_stmt *statement = prepare(store, sql);
+    bool read = statement != NULL && sqlite3_step(statement) == SQLITE_ROW;
+    if (read) {
+        *number = sqlite3_column_int64(statement, 0);
     } else if (statement != NULL) {
         fail(store, "read");
     }
     sqlite3_finalize(statement);
-    return ours;
+    return read;
+}
+
+static bool has_our_format(sqlite3 *store) {
+    int64_t format;
+    if (!read_number(store, "PRAGMA application_id", &format)) {
+        return false;
+    }
+    if (format != XCA_STORE_FORMAT) {
+        log_line(LOG_ERROR, "card store %s: format 0x%08x, this module reads 0x%08x", config.store,
+                 (unsigned)format, (unsigned)XCA_STORE_FORMAT);
+    }
+    return format == XCA_STORE_FORMAT;
+}
+
+static bool read_generation(sqlite3 *store, int64_t *generation) {
+    if (!read_number(store, "PRAGMA user_version", generation)) {
+        return false;
+    }
+    if (*generation < 0) {
+        log_line(LOG_ERROR, "card store %s: its generation is negative", config.store);
+    }
+    return *generation >= 0;
+}
+
+/* Inside a transaction, like the two below. */
+static bool write_generation(sqlite3 *store, int64_t generation) {
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", (int)generation);
+    return generation <= INT32_MAX &&
+           (sqlite3_exec(store, sql, NULL, NULL, NULL) == SQLITE_OK || fail(store, "write"));
+}
+
+static bool begin_generation(sqlite3 *store) {
+    int64_t now;
+    if (!read_generation(store, &now)) {
+        return false;
+    }
+    if (now > LAST_GENERATION) {
+        log_line(LOG_ERROR, "card store %s: its generations are used up", config.store);
+        return false;
+    }
+    return write_generation(store, now | 1);
+}
+
+/* After the row's pending has gone; odd again as long as there is another. */
+static bool end_generation(sqlite3 *store, int64_t *generation) {
+    int64_t now, pending;
+    if (!read_generation(store, &now) ||
+        !read_number(store, "SELECT EXISTS (SELECT 1 FROM card WHERE pending = 1)", &pending)) {
+        return false;
+    }
+    *generation = (now | 1) + 1 + pending;
+    return write_generation(store, *generation);
 }
 
 bool store_make_writable(sqlite3 *store) {
@@ -127,7 +180,8 @@ static bool read_tries(sqlite3_stmt *statement, int column, int *tries) {
 }
 
 bool store_read(sqlite3 *store, const char *number, struct row *row) {
-    if (!has_our_version(store)) {
+    int64_t generation;
+    if (!has_our_format(store) || !read_generation(store, &generation)) {
         return false;
     }
     sqlite3_stmt *statement = prepare(
@@ -147,8 +201,8 @@ bool store_read(sqlite3 *store, const char *number, struct row *row) {
         row->epoch = sqlite3_column_int64(statement, 6);
         row->pending = sqlite3_column_int(statement, 7) != 0;
         found = read_tries(statement, 4, &row->tries[SECRET_PIN]) &&
-                read_tries(statement, 5, &row->tries[SECRET_USER_CODE]) &&
-                row->epoch < INT64_MAX; /* a change raises it */
+                read_tries(statement, 5, &row->tries[SECRET_USER_CODE]) && row->epoch >= 0 &&
+                row->epoch <= generation;
     }
     if (!found) {
         if (step == SQLITE_ROW || step == SQLITE_DONE) {
@@ -161,26 +215,55 @@ bool store_read(sqlite3 *store, const char *number, struct row *row) {
     return found;
 }
 
+static bool begin(sqlite3 *store) {
+    return sqlite3_exec(store, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK || fail(store, "begin");
+}
+
+/* Commits what was done, or takes all of it back. */
+static bool end(sqlite3 *store, bool done) {
+    if (done && (sqlite3_exec(store, "COMMIT", NULL, NULL, NULL) == SQLITE_OK || fail(store, "commit"))) {
+        return true;
+    }
+    sqlite3_exec(store, "ROLLBACK", NULL, NULL, NULL);
+    return false;
+}
+
+static bool begin_change(sqlite3 *store, const char *number) {
+    return change_card(store, "UPDATE card SET pending = 1 WHERE number = ?", number) &&
+           begin_generation(store);
+}
+
+/* The epoch is the generation that end_generation comes to, or the one before it. */
+#define END_CHANGE                                                                                           \
+    "UPDATE card SET pending = 0, epoch = ((SELECT user_version FROM pragma_user_version) | 1) + 1 WHERE "
+
 bool store_end_pending(sqlite3 *store, const char *number) {
-    return change_card(
-        store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE number = ? AND pending = 1", number);
+    int64_t generation;
+    return begin(store) && end(store, change_card(store, END_CHANGE "number = ?", number) &&
+                                          end_generation(store, &generation));
+}
+
+static bool settle_change(sqlite3 *store, const char *number, struct outcome *outcome) {
+    static const char *const settle[] = {"UPDATE card SET pending = 0 WHERE number = ?",
+                                         END_CHANGE "number = ?"};
+    int64_t generation;
+    bool done = change_card(store, settle[outcome->changed], number) && end_generation(store, &generation);
+    outcome->epoch = done ? generation & ~INT64_C(1) : 0;
+    return done;
 }
 
 bool store_spend(sqlite3 *store, const char *number, enum secret secret, bool begins_change) {
-    static const char *const spend[2][2] = {
-        [SECRET_PIN] =
-            {"UPDATE card SET pin_tries = pin_tries - 1 WHERE number = ? AND pin_tries > 0",
-             "UPDATE card SET pin_tries = pin_tries - 1, pending = 1 WHERE number = ? AND pin_tries > 0"},
-        [SECRET_USER_CODE] = {"UPDATE card SET user_code_tries = user_code_tries - 1"
-                              " WHERE number = ? AND user_code_tries > 0",
-                              "UPDATE card SET user_code_tries = user_code_tries - 1, pending = 1"
-                              " WHERE number = ? AND user_code_tries > 0"},
+    static const char *const spend[] = {
+        [SECRET_PIN] = "UPDATE card SET pin_tries = pin_tries - 1 WHERE number = ? AND pin_tries > 0",
+        [SECRET_USER_CODE] =
+            "UPDATE card SET user_code_tries = user_code_tries - 1 WHERE number = ? AND user_code_tries > 0",
     };
-    return change_card(store, spend[secret][begins_change], number);
+    return begin(store) && end(store, change_card(store, spend[secret], number) &&
+                                          (!begins_change || begin_change(store, number)));
 }
 
 bool store_begin_change(sqlite3 *store, const char *number) {
-    return change_card(store, "UPDATE card SET pending = 1 WHERE number = ?", number);
+    return begin(store) && end(store, begin_change(store, number));
 }
 
 static bool record_event(sqlite3 *store, const char *number, const struct outcome *outcome) {
@@ -200,8 +283,7 @@ static bool record_event(sqlite3 *store, const char *number, const struct outcom
     return done || fail(store, "write");
 }
 
-static bool settle_card(sqlite3 *store, const char *number, enum secret secret,
-                        const struct outcome *outcome) {
+static bool settle_card(sqlite3 *store, const char *number, enum secret secret, struct outcome *outcome) {
     static const char *const fill[] = {
         [SECRET_PIN] = "UPDATE card SET pin_tries = " MAX_TRIES " WHERE number = ?",
         [SECRET_USER_CODE] = "UPDATE card SET user_code_tries = " MAX_TRIES " WHERE number = ?",
@@ -215,64 +297,60 @@ static bool settle_card(sqlite3 *store, const char *number, enum secret secret,
            (!outcome->give_back || change_card(store, give_back[secret], number)) &&
            (!outcome->activate ||
             change_card(store, "UPDATE card SET activated_at = " NOW " WHERE number = ?", number)) &&
-           (!outcome->changed ||
-            change_card(store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE number = ?", number)) &&
-           (!outcome->unchanged ||
-            change_card(store, "UPDATE card SET pending = 0 WHERE number = ?", number)) &&
+           (!(outcome->changed || outcome->unchanged) || settle_change(store, number, outcome)) &&
            record_event(store, number, outcome);
 }
 
-bool store_settle(sqlite3 *store, const char *number, enum secret secret, const struct outcome *outcome) {
-    if (sqlite3_exec(store, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
-        return fail(store, "begin");
-    }
-    if (settle_card(store, number, secret, outcome) &&
-        (sqlite3_exec(store, "COMMIT", NULL, NULL, NULL) == SQLITE_OK || fail(store, "commit"))) {
-        return true;
-    }
-    sqlite3_exec(store, "ROLLBACK", NULL, NULL, NULL);
-    return false;
+bool store_settle(sqlite3 *store, const char *number, enum secret secret, struct outcome *outcome) {
+    return begin(store) && end(store, settle_card(store, number, secret, outcome));
 }
 
-/* Adds the next row to the list; false when there is no memory. */
-static bool add_epoch(sqlite3_stmt *statement, struct epochs *epochs, bool *pending) {
-    if ((epochs->count & (epochs->count - 1)) == 0) { /* full at every power of two */
-        size_t room = epochs->count == 0 ? 1 : epochs->count * 2;
-        struct epoch *larger = realloc(epochs->cards, room * sizeof *larger);
-        if (larger == NULL) {
-            return false;
-        }
-        epochs->cards = larger;
-    }
-    struct epoch *card = &epochs->cards[epochs->count++];
-    copy_text(statement, 0, card->number, sizeof card->number);
-    card->epoch = sqlite3_column_int64(statement, 1);
-    *pending = *pending || sqlite3_column_int(statement, 2) != 0;
-    return true;
+static uint32_t big_endian(const unsigned char *bytes) {
+    uint32_t number;
+    memcpy(&number, bytes, sizeof number);
+    return be32toh(number);
 }
 
-bool store_epochs(sqlite3 *store, struct epochs *epochs) {
-    *epochs = (struct epochs){0};
-    sqlite3_stmt *statement =
-        prepare(store, "SELECT number, epoch + (pending = 1), pending = 1 FROM card ORDER BY number");
-    if (statement == NULL) {
+/* The generation as the file's header has it, where nobody needs SQLite to tell: no transaction was cut off,
+ * and no change is pending. Loading SQLite's pages would cost a starting process more than all else that we
+ * do then. */
+static bool read_header(int64_t *generation) {
+    char journal[sizeof config.store + sizeof "-journal"];
+    struct stat facts;
+    snprintf(journal, sizeof journal, "%s-journal", config.store);
+    if (stat(journal, &facts) == 0 ? facts.st_size > 0 : errno != ENOENT) {
         return false;
     }
-    int step;
-    bool pending = false;
-    while ((step = sqlite3_step(statement)) == SQLITE_ROW && add_epoch(statement, epochs, &pending)) {
+    unsigned char header[100] = {0};
+    int file = open(config.store, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return false;
     }
-    sqlite3_finalize(statement);
-    bool done = step == SQLITE_DONE;
-    if (done && pending) {
-        done = has_our_version(store) && store_make_writable(store) &&
-               sqlite3_exec(store, "UPDATE card SET pending = 0, epoch = epoch + 1 WHERE pending = 1", NULL,
-                            NULL, NULL) == SQLITE_OK;
+    ssize_t size = pread(file, header, sizeof header, 0);
+    close(file);
+    bool no_wal = header[18] == 1 && header[19] == 1;
+    *generation = big_endian(header + 60);
+    return size == sizeof header && memcmp(header, "SQLite format 3", 16) == 0 && no_wal &&
+           big_endian(header + 68) == XCA_STORE_FORMAT && *generation <= INT32_MAX && (*generation & 1) == 0;
+}
+
+static bool end_all_pending(sqlite3 *store, int64_t *generation) {
+    return store_make_writable(store) && begin(store) &&
+           end(store, (sqlite3_exec(store, END_CHANGE "pending = 1", NULL, NULL, NULL) == SQLITE_OK ||
+                       fail(store, "write")) &&
+                          end_generation(store, generation));
+}
+
+bool store_generation(int64_t *generation) {
+    if (!is_ours()) {
+        return false;
     }
-    if (!done) {
-        free(epochs->cards);
-        *epochs = (struct epochs){0};
-        return fail(store, "epochs");
+    if (read_header(generation)) {
+        return true;
     }
-    return true;
+    sqlite3 *store = store_open();
+    bool read = store != NULL && has_our_format(store) && read_generation(store, generation) &&
+                ((*generation & 1) == 0 || end_all_pending(store, generation));
+    store_close(store);
+    return read;
 }

@@ -4,7 +4,6 @@
 #define XCA_STORE_H
 
 #include "cryptoki.h"
-#include "epochs.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -27,10 +26,11 @@ struct outcome {
     bool give_back; /* the secret was not looked at: one try back */
     bool fill;      /* the secret was right, or is new: all tries */
     bool activate;
-    bool changed;   /* a secret has changed: the epoch rises */
+    bool changed;   /* a secret has changed */
     bool unchanged; /* it certainly has not: what was begun is over */
     const char *event;
     CK_RV result;
+    int64_t epoch; /* of the change, once settled */
 };
 
 /* NULL, with a line in the log, when there is no store that can be used. */
@@ -45,10 +45,9 @@ bool store_make_writable(sqlite3 *store);
 bool store_end_pending(sqlite3 *store, const char *number);
 bool store_spend(sqlite3 *store, const char *number, enum secret secret, bool begins_change);
 bool store_begin_change(sqlite3 *store, const char *number);
-bool store_settle(sqlite3 *store, const char *number, enum secret secret, const struct outcome *outcome);
+bool store_settle(sqlite3 *store, const char *number, enum secret secret, struct outcome *outcome);
 
-/* Ends what killed processes left pending, then reads every card's epoch; the caller frees `epochs->cards`.
- */
-bool store_epochs(sqlite3 *store, struct epochs *epochs);
+/* The generation of the store that is at its path; what killed processes left pending is ended first. */
+bool store_generation(int64_t *generation);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzzes what stands in the card store. The first bit of the input chooses how the rest is put there:
- *   0: as values of the card's row, of any type, in a table that checks nothing
- *   1: as patches of a sound database file: two bytes of place, one of length, then the bytes
- * Then the card is shown, and its secrets are tried as the next bits say. In a sound file no value may allow
- * more wrong secrets than a card has tries.
+ *   0: as values of the card's row, of any type, in a table that checks nothing, and as the store's
+ * generation 1: as patches of a sound database file: two bytes of place, one of length, then the bytes Then
+ * the card is shown, and its secrets are tried as the next bits say. In a sound file no value may allow more
+ * wrong secrets than a card has tries.
  */
 #include "card.h"
 
@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,6 +74,13 @@ static void write_values(void) {
         bind_value(statement);
         sqlite3_step(statement);
         sqlite3_finalize(statement);
+    }
+    if ((input_byte() & 1) != 0) {
+        int32_t generation = 0;
+        char sql[64];
+        input_copy(&generation, sizeof generation);
+        snprintf(sql, sizeof sql, "PRAGMA user_version = %d", generation);
+        sqlite3_exec(store, sql, NULL, NULL, NULL);
     }
     sqlite3_close(store);
 }

@@ -2,14 +2,16 @@
 """A card of a test's own, and the scripted inner module that a test can put under the card's module."""
 
 import os
+import signal
 import sqlite3
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from cryptoki import CKR
-from host import Host, given, ulong
+from host import Host, HostDiedError, given, ulong
 from pkcs11 import Attribute, ObjectClass, UserType
 
 from pkcs11_shim import CardRow, Store, module_path, rules
@@ -206,6 +208,15 @@ class Inner:
         """Return how often the functions were called, by all processes together."""
         calls = self._calls.read_text().split()
         return sum(calls.count(function) for function in functions)
+
+
+def die(inner: Inner, function: str, moment: str, call: Callable[..., object], *arguments: object) -> None:
+    """Let the process be killed before or after the inner module's function, during a call."""
+    inner.does(f"{function} kill {moment}")
+    with pytest.raises(HostDiedError) as death:
+        call(*arguments)
+    assert death.value.status == -signal.SIGKILL
+    inner.does()
 
 
 class Gate:

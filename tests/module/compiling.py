@@ -11,8 +11,8 @@ TESTS = Path(__file__).parent
 SHIM = TESTS.parents[1] / "pkcs11_shim"
 SHIM_SOURCES = sorted((SHIM / "src").glob("*.c"))
 
-_SCHEMA_VERSION = re.findall(r"user_version = (\d+)", (SHIM / "schema.sql").read_text())[0]
-_DEFINITIONS = ["-std=c17", "-D_GNU_SOURCE", f"-DXCA_SCHEMA_VERSION={_SCHEMA_VERSION}", "-Wall", "-Wextra"]
+_FORMAT = re.findall(r"application_id = (0x[0-9A-F]+)", (SHIM / "schema.sql").read_text())[0]
+_DEFINITIONS = ["-std=c17", "-D_GNU_SOURCE", f"-DXCA_STORE_FORMAT={_FORMAT}", "-Wall", "-Wextra"]
 
 
 def _pkg_config(*arguments: str) -> list[str]:

@@ -4,12 +4,16 @@
 from collections.abc import Callable
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, signs, so_session, user_session
+from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, die, signs, so_session, user_session
 from cryptoki import CKR
 from host import Host
 from pkcs11 import UserType
 
+from softhsm.environment import Environment
+from softhsm.issuer import issue, reset_user_code
+
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
+OWN_CHANGES = 32  # that the module keeps in mind (epochs.c)
 
 
 def change_pin(host: Host) -> CKR | None:
@@ -57,6 +61,18 @@ def test_activation_elsewhere_is_seen(closed: Card) -> None:
     assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
     host.reinitialize()
     assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
+
+
+def test_what_the_issuer_changed_is_seen(card: Card, inner: Inner) -> None:
+    host = card.host(inner)
+    session = card_session(host)
+    reset_user_code(Environment(card.path), card.number, NEW_USER_CODE)
+    assert host.login(session, UserType.SO, USER_CODE) == CKR.DEVICE_REMOVED
+    assert inner.count("C_Login") == 0
+    host.reinitialize()
+    session = card_session(host)
+    assert host.login(session, UserType.SO, NEW_USER_CODE) == CKR.OK
+    assert host.init_pin(session, PIN) == CKR.OK
 
 
 def test_the_process_that_made_the_change_goes_on(card: Card) -> None:
@@ -164,3 +180,62 @@ def test_an_inner_module_that_the_host_initialized_itself_is_used_as_it_is(card:
     assert host.logout(session) == CKR.OK
     assert change_pin(card.host()) == CKR.OK
     assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+
+
+@pytest.fixture
+def neighbour(card: Card) -> str:
+    """The number of a second card in the same store, activated."""
+    number = issue(Environment(card.path), USER_CODE).number
+    host = card.host()
+    session = host.open(slot_of(host, number))
+    assert host.login(session, UserType.SO, USER_CODE) == CKR.OK
+    assert host.init_pin(session, PIN) == CKR.OK
+    card.stop()
+    return number
+
+
+def slot_of(host: Host, number: str) -> int:
+    """Return the slot of one card among several."""
+    (slot,) = (slot for slot in host.slots() if host.token(slot).serialNumber == number.encode())
+    return slot
+
+
+def test_a_neighbours_change_evicts_nobody(card: Card, neighbour: str) -> None:
+    host, other = card.host(), card.host()
+    session = host.open(slot_of(host, card.number))
+    others_session = other.open(slot_of(other, neighbour))
+    assert other.set_pin(others_session, PIN, NEW_PIN) == CKR.OK
+    issue(Environment(card.path), USER_CODE)
+    assert host.set_pin(session, PIN, "newpin-2") == CKR.OK
+    assert other.login(others_session, UserType.USER, NEW_PIN) == CKR.OK
+    assert other.logout(others_session) == CKR.OK
+    assert other.set_pin(others_session, NEW_PIN, PIN) == CKR.OK
+    assert host.login(session, UserType.USER, "newpin-2") == CKR.OK
+
+
+def test_a_change_counts_while_a_neighbours_is_cut_off(card: Card, neighbour: str, inner: Inner) -> None:
+    bystander, host, killed = card.host(), card.host(), card.host(inner)
+    bystanders_session = bystander.open(slot_of(bystander, card.number))
+    session = host.open(slot_of(host, card.number))
+    die(inner, "C_SetPIN", "after", killed.set_pin, killed.open(slot_of(killed, neighbour)), PIN, NEW_PIN)
+    assert host.set_pin(session, PIN, "newpin-2") == CKR.OK
+    assert bystander.login(bystanders_session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+    neighbours_session = bystander.open(slot_of(bystander, neighbour))
+    assert bystander.login(neighbours_session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+
+    fresh = card.host()
+    assert fresh.login(fresh.open(slot_of(fresh, neighbour)), UserType.USER, NEW_PIN) == CKR.OK
+    assert fresh.login(fresh.open(slot_of(fresh, card.number)), UserType.USER, "newpin-2") == CKR.OK
+    assert host.login(session, UserType.USER, "newpin-2") == CKR.OK
+
+
+def test_more_own_changes_than_are_kept_ask_to_start_anew(card: Card, neighbour: str) -> None:
+    host = card.host()
+    session = host.open(slot_of(host, card.number))
+    assert host.set_pin(session, PIN, NEW_PIN) == CKR.OK
+    neighbours_session = host.open(slot_of(host, neighbour))
+    for _ in range(OWN_CHANGES // 2):
+        assert host.set_pin(neighbours_session, PIN, NEW_PIN) == CKR.OK
+        assert host.set_pin(neighbours_session, NEW_PIN, PIN) == CKR.OK
+    assert host.login(session, UserType.USER, NEW_PIN) == CKR.DEVICE_REMOVED
+    assert host.login(neighbours_session, UserType.USER, PIN) == CKR.OK

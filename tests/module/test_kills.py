@@ -1,28 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process killed in the middle: no try is gained, and the same thing done again works."""
 
-import signal
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Gate, Inner, card_session, signs, so_session
+from cards import PIN, USER_CODE, WRONG, Card, Gate, Inner, card_session, die, signs, so_session
 from cryptoki import CKR
-from host import Host, HostDiedError
+from host import Host
 from pkcs11 import UserType
 
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
 MOMENTS = pytest.mark.parametrize("moment", ["before", "after"])
-
-
-def die(inner: Inner, function: str, moment: str, call: Callable[..., object], *arguments: object) -> None:
-    """Let the process be killed before or after the inner module's function, during a call."""
-    inner.does(f"{function} kill {moment}")
-    with pytest.raises(HostDiedError) as death:
-        call(*arguments)
-    assert death.value.status == -signal.SIGKILL
-    inner.does()
 
 
 def assert_sound(card: Card) -> None:

@@ -100,8 +100,10 @@ JOBS: dict[str, tuple[str, Callable[[Host], None], Callable[[Card], None]]] = {
 def killed_at(card: Card, inner: Inner, syscall: str, which: int, job: Callable[[Host], None]) -> bool:
     """Do the job in a process that is killed at its nth such system call; False when it came to its end."""
     tracer = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}")
-    host = card.host(inner, prefix=(*tracer, "-e", f"inject={syscall}:signal=SIGKILL:when={which}"))
+    killer = (*tracer, "-e", f"inject={syscall}:signal=SIGKILL:when={which}")
+    host = card.host(inner, initialize=False, prefix=killer)
     try:
+        assert host.initialize() == CKR.OK
         job(host)
     except HostDiedError as death:
         if death.status != -signal.SIGKILL:

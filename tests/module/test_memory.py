@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the module leaves in a host's memory: no secret, and nothing more with every login."""
+"""The module over the minimal inner module in hosts of our own, which see its memory and turn its clocks."""
 
 import os
 import sqlite3
@@ -25,11 +25,9 @@ Run = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Run native/memory.c on an activated card of the minimal inner module, its store in memory."""
+    """Run a program of native/ on an activated card of the minimal inner module, its store in memory."""
     folder = tmp_path_factory.mktemp("memory")
     minimal = compiling.library(folder / "minimal.so", compiling.TESTS / "inner" / "minimal.c", "-O2")
-    source = compiling.TESTS / "native" / "memory.c"
-    program = compiling.program(folder / "memory", [source], "-O2", "-Wl,-z,now")
     tmpfs = "/dev/shm"
     with TemporaryDirectory(dir=tmpfs if os.access(tmpfs, os.W_OK) else None) as name:
         store = Path(name) / "cards.db"
@@ -48,11 +46,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             f"[log]\nlevel=debug\nfile={Path(name) / 'log'}\n"
         )
 
-        def run(*arguments: str) -> str:
-            what, *rest = arguments
+        def run(program: str, *arguments: str) -> str:
+            source = compiling.TESTS / "native" / f"{program}.c"
+            host = compiling.program(folder / program, [source], "-O2", "-Wl,-z,now")
             return subprocess.run(
-                [program, what, module_path(), *rest],
-                env={"XCA_PKCS11_CONF": str(configuration), **EXACT_COUNT},
+                [host, module_path(), *arguments],
+                env={
+                    "XCA_PKCS11_CONF": str(configuration),
+                    "XCA_CARD_STORE": str(store),
+                    "MINIMAL": str(minimal),
+                    **EXACT_COUNT,
+                },
                 stdout=subprocess.PIPE,
                 check=True,
                 text=True,
@@ -62,10 +66,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def test_only_the_callers_own_buffer_holds_a_secret(run: Run) -> None:
-    assert run("secrets") == ""
+    assert run("memory", "secrets") == ""
 
 
 def test_logins_do_not_let_memory_grow(run: Run) -> None:
-    _, heap, _, resident = run("growth", str(LOGINS)).split()
+    _, heap, _, resident = run("memory", "growth", str(LOGINS)).split()
     assert int(heap) <= 0
     assert int(resident) < 256 * 1024  # of which the kernel gives a little now and then
+
+
+def test_what_is_remembered_ends_with_its_time(run: Run) -> None:
+    assert run("clock") == ""

@@ -65,8 +65,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         store.read_bytes()[:100] + b"\xff" * 3996 + store.read_bytes()[4096:]
     ),
     "directory": become_directory,
-    "newer version": sql("PRAGMA user_version = 2"),
-    "no version": sql("PRAGMA user_version = 0"),
+    "newer format": sql("PRAGMA application_id = 0x58434103"),
+    "no format": sql("PRAGMA application_id = 0"),
+    "negative generation": sql("PRAGMA user_version = -2"),
     "no row": sql("DELETE FROM card"),
     "no table": sql("DROP TABLE event; DROP VIEW card_today; DROP TABLE card"),
     "more tries than a card has": sql("UPDATE card SET pin_tries = 1000, user_code_tries = 1000"),

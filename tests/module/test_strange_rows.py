@@ -2,7 +2,7 @@
 """A store whose values no card can have: nothing is read into them that would let anyone guess on."""
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_slot
+from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, card_slot
 from cryptoki import CKR
 from host import Room
 from pkcs11 import UserType
@@ -31,6 +31,20 @@ def test_a_row_that_no_card_can_have_lets_nobody_try(
         assert host.login(session, user, value) == CKR.DEVICE_ERROR
     assert host.call("C_GetTokenInfo", slot, Room(208)).rv == CKR.DEVICE_ERROR
     assert inner.count("C_Login") == 0
+
+
+def test_the_last_generation_lets_nobody_change_a_secret(card: Card, inner: Inner) -> None:
+    card.write(f"PRAGMA user_version = {2**31 - 2}")
+    host = card.host(inner)
+    session = card_session(host)
+    assert host.set_pin(session, PIN, "newpin-1") == CKR.DEVICE_ERROR
+    assert host.login(session, UserType.SO, USER_CODE) == CKR.OK
+    assert host.init_pin(session, "newpin-1") == CKR.DEVICE_ERROR
+    assert host.set_pin(session, USER_CODE, "NewCode-99") == CKR.DEVICE_ERROR
+    assert inner.count("C_SetPIN", "C_InitPIN") == 0
+    assert host.logout(session) == CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
+    assert (card.pin_tries, card.user_code_tries) == (3, 3)
 
 
 def test_a_cut_off_change_at_the_last_epoch_lets_nobody_try(card: Card, inner: Inner) -> None:

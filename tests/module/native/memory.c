@@ -2,14 +2,15 @@
 /*
  * A host that looks into its own memory. The module is loaded over minimal.c, as XCA_PKCS11_CONF says.
  *
- *   memory secrets MODULE    uses PINs and user codes at every door; a line for each mapping, other than the
+ *   memory MODULE secrets    uses PINs and user codes at every door; a line for each mapping, other than the
  *                            caller's own buffers, that then holds one
- *   memory growth MODULE N   logs in N times; prints by how many bytes heap and resident memory grew
+ *   memory MODULE growth N   logs in N times; prints by how many bytes heap and resident memory grew
  *
  * It holds a secret in the buffer alone that it gives to the module: its constants are complements.
  */
 #include "../inner/minimal.h"
 
+#include <crypt.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -157,10 +158,35 @@ static void *carry_out(void *argument) {
     return NULL;
 }
 
+static unsigned char *stack; /* of the thread that calls */
+static const struct secret *hashed;
+static int hashes;
+
+/* In place of the C library's. When the module gives back what it hashed a value with, that value has gone
+ * from there and from the frames of its functions, which are still live: later calls would write over them.
+ */
+void free(void *memory) {
+    extern void __libc_free(void *);
+    const unsigned char *frames = __builtin_frame_address(0);
+    if (hashed != NULL && malloc_usable_size(memory) / sizeof(struct crypt_data) == 1 && frames > stack &&
+        frames < stack + STACK) {
+        const unsigned char *const places[] = {frames, memory};
+        const size_t sizes[] = {(size_t)(stack + STACK - frames), sizeof(struct crypt_data)};
+        for (int place = 0; place < 2; place++) {
+            for (size_t i = 0; i + NEEDLE <= sizes[place]; i++) {
+                if (stands_at(places[place] + i, hashed->complement)) {
+                    printf("%s: %s\n", hashed->name, place == 0 ? "a live frame" : "what it was hashed with");
+                }
+            }
+        }
+        hashes++;
+    }
+    __libc_free(memory);
+}
+
 /* Calls from a thread with a stack of its own, which the search does not tread on; then searches. */
 static void use(CK_SESSION_HANDLE session, CK_RV expected, enum door door, const struct secret *first,
                 const struct secret *second) {
-    static void *stack;
     if (stack == NULL) {
         stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         must(stack != MAP_FAILED, "no memory");
@@ -168,9 +194,11 @@ static void use(CK_SESSION_HANDLE session, CK_RV expected, enum door door, const
     struct call call = {session, door, first, second, CKR_OK};
     pthread_t thread;
     pthread_attr_t attributes;
+    hashed = first;
     must(pthread_attr_init(&attributes) == 0 && pthread_attr_setstack(&attributes, stack, STACK) == 0 &&
              pthread_create(&thread, &attributes, carry_out, &call) == 0 && pthread_join(thread, NULL) == 0,
          "no thread");
+    hashed = NULL;
     pthread_attr_destroy(&attributes);
     answers(expected, call.rv, first->name);
     search(first);
@@ -192,6 +220,7 @@ static void secrets(CK_SESSION_HANDLE session) {
     use(session, CKR_OK, SO_LOGIN, &user_code, NULL);
     use(session, CKR_OK, INIT_PIN, &reset_pin, NULL);
     use(session, CKR_OK, SET_PIN, &user_code, &new_code);
+    must(hashes > 0, "no value was hashed");
 }
 
 static long resident(void) {
@@ -224,11 +253,11 @@ static void growth(CK_SESSION_HANDLE session, long logins) {
 }
 
 int main(int count, char **arguments) {
-    must(count >= 3, "usage: memory secrets|growth MODULE [LOGINS]");
+    must(count >= 3, "usage: memory MODULE secrets|growth [LOGINS]");
     own = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     chunk = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(own != MAP_FAILED && chunk != MAP_FAILED, "no memory");
-    void *module = dlopen(arguments[2], RTLD_NOW | RTLD_LOCAL);
+    void *module = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
     must(module != NULL, "the module cannot be loaded");
     CK_C_GetFunctionList get;
     *(void **)&get = dlsym(module, "C_GetFunctionList");
@@ -237,7 +266,7 @@ int main(int count, char **arguments) {
     ANSWERS(CKR_OK, list->C_Initialize(NULL));
     ANSWERS(CKR_OK, list->C_OpenSession(MINIMAL_CARD_SLOT, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
                                         &session));
-    if (strcmp(arguments[1], "secrets") == 0) {
+    if (strcmp(arguments[2], "secrets") == 0) {
         secrets(session);
     } else {
         must(count == 4, "how many logins?");
