@@ -38,7 +38,8 @@ class _ReaderState(ctypes.Structure):
     )
 
 
-def _start(daemon: str, driver: str) -> subprocess.Popen[bytes]:
+def _configure(driver: str) -> list[str]:
+    """Bring up the network and return the daemon's options."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
     configuration = Path("/run/readers")
@@ -49,13 +50,11 @@ def _start(daemon: str, driver: str) -> subprocess.Popen[bytes]:
         f"LIBPATH {driver}\n"
         f"CHANNELID {_PORT:#x}\n"
     )
-    return subprocess.Popen(  # noqa: S603
-        [daemon, "--foreground", "--config", str(configuration)], stdout=sys.stderr, stderr=sys.stderr
-    )
+    return ["--foreground", "--config", str(configuration)]
 
 
 class _Client:
-    """Sees the reader as every PC/SC program does."""
+    """Sees the reader as every PC/SC program does, until the daemon ends."""
 
     def __init__(self, daemon: subprocess.Popen[bytes]) -> None:
         self._library = ctypes.CDLL("libpcsclite.so.1")
@@ -94,9 +93,16 @@ def _card(reader: socket.socket, atr: bytes) -> None:
         reader.sendall(len(answer).to_bytes(2) + answer)
 
 
-def _main(daemon: str, driver: str) -> None:
-    client = _Client(_start(daemon, driver))
+def _start(command: list[str]) -> tuple[subprocess.Popen[bytes], _Client]:
+    daemon = subprocess.Popen(command, stdout=sys.stderr, stderr=sys.stderr)  # noqa: S603
+    client = _Client(daemon)
     client.wait(_EMPTY)
+    return daemon, client
+
+
+def _main(program: str, driver: str) -> None:
+    command = [program, *_configure(driver)]
+    daemon, client = _start(command)
     print(flush=True)
     card: socket.socket | None = None
     for line in sys.stdin:
@@ -105,6 +111,13 @@ def _main(daemon: str, driver: str) -> None:
             card.shutdown(socket.SHUT_RDWR)
             card.close()
             card = None
+        if "restart" in request:
+            daemon, client = _start(command)
+        elif "stop" in request:
+            daemon.terminate()
+            daemon.wait()
+            print(flush=True)
+            continue
         if "insert" in request:
             card = socket.create_connection(("127.0.0.1", _PORT))
             atr = bytes.fromhex(request["insert"])

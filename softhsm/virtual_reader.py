@@ -105,6 +105,16 @@ class VirtualReader:
         self.remove()
         self._ask(insert=atr.hex())
 
+    def insert_upside_down(self) -> None:
+        """Put a card in the wrong way round: PC/SC shows one that does not answer (SCARD_STATE_MUTE).
+
+        Raises:
+            NoVirtualReaderError: the daemon has ended.
+        """
+        self.remove()
+        # Longer than any answer to reset: the driver drops it, and what is left is a card without one.
+        self._ask(insert=bytes(_ATR_MAX + 1).hex())
+
     def remove(self) -> None:
         """Pull the card out, if one is in; returns when PC/SC shows it.
 
@@ -113,8 +123,21 @@ class VirtualReader:
         """
         self._ask(remove=True)
 
+    def stop_daemon(self) -> None:
+        """Pull the card out, if one is in, and end the daemon, as an administrator does."""
+        self.remove()
+        self._ask(stop=True)
+
+    def start_daemon(self) -> None:
+        """Start the daemon that was stopped; returns when it answers.
+
+        Raises:
+            NoVirtualReaderError: it does not answer.
+        """
+        self._ask(restart=True)
+
     def close(self) -> None:
-        """End the daemon."""
+        """End it all."""
         self._process.kill()
         self._process.communicate()
         self._folder.cleanup()

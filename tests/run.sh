@@ -4,10 +4,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 . ./setup.sh
-install_packages gnutls-bin strace valgrind clang clang-tools libclang-rt-dev binutils poppler-utils libnss3-tools \
-    fonts-cwtex-heib pcscd vsmartcard-vpcd
+install_packages strace valgrind clang clang-tools libclang-rt-dev binutils fonts-cwtex-heib \
+    pcscd vsmartcard-vpcd libpcsclite-dev python3-dev \
+    chromium firefox-esr fonts-wqy-microhei \
+    curl gnupg-pkcs11-scd gnutls-bin gpg gpg-agent libengine-pkcs11-openssl libnss3-tools nginx-light default-jdk-headless \
+    openssh-client openssh-server osslsigncode p11-kit pinentry-tty poppler-utils sqv
 install_project
 install_requirements tests/requirements.txt
+# Status 3: it is not to be had here, and its tests are skipped.
+[ -d .venv/pkcs11-provider ] || sh tests/tools/pkcs11-provider.sh .venv/pkcs11-provider || [ $? -eq 3 ]
 PATH=$PWD/.venv/bin:$PATH
 
 ruff format --check .

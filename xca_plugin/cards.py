@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, Final, TypeVar
 
@@ -54,6 +55,10 @@ class Cards:
         self._seen: set[str] = set()
 
     # --- what is there
+
+    def refresh(self) -> None:
+        """Have the plugins look anew at readers and cards (hook xca_refresh), between two operations."""
+        self._plugins.hook.xca_refresh()
 
     def readers(self) -> list[str]:
         """Return the names of the card readers, with or without a card in them."""
@@ -228,6 +233,27 @@ class Cards:
         )
         return plaintext
 
+    # --- what certifies them
+
+    def certificate_for(self, card: Card, given: Iterable[Certificate]) -> Certificate:
+        """Return that one of some certificates which is for a key of the card, named as the card names it.
+
+        Raises:
+            NoSuchKey: none of them is.
+        """
+        own = {held.public_key: held for held in self.certificates(card) if held.id in list(Key)}
+        for certificate in given:
+            if held := own.get(certificate.public_key):
+                return replace(certificate, label=held.label, id=held.id)
+        raise errors.NoSuchKey(number=card.number, key=text("of the given certificate"))
+
+    def write_certificate(self, card: Card, pin: Secret, certificate: Certificate) -> Card:
+        """Write a certificate that certificate_for() returned to the card (hook xca_write_certificate)."""
+        check_pin(pin)
+        hook = self._plugins.hook.xca_write_certificate
+        after: Card = self._ask(card, lambda: hook(card=card, pin=pin, certificate=certificate))
+        return after
+
     # --- inside
 
     def _ask(self, card: Card, hook: Callable[[], _T | None]) -> _T:
@@ -257,6 +283,20 @@ class Cards:
             raise errors.CardLapsed(number=card.number)
         if card.user_code_tries == 0:
             raise errors.UserCodeLocked(number=card.number)
+
+
+def check_pin_usable(card: Card) -> None:
+    """Refuse a card whose PIN cannot be tried now.
+
+    Raises:
+        CardLapsed, NotActivated, PinLocked.
+    """
+    if card.state is CardState.LAPSED:
+        raise errors.CardLapsed(number=card.number)
+    if card.state is CardState.NOT_ACTIVATED:
+        raise errors.NotActivated(number=card.number)
+    if card.pin_tries == 0:
+        raise errors.PinLocked(number=card.number)
 
 
 def check_pin(pin: Secret) -> None:

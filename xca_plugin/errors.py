@@ -503,3 +503,169 @@ class NotRevocationData(CardError):
     status = 68
     _message = text("{path} holds no CRL or OCSP response of the kind that was asked for.")
     _next_step = text("Give CRLs (DER or PEM) with --crl, successful OCSP responses (DER) with --ocsp.")
+
+
+# --- other people's tools
+
+
+class ToolNotInstalled(CardError):
+    """A tool is not on this machine, or lacks what it needs for the module."""
+
+    status = 70
+    _message = text("{name} cannot use the module here.")
+    _next_step = text("First: {detail}. Then repeat the command.")
+
+
+class NotEditable(CardError):
+    """A tool's file is not one that lines can be put into."""
+
+    status = 71
+    _message = text("{path} cannot be changed safely: {detail}.")
+    _next_step = text("Nothing was changed. Repair the file or move it away, then repeat the command.")
+
+
+class EditedByHand(CardError):
+    """The lines that were put into a tool's file are no longer what they were."""
+
+    status = 72
+    _message = text("The lines of xcactl in {path} were changed by hand.")
+    _next_step = text(
+        "Nothing was changed. Take them out yourself, from the comment with >>> xcactl tools: {name} "
+        "to the one with <<<, then repeat the command."
+    )
+
+
+class ToolInUse(CardError):
+    """A program has the database open that is to be changed."""
+
+    status = 73
+    _message = text("{detail} is using {path}.")
+    _next_step = text("Close that program, then repeat the command. Nothing was changed.")
+
+
+class WrongArchitecture(CardError):
+    """A tool and the module are for different machines."""
+
+    status = 74
+    _message = text("The architectures differ. {detail}")
+    _next_step = text("xcactl tools list shows the tools that can load the module. Nothing was changed.")
+
+
+class NoUsableProfile(CardError):
+    """A browser has no profile outside a sandbox yet."""
+
+    status = 75
+    _message = text("{name} has no profile yet that could load the module.")
+    _next_step = text("Start the browser once and close it, then repeat the command; not a snap or flatpak.")
+
+
+class CardNotSeen(CardError):
+    """Some tools do not see the card."""
+
+    status = 76
+    _message = text("The card is not seen through: {name}.")
+    _next_step = text("Register them again (xcactl tools register), and look at what is said above of each.")
+
+
+# --- card readers, and a look at everything
+
+
+class NoReaderSupport(CardError):
+    """The extra package that looks at card readers is not installed."""
+
+    status = 80
+    _message = text("Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.")
+    _next_step = text("Install it: pip install 'xca-plugin[pcsc]'")
+
+
+class NoReaderDaemon(CardError):
+    """The card readers' daemon is not running."""
+
+    status = 81
+    _message = text("The daemon of the card readers, pcscd, is not running.")
+    _next_step = text(
+        "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket"
+    )
+
+
+class ReaderFault(CardError):
+    """The card readers' daemon or a reader failed for a reason of its own."""
+
+    status = 82
+    _message = text("The card readers cannot be looked at: {detail}.")
+    _next_step = text(
+        "Disconnect the reader, start its daemon again (systemctl restart pcscd), and connect it."
+    )
+
+
+class CardMute(CardError):
+    """A card is in a reader and does not answer."""
+
+    status = 83
+    _message = text("The card in the reader {name} does not answer.")
+    _next_step = text(
+        "It is probably upside down: pull it out, turn it over and insert it again, the chip first. "
+        "If that does not help, wipe the chip with a dry cloth, or try another reader."
+    )
+
+
+class NotInOrder(CardError):
+    """A check of xcactl doctor failed."""
+
+    status = 84
+    _message = text("Not all is in order: {detail}.")
+    _next_step = text("Do what is said at each check that failed, then run it again: xcactl doctor")
+
+
+# --- the agent
+
+
+class AgentNotInstalled(CardError):
+    """A package that only the agent needs is missing."""
+
+    status = 85
+    _message = text("The agent needs Python packages that are not installed: {name}.")
+    _next_step = text("Install them: pip install 'xca-plugin[agent]'")
+
+
+class PortTaken(CardError):
+    """Another program listens on the agent's port."""
+
+    status = 86
+    _message = text("The port {port} is taken by {holder}.")
+    _next_step = text(
+        "End that program (another agent, or the closed component that this one replaces), "
+        "then start the agent."
+    )
+
+
+class BadAgentConfiguration(CardError):
+    """A file of the agent's configuration cannot be used."""
+
+    status = 87
+    _message = text("The file {path} cannot be used: {detail}.")
+    _next_step = text("Correct it as docs/agent.md describes, then start the agent.")
+
+
+class DeskBusy(CardError):
+    """A card operation of the agent did not end in time."""
+
+    status = 88
+    _message = text("The card did not answer in time, or others use it.")
+    _next_step = text("Look at the card before you repeat it: the operation may have been done.")
+
+
+class ServiceFailed(CardError):
+    """The agent cannot be set up to start by itself, or no longer to."""
+
+    status = 89
+    _message = text("The command failed: {command}: {detail}")
+    _next_step = text("Repair what it says, then repeat xcactl agent install or uninstall.")
+
+
+class AgentNotRunning(CardError):
+    """No agent answers on the port."""
+
+    status = 90
+    _message = text("The agent does not run: {detail}.")
+    _next_step = text("Start it: xcactl agent run. To have it started at every login: xcactl agent install")

@@ -32,6 +32,7 @@ from pkcs11 import (
 )
 from pkcs11 import exceptions as p11
 from pkcs11._pkcs11 import lib as Library  # noqa: N812  # a class
+from pkcs11.util.x509 import decode_x509_certificate
 
 from pkcs11_shim import CardRow, Store, StoreError, module_path, rules
 from xca_plugin import errors
@@ -77,10 +78,16 @@ class _Asked(Enum):
 class Hicos:
     """The plugin. One call at a time: a login belongs to the whole process, not to a thread (section 5.6)."""
 
-    def __init__(self) -> None:
-        self._lock = RLock()
+    _lock = RLock()
 
     # --- what is there
+
+    @hookimpl
+    def xca_refresh(self) -> None:
+        with self._lock, _explained():
+            # A running process never sees tokens that were issued after C_Initialize (SoftHSM), or readers
+            # that were connected since (the vendor's module).
+            _library().reinitialize()
 
     @hookimpl
     def xca_readers(self) -> list[str]:
@@ -201,6 +208,25 @@ class Hicos:
                     raise errors.NotDecryptable(number=card.number) from None
 
         return self._ask(card, decrypt)
+
+    # --- what certifies them
+
+    @hookimpl
+    def xca_write_certificate(self, card: Card, pin: Secret, certificate: Certificate) -> Card | None:
+        def write(library: Library, token: Token) -> None:
+            with _logged_in(library, token, card, pin=pin) as session:
+                named = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.ID: certificate.id.encode()}
+                earlier = list(session.get_objects(named))
+                session.create_object(
+                    decode_x509_certificate(certificate.der)
+                    | named
+                    | {Attribute.TOKEN: True, Attribute.PRIVATE: False, Attribute.LABEL: certificate.label}
+                )
+                for item in earlier:
+                    with suppress(PKCS11Error):  # the issuer's own stay
+                        item.destroy()
+
+        return self._change(card, write)
 
     # --- inside
 
@@ -367,8 +393,14 @@ def _certificates(
                 found.append(Certificate.parse(label, identifier.decode("ascii", "replace"), der))
             except ValueError as error:
                 raise errors.CardFault(detail=f"{label}: {error}") from error
-    # The holder's own first, then those of the issuers.
-    return sorted(found, key=lambda certificate: (certificate.id not in list(Key), certificate.label))
+    # The holder's own first, of several for one key the newest; then those of the issuers.
+    own = {each.id: each for each in sorted(found, key=lambda each: each.not_before) if each.id in list(Key)}
+    issuers = [each for each in found if each.id not in own]
+    return [*sorted(own.values(), key=_label), *sorted(issuers, key=_label)]
+
+
+def _label(certificate: Certificate) -> str:
+    return certificate.label
 
 
 def _private_key(session: Session, card: Card, key: Key, use: type) -> Any:

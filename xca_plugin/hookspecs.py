@@ -34,6 +34,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
+def xca_refresh() -> None:
+    """Forget what was seen: the next look finds the readers and cards that came since.
+
+    Asked by programs that run for long, between two operations.
+    """
+
+
+@hookspec
 def xca_readers() -> list[str] | None:
     """Return the names of the card readers, with or without a card in them."""
 
@@ -132,6 +140,20 @@ def xca_decrypt(
 
     Raises:
         As xca_verify_pin; NoSuchKey; NotDecryptable; Unsupported: not with this hash or padding.
+    """
+
+
+# --- what the holder's keys are certified by
+
+
+@hookspec(firstresult=True)
+def xca_write_certificate(card: Card, pin: Secret, certificate: Certificate) -> Card | None:
+    """Write a certificate for a key that is on the card, under the label and id that it has; return the card.
+
+    It takes the place of the key's earlier one: that is removed if the card permits, and no longer shown.
+
+    Raises:
+        As xca_verify_pin; CardFault: the card does not take it.
     """
 
 

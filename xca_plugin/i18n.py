@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Words for people, in English and Traditional Chinese, through gettext.
 
-English is the message id; locale/zh_TW holds the Chinese. Without a language named, the environment decides
-as gettext does: LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
+English is the message id; locale/zh_TW holds the Chinese. Without a language named, the one being spoken
+decides (speaking()), else the environment as gettext does: LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
 """
 
 import gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +20,23 @@ ENGLISH: Final = "en"
 CHINESE: Final = "zh_TW"
 LANGUAGES: Final = (CHINESE, ENGLISH)
 """The languages that every text can be had in."""
+
+_spoken: Final = ContextVar[str | None]("language", default=None)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Speak a language (zh_TW, en) wherever none is named, in this thread or task."""
+    token = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def _catalogue(language: str | None = None) -> gettext.NullTranslations:
+    language = language or _spoken.get()
+    return gettext.translation(DOMAIN, LOCALES, [language] if language else None, fallback=True)
 
 
 class Text:
@@ -39,8 +59,8 @@ class Text:
         return filled
 
     def __call__(self, language: str | None = None) -> str:
-        """Say it in a language, by default the environment's."""
-        catalogue = gettext.translation(DOMAIN, LOCALES, [language] if language else None, fallback=True)
+        """Say it in a language, by default the one being spoken, else the environment's."""
+        catalogue = _catalogue(language)
         if self._many is not None and self._count is not None:
             number = self._facts[self._count]
             sentence = catalogue.ngettext(self._singular, self._many, int(str(number)))
@@ -63,5 +83,5 @@ def plural(singular: str, many: str, count: str) -> Text:
 
 
 def _(sentence: str) -> str:
-    """Say a sentence in the language of the environment, now."""
-    return gettext.translation(DOMAIN, LOCALES, fallback=True).gettext(sentence)
+    """Say a sentence now, in the language being spoken, else the environment's."""
+    return _catalogue().gettext(sentence)

@@ -64,6 +64,7 @@ _SHORT_NAMES: Final = {
 
 # subjectDirectoryAttributes of the government's PKI (GPKI certificate profile).
 _CARD_RANK: Final = "2.16.886.1.100.2.2"
+_CITIZEN_ID: Final = "2.16.886.1.100.2.51"
 _TAX_ID: Final = "2.16.886.1.100.2.101"
 _ORGANISATION_OID: Final = "2.16.886.1.100.2.102"
 
@@ -85,6 +86,7 @@ class Certificate:
         organisation_oid: OID of the organisation, if the certificate tells.
         tax_id: 統一編號 of a company, if the certificate tells.
         rank: primary (正卡) or secondary (附卡), if the certificate tells.
+        citizen_id: last four characters of a person's national id, if the certificate tells.
     """
 
     label: str
@@ -99,6 +101,7 @@ class Certificate:
     organisation_oid: str | None
     tax_id: str | None
     rank: str | None
+    citizen_id: str | None = None
 
     @classmethod
     def parse(cls, label: str, identifier: str, der: bytes) -> Self:
@@ -123,6 +126,7 @@ class Certificate:
             organisation_oid=attributes.get(_ORGANISATION_OID),
             tax_id=attributes.get(_TAX_ID),
             rank=attributes.get(_CARD_RANK),
+            citizen_id=attributes.get(_CITIZEN_ID),
         )
 
     @property
@@ -131,6 +135,11 @@ class Certificate:
         body = base64.b64encode(self.der).decode("ascii")
         lines = [body[start : start + 64] for start in range(0, len(body), 64)]
         return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+    @property
+    def public_key(self) -> bytes:
+        """The key that is certified: SubjectPublicKeyInfo (RFC 5280, section 4.1), in DER."""
+        return bytes(x509.Certificate.load(self.der).public_key.dump())
 
     @property
     def sha256(self) -> str:

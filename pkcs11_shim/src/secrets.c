@@ -88,11 +88,15 @@ static CK_RV check_form(enum secret secret, struct value value) {
 static CK_RV check_state(const struct decision *decision, enum secret secret) {
     const struct row *row = &decision->row;
     if (secret == SECRET_USER_CODE && row->lapsed) {
-        log_line(LOG_INFO, "card %s: not activated in time, its certificate lapses: CKR_PIN_EXPIRED",
+        log_line(LOG_ERROR, "card %s: not activated in time, its certificate lapses: CKR_PIN_EXPIRED",
                  decision->number);
         return CKR_PIN_EXPIRED;
     }
     if (secret == SECRET_PIN && !row->activated) {
+        /* An error: many tools tell their user no more than that it failed. */
+        log_line(LOG_ERROR,
+                 "card %s is not activated yet (CKR_USER_PIN_NOT_INITIALIZED); next: xcactl activate",
+                 decision->number);
         return CKR_USER_PIN_NOT_INITIALIZED;
     }
     return row->tries[secret] == 0 ? CKR_PIN_LOCKED : CKR_OK;

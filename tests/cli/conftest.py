@@ -116,6 +116,15 @@ class Scripted:
 
 
 @pytest.fixture
+def without_pcsc(tmp_path: Path) -> dict[str, str]:
+    """What hides the extra pcsc from a program: pyscard is there and cannot be imported."""
+    folder = tmp_path / "without-pcsc"
+    folder.mkdir()
+    (folder / "smartcard.py").write_text("raise ImportError\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.fixture
 def real(issued: Desk, tmp_path: Path) -> Desk:
     """What the vendor's module shows of a real card: the card's label, and no store that knows it."""
     folder = tmp_path / "real"

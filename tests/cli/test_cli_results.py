@@ -4,27 +4,10 @@
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from commands import PIN, USER_CODE, Desk
-from jsonschema import Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
-
-SCHEMAS = {
-    path.name: json.loads(path.read_text())
-    for path in (Path(__file__).parents[2] / "docs" / "schema").glob("*.schema.json")
-}
-
-
-def check(document: Any, schema: str) -> None:
-    registry: Registry[Any] = Registry().with_resources(
-        (name, Resource.from_contents(contents)) for name, contents in SCHEMAS.items()
-    )
-    validator = Draft202012Validator(
-        SCHEMAS[f"{schema}.schema.json"], registry=registry, format_checker=FormatChecker()
-    )
-    validator.validate(document)
+from documents import check
 
 
 @pytest.mark.parametrize(
@@ -158,7 +141,7 @@ def test_completion_knows_commands_and_cards(closed: Desk) -> None:
     script = closed.having(_XCACTL_COMPLETE="bash_source").run().out
     assert "complete -o nosort -F _xcactl_completion xcactl" in script
     completing = closed.having(_XCACTL_COMPLETE="bash_complete")
-    commands = completing.having(COMP_WORDS="xcactl a", COMP_CWORD="1").run().out
+    commands = completing.having(COMP_WORDS="xcactl ac", COMP_CWORD="1").run().out
     assert commands.split() == ["plain,activate"]
     cards = completing.having(COMP_WORDS="xcactl info --card ", COMP_CWORD="3").run().out
     assert closed.number in cards

@@ -4,14 +4,12 @@
 import hashlib
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from commands import PIN, Desk
+from web import proxy
 
 from softhsm import Environment, revocation
 from softhsm.revocation import Published
@@ -362,38 +360,6 @@ def test_what_is_not_about_the_signer_proves_nothing(active: Desk, file: Path, s
     for option in ("--crl", "--ocsp"):
         status, said = asked(active, file, signature, option, file)
         assert status == 68
-
-
-@contextmanager
-def proxy(answers: dict[str, bytes]) -> Iterator[tuple[str, list[str]]]:
-    """What xca.test would serve, behind a proxy on this machine; and what was asked of it."""
-    requests: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            requests.append(self.path)
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = answers.get(self.path)
-            self.send_response(200 if body else 404)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", requests
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize(

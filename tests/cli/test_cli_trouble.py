@@ -46,8 +46,8 @@ def test_a_module_whose_inner_module_is_missing(closed: Desk) -> None:
     assert closed.having(XCA_PKCS11_MODULE="/nowhere/inner.so").run("detect").status == 11
 
 
-def test_no_reader(closed: Desk, scripted: Scripted) -> None:
-    result = scripted.under(closed, "C_GetSlotList count 0").run("detect")
+def test_no_reader(closed: Desk, scripted: Scripted, without_pcsc: dict[str, str]) -> None:
+    result = scripted.under(closed, "C_GetSlotList count 0").having(**without_pcsc).run("detect")
     assert result.status == 15
     assert "no card reader" in result.err
 

@@ -132,7 +132,8 @@ def test_a_login_gets_its_turn_among_many_readers(card: Card) -> None:
         answers += [writer.login(session, UserType.USER, PIN), writer.logout(session)]
     assert answers == [CKR.OK, CKR.OK] * 5
     for reader in readers:
-        assert reader.answer().rv == CKR.OK
+        # Who only looks waits for a quarter of a second.
+        assert reader.answer().rv in (CKR.OK, CKR.DEVICE_ERROR)
 
 
 def test_a_forked_child_uses_the_card(card: Card) -> None:

@@ -11,7 +11,20 @@ from xca_plugin.i18n import CHINESE, ENGLISH, text
 
 FACTS = {
     name: f"<{name}>"
-    for name in ("detail", "path", "name", "number", "numbers", "option", "label", "key", "reason")
+    for name in (
+        "detail",
+        "path",
+        "name",
+        "number",
+        "numbers",
+        "option",
+        "label",
+        "key",
+        "reason",
+        "port",
+        "holder",
+        "command",
+    )
 }
 SITUATIONS = [
     found

@@ -8,12 +8,14 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+from xca_plugin.i18n import _, speaking, text
+
 SOURCES = Path(__file__).parents[2] / "xca_plugin"
 KEYWORDS = {"_": None, "text": None, "plural": (1, 2)}
 
 
 def said() -> set[str]:
-    found = extract_from_dir(SOURCES, [("**.py", "python")], keywords=KEYWORDS)
+    found = extract_from_dir(SOURCES, [("**.py", "python"), ("**.html", "jinja2")], keywords=KEYWORDS)
     return {message if isinstance(message, str) else message[0] for _, _, message, *_ in found}
 
 
@@ -29,6 +31,18 @@ def test_all_of_it_is_translated() -> None:
     }
     assert said() - translated == set()
     assert len(said()) > 150
+
+
+def test_a_language_can_be_spoken_for_a_while() -> None:
+    with speaking("zh_TW"):
+        assert (_("User code"), text("User code")(), text("User code")("en")) == (
+            "用戶代碼",
+            "用戶代碼",
+            "User code",
+        )
+        with speaking("en"):
+            assert _("User code") == "User code"
+        assert _("User code") == "用戶代碼"
 
 
 def test_nothing_is_left_over() -> None:

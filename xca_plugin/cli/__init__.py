@@ -30,7 +30,7 @@ def main() -> None:
         xcactl.main(prog_name="xcactl")
     except Exception as error:
         # Not its text and no traceback: a stranger's exception may hold a secret.
-        print(_("Unexpected problem: {place}").format(place=_place(error)), file=sys.stderr)
+        print(_("Unexpected problem: {place}").format(place=place(error)), file=sys.stderr)
         sys.exit(1)
 
 
@@ -46,7 +46,8 @@ def _named_language(arguments: list[str]) -> str | None:
     return None
 
 
-def _place(error: Exception) -> str:
+def place(error: BaseException) -> str:
+    """Say what kind of error happened and where; not its text, which may hold a secret."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl activate (開卡): the main job."""
 
-import json
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -29,6 +26,7 @@ from xca_plugin.cli.common import (
 from xca_plugin.cli.reading import show
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
+from xca_plugin.receipt import activation
 
 
 @click.command(help=_("Activate a card with its user code and set its PIN."))
@@ -84,7 +82,7 @@ def activate(
         pin = ask.get(NEW_PIN, new_pin, lambda new: cards.check_new_pin(card, new, user_code=code))
         after = cards.activate(card, code, pin)
         if record:
-            record.write(_receipt(after))
+            record.write(activation(after, datetime.now(UTC), "xcactl"))
     click.secho(_("The card is activated."), fg="green", bold=True)
     click.echo(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
 
@@ -95,21 +93,3 @@ def _warn_when_soon(card: Card) -> None:
     warning = text("Activate it soon: the last day is {deadline}. After it the certificate is revoked.")
     deadline = words.deadline(card.activate_by, card.days_left)
     click.secho(warning.having(deadline=deadline)(), err=True, fg="yellow")
-
-
-def _receipt(card: Card) -> bytes:
-    try:
-        program = f"xcactl {version('xca-plugin')}"
-    except PackageNotFoundError:  # run from the sources
-        program = "xcactl"
-    record: dict[str, Any] = {
-        "event": "activate",
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "card": card.number,
-        "reader": card.reader,
-        "holder": card.certificate.holder if card.certificate else None,
-        "certificate_sha256": card.certificate.sha256 if card.certificate else None,
-        "state": card.state.value,
-        "program": program,
-    }
-    return json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n"

@@ -20,7 +20,7 @@ import click
 from pkcs11_shim import rules
 from pkcs11_shim.secret_source import SecretReader, SecretSourceError
 from xca_plugin import errors
-from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_user_code
+from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_pin_usable, check_user_code
 from xca_plugin.cli import words
 from xca_plugin.i18n import Text, _, text
 from xca_plugin.model import Card, CardState
@@ -174,12 +174,7 @@ def confirm_last_try(tries: int | None, last_try: bool) -> None:
 
 def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
     """Before the PIN is asked: say how it stands, refuse what cannot be, have confirmed what must be."""
-    if card.state is CardState.LAPSED:
-        raise errors.CardLapsed(number=card.number)
-    if card.state is CardState.NOT_ACTIVATED:
-        raise errors.NotActivated(number=card.number)
-    if card.pin_tries == 0:
-        raise errors.PinLocked(number=card.number)
+    check_pin_usable(card)
     click.echo(
         _("Card {number}, PIN: {tries}").format(number=card.number, tries=words.tries(card.pin_tries)),
         err=True,

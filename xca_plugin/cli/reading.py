@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl detect, info, events: what costs no try and changes nothing."""
 
+from collections.abc import Sequence
+
 import click
 
-from xca_plugin import errors
+from xca_plugin import errors, pcsc
 from xca_plugin.cards import Cards
 from xca_plugin.cli import shapes, words
 from xca_plugin.cli.common import add_heads, card_option, choose, console, grid, json_option, print_json
@@ -11,25 +13,91 @@ from xca_plugin.i18n import _
 from xca_plugin.model import Card, CardState
 
 
-@click.command(help=_("Show the cards that are here."))
+@click.command(help=_("Show the cards that are here, and the card readers."))
+@click.option(
+    "--wait", is_flag=True, help=_("Go on, and tell of every card that comes or goes, until interrupted.")
+)
 @json_option
-def detect(as_json: bool) -> None:
+def detect(wait: bool, as_json: bool) -> None:
     """List readers and cards."""
     cards = Cards()
-    present, readers = cards.detect(), cards.readers()
+    if wait:
+        _watch(cards, as_json)
+        return
+    readers, problem = _readers()
+    mute = next((reader for reader in readers if reader.contents is pcsc.Contents.MUTE), None)
+    try:
+        present, slots = cards.detect(), cards.readers()
+    except errors.CardError as error:
+        if mute:
+            raise errors.CardMute(name=mute.name) from error
+        raise
     if as_json:
-        print_json({"readers": readers, "cards": [shapes.card(card) for card in present]})
+        print_json(
+            {
+                "readers": slots,
+                "cards": [shapes.card(card) for card in present],
+                "pcsc": {
+                    "readers": [shapes.reader(reader) for reader in readers],
+                    "problem": shapes.problem(problem) if problem else None,
+                },
+            }
+        )
+    else:
+        _show_all(present, readers)
+        if problem:
+            click.echo(problem.message(), err=True)
     if not present:
-        raise errors.NoCard if readers else errors.NoReader
-    if not as_json:
-        from rich.text import Text
+        if mute:
+            raise errors.CardMute(name=mute.name)
+        if slots or readers:
+            raise errors.NoCard
+        raise errors.NoReader if problem is None or isinstance(problem, errors.NoReaderSupport) else problem
 
+
+def _readers() -> tuple[Sequence[pcsc.Reader], errors.CardError | None]:
+    """Return the readers, or why they cannot be looked at."""
+    try:
+        return pcsc.readers(), None
+    except errors.CardError as problem:
+        return (), problem
+
+
+def _show_all(cards: Sequence[Card], readers: Sequence[pcsc.Reader]) -> None:
+    from rich.text import Text
+
+    if cards:
         table = grid(False, False, True, True)
         add_heads(table, _("Card number"), _("State"), _("Holder"), _("Reader"))
-        for card in present:
+        for card in cards:
             state = Text(words.state(card), style=words.style(card))
             table.add_row(card.number, state, words.holder(card), card.reader)
         console().print(table)
+    if readers:
+        table = grid(True, True, True)
+        add_heads(table, _("Card reader (PC/SC)"), _("Contents"), _("Answer to reset"))
+        for reader in readers:
+            style = "red" if reader.contents in (pcsc.Contents.MUTE, pcsc.Contents.UNAVAILABLE) else ""
+            table.add_row(reader.name, Text(reader.says(), style=style), reader.atr.hex(" ").upper())
+        console().print(table)
+
+
+def _watch(cards: Cards, as_json: bool) -> None:
+    import json
+    from contextlib import suppress
+
+    from xca_plugin.watch import Watch
+
+    def detect() -> Sequence[Card]:
+        cards.refresh()
+        return cards.detect()
+
+    with suppress(KeyboardInterrupt):  # how it is meant to end
+        for change in Watch(detect):
+            if as_json:
+                click.echo(json.dumps(shapes.change(change)))
+            else:
+                click.echo(f"{words.moment(change.at)}  {words.change(change)}")
 
 
 @click.command(help=_("Show a card: holder, validity, state, tries left, and what it needs next."))

@@ -21,7 +21,16 @@ _COMMANDS: Final = {
     "encrypt": "encryption:encrypt",
     "decrypt": "encryption:decrypt",
     "events": "reading:events",
+    "doctor": "doctor:doctor",
+    "agent": "agent:agent",
+    "tools": "tools:tools",
 }
+
+
+def show_error(error: CardError) -> None:
+    """Show a failure with its next step."""
+    click.secho(_("Error: {message}").format(message=error.message()), err=True, fg="red")
+    click.echo(error.next_step(), err=True)
 
 
 class Commands(click.Group):
@@ -44,8 +53,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except CardError as error:
-            click.secho(_("Error: {message}").format(message=error.message()), err=True, fg="red")
-            click.echo(error.next_step(), err=True)
+            show_error(error)
             context.exit(error.status)
 
 

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The JSON that commands print; docs/schema describes each document."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xca_plugin.action import next_action
 from xca_plugin.cli import words
+from xca_plugin.errors import CardError
 from xca_plugin.model import Card, Certificate, Event
+from xca_plugin.pcsc import Reader
+from xca_plugin.watch import Change
+
+if TYPE_CHECKING:
+    from xca_plugin.checks import Finding
+
+if TYPE_CHECKING:
+    from xca_plugin.tools import Tool
 
 
 def card(card: Card) -> dict[str, Any]:
@@ -57,4 +66,66 @@ def event(event: Event) -> dict[str, Any]:
         "result": event.result,
         "result_name": words.result(event.result),
         "program": event.program,
+    }
+
+
+def reader(reader: Reader) -> dict[str, Any]:
+    """Shape a card reader (reader.schema.json)."""
+    return {
+        "name": reader.name,
+        "contents": reader.contents.value,
+        "atr": reader.atr.hex() or None,
+        "card": reader.card() if reader.card else None,
+    }
+
+
+def problem(error: CardError) -> dict[str, Any]:
+    """Shape a problem (problem.schema.json)."""
+    return {
+        "name": type(error).__name__,
+        "message": error.message(),
+        "next_step": error.next_step(),
+    }
+
+
+def change(change: Change) -> dict[str, Any]:
+    """Shape a change of cards or readers (change.schema.json)."""
+    subject = change.subject
+    return {
+        "at": change.at.isoformat(),
+        "change": change.kind.value,
+        "card": card(subject) if isinstance(subject, Card) else None,
+        "reader": reader(subject) if isinstance(subject, Reader) else None,
+        "problem": problem(subject) if isinstance(subject, CardError) else None,
+    }
+
+
+def tool(tool: "Tool") -> dict[str, Any]:
+    """Shape a tool (tools-list.schema.json)."""
+    missing = tool.missing()
+    return {
+        "name": tool.name,
+        "title": tool.title(),
+        "installed": missing is None,
+        "missing": missing() if missing else None,
+        "state": tool.state().value,
+        "command": tool.command(),
+        "remarks": [remark() for remark in tool.remarks()],
+    }
+
+
+def look(tool: "Tool", works: bool, detail: str) -> dict[str, Any]:
+    """Shape what a tool saw (tools-check.schema.json)."""
+    return {"name": tool.name, "works": works, "detail": detail or None}
+
+
+def finding(finding: "Finding") -> dict[str, Any]:
+    """Shape what a check found (a part of doctor.schema.json)."""
+    return {
+        "check": finding.check,
+        "title": finding.title(),
+        "outcome": finding.outcome.value,
+        "finding": finding.said(),
+        "next_step": finding.next_step() if finding.next_step else None,
+        "card": finding.card,
     }

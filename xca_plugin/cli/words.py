@@ -8,6 +8,8 @@ from xca_plugin.action import Action, next_action
 from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
 from xca_plugin.model import Card, CardState, Certificate
+from xca_plugin.pcsc import Reader
+from xca_plugin.watch import Change, Kind
 
 _TAIPEI: Final = timezone(timedelta(hours=8))  # the calendar of the days that concern a card
 SOON_DAYS: Final = 14
@@ -36,6 +38,15 @@ _EVENTS: Final = {
     "change-user-code": text("user code changed"),
     "reset-user-code": text("user code reset by the issuer"),
     "repair": text("card repaired by the issuer"),
+}
+_CHANGES: Final = {
+    Kind.CARD_ADDED: text("The card {name} is here: {state}"),
+    Kind.CARD_CHANGED: text("The card {name} changed: {state}"),
+    Kind.CARD_REMOVED: text("The card {name} is gone."),
+    Kind.READER_ADDED: text("The reader {name} is here: {state}"),
+    Kind.READER_CHANGED: text("The reader {name}: {state}"),
+    Kind.READER_REMOVED: text("The reader {name} is gone."),
+    Kind.SOLVED: text("No longer so: {state}"),
 }
 
 
@@ -120,3 +131,18 @@ def result(value: int) -> str:
     """Name a return value of PKCS#11."""
     known = {member.value: member.name for member in ReturnValue}
     return known.get(value, f"0x{value:08x}")
+
+
+def change(change: Change) -> str:
+    """Say what changed."""
+    subject = change.subject
+    if isinstance(subject, Card):
+        tries_left = text("{state}; PIN: {pin}; user code: {user_code}").having(
+            state=state(subject), pin=pin_tries(subject), user_code=tries(subject.user_code_tries)
+        )
+        return _CHANGES[change.kind].having(name=subject.number, state=tries_left)()
+    if isinstance(subject, Reader):
+        return _CHANGES[change.kind].having(name=subject.name, state=subject.says)()
+    if change.kind is Kind.PROBLEM:
+        return f"{subject.message()} {subject.next_step()}"
+    return _CHANGES[change.kind].having(state=subject.message())()

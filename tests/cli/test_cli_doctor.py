@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl doctor: each check in order and out of order, and a report that tells nothing of anybody."""
+
+import json
+import os
+import platform
+import sqlite3
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socket import create_server
+from threading import Thread
+from typing import Any
+
+import pytest
+from commands import XCACTL, Desk
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from documents import check
+from web import proxy
+
+from softhsm import Environment, revocation
+from softhsm.virtual_reader import VirtualReader
+
+NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
+LISTS = [f"http://xca.test/crl/{part}.crl" for part in ("partition-1", "complete")]
+RESPONDER = "http://xca.test/ocsp"
+
+
+def served(published: revocation.Published) -> dict[str, bytes]:
+    """What the addresses in the certificates answer."""
+    return {
+        **dict.fromkeys(LISTS, published.crl.read_bytes()),
+        RESPONDER: published.ocsp["cert1"].read_bytes(),
+    }
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that is free now."""
+    with create_server(("127.0.0.1", 0)) as server:
+        number: int = server.getsockname()[1]
+        return number
+
+
+@pytest.fixture
+def desk(active: Desk, port: int, tmp_path: Path) -> Desk:
+    """An activated card, no reader; programs take a free port for the agent's, which may be in use."""
+    folder = tmp_path / "port"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"import xca_plugin.agent; xca_plugin.agent.PORT = {port}\n")
+    return active.having(**NO_DAEMON, PYTHONPATH=str(folder))
+
+
+def examined(desk: Desk, *arguments: str) -> dict[str, list[dict[str, Any]]]:
+    """What each check found."""
+    result = desk.run("doctor", "--json", *arguments)
+    check(result.json, "doctor")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in result.json["findings"]:
+        found.setdefault(finding["check"], []).append(finding)
+    failed = [finding for finding in result.json["findings"] if finding["outcome"] == "failed"]
+    assert result.status == (84 if failed else 0)
+    assert all(finding["next_step"] for finding in failed)
+    return found
+
+
+def outcome(found: dict[str, list[dict[str, Any]]], name: str) -> tuple[str, str]:
+    """How the only finding of a check ended, and all that it says."""
+    (finding,) = found[name]
+    return finding["outcome"], f"{finding['finding']} {finding['next_step']}"
+
+
+# --- all in order
+
+
+def test_all_is_in_order(desk: Desk, xca_virtual_reader: VirtualReader) -> None:
+    published = revocation.publish(Environment(desk.path), desk.number)
+    xca_virtual_reader.insert()
+    with proxy(served(published)) as (address, _):
+        found = examined(desk.having(http_proxy=address, **xca_virtual_reader.variables))
+    assert {name for name in found if found[name][0]["outcome"] == "skipped"} == {"deadline", "tools"}
+    assert desk.number in outcome(found, "cards")[1]
+    assert found["card-state"][0]["card"] == desk.number
+    assert "GPKI" in found["readers"][0]["finding"]
+    assert "政府測試憑證總管理中心" in outcome(found, "chain")[1]
+    assert LISTS[0] in outcome(found, "crl")[1]
+    assert RESPONDER in outcome(found, "ocsp")[1]
+
+
+def test_a_stand_in_needs_neither_a_reader_nor_a_network(desk: Desk) -> None:
+    found = examined(desk)
+    assert outcome(found, "reader-daemon")[0] == "skipped"
+    assert outcome(found, "readers")[0] == "skipped"
+    for name in ("crl", "ocsp"):
+        assert outcome(found, name)[0] == "skipped"
+        assert "below .test" in outcome(found, name)[1]
+
+
+def test_it_is_said_in_words(desk: Desk) -> None:
+    shown = desk.having(LANGUAGE="zh_TW").run("doctor")
+    assert shown.status == 0
+    lines = shown.out.splitlines()
+    assert f"通過    卡片狀態（{desk.number}）：已開卡。" in lines
+    assert any(line.startswith("略過    讀卡機服務：") for line in lines)
+    assert "未通過" not in shown.out
+
+
+def test_a_registered_tool_is_named(desk: Desk) -> None:
+    assert desk.run("tools", "register", "openssh").status == 0
+    assert outcome(examined(desk), "tools") == ("passed", "These know of the module: openssh None")
+
+
+# --- not in order
+
+
+def remembers(desk: Desk, statement: str, *values: object) -> None:
+    """Have the card store remember something else."""
+    with closing(sqlite3.connect(desk.path / "cards.db")) as store, store:
+        store.execute(statement, values)
+
+
+def test_a_card_that_is_not_activated(closed: Desk) -> None:
+    desk = closed.having(**NO_DAEMON)
+    found = examined(desk)
+    assert outcome(found, "card-state")[0] == "failed"
+    assert "xcactl activate" in outcome(found, "card-state")[1]
+    assert outcome(found, "deadline")[0] == "passed"
+    remembers(desk, "UPDATE card SET activate_by = '2020-02-29'")
+    found = examined(desk)
+    assert [outcome(found, name)[0] for name in ("card-state", "deadline")] == ["failed", "failed"]
+
+
+def test_a_card_that_is_locked(desk: Desk) -> None:
+    remembers(desk, "UPDATE card SET user_code_tries = 0")
+    found = examined(desk)
+    assert outcome(found, "card-state")[0] == "passed"
+    assert "user code is locked" in outcome(found, "card-state")[1]
+    remembers(desk, "UPDATE card SET user_code_tries = 3, pin_tries = 0")
+    found = examined(desk)
+    assert outcome(found, "card-state")[0] == "failed"
+    assert "xcactl pin reset" in outcome(found, "card-state")[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [(revocation.suspend, "suspended"), (revocation.revoke, "revoked")]
+)
+def test_a_certificate_that_was_taken_back(
+    desk: Desk, change: Callable[..., revocation.Published], word: str
+) -> None:
+    answers = served(change(Environment(desk.path), desk.number))
+    with proxy(answers) as (address, _):
+        found = examined(desk.having(http_proxy=address))
+    for name in ("crl", "ocsp"):
+        assert outcome(found, name)[0] == "failed"
+        assert f"{word} since" in outcome(found, name)[1]
+
+
+def test_addresses_that_give_no_answer(desk: Desk) -> None:
+    published = revocation.publish(Environment(desk.path), desk.number)
+    forged = published.crl.read_bytes()[:-4] + b"\0\0\0\0"
+    other = published.ocsp["cert2"].read_bytes()
+    with proxy({LISTS[0]: b"<html>", LISTS[1]: forged, RESPONDER: other}) as (address, _):
+        found = examined(desk.having(http_proxy=address))
+    assert outcome(found, "crl")[0] == outcome(found, "ocsp")[0] == "failed"
+    assert "did not sign" in outcome(found, "crl")[1]
+    assert "does not know" in outcome(found, "ocsp")[1]
+    with proxy({}) as (address, _):
+        found = examined(desk.having(http_proxy=address))
+    assert "HTTP 404" in outcome(found, "crl")[1]
+    assert "HTTP 404" in outcome(found, "ocsp")[1]
+
+
+def test_an_inner_module_that_is_missing_or_for_another_machine(desk: Desk, tmp_path: Path) -> None:
+    found = examined(desk.having(XCA_PKCS11_MODULE="/nowhere/inner.so"))
+    assert "/nowhere/inner.so" in outcome(found, "inner-module")[1]
+    assert outcome(found, "cards")[0] == "skipped"
+    assert outcome(found, "module")[0] == outcome(found, "store")[0] == "passed"
+    other = bytearray((desk.path / "libsofthsm2.so").read_bytes())
+    other[18:20] = struct.pack("<H", 243)  # e_machine: RISC-V
+    library = tmp_path / "other.so"
+    library.write_bytes(other)
+    found = examined(desk.having(XCA_PKCS11_MODULE=str(library)))
+    assert outcome(found, "architecture")[0] == outcome(found, "inner-module")[0] == "failed"
+    assert "riscv" in outcome(found, "architecture")[1]
+    assert platform.machine() in outcome(found, "architecture")[1]
+
+
+def test_no_configuration(desk: Desk) -> None:
+    found = examined(desk.having(XCA_PKCS11_CONF="/nowhere/pkcs11.conf"))
+    assert outcome(found, "inner-module")[0] == "failed"
+
+
+def test_a_store_that_cannot_be_relied_on(desk: Desk) -> None:
+    store = desk.path / "cards.db"
+    store.chmod(0o666)
+    assert "others may write it" in outcome(examined(desk), "store")[1]
+    store.chmod(0o600)
+    store.write_bytes(b"not a database, whatever it was before" * 99)
+    found = examined(desk)
+    assert outcome(found, "store")[0] == outcome(found, "cards")[0] == "failed"
+
+
+def test_a_clock_that_is_behind(desk: Desk) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    remembers(
+        desk,
+        "INSERT INTO event (at, card, event, result, program) VALUES (?, ?, 'verify-pin', 0, 'test')",
+        int(tomorrow.timestamp()),
+        desk.number,
+    )
+    found = examined(desk)
+    assert outcome(found, "clock")[0] == "failed"
+    assert f"{tomorrow:%Y-%m-%d}" in outcome(found, "clock")[1]
+
+
+def test_a_real_card_needs_its_reader(real: Desk, xca_virtual_reader: VirtualReader) -> None:
+    found = examined(real.having(**NO_DAEMON))
+    assert outcome(found, "store")[0] == "skipped"
+    assert "systemctl start pcscd" in outcome(found, "reader-daemon")[1]
+    xca_virtual_reader.insert_upside_down()
+    found = examined(real.having(**xca_virtual_reader.variables))
+    assert [finding["outcome"] for finding in found["readers"]] == ["failed", "passed"]
+    assert "upside down" in found["readers"][0]["next_step"]
+
+
+def test_certificates_of_a_real_card(real: Desk, tmp_path: Path) -> None:
+    found = examined(real.having(**NO_DAEMON))
+    assert outcome(found, "certificate")[0] == outcome(found, "chain")[0] == "failed"
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, issuer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who)]) for who in ("holder", "nobody"))
+    now = datetime.now(UTC)
+    expired = (
+        x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=3))
+        .not_valid_after(now - timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "expired.der"
+    file.write_bytes(expired.public_bytes(serialization.Encoding.DER))
+    subprocess.run(
+        [
+            *("pkcs11-tool", "--module", inner(real)),
+            *("--token-label", "HiCOS PKI Smart Card", "--write-object", str(file)),
+            *("--type", "cert", "--id", b"SIGN".hex(), "--label", "cert1"),
+        ],
+        env={"SOFTHSM2_CONF": str(real.path / "softhsm2.conf"), "PATH": os.environ["PATH"]},
+        check=True,
+        capture_output=True,
+    )
+    found = examined(real.having(**NO_DAEMON))
+    assert "expired on" in outcome(found, "certificate")[1]
+    assert "nobody" in outcome(found, "chain")[1]
+    assert outcome(found, "crl")[0] == outcome(found, "ocsp")[0] == "skipped"
+
+
+def inner(desk: Desk) -> str:
+    """The inner module that a desk's configuration names."""
+    (path,) = (
+        line.split("=")[1].strip()
+        for line in (desk.path / "pkcs11.conf").read_text().splitlines()
+        if line.startswith("path") and line.endswith("libsofthsm2.so")
+    )
+    return path
+
+
+# --- the agent's port
+
+
+def test_a_port_that_another_program_has(desk: Desk, port: int) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Page) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        found = examined(desk)
+        server.shutdown()
+        thread.join()
+    assert outcome(found, "port")[0] == "failed"
+    assert str(port) in outcome(found, "port")[1]
+
+
+def test_a_port_that_our_agent_has(desk: Desk, port: int) -> None:
+    command = [sys.executable, *XCACTL, "agent", "run", "--port", str(port)]
+    with subprocess.Popen(command, env=desk.environment, stdout=subprocess.PIPE) as agent:
+        assert agent.stdout is not None
+        assert str(port).encode() in agent.stdout.readline()
+        found = examined(desk)
+        agent.terminate()
+    assert outcome(found, "port")[0] == "passed"
+    assert "agent listens" in outcome(found, "port")[1]
+
+
+# --- the report
+
+
+@pytest.fixture
+def somebody(desk: Desk, tmp_path: Path) -> Desk:
+    """A desk whose owner shows in every path, and whose store does not open."""
+    home = tmp_path / "home" / "wang-xiaoming"
+    (home / "王 小明").mkdir(parents=True)
+    moved = desk.copy(home / "王 小明" / "cards")
+    return Desk(moved.path, home, {**desk.variables, "USER": "wang-xiaoming"})
+
+
+def test_a_report_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    examined(somebody, "--report", str(report))
+    assert report.stat().st_mode & 0o777 == 0o600
+    text = report.read_text(encoding="utf-8")
+    check(json.loads(text), "doctor")
+    holder = somebody.card()["holder"].split(",O=")[1]
+    for telling in (somebody.number, holder, "王", "wang", "小明", str(tmp_path), platform.node()):
+        assert telling not in text
+    assert "(card 1)" in text
+    # What an error says of a file is no exception.
+    (somebody.path / "cards.db").write_bytes(b"not a database, whatever it was before" * 99)
+    examined(somebody, "--report", str(report))
+    text = report.read_text(encoding="utf-8")
+    assert "…/cards.db" in text
+    assert not any(telling in text for telling in ("王", "wang", "小明", str(tmp_path)))
+
+
+def test_a_report_tells_all_when_asked(somebody: Desk, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    examined(somebody, "--report", str(report), "--personal")
+    assert report.stat().st_mode & 0o777 == 0o600
+    text = report.read_text(encoding="utf-8")
+    assert somebody.number in text
+    assert str(somebody.path) in text
+
+
+def test_a_report_that_cannot_be_written(desk: Desk) -> None:
+    result = desk.run("doctor", "--report", "/nowhere/report.json")
+    assert result.status == 63
+    assert desk.run("doctor", "--personal").status == 2

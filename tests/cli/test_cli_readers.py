@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Card readers: a real daemon, and what is in them; changes as they happen."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from commands import PIN, USER_CODE, XCACTL, Desk
+from conftest import Scripted
+from documents import check
+from pexpect.popen_spawn import PopenSpawn
+
+from softhsm import Environment, issue, remove
+from softhsm.virtual_reader import HICOS_ATR, VirtualReader
+
+FIRST_GENERATION = bytes.fromhex("3BB813008131FA524348544D4F494341A5")
+CONTACTLESS = bytes.fromhex("3B8B80010031C1640840213000900057")
+OTHER = bytes.fromhex("3B00")
+NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
+
+
+def seen(desk: Desk, reader: VirtualReader) -> Any:
+    document = desk.run("detect", "--json").json
+    check(document, "detect")
+    assert document["pcsc"]["problem"] is None
+    (found,) = [found for found in document["pcsc"]["readers"] if found["name"] == reader.name]
+    return found
+
+
+def test_readers_and_what_is_in_them(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+    reader = xca_virtual_reader
+    desk = closed.having(**reader.variables)
+    assert seen(desk, reader) == {"name": reader.name, "contents": "empty", "atr": None, "card": None}
+    for atr, kind in (
+        (HICOS_ATR, "second-generation card of the GPKI (CHTGPKIJ)"),
+        (FIRST_GENERATION, "first-generation card of the GPKI (CHTMOICA)"),
+        (CONTACTLESS, "contactless card of MOICA"),
+        (OTHER, None),
+    ):
+        reader.insert(atr)
+        assert seen(desk, reader) == {"name": reader.name, "contents": "card", "atr": atr.hex(), "card": kind}
+    shown = desk.run("detect")
+    assert shown.status == 0
+    assert closed.number in shown.out
+    assert [line.split() for line in shown.out.splitlines() if reader.name in line] == [
+        [*reader.name.split(), "a", "card", "of", "another", "kind", "3B", "00"]
+    ]
+    assert shown.err == ""
+
+
+def test_a_card_upside_down(closed: Desk, scripted: Scripted, xca_virtual_reader: VirtualReader) -> None:
+    desk = closed.having(**xca_virtual_reader.variables)
+    xca_virtual_reader.insert_upside_down()
+    assert seen(desk, xca_virtual_reader)["contents"] == "mute"
+    # What a module of a real card may say of it: nothing, or an error.
+    for says in ("C_GetSlotList count 0", "C_GetTokenInfo return 30"):
+        result = scripted.under(desk, says).run("detect")
+        assert result.status == 83
+        assert xca_virtual_reader.name in result.err
+        assert "upside down" in result.err
+
+
+def test_no_daemon(closed: Desk, scripted: Scripted) -> None:
+    desk = closed.having(**NO_DAEMON)
+    result = desk.run("detect")
+    assert result.status == 0
+    assert closed.number in result.out
+    assert result.err == "The daemon of the card readers, pcscd, is not running.\n"
+    document = desk.run("detect", "--json").json
+    check(document, "detect")
+    assert document["pcsc"]["problem"]["name"] == "NoReaderDaemon"
+    assert scripted.under(desk, "C_GetSlotList count 0").run("detect").status == 81
+
+
+def test_without_the_extra_one_sentence_says_so(closed: Desk, without_pcsc: dict[str, str]) -> None:
+    desk = closed.having(**without_pcsc)
+    result = desk.run("detect")
+    assert result.status == 0
+    assert closed.number in result.out
+    assert result.err == "Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.\n"
+    document = desk.run("detect", "--json").json
+    check(document, "detect")
+    assert document["pcsc"]["problem"]["name"] == "NoReaderSupport"
+    with desk.terminal("detect", "--wait") as talk:
+        talk.expect_exact("xca-plugin[pcsc]")
+        talk.expect_exact(closed.number)
+        talk.sendintr()
+
+
+# --- as it happens
+
+
+@contextmanager
+def watching(desk: Desk) -> Iterator[PopenSpawn]:
+    """Run xcactl detect --wait --json in a pipe; at the end it is interrupted."""
+    command = [sys.executable, *XCACTL, "detect", "--wait", "--json"]
+    child = PopenSpawn(command, env=desk.environment, encoding="utf-8", timeout=20)
+    try:
+        yield child
+    finally:
+        child.kill(signal.SIGINT)
+        status = child.wait()
+    assert status == 0
+
+
+def told(watch: PopenSpawn, change: str) -> Any:
+    """The next line, which tells of this change."""
+    line = json.loads(watch.readline())
+    check(line, "change")
+    assert line["change"] == change
+    return line
+
+
+def test_changes_of_readers_are_told(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+    reader = xca_virtual_reader
+    with watching(closed.having(**reader.variables)) as watch:
+
+        def contents() -> tuple[str, str | None]:
+            found = told(watch, "reader-changed")["reader"]
+            assert found["name"] == reader.name
+            return found["contents"], found["atr"]
+
+        assert told(watch, "reader-added")["reader"]["name"] == reader.name
+        told(watch, "reader-added")
+        assert told(watch, "card-added")["card"]["number"] == closed.number
+        reader.insert()
+        assert contents() == ("card", HICOS_ATR.hex())
+        reader.remove()
+        assert contents() == ("empty", None)
+        reader.insert_upside_down()
+        assert contents() == ("mute", None)
+        reader.remove()
+        assert contents() == ("empty", None)
+        reader.stop_daemon()
+        assert told(watch, "problem")["problem"]["name"] == "NoReaderDaemon"
+        reader.start_daemon()
+        assert told(watch, "solved")["problem"]["name"] == "NoReaderDaemon"
+        reader.insert(FIRST_GENERATION)
+        assert contents() == ("card", FIRST_GENERATION.hex())
+
+
+def test_changes_of_cards_are_told(active: Desk) -> None:
+    environment = Environment(active.path)
+    store = environment.store.path
+    number = active.number
+    with watching(active.having(**NO_DAEMON)) as watch:
+        told(watch, "problem")
+        assert told(watch, "card-added")["card"]["number"] == number
+        other = issue(environment, USER_CODE).number
+        assert told(watch, "card-added")["card"]["number"] == other
+        wrong = active.run("pin", "verify", "--card", number, "--pin", "stdin", stdin="wrong-99\n")
+        assert wrong.status == 35
+        changed = told(watch, "card-changed")["card"]
+        assert (changed["number"], changed["pin_tries_left"]) == (number, 2)
+        remove(environment, other)
+        assert told(watch, "card-removed")["card"]["number"] == other
+        store.rename(store.with_name("away"))
+        assert told(watch, "problem")["problem"]["name"] == "StoreUnreadable"
+        store.with_name("away").rename(store)
+        told(watch, "solved")
+        assert active.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+        assert told(watch, "card-changed")["card"]["pin_tries_left"] == 3
+
+
+def test_changes_are_told_in_words(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+    desk = closed.having(LANGUAGE="zh_TW", **xca_virtual_reader.variables)
+    with desk.terminal("detect", "--wait") as talk:
+        talk.expect_exact(f"偵測到讀卡機 {xca_virtual_reader.name}：沒有卡片")
+        talk.expect_exact(f"偵測到卡片 {closed.number}：未開卡")
+        xca_virtual_reader.insert()
+        talk.expect_exact(f"讀卡機 {xca_virtual_reader.name}：第二代 GPKI IC卡")
+        xca_virtual_reader.stop_daemon()
+        talk.expect_exact("讀卡機服務 pcscd 未在執行。")
+        xca_virtual_reader.start_daemon()
+        talk.expect_exact("已排除：讀卡機服務 pcscd 未在執行。")
+        talk.kill(signal.SIGINT)
+    assert talk.exitstatus == 0
+
+
+def test_a_program_can_watch_and_stop(closed: Desk) -> None:
+    result = closed.having(**NO_DAEMON).program(
+        """
+from threading import Thread
+from xca_plugin import Cards
+from xca_plugin.watch import Kind, Watch
+
+watch = Watch(Cards().detect)
+for change in watch:
+    if change.kind is Kind.CARD_ADDED:
+        print(change.subject.number)
+        Thread(target=watch.stop).start()
+print("ended")
+"""
+    )
+    assert result.out.split() == [closed.number, "ended"]

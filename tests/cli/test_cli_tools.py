@@ -1,0 +1,615 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl tools: real tools are told of the module, see the card, and all is undone to the byte."""
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pexpect
+import pytest
+import yaml
+from commands import PIN, SECRETS, XCACTL, Desk, Result
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.hashes import SHA256
+from test_cli_results import check
+
+from pkcs11_shim import module_path
+from xca_plugin import errors
+from xca_plugin.tools import State, Tool, all_tools, make
+from xca_plugin.tools.block import insert
+
+Tree = dict[str, tuple[int, bytes | str | None]]
+
+# p11-kit reads no other folder than the system's for root: its tests are done as somebody else.
+ORDINARY = ("unshare", "--user", "--map-user=65534", "--map-group=65534") if os.geteuid() == 0 else ()
+WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+# With a copy of /etc in the place of the real one.
+ROOT = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", 'mount --bind "$0" /etc; exec "$@"')
+
+
+def tree(folder: Path) -> Tree:
+    """All that is in a folder: modes, links, contents."""
+    found: Tree = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        link = str(path.readlink()) if path.is_symlink() else None
+        content = link or (path.read_bytes() if path.is_file() else None)
+        found[str(path.relative_to(folder))] = (stat.S_IMODE(mode), content)
+    return found
+
+
+def permitted(prefix: tuple[str, ...], *arguments: str) -> None:
+    """Skip the test where the kernel gives no namespaces."""
+    done = subprocess.run([*prefix, *arguments, "true"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(done.stderr)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a card and an own home."""
+
+    desk: Desk
+    home: Path
+    prefix: tuple[str, ...] = ()
+
+    def run(self, *arguments: str, **variables: str) -> Result:
+        done = subprocess.run(
+            [*self.prefix, sys.executable, *XCACTL, "tools", *arguments],
+            # The tools' caches go elsewhere.
+            env={**self.desk.environment, "HOME": str(self.home), "XDG_CACHE_HOME": "/dev/null", **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=self.home,
+            timeout=120,
+        )
+        assert not any(secret in done.stdout + done.stderr for secret in SECRETS)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def tools(self) -> dict[str, Any]:
+        """What tools list says."""
+        listed = self.run("list", "--json")
+        check(listed.json, "tools-list")
+        return {tool["name"]: tool for tool in listed.json["tools"]}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def person(active: Desk, home: Path) -> Person:
+    return Person(active, home)
+
+
+@pytest.fixture
+def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This process is somebody with an empty home."""
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XCA_PKCS11_CONF", "OPENSSL_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(home)
+    return home
+
+
+def named(name: str) -> Tool:
+    (tool,) = (tool for tool in all_tools() if tool.name == name)
+    return tool
+
+
+def register(name: str) -> None:
+    make(named(name).plan_register())
+
+
+def unregister(name: str) -> None:
+    make(named(name).plan_unregister())
+
+
+def nss_database(folder: Path) -> Path:
+    """Make a database of NSS with a module of somebody else."""
+    folder.mkdir(parents=True)
+    command = ("-d", f"sql:{folder}", "--empty-password")
+    subprocess.run(["certutil", "-N", *command], check=True, stdin=subprocess.DEVNULL)
+    with (folder / "pkcs11.txt").open("a") as file:
+        file.write("library=/usr/lib/other.so\nname=Other one\n\n")
+    return folder
+
+
+def firefox_profile(home: Path) -> Path:
+    folder = nss_database(home / ".mozilla" / "firefox" / "abc.default")
+    (folder.parent / "profiles.ini").write_text("[Profile0]\nName=default\nIsRelative=1\nPath=abc.default\n")
+    return folder
+
+
+# --- the whole way
+
+
+def test_all_of_them_see_the_card_and_all_is_undone(person: Person) -> None:
+    permitted(ORDINARY)
+    person = Person(person.desk, person.home, ORDINARY)
+    firefox_profile(person.home)
+    nss_database(person.home / ".pki" / "nssdb")
+    configuration = person.home / ".ssh" / "config"
+    configuration.parent.mkdir(mode=0o700)
+    configuration.write_bytes(b"Host example\r\n  User me")
+    configuration.chmod(0o640)
+    before = tree(person.home)
+
+    here = {name for name, tool in person.tools().items() if tool["installed"]}
+    assert here >= {"p11-kit", "firefox", "chromium", "openssh", "pyhanko"}
+    shown = person.run("register", "--all", "--dry-run")
+    assert shown.status == 0, shown.err
+    assert shown.out.count("\n+# >>> xcactl tools: ") == len(here)
+    assert "User me" not in shown.out  # nobody else's lines: they may hold secrets
+    assert tree(person.home) == before
+
+    made = person.run("register", "--all")
+    assert made.status == 0, made.err
+    assert made.out.startswith(shown.out)
+    after = tree(person.home)
+    assert after != before
+    again = person.run("register", "--all")
+    assert again.err.count(": nothing to change\n") == len(here)
+    assert tree(person.home) == after
+
+    seen = person.run("check", "--json")
+    check(seen.json, "tools-check")
+    assert seen.json["looks"] == [
+        {"name": tool.name, "works": True, "detail": None} for tool in all_tools() if tool.name in here
+    ]
+    assert seen.status == 0
+    assert person.desk.card()["pin_tries_left"] == 3
+    tried = person.desk.run("events", "--json").json["events"]
+    assert [event["event"] for event in tried].count("verify-pin") == 1  # that of the activation
+
+    assert person.run("unregister", "--all").status == 0
+    assert tree(person.home) == before
+
+
+def test_root_registers_for_the_system(active: Desk, home: Path, tmp_path: Path) -> None:
+    system = tmp_path / "etc"
+    subprocess.run(["cp", "-r", "/etc", system], check=False, capture_output=True)
+    shutil.rmtree(system / "pkcs11", ignore_errors=True)
+    permitted(ROOT, str(system))
+    root = Person(active, home, (*ROOT, str(system)))
+    assert root.run("register", "p11-kit").status == 0
+    file = system / "pkcs11" / "modules" / "xca.module"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert root.run("check", "p11-kit").status == 0
+    assert root.run("unregister", "p11-kit").status == 0
+    assert not (system / "pkcs11").exists()
+    assert tree(home) == {}
+
+
+# --- the commands that are shown
+
+
+@pytest.fixture
+def server(active: Desk, home: Path) -> Iterator[tuple[str, list[str]]]:
+    """A web server that wants a certificate of the card's PKI, and whom it saw."""
+    key, certificate = home / "key.pem", home / "server.pem"
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject)
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    for issuer in sorted((active.path / "pki").glob("*.pem")):
+        if b"BEGIN CERTIFICATE" in issuer.read_bytes():
+            context.load_verify_locations(issuer)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    seen: list[str] = []
+
+    def serve(listening: socket.socket) -> None:
+        with listening.accept()[0] as raw, context.wrap_socket(raw, server_side=True) as connection:
+            connection.recv(4096)
+            peer = connection.getpeercert(binary_form=True)
+            seen.append(x509.load_der_x509_certificate(peer or b"").subject.rfc4514_string())
+            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(30)
+        thread = Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        yield f"https://localhost:{listening.getsockname()[1]}/", seen
+        thread.join(30)
+
+
+def use(person: Person, name: str, **filled: str) -> str:
+    """Register a tool, and do what the list says with the PIN typed; return what it said."""
+    tool = person.tools()[name]
+    if not tool["installed"]:
+        pytest.skip(tool["missing"])
+    assert person.run("register", name).status == 0
+    command = tool["command"]
+    for word, value in {"NUMBER": person.desk.number, **filled}.items():
+        command = command.replace(word, value)
+    # The command itself carries what leads to the card.
+    variables = {key: value for key, value in person.desk.environment.items() if not key.startswith("XCA_")}
+    environment = {**variables, "HOME": str(person.home)}
+    said = ""
+    program, *arguments = (*person.prefix, "sh", "-c", command)
+    with pexpect.spawn(program, arguments, env=environment, cwd=str(person.home), timeout=60) as child:
+        while child.expect([rb"(?i)(pin|password|pass phrase)[^\n]*: *$", pexpect.EOF]) == 0:
+            said += child.before.decode("utf-8", "replace")
+            child.sendline(PIN)
+        said += child.before.decode("utf-8", "replace")
+    assert not any(secret in said for secret in SECRETS)
+    return said
+
+
+def test_gnutls_lists_the_keys_as_shown(person: Person) -> None:
+    permitted(ORDINARY)
+    said = use(Person(person.desk, person.home, ORDINARY), "p11-kit")
+    assert "Type: Private key" in said
+    assert "Label: cert1" in said
+
+
+@pytest.mark.parametrize("name", ["openssl-engine", "openssl-provider"])
+def test_openssl_signs_as_shown(person: Person, name: str) -> None:
+    (person.home / "FILE").write_bytes(b"contract")
+    said = use(person, name)
+    pem = person.desk.run("cert", "export", "cert1", "--format", "pem").out
+    key: Any = x509.load_pem_x509_certificate(pem.encode()).public_key()
+    signature = (person.home / "FILE.sig").read_bytes()
+    assert signature, said
+    key.verify(signature, b"contract", padding.PKCS1v15(), SHA256())
+
+
+def test_java_lists_the_keys_as_shown(person: Person) -> None:
+    assert "cert1, PrivateKeyEntry" in use(person, "java")
+
+
+def test_pyhanko_signs_as_shown(person: Person) -> None:
+    from pyhanko.pdf_utils import generic
+    from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
+
+    writer = PdfFileWriter()
+    contents = writer.add_object(generic.StreamObject(stream_data=b"q Q"))
+    box = generic.ArrayObject(map(generic.NumberObject, (0, 0, 400, 300)))
+    writer.insert_page(PageObject(contents=contents, media_box=box))
+    with (person.home / "IN.pdf").open("wb") as file:
+        writer.write(file)
+    said = use(person, "pyhanko")
+    assert b"/ByteRange" in (person.home / "OUT.pdf").read_bytes(), said
+
+
+def test_curl_shows_the_certificate_as_shown(person: Person, server: tuple[str, list[str]]) -> None:
+    url, seen = server
+    said = use(person, "curl", URL=f"--silent --show-error --cacert server.pem {url}")
+    assert len(seen) == 1, said
+    assert "國立臺灣大學" in seen[0]
+
+
+# --- others' lines
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"Host example\n  User me\n",
+        b"Host example\n  User me",
+        b"Host example\r\n  User me\r\n",
+        b"Host example\r\n  User me",
+        "# 我的設定\nHost example\n\tPKCS11Provider none\n\n\n".encode(),
+    ],
+)
+def test_ssh_configurations_come_back_to_the_byte(at_home: Path, content: bytes) -> None:
+    file = at_home / "dotfiles" / "ssh"
+    file.parent.mkdir()
+    file.write_bytes(content)
+    file.chmod(0o644)
+    (at_home / ".ssh").mkdir(mode=0o700)
+    (at_home / ".ssh" / "config").symlink_to(file)
+    before = tree(at_home)
+    register("openssh")
+    for host, theirs in (("other", False), ("example", b"PKCS11Provider none" in content)):
+        command = ["ssh", "-G", "-F", file, host]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert (f"pkcs11provider {module_path()}\n" in said) != theirs
+    assert file.read_bytes().startswith(content)
+    assert (b"\r\n" in content) == (b"\r\n" in file.read_bytes())
+    unregister("openssh")
+    assert tree(at_home) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "# nothing\n",
+        "logging:\n  root-level: ERROR",
+        "pkcs11-setups:\n    other:\n        module-path: /other.so\n        cert-label: x\nlogging: {}\n",
+        "pkcs11-setups:   # 我的卡片\n\n  # the first\n  other: {module-path: /other.so, cert-label: x}",
+        "pkcs11-setups:\nlogging: {}\n",
+        "logging: {}\r\npkcs11-setups:\r\n",
+        "logging: {}\npkcs11-setups:",
+        "---\nstamp-styles:\n  a: |\n    text\n\n",
+    ],
+)
+def test_pyhanko_configurations_come_back_to_the_byte(at_home: Path, content: str) -> None:
+    file = at_home / "pyhanko.yml"
+    file.write_bytes(content.encode())
+    before = tree(at_home)
+    theirs = yaml.safe_load(content) or {}
+    register("pyhanko")
+    after = yaml.safe_load(file.read_bytes())
+    ours = after["pkcs11-setups"].pop("xca")
+    assert ours["module-path"] == str(module_path())
+    assert after == {**theirs, "pkcs11-setups": theirs.get("pkcs11-setups") or {}}
+    assert named("pyhanko").registered()
+    unregister("pyhanko")
+    assert tree(at_home) == before
+
+
+def test_files_and_folders_made_for_a_tool_go_with_the_last_of_them(at_home: Path) -> None:
+    for first, last in (("java", "pyhanko"), ("pyhanko", "java")):
+        register("java")
+        register("pyhanko")
+        unregister(first)
+        assert named(last).registered()
+        unregister(last)
+        assert tree(at_home) == {}
+
+
+def test_what_others_added_since_stays(at_home: Path) -> None:
+    register("openssh")
+    file = at_home / ".ssh" / "config"
+    with file.open("a") as configuration:
+        configuration.write("Host later\n")
+    unregister("openssh")
+    assert file.read_text() == "Host later\n"
+
+
+def test_modutil_and_ours_get_along(at_home: Path) -> None:
+    database = nss_database(at_home / ".pki" / "nssdb")
+    before = (database / "pkcs11.txt").read_bytes()
+    register("chromium")
+    command = ("modutil", "-dbdir", f"sql:{database}", "-force")
+    library = next(Path("/usr/lib").rglob("opensc-pkcs11.so"))
+    for change in (["-add", "Later", "-libfile", library], ["-delete", "Later"]):
+        subprocess.run([*command, *change], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        assert named("chromium").registered()
+    unregister("chromium")
+    assert (database / "pkcs11.txt").read_bytes() == before
+
+
+def test_lines_for_a_module_that_moved_are_corrected_in_place(at_home: Path) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    old = insert(b"Host a\n", 7, "openssh", ["Match all", '    PKCS11Provider "/gone.so"'], 0)
+    file.write_bytes(old + b"Host later\n")
+    assert named("openssh").state() is State.OUTDATED
+    register("openssh")
+    assert file.read_bytes() == old.replace(b"/gone.so", os.fsencode(module_path())).replace(
+        re.findall(rb"[0-9a-f]{16}$", old, re.MULTILINE)[0],
+        re.findall(rb"[0-9a-f]{16}$", file.read_bytes(), re.MULTILINE)[0],
+    ) + (b"Host later\n")
+    unregister("openssh")
+    assert file.read_bytes() == b"Host a\nHost later\n"
+
+
+# --- what cannot be done
+
+
+def edited(home: Path) -> None:
+    register("openssh")
+    file = home / ".ssh" / "config"
+    file.write_text(file.read_text().replace("Match all", "Match host example"))
+
+
+def half(home: Path) -> None:
+    register("openssh")
+    file = home / ".ssh" / "config"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+
+
+@pytest.mark.parametrize("spoil", [edited, half])
+def test_lines_changed_by_hand_are_left_alone(at_home: Path, spoil: Any) -> None:
+    spoil(at_home)
+    before = tree(at_home)
+    assert named("openssh").state() is State.EDITED
+    for plan in (Tool.plan_register, Tool.plan_unregister):
+        with pytest.raises(errors.EditedByHand) as raised:
+            plan(named("openssh"))
+        assert str(at_home / ".ssh" / "config") in str(raised.value)
+    assert tree(at_home) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "says"),
+    [
+        ("openssh", ".ssh/config", b"NoSuchOption yes\n", "safely: line 1: Bad"),
+        ("openssh", ".ssh/config", b"\xff\xfeH\0o\0s\0t\0", "text file"),
+        ("pyhanko", "pyhanko.yml", f"a:\n  user-pin: {PIN}: x\n".encode(), "line 2"),
+        ("pyhanko", "pyhanko.yml", b"logging: \xff\n", "UTF-8"),
+        ("pyhanko", "pyhanko.yml", b"- a\n- b\n", "pkcs11-setups"),
+        ("pyhanko", "pyhanko.yml", b"{logging: {}}\n", "pkcs11-setups"),
+        ("pyhanko", "pyhanko.yml", b"pkcs11-setups: {a: {module-path: /a.so}}\n", "pkcs11-setups"),
+        ("pyhanko", "pyhanko.yml", b"pkcs11-setups:\n  xca:\n    module-path: /mine.so\n", "pkcs11-setups"),
+        ("pyhanko", "pyhanko.yml", b"a: !mine 1\n", "pkcs11-setups"),
+        ("java", ".config/xca/java.cfg", b"name = mine\n", "not made by xcactl"),
+        ("firefox", ".mozilla/firefox/profiles.ini", b"Path=a\n", "profiles.ini"),
+        ("chromium", ".pki/nssdb/pkcs11.txt", b"library=/other.so\nname=Other\n", "empty line"),
+    ],
+)
+def test_what_cannot_be_parsed_is_left_alone(
+    at_home: Path, name: str, file: str, content: bytes, says: str
+) -> None:
+    (at_home / file).parent.mkdir(parents=True, exist_ok=True)
+    (at_home / file).write_bytes(content)
+    before = tree(at_home)
+    with pytest.raises(errors.NotEditable, match=says) as raised:
+        named(name).plan_register()
+    assert PIN not in str(raised.value)
+    assert named(name).plan_unregister() == [] if name != "firefox" else True
+    assert tree(at_home) == before
+
+
+def test_one_that_cannot_be_changed_does_not_keep_the_others_from_it(person: Person) -> None:
+    (person.home / ".ssh").write_text("not a folder")
+    result = person.run("register", "openssh", "pyhanko")
+    assert result.status == errors.FileProblem.status
+    assert str(person.home / ".ssh" / "config") in result.err
+    tools = person.tools()
+    assert tools["openssh"]["state"] == "unreadable"
+    assert tools["pyhanko"]["state"] == "registered"
+    assert (person.home / ".ssh").read_text() == "not a folder"
+
+
+def test_a_file_that_may_only_be_read_stays(person: Person) -> None:
+    (person.home / ".ssh").mkdir()
+    (person.home / ".ssh" / "config").write_text("Host a\n")
+    (person.home / ".ssh" / "config").chmod(0o444)
+    before = tree(person.home)
+    result = Person(person.desk, person.home, WITHOUT_PRIVILEGES).run("register", "openssh")
+    assert result.status == errors.FileProblem.status
+    assert tree(person.home) == before
+
+
+def test_a_full_disk_leaves_nothing_behind(person: Person) -> None:
+    (person.home / ".ssh").mkdir()
+    (person.home / ".ssh" / "config").write_text("Host a\n")
+    before = tree(person.home)
+    full = Person(person.desk, person.home, ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh"))
+    # ssh proves the planned file first, which needs a place of its own: nothing is written there either.
+    for name in ("java", "openssh"):
+        assert full.run("register", name, PYTHONDONTWRITEBYTECODE="1").status == errors.FileProblem.status
+    assert tree(person.home) == before
+
+
+def test_all_profiles_are_changed_or_none(at_home: Path) -> None:
+    profiles = [at_home / ".config" / "mozilla" / "firefox" / name for name in ("a", "b")]
+    for profile in profiles:
+        profile.mkdir(parents=True)
+    listed = "".join(f"[Profile{place}]\nPath={folder}\n" for place, folder in enumerate(profiles))
+    (profiles[0].parent / "profiles.ini").write_text(listed)
+    changes = named("firefox").plan_register()
+    assert len(changes) == 2
+    (profiles[1] / "pkcs11.txt").write_text("library=/other.so\nname=Meanwhile\n\n")
+    before = tree(at_home)
+    with pytest.raises(errors.FileProblem, match="just now"):
+        make(changes)
+    assert tree(at_home) == before
+    register("firefox")
+    assert named("firefox").registered()
+    (profiles[0] / "pkcs11.txt").unlink()
+    assert named("firefox").state() is State.OUTDATED
+    unregister("firefox")
+    assert tree(at_home).keys() == before.keys()
+
+
+def test_a_browser_must_be_closed(at_home: Path) -> None:
+    profile = firefox_profile(at_home)
+    before = tree(at_home)
+    with (profile / "cert9.db").open("rb"), pytest.raises(errors.ToolInUse, match=rf"\({os.getpid()}\)"):
+        register("firefox")
+    assert tree(at_home) == before
+    register("firefox")
+    with (profile / "cert9.db").open("rb"), pytest.raises(errors.ToolInUse):
+        unregister("firefox")
+    unregister("firefox")
+    assert tree(at_home) == before
+
+
+def test_sandboxed_browsers_are_noticed(person: Person) -> None:
+    (person.home / "snap" / "firefox").mkdir(parents=True)
+    (person.home / ".var" / "app" / "org.chromium.Chromium").mkdir(parents=True)
+    tools = person.tools()
+    for name, folder in (("firefox", "~/snap/firefox"), ("chromium", "~/.var/app/org.chromium.Chromium")):
+        assert any(folder in remark and "sandbox" in remark for remark in tools[name]["remarks"])
+    result = person.run("register", "firefox", PATH="/nowhere")
+    assert result.status == errors.ToolNotInstalled.status
+    assert "not as snap or flatpak" in result.err
+
+
+def test_what_is_not_installed_says_what_to_install(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(at_home))
+    for tool in all_tools():
+        if tool.name != "pyhanko":  # it is in this Python environment
+            assert not tool.installed()
+            assert not tool.registered()
+            with pytest.raises(errors.ToolNotInstalled, match="install"):
+                tool.plan_register()
+    assert tree(at_home) == {}
+
+
+def test_a_tool_for_another_machine_is_noticed(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = at_home / "java"
+    head = bytearray(Path(sys.executable).resolve().read_bytes()[:64])
+    head[4], head[18:20] = 1, (3).to_bytes(2, "little")  # ELFCLASS32, EM_386
+    program.write_bytes(head)
+    program.chmod(0o755)
+    keytool = at_home / "keytool"
+    keytool.write_text("#!/bin/sh\n")
+    keytool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{at_home}:{os.environ['PATH']}")
+    assert any("i386, 32-bit" in remark() for remark in named("java").remarks())
+    with pytest.raises(errors.WrongArchitecture, match="i386, 32-bit"):
+        named("java").plan_register()
+
+
+# --- the configuration, and what is seen
+
+
+def test_a_configuration_that_only_a_variable_names_is_told(person: Person) -> None:
+    result = person.run("register", "java")
+    (command,) = re.findall(r"find it: (.*)$", result.err, re.MULTILINE)
+    assert f"XCA_PKCS11_CONF={person.desk.path}/pkcs11.conf keytool" in result.out
+    subprocess.run(["sh", "-euc", command], check=True)
+    result = person.run("register", "java")
+    assert "XCA_PKCS11_CONF" not in result.out + result.err
+    (person.home / ".config" / "xca" / "pkcs11.conf").unlink()
+    (person.home / ".config" / "xca" / "pkcs11.conf").write_text("[module]\npath = /other.so\n")
+    assert "Make that file the one you mean" in person.run("list").err
+
+
+def test_a_tool_that_does_not_see_the_card_is_named(person: Person) -> None:
+    (person.home / ".ssh").mkdir()
+    (person.home / ".ssh" / "config").write_text("PKCS11Provider /other.so\n")
+    assert person.run("register", "openssh").status == 0
+    result = person.run("check", "openssh", "java", "--json")
+    assert result.status == errors.CardNotSeen.status
+    assert "openssh, java" in result.err
+    openssh, java = result.json["looks"]
+    assert not openssh["works"]
+    assert "/other.so" in openssh["detail"]
+    assert java == {"name": "java", "works": False, "detail": "not registered"}
+
+
+def test_without_a_card_there_is_nothing_to_look_at(person: Person) -> None:
+    configuration = person.home / "softhsm2.conf"
+    (person.home / "none").mkdir()
+    configuration.write_text(f"directories.tokendir = {person.home}/none\nobjectstore.backend = file\n")
+    empty = person.home / "empty.conf"
+    library = person.desk.path / "libsofthsm2.so"
+    empty.write_text(f"[module]\npath = {library}\nenvironment = SOFTHSM2_CONF={configuration}\n")
+    result = person.run("check", XCA_PKCS11_CONF=str(empty))
+    assert result.status in (errors.NoCard.status, errors.NoReader.status)
+
+
+def test_no_other_program_touches_a_real_card_before_its_activation(real: Desk, home: Path) -> None:
+    result = Person(real, home).run("check")
+    assert result.status == errors.NotActivated.status
+
+
+def test_tools_must_be_named(person: Person) -> None:
+    assert person.run("register").status == 2
+    assert person.run("register", "--all", "java").status == 2

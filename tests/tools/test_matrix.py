@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tools of docs/tools.md, each in a terminal, with cards that this project issued and activated."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pexpect
+import pytest
+from tool_matrix import PAGE, START, TOOLS, Job, Tool, page
+
+from softhsm.held import HeldCard
+
+WRONG_PIN = "wrong-00"
+SECONDS = 60
+PATIENCE = 5  # answers to one question: a server may know five keys, and NSS asks without end
+
+every_job = pytest.mark.parametrize(
+    ("tool", "job"),
+    [pytest.param(tool, job, id=f"{tool.name}-{job.does}") for tool in TOOLS for job in tool.jobs],
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a person has after the page's first commands: files, and the shell's variables."""
+
+    files: dict[str, bytes]
+    variables: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Said:
+    status: int
+    words: str
+
+
+class Desk:
+    """A person with a card, a folder and a terminal."""
+
+    def __init__(self, card: HeldCard, folder: Path, variables: dict[str, str]) -> None:
+        self.card, self._folder, self._variables = card, folder, variables
+
+    def asks(self, commands: str, pin: str, prompt: str) -> Said:
+        """Run commands in the terminal; who asks for the PIN is given it, but not for ever."""
+        words = ""
+        with pexpect.spawn(
+            "sh",
+            ["-euc", commands],
+            env={**self._variables, "PIN": pin},
+            cwd=str(self._folder),
+            encoding="utf-8",
+            codec_errors="replace",
+            timeout=SECONDS,
+            dimensions=(40, 1000),  # no line is broken
+        ) as child:
+            child.delaybeforesend = None
+            child.delayafterclose = 0.0
+            for asked in count(1):
+                child.expect([prompt, pexpect.EOF] if prompt else [pexpect.EOF])
+                words += child.before
+                if child.after is pexpect.EOF:
+                    break
+                if asked <= PATIENCE:
+                    child.waitnoecho()
+                    child.sendline(pin)
+                else:
+                    child.sendintr()
+            child.wait()
+        return Said(child.exitstatus or child.signalstatus or 0, words)
+
+    def does(self, commands: str) -> str:
+        """Run commands that must succeed and need no PIN; return what they say."""
+        done = subprocess.run(
+            ["sh", "-euc", commands],
+            env=self._variables,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    @contextmanager
+    def serving(self, command: str, socket: str) -> Iterator[None]:
+        """Have a server run, in the foreground, as a child of this process."""
+        with subprocess.Popen(
+            ["sh", "-euc", f"exec {command}"],
+            env=self._variables,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+        ) as server:
+            try:
+                deadline = time.monotonic() + SECONDS
+                while not (self._folder / socket).exists():
+                    assert server.poll() is None, f"{command} ended"
+                    assert time.monotonic() < deadline, f"{command} does not listen"
+                    time.sleep(0.005)
+                yield
+            finally:
+                server.terminate()
+
+    @property
+    def tries(self) -> int:
+        row = self.card.environment.store.card(self.card.number)
+        assert row is not None
+        return row.pin_tries
+
+
+def surroundings(card: HeldCard, home: Path) -> dict[str, str]:
+    """A person's variables; what would ask a network hears at once that there is none."""
+    nowhere = "http://127.0.0.1:9"
+    return {
+        **card.environment.exports(),
+        "XCA_CARD": card.number,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath, "/usr/sbin"]),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        "TMPDIR": str(home),
+        "SSH_AUTH_SOCK": str(home / "agent.socket"),
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "no_proxy": "server.example",
+    }
+
+
+def provider_modules() -> dict[str, str]:
+    """Lead OpenSSL to the pkcs11-provider: Debian's package, or what pkcs11-provider.sh unpacked."""
+    for folder in (Path(sys.prefix, "pkcs11-provider"), Path("/")):
+        for module in folder.glob("usr/lib/*/ossl-modules/pkcs11.so"):
+            return {"OPENSSL_MODULES": str(module.parent)}
+    pytest.skip("not run: pkcs11-provider is not here; tests/tools/pkcs11-provider.sh could not get it")
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[[HeldCard], Start]:
+    """The page's first commands, run once for a card and all its copies."""
+    begun: dict[str, Start] = {}
+
+    def begin(card: HeldCard) -> Start:
+        if card.number not in begun:
+            with TemporaryDirectory() as name:
+                done = subprocess.run(
+                    ["sh", "-euc", f"{START}env -0"],
+                    env=surroundings(card, Path(name)),
+                    cwd=name,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                )
+                variables = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+                files = {file.name: file.read_bytes() for file in Path(name).iterdir()}
+                begun[card.number] = Start(files, variables)
+        return begun[card.number]
+
+    return begin
+
+
+@contextmanager
+def seated(card: HeldCard, begun: Start, tool: Tool, job: Job) -> Iterator[Desk]:
+    """A desk where all stands ready for a tool's job."""
+    # A short name: a socket's path has little room.
+    with TemporaryDirectory(prefix="xca-") as name:
+        folder = Path(name)
+        (folder / "contract.txt").write_text("採購契約 Contract\n", encoding="utf-8")
+        for file, contents in begun.files.items():
+            (folder / file).write_bytes(contents)
+        variables = begun.variables | surroundings(card, folder)
+        if tool.name == "openssl-provider":
+            variables |= provider_modules()
+        desk = Desk(card, folder, variables)
+        desk.does(tool.stage)
+        try:
+            if job.server:
+                with desk.serving(job.server, job.socket):
+                    yield desk
+            else:
+                yield desk
+        finally:
+            desk.does(tool.finish)
+
+
+@pytest.fixture
+def active(
+    xca_active_card: HeldCard, start: Callable[[HeldCard], Start], tool: Tool, job: Job
+) -> Iterator[Desk]:
+    with seated(xca_active_card, start(xca_active_card), tool, job) as desk:
+        yield desk
+
+
+@pytest.fixture
+def closed(
+    xca_issued_card: HeldCard, start: Callable[[HeldCard], Start], tool: Tool, job: Job
+) -> Iterator[Desk]:
+    with seated(xca_issued_card, start(xca_issued_card), tool, job) as desk:
+        yield desk
+
+
+@every_job
+def test_somebody_else_verifies_what_it_signs(active: Desk, tool: Tool, job: Job) -> None:
+    assert active.card.pin is not None
+    signed = active.asks(tool.prepare + job.sign, active.card.pin, job.prompt)
+    assert tool.crashes or signed.status == 0, signed.words
+    verified = active.does(job.verify)
+    assert job.verified in signed.words + verified
+    assert active.tries == 3
+
+
+@every_job
+def test_before_activation_it_says_so_and_costs_no_try(closed: Desk, tool: Tool, job: Job) -> None:
+    refused = closed.asks(tool.prepare + job.sign, WRONG_PIN, job.prompt)
+    assert refused.status != 0
+    assert job.closed in refused.words
+    assert closed.tries == 3
+    if "closed" in job.mute:
+        assert "not activated" in closed.does("xcactl info")
+
+
+@every_job
+def test_a_wrong_pin_costs_exactly_one_try(active: Desk, tool: Tool, job: Job) -> None:
+    refused = active.asks(tool.prepare + job.sign, WRONG_PIN, job.prompt)
+    assert refused.status != 0
+    assert job.wrong in refused.words
+    assert active.tries == 2
+    if "wrong" in job.mute:
+        assert "CKR_PIN_INCORRECT" in active.does("xcactl events")
+
+
+def test_the_page_shows_what_is_tested() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/tools/tool_matrix.py"

@@ -1,0 +1,501 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is all in order? Named checks from the module to the clock, each with what it found and what to do.
+
+No check costs a try, and none waits for ever. A check that fails is often the reason for those after it.
+"""
+
+import configparser
+import ctypes
+import http.client
+import json
+import os
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import NameOID
+
+from pkcs11_shim import Store, StoreError, configuration_path, module_path, store_path
+from xca_plugin import errors, pcsc, revocation
+from xca_plugin.agent import PORT
+from xca_plugin.cards import Cards
+from xca_plugin.i18n import Text, plural, text
+from xca_plugin.model import Card, CardState, Certificate
+from xca_plugin.tools import all_tools
+from xca_plugin.tools.surroundings import architecture
+
+Say = Callable[..., str]
+"""A sentence, said in the language that is given: a Text, or a method of a CardError."""
+
+_SECONDS: Final = 20.0  # for one check; the slowest asks two addresses after each other
+_TAIPEI: Final = timezone(timedelta(hours=8))
+_NEW_CARD: Final = text("Ask the issuer for a new card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111.")
+_SET_CLOCK: Final = text("Set the computer's clock and its time zone: timedatectl set-ntp true")
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """There was nothing to be checked, or no way to do it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        check: its name, a key of CHECKS.
+        title: its name for people.
+        outcome: how it ended.
+        said: what was found.
+        next_step: what to do about it, None: nothing.
+        card: number of the card that it is about, None: no single card.
+    """
+
+    check: str
+    title: Text
+    outcome: Outcome
+    said: Say
+    next_step: Say | None = None
+    card: str | None = None
+
+
+def run(cards: Cards) -> Iterator[Finding]:
+    """Do every check, in the order of CHECKS; yield each finding as soon as it is there."""
+    seen = _Seen(cards)
+    for name, (title, check) in CHECKS.items():
+        for answer in _in_time(check, seen):
+            yield Finding(name, title, *answer)
+
+
+def places() -> list[Path]:
+    """Return the files that findings may name."""
+    found = []
+    for place in (module_path, _inner_path, configuration_path, store_path):
+        with suppress(OSError, configparser.Error, errors.CardError):
+            found.append(place())
+    return [path for path in found if path]
+
+
+# --- how a check is done
+
+
+@dataclass
+class _Seen:
+    """What earlier checks saw.
+
+    Attributes:
+        cards: the facade that is asked.
+        works: the module and its inner module do.
+        stand_in: the card store knows cards: SoftHSM stands in, no reader is needed.
+        readers: the readers, None: they cannot be looked at.
+        present: the cards.
+    """
+
+    cards: Cards
+    works: bool = False
+    stand_in: bool = False
+    readers: Sequence[pcsc.Reader] | None = None
+    present: Sequence[Card] = ()
+
+
+_Answer = tuple[Outcome, Say, Say | None, str | None]
+_Check = Callable[[_Seen], Iterator[_Answer]]
+
+
+def _passed(said: Say, next_step: Say | None = None) -> _Answer:
+    return Outcome.PASSED, said, next_step, None
+
+
+def _failed(said: Say, next_step: Say) -> _Answer:
+    return Outcome.FAILED, said, next_step, None
+
+
+def _skipped(said: Say, next_step: Say | None = None) -> _Answer:
+    return Outcome.SKIPPED, said, next_step, None
+
+
+def _in_time(check: _Check, seen: _Seen) -> Sequence[_Answer]:
+    """Do one check in a thread that may be left behind: what hangs there holds up nobody else."""
+    answers: queue.SimpleQueue[Sequence[_Answer]] = queue.SimpleQueue()
+    Thread(target=lambda: answers.put(_answers(check, seen)), name="check", daemon=True).start()
+    try:
+        return answers.get(timeout=_SECONDS)
+    except queue.Empty:
+        late = text("No answer within {seconds} seconds.").having(seconds=int(_SECONDS))
+        return [_failed(late, text("Restart what it looks at, or the computer, and repeat the checks."))]
+
+
+def _answers(check: _Check, seen: _Seen) -> Sequence[_Answer]:
+    answers: list[_Answer] = []
+    try:
+        for answer in check(seen):
+            answers.append(answer)
+    except errors.CardError as error:
+        answers.append(_failed(error.message, error.next_step))
+    except Exception as error:
+        # Its name and not its text: a stranger's exception may hold a secret.
+        unexpected = text("The check itself failed: {detail}").having(detail=type(error).__name__)
+        answers.append(_failed(unexpected, text("Report it with the output of: xcactl doctor --json")))
+    return answers
+
+
+# --- the module and what it stands on
+
+
+def _module(seen: _Seen) -> Iterator[_Answer]:
+    path = _module_path()
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        raise errors.ModuleFailed(detail=error) from error
+    yield _passed(text("It loads: {path}").having(path=path))
+
+
+def _architecture(seen: _Seen) -> Iterator[_Answer]:
+    ours = architecture(Path("/proc/self/exe"))
+    paths = [_module_path(), _inner_path()]
+    for path in paths:
+        its = architecture(path) if path and path.exists() else ours
+        if its != ours:
+            differs = text("{path} is for {its}, this program for {ours}.")
+            yield _failed(
+                differs.having(path=path, its=its or text("nothing that is known"), ours=ours),
+                text("Install the build of it that is for {ours}.").having(ours=ours),
+            )
+            return
+    yield _passed(text("{ours}, as this program").having(ours=ours))
+
+
+def _inner_module(seen: _Seen) -> Iterator[_Answer]:
+    path = _inner_path()
+    if path is None:
+        raise errors.ModuleFailed(detail=text("no configuration names an inner module"))
+    if not path.exists():
+        raise errors.ModuleFailed(detail=text("{path} is not there").having(path=path))
+    with suppress(errors.StoreUnreadable):  # the next check's to tell
+        seen.cards.readers()
+    seen.works = True
+    yield _passed(text("It answers: {path}").having(path=path))
+
+
+def _store(seen: _Seen) -> Iterator[_Answer]:
+    try:
+        path = Store().path
+        if not path.exists():
+            yield _skipped(text("There is none: only cards that SoftHSM stands in for need it."))
+            return
+        count = len(Store().cards())
+        shared = path.stat().st_mode & 0o022
+    except (StoreError, OSError, configparser.Error) as error:
+        raise errors.StoreUnreadable(detail=error) from error
+    seen.stand_in = count > 0
+    if shared:
+        raise errors.StoreUnreadable(detail=text("others may write it, {path}").having(path=path))
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise errors.StoreNotWritable(path=path)
+    yield _passed(
+        plural("{count} card: {path}", "{count} cards: {path}", "count").having(count=count, path=path)
+    )
+
+
+def _module_path() -> Path:
+    try:
+        return module_path()
+    except FileNotFoundError as error:
+        raise errors.NoModule from error
+
+
+def _inner_path() -> Path | None:
+    """Return the inner module's path, as the module finds it (README, Configuration)."""
+    if named := os.environ.get("XCA_PKCS11_MODULE"):
+        return Path(named)
+    configuration = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
+    file = configuration_path()
+    try:
+        configuration.read([file] if file else [], encoding="utf-8")
+    except (OSError, configparser.Error, UnicodeDecodeError) as error:
+        raise errors.ModuleFailed(detail=error) from error
+    named = configuration.get("module", "path", fallback="")
+    return Path(named) if named else None
+
+
+# --- readers and cards
+
+
+def _reader_daemon(seen: _Seen) -> Iterator[_Answer]:
+    try:
+        seen.readers = pcsc.readers()
+    except errors.NoReaderSupport as error:
+        yield _skipped(error.message, error.next_step)
+    except errors.CardError as error:
+        if not seen.stand_in:
+            raise
+        yield _skipped(error.message, text("The cards that SoftHSM stands in for do without."))
+    else:
+        yield _passed(text("It is running."))
+
+
+def _readers(seen: _Seen) -> Iterator[_Answer]:
+    if seen.readers is None:
+        yield _skipped(text("They cannot be looked at."))
+    elif not seen.readers:
+        if not seen.stand_in:
+            raise errors.NoReader
+        yield _skipped(errors.NoReader().message)
+    for reader in seen.readers or ():
+        said = text("{name}: {contents}").having(name=reader.name, contents=reader.says)
+        if reader.contents is pcsc.Contents.MUTE:
+            yield _failed(said, errors.CardMute(name=reader.name).next_step)
+        elif reader.contents is pcsc.Contents.UNAVAILABLE:
+            yield _failed(said, errors.ReaderFault(detail=reader.name).next_step)
+        else:
+            yield _passed(said)
+
+
+def _cards(seen: _Seen) -> Iterator[_Answer]:
+    if not seen.works:
+        yield _skipped(text("Without its module no card can be seen."))
+        return
+    seen.present = seen.cards.detect()
+    if not seen.present:
+        raise errors.NoCard
+    found = plural("{count} card is here: {numbers}", "{count} cards are here: {numbers}", "count")
+    numbers = ", ".join(card.number for card in seen.present)
+    yield _passed(found.having(count=len(seen.present), numbers=numbers))
+
+
+# --- each card
+
+
+def _of_each_card(check: Callable[[_Seen, Card], _Answer]) -> _Check:
+    def each(seen: _Seen) -> Iterator[_Answer]:
+        if not seen.present:
+            yield _skipped(text("There is no card to look at."))
+        for card in seen.present:
+            try:
+                outcome, said, next_step, _ = check(seen, card)
+            except errors.CardError as error:
+                outcome, said, next_step = Outcome.FAILED, error.message, error.next_step
+            yield outcome, said, next_step, card.number
+
+    return each
+
+
+def _state(seen: _Seen, card: Card) -> _Answer:
+    user_code_locked = errors.UserCodeLocked(number=card.number)
+    if card.state is CardState.LAPSED:
+        raise errors.CardLapsed(number=card.number)
+    if card.state is CardState.NOT_ACTIVATED:
+        raise user_code_locked if card.user_code_tries == 0 else errors.NotActivated(number=card.number)
+    if card.pin_tries == 0:
+        raise user_code_locked if card.user_code_tries == 0 else errors.PinLocked(number=card.number)
+    if card.pin_to_be_changed:
+        return _failed(text("Somebody else set its PIN."), text("Change it: xcactl pin change"))
+    if card.user_code_tries == 0:
+        return _passed(text("It is activated; its user code is locked."), user_code_locked.next_step)
+    return _passed(text("It is activated."))
+
+
+def _deadline(seen: _Seen, card: Card) -> _Answer:
+    if card.activate_by is None or card.days_left is None:
+        return _skipped(text("The card has none."))
+    if card.state is CardState.ACTIVE:
+        return _skipped(text("It was activated in time."))
+    if card.state is CardState.LAPSED:
+        raise errors.CardLapsed(number=card.number)
+    left = plural("{days} day left, until {day}", "{days} days left, until {day}", "days")
+    return _passed(left.having(days=card.days_left, day=card.activate_by))
+
+
+def _validity(seen: _Seen, card: Card) -> _Answer:
+    certificate = _signing_certificate(card)
+    now = datetime.now(UTC)
+    if now < certificate.not_before:
+        early = text("It is not valid before {day}.").having(day=_day(certificate.not_before))
+        return _failed(early, _SET_CLOCK)
+    if now > certificate.not_after:
+        return _failed(text("It expired on {day}.").having(day=_day(certificate.not_after)), _NEW_CARD)
+    return _passed(text("It is valid until {day}.").having(day=_day(certificate.not_after)))
+
+
+def _chain(seen: _Seen, card: Card) -> _Answer:
+    issued = _parsed(_signing_certificate(card))
+    held = [_parsed(found) for found in seen.cards.certificates(card)]
+    now = datetime.now(UTC)
+    for _ in held:
+        if issued.issuer == issued.subject:
+            break
+        issuer = next((one for one in held if _issued(issued, one)), None)
+        if issuer is None:
+            missing = text("The card does not hold the certificate of {issuer}, or another one of that name.")
+            return _failed(
+                missing.having(issuer=_name(issued.issuer)),
+                text("Get it from https://grca.nat.gov.tw; xcactl verify takes it as --ca-file."),
+            )
+        if not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
+            return _failed(
+                text("That of {issuer} is not valid today.").having(issuer=_name(issuer.subject)), _NEW_CARD
+            )
+        issued = issuer
+    return _passed(text("It is whole, and ends at {issuer}.").having(issuer=_name(issued.subject)))
+
+
+def _revoked_by(
+    ask: Callable[[x509.Certificate, x509.Certificate], revocation.Answer | None],
+) -> Callable[[_Seen, Card], _Answer]:
+    def check(seen: _Seen, card: Card) -> _Answer:
+        certificate = _parsed(_signing_certificate(card))
+        held = (_parsed(found) for found in seen.cards.certificates(card))
+        issuer = next((one for one in held if _issued(certificate, one)), None)
+        if issuer is None:
+            return _skipped(text("Without the certificate of its issuer there is nothing to ask with."))
+        try:
+            answer = ask(certificate, issuer)
+        except revocation.Unreachable as error:
+            silent = text("{address} gives no answer: {detail}").having(
+                address=error.address, detail=error.detail
+            )
+            if error.nobodys:
+                return _skipped(
+                    silent, text("Nobody serves names below .test: the certificate is one for tests.")
+                )
+            return _failed(silent, text("Check the network and its proxy (http_proxy), and try again later."))
+        if answer is None:
+            return _skipped(text("The certificate names no address."))
+        if answer.since is None:
+            return _passed(text("{address} answers: not revoked.").having(address=answer.address))
+        facts = {"address": answer.address, "day": _day(answer.since)}
+        if answer.suspended:
+            return _failed(
+                text("{address} answers: suspended since {day}.").having(**facts),
+                text("Have it resumed (復用) by the issuer: XCA, https://xca.nat.gov.tw, 02-2192-7111."),
+            )
+        return _failed(text("{address} answers: revoked since {day}.").having(**facts), _NEW_CARD)
+
+    return check
+
+
+def _signing_certificate(card: Card) -> Certificate:
+    if card.certificate is None:
+        raise errors.NoSuchCertificate(number=card.number, label="cert1")
+    return card.certificate
+
+
+def _parsed(certificate: Certificate) -> x509.Certificate:
+    return x509.load_der_x509_certificate(certificate.der)
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True
+
+
+def _name(name: x509.Name) -> str:
+    return ", ".join(str(part.value) for part in name if part.oid != NameOID.COUNTRY_NAME)
+
+
+def _day(when: datetime) -> str:
+    return f"{when.astimezone(_TAIPEI):%Y-%m-%d}"
+
+
+# --- what is around
+
+
+def _tools(seen: _Seen) -> Iterator[_Answer]:
+    registered: list[str] = []
+    others: list[str] = []
+    for tool in all_tools():
+        if tool.installed():
+            (registered if tool.registered() else others).append(tool.name)
+    if not registered:
+        yield _skipped(
+            text("None of those that are here knows of the module: {tools}").having(tools=", ".join(others)),
+            text("Tell those that you use of it: xcactl tools register"),
+        )
+        return
+    yield _passed(text("These know of the module: {tools}").having(tools=", ".join(registered)))
+
+
+def _port(seen: _Seen) -> Iterator[_Answer]:
+    ours = [_agent_at(address) for address in ("127.0.0.1", "::1")]
+    if False in ours:
+        raise errors.PortTaken(port=PORT, holder=text("another program"))
+    if True in ours:
+        yield _passed(text("The agent listens at it: {port}").having(port=PORT))
+    else:
+        yield _passed(text("It is free for the agent: {port}").having(port=PORT))
+
+
+def _agent_at(address: str) -> bool | None:
+    """Tell whether it is our agent that listens there; None: nobody does."""
+    connection = http.client.HTTPConnection(address, PORT, timeout=2)
+    try:
+        connection.connect()
+    except OSError:
+        return None
+    try:
+        connection.request("GET", "/agent.json", headers={"Host": f"localhost:{PORT}"})
+        about = json.loads(connection.getresponse().read(1000))
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return isinstance(about, dict) and about.get("name") == "xca-plugin"
+
+
+def _clock(seen: _Seen) -> Iterator[_Answer]:
+    now = datetime.now(UTC)
+    past = [(event.at, text("the last event of a card")) for event in seen.cards.history()[-1:]]
+    past += [
+        (card.certificate.not_before, text("the issue of a certificate"))
+        for card in seen.present
+        if card.certificate
+    ]
+    for when, what in past:
+        if when > now:
+            wrong = text("It shows {now}, but {what} was at {when}.")
+            facts = {"now": f"{now:%Y-%m-%d %H:%M:%SZ}", "when": f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"}
+            yield _failed(wrong.having(what=what, **facts), _SET_CLOCK)
+            return
+    if not past:
+        yield _skipped(text("There is nothing to compare it with."))
+        return
+    yield _passed(
+        text("It shows {now}; nothing that is known happened later.").having(now=f"{now:%Y-%m-%d %H:%M:%SZ}")
+    )
+
+
+CHECKS: Final[dict[str, tuple[Text, _Check]]] = {
+    "module": (text("PKCS#11 module"), _module),
+    "architecture": (text("Architecture"), _architecture),
+    "inner-module": (text("Inner module"), _inner_module),
+    "store": (text("Card store"), _store),
+    "reader-daemon": (text("Card readers' daemon"), _reader_daemon),
+    "readers": (text("Card readers"), _readers),
+    "cards": (text("Cards"), _cards),
+    "card-state": (text("State of the card"), _of_each_card(_state)),
+    "deadline": (text("Days to activate"), _of_each_card(_deadline)),
+    "certificate": (text("Validity of the certificate"), _of_each_card(_validity)),
+    "chain": (text("Chain of the certificate"), _of_each_card(_chain)),
+    "crl": (text("Revocation list (CRL)"), _of_each_card(_revoked_by(revocation.ask_crl))),
+    "ocsp": (text("Revocation service (OCSP)"), _of_each_card(_revoked_by(revocation.ask_ocsp))),
+    "tools": (text("Tools that know of the module"), _tools),
+    "port": (text("Port of the agent"), _port),
+    "clock": (text("Clock"), _clock),
+}
+"""Every check, by its name; with its name for people."""

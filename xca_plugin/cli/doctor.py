@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl doctor: is all in order, and if not, what to do."""
+
+import json
+import platform
+from contextlib import nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import click
+
+from xca_plugin import checks, errors
+from xca_plugin.anonymous import Anonymiser
+from xca_plugin.cards import Cards
+from xca_plugin.checks import Finding, Outcome
+from xca_plugin.cli import shapes
+from xca_plugin.cli.common import json_option, print_json, whole_file
+from xca_plugin.i18n import _, text
+
+_OUTCOMES: Final = {
+    Outcome.PASSED: (text("PASSED"), "green"),
+    Outcome.FAILED: (text("FAILED"), "red"),
+    Outcome.SKIPPED: (text("SKIPPED"), "yellow"),
+}
+
+
+@click.command(help=_("Look whether all is in order, from the module to the clock, and say what to do."))
+@json_option
+@click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=_("Write what was found to a file, for who gives support; without secrets and personal data."),
+)
+@click.option(
+    "--personal", is_flag=True, help=_("Leave personal data in the report: card numbers, paths, names.")
+)
+def doctor(as_json: bool, report: Path | None, personal: bool) -> None:
+    """Run the checks."""
+    if personal and report is None:
+        raise click.UsageError(_("--personal is about the report: name it with --report."))
+    with whole_file(report, 0o600) if report else nullcontext() as file:
+        findings = []
+        for finding in checks.run(Cards()):
+            findings.append(finding)
+            if not as_json:
+                _show(finding)
+        document = {
+            "version": version("xca-plugin"),
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+            "findings": [shapes.finding(finding) for finding in findings],
+        }
+        if as_json:
+            print_json(document)
+        if file:
+            if not personal:
+                numbers = dict.fromkeys(finding.card for finding in findings if finding.card)
+                document = Anonymiser(numbers, checks.places()).clean(document)
+            file.write(json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
+    if failed := dict.fromkeys(finding.title() for finding in findings if finding.outcome is Outcome.FAILED):
+        raise errors.NotInOrder(detail=_(", ").join(failed))
+
+
+def _show(finding: Finding) -> None:
+    from rich.cells import cell_len, set_cell_size
+
+    width = max(cell_len(word()) for word, _colour in _OUTCOMES.values()) + 2
+    word, colour = _OUTCOMES[finding.outcome]
+    click.secho(set_cell_size(word(), width), fg=colour, nl=False)
+    about = (
+        text("{title}, {card}").having(title=finding.title, card=finding.card)
+        if finding.card
+        else finding.title
+    )
+    click.echo(text("{title}: {finding}").having(title=about, finding=finding.said())())
+    if finding.next_step:
+        click.echo(" " * width + finding.next_step())

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl tools: tell the tools that a person has of the module, and look at the card through them."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import click
+
+from xca_plugin import errors
+from xca_plugin.cards import Cards
+from xca_plugin.cli import shapes
+from xca_plugin.cli.common import add_heads, console, grid, json_option, print_json
+from xca_plugin.cli.root import show_error
+from xca_plugin.i18n import _, text
+from xca_plugin.model import CardState
+from xca_plugin.tools import FileChange, State, Tool, all_tools, make
+from xca_plugin.tools.surroundings import configuration_remark
+
+_STATES: Final = {
+    State.ABSENT: text("not registered"),
+    State.REGISTERED: text("registered"),
+    State.OUTDATED: text("out of date"),
+    State.EDITED: text("changed by hand"),
+    State.UNREADABLE: text("a file of it cannot be read"),
+}
+_STYLES: Final = {
+    State.REGISTERED: "green",
+    State.OUTDATED: "yellow",
+    State.EDITED: "red",
+    State.UNREADABLE: "red",
+}
+
+
+@click.group(help=_("Tell other tools of the card: browsers, OpenSSL, ssh, Java and others."))
+def tools() -> None:
+    """Do nothing by itself; the help is above."""
+
+
+@tools.command(
+    "list", help=_("Show the tools, whether they are registered, and how to use the card with each.")
+)
+@json_option
+def list_tools(as_json: bool) -> None:
+    """List them all."""
+    known = all_tools()
+    if as_json:
+        print_json({"tools": [shapes.tool(tool) for tool in known]})
+        return
+    from rich.text import Text
+
+    table = grid(False, False, True)
+    add_heads(table, _("Tool"), _("State"), _("What it is"))
+    for tool in known:
+        missing, state = tool.missing(), tool.state()
+        said = _STATES[state]() if missing is None or state is not State.ABSENT else _("not here")
+        table.add_row(tool.name, Text(said, style=_STYLES.get(state, "")), tool.title())
+    console().print(table)
+    for tool in known:
+        _show_use(tool)
+    _show_remark()
+
+
+def _show_use(tool: Tool) -> None:
+    missing, remarks = tool.missing(), tool.remarks()
+    if missing is None:
+        click.echo(f"\n{tool.name}:\n  {tool.command()}")
+    elif remarks or tool.state() is not State.ABSENT:
+        click.echo(f"\n{tool.name}:\n  {missing()}")
+    else:
+        return
+    for remark in remarks:
+        click.echo(f"  {remark()}")
+
+
+def _show_remark() -> None:
+    if remark := configuration_remark():
+        click.secho(remark(), err=True, fg="yellow")
+
+
+_names: Final = click.argument(
+    "names", metavar="TOOL…", nargs=-1, type=click.Choice([tool.name for tool in all_tools()])
+)
+_all: Final = click.option("--all", "everyone", is_flag=True, help=_("All of them that are here."))
+_dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the changes and make none."))
+
+
+@tools.command(help=_("Tell tools of the module; each change is shown."))
+@_names
+@_all
+@_dry_run
+def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
+    """Register them, one after the other."""
+    chosen = _chosen(names, everyone, Tool.installed)
+    _change(chosen, Tool.plan_register, dry_run)
+    if not dry_run:
+        for tool in chosen:
+            if tool.installed() and tool.registered():
+                _show_use(tool)
+    _show_remark()
+
+
+@tools.command(help=_("Undo that: all is as it was before."))
+@_names
+@_all
+@_dry_run
+def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
+    """Unregister them, one after the other."""
+    _change(_chosen(names, everyone, lambda tool: True), Tool.plan_unregister, dry_run)
+
+
+@tools.command(help=_("Look at the card through the registered tools; needs no PIN and costs no try."))
+@_names
+@json_option
+def check(names: tuple[str, ...], as_json: bool) -> None:
+    """Look through each."""
+    cards = Cards()
+    present = cards.detect()
+    if not present:
+        raise errors.NoCard if cards.readers() else errors.NoReader
+    for card in present:
+        # The issuers warn that a card is damaged by other programs before its activation.
+        if card.real and card.state is not CardState.ACTIVE:
+            raise errors.NotActivated(number=card.number)
+    looks = []
+    for tool in _chosen(names, not names, Tool.registered):
+        if not tool.registered():
+            look = shapes.look(tool, False, _("not registered"))
+        else:
+            seen = tool.check()
+            look = shapes.look(tool, seen.works, seen.detail)
+        looks.append(look)
+    if as_json:
+        print_json({"looks": looks})
+    elif not looks:
+        click.echo(_("No tool is registered: xcactl tools register"), err=True)
+    else:
+        _show_looks(looks)
+    if blind := [look["name"] for look in looks if not look["works"]]:
+        raise errors.CardNotSeen(name=", ".join(str(name) for name in blind))
+
+
+def _show_looks(looks: Iterable[dict[str, object]]) -> None:
+    from rich.text import Text
+
+    table = grid(False, False, True)
+    for look in looks:
+        works = bool(look["works"])
+        said = Text(_("sees the card") if works else _("does not see it"), style="green" if works else "red")
+        table.add_row(str(look["name"]), said, str(look["detail"] or ""))
+    console().print(table)
+
+
+def _chosen(names: tuple[str, ...], everyone: bool, which: Callable[[Tool], bool]) -> list[Tool]:
+    if bool(names) == everyone:
+        raise click.UsageError(_("Name the tools, or give --all."))
+    return [tool for tool in all_tools() if (which(tool) if everyone else tool.name in names)]
+
+
+def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dry_run: bool) -> None:
+    """Show and make the changes of each tool; one that cannot be changed does not keep the others from it."""
+    failures = []
+    for tool in chosen:
+        try:
+            changes = plan(tool)
+            for change in changes:
+                click.echo(change.diff())
+            if not changes:
+                click.echo(_("{name}: nothing to change").format(name=tool.name), err=True)
+            if not dry_run:
+                make(changes)
+        except errors.CardError as error:
+            failures.append(error)
+    for failure in failures[:-1]:
+        show_error(failure)
+    if failures:
+        raise failures[-1]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  # Tool says it
+"""curl: a configuration of our own (curl --config) that takes key and certificate from OpenSSL's engine."""
+
+import socket
+from pathlib import Path
+
+from xca_plugin.i18n import Text, text
+from xca_plugin.tools.openssl import folders
+from xca_plugin.tools.place import Place
+from xca_plugin.tools.surroundings import module, own_folder, run, shell, which
+from xca_plugin.tools.tool import ANY_CARD_URI, CARD_URI, SIGN_KEY_URI, Look, Tool
+
+
+class Curl(Tool):
+    """Not ~/.curlrc: that would put a card into every transfer."""
+
+    name = "curl"
+    title = text("curl, client authentication in TLS")
+
+    def missing(self) -> Text | None:
+        if self.program() is None:
+            return text("install curl (Debian: curl)")
+        if "OpenSSL/" not in run("curl", "--version")[1]:
+            return text("install a curl that is built with OpenSSL (Debian: curl)")
+        if not (folders().get("ENGINESDIR", Path()) / "pkcs11.so").exists():
+            return text("install the engine pkcs11 (Debian: libengine-pkcs11-openssl)")
+        return None
+
+    def program(self) -> Path | None:
+        return which("curl")
+
+    def places(self) -> list[Place]:
+        return [
+            Place(_file(), self.name, ['engine = "pkcs11"', 'cert-type = "ENG"', 'key-type = "ENG"']),
+        ]
+
+    def command(self) -> str:
+        words = ("--cert", f"{CARD_URI};object=cert1;type=cert", "--key", SIGN_KEY_URI, "URL")
+        return shell("curl", "--config", _file(), *words, PKCS11_MODULE_PATH=module())
+
+    def check(self) -> Look:
+        # A server that only listens: curl reads the certificate before it says anything, then looks for the
+        # key. One that is no key ends it there; the card's own would need a login.
+        key = ("--key", "/dev/null", "--key-type", "PEM")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"https://127.0.0.1:{server.getsockname()[1]}/"
+            _, said = run(
+                "env",
+                f"PKCS11_MODULE_PATH={module()}",
+                *("curl", "--disable", "--config", _file(), "--silent", "--show-error", "--max-time", "20"),
+                *("--noproxy", "*", "--cert", f"{ANY_CARD_URI};object=cert1;type=cert", *key, address),
+            )
+        works = "private key" in said and "client cert" not in said
+        return Look(works, "" if works else said.strip().splitlines()[-1])
+
+
+def _file() -> Path:
+    return own_folder() / "curl.cfg"

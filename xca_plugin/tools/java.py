@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  # Tool says it
+"""Java: a configuration of our own for the provider SunPKCS11."""
+
+from pathlib import Path
+from typing import Final
+
+from pkcs11_shim import rules
+from xca_plugin.i18n import Text, text
+from xca_plugin.tools.place import Place
+from xca_plugin.tools.surroundings import module, own_folder, run, scratch, shell, which
+from xca_plugin.tools.tool import Look, Tool
+
+_KEYTOOL: Final = (
+    *("keytool", "-list", "-keystore", "NONE", "-storetype", "PKCS11"),
+    *("-addprovider", "SunPKCS11", "-providerArg"),
+)
+
+
+class Java(Tool):
+    """keytool and jarsigner, and programs that add the provider with this configuration."""
+
+    name = "java"
+    title = text("Java, provider SunPKCS11 (keytool, jarsigner)")
+
+    def missing(self) -> Text | None:
+        here = self.program() and which("keytool")
+        return None if here else text("install Java (Debian: default-jre-headless)")
+
+    def program(self) -> Path | None:
+        return which("java")
+
+    def places(self) -> list[Place]:
+        return [Place(_file(), self.name, ["name = XCA", f"library = {module()}"])]
+
+    def command(self) -> str:
+        return shell(*_KEYTOOL, _file())
+
+    def remarks(self) -> list[Text]:
+        first = text(
+            "Among several cards it takes the first: leave one in, or add slotListIndex to a copy of {path}"
+        )
+        return [*super().remarks(), first.having(path=_file())]
+
+    def check(self) -> Look:
+        with scratch() as folder:
+            telling = folder / "xca.cfg"
+            telling.write_bytes(_file().read_bytes() + b"showInfo = true\n")
+            # -protected: no PIN is asked for or given; it tells of the card and then fails to log in.
+            _, said = run(*_KEYTOOL, telling, "-protected")
+        if f"label: {rules.CARD_LABEL}" in said:
+            return Look(True, "")
+        return Look(False, said.strip().splitlines()[-1] if said.strip() else "")
+
+
+def _file() -> Path:
+    return own_folder() / "java.cfg"

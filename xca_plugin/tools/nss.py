@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Browsers: the NSS databases of Firefox's profiles and of Chromium and its kin.
+
+A database of NSS keeps its modules in a text file, pkcs11.txt, one paragraph each. Ours is put after the
+others; modutil proves it with a copy, so that the database is never half changed.
+"""
+
+import configparser
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar, Final
+
+from pkcs11_shim import rules
+from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse
+from xca_plugin.i18n import Text, text
+from xca_plugin.tools.change import FileChange
+from xca_plugin.tools.place import Place
+from xca_plugin.tools.surroundings import config_home, module, run, scratch, shell, which
+from xca_plugin.tools.tool import Look, Tool
+
+_DATABASE: Final = ("cert9.db", "key4.db")
+_LOCK: Final = ".parentlock"
+
+
+class _Browser(Tool):
+    _programs: ClassVar[tuple[str, ...]]
+    _sandboxes: ClassVar[tuple[str, ...]]
+    """Folders below the home that a sandboxed one of them makes."""
+
+    def missing(self) -> Text | None:
+        if self.program() is None and not self._started():
+            return text("install the browser from your distribution's packages, not as snap or flatpak")
+        if which("modutil") is None or which("certutil") is None:
+            return text("install the tools of NSS (Debian: libnss3-tools)")
+        return None
+
+    def program(self) -> Path | None:
+        program = which(*self._programs)
+        return None if program is None or _sandboxed(program) else program
+
+    def places(self) -> list[Place]:
+        lines = [f"library={module()}", "name=XCA"]
+        return [_Modules(folder / "pkcs11.txt", self.name, lines, own=False) for folder in self._databases()]
+
+    def plan_register(self) -> list[FileChange]:
+        changes = super().plan_register()
+        if not self._databases():
+            raise NoUsableProfile(name=self.name)
+        return changes
+
+    def command(self) -> str:
+        return shell(self.program() or self._programs[0], "URL")
+
+    def remarks(self) -> list[Text]:
+        found = [folder for folder in self._sandboxes if (Path.home() / folder).is_dir()]
+        sandboxed = text(
+            "The one in {folder} is a snap or flatpak: its sandbox hides the module and the card from it. "
+            "Use the browser from your distribution's packages for the card."
+        )
+        return [*super().remarks(), *(sandboxed.having(folder=f"~/{folder}") for folder in found)]
+
+    def check(self) -> Look:
+        for place in self.places():
+            with _copy(place.path.parent) as folder:
+                _, said = run("modutil", "-dbdir", f"sql:{folder}", "-list")
+            ours = re.search(rf"library name: {re.escape(str(module()))}\n(?:.+\n|\n(?=\t))*", said)
+            if ours is None or f"token: {rules.CARD_LABEL}" not in ours[0]:
+                detail = text("{path}: no card is seen there").having(path=place.path.parent)
+                return Look(False, detail())
+        return Look(True, "")
+
+    def _started(self) -> bool:
+        """Tell whether such a browser was ever started here."""
+        raise NotImplementedError
+
+    def _databases(self) -> list[Path]:
+        raise NotImplementedError
+
+
+class Firefox(_Browser):
+    """Every profile that profiles.ini names, each with a database of its own."""
+
+    name = "firefox"
+    title = text("Firefox, every profile")
+    _programs = ("firefox", "firefox-esr")
+    _sandboxes = ("snap/firefox", ".var/app/org.mozilla.firefox")
+
+    def _started(self) -> bool:
+        return any((folder / "profiles.ini").exists() for folder in self._folders())
+
+    def _databases(self) -> list[Path]:
+        return sorted(
+            {profile for folder in self._folders() for profile in _profiles(folder / "profiles.ini")}
+        )
+
+    def _folders(self) -> tuple[Path, ...]:
+        return Path.home() / ".mozilla" / "firefox", config_home() / "mozilla" / "firefox"
+
+
+class Chromium(_Browser):
+    """One database for all of its kin."""
+
+    name = "chromium"
+    title = text("Chromium, Chrome and their kin")
+    _programs = (
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "brave-browser",
+        "microsoft-edge",
+        "vivaldi",
+    )
+    _sandboxes = (
+        "snap/chromium",
+        ".var/app/org.chromium.Chromium",
+        ".var/app/com.google.Chrome",
+        ".var/app/com.brave.Browser",
+        ".var/app/com.microsoft.Edge",
+    )
+
+    def _started(self) -> bool:
+        return any(folder.is_dir() for folder in self._folders())
+
+    def _databases(self) -> list[Path]:
+        there = [folder for folder in self._folders() if folder.is_dir()]
+        # Made before the browser has made it, it takes the older one.
+        return there or ([self._folders()[0]] if self.program() else [])
+
+    def _folders(self) -> tuple[Path, ...]:
+        old = Path.home() / ".pki" / "nssdb"
+        new = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "pki" / "nssdb"
+        return old, new
+
+
+class _Modules(Place):
+    blank_after = True  # paragraphs end with one
+
+    def position(self, rest: bytes) -> int:
+        if rest and not re.search(rb"\n\r?\n\Z", rest):
+            detail = text("its last entry does not end with an empty line")
+            raise NotEditable(path=self.path, detail=detail)
+        return len(rest)
+
+    def plan_register(self) -> list[FileChange]:
+        return self._while_nobody_uses_it(super().plan_register())
+
+    def plan_unregister(self) -> list[FileChange]:
+        return self._while_nobody_uses_it(super().plan_unregister())
+
+    def prove(self, rest: bytes, content: bytes) -> None:
+        with _copy(self.path.parent) as folder:
+            (folder / "pkcs11.txt").write_bytes(content)
+            _, said = run("modutil", "-dbdir", f"sql:{folder}", "-list")
+        if str(module()) not in said:
+            raise NotEditable(
+                path=self.path, detail=said.strip().splitlines()[-1] if said.strip() else "modutil"
+            )
+
+    def _while_nobody_uses_it(self, changes: list[FileChange]) -> list[FileChange]:
+        if changes and (user := _user(self.path.parent)):
+            raise ToolInUse(path=self.path.parent, detail=user)
+        return changes
+
+
+@contextmanager
+def _copy(database: Path) -> Iterator[Path]:
+    """Copy a database, and make what is not there yet: the browser does that when it starts first."""
+    with scratch() as folder:
+        for file in (*_DATABASE, "pkcs11.txt"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(database / file, folder / file)
+        if not (folder / "cert9.db").exists():
+            run("certutil", "-N", "-d", f"sql:{folder}", "--empty-password")
+        yield folder
+
+
+def _profiles(file: Path) -> Iterator[Path]:
+    """Find the folders of the profiles in profiles.ini that are there.
+
+    Raises:
+        NotEditable: the file cannot be read as one.
+    """
+    listed = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        listed.read(file, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise NotEditable(path=file, detail=re.sub(r"\s+", " ", str(error))) from error
+    for section in listed.sections():
+        if section.startswith("Profile") and (path := listed[section].get("Path")):
+            folder = file.parent / path  # an absolute one stays as it is
+            if folder.is_dir():
+                yield folder
+
+
+def _sandboxed(program: Path) -> bool:
+    return any(part in ("snap", "flatpak") for part in program.resolve().parts)
+
+
+def _user(database: Path) -> str | None:
+    """Return the program that has the database open, as far as /proc tells; None: nobody."""
+    files = {
+        (known.st_dev, known.st_ino)
+        for file in (*_DATABASE, _LOCK)
+        if (database / file).exists()
+        for known in [(database / file).stat()]
+    }
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # not ours to look at, or gone meanwhile
+            for descriptor in (process / "fd").iterdir():
+                with suppress(OSError):
+                    known = descriptor.stat()
+                    if (known.st_dev, known.st_ino) in files:
+                        return f"{(process / 'comm').read_text().strip()} ({process.name})"
+    return None

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  # Tool says it
+"""OpenSSH: PKCS11Provider in the user's configuration (ssh_config(5))."""
+
+import os
+import pwd
+import re
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from xca_plugin.errors import NotEditable
+from xca_plugin.i18n import Text, text
+from xca_plugin.tools.place import Place
+from xca_plugin.tools.surroundings import module, run, scratch, shell, which
+from xca_plugin.tools.tool import Look, Tool
+
+_NO_HOST: Final = "xca.invalid"
+
+
+class OpenSSH(Tool):
+    """ssh takes the first value it finds: ours comes last, wherever nobody chose another one."""
+
+    name = "openssh"
+    title = text("OpenSSH")
+
+    def missing(self) -> Text | None:
+        return None if self.program() else text("install OpenSSH (Debian: openssh-client)")
+
+    def program(self) -> Path | None:
+        return which("ssh")
+
+    def places(self) -> list[Place]:
+        lines = ["Match all", f'    PKCS11Provider "{module()}"']
+        return [_Configuration(_file(), self.name, lines, own=False)]
+
+    def command(self) -> str:
+        return shell("ssh", *_option(), "HOST")
+
+    def remarks(self) -> list[Text]:
+        add = f"ssh-add -s {shlex.quote(str(module()))} && exec $SHELL"
+        agent = shell("ssh-agent", "-P", module().resolve(), "sh", "-c", add)
+        return [*super().remarks(), text("With an agent: {command}").having(command=agent)]
+
+    def check(self) -> Look:
+        provider = _provider(_file())
+        if provider != str(module()):
+            return Look(False, text("ssh uses another PKCS11Provider: {path}").having(path=provider)())
+        status, said = run("ssh-keygen", "-D", module())
+        works = status == 0 and re.search(r"^(ssh|ecdsa)-", said, re.MULTILINE) is not None
+        return Look(works, "" if works else said.strip().splitlines()[-1])
+
+
+class _Configuration(Place):
+    def prove(self, rest: bytes, content: bytes) -> None:
+        with scratch() as folder:
+            planned = folder / "config"
+            planned.write_bytes(content)
+            status, said = run("ssh", "-G", "-F", planned, _NO_HOST)
+        if status != 0:
+            detail = said.replace(f"{planned}: ", "").strip().splitlines()[0].rstrip(".")
+            raise NotEditable(path=self.path, detail=detail)
+
+
+def _provider(file: Path) -> str:
+    """Return the PKCS11Provider that ssh makes of a configuration."""
+    found = re.search(r"^pkcs11provider (.*)$", run("ssh", "-G", "-F", file, _NO_HOST)[1], re.MULTILINE)
+    return found[1] if found else "none"
+
+
+def _file() -> Path:
+    return Path.home() / ".ssh" / "config"
+
+
+def _option() -> tuple[str, ...]:
+    """Name the file to ssh where it would read another one: it looks for the home in the user database."""
+    with suppress(KeyError):  # who is not in the database gets nothing from ssh without it
+        if Path(pwd.getpwuid(os.getuid()).pw_dir).resolve() == Path.home().resolve():
+            return ()
+    return "-F", str(_file())

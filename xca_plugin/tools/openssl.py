@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  # Tool says it
+"""OpenSSL: its engine and its provider for PKCS#11, each with a configuration of our own.
+
+OpenSSL has no configuration of the user's own. Ours includes the system's, and adds to the sections that the
+system's names; the command that is shown names it in OPENSSL_CONF (config(5ossl)).
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from xca_plugin.i18n import Text, text
+from xca_plugin.tools.place import Place
+from xca_plugin.tools.surroundings import module, own_folder, run, shell, which
+from xca_plugin.tools.tool import ANY_CARD_URI, SIGN_KEY_URI, Look, Tool
+
+
+class _OpenSSL(Tool):
+    _library: str
+    _folder: str
+    _package: Text
+
+    def missing(self) -> Text | None:
+        if self.program() is None:
+            return text("install OpenSSL (Debian: openssl)")
+        return None if self._extension().exists() else self._package
+
+    def program(self) -> Path | None:
+        return which("openssl")
+
+    def places(self) -> list[Place]:
+        base = _base()
+        return [
+            Place(
+                self._configuration(),
+                self.name,
+                [
+                    *([f".include {base}"] if base else []),
+                    "[default]",
+                    f"openssl_conf = {_value(base, 'default', 'openssl_conf') or 'xca_init'}",
+                    *self._sections(base, _value(base, "default", "openssl_conf") or "xca_init"),
+                ],
+            )
+        ]
+
+    def _sections(self, base: Path | None, init: str) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _configuration(self) -> Path:
+        return own_folder() / f"{self.name}.cnf"
+
+    def _extension(self) -> Path:
+        return folders().get(self._folder, Path()) / "pkcs11.so"
+
+    def _run(self, *arguments: str) -> tuple[int, str]:
+        return run("env", f"OPENSSL_CONF={self._configuration()}", "openssl", *arguments)
+
+
+class Engine(_OpenSSL):
+    """The engine pkcs11 of libp11."""
+
+    name = "openssl-engine"
+    title = text("OpenSSL, engine pkcs11")
+    _folder = "ENGINESDIR"
+    _package = text("install the engine pkcs11 (Debian: libengine-pkcs11-openssl)")
+
+    def _sections(self, base: Path | None, init: str) -> Sequence[str]:
+        engines = _value(base, init, "engines") or "xca_engines"
+        return [
+            f"[{init}]",
+            f"engines = {engines}",
+            f"[{engines}]",
+            "pkcs11 = xca_engine",
+            "[xca_engine]",
+            "engine_id = pkcs11",
+            f"MODULE_PATH = {module()}",
+            "init = 0",
+        ]
+
+    def command(self) -> str:
+        return shell(
+            *("openssl", "dgst", "-sha256", "-engine", "pkcs11", "-keyform", "engine"),
+            *("-sign", SIGN_KEY_URI, "-out", "FILE.sig", "FILE"),
+            OPENSSL_CONF=self._configuration(),
+        )
+
+    def check(self) -> Look:
+        uri = f"{ANY_CARD_URI};id=%53%49%47%4E;type=public"
+        # Not its status: with SoftHSM the engine may crash when all is done.
+        _, said = self._run("pkey", "-engine", "pkcs11", "-inform", "engine", "-pubin", "-in", uri, "-pubout")
+        return Look("BEGIN PUBLIC KEY" in said, "" if "BEGIN PUBLIC KEY" in said else _reason(said))
+
+
+class Provider(_OpenSSL):
+    """pkcs11-provider, for OpenSSL 3."""
+
+    name = "openssl-provider"
+    title = text("OpenSSL, pkcs11-provider")
+    _folder = "MODULESDIR"
+    _package = text("install pkcs11-provider (Debian: pkcs11-provider; in Debian 12 from backports)")
+
+    def _sections(self, base: Path | None, init: str) -> Sequence[str]:
+        providers = _value(base, init, "providers") or "xca_providers"
+        default = _value(base, providers, "default") or "xca_default"
+        return [
+            f"[{init}]",
+            f"providers = {providers}",
+            f"[{providers}]",
+            f"default = {default}",
+            "pkcs11 = xca_provider",
+            f"[{default}]",
+            "activate = 1",  # a provider that is named keeps the default one from loading by itself
+            "[xca_provider]",
+            f"module = {self._extension()}",
+            f"pkcs11-module-path = {module()}",
+            "pkcs11-module-quirks = no-deinit",
+            "activate = 1",
+        ]
+
+    def command(self) -> str:
+        words = ("openssl", "dgst", "-sha256", "-sign", SIGN_KEY_URI, "-out", "FILE.sig", "FILE")
+        return shell(*words, OPENSSL_CONF=self._configuration())
+
+    def check(self) -> Look:
+        status, said = self._run("storeutl", "-noout", "-certs", f"{ANY_CARD_URI};object=cert1;type=cert")
+        works = status == 0 and "Total found: 0" not in said
+        return Look(works, "" if works else _reason(said))
+
+
+def folders() -> dict[str, Path]:
+    """Return OPENSSLDIR, ENGINESDIR and MODULESDIR, as `openssl version -a` tells them."""
+    said = run("openssl", "version", "-a")[1]
+    return {name: Path(path) for name, path in re.findall(r'^(\w+DIR): "(.*)"$', said, re.MULTILINE)}
+
+
+def _base() -> Path | None:
+    """Return the system's configuration."""
+    file = folders().get("OPENSSLDIR", Path()) / "openssl.cnf"
+    return file if file.is_absolute() and file.is_file() else None
+
+
+def _value(file: Path | None, section: str, name: str) -> str | None:
+    """Look up a value in a configuration (config(5ossl)); the last one counts."""
+    current, found = "default", None
+    for line in file.read_text("utf-8", "replace").splitlines() if file else ():
+        if head := re.match(r"\s*\[\s*(.+?)\s*\]", line):
+            current = head[1]
+        elif (pair := re.match(r"\s*(\w+)\s*=\s*([^#\s]+)", line)) and (current, pair[1]) == (section, name):
+            found = pair[2]
+    return found
+
+
+def _reason(said: str) -> str:
+    """Find the line that tells most: not the trail of places in OpenSSL's sources."""
+    lines = [line for line in said.splitlines() if line and not re.match(r"[0-9A-F]{8,}:error:", line)]
+    return lines[-1] if lines else text("it sees no card")()

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  # Tool says it
+"""p11-kit: a .module file, and with it GnuTLS, OpenSC's tools and all others that ask p11-kit."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from pkcs11_shim import rules
+from xca_plugin.i18n import Text, text
+from xca_plugin.tools.place import Place
+from xca_plugin.tools.surroundings import config_home, module, run, shell, which
+from xca_plugin.tools.tool import CARD_URI, Look, Tool
+
+_SYSTEM: Final = Path("/etc/pkcs11/modules")
+
+
+class P11Kit(Tool):
+    """A file of our own among the user's; root's goes to the system's, p11-kit reads no other for root."""
+
+    name = "p11-kit"
+    title = text("p11-kit, and with it GnuTLS, OpenSC and others")
+
+    def missing(self) -> Text | None:
+        return None if self.program() else text("install p11-kit (Debian: p11-kit)")
+
+    def program(self) -> Path | None:
+        return which("p11-kit")
+
+    def places(self) -> list[Place]:
+        lines = [f"module: {module()}"]
+        if os.geteuid() == 0:
+            return [Place(_SYSTEM / "xca.module", self.name, lines, mode=0o644, folder_mode=0o755)]
+        return [Place(config_home() / "pkcs11" / "modules" / "xca.module", self.name, lines)]
+
+    def command(self) -> str:
+        if which("p11tool"):
+            return shell("p11tool", "--login", "--list-all", CARD_URI)
+        return shell("p11-kit", "list-modules")
+
+    def check(self) -> Look:
+        _, said = run("p11-kit", "list-modules")
+        ours = re.search(r"^xca: .*\n(?:[ \t].*\n)*", said, re.MULTILINE)
+        if ours is None:
+            return Look(False, text("p11-kit does not load the module")())
+        if f"token: {rules.CARD_LABEL}" not in ours[0]:
+            return Look(False, text("p11-kit sees no card")())
+        return Look(True, "")

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  # Tool says it
+"""pyHanko: an entry of pkcs11-setups in pyhanko.yml.
+
+pyHanko reads the file of that name in the current folder. Where there is none, ours is in the folder of the
+files of our own, and the command names it.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pkcs11_shim import rules
+from xca_plugin.errors import NotEditable
+from xca_plugin.i18n import Text, text
+from xca_plugin.tools.place import Place
+from xca_plugin.tools.surroundings import module, own_folder, run, scratch, shell, which
+from xca_plugin.tools.tool import Look, Tool
+
+_KEY: Final = "pkcs11-setups"
+_SETUP: Final = "xca"
+_WITH_SETUP: Final = ("pkcs11", "--p11-setup", _SETUP)
+
+
+class PyHanko(Tool):
+    """The entry for `--p11-setup xca`; the plugin `xca` of the extra `pdf` needs no registration."""
+
+    name = "pyhanko"
+    title = text("pyHanko, signatures in PDF files")
+
+    def missing(self) -> Text | None:
+        return None if self.program() else text("install pyHanko (pip install 'xca-plugin[pdf]')")
+
+    def program(self) -> Path | None:
+        beside = Path(sys.executable).with_name("pyhanko")
+        return which("pyhanko") or (beside if os.access(beside, os.X_OK) else None)
+
+    def places(self) -> list[Place]:
+        here = Path.cwd() / "pyhanko.yml"
+        return [_setups(here)] if here.exists() else [_setups(_own_file())]
+
+    def traces(self) -> list[Place]:
+        return [_setups(Path.cwd() / "pyhanko.yml"), _setups(_own_file())]
+
+    def command(self) -> str:
+        program = "pyhanko" if which("pyhanko") else self.program() or "pyhanko"
+        (place,) = self.places()
+        named = () if place.path.parent == Path.cwd() else ("--config", place.path)
+        sign = ("sign", "addsig", "--field", "Sig1", *_WITH_SETUP)
+        return shell(program, *named, *sign, "IN.pdf", "OUT.pdf")
+
+    def remarks(self) -> list[Text]:
+        first = text("Among several cards it takes the first: leave one in, or name one: {command}")
+        plugin = shell(
+            *("pyhanko", "sign", "addsig", "--field", "Sig1"),
+            *("xca", "--card", "NUMBER", "IN.pdf", "OUT.pdf"),
+        )
+        return [*super().remarks(), first.having(command=plugin)]
+
+    def check(self) -> Look:
+        program = self.program() or "pyhanko"
+        with scratch() as folder:
+            # pyHanko skips the login then: it finds the certificate, and no key to sign with.
+            setup = "\n".join((f"{_KEY}:", *_entry("  "), "    prompt-pin: skip"))
+            (folder / "pyhanko.yml").write_text(setup, encoding="utf-8")
+            (folder / "in").write_bytes(b"")
+            sign = ("--verbose", "sign", "addsig", "--detach", *_WITH_SETUP, "in", "out")
+            _, said = run(program, *sign, cwd=folder)
+        works = "Could not find private key" in said
+        reasons = re.findall(r"^[\w.]*(?:Error|Exception|Removed|Invalid)\b.*", said, re.MULTILINE)
+        return Look(works, "" if works else (reasons or [said])[0].strip())
+
+
+class _Setups(Place):
+    """YAML of others stays byte for byte: our lines are put between theirs."""
+
+    def body(self, rest: bytes) -> Sequence[str]:
+        key, value = self._setups(rest)
+        if key is None:
+            return [f"{_KEY}:", *_entry("  ")]
+        column = value.value[0][0].start_mark.column if value.value else key.start_mark.column + 2
+        return _entry(" " * column)
+
+    def position(self, rest: bytes) -> int:
+        key, value = self._setups(rest)
+        if key is None:
+            return len(rest)
+        line = value.value[0][0].start_mark.line if value.value else key.end_mark.line + 1
+        return len(b"".join(rest.splitlines(keepends=True)[:line]))
+
+    def prove(self, rest: bytes, content: bytes) -> None:
+        import yaml
+
+        try:
+            before, after = yaml.safe_load(rest) or {}, yaml.safe_load(content)
+        except (yaml.YAMLError, ValueError) as error:
+            raise self._not_editable() from error
+        setups = before.get(_KEY) or {}
+        ours = yaml.safe_load("\n".join(_entry("")))
+        if _SETUP in setups or after != {**before, _KEY: {**setups, **ours}}:
+            raise self._not_editable()
+
+    def _setups(self, rest: bytes) -> tuple[Any, Any]:
+        """Return the nodes of pkcs11-setups and of what it holds; none when the key is not there."""
+        import yaml
+
+        try:
+            root = yaml.compose(rest.decode("utf-8"), yaml.SafeLoader)
+        except UnicodeDecodeError as error:
+            raise NotEditable(path=self.path, detail=text("it is not in UTF-8")) from error
+        except yaml.YAMLError as error:
+            # Not its own words: they show the line, and a PIN may stand there.
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else 1
+            detail = text("it is no YAML, line {line}").having(line=line)
+            raise NotEditable(path=self.path, detail=detail) from None
+        if root is None:
+            return None, None
+        if not isinstance(root, yaml.MappingNode):
+            raise self._not_editable()
+        for key, value in root.value:
+            if key.value == _KEY:
+                empty = isinstance(value, yaml.ScalarNode) and not value.value
+                if not empty and (not isinstance(value, yaml.MappingNode) or value.flow_style):
+                    raise self._not_editable()
+                return key, value
+        return None, None
+
+    def _not_editable(self) -> NotEditable:
+        detail = text("it is not written as a block of lines that another entry of pkcs11-setups fits into")
+        return NotEditable(path=self.path, detail=detail)
+
+
+def _setups(path: Path) -> Place:
+    return _Setups(path, PyHanko.name, (), own=path == _own_file())
+
+
+def _own_file() -> Path:
+    return own_folder() / "pyhanko.yml"
+
+
+def _entry(indent: str) -> list[str]:
+    """Write the setup: certificate and key by CKA_ID, both keys of a card have the same label."""
+    return [
+        f"{indent}{_SETUP}:",
+        f'{indent}  module-path: "{module()}"',
+        f"{indent}  token-criteria:",
+        f'{indent}    label: "{rules.CARD_LABEL}"',
+        f'{indent}  cert-id: "{b"SIGN".hex()}"',
+        f'{indent}  key-id: "{b"SIGN".hex()}"',
+        f"{indent}  other-certs-to-pull: null",  # all of them: the chain
+    ]

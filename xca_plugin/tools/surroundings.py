@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is around the tools: programs, folders, architectures, the configuration that the module reads."""
+
+import os
+import re
+import shlex
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from pkcs11_shim import configuration_path, module_path
+from xca_plugin.errors import FileProblem, NoModule, NotEditable
+from xca_plugin.i18n import Text, text
+
+_SECONDS: Final = 30
+# Whatever could make a tool log in, or ask somebody for the PIN.
+_NOT_FOR_TOOLS: Final = re.compile(r"(GNUTLS|PYHANKO).*PIN$|SSH_ASKPASS|DISPLAY$|WAYLAND_DISPLAY$")
+_MACHINES: Final = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv"}
+
+
+def module() -> Path:
+    """Return the module's path, which every tool's configuration can hold.
+
+    Raises:
+        NoModule: it is not installed.
+        NotEditable: the path has characters that some tool would read as something else.
+    """
+    try:
+        path = module_path().absolute()
+    except FileNotFoundError as error:
+        raise NoModule from error
+    if not re.fullmatch(r"[\w/.,:+@~ -]+", str(path)):
+        raise NotEditable(path=path, detail=text("configuration files cannot hold this name"))
+    return path
+
+
+def config_home() -> Path:
+    """Return the user's folder for configurations (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def own_folder() -> Path:
+    """Return the folder of the files that are ours alone."""
+    return config_home() / "xca"
+
+
+def which(*names: str) -> Path | None:
+    """Return the first of these programs that is here."""
+    found = (shutil.which(name) for name in names)
+    return next((Path(path) for path in found if path), None)
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> tuple[int, str]:
+    """Run a program that can ask nobody anything; return its status and all that it printed.
+
+    It has no terminal, an empty standard input, no PIN in its environment, and half a minute. What keeps it
+    from running is told as if it had printed that, with a status of its own.
+    """
+    environment = {name: value for name, value in os.environ.items() if not _NOT_FOR_TOOLS.match(name)}
+    try:
+        done = subprocess.run(  # noqa: S603  # the tools that were asked for
+            [str(word) for word in command],
+            env={**environment, "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            timeout=_SECONDS,
+            cwd=cwd,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"{Path(command[0]).name}: {_SECONDS} s"
+    except OSError as error:
+        return 126, str(error)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a folder to try something in; it is gone afterwards.
+
+    Raises:
+        FileProblem: there is no place for it, or for what is written there.
+    """
+    try:
+        with TemporaryDirectory(prefix="xca-") as name:
+            yield Path(name)
+    except OSError as error:
+        place = os.environ.get("TMPDIR") or text("for temporary files")
+        raise FileProblem(path=place, detail=error.strerror) from error
+
+
+def shell(*words: str | Path, **variables: str | Path) -> str:
+    """Write a command for a person's shell; it carries the configuration that only a variable names."""
+    if needs_variable():
+        variables = {"XCA_PKCS11_CONF": os.environ["XCA_PKCS11_CONF"], **variables}
+    assignments = [f"{name}={shlex.quote(str(value))}" for name, value in variables.items()]
+    return " ".join((*assignments, shlex.join(str(word) for word in words)))
+
+
+# --- architecture
+
+
+def architecture(program: Path) -> str | None:
+    """Say for which machine an ELF file is (ELF header, e_ident[EI_CLASS] and e_machine); None: not known.
+
+    A script is for the machine of its interpreter.
+    """
+    head = _head(program)
+    if head.startswith(b"#!"):
+        interpreter = head.split(b"\n")[0][2:].split()
+        head = _head(Path(os.fsdecode(interpreter[0]))) if interpreter else b""
+    if len(head) < 20 or not head.startswith(b"\x7fELF"):
+        return None
+    (machine,) = struct.unpack_from("<H" if head[5] == 1 else ">H", head, 18)
+    return f"{_MACHINES.get(machine, machine)}, {32 * head[4]}-bit"
+
+
+def _head(program: Path) -> bytes:
+    try:
+        with program.open("rb") as file:
+            return file.read(256)
+    except OSError:
+        return b""
+
+
+# --- the module's configuration
+
+
+def needs_variable() -> bool:
+    """Tell whether only XCA_PKCS11_CONF leads to the configuration in use."""
+    named = configuration_path()
+    return "XCA_PKCS11_CONF" in os.environ and named is not None and not _same(named, _without_variable())
+
+
+def configuration_remark() -> Text | None:
+    """Say what a person has to do for every program to find the module's configuration; None: nothing."""
+    own = own_folder() / "pkcs11.conf"
+    named = configuration_path()
+    if named is None:
+        return text(
+            "The module has no configuration yet, and loads nowhere without one. Write it: {path}"
+        ).having(path=own)
+    if not needs_variable():
+        return None
+    link = shlex.join(["ln", "-s", str(named.absolute()), str(own)])
+    if own.exists() or own.is_symlink():
+        return text(
+            "Only XCA_PKCS11_CONF leads to the module's configuration {named}. Programs that are started "
+            "from a desktop do not have that variable and read {path}. Make that file the one you mean."
+        ).having(named=named, path=own)
+    return text(
+        "Only XCA_PKCS11_CONF leads to the module's configuration {named}. Programs that are started "
+        "from a desktop do not have that variable. For all programs to find it: {command}"
+    ).having(named=named, command=f"mkdir -p {shlex.quote(str(own.parent))} && {link}")
+
+
+def _without_variable() -> Path | None:
+    for file in (own_folder() / "pkcs11.conf", Path("/etc/xca/pkcs11.conf")):
+        if file.exists():
+            return file
+    return None
+
+
+def _same(one: Path, other: Path | None) -> bool:
+    return other is not None and one.exists() and one.samefile(other)
