@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Measures the module and the commands next to what a user would take instead: sh tests/bench/run.sh
+# Measures the module and the commands next to what a user would take instead, and the agent: sh tests/bench/run.sh
 set -eu
 cd "$(dirname "$0")/../.."
 . ./setup.sh
-install_packages strace opensc-pkcs11 p11-kit p11-kit-modules
+install_packages strace opensc-pkcs11 p11-kit p11-kit-modules chromium
 install_project
 install_requirements tests/requirements.txt
 PATH=$PWD/.venv/bin:$PATH
 
 python tests/bench/module.py
 python tests/bench/commands.py
+python tests/bench/agent.py

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What web sites ask, over HTTP as the browser sends it: directly, or through the agent's own window."""
+
+import base64
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from running import Agent
+
+SITE = "https://portal.example.gov.tw"
+"""A site that tests trust."""
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A site that asks an agent.
+
+    Attributes:
+        agent: the agent.
+        origin: the site's.
+        http: a client without a past.
+    """
+
+    agent: Agent
+    origin: str = SITE
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(f"{self.agent.url}{path}", headers={"Origin": self.origin})
+
+    def post(self, path: str, body: str | Json = "", **headers: str) -> Json:
+        content = body if isinstance(body, str) else f"tbsPackage={json.dumps(body)}"
+        response = self.http.post(
+            f"{self.agent.url}{path}", content=content.encode(), headers={"Origin": self.origin, **headers}
+        )
+        assert response.status_code == 200, response.text
+        answer: Json = response.json()
+        return answer
+
+    def window(self, request: str | Json, **agreement: object) -> Json:
+        """Send what the window sends: the request, and what the person said to it."""
+        said: Json = {
+            "site": self.origin,
+            "request": request if isinstance(request, str) else json.dumps(request),
+        }
+        if agreement:
+            said["agreement"] = agreement
+        response = self.http.post(f"{self.agent.url}/popup", json=said, headers={"Origin": self.agent.url})
+        assert response.status_code == 200, response.text
+        answer: Json = response.json()
+        return answer
+
+    def ask(self, request: Json, **agreement: object) -> Json:
+        """Ask through the window; if the person is asked, the person agrees."""
+        reply = self.window(request)
+        if "consent" in reply:
+            consent = reply["consent"]
+            reply = self.window(request, ticket=consent["ticket"], number=consent["number"], **agreement)
+        answer: Json = json.loads(reply["answer"])
+        return answer
+
+
+def openssl(*arguments: str | Path, stdin: bytes = b"") -> bytes:
+    """Run OpenSSL as a server would; it must succeed."""
+    done = subprocess.run(["openssl", *map(str, arguments)], input=stdin, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def certificate(answer: Json, folder: Path) -> Path:
+    path = folder / "cert.pem"
+    path.write_bytes(openssl("x509", "-inform", "DER", stdin=base64.b64decode(answer["certb64"])))
+    return path
+
+
+def public_key(answer: Json, folder: Path) -> Path:
+    path = folder / "key.pem"
+    path.write_bytes(openssl("x509", "-in", certificate(answer, folder), "-pubkey", "-noout"))
+    return path
+
+
+def verify(answer: Json, hash_name: str, content: bytes, folder: Path) -> None:
+    """Verify RSASSA-PKCS1-v1_5 as servers do."""
+    assert (answer["ret_code"], answer["last_error"], answer["func"]) == (0, 0, "sign"), answer
+    signature = folder / "signature"
+    signature.write_bytes(base64.b64decode(answer["signature"]))
+    openssl(
+        "dgst", f"-{hash_name}", "-verify", public_key(answer, folder), "-signature", signature, stdin=content
+    )

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent in front of a card, and a browser in front of the agent."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from asking import SITE, Asking
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from running import Agent, configure, running
+
+from softhsm.held import HeldCard
+
+Start = Callable[..., Agent]
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture
+def start_agent(tmp_path: Path) -> Iterator[Start]:
+    """Start agents: start_agent(card, trusted=[origin], page_pin="ask", allow=origin, port=0)."""
+    with ExitStack() as stack:
+        count = 0
+
+        def start(card: HeldCard, *, trusted: tuple[str, ...] = (), port: int = 0, **settings: str) -> Agent:
+            nonlocal count
+            count += 1
+            home = tmp_path / f"home-{count}"
+            configure(home, trusted=trusted, **settings)
+            return stack.enter_context(running(home, card.variables, port))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def active_card(_xca_first_cards: Callable[[str], HeldCard]) -> Iterator[HeldCard]:
+    """An activated card that many tests share: they must leave it as it is."""
+    with TemporaryDirectory(prefix="xca-") as folder:
+        yield _xca_first_cards("active").copy(Path(folder) / "card")
+
+
+@pytest.fixture(scope="session")
+def allowed(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    """A site that may sign without asking, and the agent that many tests share."""
+    home = tmp_path_factory.mktemp("allowed")
+    configure(home, allow=SITE)
+    with running(home, active_card.variables) as agent:
+        yield Asking(agent)
+
+
+@pytest.fixture(scope="session")
+def shared(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """An agent that many tests share, each with a site of its own: they leave its card as it is."""
+    home = tmp_path_factory.mktemp("shared")
+    configure(home)
+    with running(home, active_card.variables) as agent:
+        yield agent
+
+
+@pytest.fixture
+def agent(start_agent: Start, xca_active_card: HeldCard) -> Agent:
+    """A running agent in front of an activated card."""
+    return start_agent(xca_active_card)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; pop-ups are blocked as at home."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*FLAGS], ignore_default_args=["--disable-popup-blocking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile without a past, in Chinese."""
+    context = browser.new_context(locale="zh-TW")
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """An empty tab."""
+    return context.new_page()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent as its user runs it: a process of its own on a free port."""
+
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A running agent.
+
+    Attributes:
+        url: its address, http://localhost:PORT.
+        home: the home of its user; the configuration is in its folder .config/xca.
+        process: the process.
+        said: the file with all that it wrote.
+    """
+
+    url: str
+    home: Path
+    process: "subprocess.Popen[bytes]"
+    said: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def log(self) -> str:
+        return self.said.read_text(encoding="utf-8", errors="replace")
+
+
+def configure(home: Path, *, trusted: Sequence[str] = (), **settings: str) -> None:
+    """Write the files of the agent's configuration."""
+    folder = home / ".config" / "xca"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "agent.conf").write_text(
+        "[agent]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()), encoding="utf-8"
+    )
+    (folder / "trusted-sites").write_text("".join(f"{site}\n" for site in trusted), encoding="utf-8")
+
+
+def trust(agent: Agent, site: str) -> None:
+    """Have a running agent trust one more site."""
+    with (agent.home / ".config/xca/trusted-sites").open("a", encoding="utf-8") as file:
+        file.write(f"{site}\n")
+
+
+@contextmanager
+def running(home: Path, variables: Mapping[str, str], port: int = 0) -> Iterator[Agent]:
+    """Run `xcactl agent run` until the block ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    said = home / "said"
+    inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    with said.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "xca_plugin.cli", "--lang", "en", "agent", "run", "--port", str(port)],
+            env={**inherited, "LANG": "C.UTF-8", **variables, "HOME": str(home)},
+            cwd=home,  # else -m finds the sources where the tests are run, not what is installed
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    try:
+        assert process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            assert selector.select(SECONDS), "the agent does not start"
+        line = process.stdout.readline().decode()
+        assert "http://localhost:" in line, line + said.read_text(encoding="utf-8")
+        yield Agent(line.split()[-1], home, process, said)
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+        if process.stdout:
+            process.stdout.close()

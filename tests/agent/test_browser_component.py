@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Web sites of other origins use the card, in Chromium, as their pages do it."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asking import Json, b64, openssl, verify
+from conftest import CHROMIUM, FLAGS, Start
+from playwright.sync_api import Browser, BrowserContext, Error, Page
+from running import Agent, running, trust
+from sites import PAGE, site
+
+from softhsm import Environment, issue, remove
+from softhsm.held import HeldCard
+from xca_plugin.agent.answers import Code
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A page of a web site, open in a browser, and the agent on the same computer.
+
+    Attributes:
+        origin: the site's.
+        agent: the agent.
+        page: the tab.
+    """
+
+    origin: str
+    agent: Agent
+    page: Page
+
+    @classmethod
+    def open(cls, origin: str, agent: Agent, context: BrowserContext) -> "Portal":
+        context.clock.install()
+        page = context.new_page()
+        page.goto(f"{origin}/?agent={agent.url}")
+        return cls(origin, agent, page)
+
+    def click(self, request: Json, path: str = "/ChtPopupForm") -> Page:
+        """Click; the window that opens is returned."""
+        self.page.evaluate("([path, request]) => { answers = []; ask(path, request); }", [path, request])
+        with self.page.expect_popup() as popup:
+            self.page.click("#go")
+        return popup.value
+
+    def answer(self) -> Json:
+        self.page.wait_for_function("answers.length")
+        answers: list[Json] = self.page.evaluate("answers")
+        (answer,) = answers
+        return answer
+
+    def agree(self, request: Json, path: str = "/ChtPopupForm") -> Json:
+        window = self.click(request, path)
+        agree(window)
+        answer = self.answer()
+        if not window.is_closed():
+            window.wait_for_event("close")
+        return answer
+
+
+def press(window: Page, button: str) -> None:
+    """Press a button once it is to be pressed, which a clock of our own brings about at once."""
+    window.wait_for_selector(f"{button}:visible")
+    window.clock.fast_forward(1000)
+    window.wait_for_selector(f"{button}:enabled")
+    try:
+        window.click(button)
+    except Error:
+        assert window.is_closed()  # by what the click did, before the click was over
+
+
+def agree(window: Page) -> None:
+    press(window, "#agree")
+
+
+@pytest.fixture
+def origin() -> Iterator[str]:
+    with site() as origin:
+        yield origin
+
+
+@pytest.fixture
+def portal(origin: str, shared: Agent, context: BrowserContext) -> Portal:
+    """A trusted site; the card is to stay as it is."""
+    trust(shared, origin)
+    return Portal.open(origin, shared, context)
+
+
+@pytest.fixture
+def own_portal(origin: str, start_agent: Start, xca_active_card: HeldCard, context: BrowserContext) -> Portal:
+    """A trusted site, and a card for this test alone."""
+    return Portal.open(origin, start_agent(xca_active_card, trusted=(origin,)), context)
+
+
+def signing(card: HeldCard, **fields: Any) -> Json:
+    # As the vendor's library does: raw JSON, plus signs of the text replaced by %2B on their way.
+    return {"func": "MakeSignature", "tbs": "contract-4711", "tbsEncoding": "NONE", "pin": card.pin, **fields}
+
+
+# --- information
+
+
+def test_information_by_picture_and_by_window(portal: Portal, active_card: HeldCard) -> None:
+    told = portal.page.evaluate("information()")
+    assert told["slots"][0]["token"]["serialNumber"] == active_card.number
+    assert portal.page.evaluate("get('/pkcs11info')") == told
+    for func, path in (("CheckEnvir", "/popupForm"), ("GetUserCert", "/CardManagement/CMCPopForm")):
+        portal.click({"func": func}, path)
+        answer = portal.answer()
+        assert (answer["func"], answer["ret_code"]) == ("pkcs11info", 0)
+        token = answer["slots"][0]["token"]
+        assert token["serialNumber"] == active_card.number
+        assert ("certs" in token) == (func == "GetUserCert")
+
+
+def test_the_window_speaks_before_any_card_is_looked_at(portal: Portal, active_card: HeldCard) -> None:
+    portal.page.evaluate("ask('/popupForm', {func: 'CheckEnvir'})")
+    # The module waits for this lock before it says anything of a card.
+    with active_card.environment.store.lock(exclusive=True):
+        portal.page.click("#go")
+        portal.page.wait_for_function("helloAfter !== null")
+        assert portal.page.evaluate("answers.length") == 0
+    assert portal.answer()["ret_code"] == 0
+
+
+# --- signing in
+
+
+def test_sign_in_with_pkcs7_and_pkcs1(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+    card = active_card
+    window = portal.click(signing(card, signatureType="PKCS7", nonce="5f1c0a", withCardSN="true"))
+    window.wait_for_selector("#consent:visible")
+    shown = window.inner_text("body")
+    assert portal.origin in shown
+    assert card.number in shown
+    assert "contract-4711" in shown
+    agree(window)
+    answer = portal.answer()
+    assert (answer["func"], answer["ret_code"], answer["cardSN"]) == ("sign", 0, card.number)
+    der = base64.b64decode(answer["signature"])
+    content = openssl(
+        "cms", "-verify", "-inform", "DER", "-binary", "-purpose", "any", "-noverify", stdin=der
+    )
+    assert content == b"contract-4711"
+    answer = portal.agree(signing(card, signatureType="PKCS1", hashAlgorithm="SHA256"), "/popupForm")
+    verify(answer, "SHA256", b"contract-4711", tmp_path)
+
+
+def test_no_click_slips_through(portal: Portal, active_card: HeldCard) -> None:
+    """The button comes to life a moment after the window came: a double click agrees to nothing."""
+    clock = portal.page.context.clock
+    clock.pause_at(datetime.now() + timedelta(hours=1))
+    window = portal.click(signing(active_card))
+    window.wait_for_selector("#consent:visible")
+    clock.run_for(400)
+    assert window.is_disabled("#agree")
+    clock.run_for(200)
+    assert window.is_enabled("#agree")
+
+
+def test_a_batch_is_asked_once(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+    for number in range(3):
+        document = f"document {number}".encode()
+        tbs = b64(openssl("dgst", "-sha256", "-binary", stdin=document))
+        window = portal.click(signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
+        if number == 0:
+            window.check("#for-a-while")
+            agree(window)
+        verify(portal.answer(), "SHA256", document, tmp_path)
+
+
+def test_decrypting(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+    portal.click({"func": "GetUserCert"})
+    certs = {item["label"]: item for item in portal.answer()["slots"][0]["token"]["certs"]}
+    cert2 = tmp_path / "cert2.pem"
+    cert2.write_bytes(openssl("x509", "-inform", "DER", stdin=base64.b64decode(certs["cert2"]["certb64"])))
+    der = openssl("cms", "-encrypt", "-aes256", "-binary", "-outform", "DER", cert2, stdin="機密".encode())
+    answer = portal.agree(
+        {
+            "func": "DecryptData",
+            "cipher": b64(der),
+            "cipherType": "PKCS7",
+            "plainEncoding": "NONE",
+            "pin": active_card.pin,
+        }
+    )
+    assert (answer["func"], answer["plain"]) == ("decrypt", "機密")
+
+
+def test_the_pin_typed_into_our_window(
+    origin: str, start_agent: Start, xca_active_card: HeldCard, context: BrowserContext
+) -> None:
+    card = xca_active_card
+    portal = Portal.open(origin, start_agent(card, trusted=(origin,), page_pin="ask"), context)
+    window = portal.click(signing(card, pin="wrong-1"))
+    window.fill("#pin", str(card.pin))
+    agree(window)
+    assert portal.answer()["ret_code"] == 0
+    change = {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
+    window = portal.click(change)
+    window.fill("#pin", str(card.pin))
+    window.fill("#new-pin", "new4711!")
+    window.fill("#again", "new4712!")
+    agree(window)
+    assert window.is_visible("#different")
+    window.fill("#again", "new4711!")
+    agree(window)
+    assert portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
+
+
+def test_wrong_pins_until_it_locks(own_portal: Portal, xca_active_card: HeldCard) -> None:
+    seen = []
+    for wrong in ("wrong-1", "wrong-2", "wrong-3"):
+        window = own_portal.click(signing(xca_active_card, pin=wrong))
+        window.wait_for_selector("#agree:enabled")
+        if wrong == "wrong-3":
+            window.click("#agree")  # does nothing yet
+            window.check("#last-try")
+        agree(window)
+        answer = own_portal.answer()
+        seen.append((answer["ret_code"], answer["last_error"]))
+    assert seen == [(1980760070, -2147483646), (1980760070, -2147483647), (1980760070, 164)]
+    own_portal.click(signing(xca_active_card))
+    assert own_portal.answer()["last_error"] == 164  # without asking
+
+
+# --- trust and consent
+
+
+def test_a_site_is_trusted_with_the_button(
+    origin: str, shared: Agent, active_card: HeldCard, context: BrowserContext
+) -> None:
+    portal = Portal.open(origin, shared, context)
+    page = portal.page
+    portal.click(signing(active_card))
+    assert portal.answer()["ret_code"] == 0x76000031
+    told = page.evaluate("information()")
+    assert (told["ret_code"], told["slots"]) == (0x76000031, [])
+    assert page.evaluate("get('/pkcs11info')") is None  # not readable at all
+    page.evaluate("addDomain()")
+    with page.expect_popup() as popup:
+        page.click("#go")
+    window = popup.value
+    assert window.inner_text("#site") == origin
+    with page.expect_navigation():
+        press(window, "button")
+    assert page.evaluate("information()")["ret_code"] == 0
+
+
+def test_refused_by_button_or_by_closing(portal: Portal, active_card: HeldCard) -> None:
+    press(portal.click(signing(active_card)), "#refuse")
+    assert (portal.answer()["func"], portal.answer()["ret_code"]) == ("sign", Code.CANCELLED)
+    window = portal.click(signing(active_card))
+    window.wait_for_selector("#consent:visible")
+    window.close(run_before_unload=True)
+    assert portal.answer()["ret_code"] == Code.CANCELLED
+
+
+def test_a_page_without_origin_is_refused(
+    shared: Agent, active_card: HeldCard, context: BrowserContext, tmp_path: Path
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(PAGE)
+    trust(shared, "null")
+    page = context.new_page()
+    page.goto(f"{file.as_uri()}?agent={shared.url}")
+    portal = Portal("null", shared, page)
+    portal.click(signing(active_card))
+    assert portal.answer()["ret_code"] == 0x76000031
+
+
+# --- what stands between a site and the agent
+
+
+def test_a_window_that_the_browser_blocks(portal: Portal) -> None:
+    page = portal.page.context.new_page()
+    page.goto(f"{portal.origin}/?agent={portal.agent.url}#at-once")
+    assert page.evaluate("blocked")
+    page.click("#go")
+    page.wait_for_function("answers.length")
+    assert page.evaluate("answers[0].ret_code") == 0
+
+
+@pytest.mark.parametrize("policy", ["same-origin", "same-origin-allow-popups"])
+def test_sites_that_isolate_themselves(shared: Agent, context: BrowserContext, policy: str) -> None:
+    with site(Cross_Origin_Opener_Policy=policy) as origin:
+        trust(shared, origin)
+        portal = Portal.open(origin, shared, context)
+        if policy == "same-origin-allow-popups":
+            portal.click({"func": "CheckEnvir"})
+            assert portal.answer()["ret_code"] == 0
+            return
+        portal.page.evaluate("ask('/popupForm', {func: 'CheckEnvir'})")
+        with context.expect_page() as opened:
+            portal.page.click("#go")
+        opened.value.wait_for_selector("#alone:visible")
+        assert "same-origin-allow-popups" in opened.value.inner_text("#alone")
+
+
+def test_a_public_site_asks_a_local_agent(browser: Browser, origin: str, shared: Agent) -> None:
+    """Local Network Access: what a page fetches needs the person's permission, windows do not."""
+    trust(shared, origin)
+    address = origin.removeprefix("http://")
+    public = browser.browser_type.launch(
+        executable_path=CHROMIUM,
+        args=[
+            *FLAGS,
+            f"--ip-address-space-overrides={address}=public",
+            f"--unsafely-treat-insecure-origin-as-secure={origin}",
+        ],
+    )
+    try:
+        context = public.new_context()
+        portal = Portal.open(origin, shared, context)
+        portal.click({"func": "CheckEnvir"})
+        assert portal.answer()["ret_code"] == 0
+        context.grant_permissions(["local-network-access"], origin=origin)
+        assert portal.page.evaluate("information()")["ret_code"] == 0
+    finally:
+        public.close()
+
+
+# --- readers, cards, agents that come and go
+
+
+def test_two_readers(own_portal: Portal, xca_active_card: HeldCard) -> None:
+    card = xca_active_card
+    other = issue(card.environment, "Kp-4tzQ9w")
+    slots = own_portal.page.evaluate("information()")["slots"]
+    readers = {slot["token"]["serialNumber"]: slot["slotDescription"] for slot in slots if slot["token"]}
+    assert set(readers) == {card.number, other.number}
+    answer = own_portal.agree(signing(card, slotDescription=readers[card.number]))
+    assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
+
+
+def test_no_card(
+    origin: str, start_agent: Start, xca_environment: Environment, context: BrowserContext
+) -> None:
+    empty = HeldCard(xca_environment, "", "", None)
+    portal = Portal.open(origin, start_agent(empty, trusted=(origin,)), context)
+    assert [slot["token"] for slot in portal.page.evaluate("information()")["slots"]] == [None]
+    portal.click({"func": "MakeSignature", "tbs": "x", "pin": "123456"})
+    assert portal.answer()["ret_code"] == Code.NO_CARD
+
+
+def test_a_card_removed_half_way(own_portal: Portal, xca_active_card: HeldCard) -> None:
+    window = own_portal.click(signing(xca_active_card))
+    window.wait_for_selector("#agree:enabled")
+    remove(xca_active_card.environment, xca_active_card.number)
+    agree(window)
+    assert own_portal.answer()["ret_code"] == Code.NO_CARD
+
+
+def test_an_agent_that_ends_and_starts_again(own_portal: Portal, xca_active_card: HeldCard) -> None:
+    window = own_portal.click(signing(xca_active_card))
+    window.wait_for_selector("#agree:enabled")
+    own_portal.agent.process.terminate()
+    own_portal.agent.process.wait(20)
+    agree(window)
+    assert own_portal.answer()["ret_code"] == Code.FAILED
+    assert own_portal.page.evaluate("information()") is None  # "not installed or not running"
+    with running(own_portal.agent.home, xca_active_card.variables, own_portal.agent.port):
+        assert own_portal.page.evaluate("information()")["ret_code"] == 0

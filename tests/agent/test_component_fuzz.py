@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever is sent, the component answers as docs/openapi.yaml says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import schemathesis
+from asking import SITE
+from hypothesis import HealthCheck, settings
+from running import Agent, configure, running
+from schemathesis import checks
+
+from softhsm.held import HeldCard
+
+DESCRIPTION = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
+# Its systematic cases are those of rejected data, by the thousand.
+DESCRIPTION.config.phases.coverage.enabled = False
+# Not those of rejected data: whatever a page sends is answered, and then with 200.
+CHECKS = [
+    checks.CHECKS.get_one(name)
+    for name in (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+    )
+]
+SESSION = requests.Session()
+
+
+@pytest.fixture(scope="module")
+def fuzzed(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """An agent whose card may be locked by guesses."""
+    home = tmp_path_factory.mktemp("fuzzed")
+    configure(home, allow=SITE)
+    with running(home, active_card.copy(home / "card").variables) as agent:
+        yield agent
+
+
+@DESCRIPTION.parametrize()
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_as_described(case: schemathesis.Case, fuzzed: Agent) -> None:
+    origin = fuzzed.url if case.path in ("/popup", "/addDomain") else SITE
+    case.call_and_validate(base_url=fuzzed.url, headers={"Origin": origin}, checks=CHECKS, session=SESSION)

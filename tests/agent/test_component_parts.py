@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decoder of requests, the bitmap, the table of codes."""
+
+import base64
+import json
+import string
+from contextlib import suppress
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xca_plugin import CardError, errors
+from xca_plugin.agent import bitmap, information
+from xca_plugin.agent.answers import SITUATIONS, Code, Minor, Refusal, compact, failure, of, plain
+from xca_plugin.agent.body import decode, octets
+from xca_plugin.agent.settings import is_origin
+
+TEXT = st.text(st.characters(exclude_characters="%", exclude_categories=["Cs"]))
+FIELDS = st.dictionaries(st.text(string.ascii_letters, min_size=1), TEXT)
+
+# --- the decoder
+
+
+@given(FIELDS)
+def test_every_encoding_says_the_same(fields: dict[str, str]) -> None:
+    said = json.dumps(fields)
+    encoded_values = json.dumps({name: quote(value, safe="") for name, value in fields.items()})
+    expected = {name: value for name, value in fields.items() if value not in ("", "__NotExistedTag__")}
+    for body in (
+        said,
+        f"tbsPackage={said}",
+        f"tbsPackage={quote(said, safe='')}",
+        f"tbsPackage={quote_plus(said)}",
+        f"tbsPackage={said.replace('+', '%2B')}",
+        f"tbsPackage={encoded_values}",
+    ):
+        assert decode(body) == expected
+
+
+@given(st.text())
+def test_any_text_is_decoded_or_refused(body: str) -> None:
+    with suppress(Refusal):
+        assert all(isinstance(value, str) and value for value in decode(body).values())
+
+
+def test_the_worked_example() -> None:
+    body = (
+        'tbsPackage={"tbs":"aGk%2Bd29ybGQ=","tbsEncoding":"base64","pin":"12%2334a","func":"MakeSignature",'
+        '"keyidb64":"__NotExistedTag__","nonce":"__NotExistedTag__","withCardSN":false,"slotDescription":0}'
+    )
+    fields = decode(body)
+    assert octets(fields, "tbs") == b"hi>world"
+    assert fields == {
+        "tbs": "aGk+d29ybGQ=",
+        "tbsEncoding": "base64",
+        "pin": "12#34a",
+        "func": "MakeSignature",
+        "withCardSN": "false",
+        "slotDescription": "0",
+    }
+
+
+def test_what_is_no_percent_encoding_stays() -> None:
+    assert decode('{"tbs": "100% sure, 50%zz, %ff"}')["tbs"] == "100% sure, 50%zz, %ff"
+    assert decode('{"pin": "%ff"}')["pin"] == "%ff"
+
+
+def test_deeply_nested_json_is_refused() -> None:
+    with pytest.raises(Refusal):
+        decode("[" * 100_000)
+
+
+@given(st.binary())
+def test_base64_survives_what_clients_do_to_it(data: bytes) -> None:
+    said = base64.b64encode(data).decode()
+    lines = "\r\n".join(said[start : start + 5] for start in range(0, len(said), 5))
+    for value in (said, said.replace("+", " "), lines):
+        assert octets({"tbs": value}, "tbs") == data
+
+
+# --- the bitmap
+
+
+def read(picture: bytes) -> str:
+    """Read it as pages do: pixel by pixel, until one whose first byte is 0."""
+    text = ""
+    for at in range(54, len(picture), 3):
+        if picture[at] == 0:
+            break
+        text += picture[at : at + 3].decode("ascii")
+    return text
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=bitmap.ROOM - 2))
+def test_the_picture_holds_the_text(text: str) -> None:
+    picture = bitmap.draw(text)
+    assert read(picture).removesuffix(" " * (-len(text) % 3)) == text
+    assert len(picture) == 6054
+    header = picture[:54]
+    assert header[:6] == b"BM\xa6\x17\0\0"
+    assert int.from_bytes(header[18:22], "little") == 2000
+    assert int.from_bytes(header[22:26], "little") == 1
+    assert int.from_bytes(header[28:30], "little") == 24
+    # Some pages read it as text, and count on one character a byte.
+    assert len(header.decode("utf-8", "replace")) == 54
+
+
+def test_readers_without_a_card_give_way() -> None:
+    empty = {"slotDescription": "reader" * 10, "token": None}
+    full = {"slotDescription": "reader", "token": {"serialNumber": "XC00000000000001"}}
+    drawn = json.loads(read(information.draw({"slots": [*[empty] * 200, full]})))
+    assert drawn["slots"] == [full]
+    assert len(json.loads(read(information.draw({"slots": [empty] * 3})))["slots"]) == 3
+    with pytest.raises(Refusal):
+        information.draw({"slots": [full] * 200})
+
+
+# --- the codes
+
+# As pages print them from their own tables.
+MAJOR = {
+    "NO_CERTIFICATE": 1979711490,
+    "NO_DATA": 1979711491,
+    "NO_CIPHER": 1979711492,
+    "NO_CARD": 1979711494,
+    "WRONG_TYPE": 1979711496,
+    "TOO_LARGE": 1979711498,
+    "BAD_JSON": 1979711499,
+    "BAD_PARAMETER": 1979711500,
+    "FAILED": 1979711501,
+    "UNSUPPORTED": 1979711502,
+    "NOT_TRUSTED": 1979711537,
+    "NO_PIN": 1979713944,
+    "CANCELLED": 1979713945,
+    "EXPIRED": 1984954370,
+    "LOGIN_FAILED": 1980760070,
+    "NOT_ACTIVATED": 0x81000225 - (1 << 32),
+}
+
+
+@pytest.mark.parametrize(("name", "number"), MAJOR.items())
+def test_codes_are_those_that_pages_know(name: str, number: int) -> None:
+    assert Code[name] == number
+
+
+@pytest.mark.parametrize(
+    ("error", "major", "minor"),
+    [
+        (errors.WrongPin(tries_left=2), 0x76100006, -2147483646),
+        (errors.WrongPin(tries_left=1), 0x76100006, -2147483647),
+        (errors.WrongPin(tries_left=None), 0x76100006, 0xA0),
+        (errors.PinLocked(number="1"), 0x76100006, 0xA4),
+        (errors.InvalidPin(), 0x76100006, 0xA2),
+        (errors.NoReader(), 0x76100003, 0),
+        (errors.NoCard(), 0x76000006, 0),
+        (errors.CardFault(detail=""), 0x7610000B, 6),
+        (errors.DeskBusy(), 0x7600000D, 0),
+    ],
+)
+def test_situations_have_their_codes(error: CardError, major: int, minor: int) -> None:
+    assert of(error) == (major, minor)
+
+
+def test_every_situation_of_a_card_is_in_the_table() -> None:
+    # Those need a user code, a file or a command of ours, which no web site can name.
+    elsewhere = {
+        "AlreadyActive",
+        "WrongUserCode",
+        "UserCodeLocked",
+        "InvalidUserCode",
+        "PinNotProved",
+        "KeyStaysOnCard",
+    }
+    of_cards = {
+        name
+        for name, found in vars(errors).items()
+        if isinstance(found, type) and issubclass(found, CardError) and 10 <= getattr(found, "status", 0) < 54
+    }
+    assert of_cards - {situation.__name__ for situation in SITUATIONS} == elsewhere
+
+
+@given(st.text())
+def test_plain_text_breaks_neither_json_nor_html(text: str) -> None:
+    said = plain(text)
+    assert not set(said) & set("\"\\<>&'`\r\n\u2028\u2029")
+    assert all(ord(character) >= 32 for character in said)
+    # As the vendor's library puts its own result together.
+    assert json.loads('{"message":"' + said.encode("utf-8", "replace").decode() + '"}')
+
+
+@pytest.mark.parametrize("code", Code)
+def test_messages_are_chinese_and_ascii_on_the_wire(code: Code) -> None:
+    wire = compact(failure("sign", Refusal(code)))
+    assert wire.isascii()
+    answer = json.loads(wire)
+    assert isinstance(answer["ret_code"], int)
+    assert any("\u4e00" <= character <= "\u9fff" for character in answer["message"])
+    assert plain(answer["message"]) == answer["message"]
+
+
+@pytest.mark.parametrize("minor", Minor)
+def test_minor_texts_are_plain(minor: Minor) -> None:
+    assert plain(minor.text) == minor.text
+
+
+def test_the_words_of_an_error_stay_here() -> None:
+    answer = failure("sign", errors.StoreUnreadable(detail="/home/somebody/cards.db"))
+    assert "somebody" not in compact(answer)
+
+
+# --- origins
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://example.gov.tw", "http://127.0.0.1:8080", "https://[::1]:8443", "http://host"]
+)
+def test_origins(origin: str) -> None:
+    assert is_origin(origin)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "*", "example.gov.tw", "https://", "https://a/", "https://a/b", "https://u@a", "ftp://a",
+     "HTTPS://a", "https://a:0", "https://a:x", "https://例子.tw", "https://a b", "https://a\n", "https://[::1"],
+)  # fmt: skip
+def test_what_is_no_origin(text: str) -> None:
+    assert not is_origin(text)

@@ -1,0 +1,502 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the component answers, verified by OpenSSL as servers do it."""
+
+import base64
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from asking import SITE, Asking, Json, b64, openssl, verify
+from asn1crypto import cms, x509
+from conftest import Start
+
+from softhsm import Environment, issue
+from softhsm.held import HeldCard
+from xca_plugin.agent.answers import Code, Minor
+
+TEXT = "1735689600,登入 + 50%"
+HASHES = ("SHA1", "SHA256", "SHA384", "SHA512")
+
+
+def signing(card: HeldCard, **fields: str) -> Json:
+    return {"func": "MakeSignature", "tbs": TEXT, "tbsEncoding": "NONE", "pin": card.pin, **fields}
+
+
+def authorities(asking: Asking, folder: Path) -> Path:
+    """The certificates of the issuers, from the card."""
+    path = folder / "ca.pem"
+    held = asking.get("/pkcs11info?withcert=true").json()["slots"][0]["token"]["certs"]
+    ders = [base64.b64decode(item["certb64"]) for item in held if item["usage"].startswith("keyCertSign")]
+    path.write_bytes(b"".join(openssl("x509", "-inform", "DER", stdin=der) for der in ders))
+    return path
+
+
+# --- information
+
+
+def test_tells_readers_and_card(allowed: Asking, active_card: HeldCard) -> None:
+    for answer in (allowed.get("/pkcs11info").json(), allowed.post("/pkcs11info")):
+        assert (answer["func"], answer["ret_code"], answer["last_error"]) == ("pkcs11info", 0, 0)
+        assert answer["agent"]["name"] == "xca-plugin"
+        (held,) = [slot for slot in answer["slots"] if slot["token"]]
+        assert held["token"]["serialNumber"] == active_card.number
+        assert held["token"]["label"] == "HiCOS PKI Smart Card"
+        assert held["token"]["flags"] == 1037
+        assert "certs" not in held["token"]
+        assert held["flags"] == 7
+        assert len({slot["slotDescription"] for slot in answer["slots"]}) == len(answer["slots"])
+
+
+# As pages compare: as strings.
+@pytest.mark.parametrize(
+    "gate",
+    ["1.3.4.103305", "1.3.4.10", "1.3.4.3", "1.3.4.103328", "1.3.4.103327", "1.3.4.13", "1.3.4.103319"],
+)
+def test_the_version_passes_every_gate(allowed: Asking, gate: str) -> None:
+    assert not allowed.get("/pkcs11info").json()["serverVersion"] < gate
+
+
+def test_tells_the_certificates(allowed: Asking) -> None:
+    answer = allowed.get("/pkcs11info?withcert=true").json()
+    (token,) = [slot["token"] for slot in answer["slots"] if slot["token"]]
+    held = {item["label"]: item for item in token["certs"]}
+    assert list(held)[:2] == ["cert1", "cert2"]
+    assert held["cert1"]["usage"] == "digitalSignature"
+    assert held["cert2"]["usage"] == "keyEncipherment|dataEncipherment"
+    issuers = {item["usage"] for label, item in held.items() if "CA" in label.upper()}
+    assert issuers == {"keyCertSign|cRLSign"}
+    signer = held["cert1"]
+    der = base64.b64decode(signer["certb64"])
+    said = openssl("x509", "-inform", "DER", "-noout", "-serial", "-fingerprint", "-sha1", stdin=der).decode()
+    assert f"serial={signer['sn']}" in said
+    assert signer["thumbprint"] in said.replace(":", "")
+    assert base64.b64decode(signer["id"]) == b"SIGN"
+    parsed = x509.Certificate.load(der)
+    assert signer["notBeforeT"] == int(parsed.not_valid_before.timestamp())
+    assert signer["notAfterT"] == int(parsed.not_valid_after.timestamp())
+    assert signer["notAfter"].endswith("Z")
+    assert signer["signatureAlgorithm"] == "1.2.840.113549.1.1.11"
+    assert signer["subjectDN"].startswith("C=TW,")
+    assert signer["issuerDN"].split(",")[0] == "C=TW"
+    assert signer["holderRank"] in ("primary", "secondary")
+    assert signer["subjectID"].startswith("2.16.886.")
+    keys = {base64.b64decode(key["id"]): key["keyb64"] for key in token["keys"]}
+    assert set(keys) == {b"SIGN", b"KEYX"}
+    openssl("pkey", "-pubin", "-inform", "DER", "-noout", stdin=base64.b64decode(keys[b"SIGN"]))
+
+
+def test_the_picture_tells_the_same(allowed: Asking) -> None:
+    picture = allowed.get("/p11Image.bmp?1735689600")
+    assert picture.headers["Access-Control-Allow-Origin"] == SITE
+    text = picture.content[54:].split(b"\0")[0].decode("ascii")
+    assert json.loads(text) == allowed.get("/pkcs11info").json()
+    # Some pages fetch it as text and read no further.
+    assert len(text) < 1900
+
+
+# --- signatures
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
+def test_signs_text(allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path) -> None:
+    request = signing(
+        active_card, signatureType="PKCS1", hashAlgorithm=hash_name, tbs=TEXT.replace("%", "%25")
+    )
+    answer = allowed.post("/sign", request)
+    assert answer["cardSN"] == active_card.number
+    verify(answer, hash_name, TEXT.encode(), tmp_path)
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
+def test_signs_a_ready_hash(allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path) -> None:
+    tbs = b64(hashlib.new(hash_name, b"document").digest())
+    answer = allowed.post("/sign", signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
+    verify(answer, hash_name, b"document", tmp_path)
+
+
+def test_signs_base64_as_every_client_writes_it(
+    allowed: Asking, active_card: HeldCard, tmp_path: Path
+) -> None:
+    content = b"\xfb\xef\xbe hi>world?"  # plus signs and slashes in base64
+    request = json.dumps(signing(active_card, tbs=b64(content), tbsEncoding="base64"))
+    assert "+" in request
+    bodies = (
+        "tbsPackage=" + request.replace("+", "%2B"),
+        "tbsPackage=" + quote(request, safe=""),
+        request,
+        "tbsPackage=" + json.dumps({**json.loads(request), "tbs": quote(b64(content), safe="")}),
+    )
+    for body in bodies:
+        verify(allowed.post("/sign", body), "SHA256", content, tmp_path)
+
+
+def test_signs_for_many_at_once(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+    """One after the other, each its own."""
+    texts = [f"document {number}" for number in range(8)]
+    with ThreadPoolExecutor(len(texts)) as clients:
+        answers = list(clients.map(lambda tbs: allowed.post("/sign", signing(active_card, tbs=tbs)), texts))
+    for tbs, answer in zip(texts, answers, strict=True):
+        verify(answer, "SHA256", tbs.encode(), tmp_path)
+
+
+def test_makes_signed_data_with_what_servers_look_for(
+    allowed: Asking, active_card: HeldCard, tmp_path: Path
+) -> None:
+    answer = allowed.post(
+        "/sign",
+        signing(
+            active_card,
+            signatureType="PKCS7",
+            hashAlgorithm="SHA256",
+            nonce="9f86d081",
+            withCardSN="true",
+            keyidb64=b64(b"SIGN"),
+            checkValidity="false",
+        ),
+    )
+    assert answer["ret_code"] == 0, answer
+    der = base64.b64decode(answer["signature"])
+    ca = authorities(allowed, tmp_path)
+    verified = openssl(
+        "cms", "-verify", "-inform", "DER", "-binary", "-purpose", "any", "-CAfile", ca, stdin=der
+    )
+    assert verified == TEXT.encode()
+    signed_data = cms.ContentInfo.load(der)["content"]
+    assert [item.chosen.dump() for item in signed_data["certificates"]] == [
+        base64.b64decode(answer["certb64"])
+    ]
+    (signer,) = signed_data["signer_infos"]
+    assert signer["signature_algorithm"]["algorithm"].native == "rsassa_pkcs1v15"
+    attributes = {item["type"].dotted: item["values"][0].dump() for item in signer["signed_attrs"]}
+    # As servers read these two: whatever comes after two bytes is the text.
+    assert attributes["1.2.840.113549.1.9.25.3"][2:] == b"9f86d081"
+    assert attributes["2.16.886.1.100.2.204"][2:] == active_card.number.encode()
+    signing_time = attributes["1.2.840.113549.1.9.5"]
+    assert signing_time[:2] == b"\x17\x0d"
+    assert signing_time.endswith(b"Z")
+
+
+@pytest.mark.parametrize("absent", ["", "__NotExistedTag__"])
+def test_leaves_out_what_is_not_asked_for(allowed: Asking, active_card: HeldCard, absent: str) -> None:
+    answer = allowed.post(
+        "/sign",
+        signing(active_card, signatureType="PKCS7", nonce=absent, withCardSN=absent, withSigningTime="false"),
+    )
+    (signer,) = cms.ContentInfo.load(base64.b64decode(answer["signature"]))["content"]["signer_infos"]
+    kinds = {item["type"].native for item in signer["signed_attrs"]}
+    assert kinds == {"content_type", "message_digest"}
+
+
+def test_ignores_what_it_does_not_know(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+    """A whole field set as the vendor's library sends it."""
+    request = signing(
+        active_card,
+        signatureType="PKCS1",
+        hashAlgorithm="SHA256",
+        nonce="__NotExistedTag__",
+        newpin="",
+        sid="",
+        printername="x",
+        isTest="false",
+        withSCAP="true",
+        cardid=active_card.number,
+    )
+    verify(
+        allowed.post("/sign", {**request, "slotDescription": 0, "ports": [1, {"a": None}]}),
+        "SHA256",
+        TEXT.encode(),
+        tmp_path,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"tbs": ""}, Code.NO_DATA),
+        ({"signatureType": "PKCS9"}, Code.WRONG_TYPE),
+        ({"hashAlgorithm": "MD5"}, Code.BAD_PARAMETER),
+        ({"hashAlgorithm": "SAH256"}, Code.BAD_PARAMETER),
+        ({"tbsEncoding": "hex"}, Code.BAD_PARAMETER),
+        ({"tbsEncoding": "base64", "tbs": "no base64!"}, Code.BAD_BASE64),
+        ({"signatureType": "RAW", "tbs": b64(b"short")}, Code.BAD_PARAMETER),
+        ({"keyidb64": b64(b"SIGN02")}, Code.KEY_NOT_FOUND),
+        ({"keyidb64": "//79"}, Code.KEY_NOT_FOUND),
+        ({"keyidb64": b64(b"KEYX")}, Code.UNSUPPORTED),
+        ({"slotDescription": "Some other reader"}, Code.NO_CARD),
+        ({"cardid": "XC99999999999999"}, Code.NO_CARD),
+        ({"nonce": "x" * 128, "signatureType": "PKCS7"}, Code.BAD_PARAMETER),
+        ({"pin": "12"}, Code.LOGIN_FAILED),
+    ],
+)
+def test_says_what_is_wrong_with_a_request(
+    allowed: Asking, active_card: HeldCard, fields: Json, code: Code
+) -> None:
+    answer = allowed.post("/sign", signing(active_card, **fields))
+    assert (answer["func"], answer["ret_code"]) == ("sign", code)
+    assert answer["message"]
+    assert "signature" not in answer
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"tbsPackage=",
+        b"{",
+        b"[]",
+        b"tbsPackage=%",
+        b'{"tbs": "\\ud800"}',
+        b'{"tbs": "\xff"}',
+        b"%7b%22tbs%22:%22%ff%22%7d",
+    ],
+)
+def test_says_that_it_is_no_json(allowed: Asking, body: bytes) -> None:
+    answer = httpx.post(f"{allowed.agent.url}/sign", content=body, headers={"Origin": SITE}).json()
+    assert (answer["func"], answer["ret_code"]) == ("sign", Code.BAD_JSON)
+
+
+# --- the encryption key
+
+
+@pytest.fixture
+def cert2(allowed: Asking, tmp_path: Path) -> Path:
+    answer = allowed.get("/pkcs11info?withcert=true").json()
+    (token,) = [slot["token"] for slot in answer["slots"] if slot["token"]]
+    (der,) = [item["certb64"] for item in token["certs"] if item["label"] == "cert2"]
+    path = tmp_path / "cert2.pem"
+    path.write_bytes(openssl("x509", "-inform", "DER", stdin=base64.b64decode(der)))
+    return path
+
+
+@pytest.mark.parametrize("cipher", ["-des3", "-aes256", "-aes128"])
+def test_decrypts_what_servers_encrypt(
+    allowed: Asking, active_card: HeldCard, cert2: Path, cipher: str
+) -> None:
+    content = '機密內容 "quoted"'.encode()
+    der = openssl("cms", "-encrypt", cipher, "-binary", "-outform", "DER", cert2, stdin=content)
+    wrapped = "\r\n".join(b64(der)[start : start + 64] for start in range(0, len(b64(der)), 64))
+    request = {"func": "DecryptData", "cipherType": "PKCS7", "pin": active_card.pin}
+    answer = allowed.post("/decrypt", {**request, "cipher": quote(wrapped), "plainEncoding": "NONE"})
+    assert (answer["func"], answer["ret_code"]) == ("decrypt", 0), answer
+    assert answer["plain"] == content.decode()
+    answer = allowed.post("/decrypt", {**request, "cipher": b64(der), "plainEncoding": "base64"})
+    assert base64.b64decode(answer["plain"]) == content
+
+
+def test_decrypts_a_bare_block(allowed: Asking, active_card: HeldCard, cert2: Path) -> None:
+    block = openssl("pkeyutl", "-encrypt", "-certin", "-inkey", cert2, stdin=b"\xff\x00key")
+    request = {"cipher": b64(block), "cipherType": "PKCS1", "plainEncoding": "base64", "pin": active_card.pin}
+    assert base64.b64decode(allowed.post("/decrypt", request)["plain"]) == b"\xff\x00key"
+    # The same for a page that wants text.
+    assert allowed.post("/decrypt", {**request, "plainEncoding": "NONE"})["ret_code"] == Code.WRONG_TYPE
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"cipher": ""}, Code.NO_CIPHER),
+        ({"cipher": b64(b"x" * 256)}, Code.NOT_DECRYPTED),
+        ({"cipher": b64(b"x" * 10)}, Code.NOT_DECRYPTED),
+        ({"cipher": b64(b"x"), "cipherType": "PKCS7"}, Code.BAD_CIPHER_DER),
+        ({"cipher": b64(b"x"), "cipherType": "PGP"}, Code.BAD_CIPHER_TYPE),
+        ({"cipher": b64(b"x"), "plainEncoding": "hex"}, Code.BAD_PARAMETER),
+    ],
+)
+def test_says_what_it_cannot_decrypt(
+    allowed: Asking, active_card: HeldCard, fields: Json, code: Code
+) -> None:
+    answer = allowed.post("/decrypt", {"pin": active_card.pin, **fields})
+    assert (answer["func"], answer["ret_code"]) == ("decrypt", code)
+
+
+# --- the rest of the functions
+
+
+def test_makes_a_request_for_a_certificate(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+    answer = allowed.ask(
+        {
+            "func": "makeCsr",
+            "keyid": "U0lHTg==",
+            "hashAlgorithm": "SHA256",
+            "pin": active_card.pin,
+            "challenge": "abc",
+        }
+    )
+    assert (answer["func"], answer["ret_code"]) == ("csr", 0), answer
+    csr = base64.b64decode(answer["csr"])
+    said = openssl("req", "-inform", "DER", "-verify", "-noout", "-text", stdin=csr).decode()
+    assert "challengePassword" in said
+    assert "sha256WithRSAEncryption" in said
+    refused = allowed.ask({"func": "makeCsr", "hashAlgorithm": "MD5", "pin": active_card.pin})
+    assert refused["ret_code"] == Code.BAD_PARAMETER
+    assert refused["messagedata"] == refused["message"]
+
+
+def test_writes_a_certificate_for_a_key_of_the_card(
+    start_agent: Start, xca_active_card: HeldCard, tmp_path: Path
+) -> None:
+    card = xca_active_card
+    asking = Asking(start_agent(card, trusted=(SITE,)))
+    csr = base64.b64decode(asking.ask({"func": "makeCsr", "pin": card.pin})["csr"])
+    key, ca, request = tmp_path / "ca.key", tmp_path / "ca.pem", tmp_path / "csr"
+    request.write_bytes(csr)
+    openssl(
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        ca,
+        "-subj",
+        "/CN=CA",
+    )
+    days = ("-days", "300")
+    pem = openssl("x509", "-req", "-inform", "DER", "-in", request, "-CA", ca, "-CAkey", key, *days)
+    other = ca.read_text()
+    stranger = asking.ask({"func": "writecert", "type": "pki", "value": quote(other), "pin": card.pin})
+    assert (stranger["func"], stranger["ret_code"]) == ("writeCert", Code.KEY_NOT_FOUND)
+    answer = asking.ask({"func": "writecert", "type": "pki", "value": quote(pem.decode()), "pin": card.pin})
+    assert (answer["func"], answer["ret_code"]) == ("writeCert", 0), answer
+    # From now on the card signs with it, and once more with another one in PKCS #7.
+    signed = asking.ask(signing(card, signatureType="PKCS1"))
+    assert openssl("x509", "-inform", "DER", stdin=base64.b64decode(signed["certb64"])) == pem
+    verify(signed, "SHA256", TEXT.encode(), tmp_path)
+    assert (
+        asking.ask({"func": "writecert", "value": "AAAA", "pin": card.pin})["ret_code"] == Code.NO_CERTIFICATE
+    )
+
+
+def test_gives_challenges(allowed: Asking) -> None:
+    first, second = (allowed.post("/getChallenge") for _ in range(2))
+    assert (first["func"], first["ret_code"]) == ("getChallenge", 0)
+    assert len(bytes.fromhex(first["challenge"])) == 8
+    assert first["challenge"] != second["challenge"]
+
+
+@pytest.mark.parametrize(
+    ("func", "page"),
+    [
+        ("umakeSig", "/"),
+        ("bulidResetUserPINRequest", "/reset-pin"),
+        ("resetUserPIN", "/reset-pin"),
+        ("bulidUnblockCardRequest", "/reset-pin"),
+        ("unblockCard", "/reset-pin"),
+        ("buildOpenCardGetUserPINRequest", "/activate"),
+        ("buildOpenCardValidateUserRequest", "/activate"),
+        ("openCard", "/activate"),
+    ],
+)
+def test_names_our_page_for_what_needs_the_centre(allowed: Asking, func: str, page: str) -> None:
+    path = "/umakeSig" if func == "umakeSig" else "/CardManagement/sendCardCommand"
+    answer = allowed.post(path, {"func": func, "sid": "USER0001", "newpin": "654321"})
+    assert (answer["func"], answer["ret_code"]) == (func, 1979711502)
+    assert f"{allowed.agent.url}{page}" in answer["message"]
+    assert allowed.http.get(f"{allowed.agent.url}{page}").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID", "/nothing"])
+def test_answers_unknown_paths(allowed: Asking, path: str) -> None:
+    response = allowed.http.get(f"{allowed.agent.url}{path}")
+    assert response.status_code == 200
+    assert response.json()["ret_code"] == 1979711502
+
+
+def test_answers_unknown_functions(allowed: Asking) -> None:
+    answer = allowed.ask({"func": 'printCard"<'})
+    assert (answer["func"], answer["ret_code"]) == ("printCard＂＜", 1979711502)
+
+
+# --- PINs
+
+
+def test_three_wrong_pins_lock(start_agent: Start, xca_active_card: HeldCard) -> None:
+    card = xca_active_card
+    asking = Asking(start_agent(card, trusted=(SITE,)))
+    seen = []
+    for wrong in ("wrong-1", "wrong-2", "wrong-3"):
+        answer = asking.ask(signing(card, pin=wrong), lastTry=True)
+        assert answer["ret_code"] == 1980760070
+        seen.append(answer["last_error"])
+    assert seen == [-2147483646, -2147483647, 164]
+    assert asking.ask(signing(card))["last_error"] == Minor.PIN_LOCKED
+    (token,) = [slot["token"] for slot in asking.get("/pkcs11info").json()["slots"] if slot["token"]]
+    assert token["flags"] & 0x40000
+
+
+def test_the_last_try_is_not_spent_unasked(start_agent: Start, xca_active_card: HeldCard) -> None:
+    card = xca_active_card
+    asking = Asking(start_agent(card, allow=SITE))
+    for wrong in ("wrong-1", "wrong-2"):
+        asking.post("/sign", signing(card, pin=wrong))
+    # An allowed site is not asked, but for this.
+    assert asking.post("/sign", signing(card))["ret_code"] == Code.CANCELLED
+    consent = asking.window(signing(card))["consent"]
+    assert consent["lastTry"]
+    assert asking.ask(signing(card))["last_error"] == Minor.ONE_TRY_LEFT
+    assert asking.ask(signing(card), lastTry=True)["ret_code"] == 0
+
+
+def test_changes_the_pin(start_agent: Start, xca_active_card: HeldCard) -> None:
+    card = xca_active_card
+    asking = Asking(start_agent(card, trusted=(SITE,)))
+    request = {
+        "func": "changeUserPINCode",
+        "currentPIN": card.pin,
+        "newpin": "7%2B42!x9",
+        "cardid": card.number,
+    }
+    nameless = {name: value for name, value in request.items() if name != "cardid"}
+    assert asking.ask(nameless)["ret_code"] == 0x77301027
+    assert asking.ask({**request, "cardid": "XC99999999999999"})["ret_code"] == Code.NO_CARD
+    assert asking.ask({**request, "newpin": "123"})["last_error"] == Minor.PIN_LEN_RANGE
+    assert asking.ask({**request, "newpin": "111111"})["ret_code"] == Code.BAD_NEW_PIN
+    answer = asking.ask(request)
+    assert (answer["func"], answer["ret_code"]) == ("changeUserPINCode", 0), answer
+    assert asking.ask(signing(card, pin="7%2B42!x9"))["ret_code"] == 0
+
+
+def test_a_card_that_is_not_activated(start_agent: Start, xca_issued_card: HeldCard) -> None:
+    asking = Asking(start_agent(xca_issued_card, trusted=(SITE,)))
+    answer = asking.ask(signing(xca_issued_card, pin="123456"))
+    assert answer["ret_code"] + (1 << 32) == 0x81000225
+
+
+# --- readers
+
+
+def test_two_readers(start_agent: Start, xca_active_card: HeldCard) -> None:
+    card = xca_active_card
+    asking = Asking(start_agent(card, allow=SITE))
+    other = issue(card.environment, "Kp-4tzQ9w")
+    slots = {
+        slot["token"]["serialNumber"]: slot["slotDescription"]
+        for slot in asking.get("/pkcs11info").json()["slots"]
+        if slot["token"]
+    }
+    assert set(slots) == {card.number, other.number}
+    request = signing(card)
+    assert asking.post("/sign", request)["ret_code"] == Code.BAD_PARAMETER
+    for choice in (
+        {"slotDescription": slots[card.number]},
+        {"readername": slots[card.number]},
+        {"cardid": card.number},
+    ):
+        answer = asking.post("/sign", {**request, **choice})
+        assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
+    contradiction = {"slotDescription": slots[other.number], "cardid": card.number}
+    assert asking.post("/sign", {**request, **contradiction})["ret_code"] == Code.NO_CARD
+
+
+def test_no_card(start_agent: Start, xca_environment: Environment, active_card: HeldCard) -> None:
+    empty = HeldCard(xca_environment, active_card.number, "", active_card.pin)
+    asking = Asking(start_agent(empty, allow=SITE))
+    assert [slot["token"] for slot in asking.get("/pkcs11info").json()["slots"]] == [None]
+    assert asking.post("/sign", signing(active_card))["ret_code"] == Code.NO_CARD

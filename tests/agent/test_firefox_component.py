@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A web site uses the card in Firefox."""
+
+import json
+from pathlib import Path
+
+from asking import verify
+from firefox import firefox
+from running import Agent, trust
+from sites import site
+
+from softhsm.held import HeldCard
+
+
+def test_a_site_asks_and_signs(shared: Agent, active_card: HeldCard, tmp_path: Path) -> None:
+    with site() as origin, firefox(tmp_path / "firefox") as tab:
+        trust(shared, origin)
+        tab.go(f"{origin}/?agent={shared.url}")
+        tab.see("information().then((told) => { window.told = JSON.stringify(told); }) && true")
+        told = json.loads(tab.see("window.told"))
+        assert told["slots"][0]["token"]["serialNumber"] == active_card.number
+        request = {"func": "MakeSignature", "tbs": "contract-4711", "pin": active_card.pin}
+        tab.see(f"ask('/ChtPopupForm', {json.dumps(request)}) ?? true")
+        tab.click("#go")
+        window = tab.window()
+        assert "contract-4711" in window.see("document.getElementById('facts')?.textContent")
+        window.see("document.getElementById('agree').disabled === false")
+        window.click("#agree")
+        verify(json.loads(tab.see("JSON.stringify(answers[0])")), "SHA256", b"contract-4711", tmp_path)

@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other sites, other programs and a strange card try, and do not get."""
+
+import asyncio
+import base64
+import json
+import os
+import secrets
+import socket
+import stat
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from asking import SITE, Asking, Json
+from conftest import Start
+from playwright.sync_api import Page
+from running import Agent, trust
+from sites import site
+
+from softhsm import Application, Environment, issue
+from softhsm.held import HeldCard
+from xca_plugin.agent.answers import Code
+
+STRANGER = "https://evil.example"
+
+
+def signing(card: HeldCard, **fields: str) -> Json:
+    return {"func": "MakeSignature", "tbs": "contract-4711", "pin": card.pin, **fields}
+
+
+@pytest.fixture
+def trusting(shared: Agent) -> Asking:
+    """A site that is trusted, but has to ask each time."""
+    origin = f"https://{secrets.token_hex(4)}.example"
+    trust(shared, origin)
+    return Asking(shared, origin)
+
+
+def raw(agent: Agent, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", agent.port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+# --- who may ask at all
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:{port}", "localhost", "localhost:1", "127.0.0.1.evil.example:{port}", ""],
+)
+@pytest.mark.parametrize("path", ["/", "/pkcs11info", "/agent.json", "/static/xca.css"])
+def test_another_host_is_refused(allowed: Asking, host: str, path: str) -> None:
+    """DNS rebinding: the browser thinks that it talks to the site."""
+    headers = f"Host: {host.format(port=allowed.agent.port)}\r\nOrigin: {SITE}\r\nConnection: close\r\n"
+    answer = raw(allowed.agent, f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
+    assert answer.startswith((b"HTTP/1.1 421", b"HTTP/1.1 400"))
+    assert b"XC0" not in answer
+
+
+def test_both_loopback_addresses_and_no_other(allowed: Asking) -> None:
+    port = allowed.agent.port
+    assert httpx.get(f"http://127.0.0.1:{port}/agent.json").status_code == 200
+    assert httpx.get(f"http://[::1]:{port}/agent.json").status_code == 200
+    listening = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            local, state = line.split()[1], line.split()[3]
+            if int(local.rpartition(":")[2], 16) == port and state == "0A":
+                listening.add(local.rpartition(":")[0])
+    assert listening == {"0100007F", "0" * 24 + "01000000"}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_another_user_of_the_computer_is_not_answered(allowed: Asking) -> None:
+    ask = f"import urllib.request as r; print(r.urlopen('{allowed.agent.url}/agent.json').status)"
+    for somebody, answered in ((0, True), (65534, False)):
+        done = subprocess.run(["/usr/bin/python3", "-I", "-c", ask], user=somebody, capture_output=True)
+        assert (done.stdout == b"200\n") is answered
+    assert b"Connection reset" in done.stderr or b"RemoteDisconnected" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [STRANGER, "null", "http://portal.example.gov.tw", f"{SITE}.evil.example", f"{SITE}:8443"],
+)
+def test_a_stranger_learns_nothing(allowed: Asking, active_card: HeldCard, origin: str) -> None:
+    stranger = Asking(allowed.agent, origin)
+    for path in ("/pkcs11info", "/pkcs11info?withcert=true", "/sign", "/decrypt", "/getChallenge"):
+        response = stranger.http.post(
+            f"{allowed.agent.url}{path}", json=signing(active_card), headers={"Origin": origin}
+        )
+        assert response.json()["ret_code"] == 0x76000031
+        assert "access-control-allow-origin" not in response.headers
+        assert active_card.number not in response.text
+    picture = stranger.get("/p11Image.bmp")
+    told = json.loads(picture.content[54:].split(b"\0")[0])
+    assert told["ret_code"] == 0x76000031
+    assert told["serverVersion"].startswith("1.3.4.9")
+    assert told["slots"] == []
+    # Readable all the same: pages tell by it that they are not trusted.
+    assert picture.headers["access-control-allow-origin"] == origin
+    assert json.loads(stranger.window(signing(active_card))["answer"])["ret_code"] == 0x76000031
+
+
+def test_a_program_that_does_not_say_who_it_is_learns_nothing(allowed: Asking, active_card: HeldCard) -> None:
+    url = allowed.agent.url
+    for response in (httpx.get(f"{url}/pkcs11info"), httpx.post(f"{url}/sign", json=signing(active_card))):
+        assert response.json()["ret_code"] == 0x76000031
+    assert active_card.number.encode() not in httpx.get(f"{url}/p11Image.bmp").content
+
+
+@pytest.mark.parametrize(("origin", "shared"), [(SITE, True), (STRANGER, False)])
+def test_preflights(allowed: Asking, origin: str, shared: bool) -> None:
+    """CORS, and access to the local network from a public site."""
+    asks = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    response = httpx.options(f"{allowed.agent.url}/sign", headers=asks)
+    assert response.status_code == 204
+    assert (response.headers.get("access-control-allow-origin") == origin) is shared
+    assert response.headers["access-control-allow-private-network"] == "true"
+    assert "access-control-allow-credentials" not in response.headers
+
+
+@pytest.mark.parametrize("origin", [None, SITE, STRANGER, "null", "http://localhost", "http://localhost:1"])
+@pytest.mark.parametrize("path", ["/popup", "/addDomain", "/activate", "/change-pin", "/reset-pin"])
+def test_only_our_own_pages_may_change_anything(allowed: Asking, origin: str | None, path: str) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    said = {"site": SITE, "request": "{}"}
+    assert httpx.post(f"{allowed.agent.url}{path}", json=said, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("site_of", ["cross-site", "same-site"])
+def test_other_pages_may_open_ours_but_not_fetch_them(allowed: Asking, site_of: str) -> None:
+    fetch = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "no-cors"}
+    assert httpx.get(f"{allowed.agent.url}/", headers=fetch).status_code == 403
+    window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate"}
+    assert httpx.get(f"{allowed.agent.url}/", headers=window).status_code == 200
+
+
+# --- consent
+
+
+def test_a_trusted_site_signs_only_through_the_window(trusting: Asking, active_card: HeldCard) -> None:
+    answer = trusting.post("/sign", signing(active_card))
+    assert (answer["ret_code"], answer["func"]) == (Code.CANCELLED, "sign")
+    assert "signature" not in answer
+
+
+def test_the_person_sees_who_asks_and_for_what(trusting: Asking, active_card: HeldCard) -> None:
+    consent = trusting.window(signing(active_card))["consent"]
+    assert consent["site"] == trusting.origin
+    assert any(active_card.number in value for _, value in consent["facts"])
+    assert "contract-4711" in [value for _, value in consent["facts"]]
+    digest = trusting.window(signing(active_card, signatureType="RAW", tbs="A" * 43 + "="))["consent"]
+    assert "00" * 32 in [value for _, value in digest["facts"]]
+    disguised = trusting.window(signing(active_card, tbs="pay 10\u202e00"))["consent"]
+    assert not any("\u202e" in value for _, value in disguised["facts"])
+
+
+def test_a_ticket_is_for_one_request_once(trusting: Asking, active_card: HeldCard) -> None:
+    card = active_card
+    consent = trusting.window(signing(card))["consent"]
+    said = {"ticket": consent["ticket"], "number": consent["number"]}
+    # For another text, another site, another card: the person is asked anew.
+    assert "consent" in trusting.window(signing(card, tbs="another"), **said)
+    assert "answer" in Asking(trusting.agent, STRANGER).window(signing(card), **said)
+    assert "consent" in trusting.window(signing(card), **{**said, "number": "XC99999999999999"})
+    assert "consent" in trusting.window(signing(card), ticket="x", number=card.number)
+    assert json.loads(trusting.window(signing(card), **said)["answer"])["ret_code"] == 0
+    assert "consent" in trusting.window(signing(card), **said)
+
+
+def test_ten_minutes_are_for_that_site_and_for_signing(trusting: Asking, active_card: HeldCard) -> None:
+    card = active_card
+    assert "consent" in trusting.window(signing(card))
+    assert trusting.ask(signing(card), forAWhile=True)["ret_code"] == 0
+    assert json.loads(trusting.window(signing(card, tbs="next"))["answer"])["ret_code"] == 0
+    assert trusting.post("/sign", signing(card, tbs="next"))["ret_code"] == 0
+    change = {"func": "changeUserPINCode", "currentPIN": card.pin, "newpin": "new4711", "cardid": card.number}
+    assert "consent" in trusting.window(change)
+    assert "consent" in trusting.window({"func": "makeCsr", "pin": card.pin})
+
+
+def test_a_wrong_pin_earns_no_ten_minutes(trusting: Asking, active_card: HeldCard) -> None:
+    wrong = trusting.ask(signing(active_card, pin="wrong-1"), forAWhile=True)
+    assert wrong["ret_code"] == Code.LOGIN_FAILED
+    assert "consent" in trusting.window(signing(active_card))
+    assert trusting.ask(signing(active_card))["ret_code"] == 0  # and the tries are full again
+
+
+def test_page_pin_ask(start_agent: Start, xca_active_card: HeldCard) -> None:
+    """A PIN that the page sends is ignored, even a wrong one; the window asks."""
+    card = xca_active_card
+    asking = Asking(start_agent(card, page_pin="ask", allow=SITE))
+    request = signing(card, pin="wrong-1")
+    assert asking.window(request)["consent"]["pin"]
+    assert asking.post("/sign", request)["ret_code"] == Code.CANCELLED
+    assert asking.ask(request)["ret_code"] == Code.NO_PIN
+    assert asking.ask(request, pin=card.pin)["ret_code"] == 0
+    change = {"func": "changeUserPINCode", "currentPIN": "wrong-1", "newpin": "x", "cardid": card.number}
+    assert asking.window(change)["consent"]["newPin"]
+    assert asking.ask(change, pin=card.pin, newPin="new4711")["ret_code"] == 0
+
+
+# --- trusting a site
+
+
+def test_a_get_alone_trusts_nobody(shared: Agent) -> None:
+    stranger = Asking(shared, STRANGER)
+    page = stranger.http.get(f"{shared.url}/addDomain?domain=evil.example")
+    assert page.status_code == 200
+    assert STRANGER in page.text
+    assert stranger.post("/pkcs11info")["ret_code"] == 0x76000031
+
+
+def test_the_button_trusts_once(start_agent: Start, xca_active_card: HeldCard) -> None:
+    agent = start_agent(xca_active_card, trusted=(SITE,))
+    url, stranger = agent.url, Asking(agent, STRANGER)
+    page = stranger.http.get(f"{url}/addDomain?domain=evil.example").text
+    token = page.partition('name="token" value="')[2].partition('"')[0]
+    own = {"Origin": url}
+
+    def press(site: str, token: str) -> int:
+        return httpx.post(f"{url}/addDomain", data={"site": site, "token": token}, headers=own).status_code
+
+    assert press(STRANGER, "") == 400
+    assert press("https://other.example", token) == 400
+    assert stranger.post("/pkcs11info")["ret_code"] == 0x76000031
+    assert press(STRANGER, token) == 200
+    assert stranger.post("/pkcs11info")["ret_code"] == 0
+    assert press(STRANGER, token) == 400
+    file = agent.home / ".config/xca/trusted-sites"
+    assert file.read_text().split() == [SITE, STRANGER]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.write_text(f"{SITE}\n")
+    assert stranger.post("/pkcs11info")["ret_code"] == 0x76000031
+
+
+@pytest.mark.parametrize(
+    ("referer", "offered"),
+    [
+        ("http://evil.example:8080/page", "http://evil.example:8080"),
+        ("http://evil.example.org/", "https://evil.example"),
+        ("http://other.example/evil.example", "https://evil.example"),
+        ("http://[::1", "https://evil.example"),
+        ("http://u@evil.example/", "https://evil.example"),
+    ],
+)
+def test_the_page_that_asks_is_offered_if_it_is_of_that_host(
+    allowed: Asking, referer: str, offered: str
+) -> None:
+    address = f"{allowed.agent.url}/addDomain?domain=evil.example"
+    page = httpx.get(address, headers={"Referer": referer}).text
+    assert f'name="site" value="{offered}"' in page
+
+
+@pytest.mark.parametrize("domain", ["", "<b>", "a b", "https://evil.example", "a/b", "例子.tw", "..", "a\n"])
+def test_what_is_no_host_is_not_offered(allowed: Asking, domain: str) -> None:
+    response = allowed.http.get(f"{allowed.agent.url}/addDomain", params={"domain": domain})
+    assert response.status_code == 400
+    assert "<form" not in response.text
+
+
+# --- how much, how long
+
+
+def test_oversized_bodies(allowed: Asking) -> None:
+    url = allowed.agent.url
+    big = b"x" * (8 * 1024 * 1024 + 1)
+    assert httpx.post(f"{url}/sign", content=big, headers={"Origin": SITE}).status_code == 413
+    # Without a length that says it beforehand.
+    chunks = (b"x" * 65536 for _ in range(129))
+    assert httpx.post(f"{url}/sign", content=chunks, headers={"Origin": SITE}).status_code == 413
+    assert allowed.get("/agent.json").status_code == 403
+    assert allowed.http.get(f"{url}/agent.json").status_code == 200
+
+
+def test_slow_requests_and_500_at_once(allowed: Asking) -> None:
+    """Heads and bodies that never end are cut off; meanwhile everybody else is answered."""
+    port = allowed.agent.port
+    head = f"GET /pkcs11info HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: {SITE}\r\nConnection: close\r\n"
+
+    async def one() -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{head}\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        told: Json = json.loads(answer.partition(b"\r\n\r\n")[2])
+        return int(told["ret_code"])
+
+    async def all_at_once() -> list[int]:
+        return await asyncio.gather(*(one() for _ in range(500)))
+
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as slow_head,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as slow_body,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        start = time.monotonic()
+        slow_head.sendall(head.encode())
+        slow_body.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        # In a thread of its own: the browser of other tests keeps a loop in this one.
+        assert thread.submit(lambda: asyncio.run(all_at_once())).result() == [0] * 500
+        assert slow_body.recv(4096).startswith(b"HTTP/1.1 408")
+        while slow_head.recv(4096):
+            pass
+        assert 2 < time.monotonic() - start < 20
+
+
+def test_half_a_request_is_not_done(shared: Agent) -> None:
+    """A form that is cut off still reads as a form, with other values in it."""
+    page = httpx.get(f"{shared.url}/addDomain?domain=evil.example.org").text
+    token = page.partition('name="token" value="')[2].partition('"')[0]
+    form = f"token={token}&site=https%3A%2F%2Fevil.example.org".encode()
+    head = f"POST /addDomain HTTP/1.1\r\nHost: localhost:{shared.port}\r\nOrigin: {shared.url}\r\n"
+    raw_head = f"{head}Content-Length: {len(form) + 1}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
+        connection.sendall(raw_head + form)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(4096) == b""
+    assert Asking(shared, "https://evil.example.org").post("/pkcs11info")["ret_code"] == 0x76000031
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"site": 1, "request": "{}"}',
+        b'{"site": "", "request": "", "agreement": 1}',
+        b'{"site": "\\ud800", "request": ""}',
+        b'{"site": "", "request": "", "agreement": {"ticket": "\\ud800", "number": ""}}',
+        b"[" * 100_000,
+    ],
+)
+def test_nonsense_from_our_own_window(allowed: Asking, said: bytes) -> None:
+    url = allowed.agent.url
+    assert httpx.post(f"{url}/popup", content=said, headers={"Origin": url}).status_code == 400
+
+
+# --- framing, markup, logs
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/popupForm", "/addDomain?domain=a.example", "/agent.json", "/p11Image.bmp", "/waiting.gif"]
+)
+def test_every_answer_forbids_frames_and_inline_script(allowed: Asking, path: str) -> None:
+    response = allowed.http.get(f"{allowed.agent.url}{path}")
+    policy = response.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "no-store" in response.headers["cache-control"]
+
+
+def test_a_browser_does_not_frame_the_window(allowed: Asking, page: Page) -> None:
+    with site(f'<iframe src="{allowed.agent.url}/popupForm"></iframe>') as origin:
+        refused = []
+        page.on("console", lambda message: refused.append(message.text))
+        page.goto(origin)
+        page.wait_for_event("console", lambda message: True) if not refused else None
+        assert any("frame-ancestors" in text for text in refused)
+
+
+def test_a_card_whose_strings_carry_markup(
+    start_agent: Start, xca_environment: Environment, page: Page
+) -> None:
+    holder = r"C=TW,O=\<img src\=x onerror\=alert(1)\>\"\\ O\,CN\=x"
+    card = issue(xca_environment, "Kp-4tzQ9w", Application(holder=holder))
+    asking = Asking(start_agent(HeldCard(xca_environment, card.number, "", None), trusted=(SITE,)))
+    (token,) = [
+        slot["token"] for slot in asking.get("/pkcs11info?withcert=true").json()["slots"] if slot["token"]
+    ]
+    name = token["certs"][0]["subjectDN"]
+    assert not set(name) & set('<>"\\')
+    assert name.count(",") == 1  # between C and O
+    alarms = []
+    page.on("dialog", lambda dialog: (alarms.append(dialog.message), dialog.dismiss()))
+    page.goto(asking.agent.url)
+    page.get_by_text(card.number).first.wait_for()
+    assert "<img src" in page.inner_text("body")
+    assert not alarms
+
+
+def test_nothing_of_it_is_logged(trusting: Asking, active_card: HeldCard) -> None:
+    card = active_card
+    answer = trusting.ask(signing(card, signatureType="PKCS7"))
+    trusting.ask(signing(card, pin="wrong-1"))
+    trusting.ask(signing(card))  # the tries are full again
+    trusting.get("/pkcs11info?withcert=true")
+    trusting.http.get(f"{trusting.agent.url}/sign?pin={card.pin}")
+    raw(trusting.agent, b"POST /sign pin=%s\r\n\r\n" % str(card.pin).encode())
+    assert answer["ret_code"] == 0
+    log = trusting.agent.log
+    for told in (
+        card.pin,
+        "wrong-1",
+        "contract-4711",
+        base64.b64encode(b"contract-4711").decode(),
+        answer["certb64"][:40],
+        card.number,
+    ):
+        assert str(told) not in log

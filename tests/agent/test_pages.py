@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's own pages as a plain client meets them: what each situation says, and who is served."""
+
+import json
+import re
+import ssl
+import subprocess
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+from asking import Asking
+from conftest import Start
+from visitor import WRONG, Leading, Visitor, visiting, words
+
+from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
+from softhsm.held import HeldCard
+from softhsm.issuer import TAIPEI
+
+USER_CODE = "Code~8642"
+NEW_PIN = "5g8!Rw2"
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
+JOBS = ("/activate", "/change-pin", "/reset-pin")
+
+
+@pytest.fixture
+def real_card(xca_environment: Environment) -> Leading:
+    """A card as the vendor's module shows it, with SoftHSM in the place of that module."""
+    variables = xca_environment.exports()
+    command = [
+        "pkcs11-tool",
+        "--module",
+        str(xca_environment.inner_module),
+        "--init-token",
+        "--slot-index",
+        "0",
+    ]
+    subprocess.run(
+        [*command, "--label", "HiCOS PKI Smart Card", "--so-pin", USER_CODE],
+        env={"SOFTHSM2_CONF": str(xca_environment.inner_configuration), "PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+    )
+    return Leading(variables)
+
+
+@dataclass(frozen=True)
+class TwoCards:
+    """Cards of an environment.
+
+    Attributes:
+        lapsed: number of one that lapsed.
+        late: number of one with three days left; its holder has a name that is no name.
+    """
+
+    environment: Environment
+    lapsed: str
+    late: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return self.environment.exports()
+
+
+@pytest.fixture(scope="module")
+def first_two_cards(tmp_path_factory: pytest.TempPathFactory) -> TwoCards:
+    environment = Environment.create(tmp_path_factory.mktemp("two") / "cards")
+    today = datetime.now(TAIPEI).date()
+
+    def number(days_ago: int, holder: str) -> str:
+        application = Application(holder=holder, issued_on=today - timedelta(days=days_ago))
+        return issue(environment, USER_CODE, application).number
+
+    lapsed = number(ACTIVATION_DAYS + 1, "C=TW,O=測試協會")
+    late = number(ACTIVATION_DAYS - 3, "C=TW,O=\\<img src=x onerror=alert(1)\\>\u202e\\07")
+    return TwoCards(environment, lapsed, late)
+
+
+@pytest.fixture
+def two_cards(first_two_cards: TwoCards, tmp_path: Path) -> TwoCards:
+    """Two cards of this test's own."""
+    return replace(first_two_cards, environment=first_two_cards.environment.copy(tmp_path / "cards"))
+
+
+def cannot(visitor: Visitor, path: str, says: str, way_out: str) -> None:
+    """What cannot be done now: the page has no form for it, says why, and what can be done instead."""
+    html = visitor.client.get(path).text
+    assert says in words(html)
+    assert way_out in html
+    assert visitor.form(path) == {}
+    # A person in front of a page is not sent to a terminal.
+    assert "xcactl" not in words(html).replace("xcactl agent run", "")
+
+
+# --- the three jobs, and every situation of a card
+
+
+def test_a_card_is_activated_and_its_record_saved(start_agent: Start, xca_issued_card: HeldCard) -> None:
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        assert "not activated" in visitor.see("/")
+        for path in ("/change-pin", "/reset-pin"):
+            cannot(visitor, path, "is not activated yet", 'class="go" href="/activate?')
+        form = visitor.form("/activate")
+        done = visitor.send("/activate", {**form, "asked": xca_issued_card.user_code, "new_pin": NEW_PIN})
+        assert "The card is activated." in words(done.text)
+        assert xca_issued_card.state is State.ACTIVE
+        saved = visitor.client.get("/receipt" + done.text.partition('href="/receipt')[2].partition('"')[0])
+        disposition = f'attachment; filename="{xca_issued_card.number}-receipt.json"'
+        assert saved.headers["content-disposition"] == disposition
+        jsonschema.validate(saved.json(), json.loads((SCHEMAS / "receipt.schema.json").read_text()))
+        for secret in (xca_issued_card.user_code, NEW_PIN):
+            assert secret not in done.text + saved.text + str(done.url)
+        cannot(visitor, "/activate", "is activated already", 'class="go" href="/reset-pin?')
+
+
+def test_wrong_user_codes_count_down_and_the_last_try_is_asked_for(
+    start_agent: Start, xca_issued_card: HeldCard
+) -> None:
+    with xca_issued_card.environment.configuration.open("a") as configuration:
+        configuration.write("[guard]\nkeep_last_try = yes\n")
+    agent = start_agent(xca_issued_card)
+    with visiting(agent) as visitor:
+        assert "2 tries are left" in visitor.fill("/activate", WRONG[0], NEW_PIN)
+        assert "1 try is left" in visitor.fill("/activate", WRONG[1], NEW_PIN)
+        assert "Nothing was tried" in visitor.fill("/activate", WRONG[2], NEW_PIN)
+        assert xca_issued_card.state is State.ISSUED
+        locked = visitor.fill("/activate", WRONG[2], NEW_PIN, last_try="last try")
+        assert "is locked" in locked
+        assert "02-2192-7111" in locked
+        assert xca_issued_card.state is State.USER_CODE_LOCKED
+        cannot(visitor, "/activate", "is locked", "02-2192-7111")
+        assert "user code locked" in visitor.see("/")
+    for secret in (*WRONG, NEW_PIN):
+        assert secret not in agent.log
+
+
+def test_the_pin_is_changed_and_wrong_ones_count_down(start_agent: Start, xca_active_card: HeldCard) -> None:
+    assert xca_active_card.pin
+    with visiting(start_agent(xca_active_card)) as visitor:
+        assert "2 tries are left" in visitor.fill("/change-pin", WRONG[0], NEW_PIN)
+        assert "The PIN is changed." in visitor.fill("/change-pin", xca_active_card.pin, NEW_PIN)
+        assert "The PIN is wrong" in visitor.fill("/change-pin", xca_active_card.pin, NEW_PIN)
+        assert "3 tries left" in visitor.see("/reset-pin")
+
+
+def test_a_locked_card_is_unlocked(start_agent: Start, xca_pin_locked_card: HeldCard) -> None:
+    with visiting(start_agent(xca_pin_locked_card)) as visitor:
+        assert "PIN locked" in visitor.see("/")
+        cannot(visitor, "/change-pin", "is locked", 'class="go" href="/reset-pin?')
+        assert "is unlocked" in visitor.fill("/reset-pin", xca_pin_locked_card.user_code, NEW_PIN)
+        assert xca_pin_locked_card.state is State.ACTIVE
+
+
+def test_values_of_the_wrong_form_or_that_a_plugin_refuses_cost_no_try(
+    start_agent: Start, xca_issued_card: HeldCard
+) -> None:
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        assert "A user code has 6 to 10" in visitor.fill("/activate", "short", NEW_PIN)
+        assert "A PIN has 6 to 8" in visitor.fill("/activate", WRONG[0], "密碼密碼密碼")
+        assert "All its characters are the same." in visitor.fill("/activate", WRONG[0], "111111")
+        assert "3 tries left" in visitor.see("/activate")
+
+
+def test_a_form_works_once(start_agent: Start, xca_issued_card: HeldCard) -> None:
+    """Pressed twice, it spends one try."""
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        fields = {**visitor.form("/activate"), "asked": WRONG[0], "new_pin": NEW_PIN}
+        assert "2 tries are left" in visitor.send("/activate", fields).text
+        again = words(visitor.send("/activate", {**fields, "asked": WRONG[1]}).text)
+        assert "was sent already" in again
+        assert "2 tries left" in again
+        assert "was sent already" in words(visitor.send("/activate", {**fields, "token": "forged"}).text)
+        elsewhere = visitor.form("/activate")["token"]
+        assert "was sent already" in words(visitor.send("/reset-pin", {**fields, "token": elsewhere}).text)
+
+
+def test_a_card_that_is_pulled_out_before_the_form_comes(
+    start_agent: Start, xca_issued_card: HeldCard
+) -> None:
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        fields = {**visitor.form("/activate"), "asked": xca_issued_card.user_code, "new_pin": NEW_PIN}
+        remove(xca_issued_card.environment, xca_issued_card.number)
+        said = words(visitor.send("/activate", fields).text)
+        assert f"The card {xca_issued_card.number} is not here." in said
+        assert "There is no card in the reader." in said
+
+
+def test_another_sites_form_does_nothing(start_agent: Start, xca_issued_card: HeldCard) -> None:
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        fields = {**visitor.form("/activate"), "asked": WRONG[0], "new_pin": NEW_PIN}
+        for origin in ("https://evil.example", "null", "http://localhost:1"):
+            assert visitor.send("/activate", fields, origin).status_code == 403, origin
+        assert "3 tries left" in visitor.see("/activate")
+
+
+def test_what_is_no_form_is_refused(allowed: Asking) -> None:
+    with visiting(allowed.agent) as visitor:
+        for content, kind in (
+            (b"{}", "application/json"),
+            (b"\xff=1", "application/x-www-form-urlencoded"),
+            (b"a=%ff", "application/x-www-form-urlencoded"),
+            (b"a=1&" * 100, "application/x-www-form-urlencoded"),
+            (b"a=" + b"1" * 5000, "application/x-www-form-urlencoded"),
+        ):
+            headers = {"Origin": allowed.agent.url, "Content-Type": kind}
+            assert visitor.client.post("/change-pin", content=content, headers=headers).status_code == 400
+
+
+# --- no card, other cards, a store that fails
+
+
+def test_no_card(start_agent: Start, xca_environment: Environment) -> None:
+    with visiting(start_agent(HeldCard(xca_environment, "", "", None))) as visitor:
+        for path in ("/", "/card", *JOBS):
+            said = visitor.see(path)
+            assert "There is no card in the reader." in said, path
+            assert "the right way round" in said, path
+
+
+def test_a_card_that_lapsed_and_one_with_few_days_left(start_agent: Start, two_cards: TwoCards) -> None:
+    with visiting(start_agent(two_cards)) as visitor:
+        home = visitor.see("/")
+        assert "Ask the issuer for a new card" in home
+        assert "(3 days left)" in home
+        for path in JOBS:
+            assert "Ask the issuer for a new card" in visitor.see(f"{path}?card={two_cards.lapsed}"), path
+            assert visitor.form(f"{path}?card={two_cards.lapsed}") == {}, path
+        assert "(3 days left)" in visitor.see(f"/activate?card={two_cards.late}")
+
+
+def test_among_several_cards_none_is_taken_for_the_right_one(start_agent: Start, two_cards: TwoCards) -> None:
+    with visiting(start_agent(two_cards)) as visitor:
+        assert "Choose one" in visitor.see("/activate")
+        assert visitor.form("/activate") == {}
+        assert "is not here" in visitor.see("/activate?card=XC00000000000000")
+        form = visitor.form(f"/activate?card={two_cards.late}")
+        assert form["card"] == two_cards.late
+        answer = visitor.send("/activate", {**form, "asked": WRONG[0], "new_pin": NEW_PIN})
+        assert "2 tries left" in words(answer.text)
+        assert "3 tries left" in visitor.see(f"/card?card={two_cards.lapsed}")
+
+
+def test_a_hostile_holder_stays_text(start_agent: Start, two_cards: TwoCards) -> None:
+    with visiting(start_agent(two_cards)) as visitor:
+        for path in ("/", "/card", "/activate"):
+            html = visitor.client.get(f"{path}?card={two_cards.late}").text
+            assert html.count("<img") == 1, path  # our own sign
+            assert "&lt;img src" in html, path
+            assert not {"\u202e", "\u0007"} & set(html), path
+
+
+def test_a_real_card_needs_consent(start_agent: Start, real_card: Leading) -> None:
+    with visiting(start_agent(real_card)) as visitor:
+        assert "This is a real card." in visitor.see("/activate")
+        assert "You did not agree" in visitor.fill("/activate", WRONG[0], NEW_PIN)
+        said = visitor.fill("/activate", WRONG[0], NEW_PIN, agreed="yes")
+        assert "The user code is wrong. The card does not say how many tries are left." in said
+        assert "is activated." in visitor.fill("/activate", USER_CODE, NEW_PIN, agreed="yes")
+
+
+def test_a_store_that_cannot_be_read(start_agent: Start, xca_active_card: HeldCard) -> None:
+    agent = start_agent(xca_active_card)
+    xca_active_card.environment.store.path.write_bytes(b"no database")
+    with visiting(agent) as visitor:
+        assert "The card store cannot be read" in visitor.see("/")
+        assert "The card store cannot be read" in visitor.see("/change-pin")
+
+
+# --- certificates
+
+
+def test_certificates_are_downloaded(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+    number = active_card.number
+    with visiting(allowed.agent) as visitor:
+        assert "cert1" in visitor.see("/card")
+
+        def get(label: str, form: str) -> bytes:
+            answer = visitor.client.get("/certificate", params={"card": number, "label": label, "form": form})
+            answer.raise_for_status()
+            assert answer.headers["content-disposition"].startswith("attachment; filename=")
+            (tmp_path / form).write_bytes(answer.content)
+            return answer.content
+
+        assert ssl.DER_cert_to_PEM_cert(get("cert1", "der")) == get("cert1", "pem").decode()
+        chain = get("cert1", "chain").decode()
+        assert chain.count("BEGIN CERTIFICATE") == 3
+        root = chain[chain.rindex("-----BEGIN") :]
+        (tmp_path / "root").write_text(root)
+        verify = ["openssl", "verify", "-CAfile", "root", "-untrusted", "chain", "pem"]
+        subprocess.run(verify, cwd=tmp_path, check=True, capture_output=True)
+        assert get("CA Cert", "pem").decode() in chain
+        missing = visitor.client.get("/certificate", params={"card": number, "label": "no", "form": "pem"})
+        assert missing.status_code == 404
+        assert "has no certificate no" in words(missing.text)
+
+
+# --- events, headers and language
+
+
+def test_events_tell_that_something_changed_and_nothing_of_it(allowed: Asking) -> None:
+    with visiting(allowed.agent) as visitor:
+        for of in ("cards", "sites"):
+            with visitor.client.stream("GET", f"/events?of={of}") as stream:
+                first = next(stream.iter_text())
+                assert re.fullmatch(r"data: [0-9a-f]+-\d+\s+retry: \d+\s+", first)
+        assert visitor.client.get("/events").status_code == 404
+        foreign = visitor.client.get("/events?of=cards", headers={"Origin": "https://evil.example"})
+        assert foreign.status_code == 403
+
+
+def test_nothing_is_kept_and_nothing_foreign_is_run(allowed: Asking) -> None:
+    with visiting(allowed.agent) as visitor:
+        for path in ("/", "/card", *JOBS, "/selfTest.htm"):
+            headers = visitor.client.get(path).headers
+            assert headers["cache-control"] == "no-store"
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+
+
+def test_the_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> None:
+    for wished, title in (
+        ("zh-TW,en;q=0.5", "您的卡片"),
+        ("zh-HK", "您的卡片"),
+        ("en-GB", "Your card"),
+        ("fr, en;q=0.4, zh;q=0.3", "Your card"),
+        ("zh;q=0, en;q=0.1", "Your card"),
+        ("fr", "您的卡片"),
+        (";;q=x", "您的卡片"),
+    ):
+        with visiting(allowed.agent, wished) as visitor:
+            assert title in visitor.see("/"), wished
+    with visiting(allowed.agent, "zh-TW") as visitor:
+        answer = visitor.client.get("/card?lang=en&card=XC00000000000000")
+        assert answer.url.query == b"card=XC00000000000000"
+        assert "is not here" in words(answer.text)
+        assert "Your card" in visitor.see("/")

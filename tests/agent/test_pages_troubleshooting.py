@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/troubleshooting.md has every number that people meet, and each is written right."""
+
+import re
+from pathlib import Path
+
+from xca_plugin.agent.answers import Code, Minor
+
+TEXT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+
+
+def test_every_code_of_the_component_is_there() -> None:
+    for code in Code:
+        if code is not Code.OK:
+            row = re.search(rf"^\| 0x{code % (1 << 32):08X} \| (.*) \| {code.text} \|", TEXT, re.MULTILINE)
+            assert row, code
+            assert str(int(code)) in row[1].split(", "), code
+    for minor in Minor:
+        if minor is not Minor.NONE:
+            row = re.search(rf"^\| {int(minor)} \(0x{minor % (1 << 32):x}\) \| ", TEXT, re.MULTILINE)
+            assert row, minor
+
+
+def test_every_number_says_the_same_twice() -> None:
+    twins = re.findall(r"\b([2-9]\d{3}) \(([0-9a-f]{3,4})\)", TEXT)
+    assert len(twins) > 20
+    assert [(number, twin) for number, twin in twins if f"{int(number):x}" != twin] == []
+    for number, decimals in re.findall(r"^\| (0x[0-9A-F]{8}) \| (.*?) \|", TEXT, re.MULTILINE):
+        assert int(decimals.split(",")[0]) == int(number, 16), number

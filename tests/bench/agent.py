@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a web site waits for, how much the agent takes, and whether it grows.
+
+Usage: sh tests/bench/run.sh, which runs this and the others.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+from softhsm import Environment, State
+from softhsm.held import HeldCard
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
+
+from conftest import CHROMIUM, FLAGS  # isort: skip
+from running import Agent, configure, running  # isort: skip
+from sites import site  # isort: skip
+
+CLICKS: Final = 30
+CLIENTS: Final = 20
+REQUESTS: Final = 10_000
+
+
+@contextmanager
+def agent_for(origin: str) -> Iterator[tuple[Agent, HeldCard]]:
+    """Yield an agent that a site may use without asking, in front of an activated card."""
+    with TemporaryDirectory(prefix="xca-bench-") as folder:
+        card = HeldCard.issue(Environment.create(Path(folder) / "card"), State.ACTIVE)
+        configure(Path(folder), allow=origin)
+        with running(Path(folder), card.variables) as agent:
+            yield agent, card
+
+
+def click(page: Page, request: dict[str, object]) -> tuple[float, float]:
+    """Click; return the milliseconds until the window spoke and until the answer came."""
+    page.evaluate("request => { answers = []; ask('/ChtPopupForm', request); }", request)
+    page.click("#go")
+    page.wait_for_function("answers.length")
+    assert page.evaluate("answers[0].ret_code") == 0
+    hello, done = page.evaluate("[helloAfter, doneAfter]")
+    return hello, done
+
+
+def clicks(agent: Agent, card: HeldCard, origin: str) -> None:
+    """Measure what a person at a web site waits for."""
+    sign = {"func": "MakeSignature", "signatureType": "PKCS7", "tbs": "login", "pin": card.pin}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+        page = browser.new_page()
+        page.goto(f"{origin}/?agent={agent.url}")
+        information = [click(page, {"func": "GetUserCert"}) for _ in range(CLICKS)]
+        signatures = [click(page, sign) for _ in range(CLICKS)]
+        browser.close()
+    for name, times in (
+        ("click to getTbs", [hello for hello, _ in information + signatures]),
+        ("click to the information", [done for _, done in information]),
+        ("click to the signature", [done for _, done in signatures]),
+    ):
+        low, _, high = quantiles(times, n=4)
+        print(f"{name:28}{median(times):8.1f} ms   ({low:.1f} … {high:.1f}, longest {max(times):.1f})")
+
+
+async def client(port: int, head: bytes, count: int) -> None:
+    """Ask again and again over one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(count):
+        writer.write(head)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        await reader.readexactly(length)
+        assert answer.startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def clients(port: int, head: bytes, count: int) -> float:
+    """Ask that many times in all, with all clients at once; return the seconds."""
+    start = time.perf_counter()
+    await asyncio.gather(*(client(port, head, count // CLIENTS) for _ in range(CLIENTS)))
+    return time.perf_counter() - start
+
+
+def load(agent: Agent, origin: str) -> None:
+    """Measure many clients at once, and the memory before and after."""
+    process = psutil.Process(agent.process.pid)
+    for path in ("/pkcs11info", "/p11Image.bmp"):
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost:{agent.port}\r\nOrigin: {origin}\r\n\r\n".encode()
+        asyncio.run(clients(agent.port, head, REQUESTS // 10))
+        before = process.memory_info().rss
+        seconds = asyncio.run(clients(agent.port, head, REQUESTS))
+        grown = (process.memory_info().rss - before) / 2**20
+        print(f"{path:28}{REQUESTS / seconds:8.0f} requests/s with {CLIENTS} clients")
+        print(f"{'':28}{before / 2**20:8.1f} MiB, and {grown:+.1f} MiB after {REQUESTS} requests")
+
+
+def main() -> None:
+    """Measure and print."""
+    with site() as origin, agent_for(origin) as (agent, card):
+        clicks(agent, card, origin)
+        load(agent, origin)
+
+
+if __name__ == "__main__":
+    main()

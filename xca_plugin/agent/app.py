@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's parts, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from xca_plugin.agent import events, forms, pages, selftest, windows, wire
+from xca_plugin.agent.component import Component
+from xca_plugin.agent.desk import Desk
+from xca_plugin.agent.events import CardChanges
+from xca_plugin.agent.guard import Guard
+from xca_plugin.agent.language import Speaking
+from xca_plugin.agent.settings import Settings
+from xca_plugin.agent.tokens import Tokens
+from xca_plugin.agent.trust import Trust
+from xca_plugin.agent.visits import Noting, Visits
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the application; its state holds what the parts share."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        app.state.desk.close()
+
+    visits = Visits()
+    app = Starlette(
+        routes=[
+            Route("/agent.json", _about),
+            *pages.routes(),
+            *forms.routes(),
+            *events.routes(),
+            *selftest.routes(),
+            *wire.routes(),
+            *windows.routes(),
+            Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
+            Route("/{path:path}", wire.unknown, methods=["GET", "POST"]),
+        ],
+        middleware=[
+            Middleware(Guard, settings=settings, open_paths=wire.PATHS),
+            Middleware(Noting, visits=visits),
+            Middleware(Speaking),
+        ],
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.origin = settings.origins()[0]
+    app.state.desk = desk = Desk()
+    app.state.tokens = Tokens()
+    app.state.trust = trust = Trust(settings)
+    app.state.component = Component(desk, settings, trust)
+    app.state.card_changes = CardChanges(desk)
+    app.state.visits = visits
+    return app
+
+
+async def _about(request: Request) -> JSONResponse:
+    return JSONResponse({"name": "xca-plugin", "version": version("xca-plugin")})

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place in the agent where cards are touched."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Final, TypeVar
+
+from xca_plugin import errors
+from xca_plugin.cards import Cards
+
+PATIENCE: Final = 60.0
+"""Seconds that an operation may wait for those before it and take itself."""
+
+_T = TypeVar("_T")
+
+
+class Desk:
+    """Does one card operation at a time; a second waits its turn.
+
+    Every operation meets readers and cards as they are then, also those that came since the one before.
+    """
+
+    def __init__(self) -> None:
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
+        self._cards: Cards | None = None
+
+    async def ask(self, operation: Callable[[Cards], _T]) -> _T:
+        """Run an operation in the worker's thread and return its result.
+
+        Raises:
+            DeskBusy: it took too long. If its turn had not come it never will; else its result is lost.
+            CardError: what the operation raises, or Cards itself.
+        """
+        turn = self._worker.submit(copy_context().run, self._do, operation)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.wrap_future(turn)
+        except TimeoutError:
+            raise errors.DeskBusy from None
+
+    def close(self) -> None:
+        """Wait for the operation that runs; forget those that wait."""
+        self._worker.shutdown(cancel_futures=True)
+
+    def _do(self, operation: Callable[[Cards], _T]) -> _T:
+        if self._cards is None:
+            self._cards = Cards()
+        self._cards.refresh()
+        return operation(self._cards)
+
+
+@contextmanager
+def last_try_allowed() -> Iterator[None]:
+    """Within an operation: the person agreed to spend the last try, although [guard] keep_last_try is set."""
+    os.environ["XCA_LAST_TRY"] = "allow"
+    try:
+        yield
+    finally:
+        del os.environ["XCA_LAST_TRY"]

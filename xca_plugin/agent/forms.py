@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages of the jobs: a form, what becomes of it, and how it ended."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from pkcs11_shim import rules
+from xca_plugin import errors, receipt
+from xca_plugin.agent.jobs import ACTIVATE, JOBS, LAST_TRY, Job
+from xca_plugin.agent.language import choosable
+from xca_plugin.agent.look import desk_of, look
+from xca_plugin.agent.outcomes import Outcome, Outcomes
+from xca_plugin.agent.rendering import download, page
+from xca_plugin.agent.tokens import Tokens
+from xca_plugin.cards import REAL_CARD_WARNING, Cards
+from xca_plugin.i18n import LANGUAGES
+from xca_plugin.model import Card
+from xca_plugin.secret import Secret
+
+_FORM_MAX: Final = 4096
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The form of a secret, for an early check in the page; the card decides.
+
+    Attributes:
+        shortest: fewest characters.
+        longest: most characters.
+        error: what is said of another form.
+    """
+
+    shortest: int
+    longest: int
+    error: type[errors.CardError]
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for HTML's attribute of that name."""
+        return rf"[\x{rules.CHAR_FIRST:02x}-\x{rules.CHAR_LAST:02x}]{{{self.shortest},{self.longest}}}"
+
+
+_PIN: Final = Shape(rules.PIN_MIN, rules.PIN_MAX, errors.InvalidPin)
+_USER_CODE: Final = Shape(rules.USER_CODE_MIN, rules.USER_CODE_MAX, errors.InvalidUserCode)
+
+
+def routes() -> list[Route]:
+    """Return the routes of the jobs; what their pages remember is theirs, and gone with them."""
+    pages = _Pages()
+    return [
+        *(Route(job.path, choosable(partial(pages.show, job))) for job in JOBS),
+        *(Route(job.path, partial(pages.do, job), methods=["POST"]) for job in JOBS),
+        Route("/receipt", pages.receipt),
+    ]
+
+
+def _tokens(request: Request) -> Tokens:
+    tokens: Tokens = request.app.state.tokens
+    return tokens
+
+
+class _Pages:
+    def __init__(self) -> None:
+        self._outcomes = Outcomes()
+
+    async def show(self, job: Job, request: Request) -> Response:
+        """The form of a job, or how it ended."""
+        query = request.query_params
+        outcome = self._outcomes.get(query.get("outcome"))
+        if outcome and outcome.job is job and outcome.card:
+            saved = f"/receipt?outcome={query['outcome']}" if job is ACTIVATE else None
+            return page(request, "done.html", outcome=outcome, receipt=saved)
+        seen = await look(request, query.get("card"))
+        return page(
+            request,
+            "job.html",
+            job=job,
+            seen=seen,
+            obstacle=job.obstacle(seen.card) if seen.card else None,
+            error=outcome.error if outcome and outcome.job is job else None,
+            stale="stale" in query,
+            token=_tokens(request).issue(job.path),
+            shapes={"user_code": _USER_CODE, "pin": _PIN},
+            last_try=LAST_TRY,
+            real_card_warning=REAL_CARD_WARNING,
+        )
+
+    async def do(self, job: Job, request: Request) -> Response:
+        """Do what the form asks for, once, and send the browser to the page that tells how it ended."""
+        fields = await _fields(request)
+        if fields is None:
+            return PlainTextResponse("This is no form of ours.\n", 400)
+        number = fields.get("card", "")
+        if not _tokens(request).spend(job.path, fields.get("token", "")):
+            return _see(job.path, card=number, stale="yes")
+
+        def act(cards: Cards) -> Card:
+            # Here, not around the await: when that is given up, the card may still be at work with them.
+            with Secret(fields.pop("asked", "")) as asked, Secret(fields.pop("new_pin", "")) as new_pin:
+                return job.do(
+                    cards,
+                    number,
+                    asked,
+                    new_pin,
+                    agreed=fields.get("agreed") == "yes",
+                    last_try=fields.get("last_try", "").strip() in [LAST_TRY(each) for each in LANGUAGES],
+                )
+
+        try:
+            outcome = Outcome(job, number, datetime.now(UTC), card=await desk_of(request).ask(act))
+        except errors.CardError as error:
+            outcome = Outcome(job, number, datetime.now(UTC), error=error)
+        return _see(job.path, card=number, outcome=self._outcomes.keep(outcome))
+
+    async def receipt(self, request: Request) -> Response:
+        """The record of an activation, to be saved."""
+        outcome = self._outcomes.get(request.query_params.get("outcome"))
+        if not outcome or outcome.job is not ACTIVATE or not outcome.card:
+            return PlainTextResponse("This receipt is no longer kept.\n", 404)
+        record = receipt.activation(outcome.card, outcome.at, "xcactl agent")
+        return download(record, f"{outcome.number}-receipt", "json", "application/json")
+
+
+async def _fields(request: Request) -> dict[str, str] | None:
+    """Return the fields of a form (application/x-www-form-urlencoded), None for anything else."""
+    body = await request.body()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded" or len(body) > _FORM_MAX:
+        return None
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=10)
+    except ValueError:
+        return None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _see(path: str, **query: str) -> Response:
+    return RedirectResponse(f"{path}?{urlencode(query)}", 303)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages from templates, in the language that is being spoken."""
+
+import re
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from xca_plugin.agent.jobs import JOBS
+from xca_plugin.agent.language import chosen
+from xca_plugin.agent.ways_out import after_error, next_for
+from xca_plugin.cli import words
+from xca_plugin.i18n import CHINESE, ENGLISH, plural, text
+
+_NAVIGATION: Final = (
+    ("/", text("Your card")),
+    *((job.path, job.title) for job in JOBS),
+    ("/card", text("Card information")),
+    ("/selfTest.htm", text("Self-test")),
+)
+# Control characters, and those that turn the direction of writing: a card could disguise a name with them.
+_DISGUISING: Final = dict.fromkeys(
+    (
+        *range(0x09),
+        *range(0x0B, 0x20),
+        *range(0x7F, 0xA0),
+        0x061C,
+        0x200E,
+        0x200F,
+        *range(0x2028, 0x202F),
+        *range(0x2066, 0x206A),
+    ),
+    "\N{REPLACEMENT CHARACTER}",
+)
+
+
+def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+    """Return a page of ours; the middleware Speaking decides its language."""
+    language = chosen(request)
+    other = ENGLISH if language == CHINESE else CHINESE
+    html = _TEMPLATES.get_template(template).render(
+        context,
+        language=language,
+        other_language=other,
+        in_other_language=f"?{request.url.include_query_params(lang=other).query}",
+        path=request.url.path,
+    )
+    return HTMLResponse(html, status)
+
+
+def download(content: bytes, name: str, ending: str, media_type: str) -> Response:
+    """Return a file to be saved; its name, which may come from a card, keeps letters and digits alone."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+    disposition = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
+    return Response(content, media_type=media_type, headers=disposition)
+
+
+def _say(sentence: str, **facts: object) -> str:
+    return text(sentence).having(**facts)()
+
+
+def harmless(said: str) -> str:
+    """Return a text of a card or a site in which nothing disguises what it says."""
+    return said.translate(_DISGUISING)
+
+
+def _harmless(value: object) -> object:
+    return harmless(value) if isinstance(value, str) else value
+
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("xca_plugin.agent"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_harmless,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.globals |= {
+    "_": _say,
+    "plural": plural,
+    "words": words,
+    "navigation": _NAVIGATION,
+    "after_error": after_error,
+    "next_for": next_for,
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// A button that counts only once its window has been in front for a moment: a click that was meant for another
+// window must not agree to anything.
+"use strict";
+
+function hesitate(button) {
+  const PAUSE = 500; // milliseconds
+  let pause = null;
+  const wait = () => {
+    clearTimeout(pause);
+    button.disabled = true;
+    if (document.hasFocus()) {
+      pause = setTimeout(() => {
+        button.disabled = false;
+      }, PAUSE);
+    }
+  };
+  window.onfocus = wait;
+  window.onblur = wait;
+  wait();
+}
+
+for (const button of document.querySelectorAll("[data-hesitate]")) {
+  hesitate(button);
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// What makes the pages quicker and kinder. Without it they work all the same.
+
+// --- pages that show cards stay true
+
+const live = document.querySelector("[data-live]");
+let stream;
+
+// Replaces the regions that differ from what the agent shows now. Regions with a key differ by their key alone.
+async function refresh() {
+  const answer = await fetch(live.dataset.from ?? location.href);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  let changed = false;
+  for (const region of document.querySelectorAll("[data-region]")) {
+    const other = fresh.getElementById(region.id);
+    const differs = region.dataset.key === undefined ? other.outerHTML !== region.outerHTML : other.dataset.key !== region.dataset.key;
+    if (!differs) continue;
+    const focused = region.contains(document.activeElement) && document.activeElement.id;
+    region.replaceWith(other);
+    prepare(other);
+    if (focused) document.getElementById(focused)?.focus();
+    changed = true;
+  }
+  live.dataset.version = fresh.querySelector("[data-live]").dataset.version;
+  if (changed) {
+    const news = document.getElementById("news");
+    news.textContent = news.dataset.changed;
+  }
+}
+
+function listen() {
+  const stopped = document.getElementById("stopped");
+  stream = new EventSource(`/events?of=${live.dataset.live}`);
+  stream.onopen = () => (stopped.hidden = true);
+  stream.onerror = () => (stopped.hidden = false);
+  stream.addEventListener("message", (event) => {
+    if (event.data !== live.dataset.version) refresh();
+  });
+}
+
+// Only the page that is looked at listens: a browser allows few connections to one host.
+function listenWhenSeen() {
+  stream?.close();
+  if (document.visibilityState === "visible") listen();
+}
+
+// --- forms
+
+function complain(field, what) {
+  const error = document.getElementById(`${field.id}-error`);
+  field.setAttribute("aria-invalid", String(Boolean(what)));
+  error.textContent = what;
+  error.hidden = !what;
+}
+
+function clear(form) {
+  for (const field of form.querySelectorAll("[data-secret]")) field.value = "";
+}
+
+function showWorking(form) {
+  const working = form.querySelector("[data-working]");
+  working.textContent = working.dataset.working;
+  return working;
+}
+
+async function send(form) {
+  const body = new URLSearchParams(new FormData(form));
+  clear(form);
+  document.querySelectorAll("button").forEach((button) => (button.disabled = true));
+  const working = showWorking(form);
+  stream?.close(); // what the card does now is ours to tell
+  try {
+    const answer = await fetch(form.action, { method: "POST", body });
+    location.replace(answer.url);
+  } catch {
+    working.textContent = "";
+    document.getElementById("stopped").textContent = working.dataset.lost;
+    document.getElementById("stopped").hidden = false;
+  }
+}
+
+function prepareForm(form) {
+  const fields = [...form.querySelectorAll("[data-otherwise]")];
+  form.noValidate = true; // the browser would speak its own language
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    for (const field of fields) complain(field, field.validity.valid ? "" : field.dataset.otherwise);
+    const wrong = fields.find((field) => !field.validity.valid);
+    if (wrong) wrong.focus();
+    else send(form);
+  });
+  form.addEventListener("reset", () => {
+    for (const field of fields) complain(field, "");
+    fields[0].focus();
+  });
+}
+
+function prepareShow(button) {
+  const field = document.getElementById(button.dataset.shows);
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const shown = field.type === "password";
+    field.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(shown));
+  });
+}
+
+function prepare(part) {
+  part.querySelectorAll("form[data-job]").forEach(prepareForm);
+  part.querySelectorAll("[data-shows]").forEach(prepareShow);
+  part.querySelectorAll("[data-choose]").forEach((choice) => choice.addEventListener("change", () => choice.form.requestSubmit()));
+  part.querySelectorAll("form[data-checks]").forEach((form) => form.addEventListener("submit", () => showWorking(form)));
+  part.querySelectorAll("[data-print]").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  });
+}
+
+prepare(document);
+document.getElementById("outcome")?.focus(); // autofocus, where a browser knows it for fields only
+if (live) {
+  listenWhenSeen();
+  document.addEventListener("visibilitychange", listenWhenSeen);
+}
+
+// Nothing typed outlives the page: not in the back/forward cache, not in what a browser restores.
+addEventListener("pagehide", () => {
+  stream?.close();
+  document.querySelectorAll("form[data-job]").forEach((form) => form.reset());
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The windows that web sites open: the bridge that carries one request, and the page to trust a site."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from xca_plugin import errors
+from xca_plugin.agent.answers import compact
+from xca_plugin.agent.component import Agreement, Component, Consent
+from xca_plugin.agent.rendering import page
+from xca_plugin.agent.settings import is_origin
+from xca_plugin.agent.tokens import Tokens
+from xca_plugin.agent.trust import Trust
+from xca_plugin.secret import Secret
+
+BRIDGES: Final = {
+    "/popupForm": "getTbs",
+    "/ChtPopupForm": "getTbs",
+    "/CardManagement/CMCPopForm": "CMCAtn",
+    "/PrintCard/ChtPopupFormPrintCard": "getTbs",
+    "/MOEACA/ChtPopupFormMOEACA": "getTbs",
+    "/eIDPM/ChtPopupFormEIDPM": "getTbs",
+}
+"""Paths of the bridge, and what it says first."""
+
+_ADD: Final = "/addDomain"
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+# The opener must stay reachable: these windows answer it.
+_REACHABLE: Final = {"Cross-Origin-Opener-Policy": "unsafe-none"}
+_STATIC: Final = Path(__file__).with_name("static")
+
+
+def routes() -> list[Route]:
+    """Return the routes of the windows."""
+    return [
+        *(Route(path, _bridge) for path in BRIDGES),
+        Route("/popup", _carry, methods=["POST"]),
+        Route("/waiting.gif", _waiting),
+        Route(_ADD, _add_domain),
+        Route(_ADD, _added, methods=["POST"]),
+    ]
+
+
+async def _bridge(request: Request) -> Response:
+    """Serve the window at once: pages wait seconds for its first word, and no card is looked at before."""
+    window = page(request, "bridge.html", hello=BRIDGES[request.url.path])
+    window.headers.update(_REACHABLE)
+    return window
+
+
+async def _carry(request: Request) -> Response:
+    """Take a request that the bridge got from a site; answer it, or have the person asked."""
+    try:
+        said = json.loads(await request.body())
+        site, body = said["site"], said["request"]
+        agreement = _agreement(said["agreement"]) if "agreement" in said else None
+        if not isinstance(site, str) or not isinstance(body, str):
+            raise TypeError
+        json.dumps(said, ensure_ascii=False).encode()  # no half characters
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return JSONResponse({}, 400)
+    component: Component = request.app.state.component
+    try:
+        answer = await component.answer(site, body, agreement=agreement)
+    finally:
+        for secret in (agreement.pin, agreement.new_pin) if agreement else ():
+            if secret:
+                secret.wipe()
+    if isinstance(answer, Consent):
+        return JSONResponse({"consent": answer.shown, "refusal": compact(answer.refusal)})
+    return JSONResponse({"answer": compact(answer)})
+
+
+def _agreement(said: dict[str, Any]) -> Agreement:
+    def typed(name: str) -> Secret | None:
+        return Secret(str(said[name])) if said.get(name) else None
+
+    return Agreement(
+        ticket=str(said["ticket"]),
+        number=str(said["number"]),
+        pin=typed("pin"),
+        new_pin=typed("newPin"),
+        for_a_while=said.get("forAWhile") is True,
+        last_try=said.get("lastTry") is True,
+    )
+
+
+async def _waiting(request: Request) -> Response:
+    return FileResponse(_STATIC / "waiting.gif")
+
+
+async def _add_domain(request: Request) -> Response:
+    """Ask the person whether to trust a site. Nothing changes by this."""
+    host = request.query_params.get("domain", "").lower()
+    if not _HOST.fullmatch(host):
+        return _window(request, "add_domain.html", status=400, site=None, problem=None)
+    site = _asking(request, host)
+    trust: Trust = request.app.state.trust
+    tokens: Tokens = request.app.state.tokens
+    if trust.trusts(site):
+        return _window(request, "domain_added.html", site=site)
+    return _window(request, "add_domain.html", site=site, problem=None, token=tokens.issue(f"{_ADD} {site}"))
+
+
+async def _added(request: Request) -> Response:
+    """Trust the site, if the person pressed the button of the page that asked."""
+    said = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+    site = said.get("site", "")
+    tokens: Tokens = request.app.state.tokens
+    if not is_origin(site) or not tokens.spend(f"{_ADD} {site}", said.get("token", "")):
+        return _window(request, "add_domain.html", status=400, site=None, problem=None)
+    trust: Trust = request.app.state.trust
+    try:
+        trust.add(site)
+    except errors.CardError as error:
+        return _window(request, "add_domain.html", status=500, site=None, problem=error)
+    return _window(request, "domain_added.html", site=site)
+
+
+def _asking(request: Request, host: str) -> str:
+    """Return the origin to trust: of the page that opened this window, if it is of that host.
+
+    Sites name their host alone. A browser that does not say which page it was means one over HTTPS.
+    """
+    scheme, _, rest = request.headers.get("referer", "").partition("://")
+    address = rest.partition("/")[0]
+    opener = f"{scheme}://{address}"
+    named = address == host or address.startswith(f"{host}:")
+    return opener if named and is_origin(opener) else f"https://{host}"
+
+
+def _window(request: Request, template: str, *, status: int = 200, **context: object) -> Response:
+    window = page(request, template, status=status, **context)
+    window.headers.update(_REACHABLE)
+    return window
