@@ -23,5 +23,5 @@ cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS
 cmake --build build --clean-first >/dev/null
 
 # Not python -m pytest: the tests are for the installed project, not for its sources.
-pytest -n auto "$@"
+pytest -n auto --dist worksteal "$@"
 sh tests/fuzz/run.sh 60
