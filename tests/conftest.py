@@ -5,5 +5,5 @@ import signal
 
 collect_ignore = ["downstream"]  # another project: tools/test_downstream.py builds and tests it
 
-# Who is started in the background of a script ignores Ctrl-C, and so would every program that a test interrupts.
+# What a script starts in its background ignores Ctrl-C, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,23 +9,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from asking import SITE, Asking
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from running import Agent, configure, running
+from running import CHROMIUM, FLAGS, Agent, Start, configure, running
 
 from softhsm.held import HeldCard
-
-Start = Callable[..., Agent]
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture

@@ -5,12 +5,25 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 20
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+"""How the tests start Debian's Chromium."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,10 @@ class Agent:
     @property
     def log(self) -> str:
         return self.said.read_text(encoding="utf-8", errors="replace")
+
+
+Start = Callable[..., Agent]
+"""What the fixture start_agent gives."""
 
 
 def configure(home: Path, *, trusted: Sequence[str] = (), **settings: str) -> None:

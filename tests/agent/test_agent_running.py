@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from asking import SITE, Asking
-from conftest import Start
-from running import Agent, configure, running
+from running import Agent, Start, configure, running
 
 from softhsm.held import HeldCard
 from xca_plugin.agent.settings import PagePin, Settings

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from asking import Json, b64, openssl, verify
-from conftest import CHROMIUM, FLAGS, Start
 from playwright.sync_api import Browser, BrowserContext, Error, Page
-from running import Agent, running, trust
+from running import CHROMIUM, FLAGS, Agent, Start, running, trust
 from sites import PAGE, site
 
 from softhsm import Environment, issue, remove

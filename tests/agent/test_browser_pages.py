@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import pytest
 from asking import Asking
 from axe_playwright_python.sync_playwright import Axe
-from conftest import Start
 from playwright.sync_api import Browser, Page, expect
-from running import Agent, running
+from running import Agent, Start, running
 from sites import site
 from visitor import WRONG, Leading
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from asking import SITE, Asking, Json, b64, openssl, verify
 from asn1crypto import cms, x509
-from conftest import Start
+from running import Start
 
 from softhsm import Environment, issue
 from softhsm.held import HeldCard

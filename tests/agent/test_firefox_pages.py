@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
-from conftest import Start
 from firefox import ENTER, TAB, firefox
+from running import Start
 from visitor import WRONG
 
 from softhsm import State

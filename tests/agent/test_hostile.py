@@ -16,9 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 from asking import SITE, Asking, Json
-from conftest import Start
 from playwright.sync_api import Page
-from running import Agent, trust
+from running import Agent, Start, trust
 from sites import site
 
 from softhsm import Application, Environment, issue

@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from asking import Asking
-from conftest import Start
+from running import Start
 from visitor import WRONG, Leading, Visitor, visiting, words
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove

@@ -22,8 +22,7 @@ from softhsm.held import HeldCard
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
 
-from conftest import CHROMIUM, FLAGS  # isort: skip
-from running import Agent, configure, running  # isort: skip
+from running import CHROMIUM, FLAGS, Agent, configure, running  # isort: skip
 from sites import site  # isort: skip
 
 CLICKS: Final = 30

@@ -141,3 +141,24 @@ class _Shown:
 
     def flush(self) -> None:
         pass
+
+
+class Scripted:
+    """Puts the scripted inner module under a desk."""
+
+    def __init__(self, library: Path, folder: Path) -> None:
+        self._library, self._script, self._calls = library, folder / "script", folder / "calls"
+        self._script.touch()
+        self._calls.touch()
+
+    def under(self, desk: Desk, *lines: str) -> Desk:
+        self._script.write_text("".join(f"{line}\n" for line in lines))
+        return desk.having(
+            XCA_PKCS11_MODULE=str(self._library),
+            INNER_REAL=str(desk.path / "libsofthsm2.so"),
+            INNER_SCRIPT=str(self._script),
+            INNER_CALLS=str(self._calls),
+        )
+
+    def calls(self) -> list[str]:
+        return self._calls.read_text().split()

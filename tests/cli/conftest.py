@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import USER_CODE, Desk
+from commands import USER_CODE, Desk, Scripted
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, issue
 from softhsm.issuer import TAIPEI
@@ -92,27 +92,6 @@ def inner_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def scripted(inner_library: Path, tmp_path: Path) -> "Scripted":
     return Scripted(inner_library, tmp_path)
-
-
-class Scripted:
-    """Puts the scripted inner module under a desk."""
-
-    def __init__(self, library: Path, folder: Path) -> None:
-        self._library, self._script, self._calls = library, folder / "script", folder / "calls"
-        self._script.touch()
-        self._calls.touch()
-
-    def under(self, desk: Desk, *lines: str) -> Desk:
-        self._script.write_text("".join(f"{line}\n" for line in lines))
-        return desk.having(
-            XCA_PKCS11_MODULE=str(self._library),
-            INNER_REAL=str(desk.path / "libsofthsm2.so"),
-            INNER_SCRIPT=str(self._script),
-            INNER_CALLS=str(self._calls),
-        )
-
-    def calls(self) -> list[str]:
-        return self._calls.read_text().split()
 
 
 @pytest.fixture

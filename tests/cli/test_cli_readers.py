@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from commands import PIN, USER_CODE, XCACTL, Desk
-from conftest import Scripted
+from commands import PIN, USER_CODE, XCACTL, Desk, Scripted
 from documents import check
 from pexpect.popen_spawn import PopenSpawn
 

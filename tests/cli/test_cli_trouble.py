@@ -8,8 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from commands import NEW_PIN, PIN, USER_CODE, Desk
-from conftest import Scripted
+from commands import NEW_PIN, PIN, USER_CODE, Desk, Scripted
 
 from softhsm import Environment, remove
 
