@@ -27,7 +27,12 @@ from cards import PIN, PLAIN, Card  # isort: skip
 import compiling  # isort: skip
 
 LOGINS = 10
+STARTS = 150
+"""Rounds of the cold start, which a process makes only once."""
 PLOT = Path(__file__).parents[2] / "docs" / "benchmark.svg"
+Rows = dict[str, Callable[[], dict[str, float]]]
+Results = dict[str, dict[str, list[float]]]
+"""Nanoseconds a call: by column, by row, round by round."""
 LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 
 
@@ -51,8 +56,11 @@ class Column:
 
     def run(self) -> dict[str, float]:
         """Make every call many times; returns nanoseconds a call, by row."""
-        lines = self._output(self.command).splitlines()
-        return {row: float(value) for row, value in (line.split() for line in lines)}
+        return self._rows(self.command)
+
+    def start(self) -> dict[str, float]:
+        """Start and end; returns the nanoseconds of the cold start, by row."""
+        return self._rows([*self.command, "0"])
 
     def works(self) -> bool:
         try:
@@ -72,6 +80,10 @@ class Column:
                 self._output([*strace, *self.command, str(logins)])
                 counts.append(trace.read_text().count("sync("))
         return (counts[1] - counts[0]) / LOGINS
+
+    def _rows(self, command: list[str]) -> dict[str, float]:
+        lines = self._output(command).splitlines()
+        return {row: float(value) for row, value in (line.split() for line in lines)}
 
     def _output(self, command: list[str]) -> str:
         return subprocess.run(
@@ -110,31 +122,35 @@ def time_of(nanoseconds: float, *, sign: str = "") -> str:
     return f"{nanoseconds:{sign}.0f} ns"
 
 
-def table(results: dict[str, list[dict[str, float]]]) -> None:
+def by_row(results: dict[str, list[dict[str, float]]]) -> Results:
+    """Turn rounds of rows into rows of rounds, column by column."""
+    return {name: {row: [run[row] for run in runs] for row in runs[0]} for name, runs in results.items()}
+
+
+def table(results: Results) -> None:
     """Print a row a call: direct, the control's quartiles, each wrapper's difference and ratio."""
     direct = results["direct"]
     wrappers = [name for name in results if name not in ("direct", "control")]
     print(f"{'':22}{'direct':>10}{'control':>22}" + "".join(f"{name:>22}" for name in wrappers))
-    for row in direct[0]:
-        base = [run[row] for run in direct]
-        _, low, high = paired([run[row] for run in results["control"]], base)
+    for row, base in direct.items():
+        _, low, high = paired(results["control"][row], base)
         cells = [f"{time_of(low, sign='+')} … {time_of(high, sign='+')}"]
         for name in wrappers:
-            values = [run[row] for run in results[name]]
+            values = results[name][row]
             difference, _, _ = paired(values, base)
             cells.append(f"{time_of(difference, sign='+')} ×{ratio(values, base):.2f}")
         print(f"{row:22}{time_of(median(base)):>10}" + "".join(f"{cell:>22}" for cell in cells))
 
 
-def plot(results: dict[str, list[dict[str, float]]]) -> None:
+def plot(results: Results) -> None:
     """Draw each column's ratio to direct, row by row; the control's is what the noise is."""
-    rows = list(results["direct"][0])
+    rows = list(results["direct"])
     figure = Figure(figsize=(9, 0.5 * len(rows) + 1.5), layout="constrained")
     axes = figure.subplots()
-    for name, runs in results.items():
+    for name, measured in results.items():
         if name == "direct":
             continue
-        ratios = [ratio([run[row] for run in runs], [run[row] for run in results["direct"]]) for row in rows]
+        ratios = [ratio(measured[row], results["direct"][row]) for row in rows]
         axes.plot(ratios, rows, "|" if name == "control" else "o", label=name, markersize=9)
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_xscale("log")
@@ -162,8 +178,10 @@ def main() -> None:
     with closed_card() as card, TemporaryDirectory() as folder:
         card.activate()
         ways = columns(card, client(Path(folder)))
-        runs: dict[str, Callable[[], dict[str, float]]] = {name: way.run for name, way in ways.items()}
-        results = rounds(runs)
+        starts: Rows = {name: way.start for name, way in ways.items()}
+        runs: Rows = {name: way.run for name, way in ways.items()}
+        measured = (by_row(rounds(starts, STARTS)), by_row(rounds(runs)))
+        results = {name: measured[0][name] | measured[1][name] for name in ways}
         table(results)
         plot(results)
         print(f"two durable transactions of SQLite alone: {time_of(two_transactions(card))}")
