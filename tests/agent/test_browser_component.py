@@ -2,6 +2,7 @@
 """Web sites of other origins use the card, in Chromium, as their pages do it."""
 
 import base64
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from asking import Json, b64, openssl, verify
 from playwright.sync_api import Browser, BrowserContext, Error, Page
-from running import CHROMIUM, FLAGS, Agent, Start, running, trust
+from running import CHROMIUM, FLAGS, Agent, Start, configure, running, trust
 from sites import PAGE, site
 
 from softhsm import Environment, issue, remove
@@ -345,6 +346,25 @@ def test_no_card(
     assert [slot["token"] for slot in portal.page.evaluate("information()")["slots"]] == [None]
     portal.click({"func": "MakeSignature", "tbs": "x", "pin": "123456"})
     assert portal.answer()["ret_code"] == Code.NO_CARD
+
+
+def test_no_reader(
+    origin: str, tmp_path: Path, xca_environment: Environment, context: BrowserContext
+) -> None:
+    # OpenSC shows a slot a reader, and without the readers' daemon none; SoftHSM always shows one.
+    listed = subprocess.run(["dpkg", "-L", "opensc-pkcs11"], check=True, capture_output=True, text=True)
+    (opensc,) = {Path(line).resolve() for line in listed.stdout.split() if line.endswith("/opensc-pkcs11.so")}
+    configure(tmp_path, trusted=(origin,))
+    variables = HeldCard(xca_environment, "", "", None).variables
+    without = {"XCA_PKCS11_MODULE": str(opensc), "PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
+    with running(tmp_path, {**variables, **without}) as agent:
+        portal = Portal.open(origin, agent, context)
+        assert portal.page.evaluate("information()")["slots"] == []
+        portal.click({"func": "MakeSignature", "tbs": "x", "pin": "123456"})
+        assert portal.answer()["ret_code"] == Code.NO_READER
+        page = context.new_page()
+        page.goto(f"{agent.url}/activate")
+        assert "讀卡機" in page.inner_text("#values")
 
 
 def test_a_card_removed_half_way(own_portal: Portal, xca_active_card: HeldCard) -> None:
