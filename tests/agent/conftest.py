@@ -8,10 +8,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from asking import SITE, Asking
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from running import CHROMIUM, FLAGS, Agent, Start, configure, running
 
 from softhsm.held import HeldCard
+
+PATIENCE = 30_000  # milliseconds: a busy machine may stop for a while
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A profile without a past, in Chinese."""
     context = browser.new_context(locale="zh-TW")
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 
