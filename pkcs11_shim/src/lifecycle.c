@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* C_Initialize and C_Finalize: the inner module reads its tokens here, so here the epochs are read. */
+/* C_Initialize and C_Finalize: the inner module reads its tokens here, so here the generation is read. */
 #include "config.h"
 #include "epochs.h"
 #include "hashing.h"
