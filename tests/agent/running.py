@@ -72,14 +72,16 @@ def trust(agent: Agent, site: str) -> None:
 
 
 @contextmanager
-def running(home: Path, variables: Mapping[str, str], port: int = 0) -> Iterator[Agent]:
-    """Run `xcactl agent run` until the block ends."""
+def running(
+    home: Path, variables: Mapping[str, str], port: int = 0, program: Sequence[str] = ("-m", "xca_plugin.cli")
+) -> Iterator[Agent]:
+    """Run `xcactl agent run`, or another program of Python that does it, until the block ends."""
     home.mkdir(parents=True, exist_ok=True)
     said = home / "said"
     inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     with said.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "xca_plugin.cli", "--lang", "en", "agent", "run", "--port", str(port)],
+            [sys.executable, *program, "--lang", "en", "agent", "run", "--port", str(port)],
             env={**inherited, "LANG": "C.UTF-8", **variables, "HOME": str(home)},
             cwd=home,  # else -m finds the sources where the tests are run, not what is installed
             stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@
 import base64
 import json
 import string
+from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from xca_plugin import CardError, errors
 from xca_plugin.agent import bitmap, information
-from xca_plugin.agent.answers import SITUATIONS, Code, Minor, Refusal, compact, failure, of, plain
+from xca_plugin.agent.answers import Code, Minor, Refusal, compact, failure, of, plain
 from xca_plugin.agent.body import decode, octets
 from xca_plugin.agent.settings import is_origin
 
@@ -152,6 +153,10 @@ def test_codes_are_those_that_pages_know(name: str, number: int) -> None:
         (errors.WrongPin(tries_left=1), 0x76100006, -2147483647),
         (errors.WrongPin(tries_left=None), 0x76100006, 0xA0),
         (errors.PinLocked(number="1"), 0x76100006, 0xA4),
+        (errors.WrongUserCode(tries_left=2), 0x81000201 - (1 << 32), 0),
+        (errors.WrongUserCode(tries_left=1), 0x81000202 - (1 << 32), 0),
+        (errors.UserCodeLocked(number="1"), 0x81000227 - (1 << 32), 0),
+        (errors.AlreadyActive(number="1"), 0x81000226 - (1 << 32), 0),
         (errors.InvalidPin(), 0x76100006, 0xA2),
         (errors.NoReader(), 0x76100003, 0),
         (errors.NoCard(), 0x76000006, 0),
@@ -163,22 +168,22 @@ def test_situations_have_their_codes(error: CardError, major: int, minor: int) -
     assert of(error) == (major, minor)
 
 
-def test_every_situation_of_a_card_is_in_the_table() -> None:
-    # Those need a user code, a file or a command of ours, which no web site can name.
-    elsewhere = {
-        "AlreadyActive",
-        "WrongUserCode",
-        "UserCodeLocked",
-        "InvalidUserCode",
-        "PinNotProved",
-        "KeyStaysOnCard",
-    }
-    of_cards = {
-        name
-        for name, found in vars(errors).items()
-        if isinstance(found, type) and issubclass(found, CardError) and 10 <= getattr(found, "status", 0) < 54
-    }
-    assert of_cards - {situation.__name__ for situation in SITUATIONS} == elsewhere
+def every_situation() -> Iterator[type[CardError]]:
+    """Each class that is one, down to the last."""
+    kinds = [CardError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        if hasattr(kind, "status"):
+            yield kind
+
+
+@pytest.mark.parametrize("kind", list(every_situation()))
+def test_every_situation_has_its_codes(kind: type[CardError]) -> None:
+    error = kind(tries_left=None) if issubclass(kind, (errors.WrongPin, errors.WrongUserCode)) else kind()
+    codes = of(error)
+    assert codes[0] is not Code.OK
+    if 10 <= kind.status < 54:  # of a card, its secrets and keys
+        assert codes != (Code.FAILED, Minor.NONE)
 
 
 @given(st.text())

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from asking import SITE, Asking, Json, b64, openssl, verify
 from asn1crypto import cms, x509
-from running import Start
+from running import Start, configure, running
 
 from softhsm import Environment, issue
 from softhsm.held import HeldCard
@@ -46,6 +46,8 @@ def test_tells_readers_and_card(allowed: Asking, active_card: HeldCard) -> None:
         assert held["token"]["serialNumber"] == active_card.number
         assert held["token"]["label"] == "HiCOS PKI Smart Card"
         assert held["token"]["flags"] == 1037
+        assert (held["token"]["ulMinPinLen"], held["token"]["ulMaxPinLen"]) == (6, 8)
+        assert (held["token"]["ulSessionCount"], held["token"]["ulFreePublicMemory"]) == (0, 4294967295)
         assert "certs" not in held["token"]
         assert held["flags"] == 7
         assert len({slot["slotDescription"] for slot in answer["slots"]}) == len(answer["slots"])
@@ -461,6 +463,29 @@ def test_changes_the_pin(start_agent: Start, xca_active_card: HeldCard) -> None:
     answer = asking.ask(request)
     assert (answer["func"], answer["ret_code"]) == ("changeUserPINCode", 0), answer
     assert asking.ask(signing(card, pin="7%2B42!x9"))["ret_code"] == 0
+
+
+def test_a_change_that_is_given_up_is_not_robbed_of_its_pins(
+    xca_active_card: HeldCard, tmp_path: Path
+) -> None:
+    """The answer says that nobody knows; the card, which is still at work, does it as it was asked to."""
+    card = xca_active_card
+    configure(tmp_path, trusted=(SITE,))
+    hasty = "from xca_plugin.agent import desk; desk.PATIENCE = 2; from xca_plugin.cli import main; main()"
+    with running(tmp_path, card.variables, program=("-c", hasty)) as agent:
+        asking = Asking(agent)
+        request = {
+            "func": "changeUserPINCode",
+            "currentPIN": card.pin,
+            "newpin": "new4711",
+            "cardid": card.number,
+        }
+        consent = asking.window(request)["consent"]
+        # The module waits for this lock before it does anything.
+        with card.environment.store.lock(exclusive=True):
+            reply = asking.window(request, ticket=consent["ticket"], number=consent["number"])
+            assert json.loads(reply["answer"])["ret_code"] == Code.FAILED
+        assert asking.ask(signing(card, pin="new4711"))["ret_code"] == 0
 
 
 def test_a_card_that_is_not_activated(start_agent: Start, xca_issued_card: HeldCard) -> None:

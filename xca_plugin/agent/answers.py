@@ -58,8 +58,13 @@ class Code(IntEnum):
     BAD_BASE64 = 0x76600002, "base64解碼錯誤"
     NOT_WRITTEN = 0x77200102, "寫入新憑證失敗"
     NO_CARD_NUMBER = 0x77301027, "未輸入卡號"
+    WRONG_USER_CODE_ONCE = 0x81000201, "用戶代碼錯誤1次"
+    WRONG_USER_CODE_TWICE = 0x81000202, "用戶代碼錯誤2次"
     NOT_ACTIVATED = 0x81000225, "卡片未開卡"
+    ALREADY_ACTIVE = 0x81000226, "卡片已開卡"
+    USER_CODE_LOCKED = 0x81000227, "用戶代碼已鎖定"
     BAD_NEW_PIN = 0x83000105, "PIN碼格式錯誤"
+    BAD_USER_CODE = 0x83000106, "用戶代碼格式錯誤"
 
 
 class Minor(IntEnum):
@@ -88,6 +93,7 @@ class Minor(IntEnum):
 
 
 SITUATIONS: Final[Mapping[type[CardError], tuple[Code, Minor]]] = {
+    CardError: (Code.FAILED, Minor.NONE),  # files, tools, the agent itself: a page cannot help with those
     errors.NoModule: (Code.NO_MODULE, Minor.NONE),
     errors.ModuleFailed: (Code.NO_MODULE, Minor.NONE),
     errors.StoreUnreadable: (Code.CARD_FAILED, Minor.DEVICE_ERROR),
@@ -101,26 +107,37 @@ SITUATIONS: Final[Mapping[type[CardError], tuple[Code, Minor]]] = {
     errors.CardFault: (Code.CARD_FAILED, Minor.FUNCTION_FAILED),
     errors.Unsupported: (Code.UNSUPPORTED, Minor.NONE),
     errors.NotActivated: (Code.NOT_ACTIVATED, Minor.PIN_NOT_INITIALIZED),
+    errors.AlreadyActive: (Code.ALREADY_ACTIVE, Minor.NONE),
     errors.CardLapsed: (Code.NOT_ACTIVATED, Minor.PIN_EXPIRED),
-    errors.WrongPin: (Code.LOGIN_FAILED, Minor.PIN_INCORRECT),  # and by the tries left, see of()
+    errors.WrongUserCode: (Code.WRONG_USER_CODE_ONCE, Minor.NONE),  # or twice, see of()
+    errors.UserCodeLocked: (Code.USER_CODE_LOCKED, Minor.NONE),
+    errors.InvalidUserCode: (Code.BAD_USER_CODE, Minor.NONE),
+    errors.WrongPin: (Code.LOGIN_FAILED, Minor.PIN_INCORRECT),  # or by the tries left, see of()
     errors.PinLocked: (Code.LOGIN_FAILED, Minor.PIN_LOCKED),
     errors.InvalidPin: (Code.LOGIN_FAILED, Minor.PIN_LEN_RANGE),
     errors.PinRefused: (Code.BAD_NEW_PIN, Minor.NONE),
+    errors.PinNotProved: (Code.LOGIN_FAILED, Minor.FUNCTION_FAILED),
     errors.LastTryNotConfirmed: (Code.LOGIN_FAILED, Minor.ONE_TRY_LEFT),
     errors.NotAgreed: (Code.CANCELLED, Minor.NONE),
     errors.SecretMissing: (Code.NO_PIN, Minor.NONE),
     errors.NoSuchCertificate: (Code.CERTIFICATE_NOT_FOUND, Minor.NONE),
     errors.NoSuchKey: (Code.KEY_NOT_FOUND, Minor.NONE),
     errors.NotDecryptable: (Code.NOT_DECRYPTED, Minor.NONE),
+    errors.KeyStaysOnCard: (Code.UNSUPPORTED, Minor.NONE),
     errors.NotACertificate: (Code.NO_CERTIFICATE, Minor.NONE),
     errors.NotEncrypted: (Code.BAD_CIPHER_DER, Minor.NONE),
     errors.NotForThisCard: (Code.NOT_DECRYPTED, Minor.NONE),
     errors.CutOff: (Code.BAD_CIPHER_DER, Minor.NONE),
-    errors.DeskBusy: (Code.FAILED, Minor.NONE),
 }
-"""Every situation that a web page can bring about."""
+"""Every situation; one that is not named here is its base class's."""
 
-_BY_TRIES_LEFT: Final = {1: Minor.ONE_TRY_LEFT, 2: Minor.TWO_TRIES_LEFT}
+_BY_TRIES_LEFT: Final[Mapping[type[CardError], Mapping[int | None, tuple[Code, Minor]]]] = {
+    errors.WrongUserCode: {1: (Code.WRONG_USER_CODE_TWICE, Minor.NONE)},
+    errors.WrongPin: {
+        1: (Code.LOGIN_FAILED, Minor.ONE_TRY_LEFT),
+        2: (Code.LOGIN_FAILED, Minor.TWO_TRIES_LEFT),
+    },
+}
 
 # What would end a string of JSON that a page puts together by itself, or mean something in HTML.
 _WIDE: Final = {ord(character): ord(character) + 0xFEE0 for character in "\"\\<>&'`"}
@@ -147,10 +164,9 @@ def plain(value: str) -> str:
 
 def of(error: CardError) -> tuple[Code, Minor]:
     """Return ret_code and last_error of a situation."""
-    code, minor = SITUATIONS.get(type(error), (Code.FAILED, Minor.NONE))
-    if isinstance(error, errors.WrongPin) and error.tries_left is not None:
-        minor = _BY_TRIES_LEFT.get(error.tries_left, minor)
-    return code, minor
+    kind = next(kind for kind in type(error).__mro__ if kind in SITUATIONS)
+    tries_left = getattr(error, "tries_left", None)
+    return _BY_TRIES_LEFT.get(kind, {}).get(tries_left, SITUATIONS[kind])
 
 
 def success(func: str, **members: object) -> dict[str, Any]:

@@ -5,8 +5,8 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from xca_plugin import errors
@@ -80,8 +80,8 @@ class Agreement:
 
     ticket: str
     number: str
-    pin: Secret | None
-    new_pin: Secret | None
+    pin: str | None = field(repr=False)
+    new_pin: str | None = field(repr=False)
     for_a_while: bool
     last_try: bool
 
@@ -155,24 +155,26 @@ class Component:
         self, site: str, func: str, body: str, fields: Mapping[str, str], agreement: Agreement | None
     ) -> Mapping[str, Any] | Consent:
         task = _TASKS[func](fields)
-        with ExitStack() as secrets_in_use:
 
-            def value(typed: Secret | None, field: str) -> Secret | None:
-                if typed is None and field in fields and self._settings.page_pin is PagePin.ACCEPT:
-                    return secrets_in_use.enter_context(Secret(fields[field]))
-                return typed
+        def secret(typed: str | None, field: str) -> Secret | None:
+            if typed is None and self._settings.page_pin is PagePin.ACCEPT:
+                typed = fields.get(field)
+            return None if typed is None else Secret(typed)
 
-            asked = _Asked(
-                site,
-                func,
-                hashlib.sha256("\0".join((site, func, body)).encode("utf-8", "surrogatepass")).hexdigest(),
-                task,
-                value(agreement.pin if agreement else None, task.pin_field),
-                value(agreement.new_pin if agreement else None, _NEW_PIN_FIELD),
-            )
-            if agreement and not self._tickets.spend(asked.purpose(agreement.number), agreement.ticket):
-                agreement = None
-            return await self._desk.ask(lambda cards: self._operate(cards, asked, agreement))
+        asked = _Asked(
+            site,
+            func,
+            hashlib.sha256("\0".join((site, func, body)).encode("utf-8", "surrogatepass")).hexdigest(),
+            task,
+            secret(agreement.pin if agreement else None, task.pin_field),
+            secret(agreement.new_pin if agreement else None, _NEW_PIN_FIELD),
+        )
+        if agreement and not self._tickets.spend(asked.purpose(agreement.number), agreement.ticket):
+            agreement = None
+        return await self._desk.ask(
+            lambda cards: self._operate(cards, asked, agreement),
+            [each for each in (asked.pin, asked.new_pin) if each],
+        )
 
     def _operate(
         self, cards: Cards, asked: "_Asked", agreement: Agreement | None

@@ -3,7 +3,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from xca_plugin import errors
 from xca_plugin.cards import Cards
+from xca_plugin.secret import Secret
 
 PATIENCE: Final = 60.0
 """Seconds that an operation may wait for those before it and take itself."""
@@ -28,14 +29,20 @@ class Desk:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
         self._cards: Cards | None = None
 
-    async def ask(self, operation: Callable[[Cards], _T]) -> _T:
+    async def ask(self, operation: Callable[[Cards], _T], secrets: Iterable[Secret] = ()) -> _T:
         """Run an operation in the worker's thread and return its result.
+
+        Args:
+            operation: what is done.
+            secrets: those that it uses. They are wiped once it has ended or can no longer begin; not when it
+                is given up here, because the card may still be at work with them.
 
         Raises:
             DeskBusy: it took too long. If its turn had not come it never will; else its result is lost.
             CardError: what the operation raises, or Cards itself.
         """
         turn = self._worker.submit(copy_context().run, self._do, operation)
+        turn.add_done_callback(lambda _: _wipe(secrets))
         try:
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.wrap_future(turn)
@@ -51,6 +58,11 @@ class Desk:
             self._cards = Cards()
         self._cards.refresh()
         return operation(self._cards)
+
+
+def _wipe(secrets: Iterable[Secret]) -> None:
+    for secret in secrets:
+        secret.wipe()
 
 
 @contextmanager

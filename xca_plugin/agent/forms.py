@@ -101,20 +101,21 @@ class _Pages:
         if not _tokens(request).spend(job.path, fields.get("token", "")):
             return _see(job.path, card=number, stale="yes")
 
+        asked, new_pin = (Secret(fields.pop(name, "")) for name in ("asked", "new_pin"))
+
         def act(cards: Cards) -> Card:
-            # Here, not around the await: when that is given up, the card may still be at work with them.
-            with Secret(fields.pop("asked", "")) as asked, Secret(fields.pop("new_pin", "")) as new_pin:
-                return job.do(
-                    cards,
-                    number,
-                    asked,
-                    new_pin,
-                    agreed=fields.get("agreed") == "yes",
-                    last_try=fields.get("last_try", "").strip() in [LAST_TRY(each) for each in LANGUAGES],
-                )
+            return job.do(
+                cards,
+                number,
+                asked,
+                new_pin,
+                agreed=fields.get("agreed") == "yes",
+                last_try=fields.get("last_try", "").strip() in [LAST_TRY(each) for each in LANGUAGES],
+            )
 
         try:
-            outcome = Outcome(job, number, datetime.now(UTC), card=await desk_of(request).ask(act))
+            card = await desk_of(request).ask(act, [asked, new_pin])
+            outcome = Outcome(job, number, datetime.now(UTC), card=card)
         except errors.CardError as error:
             outcome = Outcome(job, number, datetime.now(UTC), error=error)
         return _see(job.path, card=number, outcome=self._outcomes.keep(outcome))

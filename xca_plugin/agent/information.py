@@ -31,6 +31,12 @@ _SLOT_FULL: Final = 0x07
 _TOKEN: Final = 0x405  # random numbers, login required, token initialised
 _PIN_INITIALIZED: Final = 0x08
 _BY_TRIES_LEFT: Final = {2: 0x10000, 1: 0x30000, 0: 0x40000}  # count low; and final try; locked
+# The rest of CK_TOKEN_INFO as real cards are seen with it: 0, and CK_UNAVAILABLE_INFORMATION of 32 bits.
+_COUNTS: Final = dict.fromkeys(
+    ("ulMaxSessionCount", "ulSessionCount", "ulMaxRwSessionCount", "ulRwSessionCount"), 0
+) | dict.fromkeys(
+    ("ulTotalPublicMemory", "ulFreePublicMemory", "ulTotalPrivateMemory", "ulFreePrivateMemory"), 0xFFFFFFFF
+)
 
 # In the order of the bits (RFC 5280, section 4.2.1.3), as asn1crypto and as pages name them.
 _USAGES: Final = {
@@ -129,6 +135,7 @@ def _token(card: Card) -> dict[str, Any]:
         "flags": flags,
         "ulMinPinLen": rules.PIN_MIN,
         "ulMaxPinLen": rules.PIN_MAX,
+        **_COUNTS,
         "hardwareVersion": 1,
         "firmwareVersion": 1,
         "utcTime": "",

@@ -18,7 +18,6 @@ from xca_plugin.agent.rendering import page
 from xca_plugin.agent.settings import is_origin
 from xca_plugin.agent.tokens import Tokens
 from xca_plugin.agent.trust import Trust
-from xca_plugin.secret import Secret
 
 BRIDGES: Final = {
     "/popupForm": "getTbs",
@@ -67,20 +66,15 @@ async def _carry(request: Request) -> Response:
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
     component: Component = request.app.state.component
-    try:
-        answer = await component.answer(site, body, agreement=agreement)
-    finally:
-        for secret in (agreement.pin, agreement.new_pin) if agreement else ():
-            if secret:
-                secret.wipe()
+    answer = await component.answer(site, body, agreement=agreement)
     if isinstance(answer, Consent):
         return JSONResponse({"consent": answer.shown, "refusal": compact(answer.refusal)})
     return JSONResponse({"answer": compact(answer)})
 
 
 def _agreement(said: dict[str, Any]) -> Agreement:
-    def typed(name: str) -> Secret | None:
-        return Secret(str(said[name])) if said.get(name) else None
+    def typed(name: str) -> str | None:
+        return str(said[name]) if said.get(name) else None
 
     return Agreement(
         ticket=str(said["ticket"]),
