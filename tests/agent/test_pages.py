@@ -321,6 +321,18 @@ def test_nothing_is_kept_and_nothing_foreign_is_run(allowed: Asking) -> None:
             assert "unsafe" not in policy
 
 
+def test_scripts_and_styles_are_kept_until_they_change(allowed: Asking) -> None:
+    """A window asks for them once: the next one speaks the sooner."""
+    with visiting(allowed.agent) as visitor:
+        addresses = re.findall(r'"(/static/[^"]+)"', visitor.client.get("/popupForm").text)
+        assert len(addresses) > 3
+        for address in addresses:
+            assert "immutable" in visitor.client.get(address).headers["cache-control"], address
+            other = visitor.client.get(address.partition("?")[0] + "?another-version")
+            assert other.headers["cache-control"] == "no-store", address
+        assert visitor.client.get("/static/nothing.js").status_code == 404
+
+
 def test_the_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> None:
     for wished, title in (
         ("zh-TW,en;q=0.5", "您的卡片"),

@@ -7,7 +7,7 @@ Usage: sh tests/bench/run.sh, which runs this and the others.
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -25,9 +25,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
 from running import CHROMIUM, FLAGS, Agent, configure, running  # isort: skip
 from sites import site  # isort: skip
 
+BROWSERS: Final = 10
 CLICKS: Final = 30
 CLIENTS: Final = 20
 REQUESTS: Final = 10_000
+BARE: Final = """<!doctype html><script>
+opener.postMessage('{"func":"getTbs"}', "*");
+onmessage = () => { opener.postMessage('{"func":"pkcs11info","ret_code":0}', "*"); close(); };
+</script>"""
+"""What any such component has to wait for: the browser that opens a window."""
 
 
 @contextmanager
@@ -50,23 +56,43 @@ def click(page: Page, request: dict[str, object]) -> tuple[float, float]:
     return hello, done
 
 
-def clicks(agent: Agent, card: HeldCard, origin: str) -> None:
-    """Measure what a person at a web site waits for."""
+def clicks(agent: Agent, card: HeldCard, origin: str, bare: str) -> None:
+    """Measure what a person at a web site waits for, next to a window that only says its first word."""
+    information: dict[str, object] = {"func": "GetUserCert"}
     sign = {"func": "MakeSignature", "signatureType": "PKCS7", "tbs": "login", "pin": card.pin}
+    first, later, told, signed = [], [], [], []
     with sync_playwright() as playwright:
+        for turn in range(BROWSERS):
+            for ours in (turn % 2 == 0, turn % 2 != 0):
+                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+                page = browser.new_page()
+                page.goto(f"{origin}/?agent={agent.url if ours else bare}")
+                first.append((ours, click(page, information)[0]))
+                browser.close()
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
-        page = browser.new_page()
+        page, other = browser.new_page(), browser.new_page()
         page.goto(f"{origin}/?agent={agent.url}")
-        information = [click(page, {"func": "GetUserCert"}) for _ in range(CLICKS)]
-        signatures = [click(page, sign) for _ in range(CLICKS)]
+        other.goto(f"{origin}/?agent={bare}")
+        for turn in range(CLICKS + 1):
+            window, empty = click(page, information), click(other, information)
+            signature = click(page, sign)
+            if turn:  # the first round only warms up
+                later += [(True, window[0]), (False, empty[0])]
+                told.append(window[1])
+                signed.append(signature[1])
         browser.close()
-    for name, times in (
-        ("click to getTbs", [hello for hello, _ in information + signatures]),
-        ("click to the information", [done for _, done in information]),
-        ("click to the signature", [done for _, done in signatures]),
-    ):
-        low, _, high = quantiles(times, n=4)
-        print(f"{name:28}{median(times):8.1f} ms   ({low:.1f} … {high:.1f}, longest {max(times):.1f})")
+    for name, times in (("first click to getTbs", first), ("later clicks to getTbs", later)):
+        window, empty = ([time for ours, time in times if ours is which] for which in (True, False))
+        say(name, window)
+        say("  to a bare window's word", empty, f"   ×{median(window) / median(empty):.2f}")
+    say("click to the information", told)
+    say("click to the signature", signed)
+
+
+def say(name: str, times: Sequence[float], more: str = "") -> None:
+    """Print milliseconds."""
+    low, _, high = quantiles(times, n=4)
+    print(f"{name:28}{median(times):8.1f} ms   ({low:.1f} … {high:.1f}, longest {max(times):.1f}){more}")
 
 
 async def client(port: int, head: bytes, count: int) -> None:
@@ -103,8 +129,8 @@ def load(agent: Agent, origin: str) -> None:
 
 def main() -> None:
     """Measure and print."""
-    with site() as origin, agent_for(origin) as (agent, card):
-        clicks(agent, card, origin)
+    with site() as origin, site(BARE) as bare, agent_for(origin) as (agent, card):
+        clicks(agent, card, origin, bare.replace("127.0.0.1", "localhost"))
         load(agent, origin)
 
 

@@ -4,16 +4,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
-from xca_plugin.agent import events, forms, pages, selftest, windows, wire
+from xca_plugin.agent import assets, events, forms, pages, selftest, windows, wire
 from xca_plugin.agent.component import Component
 from xca_plugin.agent.desk import Desk
 from xca_plugin.agent.events import CardChanges
@@ -43,7 +41,7 @@ def create_app(settings: Settings) -> Starlette:
             *selftest.routes(),
             *wire.routes(),
             *windows.routes(),
-            Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
+            *assets.routes(),
             Route("/{path:path}", wire.unknown, methods=["GET", "POST"]),
         ],
         middleware=[

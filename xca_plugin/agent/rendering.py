@@ -8,11 +8,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from xca_plugin.agent import assets
 from xca_plugin.agent.jobs import JOBS
 from xca_plugin.agent.language import chosen
 from xca_plugin.agent.ways_out import after_error, next_for
 from xca_plugin.cli import words
-from xca_plugin.i18n import CHINESE, ENGLISH, plural, text
+from xca_plugin.i18n import CHINESE, ENGLISH, plural, speaking, text
 
 _NAVIGATION: Final = (
     ("/", text("Your card")),
@@ -37,17 +38,24 @@ _DISGUISING: Final = dict.fromkeys(
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
-    """Return a page of ours; the middleware Speaking decides its language."""
+    """Return a page of ours, in the language of who asks for it."""
     language = chosen(request)
     other = ENGLISH if language == CHINESE else CHINESE
-    html = _TEMPLATES.get_template(template).render(
-        context,
-        language=language,
+    html = render(
+        template,
+        language,
+        **context,
         other_language=other,
         in_other_language=f"?{request.url.include_query_params(lang=other).query}",
         path=request.url.path,
     )
     return HTMLResponse(html, status)
+
+
+def render(template: str, language: str, **context: object) -> str:
+    """Return a page of ours in a language (zh_TW, en)."""
+    with speaking(language):
+        return _TEMPLATES.get_template(template).render(context, language=language)
 
 
 def download(content: bytes, name: str, ending: str, media_type: str) -> Response:
@@ -80,6 +88,7 @@ _TEMPLATES: Final = Environment(
 )
 _TEMPLATES.globals |= {
     "_": _say,
+    "asset": assets.address,
     "plural": plural,
     "words": words,
     "navigation": _NAVIGATION,

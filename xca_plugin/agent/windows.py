@@ -3,21 +3,23 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from xca_plugin import errors
+from xca_plugin.agent import assets
 from xca_plugin.agent.answers import compact
 from xca_plugin.agent.component import Agreement, Component, Consent
-from xca_plugin.agent.rendering import page
+from xca_plugin.agent.language import Endpoint, chosen
+from xca_plugin.agent.rendering import page, render
 from xca_plugin.agent.settings import is_origin
 from xca_plugin.agent.tokens import Tokens
 from xca_plugin.agent.trust import Trust
+from xca_plugin.i18n import LANGUAGES
 
 BRIDGES: Final = {
     "/popupForm": "getTbs",
@@ -33,13 +35,12 @@ _ADD: Final = "/addDomain"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 # The opener must stay reachable: these windows answer it.
 _REACHABLE: Final = {"Cross-Origin-Opener-Policy": "unsafe-none"}
-_STATIC: Final = Path(__file__).with_name("static")
 
 
 def routes() -> list[Route]:
     """Return the routes of the windows."""
     return [
-        *(Route(path, _bridge) for path in BRIDGES),
+        *(Route(path, _bridge(hello)) for path, hello in BRIDGES.items()),
         Route("/popup", _carry, methods=["POST"]),
         Route("/waiting.gif", _waiting),
         Route(_ADD, _add_domain),
@@ -47,11 +48,14 @@ def routes() -> list[Route]:
     ]
 
 
-async def _bridge(request: Request) -> Response:
-    """Serve the window at once: pages wait seconds for its first word, and no card is looked at before."""
-    window = page(request, "bridge.html", hello=BRIDGES[request.url.path])
-    window.headers.update(_REACHABLE)
-    return window
+def _bridge(hello: str) -> Endpoint:
+    """Return what serves the window at once: sites wait for its first word. No card is looked at before."""
+    in_language = {language: render("bridge.html", language, hello=hello) for language in LANGUAGES}
+
+    async def serve(request: Request) -> Response:
+        return HTMLResponse(in_language[chosen(request)], headers=_REACHABLE)
+
+    return serve
 
 
 async def _carry(request: Request) -> Response:
@@ -87,7 +91,7 @@ def _agreement(said: dict[str, Any]) -> Agreement:
 
 
 async def _waiting(request: Request) -> Response:
-    return FileResponse(_STATIC / "waiting.gif")
+    return assets.answer("waiting.gif")
 
 
 async def _add_domain(request: Request) -> Response:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Carries one request from the site that opened this window to the agent, and its answer back.
+// Carries one request from the site that opened this window to the agent, and its answer back. It speaks before the
+// rest of the window is there.
 "use strict";
 
 (() => {
@@ -7,6 +8,8 @@
   const HEIGHT = 720;
   const FAILED = { func: "", ret_code: 0x7600000d, last_error: 0, message: "元件沒有回應" };
 
+  const hello = document.currentScript.dataset.hello;
+  const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const site = { window: window.opener, origin: null, request: null };
   const element = (id) => document.getElementById(id);
   let refusal = null; // what to answer if the person closes the window
@@ -28,7 +31,6 @@
   }
 
   async function carry(agreement) {
-    show("working");
     let reply = {};
     try {
       const response = await fetch("/popup", {
@@ -41,6 +43,7 @@
       // The agent ended; the answer below says so.
     }
     if (reply.consent) {
+      await ready;
       ask(reply.consent, reply.refusal);
     } else {
       finish(reply.answer || JSON.stringify({ ...FAILED, ...reply }));
@@ -98,6 +101,7 @@
       for (const field of ["pin", "new-pin", "again"]) {
         element(field).value = "";
       }
+      show("working");
       carry({ agreement });
     };
     element("refuse").onclick = () => finish(refused);
@@ -108,7 +112,7 @@
   }
 
   if (!site.window) {
-    show("alone");
+    ready.then(() => show("alone"));
     return;
   }
   window.addEventListener("message", (event) => {
@@ -124,5 +128,5 @@
       finish(refusal);
     }
   });
-  site.window.postMessage(JSON.stringify({ func: element("bridge").dataset.hello }), "*");
+  site.window.postMessage(JSON.stringify({ func: hello }), "*");
 })();
