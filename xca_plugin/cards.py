@@ -108,7 +108,7 @@ class Cards:
         Raises:
             InvalidPin, PinRefused.
         """
-        check_pin(new_pin)
+        check_pin(card, new_pin)
         veto = self._plugins.hook.xca_veto_new_pin
         if objections := veto(card=card, new_pin=new_pin, pin=pin, user_code=user_code):
             raise errors.PinRefused(*objections)
@@ -149,7 +149,7 @@ class Cards:
         Raises:
             PinRefused, and as xca_change_pin.
         """
-        check_pin(pin)
+        check_pin(card, pin)
         self.check_new_pin(card, new_pin, pin=pin)
         hook = self._plugins.hook.xca_change_pin
         after: Card = self._ask(card, lambda: hook(card=card, pin=pin, new_pin=new_pin))
@@ -175,7 +175,7 @@ class Cards:
 
     def verify_pin(self, card: Card, pin: Secret) -> Card:
         """Try the PIN (hook xca_verify_pin)."""
-        check_pin(pin)
+        check_pin(card, pin)
         after: Card = self._ask(card, lambda: self._plugins.hook.xca_verify_pin(card=card, pin=pin))
         return after
 
@@ -202,7 +202,7 @@ class Cards:
         padding: Padding = Padding.PKCS1V15,
     ) -> bytes:
         """Sign a digest with a key of the card (hook xca_sign)."""
-        check_pin(pin)
+        check_pin(card, pin)
         hook = self._plugins.hook.xca_sign
         signature: bytes = self._ask(
             card,
@@ -223,7 +223,7 @@ class Cards:
         padding: Padding = Padding.OAEP,
     ) -> bytes:
         """Decrypt with a key of the card (hook xca_decrypt)."""
-        check_pin(pin)
+        check_pin(card, pin)
         hook = self._plugins.hook.xca_decrypt
         plaintext: bytes = self._ask(
             card,
@@ -249,7 +249,7 @@ class Cards:
 
     def write_certificate(self, card: Card, pin: Secret, certificate: Certificate) -> Card:
         """Write a certificate that certificate_for() returned to the card (hook xca_write_certificate)."""
-        check_pin(pin)
+        check_pin(card, pin)
         hook = self._plugins.hook.xca_write_certificate
         after: Card = self._ask(card, lambda: hook(card=card, pin=pin, certificate=certificate))
         return after
@@ -299,14 +299,14 @@ def check_pin_usable(card: Card) -> None:
         raise errors.PinLocked(number=card.number)
 
 
-def check_pin(pin: Secret) -> None:
-    """Refuse what no PIN looks like, before a card is asked.
+def check_pin(card: Card, pin: Secret) -> None:
+    """Refuse what no PIN of a card looks like, before the card is asked.
 
     Raises:
         InvalidPin: wrong length or characters.
     """
-    if not _has_form(pin, rules.PIN_MIN, rules.PIN_MAX):
-        raise errors.InvalidPin
+    if not _has_form(pin, card.pin_min, card.pin_max):
+        raise errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max)
 
 
 def check_user_code(user_code: Secret) -> None:

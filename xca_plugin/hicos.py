@@ -40,6 +40,7 @@ from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, Padding
 from xca_plugin.secret import Secret
+from xca_plugin.token_info import pin_lengths
 
 FAMILY: Final = "hicos"
 """Card.family of these cards."""
@@ -344,6 +345,7 @@ def _logged_in(
 def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None) -> Card:
     number = _number(token)
     certificate = next(iter(_certificates(library, token, {Attribute.ID: Key.SIGN.encode()})), None)
+    pin_min, pin_max = pin_lengths(module_path(), token.slot.slot_id)
     card = Card(
         number=number,
         reader=token.slot.slot_description.strip(),
@@ -354,6 +356,8 @@ def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None
         user_code_tries=_tries(token.flags, TokenFlag.SO_PIN_FINAL_TRY, TokenFlag.SO_PIN_LOCKED),
         certificate=certificate,
         pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in token.flags,
+        pin_min=pin_min,
+        pin_max=pin_max,
     )
     row = _row(number) if rows is None else rows.get(number)
     if row is None:
@@ -456,7 +460,9 @@ def _situation(asked: _Asked, error: PKCS11Error, card: Card, token: Token) -> e
     if isinstance(error, p11.PinExpired) and not card.real:
         return errors.CardLapsed(number=number)
     if isinstance(error, (p11.PinLenRange, p11.PinInvalid, p11.PinTooWeak)):
-        return errors.InvalidPin() if asked in (_Asked.PIN, _Asked.NEW_PIN) else errors.InvalidUserCode()
+        if asked in (_Asked.USER_CODE, _Asked.NEW_USER_CODE):
+            return errors.InvalidUserCode()
+        return errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max)
     if isinstance(error, p11.FunctionRejected):
         return errors.LastTryNotConfirmed()
     if isinstance(error, p11.UserPinNotInitialized):

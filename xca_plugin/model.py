@@ -10,6 +10,8 @@ from typing import Final, Self
 
 from asn1crypto import x509  # type: ignore[import-untyped]
 
+from pkcs11_shim import rules
+
 
 class CardState(StrEnum):
     """Where a card is in its life; locks are told apart by the tries left."""
@@ -164,6 +166,8 @@ class Card:
         days_left: days from today to activate_by, negative after it; None like activate_by.
         pin_to_be_changed: the PIN is one that somebody else set (CKF_USER_PIN_TO_BE_CHANGED).
         real: it counts its own tries, and what it answers cannot be undone; False for the stand-in.
+        pin_min: fewest characters of a PIN, as the card reports (CK_TOKEN_INFO.ulMinPinLen).
+        pin_max: most characters of a PIN (CK_TOKEN_INFO.ulMaxPinLen).
     """
 
     number: str
@@ -178,6 +182,8 @@ class Card:
     days_left: int | None = None
     pin_to_be_changed: bool = False
     real: bool = True
+    pin_min: int = rules.PIN_MIN
+    pin_max: int = rules.PIN_MAX
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _signer(
             cards = Cards()
             card = choose(cards, number)
             before_pin(card, yes=yes, last_try=last_try)
-            with Asker() as ask:
+            with Asker(card) as ask:
                 yield CardSigner(
                     cards,
                     card,

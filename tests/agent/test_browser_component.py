@@ -198,6 +198,9 @@ def test_the_pin_typed_into_our_window(
     card = xca_active_card
     portal = Portal.open(origin, start_agent(card, trusted=(origin,), page_pin="ask"), context)
     window = portal.click(signing(card, pin="wrong-1"))
+    window.fill("#pin", "short")
+    press(window, "#agree")
+    assert window.evaluate("pin.validity.patternMismatch")  # what is no PIN goes nowhere
     window.fill("#pin", str(card.pin))
     agree(window)
     assert portal.answer()["ret_code"] == 0

@@ -260,6 +260,15 @@ def test_a_real_card_needs_consent(start_agent: Start, real_card: Leading) -> No
         assert "is activated." in visitor.fill("/activate", USER_CODE, NEW_PIN, agreed="yes")
 
 
+def test_the_numbers_of_a_pin_are_those_that_the_card_reports(start_agent: Start, real_card: Leading) -> None:
+    """SoftHSM itself reports 4 to 255 characters."""
+    with visiting(start_agent(real_card)) as visitor:
+        assert "(4 to 255 characters, no blanks)" in visitor.see("/activate")
+        said = visitor.fill("/activate", USER_CODE, "123", agreed="yes")
+        assert "A PIN has 4 to 255 characters" in said
+        assert "is activated." in visitor.fill("/activate", USER_CODE, "7r+9", agreed="yes")
+
+
 def test_a_store_that_cannot_be_read(start_agent: Start, xca_active_card: HeldCard) -> None:
     agent = start_agent(xca_active_card)
     xca_active_card.environment.store.path.write_bytes(b"no database")

@@ -20,6 +20,7 @@ from xca_plugin.agent.jobs import ACTIVATE, RESET_PIN
 from xca_plugin.agent.pin_change import PinChange
 from xca_plugin.agent.rendering import harmless
 from xca_plugin.agent.settings import PagePin, Settings
+from xca_plugin.agent.shape import pin_of
 from xca_plugin.agent.signing import Signing
 from xca_plugin.agent.task import Task
 from xca_plugin.agent.tokens import Tokens
@@ -200,7 +201,7 @@ class Component:
         return success(_answer_name(asked.func), **members)
 
     def _question(self, asked: "_Asked", card: Card) -> Mapping[str, Any]:
-        task = asked.task
+        task, form = asked.task, pin_of(card)
         warnings = [
             (_NOT_ENCRYPTED, asked.site.startswith("http:")),
             (REAL_CARD_WARNING, card.real),
@@ -218,6 +219,8 @@ class Component:
             "facts": [[label, harmless(value)] for label, value in facts],
             "warnings": [warning() for warning, due in warnings if due],
             "pin": asked.pin is None,
+            "pinPattern": form.pattern,
+            "pinForm": form.otherwise.message(),
             "newPin": task.asks_new_pin and asked.new_pin is None,
             "forAWhile": task.may_go_unasked,
             "lastTry": card.pin_tries == 1,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages of the jobs: a form, what becomes of it, and how it ended."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -11,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from pkcs11_shim import rules
 from xca_plugin import errors, receipt
+from xca_plugin.agent import shape
 from xca_plugin.agent.jobs import ACTIVATE, JOBS, LAST_TRY, Job
 from xca_plugin.agent.language import choosable
 from xca_plugin.agent.look import desk_of, look
@@ -25,30 +24,6 @@ from xca_plugin.model import Card
 from xca_plugin.secret import Secret
 
 _FORM_MAX: Final = 4096
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The form of a secret, for an early check in the page; the card decides.
-
-    Attributes:
-        shortest: fewest characters.
-        longest: most characters.
-        error: what is said of another form.
-    """
-
-    shortest: int
-    longest: int
-    error: type[errors.CardError]
-
-    @property
-    def pattern(self) -> str:
-        """A regular expression for HTML's attribute of that name."""
-        return rf"[\x{rules.CHAR_FIRST:02x}-\x{rules.CHAR_LAST:02x}]{{{self.shortest},{self.longest}}}"
-
-
-_PIN: Final = Shape(rules.PIN_MIN, rules.PIN_MAX, errors.InvalidPin)
-_USER_CODE: Final = Shape(rules.USER_CODE_MIN, rules.USER_CODE_MAX, errors.InvalidUserCode)
 
 
 def routes() -> list[Route]:
@@ -87,7 +62,8 @@ class _Pages:
             error=outcome.error if outcome and outcome.job is job else None,
             stale="stale" in query,
             token=_tokens(request).issue(job.path),
-            shapes={"user_code": _USER_CODE, "pin": _PIN},
+            user_code_shape=shape.USER_CODE,
+            pin_shape=shape.pin_of(seen.card) if seen.card else None,
             last_try=LAST_TRY,
             real_card_warning=REAL_CARD_WARNING,
         )

@@ -58,7 +58,7 @@ def activate(
     click.echo(err=True)
     cards.check_activation(card)
     _warn_when_soon(card)
-    with Asker() as ask, ExitStack() as files:
+    with Asker(card) as ask, ExitStack() as files:
         if dry_run:
             cards.check_activation(
                 card,

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
@@ -22,7 +23,7 @@ from pkcs11_shim.secret_source import SecretReader, SecretSourceError
 from xca_plugin import errors
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_pin_usable, check_user_code
 from xca_plugin.cli import words
-from xca_plugin.i18n import Text, _, text
+from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardState
 from xca_plugin.secret import Secret
 
@@ -208,16 +209,16 @@ class Kind:
 
     Attributes:
         option: the option that names its source.
-        prompt: how it is asked for.
+        prompt: how it is asked for, of a card.
         again: how it is asked for the second time; None: once is enough.
         check: refuses what has not its form.
         help: what the option is for.
     """
 
     option: str
-    prompt: str
+    prompt: Callable[[Card], str]
     again: str | None
-    check: Callable[[Secret], None]
+    check: Callable[[Card, Secret], None]
     help: str
 
 
@@ -226,36 +227,43 @@ _SOURCES: Final = _(
 )
 
 
-def _characters(prompt: Text, shortest: int, longest: int) -> str:
-    return prompt.having(shortest=shortest, longest=longest)()
+def _new_pin(card: Card) -> str:
+    prompt = text("New PIN ({shortest} to {longest} characters)")
+    return prompt.having(shortest=card.pin_min, longest=card.pin_max)()
 
 
-PIN: Final = Kind("--pin", _("PIN"), None, check_pin, _SOURCES)
-NEW_PIN: Final = Kind(
-    "--new-pin",
-    _characters(text("New PIN ({shortest} to {longest} characters)"), rules.PIN_MIN, rules.PIN_MAX),
-    _("New PIN again"),
-    check_pin,
-    _SOURCES,
-)
+def _new_user_code(card: Card) -> str:
+    prompt = text("New user code ({shortest} to {longest} characters)")
+    return prompt.having(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)()
+
+
+def _check_user_code(card: Card, user_code: Secret) -> None:
+    check_user_code(user_code)
+
+
+PIN: Final = Kind("--pin", lambda card: _("PIN"), None, check_pin, _SOURCES)
+NEW_PIN: Final = Kind("--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES)
 USER_CODE: Final = Kind(
-    "--user-code", _("User code (upper and lower case differ)"), None, check_user_code, _SOURCES
+    "--user-code",
+    lambda card: _("User code (upper and lower case differ)"),
+    None,
+    _check_user_code,
+    _SOURCES,
 )
 NEW_USER_CODE: Final = Kind(
-    "--new-user-code",
-    _characters(
-        text("New user code ({shortest} to {longest} characters)"), rules.USER_CODE_MIN, rules.USER_CODE_MAX
-    ),
-    _("New user code again"),
-    check_user_code,
-    _SOURCES,
+    "--new-user-code", _new_user_code, _("New user code again"), _check_user_code, _SOURCES
 )
 
 
 class Asker:
-    """Gets the secrets of one command, from their sources or from the person, and wipes them at its end."""
+    """Gets the secrets of one command, from their sources or from the person, and wipes them at its end.
 
-    def __init__(self) -> None:
+    Args:
+        card: the card that they are for.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
         self._stack = ExitStack()
         self._reader = self._stack.enter_context(SecretReader())
 
@@ -274,7 +282,7 @@ class Asker:
             SecretMissing: the source cannot be used, or there is none and nobody to ask.
             InvalidPin, InvalidUserCode, PinRefused: what the source holds does not pass.
         """
-        check = check or kind.check
+        check = check or partial(kind.check, self._card)
         if source is not None:
             try:
                 secret = Secret(self._reader.read(source))
@@ -283,7 +291,7 @@ class Asker:
             check(secret)
         elif interactive():
             secret = click.prompt(
-                kind.prompt,
+                kind.prompt(self._card),
                 hide_input=True,
                 err=True,
                 confirmation_prompt=kind.again or False,

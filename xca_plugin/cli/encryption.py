@@ -67,7 +67,7 @@ def decrypt(file: Path, output: Path, number: str | None, pin: str | None, yes: 
         card = choose(cards, number)
         sealed.check_card(cards, card)
         before_pin(card, yes=yes, last_try=last_try)
-        with Asker() as ask, whole_file(output, 0o600) as target:
+        with Asker(card) as ask, whole_file(output, 0o600) as target:
             secret = ask.get(PIN, pin)
             with progress:
                 sealed.decrypt(target, cards, card, secret)

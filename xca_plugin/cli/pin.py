@@ -39,7 +39,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
     cards = Cards()
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
-    with Asker() as ask:
+    with Asker(card) as ask:
         old = ask.get(PIN, pin)
         new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, pin=old))
         cards.change_pin(card, old, new)
@@ -59,7 +59,7 @@ def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: b
     if card.state is CardState.NOT_ACTIVATED:
         raise errors.NotActivated(number=card.number)
     before_user_code(card, yes=yes, last_try=last_try)
-    with Asker() as ask:
+    with Asker(card) as ask:
         code = ask.get(USER_CODE, user_code)
         new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, user_code=code))
         cards.reset_pin(card, code, new)
@@ -76,7 +76,7 @@ def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> No
     cards = Cards()
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
-    with Asker() as ask:
+    with Asker(card) as ask:
         cards.verify_pin(card, ask.get(PIN, pin))
     click.secho(_("The PIN is right."), fg="green")
 
@@ -99,7 +99,7 @@ def change_user_code(
     cards = Cards()
     card = choose(cards, number)
     before_user_code(card, yes=yes, last_try=last_try)
-    with Asker() as ask:
+    with Asker(card) as ask:
         old = ask.get(USER_CODE, user_code)
         cards.change_user_code(card, old, ask.get(NEW_USER_CODE, new_user_code))
     click.secho(_("The user code is changed."), fg="green")

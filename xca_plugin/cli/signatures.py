@@ -81,7 +81,7 @@ def sign(
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
     with ExitStack() as stack:
-        ask = stack.enter_context(Asker())
+        ask = stack.enter_context(Asker(card))
         content, progress = stack.enter_context(opened(file))
         request = stack.enter_context(whole_file(timestamp_request, 0o666)) if timestamp_request else None
         target = stack.enter_context(whole_file(output, 0o666))

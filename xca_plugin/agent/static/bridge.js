@@ -82,6 +82,10 @@
       element(`${field}-field`).hidden = !isAsked;
       element(field).required = isAsked && field !== "for-a-while";
     }
+    for (const field of ["pin", "new-pin"]) {
+      element(field).pattern = question.pinPattern;
+      element(field).title = question.pinForm;
+    }
     element("consent").onsubmit = (event) => {
       event.preventDefault();
       const different = element("new-pin").value !== element("again").value;
