@@ -6,8 +6,6 @@ No check costs a try, and none waits for ever. A check that fails is often the r
 
 import configparser
 import ctypes
-import http.client
-import json
 import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from pkcs11_shim import Store, StoreError, configuration_path, module_path, store_path
 from xca_plugin import errors, pcsc, revocation
 from xca_plugin.agent import PORT
+from xca_plugin.agent.port import agent_at
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import Text, plural, text
 from xca_plugin.model import Card, CardState, Certificate
@@ -432,30 +431,10 @@ def _tools(seen: _Seen) -> Iterator[_Answer]:
 
 
 def _port(seen: _Seen) -> Iterator[_Answer]:
-    ours = [_agent_at(address) for address in ("127.0.0.1", "::1")]
-    if False in ours:
-        raise errors.PortTaken(port=PORT, holder=text("another program"))
-    if True in ours:
+    if agent_at(PORT):
         yield _passed(text("The agent listens at it: {port}").having(port=PORT))
     else:
         yield _passed(text("It is free for the agent: {port}").having(port=PORT))
-
-
-def _agent_at(address: str) -> bool | None:
-    """Tell whether it is our agent that listens there; None: nobody does."""
-    connection = http.client.HTTPConnection(address, PORT, timeout=2)
-    try:
-        connection.connect()
-    except OSError:
-        return None
-    try:
-        connection.request("GET", "/agent.json", headers={"Host": f"localhost:{PORT}"})
-        about = json.loads(connection.getresponse().read(1000))
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
-    finally:
-        connection.close()
-    return isinstance(about, dict) and about.get("name") == "xca-plugin"
 
 
 def _clock(seen: _Seen) -> Iterator[_Answer]:

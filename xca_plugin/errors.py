@@ -667,5 +667,5 @@ class AgentNotRunning(CardError):
     """No agent answers on the port."""
 
     status = 90
-    _message = text("The agent does not run: {detail}.")
+    _message = text("The agent does not run: nobody listens on the port {port}.")
     _next_step = text("Start it: xcactl agent run. To have it started at every login: xcactl agent install")

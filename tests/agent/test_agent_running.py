@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from asking import SITE, Asking
 from running import Agent, Start, configure, running
+from sites import site
+from systemd import systemd, until
 
 from softhsm.held import HeldCard
 from xca_plugin.agent.settings import PagePin, Settings
 from xca_plugin.errors import BadAgentConfiguration
 
+UNIT = "xca-agent.service"
 XCACTL = [sys.executable, "-m", "xca_plugin.cli", "--lang", "en"]
 
 
@@ -41,6 +44,10 @@ def test_status_tells_who_is_there(agent: Agent, tmp_path: Path) -> None:
         port = nobody.getsockname()[1]
     done = xcactl(tmp_path, "agent", "status", "--port", str(port))
     assert done.returncode == 90
+    with site() as origin:
+        done = xcactl(tmp_path, "agent", "status", "--port", origin.rpartition(":")[2])
+    assert done.returncode == 86
+    assert f"(process {os.getpid()})" in done.stderr
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
@@ -122,69 +129,75 @@ def test_a_configuration_that_means_nothing(text: str, tmp_path: Path) -> None:
 
 def test_a_bad_configuration_keeps_it_from_starting(tmp_path: Path) -> None:
     configure(tmp_path, page_pin="perhaps")
-    done = xcactl(tmp_path, "agent", "run", "--port", "0")
-    assert done.returncode == 87
-    assert "agent.conf" in done.stderr
+    for command in (("run", "--port", "0"), ("install",)):
+        done = xcactl(tmp_path, "agent", *command)
+        assert done.returncode == 87
+        assert "agent.conf" in done.stderr
 
 
 # --- starting by itself
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can have a systemd for itself")
+def test_systemd_starts_it(xca_active_card: HeldCard, tmp_path: Path) -> None:
+    with systemd(tmp_path) as inside:
+
+        def agent(command: str) -> "subprocess.CompletedProcess[str]":
+            return inside(*XCACTL, "agent", command, **xca_active_card.variables)
+
+        def page() -> str:
+            return inside("curl", "--silent", "http://localhost:61161/").stdout
+
+        def main_process() -> str:
+            return inside("systemctl", "--user", "show", "--property=MainPID", "--value", UNIT).stdout.strip()
+
+        for _ in range(2):  # again renews it
+            done = agent("install")
+            assert done.returncode == 0, done.stderr
+            assert xca_active_card.number in page()
+        status = agent("status").stdout
+        assert str(tmp_path / ".config/systemd/user" / UNIT) in status
+        assert "It runs: version" in status
+        first = main_process()
+        inside("kill", "-KILL", first)
+        until(lambda: main_process() not in ("0", first) and xca_active_card.number in page())
+        assert agent("uninstall").returncode == 0
+        assert agent("status").returncode == 90
+        again = agent("uninstall")
+        assert (again.returncode, again.stdout) == (0, "The agent was not set up to start by itself.\n")
+        # Where another program has the port, nothing is set up.
+        inside("sh", "-c", "python3 -m http.server --bind 127.0.0.1 61161 >/dev/null 2>&1 &")
+        until(lambda: page() != "")
+        done = agent("install")
+        assert done.returncode == 86
+        assert "taken by python3 (process" in done.stderr
+        assert not list(tmp_path.glob(f".config/**/{UNIT}"))
+
+
 @pytest.fixture
-def systemctl(tmp_path: Path) -> Path:
-    """A folder for PATH with a systemctl that notes what it is asked: no test may touch the real one."""
+def no_systemd(tmp_path: Path) -> dict[str, str]:
+    """Where no systemd answers."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    program = folder / "systemctl"
-    program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\ntest ! -e {tmp_path}/refuse\n')
-    program.chmod(0o755)
-    return folder
+    (folder / "systemctl").symlink_to("/bin/false")
+    return {"PATH": f"{folder}:/bin:/usr/bin"}
 
 
-def test_systemd_starts_it(systemctl: Path, tmp_path: Path) -> None:
-    with_card = {"PATH": f"{systemctl}:/bin:/usr/bin", "XCA_PKCS11_CONF": "/home/a person/pkcs11.conf"}
-    done = xcactl(tmp_path, "agent", "install", **with_card)
-    assert done.returncode == 0, done.stderr
-    unit = tmp_path / ".config/systemd/user/xca-agent.service"
-    lines = unit.read_text().splitlines()
-    assert 'Environment="XCA_PKCS11_CONF=/home/a person/pkcs11.conf"' in lines
-    (command,) = [line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart=")]
-    assert subprocess.run([*shlex.split(command), "--help"], capture_output=True).returncode == 0
-    asked = (tmp_path / "asked").read_text().splitlines()
-    assert asked == [
-        f"--user {words}"
-        for words in (
-            "show-environment",
-            "daemon-reload",
-            "enable xca-agent.service",
-            "restart xca-agent.service",
-        )
-    ]
-    status = xcactl(tmp_path, "agent", "status", "--port", "1", **with_card)
-    assert str(unit) in status.stdout
-    assert xcactl(tmp_path, "agent", "uninstall", **with_card).returncode == 0
-    assert not unit.exists()
-    assert "--user disable --now xca-agent.service" in (tmp_path / "asked").read_text()
-    again = xcactl(tmp_path, "agent", "uninstall", **with_card)
-    assert (again.returncode, again.stdout) == (0, "The agent was not set up to start by itself.\n")
-
-
-def test_the_desktop_starts_it_where_there_is_no_systemd(systemctl: Path, tmp_path: Path) -> None:
-    (tmp_path / "refuse").touch()
-    variables = {"PATH": f"{systemctl}:/bin:/usr/bin", "XCA_PKCS11_CONF": "/etc/x.conf"}
+def test_the_desktop_starts_it_where_there_is_no_systemd(no_systemd: dict[str, str], tmp_path: Path) -> None:
+    variables = {**no_systemd, "XCA_PKCS11_CONF": "/home/a person/x.conf"}
     done = xcactl(tmp_path, "agent", "install", **variables)
     assert done.returncode == 0, done.stderr
     entry = tmp_path / ".config/autostart/xca-agent.desktop"
     (command,) = [line for line in entry.read_text().splitlines() if line.startswith("Exec=")]
     words = shlex.split(command.removeprefix("Exec="))
-    assert words[:2] == ["env", "XCA_PKCS11_CONF=/etc/x.conf"]
+    assert words[:2] == ["env", "XCA_PKCS11_CONF=/home/a person/x.conf"]
     assert subprocess.run([*words, "--help"], capture_output=True).returncode == 0
     assert xcactl(tmp_path, "agent", "uninstall", **variables).returncode == 0
     assert not entry.exists()
 
 
-def test_what_no_such_file_can_hold(systemctl: Path, tmp_path: Path) -> None:
-    variables = {"PATH": f"{systemctl}:/bin:/usr/bin", "XCA_PKCS11_CONF": '/a "$HOME" %h'}
+def test_what_no_such_file_can_hold(no_systemd: dict[str, str], tmp_path: Path) -> None:
+    variables = {**no_systemd, "XCA_PKCS11_CONF": '/a "$HOME" %h'}
     done = xcactl(tmp_path, "agent", "install", **variables)
     assert done.returncode == 63
     assert not (tmp_path / ".config").exists()

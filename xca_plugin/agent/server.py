@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a running program: its sockets on the loopback addresses, and who else may hold its port."""
+"""The agent as a running program."""
 
 import asyncio
-import errno
 import logging
 import os
 import socket
@@ -14,20 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import h11
-import psutil
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from xca_plugin import errors
 from xca_plugin.agent.app import create_app
+from xca_plugin.agent.port import listen
 from xca_plugin.agent.settings import Settings
-from xca_plugin.i18n import Text, text
 
 HEAD_SECONDS: Final = 5.0
 """Seconds in which the head of a request has to arrive."""
-
-_NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-
 
 _LOOPBACK: Final = {
     "127.0.0.1": (Path("/proc/net/tcp"), "0100007F"),
@@ -83,7 +77,7 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
     Raises:
         PortTaken: another program listens there.
     """
-    sockets = _listen(settings.port)
+    sockets = listen(settings.port)
     settings = replace(settings, port=sockets[0].getsockname()[1])
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     configuration = uvicorn.Config(
@@ -98,28 +92,20 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=3,
     )
+
+    def started() -> None:
+        listening(settings.origins()[0])
+        _tell_systemd()
+
     with suppress(KeyboardInterrupt):
-        _Server(configuration, lambda: listening(settings.origins()[0])).run(sockets)
+        _Server(configuration, started).run(sockets)
 
 
-def _listen(port: int) -> list[socket.socket]:
-    """Bind the port on 127.0.0.1 and, where there is IPv6, on ::1; nowhere else."""
-    sockets: list[socket.socket] = []
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        try:
-            sockets.append(socket.create_server((address, port), family=family, backlog=1024))
-        except OSError as error:
-            if sockets and error.errno in _NO_IPV6:
-                break
-            for bound in sockets:
-                bound.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
-            raise errors.PortTaken(port=port, holder=_holder(port)) from error
-        # Accepted connections inherit it. Without it every answer's body waits 40 ms for the head's receipt.
-        sockets[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        port = sockets[0].getsockname()[1]
-    return sockets
+def _tell_systemd() -> None:
+    """Tell the service manager that the agent can be reached, if one waits for that (sd_notify(3))."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+            notifier.sendto(b"READY=1", address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
 def _is_own(transport: Any) -> bool:
@@ -132,15 +118,3 @@ def _is_own(transport: Any) -> bool:
     _, _, rest = table.read_text(encoding="ascii").partition(f" {ends} ")
     fields = rest.split(maxsplit=5)  # state, queues, timer, retransmissions, user
     return len(fields) > 4 and int(fields[4]) in (os.getuid(), 0)
-
-
-def _holder(port: int) -> Text | str:
-    """Say which program listens on a port; the system tells only its owner and root."""
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-            try:
-                name = psutil.Process(connection.pid).name()
-            except psutil.Error:
-                continue
-            return text("{name} (process {pid})").having(name=name, pid=connection.pid)
-    return text("a program of another user")

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from xca_plugin import errors
+from xca_plugin.agent import PORT
+from xca_plugin.agent.port import check_free
 from xca_plugin.cli.common import whole_file
 from xca_plugin.i18n import _, text
 from xca_plugin.tools.surroundings import config_home
@@ -36,14 +38,17 @@ def install() -> str:
         What was done, for the person.
 
     Raises:
-        ServiceFailed: systemd refuses.
+        PortTaken: another program, or an agent that was started otherwise, listens there. Nothing is set up.
+        ServiceFailed: systemd refuses, or the agent does not start.
         FileProblem: the file cannot be written.
     """
     if _has_systemd():
+        if _unit_file().exists():
+            _systemctl("stop", _UNIT)
+        check_free(PORT)
         _write(_unit_file(), _unit())
         _systemctl("daemon-reload")
-        _systemctl("enable", _UNIT)
-        _systemctl("restart", _UNIT)
+        _systemctl("enable", "--now", _UNIT)
         return _("The agent runs, and starts at every login (systemd user service {name}).").format(
             name=_UNIT
         )
@@ -113,6 +118,7 @@ def _unit() -> str:
         "Description=Local agent for the organisation IC card (xca-plugin)\n"
         "\n"
         "[Service]\n"
+        "Type=notify\n"
         f"{environment}"
         f"ExecStart={' '.join(_quoted(word) for word in _command())}\n"
         "Restart=on-failure\n"

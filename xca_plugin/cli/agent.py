@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl agent: the local agent that web pages talk to."""
 
-import http.client
-import json
-from contextlib import closing
-
 import click
 
 from xca_plugin import errors
 from xca_plugin.agent import PORT, service
-from xca_plugin.i18n import _, text
-
-_SECONDS = 2.0
+from xca_plugin.agent.port import agent_at
+from xca_plugin.i18n import _
 
 port_option = click.option(
     "--port",
@@ -45,6 +40,9 @@ def run(port: int) -> None:
 def install() -> None:
     """Set up the service."""
     _check_installed()
+    from xca_plugin.agent.settings import Settings
+
+    Settings.load()  # one that cannot be used is told here, not to systemd's journal
     click.echo(service.install())
 
 
@@ -62,7 +60,10 @@ def status(port: int) -> None:
         click.echo(_("It starts by itself: {path}").format(path=file))
     else:
         click.echo(_("It does not start by itself."))
-    click.echo(_("It runs: version {version}").format(version=_version(port)))
+    version = agent_at(port)
+    if version is None:
+        raise errors.AgentNotRunning(port=port)
+    click.echo(_("It runs: version {version}").format(version=version))
 
 
 def _check_installed() -> None:
@@ -70,22 +71,3 @@ def _check_installed() -> None:
         import xca_plugin.agent.server  # noqa: F401  # with all that it needs
     except ModuleNotFoundError as error:
         raise errors.AgentNotInstalled(name=error.name) from error
-
-
-def _version(port: int) -> str:
-    """Ask who is there.
-
-    Raises:
-        AgentNotRunning: nobody, or another program.
-    """
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)) as connection:
-        try:
-            connection.request("GET", "/agent.json")
-            said = json.loads(connection.getresponse().read())
-            if said["name"] == "xca-plugin":
-                return str(said["version"])
-        except OSError as error:
-            raise errors.AgentNotRunning(detail=error.strerror or type(error).__name__) from error
-        except (http.client.HTTPException, ValueError, KeyError, TypeError):
-            pass  # another program
-    raise errors.AgentNotRunning(detail=text("another program listens on the port {port}").having(port=port))

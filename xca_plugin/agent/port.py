@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's port: taking it on the loopback addresses, and who holds it."""
+
+import errno
+import http.client
+import json
+import socket
+from contextlib import closing
+from typing import Final
+
+from xca_plugin import errors
+from xca_plugin.i18n import Text, text
+
+_SECONDS: Final = 2.0
+_FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
+_NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def listen(port: int) -> list[socket.socket]:
+    """Bind a port on 127.0.0.1 and, where there is IPv6, on ::1; nowhere else.
+
+    Args:
+        port: 0 takes any free one.
+
+    Raises:
+        PortTaken: another program listens there.
+    """
+    sockets: list[socket.socket] = []
+    for address, family in _FAMILIES.items():
+        try:
+            sockets.append(socket.create_server((address, port), family=family, backlog=1024))
+        except OSError as error:
+            if sockets and error.errno in _NO_IPV6:
+                break
+            for bound in sockets:
+                bound.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise errors.PortTaken(port=port, holder=_holder(port)) from error
+        # Accepted connections inherit it. Without it every answer's body waits 40 ms for the head's receipt.
+        sockets[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        port = sockets[0].getsockname()[1]
+    return sockets
+
+
+def check_free(port: int) -> None:
+    """Make sure that an agent could listen on a port.
+
+    Raises:
+        PortTaken: another program does.
+    """
+    for bound in listen(port):
+        bound.close()
+
+
+def agent_at(port: int) -> str | None:
+    """Return the version of the agent that answers on a port; None: nobody listens there.
+
+    Raises:
+        PortTaken: another program does, on one of the addresses.
+    """
+    there = [_agent_at(address, port) for address in _FAMILIES]
+    return next(filter(None, there), None)
+
+
+def _agent_at(address: str, port: int) -> str | None:
+    with closing(http.client.HTTPConnection(address, port, timeout=_SECONDS)) as connection:
+        try:
+            connection.connect()
+        except OSError:
+            return None
+        try:
+            connection.request("GET", "/agent.json", headers={"Host": f"localhost:{port}"})
+            said = json.loads(connection.getresponse().read(1000))
+            if said["name"] == "xca-plugin":
+                return str(said["version"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            pass  # another program
+    raise errors.PortTaken(port=port, holder=_holder(port))
+
+
+def _holder(port: int) -> Text | str:
+    """Say which program listens on a port; the system tells only its owner and root."""
+    try:
+        import psutil  # of the extra `agent`, which only who runs the agent needs
+    except ImportError:
+        return text("another program")
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+            try:
+                name = psutil.Process(connection.pid).name()
+            except psutil.Error:
+                continue
+            return text("{name} (process {pid})").having(name=name, pid=connection.pid)
+    return text("a program of another user")
