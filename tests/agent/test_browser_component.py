@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from asking import Json, b64, openssl, verify
-from playwright.sync_api import Browser, BrowserContext, Error, Page
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 from running import CHROMIUM, FLAGS, Agent, Start, configure, running, trust
 from sites import PAGE, site
 
@@ -253,6 +253,18 @@ def test_a_site_is_trusted_with_the_button(
     with page.expect_navigation():
         press(window, "button")
     assert page.evaluate("information()")["ret_code"] == 0
+
+
+def test_windows_make_room_for_the_question(origin: str, shared: Agent, browser: Browser) -> None:
+    """Sites open them as small as a stamp."""
+    with browser.new_context(locale="zh-TW", no_viewport=True) as context:
+        page = context.new_page()
+        page.goto(f"{origin}/?agent={shared.url}")
+        page.evaluate("addDomain()")
+        with page.expect_popup() as popup:
+            page.click("#go")
+        window = popup.value
+        expect(window.get_by_role("button")).to_be_in_viewport(ratio=1)
 
 
 def test_refused_by_button_or_by_closing(portal: Portal, active_card: HeldCard) -> None:

@@ -4,8 +4,6 @@
 "use strict";
 
 (() => {
-  const WIDTH = 480;
-  const HEIGHT = 720;
   const FAILED = { func: "", ret_code: 0x7600000d, last_error: 0, message: "元件沒有回應" };
 
   const hello = document.currentScript.dataset.hello;
@@ -110,8 +108,8 @@
     };
     element("refuse").onclick = () => finish(refused);
     show("consent");
-    window.resizeTo(WIDTH, HEIGHT);
-    element(question.pin ? "pin" : "title").focus();
+    makeRoom();
+    element(question.pin ? "pin" : "title").focus({ preventScroll: true }); // who asks, and for what, comes first
     hesitate(element("agree"));
   }
 
