@@ -43,6 +43,9 @@ class Firefox:
             time.sleep(0.05)
         raise AssertionError("no window was opened")
 
+    def bring_to_front(self) -> None:
+        self._ask("browsingContext.activate", context=self._tab)
+
     def go(self, url: str) -> None:
         self._ask("browsingContext.navigate", context=self._tab, url=url, wait="complete")
 

@@ -33,6 +33,8 @@ function ask(path, request) {
         window.removeEventListener("message", listen);
       }
     };
+    window.removeEventListener("message", window.listening);
+    window.listening = listen;
     window.addEventListener("message", listen);
   };
 }

@@ -396,7 +396,7 @@ def test_an_agent_that_ends_and_starts_again(own_portal: Portal, xca_active_card
     own_portal.agent.process.terminate()
     own_portal.agent.process.wait(20)
     agree(window)
-    assert own_portal.answer()["ret_code"] == Code.FAILED
+    assert (own_portal.answer()["func"], own_portal.answer()["ret_code"]) == ("sign", Code.FAILED)
     assert own_portal.page.evaluate("information()") is None  # "not installed or not running"
     with running(own_portal.agent.home, xca_active_card.variables, own_portal.agent.port):
         assert own_portal.page.evaluate("information()")["ret_code"] == 0

@@ -17,6 +17,7 @@ from xca_plugin.agent import bitmap, information
 from xca_plugin.agent.answers import Code, Minor, Refusal, compact, failure, of, plain
 from xca_plugin.agent.body import decode, octets
 from xca_plugin.agent.settings import is_origin
+from xca_plugin.model import Card, CardState
 
 TEXT = st.text(st.characters(exclude_characters="%", exclude_categories=["Cs"]))
 FIELDS = st.dictionaries(st.text(string.ascii_letters, min_size=1), TEXT)
@@ -66,6 +67,12 @@ def test_the_worked_example() -> None:
 def test_what_is_no_percent_encoding_stays() -> None:
     assert decode('{"tbs": "100% sure, 50%zz, %ff"}')["tbs"] == "100% sure, 50%zz, %ff"
     assert decode('{"pin": "%ff"}')["pin"] == "%ff"
+    # The vendor's library replaces plus signs, whatever else is in the text.
+    assert decode('{"tbs": "100%,a%2Bb", "pin": "5%%2Babcd"}') == {"tbs": "100%,a+b", "pin": "5%+abcd"}
+
+
+def test_json_that_was_put_together_by_hand() -> None:
+    assert decode('tbsPackage={"tbs":"two\nlines"}') == {"tbs": "two\nlines"}
 
 
 def test_deeply_nested_json_is_refused() -> None:
@@ -106,6 +113,17 @@ def test_the_picture_holds_the_text(text: str) -> None:
     assert int.from_bytes(header[28:30], "little") == 24
     # Some pages read it as text, and count on one character a byte.
     assert len(header.decode("utf-8", "replace")) == 54
+
+
+def test_what_is_read_as_text_stays_short() -> None:
+    def slot(number: int) -> dict[str, object]:
+        card = Card(f"XC{number:014}", f"Reader {number}", "T7SXC000000", "hicos", CardState.ACTIVE, 3, 3)
+        return information._slot(number, card.reader, card, None)
+
+    drawn = information.draw({"slots": [slot(number) for number in range(4)]})
+    text = read(drawn)
+    assert len(text) < 1900
+    assert [slot["token"]["ulMaxPinLen"] for slot in json.loads(text)["slots"]] == [8] * 4
 
 
 def test_readers_without_a_card_give_way() -> None:

@@ -207,12 +207,11 @@ def test_ignores_what_it_does_not_know(allowed: Asking, active_card: HeldCard, t
         withSCAP="true",
         cardid=active_card.number,
     )
-    verify(
-        allowed.post("/sign", {**request, "slotDescription": 0, "ports": [1, {"a": None}]}),
-        "SHA256",
-        TEXT.encode(),
-        tmp_path,
-    )
+    answer = allowed.post("/sign", {**request, "slotDescription": 0, "ports": [1, {"a": None}]})
+    verify(answer, "SHA256", TEXT.encode(), tmp_path)
+    assert answer["SCAP"] == ""  # none is known, and pages take a text apart
+    # Only PKCS #7 has a place for it.
+    assert allowed.post("/sign", {**request, "nonce": "x" * 200})["ret_code"] == 0
 
 
 @pytest.mark.parametrize(
@@ -404,6 +403,12 @@ def test_names_our_page_for_what_needs_the_centre(allowed: Asking, func: str, pa
     assert allowed.http.get(f"{allowed.agent.url}{page}").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID"])
+def test_answers_what_other_cards_are_asked(allowed: Asking, path: str) -> None:
+    answer = allowed.post(path, {"func": "ListEID"})
+    assert (answer["func"], answer["ret_code"]) == ("ListEID", 1979711502)
+
+
 @pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID", "/nothing"])
 def test_answers_unknown_paths(allowed: Asking, path: str) -> None:
     response = allowed.http.get(f"{allowed.agent.url}{path}")
@@ -513,6 +518,7 @@ def test_two_readers(start_agent: Start, xca_active_card: HeldCard) -> None:
         {"slotDescription": slots[card.number]},
         {"readername": slots[card.number]},
         {"cardid": card.number},
+        {"slotDescription": list(slots).index(card.number)},
     ):
         answer = asking.post("/sign", {**request, **choice})
         assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)

@@ -154,6 +154,8 @@ def test_a_trusted_site_signs_only_through_the_window(trusting: Asking, active_c
     answer = trusting.post("/sign", signing(active_card))
     assert (answer["ret_code"], answer["func"]) == (Code.CANCELLED, "sign")
     assert "signature" not in answer
+    answer = trusting.post("/makeCsr", {"pin": active_card.pin})
+    assert answer["messagedata"] == answer["message"]
 
 
 def test_the_person_sees_who_asks_and_for_what(trusting: Asking, active_card: HeldCard) -> None:
@@ -262,6 +264,11 @@ def test_the_page_that_asks_is_offered_if_it_is_of_that_host(
     address = f"{allowed.agent.url}/addDomain?domain=evil.example"
     page = httpx.get(address, headers={"Referer": referer}).text
     assert f'name="site" value="{offered}"' in page
+
+
+def test_a_host_with_an_underscore(allowed: Asking) -> None:
+    page = allowed.http.get(f"{allowed.agent.url}/addDomain?domain=my_host.example").text
+    assert 'value="https://my_host.example"' in page
 
 
 @pytest.mark.parametrize("domain", ["", "<b>", "a b", "https://evil.example", "a/b", "例子.tw", "..", "a\n"])

@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/{path:path}", wire.unknown, methods=["GET", "POST"]),
         ],
         middleware=[
-            Middleware(Guard, settings=settings, open_paths=wire.PATHS),
+            Middleware(Guard, settings=settings, is_open=wire.is_open),
             Middleware(Noting, visits=visits),
             Middleware(Speaking),
         ],

@@ -13,7 +13,7 @@ from xca_plugin.agent.answers import Code, Refusal
 
 _PREFIX: Final = "tbsPackage="
 _ABSENT: Final = ("", "__NotExistedTag__")
-_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def decode(body: str) -> dict[str, str]:
@@ -58,7 +58,7 @@ def is_true(fields: Mapping[str, str], name: str) -> bool:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(text)
+        said = json.loads(text, strict=False)  # some pages put it together by hand, line breaks and all
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
@@ -71,10 +71,10 @@ def _text(value: object) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Percent-decode once; what is no such encoding stays as it is."""
-    if _PERCENT.search(text):
-        return text
-    try:
-        return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        return text
+    """Percent-decode once; in what is no such encoding, only the plus signs that some clients replace."""
+    if not _LONE_PERCENT.search(text):
+        try:
+            return unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            pass
+    return text.replace("%2B", "+")

@@ -52,8 +52,7 @@ _CENTRE: Final = {
     "buildOpenCardValidateUserRequest": ACTIVATE.path,
     "openCard": ACTIVATE.path,
 }
-# Where the name of the answer is not that of the request.
-_ANSWERS: Final = {
+ANSWERS: Final = {
     "CheckEnvir": information.FUNC,
     "GetUserCert": information.FUNC,
     "MakeSignature": "sign",
@@ -61,6 +60,7 @@ _ANSWERS: Final = {
     "makeCsr": "csr",
     "writecert": "writeCert",
 }
+"""Names of answers, by the names of requests, where they are not the same."""
 _NOT_ENCRYPTED: Final = text(
     "The site is not encrypted: others on the network may read along, or pose as it."
 )
@@ -250,4 +250,4 @@ class _Asked:
 
 
 def _answer_name(func: str) -> str:
-    return plain(_ANSWERS.get(func, func))
+    return plain(ANSWERS.get(func, func))

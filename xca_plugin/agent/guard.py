@@ -3,6 +3,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -45,14 +46,14 @@ class Guard:
     Args:
         app: what is guarded.
         settings: tells the own origins.
-        open_paths: the component's: they look at Origin themselves.
+        is_open: tells the component's paths, which look at Origin themselves.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, open_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, is_open: Callable[[str], bool]) -> None:
         self._app = app
         self._origins = frozenset(settings.origins())
         self._hosts = frozenset(origin.removeprefix("http://") for origin in self._origins)
-        self._open_paths = open_paths
+        self._is_open = is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on with its whole body."""
@@ -88,7 +89,7 @@ class Guard:
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._hosts]:
             return PlainTextResponse("This is not the host you asked for.\n", 421)
-        if scope["path"] in self._open_paths:
+        if self._is_open(scope["path"]):
             return None
         origins = headers.getlist("origin")
         ours = all(origin in self._origins for origin in origins)

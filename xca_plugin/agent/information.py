@@ -50,6 +50,7 @@ _USAGES: Final = {
     "encipher_only": "encipherOnly",
     "decipher_only": "decipherOnly",
 }
+_READ_AS_TEXT: Final = 1900  # bytes; some pages fetch the bitmap as text and read no further
 # Separators of a DN that a value holds, in wide forms: no comma of a name may start another attribute.
 _ESCAPED: Final = re.compile(r"\\(.)")
 
@@ -89,14 +90,22 @@ def read(cards: Cards, *, certificates: bool = False) -> dict[str, Any]:
 
 
 def draw(answer: Mapping[str, Any]) -> bytes:
-    """Return an answer as a bitmap; readers without a card are left out if there are too many.
+    """Return an answer as a bitmap.
+
+    If it is long, readers without a card are left out, and if it still is, what no page reads.
 
     Raises:
         Refusal: it does not fit even so.
     """
-    text = compact(answer)
-    if len(text) > bitmap.ROOM:
-        text = compact({**answer, "slots": [slot for slot in answer["slots"] if slot["token"]]})
+    filled = [slot for slot in answer["slots"] if slot["token"]]
+    brief = [
+        {**slot, "token": {name: said for name, said in slot["token"].items() if name not in _COUNTS}}
+        for slot in filled
+    ]
+    for slots in (answer["slots"], filled, brief):
+        text = compact({**answer, "slots": slots})
+        if len(text) <= _READ_AS_TEXT:
+            break
     if len(text) > bitmap.ROOM:
         raise Refusal(Code.TOO_LARGE)
     return bitmap.draw(text)

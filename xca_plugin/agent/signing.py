@@ -51,7 +51,8 @@ class Signing(Task):
             self._digest = hashlib.new(self._hash, self._content).digest()
         else:
             raise Refusal(Code.WRONG_TYPE)
-        self._nonce = _attribute(fields["nonce"]) if "nonce" in fields else None
+        pkcs7 = self._type == "PKCS7"
+        self._nonce = _attribute(fields["nonce"]) if pkcs7 and "nonce" in fields else None
 
     def card(self, cards: Cards) -> Card:
         """Return the card; its certificate must be valid today, unless the page does not mind."""
@@ -79,12 +80,14 @@ class Signing(Task):
             signature = self._signed_data(cards, card, pin, certificate)
         else:
             signature = self._sign(cards, card, pin, self._digest)
-        return {
+        members = {
             "cardSN": card.number,
             "certb64": base64.b64encode(certificate.der).decode(),
             "signature": base64.b64encode(signature).decode(),
             "version": HELPER_VERSION,
         }
+        # The authorisation of a secondary card (附卡授權證): none is known here, and pages take a text apart.
+        return members | ({"SCAP": ""} if is_true(self._fields, "withSCAP") else {})
 
     def _data(self) -> bytes:
         encoding = self._fields.get("tbsEncoding", "NONE").upper()

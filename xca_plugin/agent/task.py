@@ -81,15 +81,18 @@ class Task(ABC):
 def choose(cards: Cards, fields: Mapping[str, str]) -> Card:
     """Return the card in the reader that the request names, or the only one.
 
-    Never "the first" of several: a PIN tried on the wrong card costs a try.
+    Never "the first" of several: a PIN tried on the wrong card costs a try. Some clients name the reader by
+    its slotID; where no card is in that one, it says nothing, as the 0 of those that always send it.
 
     Raises:
         NoReader, NoCard: it is not there.
         SeveralCards: there are several and the request names none.
     """
-    present = cards.detect()
-    # Some clients send the slot's number.
-    reader = next((fields[name].strip() for name in _READERS if not fields.get(name, "0").isdecimal()), None)
+    present, readers = cards.detect(), cards.readers()
+    reader = next((fields[name].strip() for name in _READERS if name in fields), None)
+    if reader is not None and reader.isdecimal():
+        numbered = dict(enumerate(readers)).get(int(reader))
+        reader = next((plain(card.reader).strip() for card in present if card.reader == numbered), None)
     number = fields.get("cardid")
     matching = [
         card
@@ -97,7 +100,7 @@ def choose(cards: Cards, fields: Mapping[str, str]) -> Card:
         if reader in (None, plain(card.reader).strip()) and number in (None, plain(card.number))
     ]
     if not matching:
-        raise errors.NoCard if cards.readers() else errors.NoReader
+        raise errors.NoCard if readers else errors.NoReader
     if len(matching) > 1:
         raise errors.SeveralCards(numbers=", ".join(card.number for card in matching))
     return matching[0]

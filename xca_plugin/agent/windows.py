@@ -13,7 +13,7 @@ from starlette.routing import Route
 from xca_plugin import errors
 from xca_plugin.agent import assets
 from xca_plugin.agent.answers import compact
-from xca_plugin.agent.component import Agreement, Component, Consent
+from xca_plugin.agent.component import ANSWERS, Agreement, Component, Consent
 from xca_plugin.agent.language import Endpoint, chosen
 from xca_plugin.agent.rendering import page, render
 from xca_plugin.agent.settings import is_origin
@@ -32,7 +32,7 @@ BRIDGES: Final = {
 """Paths of the bridge, and what it says first."""
 
 _ADD: Final = "/addDomain"
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # The opener must stay reachable: these windows answer it.
 _REACHABLE: Final = {"Cross-Origin-Opener-Policy": "unsafe-none"}
 
@@ -50,7 +50,9 @@ def routes() -> list[Route]:
 
 def _bridge(hello: str) -> Endpoint:
     """Return what serves the window at once: sites wait for its first word. No card is looked at before."""
-    in_language = {language: render("bridge.html", language, hello=hello) for language in LANGUAGES}
+    in_language = {
+        language: render("bridge.html", language, hello=hello, answers=ANSWERS) for language in LANGUAGES
+    }
 
     async def serve(request: Request) -> Response:
         return HTMLResponse(in_language[chosen(request)], headers=_REACHABLE)

@@ -24,8 +24,8 @@ _FUNCS: Final[Mapping[str, str | None]] = {
 }
 _INFORMATION: Final = "/pkcs11info"
 _BITMAP: Final = "/p11Image.bmp"
-PATHS: Final = frozenset({*_FUNCS, _INFORMATION, _BITMAP})
-"""Paths that pages of other origins may ask; each looks at Origin itself."""
+# Printers of cards, secondary cards of companies, the New eID: none of their commands is known here.
+_OTHERS: Final = ("/PrintCard/", "/MOEACA/", "/eIDPM/")
 
 _NEEDS_WINDOW: Final = "此網站須經由元件的視窗取得您的同意"
 
@@ -36,7 +36,13 @@ def routes() -> list[Route]:
         Route(_INFORMATION, _information, methods=["GET", "POST", "OPTIONS"]),
         Route(_BITMAP, _bitmap, methods=["GET", "OPTIONS"]),
         *(Route(path, _function, methods=["POST", "OPTIONS"]) for path in _FUNCS),
+        *(Route(f"{path}{{command}}", _function, methods=["POST", "OPTIONS"]) for path in _OTHERS),
     ]
+
+
+def is_open(path: str) -> bool:
+    """Tell whether pages of other origins may ask a path: one that looks at Origin itself."""
+    return path in (*_FUNCS, _INFORMATION, _BITMAP) or path.startswith(_OTHERS)
 
 
 async def unknown(request: Request) -> Response:
@@ -56,7 +62,7 @@ async def _function(request: Request) -> Response:
         return _preflight(request)
     # What is no UTF-8 stays recognisable, and is refused where the fields are decoded.
     body = (await request.body()).decode("utf-8", "surrogateescape")
-    return await _answered(request, body or "{}", _FUNCS[request.url.path])
+    return await _answered(request, body or "{}", _FUNCS.get(request.url.path))
 
 
 async def _bitmap(request: Request) -> Response:
@@ -78,7 +84,7 @@ async def _answered(request: Request, body: str, func: str | None) -> Response:
     answer: Mapping[str, Any] | Consent = await component.answer(_site(request), body, func)
     if isinstance(answer, Consent):
         # Nobody can be asked here.
-        answer = {**answer.refusal, "message": _NEEDS_WINDOW}
+        answer = failure(answer.refusal["func"], Refusal(Code.CANCELLED, _NEEDS_WINDOW))
     return _share_with_trusted(response(answer), request)
 
 

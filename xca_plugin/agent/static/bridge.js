@@ -4,9 +4,9 @@
 "use strict";
 
 (() => {
-  const FAILED = { func: "", ret_code: 0x7600000d, last_error: 0, message: "元件沒有回應" };
+  const FAILED = { ret_code: 0x7600000d, last_error: 0, message: "元件沒有回應" };
 
-  const hello = document.currentScript.dataset.hello;
+  const { hello, answers } = document.currentScript.dataset;
   const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const site = { window: window.opener, origin: null, request: null };
   const element = (id) => document.getElementById(id);
@@ -44,7 +44,17 @@
       await ready;
       ask(reply.consent, reply.refusal);
     } else {
-      finish(reply.answer || JSON.stringify({ ...FAILED, ...reply }));
+      finish(reply.answer || JSON.stringify({ ...FAILED, ...reply, func: answerName() }));
+    }
+  }
+
+  // The name of the answer, which pages wait for, where the agent could not give one.
+  function answerName() {
+    try {
+      const { func } = JSON.parse(site.request);
+      return JSON.parse(answers)[func] ?? func ?? "";
+    } catch {
+      return "";
     }
   }
 
@@ -125,8 +135,10 @@
     }
   });
   // Not pagehide: what a closing window says then no longer arrives.
+  // Only if it is the person who closes it: a site whose button is pressed once more leads its window here again, and
+  // would take this for the answer to its new request.
   window.addEventListener("beforeunload", () => {
-    if (refusal !== null) {
+    if (refusal !== null && document.hasFocus()) {
       finish(refusal);
     }
   });
