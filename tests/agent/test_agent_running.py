@@ -166,7 +166,7 @@ def test_systemd_starts_it(xca_active_card: HeldCard, tmp_path: Path) -> None:
         again = agent("uninstall")
         assert (again.returncode, again.stdout) == (0, "The agent was not set up to start by itself.\n")
         # Where another program has the port, nothing is set up.
-        inside("sh", "-c", "python3 -m http.server --bind 127.0.0.1 61161 >/dev/null 2>&1 &")
+        inside("systemd-run", "--user", "python3", "-m", "http.server", "--bind", "127.0.0.1", "61161")
         until(lambda: page() != "")
         done = agent("install")
         assert done.returncode == 86
