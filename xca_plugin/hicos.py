@@ -289,7 +289,8 @@ def _library() -> Library:
 
 def _tokens(library: Library) -> Iterator[Token]:
     for slot in library.get_slots(token_present=True):
-        with suppress(p11.TokenNotPresent, p11.TokenNotRecognised):
+        # The last: what another kind of token calls itself is no UTF-8.
+        with suppress(p11.TokenNotPresent, p11.TokenNotRecognised, UnicodeDecodeError):
             token = slot.get_token()
             if token.label.strip() == rules.CARD_LABEL:
                 yield token
@@ -344,7 +345,10 @@ def _logged_in(
 
 def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None) -> Card:
     number = _number(token)
-    certificate = next(iter(_certificates(library, token, {Attribute.ID: Key.SIGN.encode()})), None)
+    try:
+        certificate = next(iter(_certificates(library, token, {Attribute.ID: Key.SIGN.encode()})), None)
+    except errors.CardFault:  # it cannot be read; the card is here all the same
+        certificate = None
     pin_min, pin_max = pin_lengths(module_path(), token.slot.slot_id)
     card = Card(
         number=number,
@@ -392,7 +396,11 @@ def _certificates(
     found = []
     with _session(library, token) as session:
         for item in list(session.get_objects(template)):
-            label, identifier, der = (item[kind] for kind in (Attribute.LABEL, Attribute.ID, Attribute.VALUE))
+            identifier, der = item[Attribute.ID], item[Attribute.VALUE]
+            try:
+                label = item[Attribute.LABEL]
+            except UnicodeDecodeError:
+                label = "\N{REPLACEMENT CHARACTER}"
             try:
                 found.append(Certificate.parse(label, identifier.decode("ascii", "replace"), der))
             except ValueError as error:
@@ -488,6 +496,8 @@ def _explained(card: Card | None = None) -> Iterator[None]:
         yield
     except PKCS11Error as error:
         raise _fault(error, card) from error
+    except UnicodeDecodeError as error:
+        raise errors.CardFault(detail=type(error).__name__) from error
 
 
 def _fault(error: PKCS11Error, card: Card | None) -> errors.CardError:

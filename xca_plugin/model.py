@@ -113,6 +113,8 @@ class Certificate:
             ValueError: it is not one.
         """
         certificate = x509.Certificate.load(der, strict=True)
+        if None in (certificate.not_valid_before.tzinfo, certificate.not_valid_after.tzinfo):
+            raise ValueError("a validity without a time zone")
         usage = certificate.key_usage_value
         attributes = _directory_attributes(certificate)
         return cls(

@@ -133,12 +133,20 @@ def test_the_window_speaks_before_any_card_is_looked_at(portal: Portal, active_c
 
 def test_sign_in_with_pkcs7_and_pkcs1(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
     card = active_card
-    window = portal.click(signing(card, signatureType="PKCS7", nonce="5f1c0a", withCardSN="true"))
+    window = portal.click(
+        signing(
+            card, signatureType="PKCS7", tbs="contract-4711" + "\n" * 40, nonce="5f1c0a", withCardSN="true"
+        )
+    )
     window.wait_for_selector("#consent:visible")
     shown = window.inner_text("body")
     assert portal.origin in shown
     assert card.number in shown
     assert "contract-4711" in shown
+    # Nothing of it in a box of its own, where what is long would not be seen.
+    assert window.evaluate(
+        "[...document.querySelectorAll('#facts dd')].every((dd) => dd.scrollHeight <= dd.clientHeight)"
+    )
     agree(window)
     answer = portal.answer()
     assert (answer["func"], answer["ret_code"], answer["cardSN"]) == ("sign", 0, card.number)
@@ -146,7 +154,7 @@ def test_sign_in_with_pkcs7_and_pkcs1(portal: Portal, active_card: HeldCard, tmp
     content = openssl(
         "cms", "-verify", "-inform", "DER", "-binary", "-purpose", "any", "-noverify", stdin=der
     )
-    assert content == b"contract-4711"
+    assert content == b"contract-4711" + b"\n" * 40
     answer = portal.agree(signing(card, signatureType="PKCS1", hashAlgorithm="SHA256"), "/popupForm")
     verify(answer, "SHA256", b"contract-4711", tmp_path)
 
@@ -157,6 +165,12 @@ def test_no_click_slips_through(portal: Portal, active_card: HeldCard) -> None:
     clock.pause_at(datetime.now() + timedelta(hours=1))
     window = portal.click(signing(active_card))
     window.wait_for_selector("#consent:visible")
+    clock.run_for(400)
+    assert window.is_disabled("#agree")
+    window.locator("#agree").click(force=True)  # it starts anew
+    clock.run_for(400)
+    assert window.is_disabled("#agree")
+    window.keyboard.press("Enter")
     clock.run_for(400)
     assert window.is_disabled("#agree")
     clock.run_for(200)

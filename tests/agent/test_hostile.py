@@ -5,7 +5,9 @@ import asyncio
 import base64
 import json
 import os
+import resource
 import secrets
+import signal
 import socket
 import stat
 import subprocess
@@ -86,6 +88,41 @@ def test_another_user_of_the_computer_is_not_answered(allowed: Asking) -> None:
     assert b"Connection reset" in done.stderr or b"RemoteDisconnected" in done.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_another_user_who_goes_at_once_is_not_taken_for_root(allowed: Asking) -> None:
+    """The socket of who has closed it already is listed as root's."""
+    port = allowed.agent.port
+    ask = (
+        f"import socket; connection = socket.create_connection(('127.0.0.1', {port})); "
+        f"connection.sendall(b'GET /pkcs11info HTTP/1.1\\r\\nHost: localhost:{port}\\r\\n"
+        "Origin: https://passed-for-root.example\\r\\n\\r\\n'); connection.close()"
+    )
+    allowed.agent.process.send_signal(signal.SIGSTOP)
+    try:
+        subprocess.run(["/usr/bin/python3", "-I", "-c", ask], user=65534, check=True)
+    finally:
+        allowed.agent.process.send_signal(signal.SIGCONT)
+    # Whom the agent has listened to is on this page.
+    allowed.get("/pkcs11info")
+    visits = httpx.get(f"{allowed.agent.url}/selfTest.htm").text
+    assert SITE in visits
+    assert "passed-for-root" not in visits
+
+
+def test_who_cannot_be_told_is_not_answered(start_agent: Start, xca_active_card: HeldCard) -> None:
+    """Without a free file descriptor nobody can look up whose connection it is."""
+    agent = start_agent(xca_active_card)
+    process = agent.process.pid
+    used = {int(entry.name) for entry in Path(f"/proc/{process}/fd").iterdir()}
+    free = next(number for number in range(len(used) + 1) if number not in used)
+    before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (free + 1, before[1]))  # one for the connection
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{agent.url}/agent.json")
+    resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+    assert httpx.get(f"{agent.url}/agent.json").status_code == 200
+
+
 @pytest.mark.parametrize(
     "origin",
     [STRANGER, "null", "http://portal.example.gov.tw", f"{SITE}.evil.example", f"{SITE}:8443"],
@@ -143,8 +180,13 @@ def test_only_our_own_pages_may_change_anything(allowed: Asking, origin: str | N
 def test_other_pages_may_open_ours_but_not_fetch_them(allowed: Asking, site_of: str) -> None:
     fetch = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "no-cors"}
     assert httpx.get(f"{allowed.agent.url}/", headers=fetch).status_code == 403
-    window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate"}
+    window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert httpx.get(f"{allowed.agent.url}/", headers=window).status_code == 200
+    # Its frames stay empty anyway; not even the card is looked at.
+    frame = {**window, "Sec-Fetch-Dest": "iframe"}
+    assert httpx.get(f"{allowed.agent.url}/", headers=frame).status_code == 403
+    led = httpx.get(f"{allowed.agent.url}/selfTest.htm?run=yes", headers=window).text
+    assert 'class="check"' not in led
 
 
 # --- consent
@@ -163,6 +205,12 @@ def test_the_person_sees_who_asks_and_for_what(trusting: Asking, active_card: He
     assert consent["site"] == trusting.origin
     assert any(active_card.number in value for _, value in consent["facts"])
     assert "contract-4711" in [value for _, value in consent["facts"]]
+    assert "PKCS1, SHA256" in [value for _, value in consent["facts"]]
+    # All of it that is signed.
+    more = trusting.window(signing(active_card, signatureType="PKCS7", nonce="and all my shares"))["consent"]
+    assert "and all my shares" in [value for _, value in more["facts"]]
+    request = trusting.window({"func": "makeCsr", "challenge": "secret-4711"})["consent"]
+    assert "secret-4711" in [value for _, value in request["facts"]]
     digest = trusting.window(signing(active_card, signatureType="RAW", tbs="A" * 43 + "="))["consent"]
     assert "00" * 32 in [value for _, value in digest["facts"]]
     disguised = trusting.window(signing(active_card, tbs="pay 10\u202e00"))["consent"]
@@ -180,6 +228,8 @@ def test_a_ticket_is_for_one_request_once(trusting: Asking, active_card: HeldCar
     assert "consent" in trusting.window(signing(card), ticket="x", number=card.number)
     assert json.loads(trusting.window(signing(card), **said)["answer"])["ret_code"] == 0
     assert "consent" in trusting.window(signing(card), **said)
+    # The same ticket, written otherwise.
+    assert "consent" in trusting.window(signing(card), **{**said, "ticket": f"{said['ticket']}!!"})
 
 
 def test_ten_minutes_are_for_that_site_and_for_signing(trusting: Asking, active_card: HeldCard) -> None:
@@ -197,7 +247,12 @@ def test_a_wrong_pin_earns_no_ten_minutes(trusting: Asking, active_card: HeldCar
     wrong = trusting.ask(signing(active_card, pin="wrong-1"), forAWhile=True)
     assert wrong["ret_code"] == Code.LOGIN_FAILED
     assert "consent" in trusting.window(signing(active_card))
-    assert trusting.ask(signing(active_card))["ret_code"] == 0  # and the tries are full again
+    assert trusting.ask(signing(active_card), forAWhile=True)["ret_code"] == 0  # and the tries are full again
+    # It ends them, too: a site that does not know the PIN does not go on trying.
+    wrong = json.loads(trusting.window(signing(active_card, pin="wrong-2"))["answer"])
+    assert wrong["ret_code"] == Code.LOGIN_FAILED
+    assert "consent" in trusting.window(signing(active_card))
+    assert trusting.ask(signing(active_card))["ret_code"] == 0
 
 
 def test_page_pin_ask(start_agent: Start, xca_active_card: HeldCard) -> None:
@@ -205,7 +260,9 @@ def test_page_pin_ask(start_agent: Start, xca_active_card: HeldCard) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, page_pin="ask", allow=SITE))
     request = signing(card, pin="wrong-1")
-    assert asking.window(request)["consent"]["pin"]
+    consent = asking.window(request)["consent"]
+    assert consent["pin"]
+    assert not consent["forAWhile"]  # the window would ask all the same
     assert asking.post("/sign", request)["ret_code"] == Code.CANCELLED
     assert asking.ask(request)["ret_code"] == Code.NO_PIN
     assert asking.ask(request, pin=card.pin)["ret_code"] == 0
@@ -244,6 +301,15 @@ def test_the_button_trusts_once(start_agent: Start, xca_active_card: HeldCard) -
     file = agent.home / ".config/xca/trusted-sites"
     assert file.read_text().split() == [SITE, STRANGER]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    # What the person wrote into it, and where, stays.
+    elsewhere = agent.home / "sites"
+    elsewhere.write_text(f"# ours\n{SITE}")
+    file.unlink()
+    file.symlink_to(elsewhere)
+    assert stranger.post("/pkcs11info")["ret_code"] == 0x76000031
+    page = stranger.http.get(f"{url}/addDomain?domain=evil.example").text
+    assert press(STRANGER, page.partition('name="token" value="')[2].partition('"')[0]) == 200
+    assert elsewhere.read_text() == f"# ours\n{SITE}\n{STRANGER}\n"
     file.write_text(f"{SITE}\n")
     assert stranger.post("/pkcs11info")["ret_code"] == 0x76000031
 
@@ -271,6 +337,13 @@ def test_a_host_with_an_underscore(allowed: Asking) -> None:
     assert 'value="https://my_host.example"' in page
 
 
+def test_only_the_site_itself_is_told_that_it_is_trusted(allowed: Asking) -> None:
+    address = f"{allowed.agent.url}/addDomain?domain={SITE.partition('//')[2]}"
+    for referer, told in ((f"{SITE}/login", True), (f"{STRANGER}/", False), ("", False)):
+        page = httpx.get(address, headers={"Referer": referer}).text
+        assert ("domain_added" in page) is told
+
+
 @pytest.mark.parametrize("domain", ["", "<b>", "a b", "https://evil.example", "a/b", "例子.tw", "..", "a\n"])
 def test_what_is_no_host_is_not_offered(allowed: Asking, domain: str) -> None:
     response = allowed.http.get(f"{allowed.agent.url}/addDomain", params={"domain": domain})
@@ -288,6 +361,10 @@ def test_oversized_bodies(allowed: Asking) -> None:
     # Without a length that says it beforehand.
     chunks = (b"x" * 65536 for _ in range(129))
     assert httpx.post(f"{url}/sign", content=chunks, headers={"Origin": SITE}).status_code == 413
+    # What strangers send is not even looked at; what others send has no thousands of fields.
+    many = json.dumps({str(number): 1 for number in range(300)})
+    assert Asking(allowed.agent, STRANGER).post("/sign", "{")["ret_code"] == Code.NOT_TRUSTED
+    assert allowed.post("/sign", many)["ret_code"] == Code.BAD_JSON
     assert allowed.get("/agent.json").status_code == 403
     assert allowed.http.get(f"{url}/agent.json").status_code == 200
 

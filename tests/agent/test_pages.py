@@ -3,16 +3,21 @@
 
 import json
 import re
+import signal
+import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import jsonschema
 import pytest
 from asking import Asking
-from running import Start
+from running import Start, running
 from visitor import WRONG, Leading, Visitor, visiting, words
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
@@ -277,6 +282,64 @@ def test_a_store_that_cannot_be_read(start_agent: Start, xca_active_card: HeldCa
         assert "The card store cannot be read" in visitor.see("/change-pin")
 
 
+def test_a_label_that_is_no_text(start_agent: Start, xca_active_card: HeldCard, tmp_path: Path) -> None:
+    """One certificate with it takes neither the card nor the others away."""
+    card = xca_active_card
+    agent = start_agent(card)
+    with visiting(agent) as visitor:
+        der = visitor.client.get(
+            "/certificate", params={"card": card.number, "label": "CA Cert", "form": "der"}
+        ).content
+        (tmp_path / "der").write_bytes(der)
+        subprocess.run(
+            ["pkcs11-tool", "--module", card.module, "--login", "--pin", "env:PIN", "--write-object", "der",
+             "--type", "cert", "--id", "aa", "--label", b"bad\xff\xe9label"],
+            env={**card.variables, "PIN": str(card.pin), "PATH": "/usr/bin:/bin"},
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+        assert card.number in visitor.see("/")
+        assert "cert1" in visitor.see("/card")
+        assert "\N{REPLACEMENT CHARACTER}" in visitor.see("/card")
+
+
+# --- readers whose daemon hangs
+
+
+@pytest.fixture
+def hung_pcscd(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Takes connections, and never answers."""
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "pcscd.comm"))
+        daemon.listen(100)
+        yield {"PCSCLITE_CSOCK_NAME": str(tmp_path / "pcscd.comm")}
+
+
+def test_a_readers_daemon_that_hangs_holds_nobody_up(
+    start_agent: Start, xca_active_card: HeldCard, hung_pcscd: dict[str, str]
+) -> None:
+    agent = start_agent(Leading({**xca_active_card.variables, **hung_pcscd}))
+    with visiting(agent) as visitor, ThreadPoolExecutor(10) as visitors:
+        # More at once than there are threads for such looks.
+        for said in visitors.map(visitor.see, ["/"] * 10):
+            assert xca_active_card.number in said
+
+
+def test_an_agent_whose_module_hangs_can_be_ended(
+    xca_environment: Environment, hung_pcscd: dict[str, str], tmp_path: Path
+) -> None:
+    listed = subprocess.run(["dpkg", "-L", "opensc-pkcs11"], check=True, capture_output=True, text=True)
+    (opensc,) = {Path(line).resolve() for line in listed.stdout.split() if line.endswith("/opensc-pkcs11.so")}
+    variables = {**xca_environment.exports(), **hung_pcscd, "XCA_PKCS11_MODULE": str(opensc)}
+    soon = "from xca_plugin.agent import desk; desk._ENDING = 1; from xca_plugin.cli import main; main()"
+    with running(tmp_path / "home", variables, program=("-c", soon)) as agent:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{agent.url}/card", timeout=2)
+        agent.process.send_signal(signal.SIGINT)
+        assert agent.process.wait(20) == 1
+
+
 # --- certificates
 
 
@@ -303,6 +366,14 @@ def test_certificates_are_downloaded(allowed: Asking, active_card: HeldCard, tmp
         missing = visitor.client.get("/certificate", params={"card": number, "label": "no", "form": "pem"})
         assert missing.status_code == 404
         assert "has no certificate no" in words(missing.text)
+
+
+def test_nobody_leads_a_person_to_a_text_of_his_own(allowed: Asking) -> None:
+    with visiting(allowed.agent) as visitor:
+        for said in ("https://Your card is LOCKED, call 0900-123456", "https://gov.tw@evil.example"):
+            page = visitor.client.get("/selfTest.htm", params={"site": said}).text
+            assert said.partition("//")[2] not in page
+            assert "https://xcaweb.nat.gov.tw" in page
 
 
 # --- events, headers and language

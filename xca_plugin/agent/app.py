@@ -18,6 +18,7 @@ from xca_plugin.agent.events import CardChanges
 from xca_plugin.agent.guard import Guard
 from xca_plugin.agent.language import Speaking
 from xca_plugin.agent.settings import Settings
+from xca_plugin.agent.shared import Shared
 from xca_plugin.agent.tokens import Tokens
 from xca_plugin.agent.trust import Trust
 from xca_plugin.agent.visits import Noting, Visits
@@ -59,6 +60,8 @@ def create_app(settings: Settings) -> Starlette:
     app.state.component = Component(desk, settings, trust)
     app.state.card_changes = CardChanges(desk)
     app.state.visits = visits
+    app.state.reader_look = Shared()
+    app.state.self_test = Shared()
     return app
 
 

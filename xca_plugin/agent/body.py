@@ -13,6 +13,7 @@ from xca_plugin.agent.answers import Code, Refusal
 
 _PREFIX: Final = "tbsPackage="
 _ABSENT: Final = ("", "__NotExistedTag__")
+_FIELDS_MAX: Final = 256  # the vendor's library sends some sixty
 _LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -29,12 +30,12 @@ def decode(body: str) -> dict[str, str]:
     said = _object(text)
     try:
         said = said or _object(unquote_plus(text, errors="strict"))
-        fields = {name: _text(value) for name, value in (said or {}).items()}
+        if said is None or len(said) > _FIELDS_MAX:
+            raise Refusal(Code.BAD_JSON)
+        fields = {name: _text(value) for name, value in said.items()}
         "".join(fields.values()).encode()
     except UnicodeError:  # half a character, in the encoding or in JSON
         raise Refusal(Code.BAD_JSON) from None
-    if said is None:
-        raise Refusal(Code.BAD_JSON)
     return {name: value for name, value in fields.items() if value not in _ABSENT}
 
 

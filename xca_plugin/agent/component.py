@@ -194,8 +194,12 @@ class Component:
             raise errors.LastTryNotConfirmed
         if asked.pin is None:
             raise errors.SecretMissing(option=task.pin_field, detail="")
-        with last_try_allowed() if card.pin_tries == 1 else nullcontext():
-            members = task.do(cards, card, asked.pin, asked.new_pin)
+        try:
+            with last_try_allowed() if card.pin_tries == 1 else nullcontext():
+                members = task.do(cards, card, asked.pin, asked.new_pin)
+        except errors.WrongPin:
+            self._trust.ask_again(asked.site, card.number)
+            raise
         if agreement and agreement.for_a_while and task.may_go_unasked:
             self._trust.allow(asked.site, card.number)
         return success(_answer_name(asked.func), **members)
@@ -222,7 +226,7 @@ class Component:
             "pinPattern": form.pattern,
             "pinForm": form.otherwise.message(),
             "newPin": task.asks_new_pin and asked.new_pin is None,
-            "forAWhile": task.may_go_unasked,
+            "forAWhile": task.may_go_unasked and asked.pin is not None,
             "lastTry": card.pin_tries == 1,
         }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from threading import Lock
 from typing import Final, TypeVar
 
 from xca_plugin import errors
@@ -16,6 +17,8 @@ from xca_plugin.secret import Secret
 PATIENCE: Final = 60.0
 """Seconds that an operation may wait for those before it and take itself."""
 
+_ENDING: Final = 10.0  # seconds; more than the module waits for anything
+
 _T = TypeVar("_T")
 
 
@@ -23,9 +26,15 @@ class Desk:
     """Does one card operation at a time; a second waits its turn.
 
     Every operation meets readers and cards as they are then, also those that came since the one before.
+
+    Attributes:
+        ended: it was closed, and nothing is at work any more.
     """
 
+    ended = False
+
     def __init__(self) -> None:
+        self._at_work = Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
         self._cards: Cards | None = None
 
@@ -50,14 +59,16 @@ class Desk:
             raise errors.DeskBusy from None
 
     def close(self) -> None:
-        """Wait for the operation that runs; forget those that wait."""
-        self._worker.shutdown(cancel_futures=True)
+        """Forget the operations that wait; wait a while for the one that runs, if one does."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self.ended = self._at_work.acquire(timeout=_ENDING)
 
     def _do(self, operation: Callable[[Cards], _T]) -> _T:
-        if self._cards is None:
-            self._cards = Cards()
-        self._cards.refresh()
-        return operation(self._cards)
+        with self._at_work:
+            if self._cards is None:
+                self._cards = Cards()
+            self._cards.refresh()
+            return operation(self._cards)
 
 
 def _wipe(secrets: Iterable[Secret]) -> None:

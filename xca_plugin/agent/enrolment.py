@@ -51,8 +51,11 @@ class Request(Task):
         return choose(cards, self._fields)
 
     def shown(self) -> Sequence[Shown]:
-        """Return which key it is for."""
-        return [Shown(text("Key"), self._key.value)]
+        """Return which key it is for, and what else is signed."""
+        shown = [Shown(text("Key"), f"{self._key.value}, {self._hash.name}")]
+        if self._challenge:
+            shown.append(Shown(text("Signed with it: the site's challenge"), self._challenge))
+        return shown
 
     def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
         """Make it."""

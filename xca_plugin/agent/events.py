@@ -5,6 +5,7 @@ An event carries a version and nothing else: a page that shows an older one asks
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from threading import Thread
@@ -17,8 +18,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from xca_plugin.agent.desk import Desk
+from xca_plugin.cli import place
 from xca_plugin.model import Card
 from xca_plugin.watch import Watch
+
+_log = logging.getLogger(__name__)
 
 Event = dict[str, str | int]
 """Fields of an event."""
@@ -87,12 +91,20 @@ class CardChanges(Topic):
         watch = Watch(detect)
 
         def follow() -> None:
-            for _ in watch:
-                loop.call_soon_threadsafe(self.changed)
+            try:
+                for _ in watch:
+                    loop.call_soon_threadsafe(self.changed)
+            except Exception as error:
+                _log.error("the cards are no longer watched: %s", place(error))
+                loop.call_soon_threadsafe(self._forget, watch)
 
         # The first looks tell everything as new: what happened while nobody watched reaches the pages so.
         Thread(target=follow, name="watch", daemon=True).start()
         return watch
+
+    def _forget(self, watch: Watch) -> None:
+        if self._watch is watch:
+            self._watch = None
 
 
 def routes() -> list[Route]:

@@ -39,9 +39,9 @@ class Guard:
     """ASGI middleware around the whole application.
 
     A request with another Host is refused (DNS rebinding). One that another origin's page makes is refused,
-    unless it opens a window or its path is one that decides for itself. What changes anything is asked for
-    by POST, and by a page of ours says so in Origin. Bodies are limited in size and time. What fails
-    unexpectedly is answered without its text, which may hold a secret, and logged the same way.
+    unless it opens a window (no frame) or its path is one that decides for itself. What changes anything is
+    asked for by POST, and by a page of ours says so in Origin. Bodies are limited in size and time. What
+    fails unexpectedly is answered without its text, which may hold a secret, and logged the same way.
 
     Args:
         app: what is guarded.
@@ -96,7 +96,11 @@ class Guard:
         if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             ours = ours and bool(origins)
         elif headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            ours = ours and headers.get("sec-fetch-mode") == "navigate"
+            ours = (
+                ours
+                and headers.get("sec-fetch-mode") == "navigate"
+                and headers.get("sec-fetch-dest") == "document"
+            )
         return None if ours else PlainTextResponse("Only this agent's own pages may ask this.\n", 403)
 
 

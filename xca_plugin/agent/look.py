@@ -4,13 +4,19 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 
 from xca_plugin import errors, pcsc
 from xca_plugin.agent.desk import Desk
 from xca_plugin.agent.events import CardChanges
+from xca_plugin.agent.shared import Shared
+from xca_plugin.i18n import text
 from xca_plugin.model import Card
+
+_READERS_SECONDS: Final = 3.0
+_Readers = tuple[Sequence[pcsc.Reader], errors.CardError | None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ async def look(request: Request, number: str | None = None) -> Look:
     """Look at the cards for a page; the only one is meant unless another number is given."""
     changes: CardChanges = request.app.state.card_changes
     version = changes.version  # before the look, so that no change between goes unnoticed
-    readers, problem = await asyncio.to_thread(_readers)
+    readers, problem = await _readers_in_time(request)
     try:
         cards, slots = await desk_of(request).ask(lambda cards: (cards.detect(), cards.readers()))
     except errors.CardError as error:
@@ -55,7 +61,17 @@ async def look(request: Request, number: str | None = None) -> Look:
     return Look(version, cards, readers, cards[0] if len(cards) == 1 else None)
 
 
-def _readers() -> tuple[Sequence[pcsc.Reader], errors.CardError | None]:
+async def _readers_in_time(request: Request) -> _Readers:
+    """Look at the readers, but not for longer than a page may take: their daemon may hang."""
+    shared: Shared[_Readers] = request.app.state.reader_look
+    try:
+        async with asyncio.timeout(_READERS_SECONDS):
+            return await shared.result(_readers)
+    except TimeoutError:
+        return (), errors.ReaderFault(detail=text("no answer"))
+
+
+def _readers() -> _Readers:
     try:
         return pcsc.readers(), None
     except errors.CardError as problem:

@@ -14,6 +14,8 @@ from xca_plugin import checks
 from xca_plugin.agent.desk import Desk
 from xca_plugin.agent.language import choosable
 from xca_plugin.agent.rendering import page
+from xca_plugin.agent.settings import is_origin
+from xca_plugin.agent.shared import Shared
 from xca_plugin.agent.visits import Visits
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
@@ -37,9 +39,12 @@ async def _self_test(request: Request) -> Response:
     visits: Visits = request.app.state.visits
     version = visits.version
     findings: Sequence[checks.Finding] | None = None
-    if "run" in request.query_params:
+    # Not for a page of somebody else's that leads here: they take long, and ask servers in the network.
+    own = request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+    if "run" in request.query_params and own:
         cards = cast("Cards", _AtDesk(request.app.state.desk))
-        findings = await asyncio.to_thread(lambda: list(checks.run(cards)))
+        shared: Shared[Sequence[checks.Finding]] = request.app.state.self_test
+        findings = await shared.result(lambda: list(checks.run(cards)))
     return page(
         request,
         "selftest.html",
@@ -77,6 +82,5 @@ def _site(request: Request, said: str) -> str | None:
         parts = urlsplit(said if "//" in said else f"https://{said.strip()}")
     except ValueError:
         return None
-    if not parts.netloc or parts.scheme not in ("http", "https") or parts.netloc == request.headers["host"]:
-        return None
-    return f"{parts.scheme}://{parts.netloc}"
+    site = f"{parts.scheme}://{parts.netloc}".lower()
+    return site if is_origin(site) and parts.netloc != request.headers["host"] else None

@@ -4,6 +4,7 @@
 import asyncio
 import logging
 import os
+import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -36,10 +37,11 @@ class WaryProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Give a new connection its time, or end it."""
-        super().connection_made(transport)
         if _is_own(transport):
+            super().connection_made(transport)
             self._watch()
         else:
+            transport.set_protocol(asyncio.Protocol())  # nothing that it sends is read
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -79,9 +81,12 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
     """
     sockets = listen(settings.port)
     settings = replace(settings, port=sockets[0].getsockname()[1])
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # so that nobody's connections crowd others out
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    app = create_app(settings)
     configuration = uvicorn.Config(
-        create_app(settings),
+        app,
         http=WaryProtocol,
         ws="none",
         lifespan="on",
@@ -99,6 +104,8 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
 
     with suppress(KeyboardInterrupt):
         _Server(configuration, started).run(sockets)
+    if not app.state.desk.ended:
+        os._exit(1)  # Python would wait for it
 
 
 def _tell_systemd() -> None:
@@ -115,6 +122,10 @@ def _is_own(transport: Any) -> bool:
         return False
     table, address = _LOOPBACK[client[0]]
     ends = f"{address}:{client[1]:04X} {address}:{server[1]:04X}"
-    _, _, rest = table.read_text(encoding="ascii").partition(f" {ends} ")
-    fields = rest.split(maxsplit=5)  # state, queues, timer, retransmissions, user
-    return len(fields) > 4 and int(fields[4]) in (os.getuid(), 0)
+    try:
+        _, _, rest = table.read_text(encoding="ascii").partition(f" {ends} ")
+    except OSError:  # no file can be opened any more: in doubt it is somebody else
+        return False
+    fields = rest.split(maxsplit=7)  # state, queues, timer, retransmissions, user, timeout, inode
+    # A socket that was closed already is nobody's, and passes for root's.
+    return len(fields) > 6 and int(fields[4]) in (os.getuid(), 0) and fields[6] != "0"

@@ -71,7 +71,13 @@ class Signing(Task):
         if self._type == "RAW":
             label = text("A {name} hash; what was hashed is not known here").having(name=self._hash.name)
             return [Shown(label, self._digest.hex())]
-        return [readable(text("What is to be signed"), self._content)]
+        shown = [
+            Shown(text("Kind of signature"), f"{self._type}, {self._hash.name}"),
+            readable(text("What is to be signed"), self._content),
+        ]
+        if self._nonce is not None:
+            shown.append(Shown(text("Signed with it: the site's nonce"), self._nonce.native))
+        return shown
 
     def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
         """Sign."""

@@ -25,12 +25,13 @@ class Tokens:
     def spend(self, purpose: str, token: str) -> bool:
         """Tell whether a token is of ours, for this purpose, not too old and not spent; spend it."""
         try:
-            self._signer.loads(token, max_age=LIFETIME, salt=purpose)
+            # What is signed, not the token: the same signature can be written in several ways.
+            name: str = self._signer.loads(token, max_age=LIFETIME, salt=purpose)
         except BadData:
             return False
         now = time.monotonic()
         self._spent = {spent: at for spent, at in self._spent.items() if now - at <= LIFETIME}
-        if token in self._spent:
+        if name in self._spent:
             return False
-        self._spent[token] = now
+        self._spent[name] = now
         return True

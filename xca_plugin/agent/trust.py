@@ -26,6 +26,7 @@ class Trust:
         self._file = settings.trusted_sites
         self._allowed = settings.allowed
         self._own = settings.origins()
+        self._told = ""
         self._until: dict[tuple[str, str], float] = {}
 
     def trusts(self, origin: str) -> bool:
@@ -33,7 +34,9 @@ class Trust:
         try:
             return origin in self._allowed or origin in self._added()
         except errors.BadAgentConfiguration as error:
-            _log.warning("%s", error)
+            if str(error) != self._told:
+                _log.warning("%s", error)
+            self._told = str(error)
             return False
 
     def add(self, origin: str) -> None:
@@ -43,23 +46,28 @@ class Trust:
             BadAgentConfiguration: the file cannot be read.
             FileProblem: it cannot be written.
         """
-        added = self._added()
-        if origin in added:
+        if origin in self._added():
             return
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise errors.FileProblem(path=self._file.parent, detail=error.strerror) from error
-        with whole_file(self._file, 0o600) as file:
-            file.writelines(f"{site}\n".encode() for site in (*added, origin))
+        file = self._file.resolve()  # whoever links it somewhere means that one
+        said = file.read_bytes() if file.exists() else b""
+        with whole_file(file, 0o600) as target:
+            target.write(said + (b"" if said.endswith(b"\n") or not said else b"\n") + f"{origin}\n".encode())
 
     def allow(self, origin: str, number: str) -> None:
         """Let a site go on with a card without asking, for a while."""
-        self._until[origin, number] = time.monotonic() + ALLOWANCE_SECONDS
+        self._until[origin, number] = _now() + ALLOWANCE_SECONDS
+
+    def ask_again(self, origin: str, number: str) -> None:
+        """Take the allowance back: a site that does not know the PIN does not go on trying."""
+        self._until.pop((origin, number), None)
 
     def needs_no_consent(self, origin: str, number: str) -> bool:
         """Tell whether a site may sign and decrypt with a card without asking."""
-        return origin in self._allowed or time.monotonic() < self._until.get((origin, number), 0.0)
+        return origin in self._allowed or _now() < self._until.get((origin, number), 0.0)
 
     def _added(self) -> list[str]:
         try:
@@ -69,3 +77,8 @@ class Trust:
         except (OSError, UnicodeDecodeError) as error:
             raise errors.BadAgentConfiguration(path=self._file, detail=error) from error
         return [line for line in lines if is_origin(line) and line not in self._own]
+
+
+def _now() -> float:
+    """Return seconds that go on while the computer sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -14,10 +14,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xca_plugin.agent.events import Topic
+from xca_plugin.agent.settings import is_origin
+from xca_plugin.agent.windows import BRIDGES
 
 _KEPT: Final = 20
 _QUESTIONS: Final = {"/p11Image.bmp", "/pkcs11info"}
-_WINDOWS: Final = {"/popupForm", "/ChtPopupForm", "/CardManagement/CMCPopForm"}
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class Noting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Note the site, and hand the request on."""
-        if scope["type"] == "http" and scope["path"] in _QUESTIONS | _WINDOWS:
+        if scope["type"] == "http" and scope["path"] in (*_QUESTIONS, *BRIDGES):
             site = _site(Headers(scope=scope))
             if site:
-                self._visits.note(site, window=scope["path"] in _WINDOWS)
+                self._visits.note(site, window=scope["path"] in BRIDGES)
         await self._app(scope, receive, send)
 
 
@@ -88,6 +89,5 @@ def _site(headers: Headers) -> str | None:
         parts = urlsplit(headers.get("origin") or headers.get("referer", ""))
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or parts.netloc == headers.get("host"):
-        return None
-    return f"{parts.scheme}://{parts.netloc}"
+    site = f"{parts.scheme}://{parts.netloc}"
+    return site if is_origin(site) and parts.netloc != headers.get("host") else None

@@ -105,7 +105,8 @@ async def _add_domain(request: Request) -> Response:
     trust: Trust = request.app.state.trust
     tokens: Tokens = request.app.state.tokens
     if trust.trusts(site):
-        return _window(request, "domain_added.html", site=site)
+        # Only the site itself is told: no other shall learn which sites are trusted.
+        return _window(request, "domain_added.html", site=site, tells=_opener(request) == site)
     return _window(request, "add_domain.html", site=site, problem=None, token=tokens.issue(f"{_ADD} {site}"))
 
 
@@ -121,7 +122,7 @@ async def _added(request: Request) -> Response:
         trust.add(site)
     except errors.CardError as error:
         return _window(request, "add_domain.html", status=500, site=None, problem=error)
-    return _window(request, "domain_added.html", site=site)
+    return _window(request, "domain_added.html", site=site, tells=True)
 
 
 def _asking(request: Request, host: str) -> str:
@@ -129,11 +130,16 @@ def _asking(request: Request, host: str) -> str:
 
     Sites name their host alone. A browser that does not say which page it was means one over HTTPS.
     """
-    scheme, _, rest = request.headers.get("referer", "").partition("://")
-    address = rest.partition("/")[0]
-    opener = f"{scheme}://{address}"
+    opener = _opener(request)
+    address = opener.partition("://")[2]
     named = address == host or address.startswith(f"{host}:")
     return opener if named and is_origin(opener) else f"https://{host}"
+
+
+def _opener(request: Request) -> str:
+    """Return the origin of the page that opened this window, as far as the browser says it."""
+    scheme, _, rest = request.headers.get("referer", "").partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def _window(request: Request, template: str, *, status: int = 200, **context: object) -> Response:

@@ -17,6 +17,9 @@ function hesitate(button) {
   };
   window.onfocus = wait;
   window.onblur = wait;
+  // Whoever clicks or presses Enter before, does not mean it.
+  document.onpointerdown = () => button.disabled && wait();
+  document.onkeydown = (event) => button.disabled && [" ", "Enter"].includes(event.key) && wait();
   wait();
 }
 
