@@ -5,6 +5,7 @@ import os
 import selectors
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,3 +102,11 @@ def running(
         process.wait(SECONDS)
         if process.stdout:
             process.stdout.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that comes by itself."""
+    end = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)

@@ -3,10 +3,11 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from running import until
 
 SECONDS = 20
 RUNTIME = "/run/user-of-the-test"
@@ -53,11 +54,3 @@ def systemd(home: Path) -> Iterator[Inside]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something that comes by itself."""
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)

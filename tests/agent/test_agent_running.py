@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from asking import SITE, Asking
-from running import Agent, Start, configure, running
+from running import Agent, Start, configure, running, until
 from sites import site
-from systemd import systemd, until
+from systemd import systemd
 
 from softhsm.held import HeldCard
 from xca_plugin.agent.settings import PagePin, Settings
