@@ -157,9 +157,9 @@ class Component:
     ) -> Mapping[str, Any] | Consent:
         task = _TASKS[func](fields)
 
-        def secret(typed: str | None, field: str) -> Secret | None:
+        def secret(typed: str | None, name: str) -> Secret | None:
             if typed is None and self._settings.page_pin is PagePin.ACCEPT:
-                typed = fields.get(field)
+                typed = fields.get(name)
             return None if typed is None else Secret(typed)
 
         asked = _Asked(
