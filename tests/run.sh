@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 install_packages strace valgrind clang clang-tools libclang-rt-dev binutils fonts-cwtex-heib \
     pcscd vsmartcard-vpcd libpcsclite-dev python3-dev \
     chromium firefox-esr fonts-wqy-microhei \
-    curl iproute2 systemd gnupg-pkcs11-scd gnutls-bin gpg gpg-agent libengine-pkcs11-openssl libnss3-tools nginx-light default-jdk-headless \
+    iproute2 systemd \
+    curl gnupg-pkcs11-scd gnutls-bin gpg gpg-agent libengine-pkcs11-openssl libnss3-tools nginx-light default-jdk-headless \
     opensc-pkcs11 openssh-client openssh-server osslsigncode p11-kit pinentry-tty poppler-utils sqv
 install_project
 install_requirements tests/requirements.txt

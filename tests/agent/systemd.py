@@ -3,13 +3,12 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from running import until
+from running import SECONDS, until
 
-SECONDS = 20
 RUNTIME = "/run/user-of-the-test"
 # systemd refuses to run where the system was not booted with one (sd_booted(3)).
 START = f"""
@@ -39,9 +38,13 @@ def systemd(home: Path) -> Iterator[Inside]:
 
     def inside(*command: str, **more: str) -> "subprocess.CompletedProcess[str]":
         namespaces = ["nsenter", "--target", str(process.pid), "--mount", "--net", "--"]
-        environment: Mapping[str, str] = {**variables, **more}
         return subprocess.run(
-            [*namespaces, *command], env=environment, capture_output=True, text=True, timeout=60, cwd=home
+            [*namespaces, *command],
+            env={**variables, **more},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=home,
         )
 
     try:

@@ -140,10 +140,11 @@ def test_a_bad_configuration_keeps_it_from_starting(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can have a systemd for itself")
 def test_systemd_starts_it(xca_active_card: HeldCard, tmp_path: Path) -> None:
+    card = xca_active_card.copy(tmp_path / "a card")  # whose path the unit has to quote
     with systemd(tmp_path) as inside:
 
         def agent(command: str) -> "subprocess.CompletedProcess[str]":
-            return inside(*XCACTL, "agent", command, **xca_active_card.variables)
+            return inside(*XCACTL, "agent", command, **card.variables)
 
         def page() -> str:
             return inside("curl", "--silent", "http://localhost:61161/").stdout
@@ -154,13 +155,13 @@ def test_systemd_starts_it(xca_active_card: HeldCard, tmp_path: Path) -> None:
         for _ in range(2):  # again renews it
             done = agent("install")
             assert done.returncode == 0, done.stderr
-            assert xca_active_card.number in page()
+            assert card.number in page()
         status = agent("status").stdout
         assert str(tmp_path / ".config/systemd/user" / UNIT) in status
         assert "It runs: version" in status
         first = main_process()
         inside("kill", "-KILL", first)
-        until(lambda: main_process() not in ("0", first) and xca_active_card.number in page())
+        until(lambda: main_process() not in ("0", first) and card.number in page())
         assert agent("uninstall").returncode == 0
         assert agent("status").returncode == 90
         again = agent("uninstall")

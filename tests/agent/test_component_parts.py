@@ -6,13 +6,15 @@ import json
 import string
 from collections.abc import Iterator
 from contextlib import suppress
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xca_plugin import CardError, errors
+from xca_plugin import CardError, Cards, errors
 from xca_plugin.agent import bitmap, information
 from xca_plugin.agent.answers import Code, Minor, Refusal, compact, failure, of, plain
 from xca_plugin.agent.body import decode, octets
@@ -116,12 +118,13 @@ def test_the_picture_holds_the_text(text: str) -> None:
 
 
 def test_what_is_read_as_text_stays_short() -> None:
-    def slot(number: int) -> dict[str, object]:
-        card = Card(f"XC{number:014}", f"Reader {number}", "T7SXC000000", "hicos", CardState.ACTIVE, 3, 3)
-        return information._slot(number, card.reader, card, None)
-
-    drawn = information.draw({"slots": [slot(number) for number in range(4)]})
-    text = read(drawn)
+    names = [f"Reader {number}" for number in range(4)]
+    present = [
+        Card(f"XC{number:014}", name, "T7SXC000000", "hicos", CardState.ACTIVE, 3, 3)
+        for number, name in enumerate(names)
+    ]
+    cards = cast("Cards", SimpleNamespace(detect=lambda: present, readers=lambda: [*names, "Empty reader"]))
+    text = read(information.draw(information.read(cards)))
     assert len(text) < 1900
     assert [slot["token"]["ulMaxPinLen"] for slot in json.loads(text)["slots"]] == [8] * 4
 

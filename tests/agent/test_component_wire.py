@@ -522,6 +522,8 @@ def test_two_readers(start_agent: Start, xca_active_card: HeldCard) -> None:
     ):
         answer = asking.post("/sign", {**request, **choice})
         assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
+    nowhere = asking.post("/sign", {**request, "slotDescription": "9" * 5000})
+    assert nowhere["ret_code"] == Code.BAD_PARAMETER  # it says nothing, and several are here
     contradiction = {"slotDescription": slots[other.number], "cardid": card.number}
     assert asking.post("/sign", {**request, **contradiction})["ret_code"] == Code.NO_CARD
 

@@ -91,7 +91,7 @@ def choose(cards: Cards, fields: Mapping[str, str]) -> Card:
     present, readers = cards.detect(), cards.readers()
     reader = next((fields[name].strip() for name in _READERS if name in fields), None)
     if reader is not None and reader.isdecimal():
-        numbered = dict(enumerate(readers)).get(int(reader))
+        numbered = {str(number): name for number, name in enumerate(readers)}.get(reader)
         reader = next((plain(card.reader).strip() for card in present if card.reader == numbered), None)
     number = fields.get("cardid")
     matching = [

@@ -9,6 +9,10 @@ function makeRoom() {
     const frame = window.outerHeight - window.innerHeight;
     window.resizeTo(WIDTH, Math.min(document.body.offsetHeight + frame, screen.availHeight));
   };
+  if (window.outerWidth === WIDTH) {
+    fit();
+    return;
+  }
   window.addEventListener("resize", fit, { once: true }); // the lines break anew first
   window.resizeTo(WIDTH, window.outerHeight);
 }
