@@ -74,6 +74,14 @@ def press(window: Page, button: str) -> None:
         assert window.is_closed()  # by what the click did, before the click was over
 
 
+def enter(window: Page, field: str, text: str) -> None:
+    """Click into a field, and put a text in place of what stands there, key by key."""
+    window.click(field)
+    window.keyboard.press("Control+A")
+    window.keyboard.press("Backspace")
+    window.keyboard.type(text)
+
+
 def agree(window: Page) -> None:
     press(window, "#agree")
 
@@ -212,20 +220,24 @@ def test_the_pin_typed_into_our_window(
     card = xca_active_card
     portal = Portal.open(origin, start_agent(card, trusted=(origin,), page_pin="ask"), context)
     window = portal.click(signing(card, pin="wrong-1"))
-    window.fill("#pin", "short")
+    window.wait_for_selector("#consent:visible")
+    window.keyboard.type("shorter")  # the field has the focus
+    window.keyboard.press("Backspace")
+    window.keyboard.press("Backspace")
     press(window, "#agree")
+    assert window.input_value("#pin") == "short"
     assert window.evaluate("pin.validity.patternMismatch")  # what is no PIN goes nowhere
-    window.fill("#pin", str(card.pin))
+    enter(window, "#pin", str(card.pin))
     agree(window)
     assert portal.answer()["ret_code"] == 0
     change = {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
     window = portal.click(change)
-    window.fill("#pin", str(card.pin))
-    window.fill("#new-pin", "new4711!")
-    window.fill("#again", "new4712!")
+    enter(window, "#pin", str(card.pin))
+    enter(window, "#new-pin", "new4711!")
+    enter(window, "#again", "new4712!")
     agree(window)
     assert window.is_visible("#different")
-    window.fill("#again", "new4711!")
+    enter(window, "#again", "new4711!")
     agree(window)
     assert portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 

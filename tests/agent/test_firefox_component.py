@@ -24,7 +24,7 @@ def test_a_site_asks_and_signs(shared: Agent, active_card: HeldCard, tmp_path: P
         tab.click("#go")
         window = tab.window()
         assert "contract-4711" in window.see("document.getElementById('facts')?.textContent")
-        window.see("document.getElementById('agree').disabled === false")
+        window.see("document.getElementById('agree').ariaDisabled === 'false'")
         window.click("#agree")
         verify(json.loads(tab.see("JSON.stringify(answers[0])")), "SHA256", b"contract-4711", tmp_path)
 

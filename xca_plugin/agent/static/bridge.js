@@ -120,7 +120,7 @@
     show("consent");
     makeRoom();
     element(question.pin ? "pin" : "title").focus({ preventScroll: true }); // who asks, and for what, comes first
-    hesitate(element("agree"));
+    hesitate();
   }
 
   if (!site.window) {
