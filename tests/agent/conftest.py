@@ -7,11 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from asking import SITE, Asking
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from running import CHROMIUM, FLAGS, Agent, Start, configure, running
 
 from softhsm.held import HeldCard
+from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running
+from support.agent.component_client import SITE, Asking
 
 PATIENCE = 30_000  # milliseconds: a busy machine may stop for a while
 expect.set_options(timeout=PATIENCE)

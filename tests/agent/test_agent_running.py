@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from asking import SITE, Asking
-from running import Agent, Start, configure, running, until
-from sites import site
-from systemd import systemd
 
 from softhsm.held import HeldCard
+from support.agent.agent_process import Agent, Start, configure, running, until
+from support.agent.component_client import SITE, Asking
+from support.agent.systemd import systemd
+from support.agent.web_sites import site
 from xca_plugin.agent.settings import PagePin, Settings
 from xca_plugin.errors import BadAgentConfiguration
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import Json, b64, openssl, verify
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
-from running import CHROMIUM, FLAGS, Agent, Start, configure, running, trust
-from sites import PAGE, site
 
 from softhsm import Environment, issue, remove
 from softhsm.held import HeldCard
+from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running, trust
+from support.agent.component_client import Json, b64, openssl, verify
+from support.agent.web_sites import PAGE, site
 from xca_plugin.agent.answers import Code
 
 

@@ -6,16 +6,16 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from asking import Asking
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from running import Agent, Start, running
-from sites import site
-from visitor import WRONG, Leading
 
 from softhsm import Application, Environment, State, issue, remove
 from softhsm.held import HeldCard
 from softhsm.virtual_reader import VirtualReader
+from support.agent.agent_process import Agent, Start, running
+from support.agent.component_client import Asking
+from support.agent.page_visitor import WRONG, Leading
+from support.agent.web_sites import site
 
 NEW_PIN = "5g8!Rw2"
 PAGES = ("/", "/activate", "/change-pin", "/card", "/selfTest.htm?run=yes")

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import requests
 import schemathesis
-from asking import SITE
 from hypothesis import HealthCheck, settings
-from running import Agent, configure, running
 from schemathesis import checks
 
 from softhsm.held import HeldCard
+from support.agent.agent_process import Agent, configure, running
+from support.agent.component_client import SITE
 
 DESCRIPTION = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.yaml")
 # Its systematic cases are those of rejected data, by the thousand.

@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from asking import SITE, Asking, Json, b64, openssl, verify
 from asn1crypto import cms, x509
-from running import Start, configure, running
 
 from softhsm import Environment, issue
 from softhsm.held import HeldCard
+from support.agent.agent_process import Start, configure, running
+from support.agent.component_client import SITE, Asking, Json, b64, openssl, verify
 from xca_plugin.agent.answers import Code, Minor
 
 TEXT = "1735689600,登入 + 50%"

@@ -4,12 +4,11 @@
 import json
 from pathlib import Path
 
-from asking import verify
-from firefox import firefox
-from running import Agent, trust
-from sites import site
-
 from softhsm.held import HeldCard
+from support.agent.agent_process import Agent, trust
+from support.agent.component_client import verify
+from support.agent.firefox import firefox
+from support.agent.web_sites import site
 
 
 def test_a_site_asks_and_signs(shared: Agent, active_card: HeldCard, tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 
 from pathlib import Path
 
-from firefox import ENTER, TAB, firefox
-from running import Start
-from visitor import WRONG
-
 from softhsm import State
 from softhsm.held import HeldCard
+from support.agent.agent_process import Start
+from support.agent.firefox import ENTER, TAB, firefox
+from support.agent.page_visitor import WRONG
 
 NEW_PIN = "5g8!Rw2"
 OUTCOME = """document.activeElement?.id === "outcome" && document.activeElement.innerText.includes("{}")"""

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from asking import SITE, Asking, Json
 from playwright.sync_api import Page
-from running import Agent, Start, trust, until
-from sites import site
 
 from softhsm import Application, Environment, issue
 from softhsm.held import HeldCard
+from support.agent.agent_process import Agent, Start, trust, until
+from support.agent.component_client import SITE, Asking, Json
+from support.agent.web_sites import site
 from xca_plugin.agent.answers import Code
 
 STRANGER = "https://evil.example"

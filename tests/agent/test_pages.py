@@ -16,13 +16,13 @@ from pathlib import Path
 import httpx
 import jsonschema
 import pytest
-from asking import Asking
-from running import Start, running
-from visitor import WRONG, Leading, Visitor, visiting, words
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
 from softhsm.held import HeldCard
 from softhsm.issuer import TAIPEI
+from support.agent.agent_process import Start, running
+from support.agent.component_client import Asking
+from support.agent.page_visitor import WRONG, Leading, Visitor, visiting, words
 
 USER_CODE = "Code~8642"
 NEW_PIN = "5g8!Rw2"

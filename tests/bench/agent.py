@@ -5,7 +5,6 @@ Usage: sh tests/bench/run.sh, which runs this and the others.
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +18,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from softhsm import Environment, State
 from softhsm.held import HeldCard
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
-
-from running import CHROMIUM, FLAGS, Agent, configure, running  # isort: skip
-from sites import site  # isort: skip
+from support.agent.agent_process import CHROMIUM, FLAGS, Agent, configure, running
+from support.agent.web_sites import site
 
 BROWSERS: Final = 10
 CLICKS: Final = 30

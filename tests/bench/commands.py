@@ -12,11 +12,9 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from measuring import closed_card, rounds
-
+from bench.measuring import closed_card, rounds
 from pkcs11_shim import module_path, rules
-
-from cards import PIN, USER_CODE, Card  # isort: skip
+from support.module.cards import PIN, USER_CODE, Card
 
 XCACTL = [sys.executable, "-m", "xca_plugin.cli"]
 TOOL = ["pkcs11-tool", "--module", str(module_path()), "--token-label", rules.CARD_LABEL]

@@ -9,9 +9,7 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "module"))
-
-from cards import Card, issue_card
+from support.module.cards import Card, issue_card
 
 ROUNDS = 15
 T = TypeVar("T")

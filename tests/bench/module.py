@@ -19,12 +19,11 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure
-from measuring import closed_card, paired, ratio, rounds
 
+from bench.measuring import closed_card, paired, ratio, rounds
 from pkcs11_shim import module_path, rules
-
-from cards import PIN, PLAIN, Card  # isort: skip
-import compiling  # isort: skip
+from support.module import compiling
+from support.module.cards import PIN, PLAIN, Card
 
 LOGINS = 10
 STARTS = 150

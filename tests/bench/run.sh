@@ -8,6 +8,7 @@ install_packages strace opensc-pkcs11 p11-kit p11-kit-modules chromium
 install_project
 install_requirements tests/requirements.txt
 PATH=$PWD/.venv/bin:$PATH
+export PYTHONPATH="$PWD/tests"
 
 python tests/bench/module.py
 python tests/bench/commands.py

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import USER_CODE, Desk, Scripted
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, issue
 from softhsm.issuer import TAIPEI
+from support.cli.xcactl import USER_CODE, Desk, Scripted
 
 
 def _issued(folder: Path, days_ago: int = 0) -> Desk:

@@ -18,16 +18,16 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from commands import XCACTL, Desk
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from documents import check
-from web import proxy
 
 from softhsm import Environment, revocation
 from softhsm.virtual_reader import VirtualReader
+from support.cli.json_schemas import check
+from support.cli.web_proxy import proxy
+from support.cli.xcactl import XCACTL, Desk
 
 NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
 LISTS = [f"http://xca.test/crl/{part}.crl" for part in ("partition-1", "complete")]

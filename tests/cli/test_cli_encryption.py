@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import PIN, XCACTL, Desk
+
+from support.cli.xcactl import PIN, XCACTL, Desk
 
 BIG = 128 << 20
 MOST_MEMORY = 100 << 20

@@ -6,7 +6,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from commands import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Desk
+
+from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Desk
 
 
 def test_life_in_a_terminal(closed: Desk, tmp_path: Path) -> None:

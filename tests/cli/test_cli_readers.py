@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from commands import PIN, USER_CODE, XCACTL, Desk, Scripted
-from documents import check
 from pexpect.popen_spawn import PopenSpawn
 
 from softhsm import Environment, issue, remove
 from softhsm.virtual_reader import HICOS_ATR, VirtualReader
+from support.cli.json_schemas import check
+from support.cli.xcactl import PIN, USER_CODE, XCACTL, Desk, Scripted
 
 FIRST_GENERATION = bytes.fromhex("3BB813008131FA524348544D4F494341A5")
 CONTACTLESS = bytes.fromhex("3B8B80010031C1640840213000900057")

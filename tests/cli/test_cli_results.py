@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import PIN, USER_CODE, Desk
-from documents import check
+
+from support.cli.json_schemas import check
+from support.cli.xcactl import PIN, USER_CODE, Desk
 
 
 @pytest.mark.parametrize(

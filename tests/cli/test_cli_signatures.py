@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from commands import PIN, Desk
-from web import proxy
 
 from softhsm import Environment, revocation
 from softhsm.revocation import Published
+from support.cli.web_proxy import proxy
+from support.cli.xcactl import PIN, Desk
 
 
 @pytest.fixture

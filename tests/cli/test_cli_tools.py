@@ -18,13 +18,13 @@ from typing import Any
 import pexpect
 import pytest
 import yaml
-from commands import PIN, SECRETS, XCACTL, Desk, Result
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
-from test_cli_results import check
 
 from pkcs11_shim import module_path
+from support.cli.json_schemas import check
+from support.cli.xcactl import PIN, SECRETS, XCACTL, Desk, Result
 from xca_plugin import errors
 from xca_plugin.tools import State, Tool, all_tools, make
 from xca_plugin.tools.block import insert

@@ -4,7 +4,8 @@
 from pathlib import Path
 
 import pytest
-from commands import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, Desk
+
+from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, Desk
 
 PROMPT = {"pin": "PIN: ", "user code": "User code (upper and lower case differ): "}
 BEFORE = {"pin": "PIN: {}", "user code": "user code: {}"}

@@ -8,9 +8,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from commands import NEW_PIN, PIN, USER_CODE, Desk, Scripted
 
 from softhsm import Environment, remove
+from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, Desk, Scripted
 
 ACTIVATE = ("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:NEW")
 

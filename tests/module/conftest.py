@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import compiling
 import pytest
-from cards import Card, Gate, Inner, issue_card
 
 from softhsm.issuer import ACTIVATION_DAYS, TAIPEI, Application
+from support.module import compiling
+from support.module.cards import Card, Gate, Inner, issue_card
 
 INNER = compiling.TESTS / "inner" / "inner.c"
 

@@ -3,7 +3,10 @@
 
 import pkcs11
 import pytest
-from cards import (
+from pkcs11 import Attribute, TokenFlag, UserType
+
+from pkcs11_shim import rules
+from support.module.cards import (
     PIN,
     PLAIN,
     PLAIN_SO_PIN,
@@ -17,11 +20,8 @@ from cards import (
     so_session,
     user_session,
 )
-from cryptoki import CKR, CONTEXT_SPECIFIC
-from host import Mechanism, Room, Template, Ulong, given, ulong
-from pkcs11 import Attribute, TokenFlag, UserType
-
-from pkcs11_shim import rules
+from support.module.cryptoki import CKR, CONTEXT_SPECIFIC
+from support.module.host import Mechanism, Room, Template, Ulong, given, ulong
 
 
 def test_a_closed_card_refuses_its_pin_and_any_change_of_it(closed: Card) -> None:

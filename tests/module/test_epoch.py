@@ -4,13 +4,24 @@
 from collections.abc import Callable
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, die, signs, so_session, user_session
-from cryptoki import CKR
-from host import Host
 from pkcs11 import UserType
 
 from softhsm.environment import Environment
 from softhsm.issuer import issue, reset_user_code
+from support.module.cards import (
+    PIN,
+    USER_CODE,
+    WRONG,
+    Card,
+    Inner,
+    card_session,
+    die,
+    signs,
+    so_session,
+    user_session,
+)
+from support.module.cryptoki import CKR
+from support.module.host import Host
 
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
 OWN_CHANGES = 32  # that the module keeps in mind (epochs.c)

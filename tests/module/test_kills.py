@@ -5,10 +5,22 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Gate, Inner, card_session, die, signs, so_session
-from cryptoki import CKR
-from host import Host
 from pkcs11 import UserType
+
+from support.module.cards import (
+    PIN,
+    USER_CODE,
+    WRONG,
+    Card,
+    Gate,
+    Inner,
+    card_session,
+    die,
+    signs,
+    so_session,
+)
+from support.module.cryptoki import CKR
+from support.module.host import Host
 
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
 MOMENTS = pytest.mark.parametrize("moment", ["before", "after"])

@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, signs, so_session
-from cryptoki import CKR
-from host import Host, HostDiedError
 from pkcs11 import UserType
 
 from pkcs11_shim import rules
 from softhsm import Environment, repair
+from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, signs, so_session
+from support.module.cryptoki import CKR
+from support.module.host import Host, HostDiedError
 
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
 SYSCALLS = ("pwrite64", "fdatasync")

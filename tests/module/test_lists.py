@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session
-from cryptoki import CKR, FUNCTIONS_2_40, FUNCTIONS_3_0
-from host import Host, Room, Ulong, given
 from pkcs11 import UserType
 
 from pkcs11_shim import module_path, rules
+from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session
+from support.module.cryptoki import CKR, FUNCTIONS_2_40, FUNCTIONS_3_0
+from support.module.host import Host, Room, Ulong, given
 
 TABLE = (Path(__file__).parents[2] / "pkcs11_shim" / "src" / "replaced.def").read_text()
 REPLACED = set(re.findall(r"^XCA_REPLACED\((\w+)\)$", TABLE, re.MULTILINE))

@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import compiling
 import pytest
 
 from pkcs11_shim import SCHEMA, module_path
+from support.module import compiling
 
 CARD = "XC00000000000001"
 """MINIMAL_CARD in inner/minimal.h."""

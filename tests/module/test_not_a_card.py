@@ -6,10 +6,22 @@ from pathlib import Path
 
 import pkcs11
 import pytest
-from cards import PLAIN, PLAIN_PIN, PLAIN_SO_PIN, Card
-from cryptoki import CKR, FUNCTIONS_2_40
-from host import Answer, Argument, Host, HostDiedError, Mechanism, Room, Template, Ulong, given, ulong
 from pkcs11 import Attribute, KeyType, ObjectClass, UserType
+
+from support.module.cards import PLAIN, PLAIN_PIN, PLAIN_SO_PIN, Card
+from support.module.cryptoki import CKR, FUNCTIONS_2_40
+from support.module.host import (
+    Answer,
+    Argument,
+    Host,
+    HostDiedError,
+    Mechanism,
+    Room,
+    Template,
+    Ulong,
+    given,
+    ulong,
+)
 
 Transcript = list[Answer | int]
 YES, NO = b"\x01", b"\x00"

@@ -4,9 +4,20 @@
 from collections.abc import Callable
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, card_slot, so_session, user_session
-from cryptoki import CKR
 from pkcs11 import UserType
+
+from support.module.cards import (
+    PIN,
+    USER_CODE,
+    WRONG,
+    Card,
+    Inner,
+    card_session,
+    card_slot,
+    so_session,
+    user_session,
+)
+from support.module.cryptoki import CKR
 
 NO_SESSION = 0xDEAD
 SHORT, LONG_PIN, LONG_USER_CODE = "12345", "123456789", "12345678901"

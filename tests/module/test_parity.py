@@ -11,14 +11,14 @@ from typing import Any
 
 import pkcs11
 import pytest
-from cards import PLAIN, PLAIN_PIN, PLAIN_SO_PIN, Card
-from host import Answer, Mechanism, Room, Template, Ulong, given, ulong
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from pkcs11 import Attribute, KeyType, ObjectClass, UserType
 
 from pkcs11_shim import module_path
+from support.module.cards import PLAIN, PLAIN_PIN, PLAIN_SO_PIN, Card
+from support.module.host import Answer, Mechanism, Room, Template, Ulong, given, ulong
 
 FLAGS = st.sampled_from([0, 2, 4, 6, 6, 6])
 USERS = st.sampled_from([*UserType, 7])

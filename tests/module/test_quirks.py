@@ -5,9 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import compiling
 import pytest
-from cards import (
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from pkcs11 import Attribute, KeyType, ObjectClass, TokenFlag, UserType
+from pkcs11 import Mechanism as Kind
+
+from support.module import compiling
+from support.module.cards import (
     PIN,
     PLAIN,
     PLAIN_PIN,
@@ -19,13 +25,8 @@ from cards import (
     so_session,
     user_session,
 )
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptoki import CKR, CONTEXT_SPECIFIC, FUNCTIONS_2_40, FUNCTIONS_3_0
-from host import Argument, Host, Mechanism, Room, Template, Ulong, given, ulong
-from pkcs11 import Attribute, KeyType, ObjectClass, TokenFlag, UserType
-from pkcs11 import Mechanism as Kind
+from support.module.cryptoki import CKR, CONTEXT_SPECIFIC, FUNCTIONS_2_40, FUNCTIONS_3_0
+from support.module.host import Argument, Host, Mechanism, Room, Template, Ulong, given, ulong
 
 KEY_SIZE_RANGE, MECHANISM_INVALID, MECHANISM_PARAM_INVALID = CKR(0x62), CKR(0x70), CKR(0x71)
 OPERATION_ACTIVE, FUNCTION_REJECTED = CKR(0x90), CKR(0x200)

@@ -3,10 +3,11 @@
 
 import os
 
-from cards import PIN, WRONG, Card, Gate, Inner, card_session, card_slot, signs, user_session
-from cryptoki import CKR
-from host import OS_LOCKING, Host, Room, given
 from pkcs11 import TokenFlag, UserType
+
+from support.module.cards import PIN, WRONG, Card, Gate, Inner, card_session, card_slot, signs, user_session
+from support.module.cryptoki import CKR
+from support.module.host import OS_LOCKING, Host, Room, given
 
 MANY = 16
 GUESSES = [f"guess-{n:02}" for n in range(MANY)]

@@ -6,9 +6,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import compiling
 import pytest
-from cards import Card
+
+from support.module import compiling
+from support.module.cards import Card
 
 BARE = ["-g", "-O1", "-fno-omit-frame-pointer"]
 FOREIGN = ("libsofthsm2.so", "libcrypto.so.3")

@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cards import (
+from pkcs11 import Attribute, UserType
+
+from support.module.cards import (
     PIN,
     PLAIN,
     PLAIN_PIN,
@@ -23,9 +25,8 @@ from cards import (
     so_session,
     user_session,
 )
-from cryptoki import CKR
-from host import Host, Room, Template, Ulong
-from pkcs11 import Attribute, UserType
+from support.module.cryptoki import CKR
+from support.module.host import Host, Room, Template, Ulong
 
 SECRET_CALLS = ("C_Login", "C_SetPIN", "C_InitPIN")
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()

@@ -2,10 +2,11 @@
 """A store whose values no card can have: nothing is read into them that would let anyone guess on."""
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, card_slot
-from cryptoki import CKR
-from host import Room
 from pkcs11 import UserType
+
+from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, card_slot
+from support.module.cryptoki import CKR
+from support.module.host import Room
 
 MANY_TRIES = 2**32 + 3  # three in its last 32 bits
 LAST_EPOCH = 2**63 - 1

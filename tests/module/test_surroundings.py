@@ -7,14 +7,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import compiling
 import pytest
-from cards import PIN, USER_CODE, Card, card_session, user_session
-from cryptoki import CKR
-from host import Host
 from pkcs11 import UserType
 
 from pkcs11_shim import module_path
+from support.module import compiling
+from support.module.cards import PIN, USER_CODE, Card, card_session, user_session
+from support.module.cryptoki import CKR
+from support.module.host import Host
 
 SYSTEM_CONFIGURATION = Path("/etc/xca/pkcs11.conf")
 

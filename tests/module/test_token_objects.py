@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pkcs11
 import pytest
-from cards import PLAIN, PLAIN_PIN, Card, Inner, card_session, so_session, user_session
-from cryptoki import CKR
-from host import Answer, Argument, Host, Mechanism, Room, Template, Ulong, ulong
 from pkcs11 import Attribute, KeyType, ObjectClass, UserType
+
+from support.module.cards import PLAIN, PLAIN_PIN, Card, Inner, card_session, so_session, user_session
+from support.module.cryptoki import CKR
+from support.module.host import Answer, Argument, Host, Mechanism, Room, Template, Ulong, ulong
 
 YES, NO = b"\x01", b"\x00"
 Attributes = list[tuple[int, bytes | int | None]]

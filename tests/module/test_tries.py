@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, so_session, user_session
-from cryptoki import CKR
-from host import Host
 from pkcs11 import UserType
+
+from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, so_session, user_session
+from support.module.cryptoki import CKR
+from support.module.host import Host
 
 GIVEN_BACK = [
     CKR.USER_ALREADY_LOGGED_IN,

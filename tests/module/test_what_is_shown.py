@@ -2,12 +2,12 @@
 """What the module says of itself, of the reader and of the card."""
 
 import pytest
-from cards import PIN, PLAIN, WRONG, Card, Inner, card_session, card_slot
-from cryptoki import CKR, Info
-from host import Host, Room
 from pkcs11 import SlotFlag, TokenFlag, UserType
 
 from pkcs11_shim import rules
+from support.module.cards import PIN, PLAIN, WRONG, Card, Inner, card_session, card_slot
+from support.module.cryptoki import CKR, Info
+from support.module.host import Host, Room
 
 PIN_FLAGS = (TokenFlag.USER_PIN_COUNT_LOW, TokenFlag.USER_PIN_FINAL_TRY, TokenFlag.USER_PIN_LOCKED)
 USER_CODE_FLAGS = (TokenFlag.SO_PIN_COUNT_LOW, TokenFlag.SO_PIN_FINAL_TRY, TokenFlag.SO_PIN_LOCKED)

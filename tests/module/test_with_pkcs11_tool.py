@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cards import PIN, PLAIN, PLAIN_PIN, USER_CODE, WRONG, Card
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from pkcs11_shim import module_path, rules
+from support.module.cards import PIN, PLAIN, PLAIN_PIN, USER_CODE, WRONG, Card
 
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from softhsm_card import USER_CODE, Issuer
 
 from softhsm import Environment, issue
+from support.softhsm.softhsm_card import USER_CODE, Issuer
 
 
 class _Kept:

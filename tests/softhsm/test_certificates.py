@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from asn1crypto import x509 as asn1
-from softhsm_card import USER_CODE, Issuer, openssl
 
 from softhsm import Application, BadValueError, Environment, issue
 from softhsm.pki import COMPANY, SCHOOL, directory_attributes, holder_name, validity
+from support.softhsm.softhsm_card import USER_CODE, Issuer, openssl
 
 EXTENSIONS = [
     ("authority_key_identifier", False),

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from softhsm_card import PIN, USER_CODE, Issuer
 
 from softhsm import Environment, IssuerError, NoEnvironmentError, issue
+from support.softhsm.softhsm_card import PIN, USER_CODE, Issuer
 
 
 def _contents(path: Path) -> dict[Path, bytes]:

@@ -15,7 +15,8 @@ from typing import Any
 import pexpect
 import pytest
 from asn1crypto.x509 import Certificate
-from softhsm_card import PIN, USER_CODE, Issuer, openssl
+
+from support.softhsm.softhsm_card import PIN, USER_CODE, Issuer, openssl
 
 # CKR_ACTION_PROHIBITED is younger than the words that python-pkcs11 has for return values.
 ACTION_PROHIBITED = "PKCS11Error Unmapped error code 0x1b"
@@ -38,7 +39,7 @@ def things(shared_issuer: Issuer, opened: str) -> Things:
     done = subprocess.run(
         [
             sys.executable,
-            Path(__file__).with_name("token_objects.py"),
+            Path(__file__).parents[1] / "support" / "softhsm" / "token_objects.py",
             environment.inner_module,
             f"xca-card:{opened}",
         ],

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from softhsm_card import USER_CODE, Issuer, openssl
+
+from support.softhsm.softhsm_card import USER_CODE, Issuer, openssl
 
 NEW_CODE = "Neu.Code+2"
 WRONG_CODES = ("wrong-1", "wrong-2", "wrong-3")

@@ -5,9 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from softhsm_card import Issuer, openssl
-
 from softhsm import Environment
+from support.softhsm.softhsm_card import Issuer, openssl
 
 
 def published(issuer: Issuer, *arguments: str) -> None:

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import pexpect
 import pytest
-from tool_matrix import PAGE, START, TOOLS, Job, Tool, page
 
 from softhsm.held import HeldCard
+from support.tools.tool_matrix import PAGE, START, TOOLS, Job, Tool, page
 
 WRONG_PIN = "wrong-00"
 SECONDS = 60
@@ -239,4 +239,4 @@ def test_a_wrong_pin_costs_exactly_one_try(active: Desk, tool: Tool, job: Job) -
 
 
 def test_the_page_shows_what_is_tested() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/tools/tool_matrix.py"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/support/tools/tool_matrix.py"

@@ -7,8 +7,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-TESTS = Path(__file__).parent
-SHIM = TESTS.parents[1] / "pkcs11_shim"
+_ROOT = Path(__file__).parents[3]
+TESTS = _ROOT / "tests" / "module"
+"""Where the tests' own C sources are."""
+SHIM = _ROOT / "pkcs11_shim"
 SHIM_SOURCES = sorted((SHIM / "src").glob("*.c"))
 
 _FORMAT = re.findall(r"application_id = (0x[0-9A-F]+)", (SHIM / "schema.sql").read_text())[0]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PKCS#11 as ctypes sees it: the function lists' order, the structures and the return values.
 
-The child process of driver.py imports this file too: it needs the standard library only. Object classes,
+The child process of host_driver.py imports this file too: it needs the standard library only. Object classes,
 attributes, mechanisms, user types and token flags come from python-pkcs11.
 """
 

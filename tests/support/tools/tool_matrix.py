@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tools that matrix/*.toml describe, and docs/tools.md, which shows what of them is tested.
+"""The tools that tests/tools/matrix/*.toml describe, and docs/tools.md, which shows what of them is tested.
 
-python tests/tools/tool_matrix.py writes docs/tools.md again.
+python tests/support/tools/tool_matrix.py writes docs/tools.md again.
 """
 
 import textwrap
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-_FOLDER: Final = Path(__file__).with_name("matrix")
-PAGE: Final = Path(__file__).parents[2] / "docs" / "tools.md"
+_ROOT: Final = Path(__file__).parents[3]
+_FOLDER: Final = _ROOT / "tests" / "tools" / "matrix"
+PAGE: Final = _ROOT / "docs" / "tools.md"
 START: Final = (_FOLDER / "start.sh").read_text(encoding="utf-8").partition("\n")[2]
 """Shell commands that come before any tool's: variables, and the card's certificates in files."""
 

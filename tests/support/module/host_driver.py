@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that has loaded one PKCS#11 module and carries out what it is told: host.py holds the other end.
 
-Usage: driver.py MODULE. Commands come as JSON lines on standard input, answers leave the same way on standard
-output. An argument of a call is a number, null (a NULL pointer), or an object with one key, see `_Argument`.
+Usage: host_driver.py MODULE, with the folder tests in PYTHONPATH. Commands come as JSON lines on standard
+input, answers leave the same way on standard output. An argument of a call is a number, null (a NULL
+pointer), or an object with one key, see `_Argument`.
 """
 
 import ctypes
@@ -13,7 +14,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from cryptoki import FUNCTIONS_2_40, FUNCTIONS_3_0, Attribute, FunctionList, Interface, Mechanism
+from support.module.cryptoki import (
+    FUNCTIONS_2_40,
+    FUNCTIONS_3_0,
+    Attribute,
+    FunctionList,
+    Interface,
+    Mechanism,
+)
 
 _UNTOUCHED = 0xAA
 """What fills the room for an output, so that a byte that the module did not write is seen."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from running import SECONDS, until
+from support.agent.agent_process import SECONDS, until
 
 RUNTIME = "/run/user-of-the-test"
 # systemd refuses to run where the system was not booted with one (sd_booted(3)).

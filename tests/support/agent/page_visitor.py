@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import httpx
-from running import Agent
+
+from support.agent.agent_process import Agent
 
 WRONG = ("wrong-1", "wrong-2", "wrong-3")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from running import Agent
+
+from support.agent.agent_process import Agent
 
 SITE = "https://portal.example.gov.tw"
 """A site that tests trust."""

@@ -10,7 +10,7 @@ from referencing import Registry, Resource
 
 SCHEMAS = {
     path.name: json.loads(path.read_text())
-    for path in (Path(__file__).parents[2] / "docs" / "schema").glob("*.schema.json")
+    for path in (Path(__file__).parents[3] / "docs" / "schema").glob("*.schema.json")
 }
 
 

@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cryptoki import CKR
-from host import Host, HostDiedError, given, ulong
 from pkcs11 import Attribute, ObjectClass, UserType
 
 from pkcs11_shim import CardRow, Store, module_path, rules
 from softhsm.environment import Environment
 from softhsm.issuer import Application, issue
+from support.module.cryptoki import CKR
+from support.module.host import Host, HostDiedError, given, ulong
 
 USER_CODE = "Code~8642"
 PIN = "Pin+1357"

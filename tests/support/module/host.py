@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host process with a PKCS#11 module in it, held by a test: this end of driver.py's pipe."""
+"""A host process with a PKCS#11 module in it, held by a test: this end of host_driver.py's pipe."""
 
 import json
 import select
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pkcs11
-from cryptoki import CKR, SessionInfo, SlotInfo, TokenInfo
 
-_DRIVER = Path(__file__).with_name("driver.py")
+from support.module.cryptoki import CKR, SessionInfo, SlotInfo, TokenInfo
+
+_DRIVER = Path(__file__).with_name("host_driver.py")
+_TESTS = Path(__file__).parents[2]
 _SECONDS = 30  # a host that says nothing for so long hangs
 _SERIAL_SESSION, _RW_SESSION = 4, 2
 OS_LOCKING = bytes(32) + (2).to_bytes(8, sys.byteorder) + bytes(8)
@@ -53,7 +55,7 @@ Argument = int | bytes | Room | Ulong | Mechanism | Template | None
 
 
 def encoded(argument: Argument) -> Any:
-    """Return an argument as driver.py reads it."""
+    """Return an argument as host_driver.py reads it."""
     match argument:
         case Room(size):
             return {"room": size}
@@ -113,7 +115,7 @@ class Host:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env={"LC_ALL": "C.UTF-8", **environment},
+            env={"LC_ALL": "C.UTF-8", "PYTHONPATH": str(_TESTS), **environment},
         )
         self.loaded = _answer(self.do("load"))
 
@@ -122,7 +124,7 @@ class Host:
         self._process.kill()
         self._process.communicate()
 
-    # What driver.py can do
+    # What host_driver.py can do
 
     def ask(self, command: str, *arguments: Any) -> None:
         """Send a command without waiting for the answer, which `result` gives."""

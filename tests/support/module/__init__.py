@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cards, the processes that load the module, and the compiler."""
