@@ -2,16 +2,24 @@
 """The PKCS#11 module that behaves like the card: where it is, its rules, and what its store remembers."""
 
 from pkcs11_shim import rules
-from pkcs11_shim.config import configuration_path, module_path, store_path
+from pkcs11_shim.config import (
+    ConfigurationError,
+    configuration_path,
+    inner_module_path,
+    module_path,
+    store_path,
+)
 from pkcs11_shim.store import SCHEMA, CardRow, Event, Store, StoreError
 
 __all__ = [
     "SCHEMA",
     "CardRow",
+    "ConfigurationError",
     "Event",
     "Store",
     "StoreError",
     "configuration_path",
+    "inner_module_path",
     "module_path",
     "rules",
     "store_path",

@@ -9,6 +9,20 @@ from typing import Final
 _MODULE: Final = "xca-pkcs11.so"
 
 
+class ConfigurationError(Exception):
+    """A configuration file means nothing. It tells where and never what: a PIN may stand there.
+
+    Attributes:
+        path: the file.
+        line: number of the first line that means nothing; None: the file is not UTF-8, or a value goes over
+            several lines.
+    """
+
+    def __init__(self, path: Path, line: int | None) -> None:
+        super().__init__(f"{path}: line {line}" if line else f"{path}")
+        self.path, self.line = path, line
+
+
 def module_path() -> Path:
     """Return the PKCS#11 module's path, to be loaded by any tool.
 
@@ -43,17 +57,54 @@ def store_path() -> Path:
 
     Raises:
         OSError: the configuration cannot be read.
-        configparser.Error: the configuration cannot be parsed.
+        ConfigurationError: it means nothing.
     """
-    if named := os.environ.get("XCA_CARD_STORE"):
+    return _named("XCA_CARD_STORE", "store") or _xdg("XDG_DATA_HOME", ".local/share") / "xca" / "cards.db"
+
+
+def inner_module_path() -> Path | None:
+    """Return the inner module's path: XCA_PKCS11_MODULE, else the configuration's, or None.
+
+    Raises:
+        OSError, ConfigurationError: as store_path.
+    """
+    return _named("XCA_PKCS11_MODULE", "module")
+
+
+def parse(file: Path, configuration: configparser.ConfigParser) -> None:
+    """Read a configuration file.
+
+    Raises:
+        OSError: it cannot be read.
+        ConfigurationError: it means nothing.
+    """
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            configuration.read_file(lines)
+    except (
+        configparser.MissingSectionHeaderError,
+        configparser.DuplicateOptionError,
+        configparser.DuplicateSectionError,
+    ) as error:
+        raise ConfigurationError(file, error.lineno) from None
+    except configparser.ParsingError as error:
+        raise ConfigurationError(file, error.errors[0][0]) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(file, None) from None
+
+
+def _named(variable: str, section: str) -> Path | None:
+    """Return the path that a variable names, or else a section of the module's configuration."""
+    if named := os.environ.get(variable):
         return Path(named)
     configuration = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     if file := configuration_path():
-        with file.open(encoding="utf-8") as text:
-            configuration.read_file(text)
-    if path := configuration.get("store", "path", fallback=""):
-        return Path(path)
-    return _xdg("XDG_DATA_HOME", ".local/share") / "xca" / "cards.db"
+        parse(file, configuration)
+        # The module knows no value of several lines: the second may be another name with a secret.
+        if any("\n" in value for each in configuration.values() for value in each.values()):
+            raise ConfigurationError(file, None)
+    named = configuration.get(section, "path", fallback="")
+    return Path(named) if named else None
 
 
 def _xdg(variable: str, below_home: str) -> Path:

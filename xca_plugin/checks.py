@@ -4,7 +4,6 @@
 No check costs a try, and none waits for ever. A check that fails is often the reason for those after it.
 """
 
-import configparser
 import ctypes
 import os
 import queue
@@ -21,7 +20,15 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
-from pkcs11_shim import Store, StoreError, configuration_path, module_path, store_path
+from pkcs11_shim import (
+    ConfigurationError,
+    Store,
+    StoreError,
+    configuration_path,
+    inner_module_path,
+    module_path,
+    store_path,
+)
 from xca_plugin import errors, pcsc, revocation
 from xca_plugin.agent import PORT
 from xca_plugin.agent.port import agent_at
@@ -82,7 +89,7 @@ def places() -> list[Path]:
     """Return the files that findings may name."""
     found = []
     for place in (module_path, _inner_path, configuration_path, store_path):
-        with suppress(OSError, configparser.Error, errors.CardError):
+        with suppress(OSError, ConfigurationError, errors.CardError):
             found.append(place())
     return [path for path in found if path]
 
@@ -146,7 +153,9 @@ def _answers(check: _Check, seen: _Seen) -> Sequence[_Answer]:
     except Exception as error:
         # Its name and not its text: a stranger's exception may hold a secret.
         unexpected = text("The check itself failed: {detail}").having(detail=type(error).__name__)
-        answers.append(_failed(unexpected, text("Report it with the output of: xcactl doctor --json")))
+        answers.append(
+            _failed(unexpected, text("Report it with the file that this writes: xcactl doctor --report FILE"))
+        )
     return answers
 
 
@@ -197,7 +206,9 @@ def _store(seen: _Seen) -> Iterator[_Answer]:
             return
         count = len(Store().cards())
         shared = path.stat().st_mode & 0o022
-    except (StoreError, OSError, configparser.Error) as error:
+    except ConfigurationError as error:
+        raise errors.StoreUnreadable(detail=errors.where(error)) from error
+    except (StoreError, OSError) as error:
         raise errors.StoreUnreadable(detail=error) from error
     seen.stand_in = count > 0
     if shared:
@@ -218,16 +229,12 @@ def _module_path() -> Path:
 
 def _inner_path() -> Path | None:
     """Return the inner module's path, as the module finds it (README, Configuration)."""
-    if named := os.environ.get("XCA_PKCS11_MODULE"):
-        return Path(named)
-    configuration = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
-    file = configuration_path()
     try:
-        configuration.read([file] if file else [], encoding="utf-8")
-    except (OSError, configparser.Error, UnicodeDecodeError) as error:
+        return inner_module_path()
+    except ConfigurationError as error:
+        raise errors.ModuleFailed(detail=errors.where(error)) from error
+    except OSError as error:
         raise errors.ModuleFailed(detail=error) from error
-    named = configuration.get("module", "path", fallback="")
-    return Path(named) if named else None
 
 
 # --- readers and cards

@@ -10,7 +10,7 @@ statuses.
 from enum import IntEnum
 from typing import ClassVar
 
-from pkcs11_shim import rules
+from pkcs11_shim import ConfigurationError, rules
 from xca_plugin.i18n import ENGLISH, Text, plural, text
 
 
@@ -75,6 +75,13 @@ class CardError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message(ENGLISH)} {self.next_step(ENGLISH)}"
+
+
+def where(error: ConfigurationError) -> Text:
+    """Say where a configuration means nothing; not what stands there, which may be a secret."""
+    if error.line is None:
+        return text("{path} is not UTF-8 text with one value a line").having(path=error.path)
+    return text("line {line} of {path} means nothing there").having(line=error.line, path=error.path)
 
 
 # --- the module, the store, the plugins

@@ -6,7 +6,6 @@ The card's rules are the module's. This asks, and translates the return values o
 situations.
 """
 
-import configparser
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +33,7 @@ from pkcs11 import exceptions as p11
 from pkcs11._pkcs11 import lib as Library  # noqa: N812  # a class
 from pkcs11.util.x509 import decode_x509_certificate
 
-from pkcs11_shim import CardRow, Store, StoreError, module_path, rules
+from pkcs11_shim import CardRow, ConfigurationError, Store, StoreError, module_path, rules
 from xca_plugin import errors
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
@@ -530,7 +529,9 @@ def _store_fault() -> errors.CardError:
 def _store_errors() -> Iterator[None]:
     try:
         yield
-    except (StoreError, OSError, configparser.Error) as error:
+    except ConfigurationError as error:
+        raise errors.StoreUnreadable(detail=errors.where(error)) from error
+    except (StoreError, OSError) as error:
         raise errors.StoreUnreadable(detail=error) from error
 
 

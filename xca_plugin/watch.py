@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes of the cards and readers of this machine, as they happen; for programs that run for long."""
 
-import configparser
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import closing
@@ -11,7 +10,7 @@ from enum import StrEnum
 from threading import Event
 from typing import Final, Generic, TypeVar
 
-from pkcs11_shim import Store
+from pkcs11_shim import ConfigurationError, Store
 from xca_plugin.errors import CardError
 from xca_plugin.model import Card
 from xca_plugin.pcsc import Daemon, Reader
@@ -142,7 +141,7 @@ def _store() -> Hashable:
     """Return what differs after every write to the card store."""
     try:
         status = Store().path.stat()
-    except (OSError, configparser.Error):
+    except (OSError, ConfigurationError):
         return None
     if abs(time.time() - status.st_mtime) < _SETTLED:
         return object()  # one more write now could leave the very same times

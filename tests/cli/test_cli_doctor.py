@@ -27,7 +27,7 @@ from softhsm import Environment, revocation
 from softhsm.virtual_reader import VirtualReader
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
-from support.cli.xcactl import XCACTL, Desk
+from support.cli.xcactl import PIN, XCACTL, Desk, install
 
 NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
 LISTS = [f"http://xca.test/crl/{part}.crl" for part in ("partition-1", "complete")]
@@ -340,6 +340,43 @@ def test_a_report_tells_all_when_asked(somebody: Desk, tmp_path: Path) -> None:
     text = report.read_text(encoding="utf-8")
     assert somebody.number in text
     assert str(somebody.path) in text
+
+
+SECRET_LINES = {
+    "no_value": f"[module]\n{PIN}\n",
+    "no_section": f"environment = VENDOR_PIN={PIN}\n",
+    "twice": f"[module]\npath = /x.so\n{PIN} = 1\n{PIN} = 2\n",
+    "section_twice": f"[{PIN}]\n[{PIN}]\n",
+    "another_line_of_a_value": f"[module]\npath = /x.so\n  environment = VENDOR_PIN={PIN}\n",
+    "no_utf8": f"[module]\nenvironment = VENDOR_PIN={PIN}\udcff\n",
+}
+
+
+@pytest.mark.parametrize("lines", SECRET_LINES.values(), ids=SECRET_LINES)
+def test_a_report_of_a_configuration_that_means_nothing_copies_no_line(
+    desk: Desk, tmp_path: Path, lines: str
+) -> None:
+    configuration = tmp_path / "pkcs11.conf"
+    configuration.write_bytes(lines.encode("utf-8", "surrogateescape"))
+    report = tmp_path / "report.json"
+    found = examined(desk.having(XCA_PKCS11_CONF=str(configuration)), "--report", str(report), "--personal")
+    assert outcome(found, "inner-module")[0] == "failed"
+    assert "pkcs11.conf" in outcome(found, "inner-module")[1]
+    assert PIN not in report.read_text(encoding="utf-8")
+
+
+def test_a_check_that_crashes_asks_for_the_anonymous_report(desk: Desk, tmp_path: Path) -> None:
+    source = """
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_history(number):
+            raise RuntimeError("whatever it was")
+    """
+    ended, said = outcome(examined(install(desk, tmp_path, "clumsy", source)), "clock")
+    assert ended == "failed"
+    assert "xcactl doctor --report FILE" in said
+    assert "--json" not in said
 
 
 def test_a_report_that_cannot_be_written(desk: Desk) -> None:

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """No reader, no card, no module, a broken store, a card pulled out, a real card: each says so."""
 
-import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
 from softhsm import Environment, remove
-from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, Desk, Scripted
+from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, Desk, Scripted, install
 
 ACTIVATE = ("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:NEW")
 
@@ -18,18 +16,6 @@ ACTIVATE = ("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:NE
 def ready(desk: Desk) -> Desk:
     """Give the desk the sources that ACTIVATE names."""
     return desk.having(CODE=USER_CODE, NEW=PIN)
-
-
-def install(desk: Desk, folder: Path, name: str, source: str) -> Desk:
-    """Install a stranger's plugin: a module and the entry point that leads to it."""
-    site = folder / f"site-{name}"
-    information = site / f"{name}-1.0.dist-info"
-    information.mkdir(parents=True)
-    (site / f"{name}.py").write_text(textwrap.dedent(source))
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[xca_plugin]\n{name} = {name}\n")
-    path = os.pathsep.join(filter(None, [str(site), desk.environment.get("PYTHONPATH")]))
-    return desk.having(PYTHONPATH=path)
 
 
 # --- the module and the store

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
+from pkcs11_shim import ConfigurationError
+from pkcs11_shim.config import parse
 from xca_plugin import errors
 from xca_plugin.agent import PORT
 from xca_plugin.i18n import text
@@ -77,12 +79,13 @@ def is_origin(value: str) -> bool:
 def _read(file: Path) -> dict[str, str]:
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
-        with file.open(encoding="utf-8") as lines:
-            parser.read_file(lines)
+        parse(file, parser)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise errors.BadAgentConfiguration(path=file, detail=_short(error)) from error
+    except OSError as error:
+        raise errors.BadAgentConfiguration(path=file, detail=error.strerror) from error
+    except ConfigurationError as error:
+        raise errors.BadAgentConfiguration(path=file, detail=errors.where(error)) from error
     said = dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
     unknown = [name for name in parser.sections() if name != _SECTION] + sorted(said.keys() - _NAMES)
     if unknown:
@@ -96,7 +99,3 @@ def _read(file: Path) -> dict[str, str]:
             detail = text("{site} is no origin such as https://example.gov.tw").having(site=site)
             raise errors.BadAgentConfiguration(path=file, detail=detail)
     return said
-
-
-def _short(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]

@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
-from pkcs11_shim import rules
-from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse
+from pkcs11_shim import ConfigurationError, rules
+from pkcs11_shim.config import parse
+from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
 from xca_plugin.i18n import Text, text
 from xca_plugin.tools.change import FileChange
 from xca_plugin.tools.place import Place
@@ -187,9 +188,11 @@ def _profiles(file: Path) -> Iterator[Path]:
     """
     listed = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        listed.read(file, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as error:
-        raise NotEditable(path=file, detail=re.sub(r"\s+", " ", str(error))) from error
+        parse(file, listed)
+    except OSError:
+        return  # there is none
+    except ConfigurationError as error:
+        raise NotEditable(path=file, detail=where(error)) from error
     for section in listed.sections():
         if section.startswith("Profile") and (path := listed[section].get("Path")):
             folder = file.parent / path  # an absolute one stays as it is

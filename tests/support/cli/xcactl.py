@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -162,3 +163,15 @@ class Scripted:
 
     def calls(self) -> list[str]:
         return self._calls.read_text().split()
+
+
+def install(desk: Desk, folder: Path, name: str, source: str) -> Desk:
+    """Install a stranger's plugin: a module and the entry point that leads to it."""
+    site = folder / f"site-{name}"
+    information = site / f"{name}-1.0.dist-info"
+    information.mkdir(parents=True)
+    (site / f"{name}.py").write_text(textwrap.dedent(source))
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[xca_plugin]\n{name} = {name}\n")
+    path = os.pathsep.join(filter(None, [str(site), desk.environment.get("PYTHONPATH")]))
+    return desk.having(PYTHONPATH=path)
