@@ -80,5 +80,5 @@ install_requirements() {
 }
 
 find_python
-install_packages gcc libc6-dev pkg-config libsqlite3-dev libinih-dev libp11-kit-dev libcrypt-dev python3-venv \
+install_packages gcc libc6-dev pkg-config libsqlite3-dev libinih-dev libcrypt-dev python3-venv \
     softhsm2 opensc openssl

@@ -144,8 +144,8 @@ static bool load(void) {
         offer(&list3, flags);
     }
     list2 = *found;
-    if (list2.version.major != CRYPTOKI_VERSION_MAJOR) {
-        list2.version = (CK_VERSION){CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR};
+    if (list2.version.major != 2) {
+        list2.version = (CK_VERSION){2, 40};
     }
     replace(&list2, NULL);
     offer(&list2, 0);

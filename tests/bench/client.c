@@ -8,8 +8,7 @@
  *
  * CARD and PLAIN are labels of tokens; CARD's PIN is a line on standard input.
  */
-#define CRYPTOKI_COMPAT 1
-#include <p11-kit/pkcs11.h>
+#include "cryptoki.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -17,7 +17,7 @@ directory=$(cd "$directory" && pwd)
 
 format=$(sed -n 's/.*application_id = \(0x[0-9A-F]*\).*/\1/p' "$shim/schema.sql")
 flags="-std=c17 -D_GNU_SOURCE -DXCA_STORE_FORMAT=$format -g -O1 -fno-omit-frame-pointer
-    -I$shim -I$shim/src $(pkg-config --cflags p11-kit-1 sqlite3 inih)"
+    -I$shim -I$shim/src $(pkg-config --cflags sqlite3 inih)"
 sanitize="-fsanitize=address,undefined -fno-sanitize-recover=all"
 libraries="$(pkg-config --libs sqlite3 inih) -lcrypt -ldl -lpthread"
 minimal=$directory/minimal.so

@@ -13,8 +13,7 @@
  * Built with -DINTERFACES it exports C_GetInterface too, and
  *   INNER_VERSION says what that answers: a version such as "3.0" or "7.7", or "error"
  */
-#define CRYPTOKI_COMPAT 1
-#include <p11-kit/pkcs11.h>
+#include "cryptoki.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -168,18 +167,8 @@ EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out) {
 }
 
 #ifdef INTERFACES
-typedef struct {
-    char *name;
-    void *functions;
-    CK_FLAGS flags;
-} interface;
-
-static struct {
-    CK_FUNCTION_LIST base;
-    void *later[24]; /* what PKCS#11 3.0 adds; all but three are NULL here */
-} list_3_0;
-
-static interface only = {"PKCS 11", &list_3_0, 0};
+static CK_FUNCTION_LIST_3_0 list_3_0; /* of what PKCS#11 3.0 adds, all but three are NULL here */
+static CK_INTERFACE only = {(CK_UTF8CHAR *)"PKCS 11", &list_3_0, 0};
 
 static CK_RV login_user(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG length,
                         CK_BYTE *name, CK_ULONG name_length) {
@@ -188,27 +177,27 @@ static CK_RV login_user(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *p
     return real->C_Login(session, user, pin, length);
 }
 
-EXPORTED CK_RV C_GetInterfaceList(interface *interfaces, CK_ULONG *count);
+EXPORTED CK_RV C_GetInterfaceList(CK_INTERFACE *interfaces, CK_ULONG *count);
 
-EXPORTED CK_RV C_GetInterface(CK_BYTE *name, CK_VERSION *version, interface **out, CK_FLAGS flags) {
+EXPORTED CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **out, CK_FLAGS flags) {
     CK_FUNCTION_LIST *base;
     const char *told = getenv("INNER_VERSION");
     (void)name, (void)version, (void)flags;
     if (strcmp(told, "error") == 0 || C_GetFunctionList(&base) != CKR_OK)
         return CKR_GENERAL_ERROR;
-    list_3_0.base = *base;
-    list_3_0.base.C_Login = scripted_C_Login; /* also where INNER_NULL hides it in the 2.40 list */
-    list_3_0.base.version.major = (CK_BYTE)(told[0] - '0');
-    list_3_0.base.version.minor = (CK_BYTE)(told[2] - '0');
-    list_3_0.later[0] = (void *)C_GetInterfaceList;
-    list_3_0.later[1] = (void *)C_GetInterface;
-    list_3_0.later[2] = (void *)login_user;
+    list_3_0.v2 = *base;
+    list_3_0.v2.C_Login = scripted_C_Login; /* also where INNER_NULL hides it in the 2.40 list */
+    list_3_0.v2.version.major = (CK_BYTE)(told[0] - '0');
+    list_3_0.v2.version.minor = (CK_BYTE)(told[2] - '0');
+    list_3_0.C_GetInterfaceList = C_GetInterfaceList;
+    list_3_0.C_GetInterface = C_GetInterface;
+    list_3_0.C_LoginUser = login_user;
     *out = &only;
     return CKR_OK;
 }
 
-EXPORTED CK_RV C_GetInterfaceList(interface *interfaces, CK_ULONG *count) {
-    interface *found;
+EXPORTED CK_RV C_GetInterfaceList(CK_INTERFACE *interfaces, CK_ULONG *count) {
+    CK_INTERFACE *found;
     CK_RV answer = C_GetInterface(NULL, NULL, &found, 0);
     if (answer == CKR_OK && interfaces)
         *interfaces = *found;

@@ -520,25 +520,17 @@ EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out) {
 }
 
 /* PKCS#11 3.0: what its list adds; the other entries stay NULL. */
-static struct {
-    CK_FUNCTION_LIST base;
-    void *interface_list, *interface;
-    CK_RV (*login_user)(CK_SESSION_HANDLE, CK_USER_TYPE, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG);
-    CK_RV (*session_cancel)(CK_SESSION_HANDLE, CK_FLAGS);
-    void *later[20];
-} list_3_0 = {
-    .base = {.version = {3, 0}, EVERY(ENTRY).C_GetFunctionList = C_GetFunctionList},
-    .login_user = minimal_C_LoginUser,
-    .session_cancel = minimal_C_SessionCancel,
+static CK_FUNCTION_LIST_3_0 list_3_0 = {
+    .v2 = {.version = {3, 0}, EVERY(ENTRY).C_GetFunctionList = C_GetFunctionList},
+    .C_LoginUser = minimal_C_LoginUser,
+    .C_SessionCancel = minimal_C_SessionCancel,
 };
 
-static struct {
-    char *name;
-    void *functions;
-    CK_FLAGS flags;
-} interface = {"PKCS 11", &list_3_0, 0};
+static CK_INTERFACE interface = {(CK_UTF8CHAR *)"PKCS 11", &list_3_0, 0};
 
-EXPORTED CK_RV C_GetInterface(CK_BYTE *name, CK_VERSION *version, void **out, CK_FLAGS flags) {
+EXPORTED CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **out, CK_FLAGS flags);
+
+EXPORTED CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **out, CK_FLAGS flags) {
     (void)name, (void)version, (void)flags;
     *out = &interface;
     return CKR_OK;

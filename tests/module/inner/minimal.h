@@ -3,8 +3,7 @@
 #ifndef MINIMAL_H
 #define MINIMAL_H
 
-#define CRYPTOKI_COMPAT 1
-#include <p11-kit/pkcs11.h>
+#include "cryptoki.h"
 
 #define MINIMAL_CARD      "XC00000000000001"
 #define MINIMAL_PIN       "Pin+1357"

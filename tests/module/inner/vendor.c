@@ -7,8 +7,7 @@
  *   VENDOR_FLAGS  file with hexadecimal CK_FLAGS that tokens which are no cards show besides their own
  *   VENDOR_NULL   set: there is no C_DigestInit
  */
-#define CRYPTOKI_COMPAT 1
-#include <p11-kit/pkcs11.h>
+#include "cryptoki.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -106,20 +105,11 @@ static CK_RV vendor_C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags) {
     return CKR_OK;
 }
 
-static struct {
-    CK_FUNCTION_LIST base;
-    void *interface_list, *interface, *login_user, *session_cancel;
-    void *later[20];
-} list;
+static CK_FUNCTION_LIST_3_0 list;
 static CK_FUNCTION_LIST list_2_40;
+static CK_INTERFACE interface = {(CK_UTF8CHAR *)"PKCS 11", &list, 0};
 
-static struct {
-    char *name;
-    void *functions;
-    CK_FLAGS flags;
-} interface = {"PKCS 11", &list, 0};
-
-EXPORTED CK_RV C_GetInterface(CK_BYTE *name, CK_VERSION *version, void **out, CK_FLAGS flags);
+EXPORTED CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **out, CK_FLAGS flags);
 
 EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out) {
     if (!real) {
@@ -128,25 +118,25 @@ EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out) {
             library ? (CK_RV (*)(CK_FUNCTION_LIST **))dlsym(library, "C_GetFunctionList") : NULL;
         if (!get || get(&real) != CKR_OK)
             return CKR_GENERAL_ERROR;
-        list.base = *real;
-        list.base.C_GetFunctionList = C_GetFunctionList;
-        list.base.C_SignInit = vendor_C_SignInit;
-        list.base.C_Sign = vendor_C_Sign;
-        list.base.C_SignFinal = vendor_C_SignFinal;
-        list.base.C_GetTokenInfo = vendor_C_GetTokenInfo;
+        list.v2 = *real;
+        list.v2.C_GetFunctionList = C_GetFunctionList;
+        list.v2.C_SignInit = vendor_C_SignInit;
+        list.v2.C_Sign = vendor_C_Sign;
+        list.v2.C_SignFinal = vendor_C_SignFinal;
+        list.v2.C_GetTokenInfo = vendor_C_GetTokenInfo;
         if (getenv("VENDOR_NULL"))
-            list.base.C_DigestInit = NULL;
-        list_2_40 = list.base;
-        list.base.version = (CK_VERSION){3, 0};
-        list.interface = (void *)C_GetInterface;
-        list.login_user = (void *)vendor_C_LoginUser;
-        list.session_cancel = (void *)vendor_C_SessionCancel;
+            list.v2.C_DigestInit = NULL;
+        list_2_40 = list.v2;
+        list.v2.version = (CK_VERSION){3, 0};
+        list.C_GetInterface = C_GetInterface;
+        list.C_LoginUser = vendor_C_LoginUser;
+        list.C_SessionCancel = vendor_C_SessionCancel;
     }
     *out = &list_2_40;
     return CKR_OK;
 }
 
-EXPORTED CK_RV C_GetInterface(CK_BYTE *name, CK_VERSION *version, void **out, CK_FLAGS flags) {
+EXPORTED CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **out, CK_FLAGS flags) {
     CK_FUNCTION_LIST *base;
     (void)name, (void)version, (void)flags;
     if (C_GetFunctionList(&base) != CKR_OK)

@@ -25,7 +25,7 @@ def _pkg_config(*arguments: str) -> list[str]:
 def flags() -> list[str]:
     """Return what the module's sources are compiled with."""
     folders = [f"-I{SHIM}", f"-I{SHIM / 'src'}"]
-    return [*_DEFINITIONS, *folders, *_pkg_config("--cflags", "p11-kit-1", "sqlite3", "inih")]
+    return [*_DEFINITIONS, *folders, *_pkg_config("--cflags", "sqlite3", "inih")]
 
 
 def libraries() -> list[str]:
