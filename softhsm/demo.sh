@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . ./setup.sh
+install_packages demo
 install_project
 PATH=$PWD/.venv/bin:$PATH
 

@@ -4,12 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . ./setup.sh
-install_packages strace valgrind clang clang-tools libclang-rt-dev binutils fonts-cwtex-heib \
-    pcscd vsmartcard-vpcd libpcsclite-dev python3-dev \
-    chromium firefox-esr fonts-wqy-microhei \
-    iproute2 systemd \
-    curl gnupg-pkcs11-scd gnutls-bin gpg gpg-agent libengine-pkcs11-openssl libnss3-tools nginx-light default-jdk-headless \
-    opensc-pkcs11 openssh-client openssh-server osslsigncode p11-kit pinentry-tty poppler-utils sqv
+install_packages demo tests
 install_project
 install_requirements tests/requirements.txt
 # Status 3: it is not to be had here, and its tests are skipped.

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . ./setup.sh
-install_packages strace opensc-pkcs11 p11-kit p11-kit-modules chromium
+install_packages demo tests bench
 install_project
 install_requirements tests/requirements.txt
 PATH=$PWD/.venv/bin:$PATH

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""setup.sh installs, or names, what the README's commands need from the system."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+SETUP = (Path(__file__).parents[1] / "setup.sh").read_text(encoding="utf-8")
+NOBODY = 65534
+MANAGERS = ["dnf install", "zypper install", "pacman -S", "apk add"]
+
+
+def _install(
+    *commands: str, path: Path | None = None, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run install_packages as somebody who is not root, with nothing in PATH but that folder."""
+    return subprocess.run(
+        ["sh", "-c", f"{SETUP}\ninstall_packages {' '.join(commands)}\necho went on"],
+        cwd="/",
+        env={"PATH": str(path) if path else os.defpath, **variables},
+        capture_output=True,
+        text=True,
+        user=NOBODY if os.geteuid() == 0 else None,
+        extra_groups=[] if os.geteuid() == 0 else None,
+    )
+
+
+@pytest.fixture
+def programs() -> Iterator[Path]:
+    """A folder with all programs of the system but apt's, dpkg's and sudo, for anybody."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for program in (*Path("/usr/sbin").iterdir(), *Path("/usr/bin").iterdir()):
+            link = folder / program.name
+            if not (program.name.startswith(("apt", "dpkg", "sudo")) or link.is_symlink()):
+                link.symlink_to(program)
+        yield folder
+
+
+def test_setup_without_apt_names_the_packages_elsewhere_and_what_is_missing(programs: Path) -> None:
+    for name in ("ninja", "softhsm2-util"):
+        (programs / name).unlink()
+    done = _install("demo", path=programs)
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = [line.strip() for line in done.stderr.splitlines()]
+    for manager in MANAGERS:
+        demo, tests = (line for line in lines if line.startswith(manager))
+        assert {"cmake", "softhsm", "opensc"} <= set(demo.split())
+        assert {"strace", "valgrind", "chromium"} <= set(tests.split())
+    assert lines[-1] == "Not here: command:ninja command:softhsm2-util"
+
+
+def test_setup_without_apt_goes_on_when_all_is_there(programs: Path) -> None:
+    done = _install("demo", path=programs)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+    assert [line for line in MANAGERS if line not in done.stderr] == []
+
+
+def test_setup_without_apt_goes_on_without_what_no_package_holds(programs: Path) -> None:
+    (programs / "pacman").symlink_to("/bin/true")
+    find = programs / "find"
+    find.unlink()
+    find.write_text("""#!/bin/sh\ncase $* in *libifdvpcd.so*) ;; *) exec /usr/bin/find "$@" ;; esac\n""")
+    find.chmod(0o755)
+    done = _install("demo tests", path=programs)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+    assert "in no package of pacman; their tests are skipped: file:libifdvpcd.so" in done.stderr
+
+
+def test_setup_without_root_and_sudo_names_the_packages_of_both_commands(programs: Path) -> None:
+    for program in ("apt-get", "dpkg-query"):
+        (programs / program).symlink_to(f"/usr/bin/{program}")
+    nothing = programs / "dpkg"
+    nothing.mkdir()
+    done = _install("demo", path=programs, DPKG_ADMINDIR=str(nothing))
+    assert (done.returncode, done.stdout) == (1, "")
+    packages = done.stderr.splitlines()[-1].split()
+    assert packages[:2] == ["apt-get", "install"]
+    assert {"python3", "python3-venv", "cmake", "git", "gcc", "softhsm2", "chromium", "strace"} <= {*packages}
+    assert len(packages) == len({*packages})
