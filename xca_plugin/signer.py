@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pyHanko's signer, with a card in the place of a key in memory."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 
@@ -73,4 +74,7 @@ class CardSigner(Signer):
             return bytes(self._signature_bytes)
         digest = hashlib.new(digest_hash, data).digest()
         padding = Padding.PSS if self.prefer_pss else Padding.PKCS1V15
-        return self._cards.sign(self._card, self._pin(), digest, digest_hash=digest_hash, padding=padding)
+        await asyncio.sleep(0)  # where an interruption that came before ends this
+        pin = self._pin()
+        await asyncio.sleep(0)  # likewise: no PIN is tried after it
+        return self._cards.sign(self._card, pin, digest, digest_hash=digest_hash, padding=padding)

@@ -7,6 +7,7 @@ import re
 import resource
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,6 +222,67 @@ def test_in_a_terminal_the_pin_is_asked_for_last_and_not_shown(desk: Desk) -> No
     assert desk.card.pin not in shown.getvalue()
     assert child.exitstatus == 0
     assert (desk.folder / "out.pdf").exists()
+
+
+@pytest.mark.parametrize("moment", ["at the PIN", "after a refused PIN"])
+def test_ctrl_c_at_the_pin_prompt_ends_at_once(desk: Desk, moment: str) -> None:
+    child = pexpect.spawn(
+        PYHANKO,
+        ["sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf"],
+        env=desk.variables,
+        cwd=str(desk.folder),
+        encoding="utf-8",
+        timeout=20,
+    )
+    child.expect_exact("PIN: 3 tries left")
+    child.expect_exact("PIN: ")
+    if moment == "after a refused PIN":
+        child.sendline("short")
+        child.expect_exact("PIN: ")
+    child.waitnoecho()
+    child.sendintr()
+    child.expect(pexpect.EOF)  # nothing more is asked for, or taken
+    child.close()
+    assert child.exitstatus == 1
+    assert not (desk.folder / "out.pdf").exists()
+    row = desk.card.environment.store.card(desk.card.number)
+    assert row is not None
+    assert row.pin_tries == 3
+
+
+def test_an_interruption_before_the_pin_prompt_asks_and_tries_nothing(desk: Desk) -> None:
+    """pyHanko signs within asyncio.run(), which takes the first Ctrl-C for itself."""
+    program = """
+        import asyncio, signal
+        from xca_plugin import Cards, Secret
+        from xca_plugin.signer import CardSigner
+
+        cards = Cards()
+        (card,) = cards.detect()
+
+        def pin():
+            print("asked")
+            return Secret("wrong-00")
+
+        async def sign():
+            signer = CardSigner(cards, card, cards.certificates(card), pin)
+            signal.raise_signal(signal.SIGINT)
+            await signer.async_sign_raw(b"data", "sha256")
+
+        asyncio.run(sign())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=desk.variables,
+        cwd=desk.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert "KeyboardInterrupt" in done.stderr
+    assert done.stdout == ""
+    row = desk.card.environment.store.card(desk.card.number)
+    assert row is not None
+    assert row.pin_tries == 3
 
 
 def test_a_wrong_pin_costs_one_try_and_leaves_no_file(desk: Desk) -> None:

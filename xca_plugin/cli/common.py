@@ -23,6 +23,7 @@ from pkcs11_shim.secret_source import SecretReader, SecretSourceError
 from xca_plugin import errors
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_pin_usable, check_user_code
 from xca_plugin.cli import words
+from xca_plugin.cli.terminal import confirm, prompt
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardState
 from xca_plugin.secret import Secret
@@ -121,8 +122,8 @@ def choose(cards: Cards, number: str | None) -> Card:
     for position, card in enumerate(present, 1):
         table.add_row(f"{position})", card.number, words.holder(card), words.state(card))
     console(err=True).print(table)
-    position = click.prompt(_("Which one"), type=click.IntRange(1, len(present)), err=True)
-    return present[position - 1]
+    chosen: int = prompt(_("Which one"), type=click.IntRange(1, len(present)))
+    return present[chosen - 1]
 
 
 # --- consent
@@ -139,7 +140,7 @@ def agree(question: str, yes: bool) -> None:
     Raises:
         NotAgreed: it was not given, or there is nobody to ask.
     """
-    if not (yes or (interactive() and click.confirm(question, err=True))):
+    if not (yes or (interactive() and confirm(question))):
         raise errors.NotAgreed
 
 
@@ -166,7 +167,7 @@ def confirm_last_try(tries: int | None, last_try: bool) -> None:
             err=True,
             fg="yellow",
         )
-        confirmed = click.prompt(_("Confirm"), err=True, default="", show_default=False).strip() == phrase
+        confirmed = prompt(_("Confirm"), default="", show_default=False).strip() == phrase
     if not confirmed:
         raise errors.LastTryNotConfirmed
     # The module may be told to keep the last try ([guard] keep_last_try); this process may spend it.
@@ -290,10 +291,9 @@ class Asker:
                 raise errors.SecretMissing(option=kind.option, detail=error) from error
             check(secret)
         elif interactive():
-            secret = click.prompt(
+            secret = prompt(
                 kind.prompt(self._card),
                 hide_input=True,
-                err=True,
                 confirmation_prompt=kind.again or False,
                 value_proc=lambda value: _checked(value, check),
             )
