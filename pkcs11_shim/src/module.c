@@ -98,27 +98,26 @@ static const CK_FUNCTION_LIST *find_inner(void *library) {
     return list;
 }
 
-/* The inner module's 3.0 list; NULL when it offers none, errs, or reports another version: then 2.40 has to
- * do. */
-static const CK_FUNCTION_LIST_3_0 *find_inner3(void *library, CK_FLAGS *flags) {
+static bool same_version(const CK_VERSION *a, const CK_VERSION *b) {
+    return a->major == b->major && a->minor == b->minor;
+}
+
+/* The inner module's standard interface of a version; NULL when it offers none, errs, or reports another
+ * version. */
+static const CK_INTERFACE *find_interface(void *library, CK_VERSION version) {
     CK_C_GetInterface get_interface;
     *(void **)&get_interface = dlsym(library, "C_GetInterface");
-    CK_VERSION version = {3, 0};
     CK_INTERFACE *interface = NULL;
     if (get_interface == NULL || get_interface == C_GetInterface ||
         get_interface(standard, &version, &interface, 0) != CKR_OK || interface == NULL ||
-        interface->pFunctionList == NULL) {
+        interface->pFunctionList == NULL || !same_version(interface->pFunctionList, &version)) {
         return NULL;
     }
-    const CK_FUNCTION_LIST_3_0 *list = interface->pFunctionList;
-    if (list->v2.version.major != version.major || list->v2.version.minor != version.minor) {
-        return NULL;
-    }
-    *flags = interface->flags;
-    return list;
+    return interface;
 }
 
-static void offer(void *list, CK_FLAGS flags) {
+static void offer(void *list, const CK_INTERFACE *inner_interface) {
+    CK_FLAGS flags = inner_interface != NULL ? inner_interface->flags : 0;
     interfaces[interface_count++] = (CK_INTERFACE){standard, list, flags};
 }
 
@@ -136,19 +135,20 @@ static bool load(void) {
         return false;
     }
     inner = found;
-    CK_FLAGS flags = 0;
-    inner3 = find_inner3(library, &flags);
-    if (inner3 != NULL) {
+    /* 3.0 and no later one: the list of 3.2 has functions that no entry of replaced.def guards. */
+    const CK_INTERFACE *interface3 = find_interface(library, (CK_VERSION){3, 0});
+    if (interface3 != NULL) {
+        inner3 = interface3->pFunctionList;
         list3 = *inner3;
         replace(&list3.v2, &list3);
-        offer(&list3, flags);
+        offer(&list3, interface3);
     }
     list2 = *found;
     if (list2.version.major != 2) {
         list2.version = (CK_VERSION){2, 40};
     }
     replace(&list2, NULL);
-    offer(&list2, 0);
+    offer(&list2, find_interface(library, list2.version));
     lock_survive_fork();
     log_line(LOG_DEBUG, "inner module %s loaded", config.module);
     return true;
@@ -197,7 +197,8 @@ CK_RV C_GetInterfaceList(CK_INTERFACE *list, CK_ULONG *count) {
     return CKR_OK;
 }
 
-/* PKCS#11 3.0 section 5.4.5 (C_GetInterface): no name or no version leaves the choice to the module. */
+/* PKCS#11 3.0 section 5.4.5 (C_GetInterface): no name or no version leaves the choice to the module. What is
+ * asked for and not there is a bad argument, as other modules say and as tools expect. */
 CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface, CK_FLAGS flags) {
     if (interface == NULL) {
         return CKR_ARGUMENTS_BAD;
@@ -207,13 +208,12 @@ CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **inte
         return rv;
     }
     for (CK_ULONG i = 0; i < interface_count; i++) {
-        const CK_VERSION *offered = interfaces[i].pFunctionList;
         if ((name == NULL || strcmp((const char *)name, (const char *)standard) == 0) &&
-            (version == NULL || (version->major == offered->major && version->minor == offered->minor)) &&
+            (version == NULL || same_version(version, interfaces[i].pFunctionList)) &&
             (interfaces[i].flags & flags) == flags) {
             *interface = &interfaces[i];
             return CKR_OK;
         }
     }
-    return CKR_FUNCTION_FAILED;
+    return CKR_ARGUMENTS_BAD;
 }

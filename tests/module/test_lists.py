@@ -20,6 +20,8 @@ REPLACED_3_0 = REPLACED | set(re.findall(r"^XCA_REPLACED_3\((\w+)\)$", TABLE, re
 GUARDED = ("C_Login", "C_SetPIN", "C_InitPIN", "C_InitToken", "C_CreateObject", "C_DestroyObject")
 
 NAME = b"PKCS 11\0"
+FORK_SAFE = 1
+"""CKF_INTERFACE_FORK_SAFE."""
 
 
 def interface(host: Host, name: bytes | None, version: bytes | None) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def test_an_interface_that_is_not_offered_is_refused(
 ) -> None:
     host = card.host(initialize=False)
     answer = host.symbol("C_GetInterface", name, version, Ulong(1234), flags)
-    assert answer.rv not in (CKR.OK, None)
+    assert answer.rv == CKR.ARGUMENTS_BAD
     assert answer.out == [1234]
 
 
@@ -164,7 +166,7 @@ def test_c_login_user_is_guarded_like_c_login(card: Card, inner_with_interfaces:
     assert asked("C_LoginUser", "C_Login") == 5
 
 
-@pytest.mark.parametrize("version", ["error", "7.7", "7.0", "3.7"])
+@pytest.mark.parametrize("version", ["error", "7.7", "7.0", "3.1", "3.2"])
 def test_an_inner_module_with_a_strange_interface_is_used_as_2_40(
     card: Card, inner_with_interfaces: Inner, version: str
 ) -> None:
@@ -174,6 +176,22 @@ def test_an_inner_module_with_a_strange_interface_is_used_as_2_40(
     assert found["list"] == host.loaded.out[0]
     assert host.do("use", found["list"]) == [2, 40]
     assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
+
+
+def test_a_newer_interface_is_not_offered_beside_3_0(card: Card, inner_with_interfaces: Inner) -> None:
+    host = card.host(inner_with_interfaces, INNER_VERSION="3.0")
+    for version in (b"\x03\x01", b"\x03\x02"):
+        assert host.symbol("C_GetInterface", NAME, version, Ulong(), 0).rv == CKR.ARGUMENTS_BAD
+
+
+def test_interfaces_keep_the_inner_modules_flags(card: Card, inner_with_interfaces: Inner) -> None:
+    host = card.host(inner_with_interfaces, INNER_VERSION="3.0", INNER_FLAGS="1")
+    for version in (b"\x03\x00", b"\x02\x28"):
+        assert interface(host, NAME, version)["flags"] == FORK_SAFE
+        assert host.symbol("C_GetInterface", NAME, version, Ulong(), FORK_SAFE).rv == CKR.OK
+    without = card.host(inner_with_interfaces, INNER_VERSION="3.0")
+    assert interface(without, NAME, b"\x02\x28")["flags"] == 0
+    assert without.symbol("C_GetInterface", NAME, None, Ulong(), FORK_SAFE).rv == CKR.ARGUMENTS_BAD
 
 
 # Inner modules with holes

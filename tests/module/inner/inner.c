@@ -11,7 +11,8 @@
  *   INNER_NULL    function whose entry in the table is NULL
  *
  * Built with -DINTERFACES it exports C_GetInterface too, and
- *   INNER_VERSION says what that answers: a version such as "3.0" or "7.7", or "error"
+ *   INNER_VERSION says what that answers to all but a question for 2.40: "3.0", "7.7", "error"
+ *   INNER_FLAGS   says the flags of its interfaces, in hexadecimal
  */
 #include "cryptoki.h"
 
@@ -168,7 +169,8 @@ EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out) {
 
 #ifdef INTERFACES
 static CK_FUNCTION_LIST_3_0 list_3_0; /* of what PKCS#11 3.0 adds, all but three are NULL here */
-static CK_INTERFACE only = {(CK_UTF8CHAR *)"PKCS 11", &list_3_0, 0};
+static CK_INTERFACE newest = {(CK_UTF8CHAR *)"PKCS 11", &list_3_0, 0};
+static CK_INTERFACE oldest = {(CK_UTF8CHAR *)"PKCS 11", &list, 0};
 
 static CK_RV login_user(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG length,
                         CK_BYTE *name, CK_ULONG name_length) {
@@ -182,7 +184,7 @@ EXPORTED CK_RV C_GetInterfaceList(CK_INTERFACE *interfaces, CK_ULONG *count);
 EXPORTED CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **out, CK_FLAGS flags) {
     CK_FUNCTION_LIST *base;
     const char *told = getenv("INNER_VERSION");
-    (void)name, (void)version, (void)flags;
+    (void)name, (void)flags;
     if (strcmp(told, "error") == 0 || C_GetFunctionList(&base) != CKR_OK)
         return CKR_GENERAL_ERROR;
     list_3_0.v2 = *base;
@@ -192,7 +194,8 @@ EXPORTED CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFA
     list_3_0.C_GetInterfaceList = C_GetInterfaceList;
     list_3_0.C_GetInterface = C_GetInterface;
     list_3_0.C_LoginUser = login_user;
-    *out = &only;
+    newest.flags = oldest.flags = getenv("INNER_FLAGS") ? strtoul(getenv("INNER_FLAGS"), NULL, 16) : 0;
+    *out = version && version->major == 2 ? &oldest : &newest;
     return CKR_OK;
 }
 
