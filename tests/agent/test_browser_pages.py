@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from softhsm import Application, Environment, State, issue, remove

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from asn1crypto import cms, x509
+from asn1crypto import cms, x509  # type: ignore[import-untyped]
 
 from softhsm import Environment, issue
 from softhsm.held import HeldCard

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Dialog, Page
 
 from softhsm import Application, Environment, issue
 from softhsm.held import HeldCard
@@ -471,8 +471,13 @@ def test_a_card_whose_strings_carry_markup(
     name = token["certs"][0]["subjectDN"]
     assert not set(name) & set('<>"\\')
     assert name.count(",") == 1  # between C and O
-    alarms = []
-    page.on("dialog", lambda dialog: (alarms.append(dialog.message), dialog.dismiss()))
+    alarms: list[str] = []
+
+    def shut(dialog: Dialog) -> None:
+        alarms.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", shut)
     page.goto(asking.agent.url)
     page.get_by_text(card.number).first.wait_for()
     assert "<img src" in page.inner_text("body")

@@ -6,7 +6,7 @@ Usage: sh tests/bench/run.sh, which runs this and the others.
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -42,7 +42,7 @@ def agent_for(origin: str) -> Iterator[tuple[Agent, HeldCard]]:
             yield agent, card
 
 
-def click(page: Page, request: dict[str, object]) -> tuple[float, float]:
+def click(page: Page, request: Mapping[str, object]) -> tuple[float, float]:
     """Click; return the milliseconds until the window spoke and until the answer came."""
     page.evaluate("request => { answers = []; ask('/ChtPopupForm', request); }", request)
     page.click("#go")
@@ -54,7 +54,7 @@ def click(page: Page, request: dict[str, object]) -> tuple[float, float]:
 
 def clicks(agent: Agent, card: HeldCard, origin: str, bare: str) -> None:
     """Measure what a person at a web site waits for, next to a window that only says its first word."""
-    information: dict[str, object] = {"func": "GetUserCert"}
+    information = {"func": "GetUserCert"}
     sign = {"func": "MakeSignature", "signatureType": "PKCS7", "tbs": "login", "pin": card.pin}
     first, later, told, signed = [], [], [], []
     with sync_playwright() as playwright:
@@ -78,9 +78,9 @@ def clicks(agent: Agent, card: HeldCard, origin: str, bare: str) -> None:
                 signed.append(signature[1])
         browser.close()
     for name, times in (("first click to getTbs", first), ("later clicks to getTbs", later)):
-        window, empty = ([time for ours, time in times if ours is which] for which in (True, False))
-        say(name, window)
-        say("  to a bare window's word", empty, f"   ×{median(window) / median(empty):.2f}")
+        ours_took, bare_took = ([time for ours, time in times if ours is which] for which in (True, False))
+        say(name, ours_took)
+        say("  to a bare window's word", bare_took, f"   ×{median(ours_took) / median(bare_took):.2f}")
     say("click to the information", told)
     say("click to the signature", signed)
 

@@ -114,7 +114,8 @@ def test_we_read_what_openssl_encrypted(
     decrypted: Path,
 ) -> None:
     form, cipher, more = options[:2], options[2], options[3:]
-    recipient = ("-recip", certificate, *more) if "-keyopt" in more else (*more, "-recip", certificate)
+    recipient: tuple[str | Path, ...] = ("-recip", certificate)
+    recipient = (*recipient, *more) if "-keyopt" in more else (*more, *recipient)
     openssl("cms", "-encrypt", "-binary", "-in", file, "-out", encrypted, *form, cipher, *recipient)
     assert decrypt(active, encrypted, decrypted) == 0
     assert decrypted.read_bytes() == file.read_bytes()
@@ -194,7 +195,7 @@ def test_what_is_cut_off_leaves_nothing(
     encrypted: Path,
     decrypted: Path,
 ) -> None:
-    openssl(*("cms", "-encrypt", "-aes256", "-binary", "-in", file, "-out", encrypted, *options, certificate))
+    openssl("cms", "-encrypt", "-aes256", "-binary", "-in", file, "-out", encrypted, *options, certificate)
     whole = encrypted.read_bytes()
     before = sorted(file.parent.iterdir())
     for cut in cuts:

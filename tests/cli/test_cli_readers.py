@@ -93,7 +93,7 @@ def test_without_the_extra_one_sentence_says_so(closed: Desk, without_pcsc: dict
 
 
 @contextmanager
-def watching(desk: Desk) -> Iterator[PopenSpawn]:
+def watching(desk: Desk) -> Iterator["PopenSpawn[str]"]:
     """Run xcactl detect --wait --json in a pipe; at the end it is interrupted."""
     command = [sys.executable, *XCACTL, "detect", "--wait", "--json"]
     child = PopenSpawn(command, env=desk.environment, encoding="utf-8", timeout=20)
@@ -105,7 +105,7 @@ def watching(desk: Desk) -> Iterator[PopenSpawn]:
     assert status == 0
 
 
-def told(watch: PopenSpawn, change: str) -> Any:
+def told(watch: "PopenSpawn[str]", change: str) -> Any:
     """The next line, which tells of this change."""
     line = json.loads(watch.readline())
     check(line, "change")

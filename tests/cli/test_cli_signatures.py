@@ -114,8 +114,9 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def signed_by(stranger: Path, name: str, file: Path, *options: str) -> Path:
     signature = file.with_name("signature")
     made = openssl(
-        *("cms", "-sign", "-binary", "-in", file, "-out", signature, *options),
+        *("cms", "-sign", "-binary", "-in", file, "-out", signature),
         *("-signer", stranger / f"{name}.pem", "-inkey", stranger / f"{name}.key"),
+        *options,
     )
     assert made.returncode == 0, made.stderr
     return signature

@@ -243,12 +243,12 @@ def use(person: Person, name: str, **filled: str) -> str:
     variables = {key: value for key, value in person.desk.environment.items() if not key.startswith("XCA_")}
     environment = {**variables, "HOME": str(person.home)}
     said = ""
-    program, *arguments = (*person.prefix, "sh", "-c", command)
-    with pexpect.spawn(program, arguments, env=environment, cwd=str(person.home), timeout=60) as child:
+    line: list[str] = [*person.prefix, "sh", "-c", command]
+    with pexpect.spawn(line[0], line[1:], env=environment, cwd=str(person.home), timeout=60) as child:
         while child.expect([rb"(?i)(pin|password|pass phrase)[^\n]*: *$", pexpect.EOF]) == 0:
-            said += child.before.decode("utf-8", "replace")
+            said += (child.before or b"").decode("utf-8", "replace")
             child.sendline(PIN)
-        said += child.before.decode("utf-8", "replace")
+        said += (child.before or b"").decode("utf-8", "replace")
     assert not any(secret in said for secret in SECRETS)
     return said
 
@@ -321,7 +321,7 @@ def test_ssh_configurations_come_back_to_the_byte(at_home: Path, content: bytes)
     before = tree(at_home)
     register("openssh")
     for host, theirs in (("other", False), ("example", b"PKCS11Provider none" in content)):
-        command = ["ssh", "-G", "-F", file, host]
+        command = ["ssh", "-G", "-F", str(file), host]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert (f"pkcs11provider {module_path()}\n" in said) != theirs
     assert file.read_bytes().startswith(content)

@@ -10,7 +10,7 @@ from pkcs11_shim import module_path
 
 
 def readelf(*options: str) -> str:
-    command = ["readelf", "--wide", *options, module_path()]
+    command = ["readelf", "--wide", *options, str(module_path())]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

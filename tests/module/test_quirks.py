@@ -109,17 +109,16 @@ class Vendor:
         """Start a process with these lines more in the configuration."""
         lines = self.card.configuration.read_text().splitlines()
         self.card.configuration.write_text("\n".join([*lines, *configuration, ""]))
-        more.setdefault("XCA_PKCS11_MODULE", str(self._library))
-        return self.card.host(
-            load=load,
-            initialize=load,
-            VENDOR_REAL=str(self.card.library),
-            VENDOR_FLAGS=str(self._flags),
-            **more,
-        )
+        variables = {
+            "XCA_PKCS11_MODULE": str(self._library),
+            "VENDOR_REAL": str(self.card.library),
+            "VENDOR_FLAGS": str(self._flags),
+        }
+        return self.card.host(load=load, initialize=load, variables=variables | more)
 
-    def guarding(self, **more: str) -> Host:
-        return self.host("[guard]", "keep_last_try = yes", **more)
+    def guarding(self, last_try: str | None = None) -> Host:
+        guard = ("[guard]", "keep_last_try = yes")
+        return self.host(*guard) if last_try is None else self.host(*guard, XCA_LAST_TRY=last_try)
 
 
 @pytest.fixture(scope="session")
@@ -561,7 +560,7 @@ def leave(card: Card, door: LastTry, left: int) -> None:
 @EVERY_DOOR
 @pytest.mark.parametrize("allowed", ["", "yes", "ALLOW"])
 def test_the_last_try_of_a_card_is_kept(vendor: Vendor, door: LastTry, allowed: str) -> None:
-    host = vendor.guarding(XCA_LAST_TRY=allowed)
+    host = vendor.guarding(last_try=allowed)
     leave(vendor.card, door, 1)
     for secret in (WRONG[0], door.secret, WRONG[0]):
         assert door.spend(host, secret) == FUNCTION_REJECTED
@@ -581,7 +580,7 @@ def test_other_tries_of_a_card_are_the_callers(vendor: Vendor, door: LastTry) ->
 
 @EVERY_DOOR
 def test_the_last_try_of_a_card_is_the_users_to_allow(vendor: Vendor, door: LastTry) -> None:
-    host = vendor.guarding(XCA_LAST_TRY="allow")
+    host = vendor.guarding(last_try="allow")
     leave(vendor.card, door, 1)
     rv = door.spend(host, door.secret)
     if door.name == "C_Login context":
@@ -683,7 +682,7 @@ def test_the_last_so_pin_of_a_token_is_kept_when_it_is_changed(plain: Plain) -> 
 
 
 def test_the_last_try_of_a_token_is_the_users_to_allow(vendor: Vendor) -> None:
-    plain = Plain(vendor, vendor.guarding(XCA_LAST_TRY="allow"))
+    plain = Plain(vendor, vendor.guarding(last_try="allow"))
     vendor.shows(TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.SO_PIN_FINAL_TRY)
     assert plain.login(UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
     assert plain.was_tried()

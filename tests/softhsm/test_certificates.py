@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from asn1crypto import x509 as asn1
+from asn1crypto import x509 as asn1  # type: ignore[import-untyped]
 
 from softhsm import Application, BadValueError, Environment, issue
 from softhsm.pki import COMPANY, SCHOOL, directory_attributes, holder_name, validity
@@ -155,7 +155,7 @@ def test_openssl_accepts_the_chain(certificates: dict[str, Path], label: str, tm
     files = {name: tmp_path / f"{name}.pem" for name in pem}
     for name, file in files.items():
         file.write_bytes(pem[name])
-    chain = ["-x509_strict", "-CAfile", files["root"], "-untrusted", files["ca"]]
+    chain = ("-x509_strict", "-CAfile", files["root"], "-untrusted", files["ca"])
     assert openssl("verify", *chain, files["leaf"]).endswith(b": OK\n")
     # What the card carries is what the environment offers for verification.
 

@@ -28,7 +28,8 @@ def _wheel(folder: Path) -> Path:
         and file.name not in _OF_THE_INSTALLATION
     ]
     (information,) = {file.parent for file in files if file.name == "WHEEL"}
-    (tag,) = [line.split(": ")[1] for line in OURS.read_text("WHEEL").splitlines() if line.startswith("Tag")]
+    lines = (OURS.read_text("WHEEL") or "").splitlines()
+    (tag,) = [line.split(": ")[1] for line in lines if line.startswith("Tag")]
     wheel = folder / f"xca_plugin-{OURS.version}-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for file in files:

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,9 @@ class Desk:
             "TERM": "xterm",
         }
 
-    def pyhanko(self, *arguments: str, most_bytes: int | None = None, **variables: str) -> Result:
+    def pyhanko(
+        self, *arguments: str, most_bytes: int | None = None, variables: Mapping[str, str] | None = None
+    ) -> Result:
         """Run pyHanko; it never says a PIN."""
 
         def limit() -> None:
@@ -77,7 +80,7 @@ class Desk:
 
         done = subprocess.run(
             [PYHANKO, *arguments],
-            env=self.variables | variables,
+            env={**self.variables, **(variables or {})},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -95,7 +98,7 @@ class Desk:
         return self.pyhanko(
             *("sign", "addsig", "--field", "Sig1", *options),
             *("xca", "--pin", pin, source, "out.pdf"),
-            **more,
+            variables=more,
         )
 
     def refused(self, result: Result, status: int, words: str, *, tries: int = 3) -> None:
@@ -169,7 +172,7 @@ def test_a_visible_stamp_shows_the_holder_in_chinese(desk: Desk) -> None:
 
 def test_an_identity_of_the_configuration_signs_with_its_card(desk: Desk) -> None:
     options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
-    assert desk.pyhanko(*options, XCA_CARD="XC00000000000000").status == 0
+    assert desk.pyhanko(*options, variables={"XCA_CARD": "XC00000000000000"}).status == 0
     assert (desk.folder / "out.pdf").exists()
 
 
@@ -177,7 +180,7 @@ def test_an_identity_without_a_number_heeds_the_variable(desk: Desk) -> None:
     configuration = desk.folder / "pyhanko.yml"
     configuration.write_text(configuration.read_text().replace(f"number: {desk.card.number}", ""))
     options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
-    result = desk.pyhanko(*options, XCA_CARD="XC00000000000000")
+    result = desk.pyhanko(*options, variables={"XCA_CARD": "XC00000000000000"})
     desk.refused(result, 17, "The card XC00000000000000 is not here.")
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -68,6 +68,7 @@ class Card:
         initialize: bool = True,
         prefix: Sequence[str] = (),
         stderr: int = subprocess.DEVNULL,
+        variables: Mapping[str, str] | None = None,
         **more: str,
     ) -> Host:
         """Start a process with the card's module in it, over SoftHSM or over a scripted inner module.
@@ -78,9 +79,12 @@ class Card:
             initialize: call C_Initialize.
             prefix: a program, and its arguments, that starts the process.
             stderr: where its stderr goes.
-            more: more environment variables.
+            variables: more environment variables.
+            more: likewise.
         """
-        environment = self.environment(**(inner.environment(self) if inner else {}), **more)
+        environment = self.environment(
+            **(inner.environment(self) if inner else {}), **(variables or {}), **more
+        )
         host = self._keep(Host(module_path(), environment, prefix=prefix, stderr=stderr))
         if load:
             assert host.loaded.rv == CKR.OK

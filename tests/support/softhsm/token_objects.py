@@ -8,10 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pkcs11
-from pkcs11 import Attribute, PKCS11Error
+from pkcs11 import Attribute, ObjectClass, PKCS11Error
 from pkcs11.attributes import AttributeMapper, handle_ulong
 
 _SHOWN = (
@@ -39,11 +40,11 @@ def main() -> None:
     with token.open(rw=True, user_pin=os.environ["PIN"], attribute_mapper=mapper) as session:
         report = []
         for thing in list(session.get_objects()):
-            about = {name: _outcome(lambda t=thing, n=name: t[Attribute[n]]) for name in _SHOWN}
-            about["CLASS"] = thing.object_class.name
+            about = {name: _outcome(partial(thing.__getitem__, Attribute[name])) for name in _SHOWN}
+            about["CLASS"] = ObjectClass(thing[Attribute.CLASS]).name
             about["LABEL"] = thing[Attribute.LABEL]
             about["ID"] = thing[Attribute.ID].decode()
-            about["relabel"] = _outcome(lambda t=thing: t.__setitem__(Attribute.LABEL, "other"))
+            about["relabel"] = _outcome(partial(thing.__setitem__, Attribute.LABEL, "other"))
             about["destroy"] = _outcome(thing.destroy)
             report.append(about)
     print(json.dumps(report))
