@@ -30,13 +30,23 @@ class Cards:
     """The cards that the plugins know.
 
     Plugins are the built-in ones, those given, and those installed in the entry-point group `xca_plugin`.
-    Operations take a card as detect() or read() returned it, and return it as it is afterwards.
+    Operations take a card as detect() or read() returned it, and return it as it is afterwards. They spend a
+    last try only if that card shows one try left: who gives it knows.
+
+    Args:
+        plugins: more plugins.
+        confirm_last_try: called when only one try is left and the card that was given does not show it,
+            because another program spent the others since. Nothing was tried yet. It raises
+            LastTryNotConfirmed to leave it so; else the operation goes on. Without it such an operation ends
+            with LastTryNotConfirmed.
 
     Raises:
         PluginFailed: an installed plugin cannot be loaded.
     """
 
-    def __init__(self, plugins: Iterable[object] = ()) -> None:
+    def __init__(
+        self, plugins: Iterable[object] = (), *, confirm_last_try: Callable[[], None] | None = None
+    ) -> None:
         # Here, not above: it loads python-pkcs11, which a program that only needs our types need not.
         from xca_plugin import hicos
 
@@ -53,6 +63,7 @@ class Cards:
                     name=entry.name, detail=f"{type(error).__name__}: {error}"
                 ) from error
         self._seen: set[str] = set()
+        self._confirm_last_try = confirm_last_try
 
     # --- what is there
 
@@ -137,9 +148,11 @@ class Cards:
         Raises:
             As check_activation and xca_activate.
         """
-        card = self.check_activation(card, user_code, new_pin)
+        self.check_activation(card, user_code, new_pin)
         hook = self._plugins.hook.xca_activate
-        after: Card = self._ask(card, lambda: hook(card=card, user_code=user_code, new_pin=new_pin))
+        after: Card = self._ask(
+            card, _user_code_tries, lambda now: hook(card=now, user_code=user_code, new_pin=new_pin)
+        )
         self._tell("xca_activated", after)
         return after
 
@@ -152,7 +165,7 @@ class Cards:
         check_pin(card, pin)
         self.check_new_pin(card, new_pin, pin=pin)
         hook = self._plugins.hook.xca_change_pin
-        after: Card = self._ask(card, lambda: hook(card=card, pin=pin, new_pin=new_pin))
+        after: Card = self._ask(card, _pin_tries, lambda now: hook(card=now, pin=pin, new_pin=new_pin))
         self._tell("xca_pin_changed", after)
         return after
 
@@ -162,21 +175,24 @@ class Cards:
         Raises:
             NotActivated, PinRefused, and as xca_reset_pin.
         """
-        card = self.read(card)
-        if card.state is CardState.NOT_ACTIVATED:
+        now = self.read(card)
+        if now.state is CardState.NOT_ACTIVATED:
             raise errors.NotActivated(number=card.number)
-        self._check_user_code_usable(card)
+        self._check_user_code_usable(now)
         check_user_code(user_code)
         self.check_new_pin(card, new_pin, user_code=user_code)
         hook = self._plugins.hook.xca_reset_pin
-        after: Card = self._ask(card, lambda: hook(card=card, user_code=user_code, new_pin=new_pin))
+        after: Card = self._ask(
+            card, _user_code_tries, lambda now: hook(card=now, user_code=user_code, new_pin=new_pin)
+        )
         self._tell("xca_pin_changed", after)
         return after
 
     def verify_pin(self, card: Card, pin: Secret) -> Card:
         """Try the PIN (hook xca_verify_pin)."""
         check_pin(card, pin)
-        after: Card = self._ask(card, lambda: self._plugins.hook.xca_verify_pin(card=card, pin=pin))
+        hook = self._plugins.hook.xca_verify_pin
+        after: Card = self._ask(card, _pin_tries, lambda now: hook(card=now, pin=pin))
         return after
 
     def change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card:
@@ -185,7 +201,9 @@ class Cards:
         check_user_code(new_user_code)
         hook = self._plugins.hook.xca_change_user_code
         after: Card = self._ask(
-            card, lambda: hook(card=card, user_code=user_code, new_user_code=new_user_code)
+            card,
+            _user_code_tries,
+            lambda now: hook(card=now, user_code=user_code, new_user_code=new_user_code),
         )
         return after
 
@@ -206,8 +224,9 @@ class Cards:
         hook = self._plugins.hook.xca_sign
         signature: bytes = self._ask(
             card,
-            lambda: hook(
-                card=card, pin=pin, key=key, digest=digest, digest_hash=digest_hash, padding=padding
+            _pin_tries,
+            lambda now: hook(
+                card=now, pin=pin, key=key, digest=digest, digest_hash=digest_hash, padding=padding
             ),
         )
         return signature
@@ -227,8 +246,9 @@ class Cards:
         hook = self._plugins.hook.xca_decrypt
         plaintext: bytes = self._ask(
             card,
-            lambda: hook(
-                card=card, pin=pin, key=key, ciphertext=ciphertext, digest_hash=digest_hash, padding=padding
+            _pin_tries,
+            lambda now: hook(
+                card=now, pin=pin, key=key, ciphertext=ciphertext, digest_hash=digest_hash, padding=padding
             ),
         )
         return plaintext
@@ -251,15 +271,29 @@ class Cards:
         """Write a certificate that certificate_for() returned to the card (hook xca_write_certificate)."""
         check_pin(card, pin)
         hook = self._plugins.hook.xca_write_certificate
-        after: Card = self._ask(card, lambda: hook(card=card, pin=pin, certificate=certificate))
+        after: Card = self._ask(
+            card, _pin_tries, lambda now: hook(card=now, pin=pin, certificate=certificate)
+        )
         return after
 
     # --- inside
 
-    def _ask(self, card: Card, hook: Callable[[], _T | None]) -> _T:
+    def _ask(self, card: Card, tries: Callable[[Card], int | None], hook: Callable[[Card], _T | None]) -> _T:
+        """Ask for an operation with a secret; a last try that the caller does not know of is confirmed."""
+        try:
+            return self._ask_once(card, hook)
+        except errors.LastTryNotConfirmed:
+            if self._confirm_last_try is None or tries(card) == 1:
+                raise
+            now = self.read(card)
+            if tries(now) == 1:
+                self._confirm_last_try()
+            return self._ask_once(now, hook)
+
+    def _ask_once(self, card: Card, hook: Callable[[Card], _T | None]) -> _T:
         """Ask for an operation with a secret; when that locks the secret, tell the plugins."""
         try:
-            return _answered(card, hook())
+            return _answered(card, hook(card))
         except errors.PinLocked:
             if card.pin_tries != 0:
                 self._tell("xca_pin_locked", self.read(card))
@@ -323,6 +357,14 @@ def _has_form(secret: Secret, shortest: int, longest: int) -> bool:
     value = secret.reveal()
     characters_fit = all(rules.CHAR_FIRST <= ord(character) <= rules.CHAR_LAST for character in value)
     return shortest <= len(value) <= longest and characters_fit
+
+
+def _pin_tries(card: Card) -> int | None:
+    return card.pin_tries
+
+
+def _user_code_tries(card: Card) -> int | None:
+    return card.user_code_tries
 
 
 def _flat(answers: Iterable[Iterable[_T]]) -> list[_T]:

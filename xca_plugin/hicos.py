@@ -9,7 +9,7 @@ situations.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from enum import Enum, auto
 from threading import RLock
@@ -37,6 +37,7 @@ from pkcs11_shim import CardRow, ConfigurationError, Store, StoreError, module_p
 from xca_plugin import errors
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
+from xca_plugin.last_try import kept
 from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, Padding
 from xca_plugin.secret import Secret
 from xca_plugin.token_info import pin_lengths
@@ -444,9 +445,14 @@ def _rows() -> dict[str, CardRow]:
 
 @contextmanager
 def _means(asked: _Asked, card: Card, token: Token) -> Iterator[None]:
-    """Translate what a call says of a secret; anything else passes."""
+    """Translate what a call says of a secret; anything else passes.
+
+    A last try is spent only if the card that the caller gave shows it.
+    """
+    seen = card.pin_tries if asked is _Asked.PIN else card.user_code_tries
     try:
-        yield
+        with nullcontext() if seen == 1 else kept():
+            yield
     except PKCS11Error as error:
         situation = _situation(asked, error, card, token)
         if situation is None:

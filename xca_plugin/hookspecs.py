@@ -11,6 +11,9 @@ them too.
 - Hooks named after something that happened are told to every plugin; one that fails there is logged and
   changes nothing.
 
+What spends a try spends the last one only if the card that it is given shows one try left: the caller knows
+of it then. Else it raises LastTryNotConfirmed.
+
 Failures are exceptions of xca_plugin.errors. Secrets are xca_plugin.Secret; call reveal() only to hand one
 on.
 """

@@ -3,6 +3,7 @@
 
 from __future__ import annotations  # utils.NoDigestInfo is younger than the oldest cryptography that will do
 
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from cryptography import x509
@@ -26,7 +27,8 @@ class CardPrivateKey(rsa.RSAPrivateKey):
     """A private key on a card.
 
     Making one tries no PIN. Every signature and every decryption is one login with the PIN and one use of the
-    key. Whoever made the PIN wipes it.
+    key. Whoever made the PIN wipes it. A last try is spent only if the card that is given shows it, and once:
+    make another key of the card as it is then to spend it knowingly.
 
     Attributes:
         certificate: the certificate that belongs to the key.
@@ -92,11 +94,13 @@ class CardPrivateKey(rsa.RSAPrivateKey):
             hashing.update(data)
             digest = hashing.finalize()
         try:
-            return self._cards.sign(
+            signature = self._cards.sign(
                 self._card, self._pin, digest, key=self._key, digest_hash=digest_hash, padding=scheme
             )
         except errors.Unsupported as error:
             raise UnsupportedAlgorithm(f"This card does not sign with {digest_hash.name}.") from error
+        self._forget_tries()
+        return signature
 
     def decrypt(self, ciphertext: bytes, padding: rsa_padding.AsymmetricPadding) -> bytes:
         """Decrypt what was encrypted to the key (RFC 8017, section 7).
@@ -114,13 +118,19 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         if self._usage.isdisjoint({"key_encipherment", "data_encipherment"}):
             raise UnsupportedAlgorithm(f"The card's key {self._key} does not decrypt; {Key.KEYX} does.")
         try:
-            return self._cards.decrypt(
+            plaintext = self._cards.decrypt(
                 self._card, self._pin, ciphertext, key=self._key, digest_hash=digest_hash, padding=scheme
             )
         except errors.Unsupported as error:
             raise UnsupportedAlgorithm(
                 f"This card does not decrypt OAEP with {digest_hash.name}; use SHA1 or PKCS1v15."
             ) from error
+        self._forget_tries()
+        return plaintext
+
+    def _forget_tries(self) -> None:
+        """The PIN was right and all tries are there again: the maker knows of no last try any more."""
+        self._card = replace(self._card, pin_tries=None)
 
     def private_numbers(self) -> NoReturn:
         """Refuse: the numbers never leave the card.

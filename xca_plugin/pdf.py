@@ -12,12 +12,12 @@ from pyhanko.cli import plugin_api
 from pyhanko.sign.signers.pdf_cms import Signer
 
 from xca_plugin import errors
-from xca_plugin.cards import Cards
 from xca_plugin.cli.common import (
     PIN,
     Asker,
     before_pin,
     card_option,
+    cards_asking,
     choose,
     last_try_option,
     source_option,
@@ -61,7 +61,7 @@ def _signer(
     number = number or os.environ.get("XCA_CARD") or None
     try:
         with _whole(output, source):
-            cards = Cards()
+            cards = cards_asking(last_try)
             card = choose(cards, number)
             before_pin(card, yes=yes, last_try=last_try)
             with Asker(card) as ask:

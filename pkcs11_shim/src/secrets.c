@@ -102,16 +102,23 @@ static CK_RV check_state(const struct decision *decision, enum secret secret) {
     return row->tries[secret] == 0 ? CKR_PIN_LOCKED : CKR_OK;
 }
 
-/* [guard] keep_last_try: the last try is spent only by a process whose user said so. */
+/* Whether this process must not spend a last try: [guard] keep_last_try says so, unless XCA_LAST_TRY=allow,
+ * or the process itself, with XCA_LAST_TRY=keep. */
+static bool keeps_last_try(void) {
+    const char *said = secure_getenv("XCA_LAST_TRY");
+    if (said != NULL && strcmp(said, "allow") == 0) {
+        return false;
+    }
+    return config.guard_last_try || (said != NULL && strcmp(said, "keep") == 0);
+}
+
 static CK_RV keep_last_try(bool is_last) {
-    const char *last_try = secure_getenv("XCA_LAST_TRY");
-    bool allowed = last_try != NULL && strcmp(last_try, "allow") == 0;
-    return config.guard_last_try && is_last && !allowed ? CKR_FUNCTION_REJECTED : CKR_OK;
+    return is_last && keeps_last_try() ? CKR_FUNCTION_REJECTED : CKR_OK;
 }
 
 /* The same for a token that counts its own tries, which only its flags can tell. */
 static CK_RV keep_last_try_of_token(CK_SLOT_ID slot, enum secret secret) {
-    if (!config.guard_last_try) {
+    if (!keeps_last_try()) {
         return CKR_OK;
     }
     CK_TOKEN_INFO info;

@@ -447,7 +447,23 @@ def test_the_last_try_is_not_spent_unasked(start_agent: Start, xca_active_card: 
     assert asking.post("/sign", signing(card))["ret_code"] == Code.CANCELLED
     consent = asking.window(signing(card))["consent"]
     assert consent["lastTry"]
-    assert asking.ask(signing(card))["last_error"] == Minor.ONE_TRY_LEFT
+    again = asking.window(signing(card), ticket=consent["ticket"], number=consent["number"])["consent"]
+    assert again["lastTry"]
+    assert asking.ask(signing(card), lastTry=True)["ret_code"] == 0
+
+
+def test_tries_that_others_spend_while_the_window_asks_lead_to_the_question(
+    start_agent: Start, xca_active_card: HeldCard
+) -> None:
+    card = xca_active_card
+    asking = Asking(start_agent(card, trusted=(SITE,)))
+    consent = asking.window(signing(card, pin="wrong-3"))["consent"]
+    assert not consent["lastTry"]
+    for wrong in ("wrong-1", "wrong-2"):
+        asking.ask(signing(card, pin=wrong))
+    given = {"ticket": consent["ticket"], "number": consent["number"]}
+    again = asking.window(signing(card, pin="wrong-3"), **given)["consent"]
+    assert again["lastTry"]
     assert asking.ask(signing(card), lastTry=True)["ret_code"] == 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, Desk
+from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, XCACTL, Desk, install
 
 PROMPT = {"pin": "PIN: ", "user code": "User code (upper and lower case differ): "}
 BEFORE = {"pin": "PIN: {}", "user code": "user code: {}"}
@@ -263,3 +263,129 @@ def test_a_person_may_spend_the_try_that_the_module_is_told_to_keep(active: Desk
         assert desk.run("pin", "verify", "--pin", f"env:{wrong}").status == 35
     assert desk.run("pin", "verify", "--pin", "env:RIGHT").status == 41
     assert desk.run("pin", "verify", "--pin", "env:RIGHT", "--last-try").status == 0
+
+
+# --- another program spends tries while a person types
+
+
+MEANWHILE = {
+    "pin verify": (("pin", "verify"), PROMPT["pin"], "pin_tries_left"),
+    "pin change": (("pin", "change", "--new-pin", "env:NEW"), PROMPT["pin"], "pin_tries_left"),
+    "sign": (("sign", "text"), PROMPT["pin"], "pin_tries_left"),
+    "pin reset": (("pin", "reset", "--new-pin", "env:NEW"), PROMPT["user code"], "user_code_tries_left"),
+    "user-code change": (
+        ("user-code", "change", "--new-user-code", "env:NEW_CODE"),
+        PROMPT["user code"],
+        "user_code_tries_left",
+    ),
+    "activate": (
+        ("activate", "--yes", "--new-pin", "env:NEW"),
+        PROMPT["user code"],
+        "user_code_tries_left",
+    ),
+}
+
+
+def spend_two(desk: Desk, secret: str) -> None:
+    """Spend two tries of a secret in other processes."""
+    if secret == "pin_tries_left":
+        spent(desk, 2)
+        return
+    for wrong in range(2):
+        program = f"""
+from xca_plugin import CardError, Cards, Secret
+cards = Cards()
+try:
+    cards.change_user_code(cards.detect()[0], Secret("wrong-{wrong}"), Secret("whatever-1"))
+except CardError as error:
+    print(type(error).__name__)
+"""
+        assert desk.program(program).out == "WrongUserCode\n"
+
+
+@pytest.mark.parametrize("answer", ["no", "last try"])
+@pytest.mark.parametrize(("command", "question", "secret"), MEANWHILE.values(), ids=MEANWHILE)
+def test_tries_that_others_spend_during_the_prompt_lead_to_the_question(
+    active: Desk, closed: Desk, command: tuple[str, ...], question: str, secret: str, answer: str
+) -> None:
+    desk = (closed if command[0] == "activate" else active).having(NEW=NEW_PIN, NEW_CODE=NEW_USER_CODE)
+    (desk.home / "text").write_text("tender\n")
+    with desk.terminal(*command) as talk:
+        talk.expect_exact(question)
+        spend_two(desk, secret)
+        talk.sendline("wrong-3a")
+        talk.expect_exact("Only one try is left")
+        talk.expect_exact("Confirm: ")
+        assert desk.card()[secret] == 1
+        talk.sendline(answer)
+        talk.expect_exact("Nothing was tried" if answer == "no" else "is locked")
+    assert desk.card()[secret] == (1 if answer == "no" else 0)
+
+
+def test_without_a_terminal_a_last_try_that_others_left_is_kept(active: Desk, tmp_path: Path) -> None:
+    """The two tries go between the look at the card and the login: a plugin is asked there."""
+    source = f"""
+        import os, subprocess, sys
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_veto_new_pin(card):
+            if os.environ.pop("SPEND", None):
+                for wrong in ("wrong-1", "wrong-2"):
+                    subprocess.run(
+                        [sys.executable, *{XCACTL!r}, "pin", "verify", "--pin", "stdin"],
+                        input=wrong.encode(), capture_output=True,
+                    )
+    """
+    desk = install(active, tmp_path, "meanwhile", source).having(SPEND="yes", WRONG="wrong-3", NEW=NEW_PIN)
+    command = ("pin", "change", "--pin", "env:WRONG", "--new-pin", "env:NEW")
+    assert desk.run(*command).status == 41
+    assert active.card()["pin_tries_left"] == 1
+    assert active.having(WRONG="wrong-3", NEW=NEW_PIN).run(*command, "--last-try").status == 36
+
+
+def test_a_program_spends_the_last_try_only_of_a_card_that_shows_it(active: Desk) -> None:
+    program = f"""
+from xca_plugin import CardError, Cards, Secret
+from xca_plugin.keys import CardPrivateKey
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+cards, others = Cards(), Cards()
+(seen,) = cards.detect()
+wrong, right = Secret("wrong-3"), Secret({PIN!r})
+
+def spend(*values):
+    for value in values:
+        (card,) = others.detect()
+        try:
+            others.verify_pin(card, Secret(value))
+        except CardError as error:
+            pass
+
+def tell(work):
+    try:
+        work()
+        print("done")
+    except CardError as error:
+        print(type(error).__name__, others.detect()[0].pin_tries)
+
+key = CardPrivateKey(cards, seen, right)
+late = CardPrivateKey(cards, seen, wrong)
+spend("wrong-1", "wrong-2")
+tell(lambda: cards.verify_pin(seen, wrong))
+tell(lambda: late.sign(b"data", PKCS1v15(), hashes.SHA256()))
+knowing = CardPrivateKey(cards, cards.read(seen), right)
+tell(lambda: knowing.sign(b"data", PKCS1v15(), hashes.SHA256()))
+spend("wrong-4", "wrong-5")
+tell(lambda: knowing.sign(b"data", PKCS1v15(), hashes.SHA256()))
+tell(lambda: cards.verify_pin(cards.read(seen), wrong))
+"""
+    result = active.program(program)
+    assert result.out.splitlines() == [
+        "LastTryNotConfirmed 1",
+        "LastTryNotConfirmed 1",
+        "done",
+        "LastTryNotConfirmed 1",
+        "PinLocked 0",
+    ], result.err

@@ -598,6 +598,17 @@ def test_the_last_try_of_a_user_code_is_kept_when_it_is_changed(vendor: Vendor) 
     assert vendor.card.user_code_tries == 1
 
 
+@EVERY_DOOR
+def test_the_last_try_of_a_card_is_kept_in_a_process_that_keeps_it(vendor: Vendor, door: LastTry) -> None:
+    host = vendor.host(XCA_LAST_TRY="keep")
+    leave(vendor.card, door, 1)
+    for secret in (WRONG[0], door.secret):
+        assert door.spend(host, secret) == FUNCTION_REJECTED
+    assert tries(vendor.card, door) == 1
+    leave(vendor.card, door, 2)
+    assert door.spend(host, WRONG[0]) not in (CKR.OK, FUNCTION_REJECTED)
+
+
 def test_without_the_guard_a_card_gives_its_last_try(vendor: Vendor) -> None:
     host = vendor.host()
     vendor.card.set_tries(pin=1)
@@ -679,6 +690,16 @@ def test_the_last_so_pin_of_a_token_is_kept_when_it_is_changed(plain: Plain) -> 
     assert plain.set_pin(WRONG[0]) == CKR.PIN_INCORRECT
     plain.vendor.shows(TokenFlag.SO_PIN_FINAL_TRY)
     assert plain.set_pin(PLAIN_SO_PIN) == FUNCTION_REJECTED
+
+
+@pytest.mark.parametrize("door", USER_DOORS.values(), ids=USER_DOORS)
+def test_the_last_pin_of_a_token_is_kept_in_a_process_that_keeps_it(
+    vendor: Vendor, door: Callable[[Plain], CKR | None]
+) -> None:
+    plain = Plain(vendor, vendor.host(XCA_LAST_TRY="keep"))
+    vendor.shows(TokenFlag.USER_PIN_FINAL_TRY)
+    assert door(plain) == FUNCTION_REJECTED
+    assert not plain.was_tried()
 
 
 def test_the_last_try_of_a_token_is_the_users_to_allow(vendor: Vendor) -> None:

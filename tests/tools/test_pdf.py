@@ -356,3 +356,28 @@ def test_a_full_disk_leaves_no_half_file(desk: Desk) -> None:
     page(desk.folder / "big.pdf", more=bytes(1 << 20))
     options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:PIN", "big.pdf", "out.pdf")
     desk.refused(desk.pyhanko(*options, most_bytes=1 << 20), 63, "File too large")
+
+
+def test_tries_that_others_spend_during_the_pin_prompt_lead_to_the_question(desk: Desk) -> None:
+    child = pexpect.spawn(
+        PYHANKO,
+        ["sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf"],
+        env=desk.variables,
+        cwd=str(desk.folder),
+        encoding="utf-8",
+        timeout=20,
+    )
+    child.expect_exact("PIN: 3 tries left")
+    child.expect_exact("PIN: ")
+    for wrong in ("wrong-01", "wrong-02"):
+        desk.refused(
+            desk.sign(pin="env:WRONG", WRONG=wrong), 35, "The PIN is wrong", tries=3 - int(wrong[-1])
+        )
+    child.sendline(WRONG_PIN)
+    child.expect_exact("Only one try is left")
+    child.expect_exact("Confirm: ")
+    child.sendline("no")
+    child.expect_exact("Nothing was tried")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 41

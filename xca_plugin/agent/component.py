@@ -14,7 +14,7 @@ from xca_plugin.agent import information
 from xca_plugin.agent.answers import Code, Refusal, failure, plain, success
 from xca_plugin.agent.body import decode
 from xca_plugin.agent.decrypting import Decrypting
-from xca_plugin.agent.desk import Desk, last_try_allowed
+from xca_plugin.agent.desk import Desk
 from xca_plugin.agent.enrolment import Request, Writing
 from xca_plugin.agent.jobs import ACTIVATE, RESET_PIN
 from xca_plugin.agent.pin_change import PinChange
@@ -28,6 +28,7 @@ from xca_plugin.agent.trust import Trust
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
 from xca_plugin.cli import words
 from xca_plugin.i18n import _, text
+from xca_plugin.last_try import allowed
 from xca_plugin.model import Card
 from xca_plugin.secret import Secret
 
@@ -186,23 +187,29 @@ class Component:
         if agreement is None:
             unasked = task.may_go_unasked and asked.pin is not None and card.pin_tries != 1
             if not (unasked and self._trust.needs_no_consent(asked.site, card.number)):
-                refusal = failure(_answer_name(asked.func), Refusal(Code.CANCELLED))
-                return Consent(self._question(asked, card), refusal)
+                return self._consent(asked, card)
         elif agreement.number != card.number:
             raise errors.CardNotFound(number=agreement.number)
         elif card.pin_tries == 1 and not agreement.last_try:
-            raise errors.LastTryNotConfirmed
+            return self._consent(asked, card)
         if asked.pin is None:
             raise errors.SecretMissing(option=task.pin_field, detail="")
         try:
-            with last_try_allowed() if card.pin_tries == 1 else nullcontext():
+            with allowed() if card.pin_tries == 1 else nullcontext():
                 members = task.do(cards, card, asked.pin, asked.new_pin)
+        except errors.LastTryNotConfirmed:
+            # Another program left one try since the card was looked at. Nothing was tried.
+            return self._consent(asked, cards.read(card))
         except errors.WrongPin:
             self._trust.ask_again(asked.site, card.number)
             raise
         if agreement and agreement.for_a_while and task.may_go_unasked:
             self._trust.allow(asked.site, card.number)
         return success(_answer_name(asked.func), **members)
+
+    def _consent(self, asked: "_Asked", card: Card) -> Consent:
+        refusal = failure(_answer_name(asked.func), Refusal(Code.CANCELLED))
+        return Consent(self._question(asked, card), refusal)
 
     def _question(self, asked: "_Asked", card: Card) -> Mapping[str, Any]:
         task, form = asked.task, pin_of(card)

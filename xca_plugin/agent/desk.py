@@ -2,10 +2,8 @@
 """The one place in the agent where cards are touched."""
 
 import asyncio
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from threading import Lock
 from typing import Final, TypeVar
@@ -74,13 +72,3 @@ class Desk:
 def _wipe(secrets: Iterable[Secret]) -> None:
     for secret in secrets:
         secret.wipe()
-
-
-@contextmanager
-def last_try_allowed() -> Iterator[None]:
-    """Within an operation: the person agreed to spend the last try, although [guard] keep_last_try is set."""
-    os.environ["XCA_LAST_TRY"] = "allow"
-    try:
-        yield
-    finally:
-        del os.environ["XCA_LAST_TRY"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from xca_plugin import errors
-from xca_plugin.agent.desk import last_try_allowed
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import Text, text
+from xca_plugin.last_try import allowed
 from xca_plugin.model import Card, CardState
 from xca_plugin.secret import Secret
 
@@ -88,7 +88,7 @@ class Job:
             return self.act(cards, card, asked, new_pin)
         if not last_try:
             raise errors.LastTryNotConfirmed
-        with last_try_allowed():
+        with allowed():
             return self.act(cards, card, asked, new_pin)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from xca_plugin.cards import Cards
 from xca_plugin.cli import words
 from xca_plugin.cli.common import (
     NEW_PIN,
@@ -16,6 +15,7 @@ from xca_plugin.cli.common import (
     agree,
     agree_to_risk,
     card_option,
+    cards_asking,
     choose,
     confirm_last_try,
     last_try_option,
@@ -52,7 +52,7 @@ def activate(
     receipt: Path | None,
 ) -> None:
     """Show, ask consent, activate, prove, tell what comes next."""
-    cards = Cards()
+    cards = cards_asking(last_try)
     card = choose(cards, number)
     show(card, err=True)
     click.echo(err=True)

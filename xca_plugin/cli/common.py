@@ -25,6 +25,7 @@ from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_pin_usab
 from xca_plugin.cli import words
 from xca_plugin.cli.terminal import confirm, prompt
 from xca_plugin.i18n import _, text
+from xca_plugin.last_try import allow
 from xca_plugin.model import Card, CardState
 from xca_plugin.secret import Secret
 
@@ -151,7 +152,12 @@ def agree_to_risk(card: Card, yes: bool) -> None:
         agree(_("Do you agree?"), yes)
 
 
-def confirm_last_try(tries: int | None, last_try: bool) -> None:
+def cards_asking(last_try: bool) -> Cards:
+    """Return the cards, for a command that spends tries: the last is asked for, whatever was shown before."""
+    return Cards(confirm_last_try=partial(confirm_last_try, 1, last_try))
+
+
+def confirm_last_try(tries: int | None, confirmed: bool) -> None:
     """When one try is left, have it confirmed in words.
 
     Raises:
@@ -159,7 +165,6 @@ def confirm_last_try(tries: int | None, last_try: bool) -> None:
     """
     if tries != 1:
         return
-    confirmed = last_try
     if not confirmed and interactive():
         phrase = _("last try")
         click.secho(
@@ -170,8 +175,7 @@ def confirm_last_try(tries: int | None, last_try: bool) -> None:
         confirmed = prompt(_("Confirm"), default="", show_default=False).strip() == phrase
     if not confirmed:
         raise errors.LastTryNotConfirmed
-    # The module may be told to keep the last try ([guard] keep_last_try); this process may spend it.
-    os.environ["XCA_LAST_TRY"] = "allow"
+    allow()
 
 
 def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:

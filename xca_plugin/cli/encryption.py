@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from xca_plugin.cards import Cards
 from xca_plugin.cli.common import (
     FILE,
     PIN,
     Asker,
     before_pin,
     card_option,
+    cards_asking,
     check_output,
     choose,
     format_option,
@@ -63,7 +63,7 @@ def decrypt(file: Path, output: Path, number: str | None, pin: str | None, yes: 
     check_output(output, file)
     with opened(file) as (source, progress):
         sealed = enveloped.Enveloped(source)
-        cards = Cards()
+        cards = cards_asking(last_try)
         card = choose(cards, number)
         sealed.check_card(cards, card)
         before_pin(card, yes=yes, last_try=last_try)

@@ -4,7 +4,6 @@
 import click
 
 from xca_plugin import errors
-from xca_plugin.cards import Cards
 from xca_plugin.cli.common import (
     NEW_PIN,
     NEW_USER_CODE,
@@ -14,6 +13,7 @@ from xca_plugin.cli.common import (
     before_pin,
     before_user_code,
     card_option,
+    cards_asking,
     choose,
     last_try_option,
     source_option,
@@ -36,7 +36,7 @@ def pin() -> None:
 @last_try_option
 def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
     """更改PIN碼."""
-    cards = Cards()
+    cards = cards_asking(last_try)
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
@@ -54,7 +54,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
 @last_try_option
 def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
     """鎖卡解碼／重設PIN碼."""
-    cards = Cards()
+    cards = cards_asking(last_try)
     card = choose(cards, number)
     if card.state is CardState.NOT_ACTIVATED:
         raise errors.NotActivated(number=card.number)
@@ -73,7 +73,7 @@ def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: b
 @last_try_option
 def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> None:
     """Try the PIN."""
-    cards = Cards()
+    cards = cards_asking(last_try)
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
@@ -96,7 +96,7 @@ def change_user_code(
     number: str | None, user_code: str | None, new_user_code: str | None, yes: bool, last_try: bool
 ) -> None:
     """Change the user code."""
-    cards = Cards()
+    cards = cards_asking(last_try)
     card = choose(cards, number)
     before_user_code(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:

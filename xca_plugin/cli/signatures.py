@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from xca_plugin import errors
-from xca_plugin.cards import Cards
 from xca_plugin.cli import shapes, words
 from xca_plugin.cli.common import (
     FILE,
@@ -17,6 +16,7 @@ from xca_plugin.cli.common import (
     Asker,
     before_pin,
     card_option,
+    cards_asking,
     check_output,
     choose,
     console,
@@ -77,7 +77,7 @@ def sign(
     check_output(output, file)
     if timestamp_request:
         check_output(timestamp_request, file, output)
-    cards = Cards()
+    cards = cards_asking(last_try)
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
     with ExitStack() as stack:
