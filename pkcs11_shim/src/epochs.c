@@ -18,10 +18,6 @@ static struct {
 } own[PLACES];
 static size_t next;
 
-bool epochs_known(void) {
-    return known;
-}
-
 void epochs_keep(int64_t generation) {
     epochs_drop();
     seen = generation;

@@ -7,9 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* True once C_Initialize has left something here, until C_Finalize. */
-bool epochs_known(void);
-
 /* The store's generation as it was when the inner module read its tokens; negative: no store could be read.
  */
 void epochs_keep(int64_t generation);

@@ -45,7 +45,9 @@ CK_RV card_C_Initialize(void *arguments) {
     }
     int64_t generation = read_generation(&lock);
     CK_RV rv = initialize_inner(arguments);
-    if (rv == CKR_OK || (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED && !epochs_known())) {
+    /* Where somebody else has initialised it, the inner module's knowledge is of unknown age: no epoch is
+     * current until C_Finalize and C_Initialize. */
+    if (rv == CKR_OK) {
         epochs_keep(generation);
     }
     lock_release(&lock);

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A secret that one process changed, and the processes that were running already."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pkcs11 import UserType
 
+from pkcs11_shim import module_path, rules
 from softhsm.environment import Environment
 from softhsm.issuer import issue, reset_user_code
 from support.module.cards import (
@@ -177,20 +180,44 @@ def test_a_failed_c_initialize_does_not_make_a_stale_process_fresh(card: Card, i
     assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
 
 
-def test_an_inner_module_that_the_host_initialized_itself_is_used_as_it_is(card: Card) -> None:
+def test_an_inner_module_that_the_host_initialized_waits_for_a_new_c_initialize(card: Card) -> None:
     host = card.host(initialize=False, SOFTHSM2_CONF=str(card.path / "softhsm2.conf"))
     ours = host.do("entries", None, 1)
     theirs = host.do("beside", str(card.library))
     assert host.do("entries", theirs, 1) != ours
     host.do("use", theirs)
     assert host.initialize() == CKR.OK
+    assert change_pin(card.host()) == CKR.OK
     host.do("load")
     assert host.initialize() == CKR.CRYPTOKI_ALREADY_INITIALIZED
-    session = card_session(host)
-    assert host.login(session, UserType.USER, PIN) == CKR.OK
-    assert host.logout(session) == CKR.OK
+    assert host.login(card_session(host), UserType.USER, PIN) == CKR.DEVICE_REMOVED
+    host.reinitialize()
+    assert host.login(card_session(host), UserType.USER, NEW_PIN) == CKR.OK
+    assert card.pin_tries == rules.MAX_TRIES
+
+
+def test_a_second_copy_of_the_module_neither_accepts_an_old_pin_nor_undoes_a_change(
+    card: Card, tmp_path: Path
+) -> None:
+    host = card.host()
     assert change_pin(card.host()) == CKR.OK
+    copy = shutil.copy(module_path(), tmp_path / "copy.so")
+    second = host.do("beside", str(copy))
+    assert second != host.loaded.out[0]
+    host.do("use", second)
+    assert host.initialize() == CKR.CRYPTOKI_ALREADY_INITIALIZED
+    session = card_session(host)
     assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
+    assert host.set_pin(session, PIN, "newpin-2") == CKR.DEVICE_REMOVED
+    host.reinitialize()
+    assert host.login(card_session(host), UserType.USER, NEW_PIN) == CKR.OK
+    # What the second copy has initialised anew is of unknown age to the first, which asks for its own turn.
+    host.do("load")
+    host.logout(card_session(host))
+    assert host.login(card_session(host), UserType.USER, NEW_PIN) == CKR.DEVICE_REMOVED
+    host.reinitialize()
+    assert host.login(card_session(host), UserType.USER, NEW_PIN) == CKR.OK
+    assert card.pin_tries == rules.MAX_TRIES
 
 
 @pytest.fixture
