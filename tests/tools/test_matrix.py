@@ -17,6 +17,7 @@ import pytest
 
 from softhsm.held import HeldCard
 from support.tools.tool_matrix import PAGE, START, TOOLS, Job, Tool, page
+from support.tools.windows_program import windows_program
 
 WRONG_PIN = "wrong-00"
 SECONDS = 60
@@ -175,6 +176,7 @@ def seated(card: HeldCard, begun: Start, tool: Tool, job: Job) -> Iterator[Desk]
     with TemporaryDirectory(prefix="xca-") as name:
         folder = Path(name)
         (folder / "contract.txt").write_text("採購契約 Contract\n", encoding="utf-8")
+        (folder / "setup.exe").write_bytes(windows_program())
         for file, contents in begun.files.items():
             (folder / file).write_bytes(contents)
         variables = begun.variables | surroundings(card, folder)
