@@ -101,17 +101,23 @@ class Enveloped:
         recipient = self._recipient(cards, card)
         encrypted = recipient["encrypted_key"].native
         digest_hash, padding = _key_padding(recipient["key_encryption_algorithm"], card)
-        key = cards.decrypt(card, pin, encrypted, digest_hash=digest_hash, padding=padding)
-        if len(key) != self._key_bytes:
-            raise errors.NotDecryptable(number=card.number)
-        cipher = Cipher(self._cipher(key), CBC(self._iv))
+        try:
+            key = cards.decrypt(card, pin, encrypted, digest_hash=digest_hash, padding=padding)
+        except errors.NotDecryptable:
+            key = b""
+        # A key that fails is replaced, so that the content is read all the same: neither another answer nor
+        # less work tells whether it was the key or the content (RFC 3218, section 2.3.2).
+        sound, other = len(key) == self._key_bytes, secrets.token_bytes(self._key_bytes)
+        cipher = Cipher(self._cipher(key if sound else other), CBC(self._iv))
         decryptor, unpadder = cipher.decryptor(), block_padding.PKCS7(8 * len(self._iv)).unpadder()
         for chunk in self._chunks():
             output.write(unpadder.update(decryptor.update(chunk)))
         try:
             output.write(unpadder.update(decryptor.finalize()) + unpadder.finalize())
         except ValueError:
-            raise errors.NotDecryptable(number=card.number) from None
+            sound = False
+        if not sound:
+            raise errors.NotDecryptable(number=card.number)
 
     def _chunks(self) -> Iterator[bytes]:
         try:

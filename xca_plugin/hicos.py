@@ -203,7 +203,9 @@ class Hicos:
                     p11.EncryptedDataInvalid,
                     p11.EncryptedDataLenRange,
                     p11.GeneralError,
+                    p11.FunctionFailed,
                     p11.DataInvalid,
+                    p11.DataLenRange,
                 ):
                     # One answer for every reason (and no cause): telling them apart is a padding oracle.
                     raise errors.NotDecryptable(number=card.number) from None

@@ -141,6 +141,10 @@ def xca_decrypt(
 ) -> bytes | None:
     """Decrypt what was encrypted to the key, padded PKCS1V15 (digest_hash means nothing then) or OAEP.
 
+    With PKCS1V15, what was not encrypted to the key may be answered with bytes that mean nothing: some cards
+    do not tell, so that nobody can ask them often and learn from it ("implicit rejection" of OpenSSL 3.2 and
+    newer, and so of SoftHSM).
+
     Raises:
         As xca_verify_pin; NoSuchKey; NotDecryptable; Unsupported: not with this hash or padding.
     """

@@ -111,7 +111,8 @@ class CardPrivateKey(rsa.RSAPrivateKey):
 
         Raises:
             UnsupportedAlgorithm: another padding or hash, or not this key; the message says what is possible.
-            NotDecryptable: it was not encrypted to this key with this padding.
+            NotDecryptable: it was not encrypted to this key with this padding. With PKCS1v15 the answer may
+                be bytes that mean nothing instead, as with cryptography's own keys: check what they are.
             CardError: as Cards.decrypt.
         """
         scheme, digest_hash = _encryption_padding(padding)

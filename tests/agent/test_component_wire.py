@@ -291,15 +291,17 @@ def test_decrypts_a_bare_block(allowed: Asking, active_card: HeldCard, cert2: Pa
     block = openssl("pkeyutl", "-encrypt", "-certin", "-inkey", cert2, stdin=b"\xff\x00key")
     request = {"cipher": b64(block), "cipherType": "PKCS1", "plainEncoding": "base64", "pin": active_card.pin}
     assert base64.b64decode(allowed.post("/decrypt", request)["plain"]) == b"\xff\x00key"
-    # The same for a page that wants text.
-    assert allowed.post("/decrypt", {**request, "plainEncoding": "NONE"})["ret_code"] == Code.WRONG_TYPE
+    # A page that wants text is not told whether it was decrypted.
+    no_text = allowed.post("/decrypt", {**request, "plainEncoding": "NONE"})
+    broken = allowed.post("/decrypt", {**request, "cipher": b64(b"short"), "plainEncoding": "NONE"})
+    assert no_text == broken
+    assert no_text["ret_code"] == Code.NOT_DECRYPTED
 
 
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
         ({"cipher": ""}, Code.NO_CIPHER),
-        ({"cipher": b64(b"x" * 256)}, Code.NOT_DECRYPTED),
         ({"cipher": b64(b"x" * 10)}, Code.NOT_DECRYPTED),
         ({"cipher": b64(b"x"), "cipherType": "PKCS7"}, Code.BAD_CIPHER_DER),
         ({"cipher": b64(b"x"), "cipherType": "PGP"}, Code.BAD_CIPHER_TYPE),
@@ -311,6 +313,17 @@ def test_says_what_it_cannot_decrypt(
 ) -> None:
     answer = allowed.post("/decrypt", {"pin": active_card.pin, **fields})
     assert (answer["func"], answer["ret_code"]) == ("decrypt", code)
+
+
+def test_decrypts_a_block_of_somebody_elses_to_nothing(allowed: Asking, active_card: HeldCard) -> None:
+    answers = [
+        allowed.post("/decrypt", {"pin": active_card.pin, "cipher": b64(bytes([number]) * 256)})
+        for number in range(1, 9)
+    ]
+    # OpenSSL 3.2 and newer answer with bytes that mean nothing, and such may be text.
+    refused = [answer for answer in answers if answer["ret_code"]]
+    assert len(refused) > len(answers) / 2
+    assert {answer["ret_code"] for answer in refused} == {Code.NOT_DECRYPTED}
 
 
 # --- the rest of the functions

@@ -4,9 +4,14 @@
 import struct
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
+from asn1crypto import cms  # type: ignore[import-untyped]
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from support.cli.xcactl import PIN, XCACTL, Desk
 
@@ -53,8 +58,12 @@ def colleague(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+def openssl(*arguments: str | Path, stdin: bytes = b"") -> bytes:
+    return subprocess.run(["openssl", *arguments], input=stdin, check=True, capture_output=True).stdout
+
+
+def openssl_sealed(certificate: Path, key: bytes) -> bytes:
+    return openssl("pkeyutl", "-encrypt", "-certin", "-inkey", certificate, stdin=key)
 
 
 def encrypt(desk: Desk, file: Path, *options: str | Path) -> None:
@@ -216,6 +225,41 @@ def test_other_files_and_damaged_ones_are_named(
     # The last block holds the padding.
     encrypted.write_bytes(whole[:-20] + bytes(20))
     assert decrypt(active, encrypted, decrypted) == 52
+    assert not decrypted.exists()
+
+
+def padded_badly(key: bytes, iv: bytes, last_block: bytes) -> bool:
+    decryptor = Cipher(AES(key), CBC(iv)).decryptor()
+    return decryptor.update(last_block)[-1] not in range(1, 17)
+
+
+def test_whether_key_or_content_fails_has_one_answer(
+    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+) -> None:
+    encrypt(active, file, "--to", certificate)
+    whole = encrypted.read_bytes()
+    (info,) = cms.ContentInfo.load(whole)["content"]["recipient_infos"]
+    sealed = info.chosen["encrypted_key"].native
+    wrong = next(
+        key for number in count() if padded_badly(key := bytes([number]) * 32, whole[-32:-16], whole[-16:])
+    )
+    keys = [
+        *(b"x" * 256, openssl_sealed(certificate, b"k" * 16), openssl_sealed(certificate, wrong)),
+        openssl_sealed(certificate, b""),
+    ]
+    damaged = [whole.replace(sealed, key) for key in keys] + [whole[:-20] + bytes(20)]
+    for cut, status in ((slice(None), 52), (slice(-40), 67)):
+        answers = set()
+        for der in damaged:
+            encrypted.write_bytes(der[cut])
+            result = active.run(
+                "decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin=f"{PIN}\n"
+            )
+            answers.add((result.status, result.err))
+        assert {answer[0] for answer in answers} == {status}
+        assert len(answers) == 1
+    encrypted.write_bytes(damaged[0] + b"more")
+    assert decrypt(active, encrypted, decrypted) == 64
     assert not decrypted.exists()
 
 

@@ -170,9 +170,10 @@ print(decrypting.decrypt(Path("pkcs1").read_bytes(), padding.PKCS1v15()))
 
 
 def test_what_was_not_encrypted_to_it_has_one_answer(program: Program) -> None:
+    # Of the right length and padded in the older way it may be answered with bytes that mean nothing.
     answers = program.run("""
-failure(lambda: decrypting.decrypt(bytes(256), padding.PKCS1v15()))
 failure(lambda: decrypting.decrypt(bytes(255), padding.PKCS1v15()))
+failure(lambda: decrypting.decrypt(bytes(255), oaep(hashes.SHA1())))
 failure(lambda: decrypting.decrypt(b"1" * 256, oaep(hashes.SHA1())))
 """)
     assert len(set(answers)) == 1

@@ -11,6 +11,7 @@ from xca_plugin.agent.body import octets
 from xca_plugin.agent.task import Shown, Task, choose
 from xca_plugin.cards import Cards
 from xca_plugin.enveloped import Enveloped
+from xca_plugin.errors import NotDecryptable
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Padding
 from xca_plugin.secret import Secret
@@ -58,7 +59,8 @@ class Decrypting(Task):
         try:
             return {"plain": content.decode("utf-8")}
         except UnicodeDecodeError:
-            raise Refusal(Code.WRONG_TYPE) from None
+            # No answer of its own: a key that does not fit may show in bytes that mean nothing.
+            raise NotDecryptable(number=card.number) from None
 
     def _enveloped(self) -> Enveloped:
         file = BytesIO(self._cipher)
