@@ -7,6 +7,7 @@
 #include "module.h"
 #include "store.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,25 +17,39 @@ static int64_t read_generation(const struct lock *lock) {
     return lock->file >= 0 && store_generation(&generation) ? generation : -1;
 }
 
+/*
+ * [module] environment, as the host's environment holds it while the inner module initialises. The host's
+ * other threads may read the environment at any time, so nothing in it is moved or freed: this entry takes
+ * the place of the host's own of that name, and gives it back. Where the host has none, the list grows by
+ * this one, once a process, and from then on its first byte alone makes it NAME=value, or an empty text that
+ * names nothing.
+ */
+static char entry[sizeof config.environment];
+
 /* The inner module's C_Initialize, with [module] environment set for just that long. */
 static CK_RV initialize_inner(void *arguments) {
     if (config.environment_value == NULL) {
         return inner->C_Initialize(arguments);
     }
     const char *name = config.environment;
-    const char *before = getenv(name);
-    char *saved = before != NULL ? strdup(before) : NULL;
-    if ((before != NULL && saved == NULL) || setenv(name, config.environment_value, 1) != 0) {
-        free(saved);
+    size_t value_at = strlen(name) + 1;
+    char *before = getenv(name);
+    if (before != NULL && strcmp(before, config.environment_value) == 0) {
+        return inner->C_Initialize(arguments);
+    }
+    memcpy(entry + 1, name + 1, sizeof entry - 1); /* the value stands behind the name */
+    entry[value_at - 1] = '=';
+    entry[0] = name[0];
+    bool takes_place = getenv(name) != entry + value_at;
+    if (takes_place && putenv(entry) != 0) {
+        entry[0] = '\0';
         return CKR_HOST_MEMORY;
     }
     CK_RV rv = inner->C_Initialize(arguments);
-    if (saved != NULL) {
-        setenv(name, saved, 1);
-    } else {
-        unsetenv(name);
+    if (takes_place && before != NULL) {
+        putenv(before - value_at);
     }
-    free(saved);
+    entry[0] = '\0';
     return rv;
 }
 

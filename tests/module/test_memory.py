@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module over the minimal inner module in hosts of our own, which see its memory and turn its clocks."""
+"""The module over the minimal inner module in hosts of our own, which see its memory and environment and turn
+its clocks."""
 
 import os
 import sqlite3
@@ -42,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             connection.commit()
         configuration = Path(name) / "pkcs11.conf"
         configuration.write_text(
-            f"[module]\npath={minimal}\n[store]\npath={store}\n"
+            f"[module]\npath={minimal}\nenvironment=MINIMAL_SETTING=wanted\n[store]\npath={store}\n"
             f"[log]\nlevel=debug\nfile={Path(name) / 'log'}\n"
         )
 
@@ -77,3 +78,7 @@ def test_logins_do_not_let_memory_grow(run: Run) -> None:
 
 def test_what_is_remembered_ends_with_its_time(run: Run) -> None:
     assert run("clock") == ""
+
+
+def test_the_environment_is_not_moved_while_other_threads_may_read_it(run: Run) -> None:
+    run("environment")

@@ -93,6 +93,9 @@ static CK_RV minimal_C_Initialize(void *arguments) {
         return CKR_CRYPTOKI_ALREADY_INITIALIZED;
     }
     initialized = true;
+    if (control.initializing != NULL) {
+        control.initializing();
+    }
     return CKR_OK;
 }
 

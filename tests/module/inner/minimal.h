@@ -20,6 +20,7 @@ struct minimal {
     unsigned skip;     /* calls before that one */
     unsigned wrong[2]; /* wrong values in a row that were compared with the card's PIN and user code */
     CK_FLAGS flags;    /* more flags of the plain token */
+    void (*initializing)(void); /* called by C_Initialize */
 };
 
 typedef struct minimal *minimal_function(void);
