@@ -6,7 +6,7 @@ from xca_plugin.cards import REAL_CARD_WARNING, Cards
 from xca_plugin.errors import CardError
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import Text
-from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, Padding
+from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
 from xca_plugin.secret import Secret
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Event",
     "Hash",
     "Key",
+    "OddCertificate",
     "Padding",
     "Secret",
     "Text",

@@ -12,7 +12,7 @@ import pluggy
 from pkcs11_shim import rules
 from xca_plugin import errors, hookspecs, weak_pin
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, Padding
+from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
 from xca_plugin.secret import Secret
 
 REAL_CARD_WARNING: Final = text(
@@ -101,8 +101,12 @@ class Cards:
         return now
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
-        """Return every certificate on the card (hook xca_certificates)."""
-        return _answered(card, self._plugins.hook.xca_certificates(card=card))
+        """Return the certificates on the card, but for those that cannot be read (hook xca_certificates)."""
+        return [each for each in self._held(card) if isinstance(each, Certificate)]
+
+    def odd_certificates(self, card: Card) -> Sequence[OddCertificate]:
+        """Return what the card holds as certificates and cannot be read (hook xca_certificates)."""
+        return [each for each in self._held(card) if isinstance(each, OddCertificate)]
 
     def history(self, number: str | None = None) -> list[Event]:
         """Return what happened to one card or to all, oldest first (hook xca_history)."""
@@ -277,6 +281,9 @@ class Cards:
         return after
 
     # --- inside
+
+    def _held(self, card: Card) -> Sequence[Certificate | OddCertificate]:
+        return _answered(card, self._plugins.hook.xca_certificates(card=card))
 
     def _ask(self, card: Card, tries: Callable[[Card], int | None], hook: Callable[[Card], _T | None]) -> _T:
         """Ask for an operation with a secret; a last try that the caller does not know of is confirmed."""

@@ -10,7 +10,7 @@ import queue
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from threading import Thread
@@ -37,12 +37,12 @@ from xca_plugin.i18n import Text, plural, text
 from xca_plugin.model import Card, CardState, Certificate
 from xca_plugin.tools import all_tools
 from xca_plugin.tools.surroundings import architecture
+from xca_plugin.validity import NO_END, day
 
 Say = Callable[..., str]
 """A sentence, said in the language that is given: a Text, or a method of a CardError."""
 
 _SECONDS: Final = 20.0  # for one check; the slowest asks two addresses after each other
-_TAIPEI: Final = timezone(timedelta(hours=8))
 _NEW_CARD: Final = text("Ask the issuer for a new card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111.")
 _SET_CLOCK: Final = text("Set the computer's clock and its time zone: timedatectl set-ntp true")
 
@@ -331,6 +331,8 @@ def _validity(seen: _Seen, card: Card) -> _Answer:
     if now < certificate.not_before:
         early = text("It is not valid before {day}.").having(day=_day(certificate.not_before))
         return _failed(early, _SET_CLOCK)
+    if certificate.not_after == NO_END:
+        return _passed(text("It is valid without end."))
     if now > certificate.not_after:
         return _failed(text("It expired on {day}.").having(day=_day(certificate.not_after)), _NEW_CARD)
     return _passed(text("It is valid until {day}.").having(day=_day(certificate.not_after)))
@@ -338,7 +340,7 @@ def _validity(seen: _Seen, card: Card) -> _Answer:
 
 def _chain(seen: _Seen, card: Card) -> _Answer:
     issued = _parsed(_signing_certificate(card))
-    held = [_parsed(found) for found in seen.cards.certificates(card)]
+    held = list(_held(seen, card))
     now = datetime.now(UTC)
     for _ in held:
         if issued.issuer == issued.subject:
@@ -363,8 +365,7 @@ def _revoked_by(
 ) -> Callable[[_Seen, Card], _Answer]:
     def check(seen: _Seen, card: Card) -> _Answer:
         certificate = _parsed(_signing_certificate(card))
-        held = (_parsed(found) for found in seen.cards.certificates(card))
-        issuer = next((one for one in held if _issued(certificate, one)), None)
+        issuer = next((one for one in _held(seen, card) if _issued(certificate, one)), None)
         if issuer is None:
             return _skipped(text("Without the certificate of its issuer there is nothing to ask with."))
         try:
@@ -394,13 +395,31 @@ def _revoked_by(
 
 
 def _signing_certificate(card: Card) -> Certificate:
+    if card.certificate_odd:
+        raise errors.CardFault(detail=_unreadable("cert1"))
     if card.certificate is None:
         raise errors.NoSuchCertificate(number=card.number, label="cert1")
     return card.certificate
 
 
+def _held(seen: _Seen, card: Card) -> Iterator[x509.Certificate]:
+    """Yield the certificates on the card, but for those that cannot be read."""
+    for certificate in seen.cards.certificates(card):
+        with suppress(errors.CardFault):
+            yield _parsed(certificate)
+
+
 def _parsed(certificate: Certificate) -> x509.Certificate:
-    return x509.load_der_x509_certificate(certificate.der)
+    try:
+        parsed = x509.load_der_x509_certificate(certificate.der)
+        parsed.subject, parsed.issuer, parsed.extensions  # noqa: B018  # read when they are asked for
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise errors.CardFault(detail=_unreadable(certificate.label)) from error
+    return parsed
+
+
+def _unreadable(label: str) -> Text:
+    return text("the certificate {label} cannot be read").having(label=label)
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -416,7 +435,7 @@ def _name(name: x509.Name) -> str:
 
 
 def _day(when: datetime) -> str:
-    return f"{when.astimezone(_TAIPEI):%Y-%m-%d}"
+    return day(when).isoformat()
 
 
 # --- what is around

@@ -431,6 +431,26 @@ class KeyStaysOnCard(CardError):
     _next_step = text("Sign or decrypt with it where the card is, or use a key that was made elsewhere.")
 
 
+class CertificateExpired(CardError):
+    """The signing certificate is no longer valid."""
+
+    status = 54
+    _message = text(
+        "The certificate of the card {number} expired on {day}; no signature made with it would be valid."
+    )
+    _next_step = text("Ask the issuer for a new card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111.")
+
+
+class CertificateNotYetValid(CardError):
+    """The signing certificate is not valid yet, or the clock is wrong."""
+
+    status = 55
+    _message = text(
+        "The certificate of the card {number} is not valid before {day}; no signature made now would be."
+    )
+    _next_step = text("Set the computer's clock and its time zone: timedatectl set-ntp true")
+
+
 class NotACertificate(CardError):
     """A file that should hold certificates does not."""
 

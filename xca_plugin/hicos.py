@@ -22,6 +22,7 @@ from pkcs11 import (
     Attribute,
     DecryptMixin,
     Mechanism,
+    Object,
     ObjectClass,
     PKCS11Error,
     Session,
@@ -38,7 +39,7 @@ from xca_plugin import errors
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
 from xca_plugin.last_try import kept
-from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, Padding
+from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
 from xca_plugin.secret import Secret
 from xca_plugin.token_info import pin_lengths
 
@@ -107,7 +108,7 @@ class Hicos:
         return self._ask(card, _card)
 
     @hookimpl
-    def xca_certificates(self, card: Card) -> Sequence[Certificate] | None:
+    def xca_certificates(self, card: Card) -> Sequence[Certificate | OddCertificate] | None:
         return self._ask(card, _certificates)
 
     @hookimpl
@@ -347,10 +348,8 @@ def _logged_in(
 
 def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None) -> Card:
     number = _number(token)
-    try:
-        certificate = next(iter(_certificates(library, token, {Attribute.ID: Key.SIGN.encode()})), None)
-    except errors.CardFault:  # it cannot be read; the card is here all the same
-        certificate = None
+    held = _certificates(library, token, {Attribute.ID: Key.SIGN.encode()})
+    certificate = next((each for each in held if isinstance(each, Certificate)), None)
     pin_min, pin_max = pin_lengths(module_path(), token.slot.slot_id)
     card = Card(
         number=number,
@@ -364,6 +363,7 @@ def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None
         pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in token.flags,
         pin_min=pin_min,
         pin_max=pin_max,
+        certificate_odd=certificate is None and bool(held),
     )
     row = _row(number) if rows is None else rows.get(number)
     if row is None:
@@ -393,27 +393,35 @@ def _tries(flags: TokenFlag, final_try: TokenFlag, locked: TokenFlag) -> int | N
 
 def _certificates(
     library: Library, token: Token, matching: dict[Attribute, bytes] | None = None
-) -> list[Certificate]:
+) -> list[Certificate | OddCertificate]:
     template = {Attribute.CLASS: ObjectClass.CERTIFICATE, **(matching or {})}
-    found = []
+    found: list[Certificate] = []
+    odd: list[OddCertificate] = []
     with _session(library, token) as session:
         for item in list(session.get_objects(template)):
-            identifier, der = item[Attribute.ID], item[Attribute.VALUE]
+            label = _attribute(item, Attribute.LABEL, "\N{REPLACEMENT CHARACTER}")
+            identifier = _attribute(item, Attribute.ID, b"").decode("ascii", "replace")
+            der = _attribute(item, Attribute.VALUE, b"")
             try:
-                label = item[Attribute.LABEL]
-            except UnicodeDecodeError:
-                label = "\N{REPLACEMENT CHARACTER}"
-            try:
-                found.append(Certificate.parse(label, identifier.decode("ascii", "replace"), der))
-            except ValueError as error:
-                raise errors.CardFault(detail=f"{label}: {error}") from error
+                found.append(Certificate.parse(label, identifier, der))
+            except ValueError:
+                odd.append(OddCertificate(label, identifier, der))
     # The holder's own first, of several for one key the newest; then those of the issuers.
     own = {each.id: each for each in sorted(found, key=lambda each: each.not_before) if each.id in list(Key)}
     issuers = [each for each in found if each.id not in own]
-    return [*sorted(own.values(), key=_label), *sorted(issuers, key=_label)]
+    return [*sorted(own.values(), key=_label), *sorted(issuers, key=_label), *sorted(odd, key=_label)]
 
 
-def _label(certificate: Certificate) -> str:
+def _attribute(item: Object, attribute: Attribute, otherwise: _T) -> _T:
+    """Return an attribute of an object; something else for one that it has not, or that is no text."""
+    try:
+        value: _T = item[attribute]
+    except (p11.AttributeTypeInvalid, p11.AttributeSensitive, UnicodeDecodeError):
+        return otherwise
+    return value
+
+
+def _label(certificate: Certificate | OddCertificate) -> str:
     return certificate.label
 
 

@@ -24,7 +24,7 @@ from typing import Final
 import pluggy
 
 from xca_plugin.i18n import Text
-from xca_plugin.model import Card, Certificate, Event, Hash, Key, Padding
+from xca_plugin.model import Card, Certificate, Event, Hash, Key, OddCertificate, Padding
 from xca_plugin.secret import Secret
 
 PROJECT: Final = "xca_plugin"
@@ -64,8 +64,8 @@ def xca_read(card: Card) -> Card | None:
 
 
 @hookspec(firstresult=True)
-def xca_certificates(card: Card) -> Sequence[Certificate] | None:
-    """Return every certificate on the card, the issuers' included."""
+def xca_certificates(card: Card) -> Sequence[Certificate | OddCertificate] | None:
+    """Return all certificates on the card, the issuers' too; what cannot be read as an OddCertificate."""
 
 
 @hookspec

@@ -35,7 +35,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
 
     Raises:
         NoSuchCertificate: the card shows no certificate for the key.
-        UnsupportedAlgorithm: the key is not an RSA key.
+        UnsupportedAlgorithm: the key is not an RSA key, or its certificate cannot be read.
         CardError: as Cards.certificates.
     """
 
@@ -44,8 +44,11 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         own = [certificate for certificate in cards.certificates(card) if certificate.id == key]
         if not own:
             raise errors.NoSuchCertificate(number=card.number, label=_CERTIFICATES[key])
-        self.certificate = x509.load_der_x509_certificate(own[0].der)
-        public = self.certificate.public_key()
+        try:
+            self.certificate = x509.load_der_x509_certificate(own[0].der)
+            public = self.certificate.public_key()
+        except ValueError as error:
+            raise UnsupportedAlgorithm("The card's certificate cannot be read.") from error
         if not isinstance(public, rsa.RSAPublicKey):
             raise UnsupportedAlgorithm("The card's key is not an RSA key.")
         self._public, self._usage = public, frozenset(own[0].key_usage)

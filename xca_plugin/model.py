@@ -4,7 +4,7 @@
 import base64
 import hashlib
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Final, Self
 
@@ -89,6 +89,9 @@ class Certificate:
         tax_id: 統一編號 of a company, if the certificate tells.
         rank: primary (正卡) or secondary (附卡), if the certificate tells.
         citizen_id: last four characters of a person's national id, if the certificate tells.
+        common_name: the subject's commonName, several with blanks between; empty if there is none.
+        email: address in the subjectAltName, empty if there is none.
+        signature_algorithm: OID of what the issuer signed it with.
     """
 
     label: str
@@ -104,19 +107,33 @@ class Certificate:
     tax_id: str | None
     rank: str | None
     citizen_id: str | None = None
+    common_name: str = ""
+    email: str = ""
+    signature_algorithm: str = ""
 
     @classmethod
     def parse(cls, label: str, identifier: str, der: bytes) -> Self:
         """Read an X.509 certificate (RFC 5280).
 
         Raises:
-            ValueError: it is not one.
+            ValueError: it is not one, or a part that is of use here cannot be read.
         """
+        try:
+            return cls._parse(label, identifier, der)
+        except Exception as error:  # asn1crypto's are of many kinds, and come with the bytes
+            raise ValueError(f"a certificate that cannot be read ({type(error).__name__})") from error
+
+    @classmethod
+    def _parse(cls, label: str, identifier: str, der: bytes) -> Self:
         certificate = x509.Certificate.load(der, strict=True)
-        if None in (certificate.not_valid_before.tzinfo, certificate.not_valid_after.tzinfo):
+        start, end = certificate.not_valid_before, certificate.not_valid_after
+        if not (isinstance(start, datetime) and isinstance(end, datetime)):
+            raise TypeError("asn1crypto has a kind of its own for the year 0")
+        if None in (start.tzinfo, end.tzinfo):
             raise ValueError("a validity without a time zone")
         usage = certificate.key_usage_value
         attributes = _directory_attributes(certificate)
+        certificate.public_key.dump()
         return cls(
             label=label,
             id=identifier,
@@ -124,13 +141,16 @@ class Certificate:
             holder=_name(certificate.subject),
             issuer=_name(certificate.issuer),
             serial=f"{certificate.serial_number:x}",
-            not_before=certificate.not_valid_before,
-            not_after=certificate.not_valid_after,
+            not_before=start.astimezone(UTC),
+            not_after=end.astimezone(UTC),
             key_usage=tuple(sorted(usage.native)) if usage else (),
             organisation_oid=attributes.get(_ORGANISATION_OID),
             tax_id=attributes.get(_TAX_ID),
             rank=attributes.get(_CARD_RANK),
             citizen_id=attributes.get(_CITIZEN_ID),
+            common_name=_common_name(certificate),
+            email=_email(certificate),
+            signature_algorithm=certificate["signature_algorithm"]["algorithm"].dotted,
         )
 
     @property
@@ -152,6 +172,26 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class OddCertificate:
+    """What a card holds as a certificate, and cannot be read as one: shown, and of no use.
+
+    Attributes:
+        label: CKA_LABEL.
+        id: CKA_ID as text.
+        der: what stands there.
+    """
+
+    label: str
+    id: str
+    der: bytes = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 fingerprint, hexadecimal."""
+        return hashlib.sha256(self.der).hexdigest()
+
+
+@dataclass(frozen=True)
 class Card:
     """A card as it was when it was read.
 
@@ -163,13 +203,14 @@ class Card:
         state: where it is in its life.
         pin_tries: wrong PINs left before it locks; 0 is locked, None is unknown.
         user_code_tries: wrong user codes left before it locks; 0 is locked, None is unknown.
-        certificate: the signing certificate, None when the card shows none.
+        certificate: the signing certificate, None when the card shows none that can be read.
         activate_by: last day on which it can be activated, None when the card has no such day.
         days_left: days from today to activate_by, negative after it; None like activate_by.
         pin_to_be_changed: the PIN is one that somebody else set (CKF_USER_PIN_TO_BE_CHANGED).
         real: it counts its own tries, and what it answers cannot be undone; False for the stand-in.
         pin_min: fewest characters of a PIN, as the card reports (CK_TOKEN_INFO.ulMinPinLen).
         pin_max: most characters of a PIN (CK_TOKEN_INFO.ulMaxPinLen).
+        certificate_odd: the card shows a signing certificate, and it cannot be read.
     """
 
     number: str
@@ -186,6 +227,7 @@ class Card:
     real: bool = True
     pin_min: int = rules.PIN_MIN
     pin_max: int = rules.PIN_MAX
+    certificate_odd: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +257,16 @@ def _name(name: x509.Name) -> str:
             short = _SHORT_NAMES.get(kind.native, kind.dotted)
             parts.append(f"{short}={_escaped(str(pair['value'].native))}")
     return ",".join(parts)
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    names = certificate.subject.native.get("common_name", "")
+    return names if isinstance(names, str) else " ".join(str(name) for name in names)
+
+
+def _email(certificate: x509.Certificate) -> str:
+    names = certificate.subject_alt_name_value or ()
+    return next((str(name.native) for name in names if name.name == "rfc822_name"), "")
 
 
 def _escaped(value: str) -> str:

@@ -25,6 +25,7 @@ from xca_plugin.cli.common import (
 )
 from xca_plugin.i18n import _, text
 from xca_plugin.signer import CardSigner
+from xca_plugin.validity import check_now
 
 
 @click.command()
@@ -63,6 +64,8 @@ def _signer(
         with _whole(output, source):
             cards = cards_asking(last_try)
             card = choose(cards, number)
+            if card.certificate:
+                check_now(card.certificate, card.number)
             before_pin(card, yes=yes, last_try=last_try)
             with Asker(card) as ask:
                 yield CardSigner(

@@ -28,6 +28,7 @@ class CardSigner(Signer):
 
     Raises:
         NoSuchCertificate: the card has no signing certificate.
+        Unsupported: its key is of another kind.
     """
 
     def __init__(
@@ -50,7 +51,10 @@ class CardSigner(Signer):
             signing_cert=loaded[Key.SIGN], cert_registry=registry, embed_roots=False, prefer_pss=prefer_pss
         )
         self._cards, self._card, self._pin = cards, card, pin
-        self._signature_bytes: int = loaded[Key.SIGN].public_key.byte_size
+        try:
+            self._signature_bytes: int = loaded[Key.SIGN].public_key.byte_size
+        except (ValueError, KeyError, TypeError) as error:  # a kind of key that asn1crypto does not know
+            raise errors.Unsupported(number=card.number) from error
 
     def get_signature_mechanism_for_digest(self, digest_algorithm: str | None) -> SignedDigestAlgorithm:
         """Return the algorithm that the signature names; PSS with the card's salt (RFC 4056)."""

@@ -16,6 +16,7 @@ from softhsm import Environment, issue
 from softhsm.held import HeldCard
 from support.agent.agent_process import Start, configure, running
 from support.agent.component_client import SITE, Asking, Json, b64, openssl, verify
+from support.odd_certificates import odd_ones, put
 from xca_plugin.agent.answers import Code, Minor
 
 TEXT = "1735689600,登入 + 50%"
@@ -562,3 +563,22 @@ def test_no_card(start_agent: Start, xca_environment: Environment, active_card: 
     asking = Asking(start_agent(empty, allow=SITE))
     assert [slot["token"] for slot in asking.get("/pkcs11info").json()["slots"]] == [None]
     assert asking.post("/sign", signing(active_card))["ret_code"] == Code.NO_CARD
+
+
+# --- odd certificates
+
+
+def test_odd_certificates_are_left_out(start_agent: Start, xca_active_card: HeldCard) -> None:
+    environment = xca_active_card.environment
+    ones = odd_ones()
+    for name in ("no end", "no DER", "nothing", "year nought"):
+        put(environment.inner_module, environment.inner_configuration, ones[name], id="ODD", label=name)
+    asking = Asking(start_agent(xca_active_card, allow=SITE))
+    answer = asking.ask({"func": "GetUserCert"})
+    (token,) = [slot["token"] for slot in answer["slots"] if slot["token"]]
+    labels = [certificate["label"] for certificate in token["certs"]]
+    assert {"cert1", "cert2", "no end"} <= set(labels)
+    assert not {"no DER", "nothing", "year nought"} & set(labels)
+    (endless,) = [certificate for certificate in token["certs"] if certificate["label"] == "no end"]
+    assert (endless["notAfter"], endless["notAfterT"]) == ("99991231235959Z", 253402300799)
+    assert asking.ask(signing(xca_active_card))["ret_code"] == 0

@@ -23,6 +23,7 @@ from softhsm.issuer import TAIPEI
 from support.agent.agent_process import Start, running
 from support.agent.component_client import Asking
 from support.agent.page_visitor import WRONG, Leading, Visitor, visiting, words
+from support.odd_certificates import odd_ones, put
 
 USER_CODE = "Code~8642"
 NEW_PIN = "5g8!Rw2"
@@ -435,3 +436,31 @@ def test_the_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> No
         assert answer.url.query == b"card=XC00000000000000"
         assert "is not here" in words(answer.text)
         assert "Your card" in visitor.see("/")
+
+
+def test_odd_certificates_are_shown_as_odd(start_agent: Start, xca_active_card: HeldCard) -> None:
+    environment = xca_active_card.environment
+    ones = odd_ones()
+    for name in ("no end", "no DER", "nothing", "year nought"):
+        put(environment.inner_module, environment.inner_configuration, ones[name], id="ODD", label=name)
+    with visiting(start_agent(xca_active_card)) as visitor:
+        shown = visitor.see("/card")
+        assert "without end" in shown
+        assert shown.count("(the certificate cannot be read)") == 3
+        assert "cert1" in shown
+        assert "Ready to use." in visitor.see("/")
+
+
+def test_an_odd_signing_certificate_is_not_ready_to_use(
+    start_agent: Start, real_card: Leading, xca_environment: Environment
+) -> None:
+    put(
+        xca_environment.inner_module,
+        xca_environment.inner_configuration,
+        odd_ones()["cut off"],
+        id="SIGN",
+        label="cert1",
+    )
+    with visiting(start_agent(real_card)) as visitor:
+        assert "the certificate cannot be read" in visitor.see("/")
+        assert "the certificate cannot be read" in visitor.see("/card")

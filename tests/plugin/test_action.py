@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a card needs next, for every state and count of tries."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from xca_plugin import Action, Card, CardState, next_action
+from support.odd_certificates import certificate as make
+from xca_plugin import Action, Card, CardState, Certificate, next_action
 
 NOT_ACTIVATED, LAPSED, ACTIVE = CardState
 
@@ -36,3 +40,24 @@ def test_next_action(
 def test_a_pin_that_somebody_else_set_is_to_be_changed(pin_tries: int, action: Action) -> None:
     card = Card("XC00000000000001", "r", "m", "hicos", ACTIVE, pin_tries, 3, pin_to_be_changed=True)
     assert next_action(card) is action
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "action"),
+    [
+        (-9, 9, Action.NOTHING),
+        (-9, -1, Action.RENEW),
+        (1, 9, Action.CHECK_CLOCK),
+    ],
+)
+def test_a_certificate_that_is_not_valid_today_comes_after_the_pin(
+    start: int, end: int, action: Action
+) -> None:
+    now = datetime.now(UTC)
+    certificate = Certificate.parse(
+        "cert1", "SIGN", make(start=now + timedelta(days=start), end=now + timedelta(days=end))
+    )
+    card = Card("XC00000000000001", "r", "m", "hicos", ACTIVE, 3, 3, certificate)
+    assert next_action(card) is action
+    assert next_action(replace(card, pin_tries=0)) is Action.RESET_PIN
+    assert next_action(replace(card, certificate=None, certificate_odd=True)) is Action.RENEW

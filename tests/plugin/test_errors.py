@@ -24,6 +24,7 @@ FACTS = {
         "port",
         "holder",
         "command",
+        "day",
     )
 }
 SITUATIONS = [

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates of organisation cards, as they are read."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from support.odd_certificates import odd_ones
 from xca_plugin import Certificate
+from xca_plugin.cli import words
+from xca_plugin.validity import early, expired
 
 # The whole value of subjectDirectoryAttributes: a school's secondary card, a company's primary card.
 SCHOOL = (
@@ -100,3 +104,29 @@ def test_a_cut_off_certificate_is_refused(key: rsa.RSAPrivateKey) -> None:
     for length in (10, 200, len(whole) - 1):
         with pytest.raises(ValueError, match=r".+"):
             Certificate.parse("cert1", "SIGN", whole[:length])
+
+
+@pytest.mark.parametrize(("name", "odd"), odd_ones().items(), ids=odd_ones())
+def test_an_odd_certificate_is_read_or_a_value_error(name: str, odd: bytes) -> None:
+    try:
+        certificate = Certificate.parse("cert1", "SIGN", odd)
+    except ValueError:
+        return
+    assert certificate.not_before < certificate.not_after
+    assert words.validity(certificate)
+    assert certificate.public_key
+    assert (expired(certificate), early(certificate)) == (False, False)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Taipei", "America/Los_Angeles"])
+def test_times_at_the_ends_of_the_calendar_are_told_in_every_zone(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert words.moment(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)).startswith("9999-12-31")
+        assert words.moment(datetime(1, 1, 1, tzinfo=UTC)).startswith("0001-01-01")
+    finally:
+        monkeypatch.undo()
+        time.tzset()

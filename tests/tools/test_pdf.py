@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pexpect
@@ -20,6 +21,7 @@ from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
 from softhsm import issue
 from softhsm.held import HeldCard
+from support.odd_certificates import certificate, put
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "pdf.md").read_text(encoding="utf-8")
 PYHANKO = str(Path(sys.executable).with_name("pyhanko"))
@@ -381,3 +383,11 @@ def test_tries_that_others_spend_during_the_pin_prompt_lead_to_the_question(desk
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 41
+
+
+def test_a_certificate_that_is_not_valid_today_costs_no_try(desk: Desk) -> None:
+    environment = desk.card.environment
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    early = certificate(start=tomorrow, end=tomorrow + timedelta(days=9))
+    put(environment.inner_module, environment.inner_configuration, early, id="SIGN", label="cert1")
+    desk.refused(desk.sign(pin="env:WRONG"), 55, "is not valid before")

@@ -124,6 +124,8 @@ SITUATIONS: Final[Mapping[type[CardError], tuple[Code, Minor]]] = {
     errors.NoSuchKey: (Code.KEY_NOT_FOUND, Minor.NONE),
     errors.NotDecryptable: (Code.NOT_DECRYPTED, Minor.NONE),
     errors.KeyStaysOnCard: (Code.UNSUPPORTED, Minor.NONE),
+    errors.CertificateExpired: (Code.EXPIRED, Minor.NONE),
+    errors.CertificateNotYetValid: (Code.NOT_YET_VALID, Minor.NONE),
     errors.NotACertificate: (Code.NO_CERTIFICATE, Minor.NONE),
     errors.NotEncrypted: (Code.BAD_CIPHER_DER, Minor.NONE),
     errors.NotForThisCard: (Code.NOT_DECRYPTED, Minor.NONE),

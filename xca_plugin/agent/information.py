@@ -152,8 +152,7 @@ def _token(card: Card) -> dict[str, Any]:
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:
-    parsed = x509.Certificate.load(certificate.der)
-    validity = parsed["tbs_certificate"]["validity"]
+    validity = x509.Certificate.load(certificate.der)["tbs_certificate"]["validity"]
     serial = certificate.serial
     return {
         "certb64": base64.b64encode(certificate.der).decode(),
@@ -161,10 +160,10 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "id": base64.b64encode(certificate.id.encode()).decode(),
         "subjectDN": distinguished_name(certificate.holder),
         "issuerDN": distinguished_name(certificate.issuer),
-        "subjectCN": plain(_common_name(parsed)),
+        "subjectCN": plain(certificate.common_name),
         "sn": serial.zfill(len(serial) + len(serial) % 2).upper(),
         "thumbprint": hashlib.sha1(certificate.der, usedforsecurity=False).hexdigest().upper(),
-        "signatureAlgorithm": parsed["signature_algorithm"]["algorithm"].dotted,
+        "signatureAlgorithm": certificate.signature_algorithm,
         "notBefore": plain(validity["not_before"].chosen.contents.decode("ascii", "replace")),
         "notAfter": plain(validity["not_after"].chosen.contents.decode("ascii", "replace")),
         "notBeforeT": int(certificate.not_before.timestamp()),
@@ -172,7 +171,7 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "usage": "|".join(said for name, said in _USAGES.items() if name in certificate.key_usage),
         "subjectID": plain(_holder_id(certificate)),
         "holderRank": plain(certificate.rank or ""),
-        "email": plain(_email(parsed)),
+        "email": plain(certificate.email),
     }
 
 
@@ -190,13 +189,3 @@ def _key(certificate: Certificate) -> dict[str, str]:
 
 def _holder_id(certificate: Certificate) -> str:
     return certificate.organisation_oid or certificate.tax_id or certificate.citizen_id or ""
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.native.get("common_name", "")
-    return names if isinstance(names, str) else " ".join(names)
-
-
-def _email(certificate: x509.Certificate) -> str:
-    names = certificate.subject_alt_name_value or ()
-    return next((str(name.native) for name in names if name.name == "rfc822_name"), "")

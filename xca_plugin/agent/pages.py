@@ -16,7 +16,7 @@ from xca_plugin.agent.look import desk_of, look
 from xca_plugin.agent.rendering import download, page
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import Text, text
-from xca_plugin.model import Certificate
+from xca_plugin.model import Certificate, OddCertificate
 
 _DOWNLOADS: Final[dict[str, tuple[Text, str, str]]] = {
     "der": (text("Download DER"), "cer", "application/pkix-cert"),
@@ -43,10 +43,13 @@ async def _card(request: Request) -> Response:
     """檢視憑證IC卡資訊, 憑證下載."""
     seen = await look(request, request.query_params.get("card"))
     certificates: Sequence[Certificate] = ()
+    odd: Sequence[OddCertificate] = ()
     error = None
     if (card := seen.card) is not None:
         try:
-            certificates = await desk_of(request).ask(lambda cards: cards.certificates(card))
+            certificates, odd = await desk_of(request).ask(
+                lambda cards: (cards.certificates(card), cards.odd_certificates(card))
+            )
         except errors.CardError as failure:
             error = failure
     return page(
@@ -55,6 +58,7 @@ async def _card(request: Request) -> Response:
         seen=seen,
         error=error,
         certificates=certificates,
+        odd=odd,
         downloads=_DOWNLOADS,
         now=datetime.now(UTC),
     )

@@ -18,6 +18,7 @@ from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Certificate, Hash, Key
 from xca_plugin.secret import Secret
+from xca_plugin.validity import check_now
 
 _NONCE: Final = "1.2.840.113549.1.9.25.3"  # PKCS #9, section 5.5: randomNonce
 _CARD_NUMBER: Final = "2.16.886.1.100.2.204"
@@ -59,11 +60,7 @@ class Signing(Task):
         card = choose(cards, self._fields)
         certificate = self._certificate(cards, card)
         if self._fields.get("checkValidity", "").lower() != "false":
-            now = datetime.now(UTC)
-            if now < certificate.not_before:
-                raise Refusal(Code.NOT_YET_VALID)
-            if now > certificate.not_after:
-                raise Refusal(Code.EXPIRED)
+            check_now(certificate, card.number)
         return card
 
     def shown(self) -> Sequence[Shown]:

@@ -59,6 +59,13 @@ _NEXT: Final = {
     Action.ACTIVATE: WayOut(text("Activate it with the user code."), ACTIVATE),
     Action.CHANGE_PIN: WayOut(text("Change the PIN that somebody else set."), CHANGE_PIN),
     Action.RESET_PIN: WayOut(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
+    Action.RENEW: WayOut(
+        text(
+            "Its certificate has expired or cannot be read, and signs no more. Ask the issuer for a new "
+            "card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111."
+        )
+    ),
+    Action.CHECK_CLOCK: WayOut(text("Its certificate is not valid yet. Check the computer's clock.")),
     Action.NOTHING: WayOut(text("Ready to use.")),
 }
 

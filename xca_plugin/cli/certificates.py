@@ -19,7 +19,7 @@ from xca_plugin.cli.common import (
     print_json,
     whole_file,
 )
-from xca_plugin.i18n import _
+from xca_plugin.i18n import _, text
 from xca_plugin.model import Certificate
 
 _label = click.argument("label", default="cert1")
@@ -37,14 +37,24 @@ def list_certificates(number: str | None, as_json: bool) -> None:
     """List the certificates."""
     cards = Cards()
     card = choose(cards, number)
-    certificates = cards.certificates(card)
+    certificates, odd = cards.certificates(card), cards.odd_certificates(card)
     if as_json:
-        print_json({"card": card.number, "certificates": [shapes.certificate(each) for each in certificates]})
+        print_json(
+            {
+                "card": card.number,
+                "certificates": [shapes.certificate(each) for each in certificates],
+                "odd": [shapes.odd_certificate(each) for each in odd],
+            }
+        )
         return
+    from rich.text import Text
+
     table = grid(False, True, False)
     add_heads(table, _("Label"), _("Holder"), _("Validity"))
     for each in certificates:
-        table.add_row(each.label, each.holder, words.validity(each))
+        table.add_row(each.label, each.holder or _("(no name)"), words.validity(each))
+    for unreadable in odd:
+        table.add_row(unreadable.label, Text(_("(the certificate cannot be read)"), style="red"), "")
     console().print(table)
 
 
@@ -60,7 +70,7 @@ def show(label: str, number: str | None, as_json: bool) -> None:
         return
     table = grid(False, True)
     table.add_row(_("Label"), certificate.label)
-    table.add_row(_("Holder"), certificate.holder)
+    table.add_row(_("Holder"), certificate.holder or _("(no name)"))
     table.add_row(_("Issuer"), certificate.issuer)
     table.add_row(_("Serial number"), certificate.serial)
     table.add_row(_("Validity"), words.validity(certificate))
@@ -108,4 +118,6 @@ def _named(label: str, number: str | None) -> Certificate:
     for certificate in cards.certificates(card):
         if certificate.label == label:
             return certificate
+    if label in [odd.label for odd in cards.odd_certificates(card)]:
+        raise errors.CardFault(detail=text("the certificate {label} cannot be read").having(label=label))
     raise errors.NoSuchCertificate(number=card.number, label=label)

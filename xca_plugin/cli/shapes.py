@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from xca_plugin.action import next_action
 from xca_plugin.cli import words
 from xca_plugin.errors import CardError
-from xca_plugin.model import Card, Certificate, Event
+from xca_plugin.model import Card, Certificate, Event, OddCertificate
 from xca_plugin.pcsc import Reader
 from xca_plugin.watch import Change
 
@@ -33,6 +33,7 @@ def card(card: Card) -> dict[str, Any]:
         "not_after": certificate.not_after.isoformat() if certificate else None,
         "activate_by": card.activate_by.isoformat() if card.activate_by else None,
         "days_left": card.days_left,
+        "certificate_odd": card.certificate_odd,
         "pin_to_be_changed": card.pin_to_be_changed,
         "real": card.real,
         "next_action": next_action(card).value,
@@ -55,6 +56,11 @@ def certificate(certificate: Certificate) -> dict[str, Any]:
         "rank": certificate.rank,
         "sha256": certificate.sha256,
     }
+
+
+def odd_certificate(certificate: OddCertificate) -> dict[str, Any]:
+    """Shape what cannot be read as a certificate (a part of cert-list.schema.json)."""
+    return {"label": certificate.label, "id": certificate.id, "sha256": certificate.sha256}
 
 
 def event(event: Event) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from xca_plugin.cli.common import (
     yes_option,
 )
 from xca_plugin.i18n import _, text
+from xca_plugin.validity import check_now
 
 if TYPE_CHECKING:
     from xca_plugin import cms
@@ -79,6 +80,8 @@ def sign(
         check_output(timestamp_request, file, output)
     cards = cards_asking(last_try)
     card = choose(cards, number)
+    if card.certificate:
+        check_now(card.certificate, card.number)
     before_pin(card, yes=yes, last_try=last_try)
     with ExitStack() as stack:
         ask = stack.enter_context(Asker(card))

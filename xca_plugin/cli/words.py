@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How facts of a card are said to a person, in the language of the environment."""
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from typing import Final
 
 from xca_plugin.action import Action, next_action
@@ -9,9 +9,10 @@ from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
 from xca_plugin.model import Card, CardState, Certificate
 from xca_plugin.pcsc import Reader
+from xca_plugin.validity import NO_END, at
+from xca_plugin.validity import day as day_in_taipei
 from xca_plugin.watch import Change, Kind
 
-_TAIPEI: Final = timezone(timedelta(hours=8))  # the calendar of the days that concern a card
 SOON_DAYS: Final = 14
 """With fewer days left to activate, say so aloud."""
 
@@ -26,6 +27,11 @@ _NEXT: Final = {
     Action.CHANGE_PIN: text("Next: change the PIN that somebody else set: xcactl pin change"),
     Action.RESET_PIN: text("Next: unlock it and set a new PIN with the user code: xcactl pin reset"),
     Action.SEE_ISSUER: text("Next: only the issuer can help: XCA, https://xca.nat.gov.tw, 02-2192-7111"),
+    Action.RENEW: text(
+        "Next: its certificate has expired or cannot be read, and signs no more; ask the issuer for a new "
+        "card: XCA, https://xca.nat.gov.tw, 02-2192-7111"
+    ),
+    Action.CHECK_CLOCK: text("Next: its certificate is not valid yet; check the computer's clock"),
     Action.NOTHING: text("Ready to use."),
 }
 _EVENTS: Final = {
@@ -53,11 +59,10 @@ _CHANGES: Final = {
 def holder(card: Card) -> str:
     """Say who holds the card, and whether it is the primary or a secondary one."""
     if card.certificate is None:
-        return _("(no certificate)")
+        return _("(the certificate cannot be read)") if card.certificate_odd else _("(no certificate)")
+    name = card.certificate.holder or _("(no name)")
     rank = _RANKS.get(card.certificate.rank or "")
-    if rank is None:
-        return card.certificate.holder
-    return text("{holder} ({rank})").having(holder=card.certificate.holder, rank=rank)()
+    return name if rank is None else text("{holder} ({rank})").having(holder=name, rank=rank)()
 
 
 def state(card: Card) -> str:
@@ -98,15 +103,16 @@ def day(when: date) -> str:
 
 def moment(when: datetime) -> str:
     """Say a time, in the local zone."""
-    return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+    return at(when).isoformat(" ", "seconds")[:19]
 
 
 def validity(certificate: Certificate) -> str:
     """Say from when to when a certificate is valid."""
-    return text("from {start} to {end}").having(
-        start=day(certificate.not_before.astimezone(_TAIPEI).date()),
-        end=day(certificate.not_after.astimezone(_TAIPEI).date()),
-    )()
+    start = day(day_in_taipei(certificate.not_before))
+    if certificate.not_after == NO_END:
+        return text("from {start}, without end").having(start=start)()
+    end = day(day_in_taipei(certificate.not_after))
+    return text("from {start} to {end}").having(start=start, end=end)()
 
 
 def deadline(last: date, days_left: int) -> str:

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a card holds as certificates may be anything: it is shown, it is no choice, and it breaks nothing."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from softhsm import Application, Environment, issue
+from softhsm.issuer import TAIPEI
+from support.cli.json_schemas import check
+from support.cli.xcactl import PIN, USER_CODE, Desk
+from support.odd_certificates import NO_END, certificate, odd_ones, put
+
+ODD = odd_ones()
+READABLE = {"no end", "the last second but one", "from 1950", "no name", "another key", "another curve"}
+"""Of those, what can be read all the same."""
+
+
+def put_on(desk: Desk, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
+    """Put an object on the card of a desk."""
+    environment = Environment(desk.path)
+    put(environment.inner_module, environment.inner_configuration, der, id=id, label=label)
+
+
+def put_on_real(real: Desk, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
+    """The same on a card that no store knows."""
+    library = (real.path / "pkcs11.conf").read_text().split("path = ")[1].splitlines()[0]
+    put(Path(library), real.path / "softhsm2.conf", der, id=id, label=label)
+
+
+def test_odd_certificates_beside_the_others_break_nothing(active: Desk) -> None:
+    for name, der in ODD.items():
+        put_on(active, der, id="ODD", label=name)
+    put_on(active, b"whatever it is", id=None, label=None)
+    for command in (("detect",), ("info",), ("cert", "list"), ("doctor", "--json")):
+        result = active.run(*command)
+        assert result.status in (0, 84), (command, result.err)  # 84: no address of the certificates answers
+        assert "The check itself failed" not in result.out
+    check(active.run("detect", "--json").json, "detect")
+    listed = active.run("cert", "list", "--json").json
+    check(listed, "cert-list")
+    assert {"cert1", "cert2", *READABLE} <= {each["label"] for each in listed["certificates"]}
+    assert {each["label"] for each in listed["odd"]} == {*ODD} - READABLE | {""}
+    shown = active.run("cert", "list").out
+    assert all(name in shown for name in ODD)
+    assert shown.count("(the certificate cannot be read)") == len(listed["odd"])
+    refused = active.run("cert", "show", "no DER")
+    assert (refused.status, "no DER cannot be read" in refused.err) == (20, True)
+    assert "Ready to use." in active.run("info").out
+    (active.home / "text").write_text("tender\n")
+    signed = active.run("sign", "text", "--pin", "stdin", stdin=f"{PIN}\n")
+    assert signed.status == 0, signed.err
+
+
+@pytest.mark.parametrize("name", ["no DER", "nothing", "cut off"])
+def test_an_odd_signing_certificate_is_shown_as_odd(real: Desk, name: str) -> None:
+    put_on_real(real, ODD[name])
+    card = real.run("info", "--json").json
+    check(card, "info")
+    assert (card["holder"], card["certificate_odd"]) == (None, True)
+    assert "the certificate cannot be read" in real.run("info").out
+    assert "cert1 cannot be read" in real.run("doctor").out
+
+
+def test_a_certificate_without_end_has_none(real: Desk) -> None:
+    put_on_real(real, ODD["no end"])
+    assert "without end" in real.run("info").out
+    assert "without end" in real.run("cert", "list").out
+    assert "無期限" in real.run("--lang", "zh_TW", "cert", "show").out
+    assert real.card()["not_after"] == NO_END.isoformat()
+
+
+# --- one that is not valid today
+
+
+@pytest.fixture
+def expired(tmp_path: Path) -> Desk:
+    """An activated card whose certificate has expired."""
+    environment = Environment.create(tmp_path / "expired")
+    issued_on = datetime.now(TAIPEI).date() - timedelta(days=400)
+    issue(environment, USER_CODE, Application(issued_on=issued_on, years=1))
+    with closing(sqlite3.connect(environment.path / "cards.db")) as store, store:
+        store.execute("UPDATE card SET activate_by = '9999-12-31'")
+    desk = Desk(environment.path, environment.path)
+    desk.activate()
+    return desk
+
+
+@pytest.fixture
+def early(active: Desk) -> Desk:
+    """An activated card whose certificate is not valid yet."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    put_on(active, certificate(start=tomorrow, end=tomorrow + timedelta(days=9)))
+    return active
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [("expired", 54, "expired on"), ("early", 55, "is not valid before")],
+)
+def test_a_certificate_that_is_not_valid_today_does_not_sign(
+    kind: str, status: int, words: str, request: pytest.FixtureRequest
+) -> None:
+    desk: Desk = request.getfixturevalue(kind)
+    (desk.home / "text").write_text("tender\n")
+    for options in ((), ("--raw",), ("--yes", "--last-try")):
+        result = desk.run("sign", "text", *options, "--pin", "stdin", stdin=f"{PIN}\n")
+        assert (result.status, words in result.err) == (status, True), result.err
+    assert not list(desk.home.glob("text.*"))
+    events = [event["event"] for event in desk.run("events", "--json").json["events"]]
+    assert events.count("verify-pin") == 1  # that of the activation
+    shown = desk.run("info").out
+    assert "Ready to use" not in shown
+    assert "its certificate" in shown
+    action = desk.card()["next_action"]
+    assert action == ("renew" if kind == "expired" else "check-clock")
