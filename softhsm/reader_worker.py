@@ -38,7 +38,7 @@ class _ReaderState(ctypes.Structure):
     )
 
 
-def _configure(driver: str) -> list[str]:
+def _configure(program: str, driver: str) -> list[str]:
     """Bring up the network and return the daemon's options."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
@@ -50,7 +50,10 @@ def _configure(driver: str) -> list[str]:
         f"LIBPATH {driver}\n"
         f"CHANNELID {_PORT:#x}\n"
     )
-    return ["--foreground", "--config", str(configuration)]
+    # A daemon that asks polkit whom it may serve finds none in here, and would serve nobody.
+    told = subprocess.run([program, "--help"], capture_output=True, text=True)  # noqa: S603
+    polkit = ["--disable-polkit"] if "--disable-polkit" in told.stdout else []
+    return ["--foreground", "--config", str(configuration), *polkit]
 
 
 class _Client:
@@ -101,7 +104,7 @@ def _start(command: list[str]) -> tuple[subprocess.Popen[bytes], _Client]:
 
 
 def _main(program: str, driver: str) -> None:
-    command = [program, *_configure(driver)]
+    command = [program, *_configure(program, driver)]
     daemon, client = _start(command)
     print(flush=True)
     card: socket.socket | None = None

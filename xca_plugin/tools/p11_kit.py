@@ -41,7 +41,8 @@ class P11Kit(Tool):
 
     def check(self) -> Look:
         _, said = run("p11-kit", "list-modules")
-        ours = re.search(r"^xca: .*\n(?:[ \t].*\n)*", said, re.MULTILINE)
+        # A module's first line: "xca: PATH", since p11-kit 0.25 "module: xca".
+        ours = re.search(r"^(?:xca: .*|module: xca)\n(?:[ \t].*\n)*", said, re.MULTILINE)
         if ours is None:
             return Look(False, text("p11-kit does not load the module")())
         if f"token: {rules.CARD_LABEL}" not in ours[0]:
