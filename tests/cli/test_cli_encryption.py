@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
+from support.certificates import certify_in_the_past
 from support.cli.xcactl import PIN, XCACTL, Desk
 
 BIG = 128 << 20
@@ -179,7 +180,7 @@ def test_a_certificate_that_may_not_is_refused(
     request, expired = tmp_path / "expired.csr", tmp_path / "expired.pem"
     key = tmp_path / "expired.key"
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=expired", "-keyout", key, "-out", request)
-    openssl("x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-out", expired)
+    certify_in_the_past(request, expired, key=key)
     result = active.run("encrypt", str(file), "--to", str(expired))
     assert result.status == 66
     assert "not within its validity" in result.err

@@ -11,6 +11,7 @@ import pytest
 
 from softhsm import Environment, revocation
 from softhsm.revocation import Published
+from support.certificates import certify_in_the_past
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import PIN, Desk
 
@@ -91,21 +92,21 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("-keyout", folder / "root.key", "-out", folder / "root.pem"),
     )
     assert made.returncode == 0, made.stderr
-    for name, usage, days in (
-        ("signer", "digitalSignature", "9"),
-        ("reader", "keyEncipherment", "9"),
-        ("expired", "digitalSignature", "-1"),
-    ):
+    root, key = folder / "root.pem", folder / "root.key"
+    for name, usage in (("signer", "digitalSignature"), ("reader", "keyEncipherment"), ("expired", "")):
         request = folder / f"{name}.csr"
         openssl(
             *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/C=TW/O={name}", "-out", request),
             *("-keyout", folder / f"{name}.key"),
         )
+        if name == "expired":
+            certify_in_the_past(request, folder / f"{name}.pem", key=key, issuer=root)
+            continue
         extensions = folder / "extensions"
         extensions.write_text(f"keyUsage = critical, {usage}\nsubjectKeyIdentifier = hash\n")
         made = openssl(
-            *("x509", "-req", "-in", request, "-CA", folder / "root.pem", "-CAkey", folder / "root.key"),
-            *("-CAcreateserial", "-days", days, "-extfile", extensions, "-out", folder / f"{name}.pem"),
+            *("x509", "-req", "-in", request, "-CA", root, "-CAkey", key, "-CAcreateserial", "-days", "9"),
+            *("-extfile", extensions, "-out", folder / f"{name}.pem"),
         )
         assert made.returncode == 0, made.stderr
     return folder
