@@ -31,13 +31,13 @@ demo          command:git                     git                      git      
 demo          command:softhsm2-util           softhsm2                 softhsm                   softhsm               softhsm                softhsm
 demo          command:pkcs11-tool             opensc                   opensc                    opensc                opensc                 opensc
 demo          command:openssl                 openssl                  openssl                   openssl               openssl                openssl
-tests         command:make                    make                     make                      make                  make                   make
 tests         command:nm                      binutils                 binutils                  binutils              binutils               binutils
 tests         command:ps                      procps                   procps-ng                 procps                procps-ng              procps
 tests         command:strace                  strace                   strace                    strace                strace                 strace
 tests         command:valgrind                valgrind                 valgrind                  valgrind              valgrind               valgrind
 tests         command:clang                   clang                    clang                     clang                 clang                  clang
 tests         command:scan-build              clang-tools              clang-analyzer            clang-tools           clang                  clang-analyzer
+tests         file:FindBin.pm                 perl                     perl-FindBin              perl                  perl                   perl
 tests         file:libclang_rt.fuzzer*        libclang-rt-dev          compiler-rt               clang                 compiler-rt            compiler-rt
 tests         file:Python.h                   python3-dev              python3-devel             python3-devel         python                 python3-dev
 tests         library:libpcsclite             libpcsclite-dev          pcsc-lite-devel           pcsc-lite-devel       pcsclite               pcsc-lite-dev
@@ -176,6 +176,8 @@ once() {
     "$@" >&2
     printf '%s' "$now" >".venv/$name"
 }
+
+export CMAKE_GENERATOR=Ninja # of those that CMake knows, the one in the table; a folder that was built keeps its own
 
 build_project() {
     say "Building the project into .venv"
