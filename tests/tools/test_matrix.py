@@ -16,6 +16,7 @@ import pexpect
 import pytest
 
 from softhsm.held import HeldCard
+from support.tools import provider
 from support.tools.tool_matrix import PAGE, START, TOOLS, Job, Tool, page
 from support.tools.windows_program import windows_program
 
@@ -137,14 +138,6 @@ def surroundings(card: HeldCard, home: Path) -> dict[str, str]:
     }
 
 
-def provider_modules() -> dict[str, str]:
-    """Lead OpenSSL to the pkcs11-provider: Debian's package, or what pkcs11-provider.sh unpacked."""
-    for folder in (Path(sys.prefix, "pkcs11-provider"), Path("/")):
-        for module in folder.glob("usr/lib/*/ossl-modules/pkcs11.so"):
-            return {"OPENSSL_MODULES": str(module.parent)}
-    pytest.skip("not run: pkcs11-provider is not here; tests/tools/pkcs11-provider.sh could not get it")
-
-
 @pytest.fixture(scope="session")
 def start() -> Callable[[HeldCard], Start]:
     """The page's first commands, run once for a card and all its copies."""
@@ -181,7 +174,7 @@ def seated(card: HeldCard, begun: Start, tool: Tool, job: Job) -> Iterator[Desk]
             (folder / file).write_bytes(contents)
         variables = begun.variables | surroundings(card, folder)
         if tool.name == "openssl-provider":
-            variables |= provider_modules()
+            variables["OPENSSL_MODULES"] = str(provider.modules())
         desk = Desk(card, folder, variables)
         desk.does(tool.stage)
         try:
