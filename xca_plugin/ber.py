@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, Protocol, Self
 
+from xca_plugin.i18n import Text, text
+
 CHUNK: Final = 1 << 20
 """Bytes of content that are in memory at a time."""
 INTEGER: Final = 0x02
@@ -21,16 +23,33 @@ OID: Final = 0x06
 OCTETS: Final = 0x04
 EXPLICIT: Final = 0xA0
 """[0] EXPLICIT, or [0] IMPLICIT of something constructed."""
+EXPLICIT_1: Final = 0xA1
+"""[1], likewise."""
 IMPLICIT: Final = 0x80
 """[0] IMPLICIT of an OCTET STRING."""
 
 _CONSTRUCTED: Final = 0x20
 _INDEFINITE: Final = 0x80
-_MOST: Final = 16 << 20  # bytes of all that is not content
+_MOST: Final = 2 << 20  # bytes of all that is not content
+_MOST_ELEMENTS: Final = 50_000  # of all that is not content
 _DEEPEST: Final = 32
+_MOST_PIECES: Final = 10_000  # of content, and one more for every so many bytes:
+_PIECE: Final = 64
 _LINE: Final = 64
 _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
+
+
+class TooMuchError(ValueError):
+    """There is more than is read.
+
+    Attributes:
+        detail: more than what.
+    """
+
+    def __init__(self, detail: Text) -> None:
+        super().__init__()
+        self.detail = detail
 
 
 class Source(Protocol):
@@ -43,7 +62,8 @@ class Source(Protocol):
 class Reader:
     """Reads elements one after the other, and goes into constructed ones.
 
-    Every method raises ValueError for what is no such element, EOFError where the file ends too early.
+    Every method raises ValueError for what is no such element, TooMuchError (a ValueError) at a limit,
+    EOFError where the file ends too early.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -51,13 +71,17 @@ class Reader:
         self._position = 0
         self._ends: list[int | None] = []
         self._kept = 0
+        self._elements = 0
+        self._pieces = 0
         self._ahead: tuple[int, int | None, bytes] | None = None
 
     def enter(self, tag: int) -> None:
         """Go into a constructed element."""
         found, length, _ = self._header()
-        if found != tag or len(self._ends) == _DEEPEST:
+        if found != tag:
             raise ValueError
+        if len(self._ends) == _DEEPEST:
+            raise _too_deep()
         self._ends.append(None if length is None else self._position + length)
 
     def leave(self) -> None:
@@ -103,17 +127,43 @@ class Reader:
         found, length, _ = self._header()
         if found != tag or length is None:
             raise ValueError
+        self._pieces += 1
+        if self._pieces > _MOST_PIECES + self._position // _PIECE:
+            raise TooMuchError(text("its content is in too many pieces"))
         while length:
             chunk = self._take(min(length, CHUNK))
             length -= len(chunk)
             yield chunk
 
+    def skip(self, tag: int) -> None:
+        """Pass over the next part without keeping it."""
+        if self.next() != tag:
+            raise ValueError
+        depth = 0
+        while True:
+            found, length, _ = self._header()
+            if length is None:
+                if not found & _CONSTRUCTED:
+                    raise ValueError
+                depth += 1
+            elif found == length == 0 and depth:
+                depth -= 1
+            while length:
+                length -= len(self._take(min(length, CHUNK)))
+            if not depth:
+                return
+
     def finish(self) -> None:
-        """Make sure that the file ends here."""
-        if self._file.read(1).strip():
+        """Make sure that the file ends here; after PEM, white space may follow."""
+        if self._file.read(1):
             raise ValueError
 
     def _whole(self) -> bytes:
+        whole = self._unlooked()
+        self._elements += _count(whole, _MOST_ELEMENTS - self._elements)
+        return whole
+
+    def _unlooked(self) -> bytes:
         parts = []
         depth = 0
         while True:
@@ -135,7 +185,9 @@ class Reader:
     def _keep(self, size: int) -> None:
         self._kept += size
         if self._kept > _MOST:
-            raise ValueError
+            raise TooMuchError(
+                text("it has more than {size} MiB beside its content").having(size=_MOST >> 20)
+            )
 
     def _header(self) -> tuple[int, int | None, bytes]:
         header = self._ahead or self._read_header()
@@ -164,6 +216,61 @@ class Reader:
             raise EOFError
         self._position += size
         return data
+
+
+def _count(encoding: bytes, most: int) -> int:
+    """Count the elements of an encoding; raises ValueError and TooMuchError as a Reader."""
+    ends: list[int | None] = []  # None: where two zeros are
+    count = at = 0
+    while at < len(encoding):
+        count += 1
+        if count > most:
+            raise TooMuchError(text("it has more than {count} parts").having(count=_MOST_ELEMENTS))
+        tag, at = encoding[at], at + 1
+        if tag & 0x1F == 0x1F:
+            while encoding[at : at + 1] >= b"\x80":
+                at += 1
+            at += 1
+        length, at = read_length(encoding, at)
+        if tag & _CONSTRUCTED:
+            ends.append(None if length is None else at + length)
+            if len(ends) > _DEEPEST:
+                raise _too_deep()
+        elif length is None:
+            raise ValueError
+        else:
+            at += length
+            if tag == length == 0 and ends and ends[-1] is None:
+                ends.pop()
+        while ends and (end := ends[-1]) is not None and at >= end:
+            if at > end:
+                raise ValueError
+            ends.pop()
+    if at > len(encoding) or ends:
+        raise ValueError
+    return count
+
+
+def read_length(encoding: bytes, at: int) -> tuple[int | None, int]:
+    """Return the length at a place, None if it is indefinite, and where what it is of begins.
+
+    Raises:
+        ValueError: it is too long for any file.
+    """
+    first = int.from_bytes(encoding[at : at + 1])
+    at += 1
+    if first < _INDEFINITE:
+        return first, at
+    if first == _INDEFINITE:
+        return None, at
+    size = first & 0x7F
+    if size > 8:
+        raise ValueError
+    return int.from_bytes(encoding[at : at + size]), at + size
+
+
+def _too_deep() -> TooMuchError:
+    return TooMuchError(text("its parts are nested more than {depth} deep").having(depth=_DEEPEST))
 
 
 def header(tag: int, length: int) -> bytes:
@@ -249,7 +356,8 @@ class _Unarmored:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._file.readline(CHUNK)
+        begin = self._file.readline(CHUNK).strip()
+        self._last = b"".join((_END + begin[len(_BEGIN) :]).split())
         self._text = b""
         self._data = bytearray()
         self._ended = False
@@ -270,10 +378,7 @@ class _Unarmored:
         end = text.find(b"-")
         if end >= 0:
             self._ended = True
-            if len(text) - end < len(_END):  # cut in two
-                text += b"".join(self._file.read(len(_END)).split())
-            if not text[end:].startswith(_END.strip()):
-                raise ValueError
+            self._check_end(text[end:])
             text = text[:end]
         elif len(text) % 4:
             self._text = text[len(text) - len(text) % 4 :]
@@ -282,6 +387,13 @@ class _Unarmored:
             self._data += base64.b64decode(text, validate=True)
         except binascii.Error as error:
             raise ValueError from error
+
+    def _check_end(self, last: bytes) -> None:
+        """Make sure that the file ends with its last line; white space may follow."""
+        while self._last.startswith(last) and (more := self._file.read(CHUNK)):
+            last += b"".join(more.split())
+        if last != self._last:
+            raise EOFError if self._last.startswith(last) else ValueError
 
 
 def _is_pem(file: BinaryIO) -> bool:

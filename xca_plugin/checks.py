@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Thread
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -33,8 +35,10 @@ from xca_plugin import errors, pcsc, revocation
 from xca_plugin.agent import PORT
 from xca_plugin.agent.port import agent_at
 from xca_plugin.cards import Cards
+from xca_plugin.fetching import Fetcher, Unreachable
 from xca_plugin.i18n import Text, plural, text
 from xca_plugin.model import Card, CardState, Certificate
+from xca_plugin.revocation import Judgement, Standing, Statement
 from xca_plugin.tools import all_tools
 from xca_plugin.tools.surroundings import architecture
 from xca_plugin.validity import NO_END, day
@@ -43,6 +47,10 @@ Say = Callable[..., str]
 """A sentence, said in the language that is given: a Text, or a method of a CardError."""
 
 _SECONDS: Final = 20.0  # for one check; the slowest asks two addresses after each other
+_FETCHING: Final = 15.0  # seconds, of these
+_MOST_ADDRESSES: Final = 4
+# Reserved (RFC 6761, section 6.2): nobody knows of it but the proxy of who tests.
+_HOSTS_OF_TESTS: Final = ("xca.test",)
 _NEW_CARD: Final = text("Ask the issuer for a new card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111.")
 _SET_CLOCK: Final = text("Set the computer's clock and its time zone: timedatectl set-ntp true")
 
@@ -360,38 +368,68 @@ def _chain(seen: _Seen, card: Card) -> _Answer:
     return _passed(text("It is whole, and ends at {issuer}.").having(issuer=_name(issued.subject)))
 
 
+def _by_list(
+    fetcher: Fetcher, address: str, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
+) -> Statement:
+    return revocation.statement_of_list(fetcher.get_list(address), certificate, issuer, now)
+
+
+def _by_response(
+    fetcher: Fetcher, address: str, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
+) -> Statement:
+    response = fetcher.get_response(address, revocation.question(certificate, issuer))
+    return revocation.statement_of_response(response, certificate, issuer, now)
+
+
 def _revoked_by(
-    ask: Callable[[x509.Certificate, x509.Certificate], revocation.Answer | None],
+    addresses: Callable[[x509.Certificate], list[str]], ask: Callable[..., Statement]
 ) -> Callable[[_Seen, Card], _Answer]:
     def check(seen: _Seen, card: Card) -> _Answer:
         certificate = _parsed(_signing_certificate(card))
         issuer = next((one for one in _held(seen, card) if _issued(certificate, one)), None)
         if issuer is None:
             return _skipped(text("Without the certificate of its issuer there is nothing to ask with."))
-        try:
-            answer = ask(certificate, issuer)
-        except revocation.Unreachable as error:
-            silent = text("{address} gives no answer: {detail}").having(
-                address=error.address, detail=error.detail
-            )
-            if error.nobodys:
-                return _skipped(
-                    silent, text("Nobody serves names below .test: the certificate is one for tests.")
-                )
-            return _failed(silent, text("Check the network and its proxy (http_proxy), and try again later."))
-        if answer is None:
-            return _skipped(text("The certificate names no address."))
-        if answer.since is None:
-            return _passed(text("{address} answers: not revoked.").having(address=answer.address))
-        facts = {"address": answer.address, "day": _day(answer.since)}
-        if answer.suspended:
-            return _failed(
-                text("{address} answers: suspended since {day}.").having(**facts),
-                text("Have it resumed (復用) by the issuer: XCA, https://xca.nat.gov.tw, 02-2192-7111."),
-            )
-        return _failed(text("{address} answers: revoked since {day}.").having(**facts), _NEW_CARD)
+        answer = _skipped(text("The certificate names no address."))
+        fetcher = Fetcher(_HOSTS_OF_TESTS if getproxies().get("http") else (), _FETCHING)
+        for address in addresses(certificate)[:_MOST_ADDRESSES]:
+            now = datetime.now(UTC)
+            try:
+                statement = ask(fetcher, address, certificate, issuer, now)
+            except Unreachable as error:
+                answer = _silent(address, error.detail, asked=not error.not_asked)
+            except revocation.Unusable as error:
+                answer = _silent(address, error.detail)
+            else:
+                found = revocation.judge([statement])
+                if found.standing is not Standing.UNKNOWN:
+                    return _told(address, found)
+                answer = _silent(address, found.detail or "")
+        return answer
 
     return check
+
+
+def _silent(address: str, detail: Text | str, *, asked: bool = True) -> _Answer:
+    said = text("{address} gives no answer: {detail}").having(address=address, detail=detail)
+    if asked:
+        return _failed(said, text("Check the network and its proxy (http_proxy), and try again later."))
+    if (urlsplit(address).hostname or "").endswith(".test"):
+        return _skipped(said, text("Nobody serves names below .test: the certificate is one for tests."))
+    return _skipped(
+        said, text("If you know that host, have it asked: xcactl verify --fetch --allow-host HOST")
+    )
+
+
+def _told(address: str, found: Judgement) -> _Answer:
+    if found.since is None:
+        return _passed(text("{address} answers: not revoked.").having(address=address))
+    facts = {"address": address, "day": _day(found.since)}
+    if found.standing is Standing.SUSPENDED:
+        return _failed(
+            text("{address} answers: suspended since {day}.").having(**facts),
+            text("Have it resumed (復用) by the issuer: XCA, https://xca.nat.gov.tw, 02-2192-7111."),
+        )
+    return _failed(text("{address} answers: revoked since {day}.").having(**facts), _NEW_CARD)
 
 
 def _signing_certificate(card: Card) -> Certificate:
@@ -497,8 +535,11 @@ CHECKS: Final[dict[str, tuple[Text, _Check]]] = {
     "deadline": (text("Days to activate"), _of_each_card(_deadline)),
     "certificate": (text("Validity of the certificate"), _of_each_card(_validity)),
     "chain": (text("Chain of the certificate"), _of_each_card(_chain)),
-    "crl": (text("Revocation list (CRL)"), _of_each_card(_revoked_by(revocation.ask_crl))),
-    "ocsp": (text("Revocation service (OCSP)"), _of_each_card(_revoked_by(revocation.ask_ocsp))),
+    "crl": (text("Revocation list (CRL)"), _of_each_card(_revoked_by(revocation.list_addresses, _by_list))),
+    "ocsp": (
+        text("Revocation service (OCSP)"),
+        _of_each_card(_revoked_by(revocation.responder_addresses, _by_response)),
+    ),
     "tools": (text("Tools that know of the module"), _tools),
     "port": (text("Port of the agent"), _port),
     "clock": (text("Clock"), _clock),

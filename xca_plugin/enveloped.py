@@ -7,12 +7,13 @@ The content passes by in chunks (xca_plugin.ber), so that files may be bigger th
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from asn1crypto import algos, cms, pem, x509  # type: ignore[import-untyped]
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import padding as block_padding
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -33,6 +34,8 @@ _ENVELOPED_DATA: Final = cms.ContentType("enveloped_data").dump()
 _CIPHERS: Final[dict[str, type[AES] | type[TripleDES]]] = {"aes": AES, "tripledes": TripleDES}
 _AES_KEY_BYTES: Final = 32
 _MOST_BYTES: Final = 1 << 20  # of a certificate's file
+# What asn1crypto raises for structures that no program writes.
+_MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class Enveloped:
@@ -50,6 +53,7 @@ class Enveloped:
 
         Raises:
             NotEncrypted: it is no EnvelopedData, or not in AES or triple DES in CBC mode.
+            TooMuch: it has more recipients than are read.
             CutOff: it ends too early.
         """
         self.path = Path(file.name)
@@ -77,7 +81,9 @@ class Enveloped:
                 raise ValueError
         except EOFError as error:
             raise errors.CutOff(path=self.path) from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except ber.TooMuchError as error:
+            raise errors.TooMuch(path=self.path, detail=error.detail) from error
+        except _MALFORMED as error:
             raise errors.NotEncrypted(path=self.path) from error
 
     def check_card(self, cards: Cards, card: Card) -> None:
@@ -86,8 +92,9 @@ class Enveloped:
         Raises:
             NoSuchCertificate: the card has no certificate for encryption.
             NotForThisCard: it is not.
+            Unsupported: the key was encrypted in a way that the card has not.
         """
-        self._recipient(cards, card)
+        _key_padding(self._recipient(cards, card)["key_encryption_algorithm"], card)
 
     def decrypt(self, output: BinaryIO, cards: Cards, card: Card, pin: Secret) -> None:
         """Write the content. It is worth nothing when this fails, even if something was written.
@@ -95,7 +102,7 @@ class Enveloped:
         Raises:
             NotDecryptable: the key or the content does not decrypt; which of them is not told.
             CutOff: the file ends too early.
-            Unsupported: the key was encrypted in a way that the card has not.
+            TooMuch: its content is in more pieces than are read.
             CardError: as check_card and Cards.decrypt.
         """
         recipient = self._recipient(cards, card)
@@ -129,6 +136,8 @@ class Enveloped:
             self._reader.finish()
         except EOFError as error:
             raise errors.CutOff(path=self.path) from error
+        except ber.TooMuchError as error:
+            raise errors.TooMuch(path=self.path, detail=error.detail) from error
         except ValueError as error:
             raise errors.NotEncrypted(path=self.path) from error
 
@@ -201,7 +210,9 @@ def _recipient_info(path: Path, key: bytes) -> cms.RecipientInfo:
         told = Certificate.parse("", "", data)
         certificate = x509.Certificate.load(data)
         public_key = load_der_public_key(certificate.public_key.dump())
-    except (ValueError, TypeError) as error:
+    except UnsupportedAlgorithm:
+        public_key = None
+    except _MALFORMED as error:
         raise errors.NotACertificate(path=path) from error
     if not isinstance(public_key, RSAPublicKey) or (
         told.key_usage and "key_encipherment" not in told.key_usage
@@ -231,9 +242,10 @@ def _key_padding(algorithm: cms.KeyEncryptionAlgorithm, card: Card) -> tuple[Has
         return Hash.SHA1, Padding.PKCS1V15
     if name == "rsaes_oaep":
         parameters: algos.RSAESOAEPParams = algorithm["parameters"]
-        digest = parameters["hash_algorithm"]["algorithm"].native
-        mask = parameters["mask_gen_algorithm"]["parameters"]["algorithm"].native
-        label = parameters["p_source_algorithm"]["parameters"].native
-        if digest == mask and digest in list(Hash) and not label:
-            return Hash(digest), Padding.OAEP
+        with suppress(*_MALFORMED):  # they must be there (RFC 4055, section 4.1), and may be of any kind
+            digest = parameters["hash_algorithm"]["algorithm"].native
+            mask = parameters["mask_gen_algorithm"]["parameters"]["algorithm"].native
+            label = parameters["p_source_algorithm"]["parameters"].native
+            if digest == mask and digest in list(Hash) and not label:
+                return Hash(digest), Padding.OAEP
     raise errors.Unsupported(number=card.number)

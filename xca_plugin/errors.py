@@ -524,6 +524,17 @@ class CutOff(CardError):
     _next_step = text("Copy or download it again, whole.")
 
 
+class TooMuch(CardError):
+    """A file holds more than is read."""
+
+    status = 69
+    _message = text("{path} is not read to its end: {detail}.")
+    _next_step = text(
+        "No program writes such a file for an ordinary purpose: do not rely on it. "
+        "Ask the sender for another one."
+    )
+
+
 class NotRevocationData(CardError):
     """A file that should hold a CRL or an OCSP response does not."""
 

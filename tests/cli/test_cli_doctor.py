@@ -20,10 +20,12 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from softhsm import Environment, revocation
+from softhsm.pki import Authority
 from softhsm.virtual_reader import VirtualReader
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
@@ -176,6 +178,58 @@ def test_addresses_that_give_no_answer(desk: Desk) -> None:
         found = examined(desk.having(http_proxy=address))
     assert "HTTP 404" in outcome(found, "crl")[1]
     assert "HTTP 404" in outcome(found, "ocsp")[1]
+
+
+def _answer(desk: Desk, responder: x509.Certificate, key: rsa.RSAPrivateKey, days_ago: int = 0) -> bytes:
+    """That the card's certificate is good, as anybody can write it."""
+    authority = Authority.load(desk.path / "pki")
+    certificate = x509.load_pem_x509_certificate(desk.run("cert", "export", "cert1").out.encode())
+    at = datetime.now(UTC) - timedelta(days=days_ago)
+    answer = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            cert=certificate,
+            issuer=authority.certificate,
+            algorithm=hashes.SHA1(),
+            cert_status=ocsp.OCSPCertStatus.GOOD,
+            this_update=at,
+            next_update=at + timedelta(days=1),
+            revocation_time=None,
+            revocation_reason=None,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
+        .certificates([responder])
+        .sign(key, hashes.SHA256())
+    )
+    return answer.public_bytes(serialization.Encoding.DER)
+
+
+def test_ocsp_answer_that_proves_nothing_is_not_believed(desk: Desk) -> None:
+    published = revocation.suspend(Environment(desk.path), desk.number)
+    authority = Authority.load(desk.path / "pki")
+    now = datetime.now(UTC)
+    responder, key = authority.responder(now - timedelta(days=9), now + timedelta(days=9))
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "anybody")])
+    anybody = (
+        x509.CertificateBuilder(name, name, stranger.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+        .sign(stranger, hashes.SHA256())
+    )
+    whole = published.ocsp["cert1"].read_bytes()
+    for served_response, words in (
+        (_answer(desk, anybody, stranger), "neither the issuer nor anybody"),
+        (_answer(desk, responder, key, days_ago=3), "out of date"),
+        (whole.replace(b"\x0a\x01\x06", b"\x0a\x01\x01", 1), "neither the issuer nor anybody"),
+    ):
+        with proxy({RESPONDER: served_response}) as (address, _):
+            found = examined(desk.having(http_proxy=address))
+        assert outcome(found, "ocsp")[0] == "failed"
+        assert words in outcome(found, "ocsp")[1]
+    with proxy({RESPONDER: _answer(desk, responder, key)}) as (address, _):
+        assert outcome(examined(desk.having(http_proxy=address)), "ocsp")[0] == "passed"
 
 
 def test_an_inner_module_that_is_missing_or_for_another_machine(desk: Desk, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from asn1crypto import cms  # type: ignore[import-untyped]
+from asn1crypto import algos, cms, core, pem  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
@@ -349,3 +349,58 @@ def test_a_terminal_shows_how_far_it_is(
         child.expect(r"/33\.6 MB")
         child.expect("Decrypted: ")
     assert (tmp_path / "out").stat().st_size == 32 << 20
+
+
+def _oaep(**changed: object) -> bytes:
+    """RSAES-OAEP as a file names it, its parameters changed; without any, it has none."""
+    oid = bytes.fromhex("06092a864886f70d010107")
+    if not changed:
+        return b"\x30" + bytes((len(oid),)) + oid
+    parameters: bytes = algos.RSAESOAEPParams(
+        {
+            "hash_algorithm": {"algorithm": "sha1"},
+            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": "sha1"}},
+            **changed,
+        }
+    ).dump()
+    return b"\x30" + bytes((len(oid) + len(parameters),)) + oid + parameters
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        _oaep(),
+        _oaep(hash_algorithm={"algorithm": "1.2.3.4"}),
+        _oaep(mask_gen_algorithm={"algorithm": "1.2.3.4"}),
+        _oaep(mask_gen_algorithm={"algorithm": "mgf1", "parameters": {"algorithm": "md5"}}),
+    ],
+)
+def test_key_that_was_encrypted_in_an_odd_way_costs_no_try(
+    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path, algorithm: bytes
+) -> None:
+    encrypt(active, file, "--to", certificate)
+    whole = cms.ContentInfo.load(encrypted.read_bytes())
+    (info,) = whole["content"]["recipient_infos"]
+    parts = [info.chosen[name].dump() for name in ("version", "rid", "encrypted_key")]
+    recipient = core.Sequence(contents=parts[0] + parts[1] + algorithm + parts[2]).dump()
+    recipients = core.SetOf(spec=core.Any, contents=recipient).dump()
+    version, sealed = (whole["content"][name].dump() for name in ("version", "encrypted_content_info"))
+    data = core.Sequence(contents=version + recipients + sealed).dump()
+    length = len(data).to_bytes(4, "big")
+    explicit = b"\xa0\x84" + length + data
+    encrypted.write_bytes(core.Sequence(contents=whole["content_type"].dump() + explicit).dump())
+    result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin="wrong-00\n")
+    assert result.status == 21, result.err
+    assert active.card()["pin_tries_left"] == 3
+
+
+def test_certificate_of_an_unknown_key_is_refused(
+    active: Desk, file: Path, certificate: Path, encrypted: Path, tmp_path: Path
+) -> None:
+    der = pem.unarmor(certificate.read_bytes())[2]
+    rsa, unknown = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("01", "63"))
+    odd = tmp_path / "odd.cer"
+    odd.write_bytes(der.replace(rsa, unknown))
+    result = active.run("encrypt", str(file), "--to", str(odd))
+    assert result.status in (60, 66), result.err
+    assert not encrypted.exists()

@@ -63,7 +63,7 @@ def test_we_say_who_signed_and_when(active: Desk, file: Path, signature: Path, r
     assert "C=TW,L=臺北市,O=國立臺灣大學" in said
     assert "Signed at" in said
     assert "The signature is valid." in said
-    assert "revocation was not looked up" in said
+    assert "Revocation was not looked up" in said
 
 
 def test_a_changed_file_is_refused(active: Desk, file: Path, signature: Path, root: Path) -> None:
@@ -382,12 +382,16 @@ def test_it_asks_where_the_certificate_says(
         desk = active.having(http_proxy=address)
         assert asked(desk, file, signature)[0] == 0
         assert requests == []
-        assert asked(desk, file, signature, "--fetch")[0] == status
+        assert asked(desk, file, signature, "--fetch")[0] == 62
+        assert requests == []  # nobody allowed it
+        assert asked(desk, file, signature, "--fetch", "--allow-host", "xca.test")[0] == status
         assert set(requests) & set(answers[how])
 
 
 def test_nobody_to_ask_is_said(active: Desk, file: Path, signature: Path) -> None:
     with proxy({}) as (address, _):
-        status, said = asked(active.having(http_proxy=address), file, signature, "--fetch")
+        desk = active.having(http_proxy=address)
+        status, said = asked(desk, file, signature, "--fetch", "--allow-host", "xca.test")
     assert status == 62
     assert "what is known of revocation" in said
+    assert "HTTP 404" in said

@@ -35,7 +35,7 @@ from xca_plugin.i18n import _, text
 from xca_plugin.validity import check_now
 
 if TYPE_CHECKING:
-    from xca_plugin import cms
+    from xca_plugin import verification
 
 
 @click.command(help=_("Sign FILE: a CMS signature (SHA-256), detached unless told otherwise."))
@@ -144,6 +144,13 @@ def sign(
     is_flag=True,
     help=_("Get OCSP responses and CRLs over the network, from where the certificates say."),
 )
+@click.option(
+    "--allow-host",
+    "hosts",
+    metavar="HOST",
+    multiple=True,
+    help=_("With --fetch: also ask this host, beside those below nat.gov.tw; may be repeated."),
+)
 @output_option(_("Where to write the content of FILE, if it is valid."))
 @json_option
 def verify(
@@ -153,30 +160,33 @@ def verify(
     crls: tuple[Path, ...],
     responses: tuple[Path, ...],
     fetch: bool,
+    hosts: tuple[str, ...],
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Verify a signature."""
     if output and signature:
         raise click.UsageError(_("-o is for a signature that holds its content."))
+    if hosts and not fetch:
+        raise click.UsageError(_("--allow-host goes with --fetch."))
     if output:
         check_output(output, file, ca_file, *crls, *responses)
-    from xca_plugin import cms
+    from xca_plugin import verification
 
     # What pyHanko logs is in the verdict.
-    for name in ("pyhanko", "pyhanko_certvalidator", "aiohttp"):
+    for name in ("pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         target = stack.enter_context(whole_file(output, 0o666)) if output else None
         content, progress = stack.enter_context(opened(file))
         signed = stack.enter_context(opened(signature))[0] if signature else content
         with progress:
-            verdict = cms.verify(
+            verdict = verification.verify(
                 signed,
                 ca_file,
                 content if signature else None,
                 output=target,
-                revocation=cms.Revocation(crls, responses, fetch),
+                sources=verification.Sources(crls, responses, fetch, hosts),
             )
         _show(verdict, as_json)
         if verdict.problem:
@@ -184,13 +194,25 @@ def verify(
     if not as_json:
         click.secho(_("The signature is valid."), fg="green", bold=True)
         click.echo(_("Checked: content, signature, certificate and chain, today."))
-        if verdict.revocation_checked:
-            click.echo(_("Its certificate is not revoked. The time is the signer's own, not checked."))
-        else:
-            click.echo(_("The time is the signer's own; revocation was not looked up."))
+        _say_what_is_open(verdict)
 
 
-def _show(verdict: "cms.Verdict", as_json: bool) -> None:
+def _say_what_is_open(verdict: "verification.Verdict") -> None:
+    """Say what a valid signature leaves open."""
+    if verdict.only_content:
+        click.echo(_("Nothing but the content was signed: no time, and not what kind of content it is."))
+    elif verdict.signed_at:
+        click.echo(_("The time is the signer's own, not checked."))
+    if not verdict.revocation_checked:
+        click.echo(_("Revocation was not looked up."))
+        return
+    click.echo(_("Its certificate is not revoked."))
+    for holder in verdict.not_checked:
+        open_question = text("Whether this certificate of its issuers is revoked was not found out: {holder}")
+        click.echo(open_question.having(holder=holder)())
+
+
+def _show(verdict: "verification.Verdict", as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -198,7 +220,9 @@ def _show(verdict: "cms.Verdict", as_json: bool) -> None:
                 "problem": verdict.problem() if verdict.problem else None,
                 "signed_at": verdict.signed_at.isoformat() if verdict.signed_at else None,
                 "digest": verdict.digest,
+                "only_content_signed": verdict.only_content,
                 "revocation_checked": verdict.revocation_checked,
+                "revocation_not_checked": list(verdict.not_checked),
                 "signer": shapes.certificate(verdict.signer),
             }
         )

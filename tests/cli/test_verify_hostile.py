@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signatures that were made to be believed, or to keep a computer busy; each is refused, and soon."""
+
+import base64
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from support.cli.json_schemas import check
+from support.cli.xcactl import XCACTL, Desk, Result
+from support.hostile_pki import DAY, NOW, Party, attribute, attributes, party, signed
+from xca_plugin.cli.root import xcactl
+
+CONTENT = b"The bid is 1,000,000 dollars.\n"
+SECONDS = 20  # of a computer that does other things meanwhile; each takes about one here
+MEMORY = 200 << 20
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """No card, no module: verifying needs neither."""
+    return Desk(tmp_path, tmp_path, {"XCA_PKCS11_CONF": "/nowhere"})
+
+
+@pytest.fixture(scope="session")
+def root() -> Party:
+    return party("root", ca=True)
+
+
+@pytest.fixture(scope="session")
+def signer(root: Party) -> Party:
+    return party("signer", root)
+
+
+class Verifier:
+    """xcactl verify in this process: most of these need no other."""
+
+    def __init__(self, root: Party, folder: Path) -> None:
+        self._folder = folder
+        self._root = root.write(folder / "root.cer")
+
+    def arguments(self, signature: bytes, content: bytes = CONTENT, *options: str | Path) -> list[str]:
+        file, signed_file = self._folder / "file", self._folder / "file.p7s"
+        file.write_bytes(content)
+        signed_file.write_bytes(signature)
+        return ["verify", *map(str, (file, signed_file, "--ca-file", self._root, *options))]
+
+    def __call__(self, signature: bytes, content: bytes = CONTENT, *options: str | Path) -> Result:
+        done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, self.arguments(signature, content, *options))
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def verify(root: Party, tmp_path: Path) -> Verifier:
+    return Verifier(root, tmp_path)
+
+
+def refused(result: Result, words: str, status: int = 62) -> None:
+    assert result.status == status, result.out + result.err
+    assert words in result.out + result.err
+    assert "is valid" not in result.out
+
+
+# --- what was signed
+
+
+def test_signature_without_its_attributes_over_them_is_refused(verify: Verifier, signer: Party) -> None:
+    genuine = cms.ContentInfo.load(signed(signer, CONTENT))
+    assert verify(genuine.dump()).status == 0
+    other_file = genuine["content"]["signer_infos"][0]["signed_attrs"].untag().dump()
+    stripped = signed(signer, other_file, signed_attributes=[])
+    # Nobody signed anew: PKCS #1 v1.5 knows no chance, and what is signed is the same.
+    (before,), (after,) = (
+        cms.ContentInfo.load(one)["content"]["signer_infos"] for one in (genuine.dump(), stripped)
+    )
+    assert before["signature"].native == after["signature"].native
+    refused(verify(stripped, other_file), "signed beside another content")
+
+
+def test_attributes_that_do_not_fit_are_refused(verify: Verifier, signer: Party) -> None:
+    kind, digest = attributes(CONTENT)
+    wrong_kind = attribute("content_type", cms.ContentType("signed_data"))
+    odd_time = attribute("signing_time", cms.Time("generalized_time", core.GeneralizedTime("20260101000000")))
+    cases: list[Sequence[cms.CMSAttribute]] = [
+        [digest],
+        [kind],
+        [kind, kind, digest],
+        [kind, digest, digest],
+        [kind, attribute("message_digest", *(list(digest["values"]) * 2))],
+        [wrong_kind, digest],
+        [kind, digest, odd_time],
+        [kind, digest, *[attribute("signing_time", cms.Time("utc_time", NOW))] * 2],
+    ]
+    for case in cases:
+        refused(verify(signed(signer, CONTENT, signed_attributes=case)), "does not fit the content")
+    refused(verify(signed(signer, CONTENT, content_type="signed_data")), "does not fit the content")
+
+
+def test_signature_of_the_content_alone_says_so(verify: Verifier, signer: Party) -> None:
+    signature = signed(signer, CONTENT, signed_attributes=[])
+    result = verify(signature)
+    assert result.status == 0
+    assert "Nothing but the content was signed" in result.out
+    assert verify(signature, CONTENT, "--json").json["only_content_signed"] is True
+    assert verify(signed(signer, CONTENT), CONTENT, "--json").json["only_content_signed"] is False
+    refused(
+        verify(signed(signer, CONTENT, signed_attributes=[], content_type="signed_data")), "nobody signed it"
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"1", b"1\xff", b"12 pages\n", b"1\x800", b"10" + bytes(48)])
+def test_content_that_only_begins_like_attributes_is_a_content(
+    verify: Verifier, signer: Party, content: bytes
+) -> None:
+    assert verify(signed(signer, content, signed_attributes=[]), content).status == 0
+
+
+# --- who signed
+
+
+@pytest.mark.parametrize(
+    ("purposes", "status"),
+    [
+        ([ExtendedKeyUsageOID.SERVER_AUTH], 62),
+        ([ExtendedKeyUsageOID.TIME_STAMPING], 62),
+        ([ExtendedKeyUsageOID.OCSP_SIGNING], 62),
+        ([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING], 62),
+        ([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.EMAIL_PROTECTION], 0),
+        ([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE], 0),
+        ([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")], 0),
+    ],
+)
+def test_purposes_of_the_certificate_count(
+    verify: Verifier, root: Party, purposes: list[x509.ObjectIdentifier], status: int
+) -> None:
+    extensions = [(x509.ExtendedKeyUsage(purposes), False)]
+    result = verify(signed(party("signer", root, extensions=extensions), CONTENT))
+    assert result.status == status, result.err
+    assert ("not meant for signatures" in result.err) is (status == 62)
+    # What an issuer may issue is all that it can.
+    between = party("between", root, ca=True, extensions=extensions)
+    assert verify(signed(party("signer", between), CONTENT, [between])).status == status
+
+
+def test_certificate_that_demands_to_be_understood_is_refused(verify: Verifier, root: Party) -> None:
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+    assert verify(signed(party("signer", root, extensions=[(strange, False)]), CONTENT)).status == 0
+    refused(verify(signed(party("signer", root, extensions=[(strange, True)]), CONTENT)), "chain")
+
+
+def _pss(mask: str) -> dict[str, object]:
+    parameters = algos.RSASSAPSSParams(
+        {
+            "hash_algorithm": {"algorithm": "sha256"},
+            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": mask}},
+            "salt_length": 32,
+        }
+    )
+    return {"algorithm": "rsassa_pss", "parameters": parameters}
+
+
+def test_weak_mask_of_pss_is_refused(verify: Verifier, root: Party, signer: Party) -> None:
+    strong, weak = (padding.PSS(padding.MGF1(mask), 32) for mask in (hashes.SHA256(), hashes.MD5()))
+    assert verify(signed(signer, CONTENT, scheme=strong, algorithm=_pss("sha256"))).status == 0
+    refused(verify(signed(signer, CONTENT, scheme=weak, algorithm=_pss("md5"))), "no longer secure")
+    assert verify(signed(party("signer", root, pss=strong), CONTENT)).status == 0
+
+
+def test_signature_algorithm_of_another_kind_of_key_is_refused(verify: Verifier, signer: Party) -> None:
+    signature = signed(signer, CONTENT, algorithm={"algorithm": "sha256_ecdsa"})
+    refused(verify(signature), "holds no CMS signature", 61)
+
+
+# --- bytes around it
+
+
+def test_bytes_after_the_signature_are_refused(verify: Verifier, signer: Party) -> None:
+    der = signed(signer, CONTENT)
+    for more in (b"\n", b"\nmore", b"more", b"\0", der):
+        refused(verify(der + more), "holds no CMS signature", 61)
+    body = base64.encodebytes(der)
+    pem = b"-----BEGIN CMS-----\n" + body + b"-----END CMS-----"
+    for end in (b"", b"\n", b"\r\n"):
+        assert verify(pem + end).status == 0
+    inside = b"-----BEGIN CMS-----\n" + base64.encodebytes(der + b"\nmore") + b"-----END CMS-----\n"
+    for odd in (pem + b"\nmore", pem + b"more", pem + b"\n" + pem, inside):
+        refused(verify(odd), "holds no CMS signature", 61)
+
+
+# --- floods
+
+
+def bounded(desk: Desk, *arguments: str | Path) -> tuple[int, str, float]:
+    """Run xcactl with little memory; return its status, its words, and how long it took."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, *XCACTL, *map(str, arguments)],
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+        cwd=desk.home,
+        timeout=3 * SECONDS,
+        preexec_fn=limit,
+    )
+    return done.returncode, done.stdout + done.stderr, time.monotonic() - start
+
+
+def levels(root: Party, deep: int, wide: int) -> list[Party]:
+    """CAs below each other, several of one name and key on each level; the last one is a signer."""
+    found, above = [], root
+    for level in range(deep):
+        twins = [party(f"level {level}", above, ca=True) for _ in range(wide)]
+        found += twins
+        above = twins[0]
+    return [party("signer", above), *found]
+
+
+@pytest.mark.parametrize(
+    ("deep", "wide", "is_known", "status", "words"),
+    [
+        (1, 40, True, 69, "more than 32 certificates"),
+        (1, 30, True, 0, ""),
+        (1, 30, False, 62, "not issued under the given CA"),
+        (16, 2, True, 69, "more than 32 certificates"),
+        (15, 2, True, 62, "longer or less clear"),
+        (15, 2, False, 62, "not issued under the given CA"),
+        (7, 4, True, 62, "longer or less clear"),
+        (6, 5, True, 0, ""),
+        (6, 5, False, 62, "not issued under the given CA"),
+    ],
+)
+def test_twins_and_levels_of_certificates_end(
+    desk: Desk, root: Party, tmp_path: Path, deep: int, wide: int, is_known: bool, status: int, words: str
+) -> None:
+    made_by = root if is_known else party("somebody else", ca=True)
+    signer, *others = levels(made_by, deep, wide)
+    (tmp_path / "file").write_bytes(CONTENT)
+    (tmp_path / "file.p7s").write_bytes(signed(signer, CONTENT, others))
+    ca = root.write(tmp_path / "root.cer")
+    found, said, seconds = bounded(desk, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca)
+    assert found == status, said
+    assert words in said
+    assert seconds < SECONDS
+
+
+def test_twins_that_issue_each_other_end(desk: Desk, root: Party, tmp_path: Path) -> None:
+    names = [f"friend {number}" for number in range(5)]
+    friends = {name: party(name, ca=True) for name in names}
+    each_other = [party(name, friends[other], ca=True) for name in names for other in names if name != other]
+    signer = party("signer", friends[names[0]])
+    (tmp_path / "file").write_bytes(CONTENT)
+    (tmp_path / "file.p7s").write_bytes(signed(signer, CONTENT, each_other))
+    ca = root.write(tmp_path / "root.cer")
+    status, said, seconds = bounded(desk, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca)
+    assert status == 62, said
+    assert seconds < SECONDS
+
+
+def test_valid_twin_among_expired_ones_is_found(verify: Verifier, root: Party) -> None:
+    expired = [party("between", root, ca=True, start=NOW - 3 * DAY, end=NOW - DAY) for _ in range(5)]
+    good = party("between", root, ca=True)
+    assert verify(signed(party("signer", good), CONTENT, [*expired, good])).status == 0
+    refused(verify(signed(party("signer", good), CONTENT, expired)), "chain")
+
+
+def _element(tag: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    length = len(body)
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((tag, length) if length < 128 else (tag, 0x80 | len(octets), *octets)) + body
+
+
+def _enveloped(recipients: bytes, content: bytes = _element(0x80, bytes(16))) -> bytes:
+    algorithm = cms.EncryptionAlgorithm({"algorithm": "aes256_cbc", "parameters": bytes(16)}).dump()
+    info = _element(0x30, cms.ContentType("data").dump(), algorithm, content)
+    data = _element(0x30, cms.CMSVersion("v0").dump(), _element(0x31, recipients), info)
+    return _element(0x30, cms.ContentType("enveloped_data").dump(), _element(0xA0, data))
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: _enveloped(b"\x30\x00" * 2_900_000), "more than 2 MiB"),
+        (lambda: _enveloped(b"\x30\x00" * 900_000), "more than 50000 parts"),
+        (lambda: _enveloped(b"\x30\x80" * 50_000 + b"\0\0" * 50_000), "more than 32 deep"),
+        (lambda: _enveloped(b"\x30\x80" * 40 + b"\0\0" * 40), "more than 32 deep"),
+    ],
+)
+def test_flood_of_recipients_ends(desk: Desk, tmp_path: Path, made: Callable[[], bytes], words: str) -> None:
+    file = tmp_path / "flood.p7e"
+    file.write_bytes(made())
+    status, said, seconds = bounded(desk, "decrypt", file, "-o", tmp_path / "out")
+    assert status == 69, said
+    assert words in said
+    assert seconds < SECONDS
+
+
+def test_flood_of_pieces_ends(desk: Desk, root: Party, signer: Party, tmp_path: Path) -> None:
+    whole = cms.ContentInfo.load(signed(signer, b"", signed_attributes=attributes(b"")))
+    head = b"".join(whole["content"][name].dump() for name in ("version", "digest_algorithms"))
+    tail = b"".join(whole["content"][name].dump() for name in ("certificates", "signer_infos"))
+    content = b"\x24\x80" + b"\x04\x00" * 10_000_000 + b"\0\0"
+    inner = _element(0x30, cms.ContentType("data").dump(), _element(0xA0, content))
+    data = _element(0xA0, _element(0x30, head, inner, tail))
+    file = tmp_path / "pieces.p7m"
+    file.write_bytes(_element(0x30, cms.ContentType("signed_data").dump(), data))
+    status, said, seconds = bounded(desk, "verify", file, "--ca-file", root.write(tmp_path / "root.cer"))
+    assert status == 69, said
+    assert "too many pieces" in said
+    assert seconds < SECONDS
+
+
+@pytest.mark.parametrize("option", ["--ca-file", "--crl", "--ocsp"])
+def test_file_that_is_too_big_is_not_read_to_its_end(
+    desk: Desk, root: Party, signer: Party, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    (tmp_path / "file.p7s").write_bytes(signed(signer, CONTENT))
+    with (tmp_path / "big").open("wb") as big:
+        big.truncate(1 << 40)
+    ca = tmp_path / "big" if option == "--ca-file" else root.write(tmp_path / "root.cer")
+    more = () if option == "--ca-file" else (option, tmp_path / "big")
+    status, said, seconds = bounded(
+        desk, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca, *more
+    )
+    assert status == 69, said
+    assert "MiB" in said
+    assert seconds < SECONDS
+
+
+# --- what is odd
+
+
+def test_signing_time_in_the_last_year_is_shown(desk: Desk, verify: Verifier, signer: Party) -> None:
+    last = cms.Time("generalized_time", core.GeneralizedTime("99991231235959Z"))
+    signature = signed(
+        signer, CONTENT, signed_attributes=attributes(CONTENT, attribute("signing_time", last))
+    )
+    there = desk.having(TZ="Asia/Taipei")
+    result = there.run(*verify.arguments(signature))
+    assert result.status == 0, result.err
+    assert "9999-12-31 23:59:59" in result.out
+    document = there.run(*verify.arguments(signature), "--json").json
+    check(document, "verify")
+    assert datetime.fromisoformat(document["signed_at"]).year == 9999
+
+
+def _with_unknown_key(der: bytes) -> bytes:
+    rsa, unknown = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("01", "63"))
+    assert der.count(rsa) == 1
+    return der.replace(rsa, unknown)
+
+
+def _broken(der: bytes) -> list[bytes]:
+    """Certificates with something odd at many places."""
+    return [der[:at] + b"\xff" + der[at + 1 :] for at in range(8, len(der) - 256, 7)]
+
+
+def test_malformed_ca_file_is_named(desk: Desk, root: Party, signer: Party, tmp_path: Path) -> None:
+    program = (
+        "import io, sys, pathlib\n"
+        "from xca_plugin import errors, verification\n"
+        "signature, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])\n"
+        "for file in sorted(folder.iterdir()):\n"
+        "    with signature.open('rb') as signed, (signature.parent / 'file').open('rb') as content:\n"
+        "        try:\n"
+        "            verdict = verification.verify(signed, file, content)\n"
+        "            print('verdict', verdict.problem)\n"
+        "        except errors.NotACertificate:\n"
+        "            print('refused')\n"
+    )
+    (tmp_path / "file").write_bytes(CONTENT)
+    (tmp_path / "file.p7s").write_bytes(signed(signer, CONTENT))
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for number, der in enumerate([*_broken(root.der), _with_unknown_key(root.der), b"\x30\x00", b""]):
+        (folder / f"{number:04}.cer").write_bytes(der)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "file.p7s"), str(folder)],
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "refused" in done.stdout
+
+
+def test_odd_certificate_beside_the_others_breaks_nothing(
+    verify: Verifier, root: Party, signer: Party
+) -> None:
+    genuine = cms.ContentInfo.load(signed(signer, CONTENT))
+    for odd in (_with_unknown_key(root.der), *_broken(root.der)[::9]):
+        data = genuine["content"]
+        certificates = data["certificates"].untag().contents + odd
+        parts = [data[name].dump() for name in ("version", "digest_algorithms", "encap_content_info")]
+        whole = _element(0x30, *parts, _element(0xA0, certificates), data["signer_infos"].dump())
+        signature = _element(0x30, cms.ContentType("signed_data").dump(), _element(0xA0, whole))
+        result = verify(signature)
+        assert result.status in (0, 61), result.err
+        assert verify(signed(signer, CONTENT)).status == 0
+
+
+def test_signer_with_an_unknown_key_is_no_crash(verify: Verifier, signer: Party) -> None:
+    result = verify(_with_unknown_key(signed(signer, CONTENT)))
+    assert result.status in (61, 62), result.err

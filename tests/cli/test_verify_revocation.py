@@ -1,0 +1,573 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a signer's certificate is revoked: what counts, what does not, and whom it may have asked."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+
+from support.cli.json_schemas import check
+from support.cli.web_proxy import proxy
+from support.cli.xcactl import Result
+from support.hostile_pki import DAY, NOW, Party, party, responder, signed
+from xca_plugin import fetching
+from xca_plugin.cli.root import xcactl
+
+CONTENT = b"The bid is 1,000,000 dollars.\n"
+HOUR = timedelta(hours=1)
+HOLD = x509.ReasonFlags.certificate_hold
+FOR_GOOD = x509.ReasonFlags.key_compromise
+UNKNOWN = "what is known of revocation"
+
+
+@pytest.fixture(scope="session")
+def root() -> Party:
+    return party("root", ca=True)
+
+
+@pytest.fixture(scope="session")
+def issuer(root: Party) -> Party:
+    return party("issuer", root, ca=True)
+
+
+@pytest.fixture(scope="session")
+def signer(issuer: Party) -> Party:
+    return party("signer", issuer)
+
+
+@dataclass
+class Verifier:
+    """xcactl verify of a file that somebody below the issuer signed."""
+
+    folder: Path
+    root: Party
+    issuer: Party
+    signer: Party
+
+    def __call__(
+        self, *evidence: bytes, options: Sequence[str] = (), env: dict[str, str] | None = None
+    ) -> Result:
+        file, signature = self.folder / "file", self.folder / "file.p7s"
+        file.write_bytes(CONTENT)
+        signature.write_bytes(signed(self.signer, CONTENT, [self.issuer]))
+        arguments = [
+            "verify",
+            str(file),
+            str(signature),
+            "--ca-file",
+            str(self.root.write(self.folder / "root")),
+        ]
+        for number, one in enumerate(evidence):
+            path = self.folder / f"evidence-{number}"
+            path.write_bytes(one)
+            arguments += ["--crl" if _is_list(one) else "--ocsp", str(path)]
+        done = CliRunner(env={"LANGUAGE": "en", **(env or {})}).invoke(xcactl, [*arguments, *options])
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def verify(tmp_path: Path, root: Party, issuer: Party, signer: Party) -> Verifier:
+    return Verifier(tmp_path, root, issuer, signer)
+
+
+def _is_list(der: bytes) -> bool:
+    try:
+        x509.load_der_x509_crl(der)
+    except ValueError:
+        return False
+    return True
+
+
+def crl(
+    by: Party,
+    about: Party | None = None,
+    reason: x509.ReasonFlags | None = FOR_GOOD,
+    *,
+    at: datetime = NOW - HOUR,
+    until: datetime = NOW + DAY,
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+) -> bytes:
+    """A list, with a certificate on it or none."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(by.certificate.subject)
+        .last_update(at)
+        .next_update(until)
+        .add_extension(x509.CRLNumber(1), critical=False)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    if about is not None:
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(about.certificate.serial_number)
+            .revocation_date(at)
+        )
+        if reason is not None:
+            entry = entry.add_extension(x509.CRLReason(reason), critical=False)
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def response(
+    by: Party,
+    issuer: Party,
+    about: Party,
+    reason: x509.ReasonFlags | None = None,
+    *,
+    at: datetime = NOW - HOUR,
+    until: datetime | None = NOW + DAY,
+    encoding: ocsp.OCSPResponderEncoding = ocsp.OCSPResponderEncoding.HASH,
+) -> bytes:
+    """An OCSP response, good without a reason."""
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=about.certificate,
+        issuer=issuer.certificate,
+        algorithm=hashes.SHA1(),
+        cert_status=ocsp.OCSPCertStatus.REVOKED if reason else ocsp.OCSPCertStatus.GOOD,
+        this_update=at,
+        next_update=until,
+        revocation_time=at if reason else None,
+        revocation_reason=reason,
+    )
+    builder = builder.responder_id(encoding, by.certificate)
+    if by is not issuer:
+        builder = builder.certificates([by.certificate])
+    made = builder.sign(by.key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.DER)
+
+
+# --- what decides
+
+
+def expect(result: Result, words: str) -> None:
+    """A good certificate is said to be so; all else is not valid, for this reason."""
+    said = result.out + result.err
+    assert result.status == (0 if words == "not revoked" else 62), said
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("list_says", "list_age", "response_says", "response_age", "words"),
+    [
+        # For good, whoever says it and however old it is.
+        (FOR_GOOD, 1, None, 1, "was revoked on"),
+        (FOR_GOOD, 50, None, 1, "was revoked on"),
+        (None, 1, FOR_GOOD, 50, "was revoked on"),
+        (HOLD, 1, FOR_GOOD, 50, "was revoked on"),
+        # A hold: the newest, and on a tie the hold.
+        (HOLD, 2, None, 1, "not revoked"),
+        (HOLD, 1, None, 2, "is suspended since"),
+        (None, 2, HOLD, 1, "is suspended since"),
+        (None, 1, HOLD, 2, "not revoked"),
+        (HOLD, 1, None, 1, "is suspended since"),
+        (None, 1, HOLD, 1, "is suspended since"),
+        # Out of date after 48 hours: good is no longer good, and the end of a hold is not told anew.
+        (None, 50, None, 1, "not revoked"),
+        (None, 50, None, 49, UNKNOWN),
+        (HOLD, 60, None, 50, UNKNOWN),
+        (HOLD, 50, None, 60, "is suspended since"),
+    ],
+)
+def test_of_several_answers_the_right_one_decides(
+    verify: Verifier,
+    issuer: Party,
+    signer: Party,
+    list_says: x509.ReasonFlags | None,
+    list_age: int,
+    response_says: x509.ReasonFlags | None,
+    response_age: int,
+    words: str,
+) -> None:
+    listed, answered = NOW - list_age * HOUR, NOW - response_age * HOUR
+    listing = crl(issuer, signer if list_says else None, list_says, at=listed, until=listed + 2 * DAY)
+    answer = response(issuer, issuer, signer, response_says, at=answered, until=answered + 2 * DAY)
+    expect(verify(listing, answer), words)
+    expect(verify(answer, listing), words)
+
+
+def test_revoked_issuer_counts_though_it_names_no_list(
+    verify: Verifier, root: Party, issuer: Party, signer: Party
+) -> None:
+    good = crl(issuer)
+    said = verify(good)
+    expect(said, "not revoked")
+    assert "was not found out: O=issuer" in said.out
+    document = verify(good, options=["--json"]).json
+    check(document, "verify")
+    assert (document["revocation_checked"], document["revocation_not_checked"]) == (True, ["O=issuer"])
+    both = verify(good, crl(root), options=["--json"]).json
+    assert (both["revocation_checked"], both["revocation_not_checked"]) == (True, [])
+    assert "was not found out" not in verify(good, crl(root)).out
+    none = verify(options=["--json"]).json
+    assert (none["revocation_checked"], none["revocation_not_checked"]) == (False, ["O=signer", "O=issuer"])
+    for reason in (FOR_GOOD, HOLD):
+        expect(verify(good, crl(root, issuer, reason)), "the certificate of its signer's CA is revoked")
+
+
+def test_issuer_that_names_a_list_must_be_known(verify: Verifier, root: Party) -> None:
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier("http://x.test/c.crl")], None, None, None)
+    verify.issuer = party("issuer", root, ca=True, extensions=[(x509.CRLDistributionPoints([point]), False)])
+    verify.signer = party("signer", verify.issuer)
+    expect(verify(crl(verify.issuer)), "not known whether the certificate of its signer's CA is revoked")
+    expect(verify(crl(verify.issuer), crl(root)), "not revoked")
+
+
+# --- what does not count
+
+
+def test_list_that_says_nothing_of_the_signer_is_no_proof(
+    verify: Verifier, root: Party, issuer: Party
+) -> None:
+    elsewhere = x509.IssuingDistributionPoint(
+        full_name=[x509.UniformResourceIdentifier("http://x.test/other.crl")],
+        relative_name=None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+    of_cas = x509.IssuingDistributionPoint(None, None, False, True, None, False, False)
+    of_users = x509.IssuingDistributionPoint(None, None, True, False, None, False, False)
+    indirect = x509.IssuingDistributionPoint(None, None, False, False, None, True, False)
+    some = x509.IssuingDistributionPoint(None, None, False, False, frozenset({FOR_GOOD}), False, False)
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    same_name = party("issuer", root, ca=True, key_name="another generation")
+    certifies = x509.KeyUsage(False, False, False, False, False, True, False, False, False)
+    cannot = party("issuer", root, ca=True, key_name="issuer", usage=certifies)
+    for listing in (
+        crl(issuer, extensions=[(elsewhere, True)]),
+        crl(issuer, extensions=[(of_cas, True)]),
+        crl(issuer, extensions=[(indirect, True)]),
+        crl(issuer, extensions=[(some, True)]),
+        crl(issuer, extensions=[(x509.DeltaCRLIndicator(1), True)]),
+        crl(issuer, extensions=[(strange, True)]),
+        crl(same_name),
+        crl(root),
+        crl(issuer, until=NOW - timedelta(minutes=1)),
+        crl(issuer, at=NOW + HOUR),
+    ):
+        expect(verify(listing), UNKNOWN)
+    expect(verify(crl(issuer, extensions=[(of_users, True)])), "not revoked")
+    verify.issuer = cannot
+    expect(verify(crl(cannot)), UNKNOWN)
+
+
+def test_partial_list_that_names_the_signer_counts(verify: Verifier, issuer: Party, signer: Party) -> None:
+    for extension in (
+        x509.DeltaCRLIndicator(1),
+        x509.IssuingDistributionPoint(None, None, False, True, None, False, False),
+    ):
+        listing = crl(issuer, signer, extensions=[(extension, True)])
+        expect(verify(listing, response(issuer, issuer, signer)), "was revoked on")
+
+
+def test_list_in_the_name_of_its_own_address_is_proof(verify: Verifier, issuer: Party) -> None:
+    address = x509.UniformResourceIdentifier("http://x.test/partition.crl")
+    point = x509.DistributionPoint([address], None, None, None)
+    verify.signer = party("signer", issuer, extensions=[(x509.CRLDistributionPoints([point]), False)])
+    own = x509.IssuingDistributionPoint([address], None, False, False, None, False, False)
+    expect(verify(crl(issuer, extensions=[(own, True)])), "not revoked")
+
+
+def test_response_counts_if_the_issuer_or_its_delegate_signed_it(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    delegate = responder(issuer)
+    for by in (issuer, delegate):
+        for encoding in ocsp.OCSPResponderEncoding:
+            expect(verify(response(by, issuer, signer, encoding=encoding)), "not revoked")
+    expect(verify(response(issuer, issuer, signer, until=None, at=NOW - HOUR / 2)), "not revoked")
+
+
+def test_response_of_anybody_else_is_no_proof(
+    verify: Verifier, root: Party, issuer: Party, signer: Party
+) -> None:
+    other = party("signer", issuer)
+    same_name = party("issuer", root, ca=True, key_name="another generation")
+    for answer in (
+        response(responder(issuer, purposes=[]), issuer, signer),
+        response(responder(issuer, purposes=[ExtendedKeyUsageOID.SERVER_AUTH]), issuer, signer),
+        response(responder(root), issuer, signer),
+        response(responder(same_name), issuer, signer),
+        response(party("anybody"), issuer, signer),
+        response(signer, issuer, signer),
+        response(issuer, issuer, signer)[:-4] + bytes(4),
+        response(responder(issuer), issuer, signer, at=NOW - 31 * DAY),
+        response(issuer, issuer, other),
+        response(issuer, same_name, signer),
+        response(issuer, issuer, signer, until=NOW - timedelta(minutes=1)),
+        response(issuer, issuer, signer, until=None, at=NOW - 2 * HOUR),
+        response(issuer, issuer, signer, at=NOW + HOUR),
+    ):
+        expect(verify(answer), UNKNOWN)
+
+
+def test_responder_that_was_revoked_is_no_longer_believed(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    delegate = responder(issuer)
+    answer = response(delegate, issuer, signer)
+    old = NOW - 10 * DAY
+    expect(verify(answer, crl(issuer, delegate, at=old, until=old + DAY)), UNKNOWN)
+
+
+def test_file_that_is_no_response_is_named(verify: Verifier) -> None:
+    later = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+    for odd in (b"\x30\x00", later.public_bytes(serialization.Encoding.DER), b""):
+        assert verify(odd).status == 68
+
+
+# --- whom a certificate may have asked
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def server(answer: Answer) -> Iterator[tuple[int, list[str]]]:
+    """A web server on this machine that answers so; its port, and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            with suppress(OSError):  # who asked has left
+                answer(self)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd.daemon_threads = True
+    httpd.block_on_close = False
+    thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield httpd.server_port, asked
+    finally:
+        httpd.shutdown()
+        thread.join()
+        httpd.server_close()
+
+
+def answering(body: bytes, status: int = 200, **headers: str) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def naming(verify: Verifier, *lists: str, responders: Sequence[str] = ()) -> Verifier:
+    """The same with a signer whose certificate names these addresses."""
+    extensions: list[tuple[x509.ExtensionType, bool]] = []
+    if lists:
+        points = [
+            x509.DistributionPoint([x509.UniformResourceIdentifier(one)], None, None, None) for one in lists
+        ]
+        extensions.append((x509.CRLDistributionPoints(points), False))
+    if responders:
+        access = [
+            x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(one))
+            for one in responders
+        ]
+        extensions.append((x509.AuthorityInformationAccess(access), False))
+    return replace(verify, signer=party("signer", verify.issuer, extensions=extensions))
+
+
+DIRECT = {
+    "http_proxy": "",
+    "HTTP_PROXY": "",
+    "no_proxy": "",
+    "NO_PROXY": "",
+    "all_proxy": "",
+    "ALL_PROXY": "",
+}
+
+
+def fetch(verify: Verifier, *hosts: str, **env: str) -> Result:
+    options = ["--fetch", *(f"--allow-host={host}" for host in hosts)]
+    return verify(options=options, env={**DIRECT, **env})
+
+
+def test_host_that_nobody_allowed_is_not_asked(verify: Verifier, issuer: Party) -> None:
+    with server(answering(crl(issuer))) as (port, asked):
+        for host in ("127.0.0.1", "localhost", "127.1", "[::ffff:127.0.0.1]", "xca.nat.gov.tw@127.0.0.1"):
+            named = naming(verify, f"http://{host}:{port}/c.crl", responders=[f"http://{host}:{port}/ocsp"])
+            result = fetch(named)
+            expect(result, UNKNOWN)
+            assert "its host is not a known one" in result.err
+        assert asked == []
+        named = naming(verify, f"http://127.0.0.1:{port}/c.crl")
+        expect(fetch(named, "127.0.0.1"), "not revoked")
+        expect(fetch(named, "localhost"), UNKNOWN)
+    assert asked == ["/c.crl"]
+
+
+def test_untrusted_signer_has_nobody_asked(verify: Verifier, issuer: Party) -> None:
+    with server(answering(crl(issuer))) as (port, asked):
+        named = naming(verify, f"http://127.0.0.1:{port}/c.crl")
+        named.root = party("somebody else", ca=True)
+        expect(fetch(named, "127.0.0.1"), "not issued under the given CA")
+    assert asked == []
+
+
+@pytest.fixture
+def resolving(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What names resolve to, one answer after the other; and how often each was asked."""
+    table: dict[str, list[str]] = {}
+    resolve = socket.getaddrinfo
+
+    def resolved(host: str, port: int, *arguments: Any, **options: Any) -> Any:
+        addresses = table.get(host)
+        return resolve(addresses.pop(0) if addresses else host, port, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    return table
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "0.0.0.0",
+        "::1",
+        "fe80::1",
+        "fd00::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+    ],
+)
+def test_name_that_leads_into_this_network_is_not_asked(
+    verify: Verifier, issuer: Party, resolving: dict[str, list[str]], address: str
+) -> None:
+    with server(answering(crl(issuer))) as (port, asked):
+        named = naming(verify, f"http://crl.nat.gov.tw:{port}/c.crl")
+        resolving["crl.nat.gov.tw"] = [address, "127.0.0.1"]
+        result = fetch(named)
+        expect(result, UNKNOWN)
+        assert "not outside of this network" in result.err
+        # It was resolved once: the second answer would have led there.
+        assert resolving["crl.nat.gov.tw"] == ["127.0.0.1"]
+        assert asked == []
+        # Who allows it by name allows it there.
+        expect(fetch(named, "CRL.nat.gov.tw."), "not revoked")
+    assert asked == ["/c.crl"]
+
+
+def test_names_that_only_look_like_the_issuers_are_not_asked(
+    verify: Verifier, resolving: dict[str, list[str]]
+) -> None:
+    for host in ("evilnat.gov.tw", "nat.gov.tw.example", "xn--nat-gov.tw", "nat.gov.tw%00.example"):
+        result = fetch(naming(verify, f"http://{host}/c.crl"))
+        expect(result, UNKNOWN)
+        assert "was not asked" in result.err or "no address that can be asked" in result.err
+
+
+def test_other_schemes_are_not_asked(verify: Verifier) -> None:
+    for address in (
+        "file:///etc/passwd",
+        "ftp://crl.nat.gov.tw/c",
+        "https://crl.nat.gov.tw/",
+        "http://[/c",
+        "x",
+    ):
+        result = fetch(naming(verify, address), "crl.nat.gov.tw")
+        expect(result, UNKNOWN)
+        assert "no address that can be asked" in result.err
+
+
+def test_redirect_is_not_followed(verify: Verifier, issuer: Party) -> None:
+    with server(answering(crl(issuer))) as (there, asked):
+        onward = answering(b"", 302, Location=f"http://127.0.0.1:{there}/c.crl")
+        with server(onward) as (port, _):
+            result = fetch(naming(verify, f"http://127.0.0.1:{port}/c.crl"), "127.0.0.1")
+    expect(result, UNKNOWN)
+    assert "sends on to another address" in result.err
+    assert asked == []
+
+
+def test_endless_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while True:
+            handler.wfile.write(bytes(1 << 16))
+
+    monkeypatch.setattr(fetching, "_MOST_BYTES", 1 << 20)
+    with server(endless) as (port, _):
+        result = fetch(naming(verify, f"http://127.0.0.1:{port}/c.crl"), "127.0.0.1")
+    expect(result, UNKNOWN)
+    assert "more than 1 MiB" in result.err
+
+
+@pytest.mark.parametrize("where", ["body", "headers", "silence"])
+def test_slow_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        if where == "body":
+            handler.send_response(200)
+            handler.end_headers()
+        for _ in range(600):
+            if where != "silence":
+                handler.wfile.write(b"x")
+                handler.wfile.flush()
+            time.sleep(0.1)
+
+    monkeypatch.setattr(fetching.Fetcher.__init__, "__defaults__", ((), 2.0))
+    with server(slow) as (port, asked):
+        named = naming(verify, *(f"http://127.0.0.1:{port}/{part}.crl" for part in range(3)))
+        start = time.monotonic()
+        result = fetch(named, "127.0.0.1")
+    expect(result, UNKNOWN)
+    assert "did not answer in time" in result.err
+    assert time.monotonic() - start < 10
+    assert len(asked) == 1
+
+
+def test_many_addresses_are_not_all_asked(verify: Verifier) -> None:
+    with server(answering(b"", 404)) as (port, asked):
+        addresses = [f"http://127.0.0.1:{port}/{number}" for number in range(100)]
+        expect(fetch(naming(verify, *addresses, responders=addresses), "127.0.0.1"), UNKNOWN)
+    assert len(asked) == 8
+
+
+def test_behind_a_proxy_the_list_of_hosts_decides(verify: Verifier, issuer: Party) -> None:
+    inside, outside = "http://crl.nat.gov.tw/c.crl", "http://crl.example/c.crl"
+    with proxy({inside: crl(issuer), outside: crl(issuer)}) as (address, requests):
+        expect(fetch(naming(verify, outside), http_proxy=address), UNKNOWN)
+        assert requests == []
+        expect(fetch(naming(verify, inside), http_proxy=address), "not revoked")
+        expect(fetch(naming(verify, outside), "crl.example", http_proxy=address), "not revoked")
+    assert requests == [inside, outside]
+
+
+def test_allowed_host_without_fetch_is_a_wrong_use(verify: Verifier) -> None:
+    assert verify(options=["--allow-host", "crl.example"]).status == 2

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signatures and certificates that no honest program makes, each with one thing wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from asn1crypto import cms, core  # type: ignore[import-untyped]
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from softhsm.pki import SIGNING
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY = timedelta(days=1)
+_CERTIFYING = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+_KEYS: dict[str, rsa.RSAPrivateKey] = {}
+
+
+def key(name: str) -> rsa.RSAPrivateKey:
+    """A key, the same for the same name: making one takes long."""
+    if name not in _KEYS:
+        _KEYS[name] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return _KEYS[name]
+
+
+@dataclass(frozen=True)
+class Party:
+    """Somebody with a certificate and its key."""
+
+    certificate: x509.Certificate
+    key: rsa.RSAPrivateKey = field(repr=False)
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    def write(self, path: Path) -> Path:
+        path.write_bytes(self.der)
+        return path
+
+
+def party(
+    name: str,
+    issuer: Party | None = None,
+    *,
+    ca: bool = False,
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    key_name: str | None = None,
+    usage: x509.KeyUsage | None = None,
+    pss: padding.PSS | None = None,
+    start: datetime = NOW - 30 * DAY,
+    end: datetime = NOW + DAY,
+) -> Party:
+    """Certify somebody; without an issuer, by themselves."""
+    own = key(key_name or name)
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(own.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
+        .add_extension(usage or (_CERTIFYING if ca else SIGNING), critical=True)
+    )
+    if ca:
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return Party(builder.sign(issuer.key if issuer else own, hashes.SHA256(), rsa_padding=pss), own)
+
+
+def responder(issuer: Party, *, purposes: Sequence[x509.ObjectIdentifier] | None = None) -> Party:
+    """Somebody whom an issuer lets answer, or not."""
+    named = [ExtendedKeyUsageOID.OCSP_SIGNING] if purposes is None else purposes
+    return party(
+        "responder",
+        issuer,
+        extensions=[(x509.ExtendedKeyUsage(named), False)] if named else [],
+    )
+
+
+def attribute(kind: str, *values: core.Asn1Value) -> cms.CMSAttribute:
+    return cms.CMSAttribute({"type": kind, "values": list(values)})
+
+
+def attributes(content: bytes, *more: cms.CMSAttribute) -> list[cms.CMSAttribute]:
+    """The signed attributes that must be there, and others."""
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(content)
+    return [
+        attribute("content_type", cms.ContentType("data")),
+        attribute("message_digest", core.OctetString(digest.finalize())),
+        *more,
+    ]
+
+
+def signed(
+    signer: Party,
+    content: bytes,
+    others: Sequence[Party] = (),
+    *,
+    signed_attributes: Sequence[cms.CMSAttribute] | None = None,
+    content_type: str = "data",
+    scheme: padding.AsymmetricPadding | None = None,
+    algorithm: dict[str, object] | None = None,
+) -> bytes:
+    """A detached signature, with the signed attributes that are given; an empty list: none."""
+    given = attributes(content) if signed_attributes is None else signed_attributes
+    message = cms.CMSAttributes(given).dump() if given else content
+    info = {
+        "version": "v1",
+        "sid": cms.SignerIdentifier(
+            "issuer_and_serial_number",
+            {"issuer": _asn1(signer).issuer, "serial_number": signer.certificate.serial_number},
+        ),
+        "digest_algorithm": {"algorithm": "sha256"},
+        "signature_algorithm": algorithm or {"algorithm": "sha256_rsa"},
+        "signature": signer.key.sign(message, scheme or padding.PKCS1v15(), hashes.SHA256()),
+    }
+    if given:
+        info["signed_attrs"] = cms.CMSAttributes(given)
+    data = cms.SignedData(
+        {
+            "version": "v1",
+            "digest_algorithms": [{"algorithm": "sha256"}],
+            "encap_content_info": {"content_type": content_type},
+            "certificates": [cms.CertificateChoices("certificate", _asn1(one)) for one in (signer, *others)],
+            "signer_infos": [info],
+        }
+    )
+    return bytes(cms.ContentInfo({"content_type": "signed_data", "content": data}).dump())
+
+
+def _asn1(one: Party) -> "cms.Certificate":
+    return cms.Certificate.load(one.der)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways from a certificate up to certificates that are trusted, found in bounded time.
+
+A file brings its own certificates, chosen by whoever made it: twins, and levels of twins, make the ways
+grow without end. Here every step is bounded. What a way is worth (RFC 5280, section 6) is judged
+elsewhere.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from asn1crypto import algos  # type: ignore[import-untyped]
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+Chain = tuple[x509.Certificate, ...]
+"""A certificate, its issuer, and so on; the last one is trusted."""
+
+LONGEST: Final = 8
+"""Most certificates of a chain."""
+_MOST_SIGNATURES: Final = 256  # that are checked
+_MOST_CHAINS: Final = 16
+_MOST_STEPS: Final = 4096
+STRONG: Final = frozenset({"sha224", "sha256", "sha384", "sha512"})
+"""Digest algorithms that are still secure."""
+# rsassa_pkcs1v15: the plain key algorithm, as CMS has it; the digest is named beside it.
+_WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448", "rsassa_pkcs1v15"})
+_UNREADABLE: Final = (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError)
+
+
+class TooManyError(Exception):
+    """A chain is longer, or there are more possible issuers, than is looked at."""
+
+
+def chains(
+    certificate: x509.Certificate,
+    others: Iterable[x509.Certificate],
+    trusted: Iterable[x509.Certificate],
+    moment: datetime,
+) -> Iterator[Chain]:
+    """Yield the chains of a certificate, at most sixteen, those first whose issuers are valid.
+
+    In each, the key of the next one signed each certificate, and no name comes twice with the same key.
+
+    Args:
+        certificate: the one to begin with.
+        others: certificates that may be in between.
+        trusted: certificates to end at.
+        moment: when they should be valid.
+
+    Raises:
+        TooManyError.
+    """
+    anchors = set(trusted)
+    if certificate in anchors:
+        yield (certificate,)
+        return
+    issuers = _Issuers([*anchors, *others], moment)
+    distances = _distances(certificate, issuers, anchors)
+    if distances.get(certificate, 0) >= LONGEST:
+        raise TooManyError
+    found = steps = 0
+    waiting: list[Chain] = [(certificate,)]
+    while waiting and found < _MOST_CHAINS and steps < _MOST_STEPS:
+        steps += 1
+        chain = waiting.pop()
+        if chain[-1] in anchors:
+            found += 1
+            yield chain
+            continue
+        passed = {_identity(one) for one in chain}
+        waiting += [
+            (*chain, issuer)
+            for issuer in reversed(issuers.of(chain[-1]))
+            if _identity(issuer) not in passed and len(chain) + distances.get(issuer, LONGEST) < LONGEST
+        ]
+
+
+def digests(algorithm: algos.SignedDigestAlgorithm) -> set[str]:
+    """Return the names of all digest algorithms that a signature algorithm stands on, those of its mask too.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not one that is known.
+    """
+    name = algorithm["algorithm"].native
+    if name in _WITHOUT_DIGEST:
+        return set()
+    if name != "rsassa_pss":
+        return {algorithm.hash_algo}
+    mask = algorithm["parameters"]["mask_gen_algorithm"]
+    if mask["algorithm"].native != "mgf1":
+        raise ValueError("not MGF1")
+    return {
+        algorithm["parameters"]["hash_algorithm"]["algorithm"].native,
+        mask["parameters"]["algorithm"].native,
+    }
+
+
+def is_strong(algorithm: algos.SignedDigestAlgorithm) -> bool:
+    """Say whether a certificate, CRL or OCSP response that is signed with this algorithm may be believed."""
+    try:
+        return digests(algorithm) <= STRONG
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def key_identifier(certificate: x509.Certificate) -> bytes | None:
+    """Return the subjectKeyIdentifier; None: it has none that can be read."""
+    extension = _extension(certificate, x509.SubjectKeyIdentifier)
+    return extension.digest if isinstance(extension, x509.SubjectKeyIdentifier) else None
+
+
+class _Issuers:
+    """Who issued what, each signature checked once."""
+
+    def __init__(self, candidates: Sequence[x509.Certificate], moment: datetime) -> None:
+        self._by_name: dict[bytes, list[x509.Certificate]] = defaultdict(list)
+        for candidate in dict.fromkeys(candidates):
+            self._by_name[candidate.subject.public_bytes()].append(candidate)
+        self._moment = moment
+        self._known: dict[x509.Certificate, list[x509.Certificate]] = {}
+        self._checked = 0
+
+    def of(self, certificate: x509.Certificate) -> list[x509.Certificate]:
+        """Return the issuers of a certificate, valid ones first."""
+        if certificate not in self._known:
+            named = self._by_name[certificate.issuer.public_bytes()]
+            issuers = [one for one in named if one != certificate and self._issued(certificate, one)]
+            self._known[certificate] = sorted(issuers, key=self._invalid)
+        return self._known[certificate]
+
+    def _issued(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        authority = _extension(certificate, x509.AuthorityKeyIdentifier)
+        wanted = authority.key_identifier if isinstance(authority, x509.AuthorityKeyIdentifier) else None
+        if wanted and key_identifier(issuer) not in (None, wanted):
+            return False  # another generation of the same CA
+        self._checked += 1
+        if self._checked > _MOST_SIGNATURES:
+            raise TooManyError
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except _UNREADABLE:
+            return False
+        return True
+
+    def _invalid(self, certificate: x509.Certificate) -> bool:
+        return not certificate.not_valid_before_utc <= self._moment <= certificate.not_valid_after_utc
+
+
+def _distances(
+    certificate: x509.Certificate, issuers: _Issuers, anchors: set[x509.Certificate]
+) -> dict[x509.Certificate, int]:
+    """Return how many steps each certificate is from a trusted one, at least; without what leads nowhere."""
+    issued: dict[x509.Certificate, list[x509.Certificate]] = defaultdict(list)
+    seen = {certificate}
+    waiting = deque(seen)
+    while waiting:
+        one = waiting.popleft()
+        if one in anchors:
+            continue
+        for issuer in issuers.of(one):
+            issued[issuer].append(one)
+            if issuer not in seen:
+                seen.add(issuer)
+                waiting.append(issuer)
+    distances = {anchor: 0 for anchor in anchors if anchor in seen}
+    waiting = deque(distances)
+    while waiting:
+        one = waiting.popleft()
+        for below in issued[one]:
+            if below not in distances:
+                distances[below] = distances[one] + 1
+                waiting.append(below)
+    return distances
+
+
+def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
+    try:
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except _UNREADABLE:
+        key = certificate.fingerprint(hashes.SHA256())
+    return certificate.subject.public_bytes(), key
+
+
+def _extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> x509.ExtensionType | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except (x509.ExtensionNotFound, *_UNREADABLE):
+        return None
