@@ -287,7 +287,8 @@ def test_the_tools_own_suites(
             text=True,
             check=False,
         )
-        return done.returncode, re.sub(re.escape(str(module)), "MODULE", done.stdout)
+        # OpenSC 0.26 also shows an address of its own.
+        return done.returncode, re.sub(rf"{re.escape(str(module))}|(?<=_ptr=)0x\w+", "SOME", done.stdout)
 
     direct, through = said(card.library, "direct"), said(module_path(), "through")
     assert through == direct
