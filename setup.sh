@@ -189,5 +189,5 @@ install_project() {
 }
 
 install_requirements() {
-    once requirements "$1" -- .venv/bin/pip install --quiet --disable-pip-version-check -r "$1"
+    once "$(basename "$1" .txt)" "$1" -- .venv/bin/pip install --quiet --disable-pip-version-check -r "$1"
 }

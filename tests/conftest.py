@@ -1,9 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pytest leaves alone below this folder, and what all that the tests start inherits."""
+"""What pytest leaves alone here, each test's lane, and what all programs that tests start inherit."""
 
 import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import settings
 
 collect_ignore = ["downstream"]  # another project: tools/test_downstream.py builds and tests it
 
+LANES: Final = frozenset({"fast", "integration", "browser", "slow", "soak"})
+FOLDERS: Final = {
+    "agent": "integration",
+    "cli": "integration",
+    "module": "fast",
+    "plugin": "fast",
+    "softhsm": "fast",
+    "tools": "integration",
+}
+"""The lane of a folder's tests; a test or a module that is marked otherwise is in that lane."""
+
+# A test is the same each time, on a busy machine too; a soak tries new values.
+settings.register_profile("same", deadline=None, derandomize=True, database=None)
+settings.load_profile("same")
+
 # What a script starts in its background ignores Ctrl-C, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """See that every test is in one lane.
+
+    Raises:
+        pytest.UsageError: a test is in no lane, or in several.
+    """
+    for item in items:
+        lanes = {mark.name for mark in item.iter_markers()} & LANES
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if not lanes and folder in FOLDERS:
+            lanes = {FOLDERS[folder]}
+            item.add_marker(FOLDERS[folder])
+        if len(lanes) != 1:
+            raise pytest.UsageError(
+                f"{item.nodeid} is in {len(lanes)} lanes {sorted(lanes)}; mark it with one of {sorted(LANES)}"
+            )

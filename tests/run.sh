@@ -1,23 +1,59 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Every check and every test, on a fresh machine or a used one: sh tests/run.sh [pytest arguments]
+# Checks and tests, on a fresh machine or a used one: sh tests/run.sh [fast | soak] [pytest arguments]
+#     sh tests/run.sh          every check and every test but the soak: what has to pass before a change is taken
+#     sh tests/run.sh fast     every check, and the tests that need no more than the build does
+#     sh tests/run.sh soak     what takes hours
+#     sh tests/run.sh tests/cli/test_cli_life.py::test_life_in_a_terminal    these tests, and nothing besides
+# Arguments are pytest's; with them there are no checks and no fuzzing. What has not changed is not built again.
 set -eu
 cd "$(dirname "$0")/.."
 . ./setup.sh
-install_packages demo tests
+case ${1:-} in
+fast | soak) lane=$1 && shift ;;
+*) lane=all ;;
+esac
+case $lane in
+fast) install_packages demo ;;
+*) install_packages demo tests ;;
+esac
 install_project
 install_requirements tests/requirements.txt
-# Status 3: it is not to be had here, and its tests are skipped.
-[ -d .venv/pkcs11-provider ] || sh tests/tools/pkcs11-provider.sh .venv/pkcs11-provider || [ $? -eq 3 ]
+if [ $lane != fast ]; then
+    install_requirements tests/requirements-readers.txt
+    # Status 3: it is not to be had here, and its tests are skipped.
+    [ -d .venv/pkcs11-provider ] || sh tests/tools/pkcs11-provider.sh .venv/pkcs11-provider || [ $? -eq 3 ]
+fi
 PATH=$PWD/.venv/bin:$PATH
+
+# Not python -m pytest: the tests are for the installed project, not for its sources.
+run_tests() {
+    case $lane in
+    fast) pytest -m fast "$@" ;;
+    soak) pytest -m soak -o timeout=14400 -o faulthandler_timeout=14500 "$@" ;; # seconds for one test
+    *) pytest -m "not soak" "$@" ;;
+    esac
+}
+
+if [ $# -gt 0 ]; then
+    run_tests "$@"
+    exit
+fi
+
+build_strictly() {
+    cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
+    cmake --build build --clean-first >/dev/null
+}
 
 ruff format --check .
 ruff check .
 mypy
 find pkcs11_shim tests -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
-cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
-cmake --build build --clean-first >/dev/null
+once build pkcs11_shim CMakeLists.txt -- build_strictly
 
-# Not python -m pytest: the tests are for the installed project, not for its sources.
-pytest -n auto --dist worksteal "$@"
-sh tests/fuzz/run.sh 60
+run_tests -n auto --dist worksteal --cov --cov-report=
+echo "Lines covered by these tests: $(coverage report --format=total) %"
+case $lane in
+all) sh tests/fuzz/run.sh 60 ;;
+soak) sh tests/fuzz/run.sh 7200 build/fuzz ;; # goes on where the last soak stopped
+esac

@@ -12,6 +12,8 @@ import pytest
 
 from softhsm import Environment, issue
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.zh-TW.md"]
 USER_CODE, PIN = "Abcd2345", "7401852"

@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+pytestmark = pytest.mark.fast
+
 SETUP = (Path(__file__).parents[1] / "setup.sh").read_text(encoding="utf-8")
 NOBODY = 65534
 MANAGERS = ["dnf install", "zypper install", "pacman -S", "apk add"]

@@ -94,7 +94,7 @@ class Daemon:
             ReaderFault: it refuses, or fails.
         """
         try:
-            from smartcard import scard  # type: ignore[import-untyped]  # slow to load, rarely needed
+            from smartcard import scard  # slow to load, rarely needed
         except ImportError as error:
             raise errors.NoReaderSupport from error
         self._scard = scard

@@ -19,6 +19,8 @@ from support.agent.component_client import Json, b64, openssl, verify
 from support.agent.web_sites import PAGE, site
 from xca_plugin.agent.answers import Code
 
+pytestmark = pytest.mark.browser
+
 
 @dataclass(frozen=True)
 class Portal:

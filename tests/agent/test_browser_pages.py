@@ -17,6 +17,8 @@ from support.agent.component_client import Asking
 from support.agent.page_visitor import WRONG, Leading
 from support.agent.web_sites import site
 
+pytestmark = pytest.mark.browser
+
 NEW_PIN = "5g8!Rw2"
 PAGES = ("/", "/activate", "/change-pin", "/card", "/selfTest.htm?run=yes")
 SERIOUS = ("serious", "critical")

@@ -42,8 +42,20 @@ def fuzzed(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> I
         yield agent
 
 
-@DESCRIPTION.parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-def test_answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
+def answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
     origin = fuzzed.url if case.path in ("/popup", "/addDomain") else SITE
     case.call_and_validate(base_url=fuzzed.url, headers={"Origin": origin}, checks=CHECKS, session=SESSION)
+
+
+@pytest.mark.slow
+@DESCRIPTION.parametrize()
+@settings(max_examples=15, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
+    answers_as_described(case, fuzzed)
+
+
+@pytest.mark.soak
+@DESCRIPTION.parametrize()
+@settings(max_examples=2_000, derandomize=False, suppress_health_check=list(HealthCheck))
+def test_many_answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
+    answers_as_described(case, fuzzed)

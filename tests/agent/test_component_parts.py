@@ -21,6 +21,8 @@ from xca_plugin.agent.body import decode, octets
 from xca_plugin.agent.settings import is_origin
 from xca_plugin.model import Card, CardState
 
+pytestmark = pytest.mark.fast
+
 TEXT = st.text(st.characters(exclude_characters="%", exclude_categories=["Cs"]))
 FIELDS = st.dictionaries(st.text(string.ascii_letters, min_size=1), TEXT)
 

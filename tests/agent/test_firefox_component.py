@@ -4,11 +4,15 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from softhsm.held import HeldCard
 from support.agent.agent_process import Agent, trust
 from support.agent.component_client import verify
 from support.agent.firefox import firefox
 from support.agent.web_sites import site
+
+pytestmark = pytest.mark.browser
 
 
 def test_a_site_asks_and_signs(shared: Agent, active_card: HeldCard, tmp_path: Path) -> None:

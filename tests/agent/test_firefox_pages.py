@@ -3,11 +3,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from softhsm import State
 from softhsm.held import HeldCard
 from support.agent.agent_process import Start
 from support.agent.firefox import ENTER, TAB, firefox
 from support.agent.page_visitor import WRONG
+
+pytestmark = pytest.mark.browser
 
 NEW_PIN = "5g8!Rw2"
 OUTCOME = """document.activeElement?.id === "outcome" && document.activeElement.innerText.includes("{}")"""

@@ -450,6 +450,7 @@ def test_every_answer_forbids_frames_and_inline_script(allowed: Asking, path: st
     assert "no-store" in response.headers["cache-control"]
 
 
+@pytest.mark.browser
 def test_a_browser_does_not_frame_the_window(allowed: Asking, page: Page) -> None:
     with site(f'<iframe src="{allowed.agent.url}/popupForm"></iframe>') as origin:
         refused = []
@@ -459,6 +460,7 @@ def test_a_browser_does_not_frame_the_window(allowed: Asking, page: Page) -> Non
         assert any("frame-ancestors" in text for text in refused)
 
 
+@pytest.mark.browser
 def test_a_card_whose_strings_carry_markup(
     start_agent: Start, xca_environment: Environment, page: Page
 ) -> None:

@@ -4,7 +4,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from xca_plugin.agent.answers import Code, Minor
+
+pytestmark = pytest.mark.fast
 
 TEXT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 

@@ -9,6 +9,8 @@ import pytest
 
 from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Desk
 
+pytestmark = pytest.mark.fast
+
 
 def test_life_in_a_terminal(closed: Desk, tmp_path: Path) -> None:
     with closed.terminal("info") as seen:
@@ -129,6 +131,8 @@ LIFE_THROUGH_HOOKS = textwrap.dedent(
 
     assert refused(errors.WrongPin, cards.verify_pin, "1a2b3c4d").tries_left == 2
     assert refused(errors.WrongPin, cards.change_pin, "1a2b3c4e", "{NEW_PIN}").tries_left == 1
+    refused(errors.LastTryNotConfirmed, cards.verify_pin, "1a2b3c4f")
+    card = cards.read(card)
     refused(errors.PinLocked, cards.verify_pin, "1a2b3c4f")
     assert cards.read(card).pin_tries == 0
     refused(errors.PinLocked, cards.verify_pin, "{PIN}")

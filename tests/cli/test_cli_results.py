@@ -10,6 +10,8 @@ import pytest
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, USER_CODE, Desk
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize(
     ("command", "schema"),

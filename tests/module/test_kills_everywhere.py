@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL at every write and every fdatasync of the store: no try is gained, and repeating works."""
+"""SIGKILL at any system call on the store: no try is gained, and repeating works."""
 
 import itertools
+import re
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from support.module.cryptoki import CKR
 from support.module.host import Host, HostDiedError
 
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
-SYSCALLS = ("pwrite64", "fdatasync")
+WRITING = ("pwrite64", "fdatasync")
 
 
 def log_in_wrongly(host: Host) -> None:
@@ -97,10 +98,23 @@ JOBS: dict[str, tuple[str, Callable[[Host], None], Callable[[Card], None]]] = {
 }
 
 
+def traced(card: Card, *options: str) -> tuple[str, ...]:
+    """Return what starts a process whose system calls on the card's store are traced."""
+    files = (card.path, *(f"{card.store.path}{suffix}" for suffix in ("", "-journal", ".lock")))
+    return ("strace", "-f", "-qq", *(word for file in files for word in ("-P", str(file))), *options)
+
+
+def syscalls_on_the_store(card: Card, inner: Inner, job: Callable[[Host], None], log: Path) -> list[str]:
+    """Do the job, and name the system calls on the store that it made."""
+    job(card.host(inner, prefix=traced(card, "-o", str(log))))
+    card.stop()
+    return sorted(set(re.findall(r"^\d+ +(\w+)\(", log.read_text(), re.MULTILINE)))
+
+
 def killed_at(card: Card, inner: Inner, syscall: str, which: int, job: Callable[[Host], None]) -> bool:
     """Do the job in a process that is killed at its nth such system call; False when it came to its end."""
-    tracer = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}")
-    killer = (*tracer, "-e", f"inject={syscall}:signal=SIGKILL:when={which}")
+    inject = f"inject={syscall}:signal=SIGKILL:when={which}"
+    killer = traced(card, "-o", "/dev/null", "-e", f"trace={syscall}", "-e", inject)
     host = card.host(inner, initialize=False, prefix=killer)
     try:
         assert host.initialize() == CKR.OK
@@ -113,6 +127,11 @@ def killed_at(card: Card, inner: Inner, syscall: str, which: int, job: Callable[
 
 
 @pytest.mark.parametrize(("kind", "job", "aftermath"), JOBS.values(), ids=JOBS)
+@pytest.mark.parametrize(
+    "everywhere",
+    [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=pytest.mark.soak)],
+    ids=["writing", "everywhere"],
+)
 def test_a_kill_at_any_moment(
     request: pytest.FixtureRequest,
     inner: Inner,
@@ -120,9 +139,15 @@ def test_a_kill_at_any_moment(
     kind: str,
     job: Callable[[Host], None],
     aftermath: Callable[[Card], None],
+    everywhere: bool,
 ) -> None:
     kills = 0
-    for syscall in SYSCALLS:
+    syscalls: Sequence[str] = WRITING
+    if everywhere:
+        watched: Card = request.getfixturevalue(kind).copy(tmp_path / "watched")
+        syscalls = syscalls_on_the_store(watched, inner, job, tmp_path / "log")
+        assert {*WRITING} < {*syscalls}
+    for syscall in syscalls:
         for which in itertools.count(1):
             card: Card = request.getfixturevalue(kind).copy(tmp_path / "card")
             asked, settled = inner.count(*ASKED), tries_settled(card)
@@ -139,9 +164,10 @@ def test_a_kill_at_any_moment(
             if not killed:
                 break
             kills += 1
-    assert kills > len(SYSCALLS)
+    assert kills > len(syscalls)
 
 
+@pytest.mark.integration
 def test_what_softhsm_loses_in_its_own_write_is_repaired(card: Card) -> None:
     """SoftHSM empties its token file and writes it anew at every login: its known limit."""
     (token_file,) = (card.path / "tokens" / card.number).glob("token.object")

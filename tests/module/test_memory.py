@@ -15,6 +15,8 @@ import pytest
 from pkcs11_shim import SCHEMA, module_path
 from support.module import compiling
 
+pytestmark = pytest.mark.slow
+
 CARD = "XC00000000000001"
 """MINIMAL_CARD in inner/minimal.h."""
 LOGINS = 8_000

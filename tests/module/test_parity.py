@@ -191,7 +191,12 @@ class Parity(RuleBasedStateMachine):
         self.same("C_Initialize", None)
 
 
-def test_random_calls(activated: Card, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "examples",
+    [pytest.param(25, marks=pytest.mark.integration), pytest.param(5_000, marks=pytest.mark.soak)],
+    ids=["some", "many"],
+)
+def test_random_calls(activated: Card, tmp_path: Path, examples: int) -> None:
     class ParityHere(Parity):
         copies = (activated.copy(tmp_path / "direct"), activated.copy(tmp_path / "through"))
 
@@ -199,10 +204,10 @@ def test_random_calls(activated: Card, tmp_path: Path) -> None:
         run_state_machine_as_test(
             ParityHere,
             settings=settings(
-                max_examples=25,
+                max_examples=examples,
                 stateful_step_count=60,
                 deadline=None,
-                derandomize=True,
+                derandomize=examples < 100,
                 database=None,
                 suppress_health_check=list(HealthCheck),
             ),

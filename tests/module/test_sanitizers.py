@@ -11,6 +11,8 @@ import pytest
 from support.module import compiling
 from support.module.cards import Card
 
+pytestmark = pytest.mark.slow
+
 BARE = ["-g", "-O1", "-fno-omit-frame-pointer"]
 FOREIGN = ("libsofthsm2.so", "libcrypto.so.3")
 """What stands behind the module: not compiled here, and not ours to mend."""

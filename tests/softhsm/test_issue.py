@@ -196,6 +196,7 @@ def test_several_issuers_at_once(issuer: Issuer) -> None:
     assert len({card["number"] for card in cards}) == len({card["reader"] for card in cards}) == 3
 
 
+@pytest.mark.integration
 def test_the_user_code_is_in_one_file_and_nowhere_else(issuer: Issuer, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-v", "-s", "99999", "-e", "trace=execve", "-o", str(trace))
@@ -303,6 +304,7 @@ assert number.encode() in [token.serial for token in library.get_tokens()]
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("call", "nth", "on"),
     [
@@ -328,6 +330,7 @@ def test_a_killed_issue_shows_no_card_and_can_be_repeated(
     assert list(issuer.environment.staging.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_what_a_killed_issue_left_can_be_removed(
     issuer: Issuer, kill_at: Callable[..., tuple[str, ...]]
 ) -> None:

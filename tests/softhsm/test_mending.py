@@ -155,6 +155,7 @@ def test_a_lapsed_card_stays_lapsed(issuer: Issuer) -> None:
     assert issuer.cards()[number]["state"] == "lapsed"
 
 
+@pytest.mark.integration
 def test_the_new_user_code_is_in_no_file_and_no_argument(issuer: Issuer, closed: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-v", "-s", "99999", "-e", "trace=execve", "-o", str(trace))
@@ -171,6 +172,7 @@ def test_a_new_user_code_keeps_the_rules(issuer: Issuer, closed: str) -> None:
     assert issuer.init_pin(closed, USER_CODE).returncode == 0
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("call", "nth", "on"),
     [
@@ -193,6 +195,7 @@ def test_a_killed_reset_can_be_repeated(
     assert list(issuer.environment.staging.iterdir()) == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("call", "on"), [("unlink", "cards.db-journal"), ("rename", None)])
 def test_a_killed_repair_can_be_repeated(
     issuer: Issuer, active: str, kill_at: Callable[..., tuple[str, ...]], call: str, on: str | None
@@ -220,6 +223,7 @@ def test_remove_takes_everything_and_nothing_else(issuer: Issuer, closed: str) -
     assert issuer.run("remove", closed, "--yes").returncode == 3
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("call", "nth", "on"),
     [

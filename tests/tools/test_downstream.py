@@ -8,6 +8,10 @@ import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(__file__).parents[1] / "downstream"
 OURS = distribution("xca-plugin")
 _OF_THE_INSTALLATION = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.inherited import INHERITED
+
 SECONDS = 20
 
 CHROMIUM = "/usr/bin/chromium"
@@ -79,7 +81,7 @@ def running(
     """Run `xcactl agent run`, or another program of Python that does it, until the block ends."""
     home.mkdir(parents=True, exist_ok=True)
     said = home / "said"
-    inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     with said.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, *program, "--lang", "en", "agent", "run", "--port", str(port)],

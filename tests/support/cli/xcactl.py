@@ -15,6 +15,7 @@ from typing import Any
 import pexpect
 
 from softhsm import Environment
+from support.inherited import INHERITED
 
 USER_CODE = "Kp-4tzQ9w"
 PIN = "73915826"
@@ -56,7 +57,7 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         return {
             **inherited,
             "HOME": str(self.home),

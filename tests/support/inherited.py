@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What programs that tests start inherit."""
+
+from typing import Final
+
+INHERITED: Final = ("PATH", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG")
+"""Variables that are passed on: where programs and modules are, and that lines are counted (coverage)."""
