@@ -29,7 +29,19 @@ STRONG: Final = frozenset({"sha224", "sha256", "sha384", "sha512"})
 """Digest algorithms that are still secure."""
 # rsassa_pkcs1v15: the plain key algorithm, as CMS has it; the digest is named beside it.
 _WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448", "rsassa_pkcs1v15"})
-_UNREADABLE: Final = (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError)
+UNREADABLE: Final = (
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What is raised for certificates, CRLs and OCSP responses that no issuer writes."""
 
 
 class TooManyError(Exception):
@@ -134,6 +146,8 @@ class _Issuers:
         return self._known[certificate]
 
     def _issued(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        if not _may_issue(issuer):
+            return False
         authority = _extension(certificate, x509.AuthorityKeyIdentifier)
         wanted = authority.key_identifier if isinstance(authority, x509.AuthorityKeyIdentifier) else None
         if wanted and key_identifier(issuer) not in (None, wanted):
@@ -143,7 +157,7 @@ class _Issuers:
             raise TooManyError
         try:
             certificate.verify_directly_issued_by(issuer)
-        except _UNREADABLE:
+        except UNREADABLE:
             return False
         return True
 
@@ -178,10 +192,17 @@ def _distances(
     return distances
 
 
+def _may_issue(certificate: x509.Certificate) -> bool:
+    """Say whether nothing in a certificate keeps its holder from issuing; a trusted one is no other."""
+    basic, usage = _extension(certificate, x509.BasicConstraints), _extension(certificate, x509.KeyUsage)
+    is_ca = not isinstance(basic, x509.BasicConstraints) or basic.ca
+    return is_ca and (not isinstance(usage, x509.KeyUsage) or usage.key_cert_sign)
+
+
 def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
     try:
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except _UNREADABLE:
+    except UNREADABLE:
         key = certificate.fingerprint(hashes.SHA256())
     return certificate.subject.public_bytes(), key
 
@@ -189,5 +210,5 @@ def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
 def _extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> x509.ExtensionType | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return None

@@ -31,7 +31,7 @@ SECONDS: Final = 45.0
 _SILENCE: Final = 5.0  # seconds
 _MOST_BYTES: Final = 32 << 20  # complete CRLs are big
 _SOMETHING_ELSE: Final = text("it answers with something else")
-_NO_SUCH_THING: Final = (ValueError, TypeError, UnsupportedAlgorithm)
+_NO_SUCH_THING: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")  # IPv4 in IPv6 (RFC 6052)
 
 

@@ -20,7 +20,7 @@ from asn1crypto import keys as asn1_keys
 from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -30,13 +30,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from xca_plugin.chain import is_strong
+from xca_plugin.chain import UNREADABLE, is_strong
 from xca_plugin.i18n import Text, text
 
 _SKEW: Final = timedelta(minutes=5)  # between the issuer's clock and this one
 _NEWS: Final = timedelta(hours=1)  # how long a response counts that does not say until when it does
 _MOST_RESPONDERS: Final = 4  # certificates in a response
-_BROKEN: Final = (ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm, InvalidSignature)
 _NOT_SIGNED: Final = text("the issuer did not sign it")
 _SOMETHING_ELSE: Final = text("it answers with something else")
 _DOES_NOT_KNOW: Final = text("it does not know the certificate")
@@ -152,7 +151,7 @@ def statement_of_list(
             return Statement(standing, at, current, entry.revocation_date_utc)
         if not _covers(found, certificate):
             raise Unusable(text("it is not the list for this certificate"))
-    except _BROKEN as error:
+    except UNREADABLE as error:
         raise Unusable(_SOMETHING_ELSE) from error
     return Statement(Standing.GOOD, at, current)
 
@@ -203,7 +202,7 @@ def statement_of_response(
         return Statement(
             Standing.SUSPENDED if held else Standing.REVOKED, at, current, single.revocation_time_utc
         )
-    except _BROKEN as error:
+    except UNREADABLE as error:
         raise Unusable(_SOMETHING_ELSE) from error
 
 
@@ -356,7 +355,7 @@ def _may_answer(responder: x509.Certificate, issuer: x509.Certificate) -> bool:
         return True
     try:
         responder.verify_directly_issued_by(issuer)
-    except _BROKEN:
+    except UNREADABLE:
         return False
     purposes, usage = _extension(responder, x509.ExtendedKeyUsage), _extension(responder, x509.KeyUsage)
     signature = asn1_x509.Certificate.load(responder.public_bytes(Encoding.DER))["signature_algorithm"]

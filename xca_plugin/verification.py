@@ -18,7 +18,6 @@ from typing import BinaryIO, Final, cast
 from asn1crypto import cms, core, pem  # type: ignore[import-untyped]
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
@@ -35,7 +34,7 @@ from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 from pyhanko_certvalidator.validate import async_validate_path
 
 from xca_plugin import ber, errors, revocation
-from xca_plugin.chain import STRONG, Chain, TooManyError, chains, digests, is_strong
+from xca_plugin.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
 from xca_plugin.fetching import Fetcher, Unreachable
 from xca_plugin.i18n import Text, text
 from xca_plugin.model import Certificate
@@ -46,6 +45,7 @@ _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
 _MOST_TRUSTED_BYTES: Final = 4 << 20
 _MOST_CERTIFICATES: Final = 32  # in a signature
 _MOST_ADDRESSES: Final = 4  # of one kind, in a certificate
+_START: Final = 32  # bytes of a content that are looked at
 _SIGNED_DATA: Final = cms.ContentType("signed_data").dump()
 _DATA: Final = cms.ContentType("data").dump()
 _CONTENT_TYPE: Final = "content_type"
@@ -65,18 +65,13 @@ _SIGNS_FILES: Final = frozenset(
 )
 # What the libraries raise for structures that no program writes.
 _MALFORMED: Final = (
+    *UNREADABLE,
     CMSExtractionError,
     CMSStructuralError,
     SignatureValidationError,
-    ArithmeticError,
     AssertionError,
-    AttributeError,
-    LookupError,
     RuntimeError,  # RecursionError and NotImplementedError too
-    TypeError,
     UnboundLocalError,
-    UnsupportedAlgorithm,
-    ValueError,
 )
 
 _ALTERED: Final = text("it was not made with the key of its signer's certificate, or was altered.")
@@ -245,7 +240,7 @@ class _Seen:
         while chunk := content.read(ber.CHUNK):
             digest.update(chunk)
             size += len(chunk)
-            start = start or chunk[:32]
+            start = (start + chunk)[:_START] if len(start) < _START else start
         return cls(digest.digest(), size, start)
 
     @property
@@ -374,7 +369,7 @@ def _chain_problem(chain: Chain, moment: datetime) -> Text | None:
         asyncio.run(async_validate_path(context, path))
     except DisallowedAlgorithmError:
         return _WEAK
-    except (ValidationError, InvalidSignature, *_MALFORMED):
+    except (ValidationError, *_MALFORMED):
         return _CHAIN_PROBLEM
     return None
 
@@ -491,6 +486,8 @@ def _revocation(
         known: what is known.
         moment: when.
     """
+    if not below:
+        return False, (), _UNKNOWN  # the signer's own certificate is trusted: nobody is there to say
     judged = [(certificate, known.judge(certificate, issuer, moment)) for certificate, issuer in below]
     not_checked = tuple(_holder(one) for one, found in judged if found.standing is Standing.UNKNOWN)
     checked = bool(judged) and judged[0][1].standing is not Standing.UNKNOWN

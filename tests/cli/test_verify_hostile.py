@@ -6,7 +6,9 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from support.cli.json_schemas import check
 from support.cli.xcactl import XCACTL, Desk, Result
 from support.hostile_pki import DAY, NOW, Party, attribute, attributes, party, signed
+from xca_plugin import CardError, verification
 from xca_plugin.cli.root import xcactl
 
 CONTENT = b"The bid is 1,000,000 dollars.\n"
@@ -419,3 +422,53 @@ def test_odd_certificate_beside_the_others_breaks_nothing(
 def test_signer_with_an_unknown_key_is_no_crash(verify: Verifier, signer: Party) -> None:
     result = verify(_with_unknown_key(signed(signer, CONTENT)))
     assert result.status in (61, 62), result.err
+
+
+def attached(signature: bytes, content: bytes) -> bytes:
+    """The same with its content inside, whose encoding is given."""
+    whole = cms.ContentInfo.load(signature)["content"]
+    head, tail = (
+        b"".join(whole[name].dump() for name in names)
+        for names in (("version", "digest_algorithms"), ("certificates", "signer_infos"))
+    )
+    inner = _element(0x30, whole["encap_content_info"]["content_type"].dump(), _element(0xA0, content))
+    data = _element(0xA0, _element(0x30, head, inner, tail))
+    return _element(0x30, cms.ContentType("signed_data").dump(), data)
+
+
+def test_attributes_in_pieces_of_one_byte_are_attributes(desk: Desk, root: Party, signer: Party) -> None:
+    other_file = cms.CMSAttributes(attributes(CONTENT)).dump()
+    stripped = signed(signer, other_file, signed_attributes=[])
+    for content in (
+        _element(4, other_file),
+        _element(0x24, *(_element(4, bytes((byte,))) for byte in other_file)),
+    ):
+        (desk.home / "file.p7m").write_bytes(attached(stripped, content))
+        arguments = ["verify", str(desk.home / "file.p7m"), "--ca-file", str(root.write(desk.home / "root"))]
+        done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, arguments)
+        refused(Result(done.exit_code, done.stdout, done.stderr), "signed beside another content")
+
+
+def test_trusted_certificate_that_is_no_ca_issues_nothing(root: Party, signer: Party, tmp_path: Path) -> None:
+    assert Verifier(signer, tmp_path)(signed(signer, CONTENT)).status == 0
+    below = party("somebody", signer)
+    refused(Verifier(signer, tmp_path)(signed(below, CONTENT)), "not issued under the given CA")
+
+
+def test_no_mutation_is_a_crash_or_another_signer(root: Party, signer: Party, tmp_path: Path) -> None:
+    between = party("between", root, ca=True)
+    genuine = signed(party("signer below", between), CONTENT, [between])
+    file, signature = tmp_path / "file", tmp_path / "file.p7s"
+    file.write_bytes(CONTENT)
+    ca = root.write(tmp_path / "root")
+    valid = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for at in range(0, len(genuine), 13):
+            for byte in (0x00, 0xFF, genuine[at] ^ 0x01):
+                signature.write_bytes(genuine[:at] + bytes((byte,)) + genuine[at + 1 :])
+                with signature.open("rb") as signed_file, file.open("rb") as content, suppress(CardError):
+                    verdict = verification.verify(signed_file, ca, content)
+                    if verdict.problem is None:
+                        valid.add(verdict.signer.holder)
+    assert valid <= {"O=signer below"}
