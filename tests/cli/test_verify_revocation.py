@@ -226,6 +226,14 @@ def test_issuer_that_names_a_list_must_be_known(verify: Verifier, root: Party) -
     expect(verify(crl(verify.issuer), crl(root)), "not revoked")
 
 
+def test_trusted_signer_of_whom_nobody_can_tell_is_refused_when_asked(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    verify.root = signer
+    assert verify().status == 0
+    expect(verify(crl(issuer)), UNKNOWN)
+
+
 # --- what does not count
 
 
