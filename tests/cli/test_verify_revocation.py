@@ -556,7 +556,7 @@ def test_slow_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch, whe
         result = fetch(named, "127.0.0.1")
     expect(result, UNKNOWN)
     assert "did not answer in time" in result.err
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
     assert len(asked) == 1
 
 
