@@ -21,7 +21,7 @@ demo          header:stdlib.h                 libc6-dev                glibc-dev
 demo          command:pkg-config              pkg-config               pkgconf-pkg-config        pkgconf-pkg-config    pkgconf                pkgconf
 demo          command:cmake                   cmake                    cmake                     cmake                 cmake                  cmake
 demo          command:ninja                   ninja-build              ninja-build               ninja                 ninja                  ninja-build
-demo          library:sqlite3                 libsqlite3-dev           sqlite-devel              sqlite3-devel         sqlite                 sqlite-dev
+demo          library:zlib                    zlib1g-dev               zlib-devel                zlib-devel            zlib                   zlib-dev
 demo          library:inih                    libinih-dev              inih-devel                libinih-devel         libinih                inih-dev
 demo          header:crypt.h                  libcrypt-dev             libxcrypt-devel           libxcrypt-devel       libxcrypt              libxcrypt-dev
 demo          command:python3                 python3                  python3                   python3               python                 python3

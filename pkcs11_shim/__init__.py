@@ -9,15 +9,16 @@ from pkcs11_shim.config import (
     module_path,
     store_path,
 )
-from pkcs11_shim.store import SCHEMA, CardRow, Event, Store, StoreError
+from pkcs11_shim.store import EMPTY_STORE, CardRow, Event, Store, StoreError, StoreWriter
 
 __all__ = [
-    "SCHEMA",
+    "EMPTY_STORE",
     "CardRow",
     "ConfigurationError",
     "Event",
     "Store",
     "StoreError",
+    "StoreWriter",
     "configuration_path",
     "inner_module_path",
     "module_path",

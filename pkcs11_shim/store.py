@@ -1,25 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A read-only view of the card store, and the lock that every writer takes."""
+"""The card store as record.h describes it: what anyone reads, and what the issuer writes."""
 
 import fcntl
+import heapq
 import os
 import re
-import sqlite3
 import struct
 import time
+import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Self
 
+from pkcs11_shim import rules
 from pkcs11_shim.config import store_path
 
-SCHEMA: Final = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-"""The SQL that makes an empty store."""
-_FORMAT: Final = int(re.findall(r"application_id = (0x[0-9A-F]+)", SCHEMA)[0], 16)
+_DEFINES: Final = {
+    name: int(value, 0)
+    for name, value in re.findall(
+        r"^#define XCA_STORE_(\w+) +(\w+)",
+        Path(__file__).with_name("record.h").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+}
+_FORMAT: Final = _DEFINES["FORMAT"]
+_BLOCK: Final = _DEFINES["BLOCK"]
+_EVENTS: Final = _DEFINES["EVENTS"]
+_CHECKSUM: Final = struct.Struct("=I")
+_SLOT: Final = struct.Struct("=I5q4i16s128s32s")  # struct slot, after its checksum
+_EVENT: Final = struct.Struct("=Iqq24s16s")  # struct event, after its checksum
+_EVENT_SIZE: Final = _CHECKSUM.size + _EVENT.size
+_RECORD: Final = 2 * _BLOCK + _EVENTS * _EVENT_SIZE
+_OWN: Final = 0  # the place of the store's own record
 _LOCK_SECONDS: Final = 5.0
+_TAIPEI: Final = timezone(timedelta(hours=8))
+_DAY_0: Final = date(1970, 1, 1)
 
 
 class StoreError(Exception):
@@ -28,7 +46,7 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class CardRow:
-    """What one card remembers (schema.sql, view card_today).
+    """What one card remembers (record.h).
 
     Attributes:
         number: card number, 16 characters.
@@ -64,7 +82,7 @@ class Event:
     Attributes:
         at: when.
         card: card number.
-        event: what was asked of the card, a word from schema.sql.
+        event: what was asked of the card, one word.
         result: CK_RV that the caller was given.
         program: name of the calling program.
     """
@@ -74,6 +92,54 @@ class Event:
     event: str
     result: int
     program: str
+
+
+def _with_checksum(content: bytes) -> bytes:
+    return _CHECKSUM.pack(zlib.crc32(content)) + content
+
+
+def _checked(written: bytes) -> bytes | None:
+    content = written[_CHECKSUM.size :]
+    return content if content and _with_checksum(content) == written else None
+
+
+class _Slot(NamedTuple):
+    """A struct slot without its checksum and its format."""
+
+    sequence: int = 0
+    epoch: int = 0
+    pending: int = 0
+    activated_at: int = 0
+    events: int = 0
+    issued_on: int = 0
+    activate_by: int = 0
+    pin_tries: int = 0
+    user_code_tries: int = 0
+    number: bytes = b""
+    reader: bytes = b""
+    model: bytes = b""
+
+    @classmethod
+    def read(cls, file: int, place: int) -> Self | None:
+        """Return the newest whole slot of a record, or None."""
+        slots = []
+        for block in range(2):
+            content = _checked(os.pread(file, _CHECKSUM.size + _SLOT.size, place * _RECORD + block * _BLOCK))
+            if content:
+                found, *values = _SLOT.unpack(content)
+                slot = cls._make(
+                    value.rstrip(b"\0") if isinstance(value, bytes) else value for value in values
+                )
+                if found == _FORMAT and slot.sequence >= 0 and slot.sequence % 2 == block:
+                    slots.append(slot)
+        return max(slots, default=None)
+
+    def packed(self) -> bytes:
+        return _with_checksum(_SLOT.pack(_FORMAT, *self))
+
+
+EMPTY_STORE: Final = _Slot().packed().ljust(_RECORD, b"\0")
+"""The content of a store without cards."""
 
 
 class Store:
@@ -88,8 +154,8 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._connection() as connection:
-            return [_card(row) for row in connection.execute("SELECT * FROM card_today ORDER BY number")]
+        with self._file() as file:
+            return sorted((_row(slot) for _, slot in _cards(file)), key=lambda row: row.number)
 
     def card(self, number: str) -> CardRow | None:
         """Return one card, or None when the store does not know it.
@@ -97,9 +163,8 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._connection() as connection:
-            row = connection.execute("SELECT * FROM card_today WHERE number = ?", (number,)).fetchone()
-            return _card(row) if row else None
+        with self._file() as file:
+            return next((_row(slot) for _, slot in _cards(file) if slot.number == number.encode()), None)
 
     def events(self, card: str | None = None) -> list[Event]:
         """Return the history of one card or of all, oldest first.
@@ -107,11 +172,29 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._connection() as connection:
-            query = (
-                "SELECT at, card, event, result, program FROM event WHERE ?1 IS NULL OR card = ?1 ORDER BY id"
-            )
-            return [Event(_time(at), *rest) for at, *rest in connection.execute(query, (card,))]
+        with self._file() as file:
+            histories = [
+                list(_events(file, place, slot))
+                for place, slot in _cards(file)
+                if card is None or slot.number == card.encode()
+            ]
+        # A card's own stay in their order, whatever the clock was.
+        return list(heapq.merge(*histories, key=lambda event: event.at))
+
+    @contextmanager
+    def writing(self) -> Iterator["StoreWriter"]:
+        """Let the issuer write, under the lock.
+
+        Raises:
+            StoreError: there is no store here that can be read, or somebody held the lock all the time.
+            OSError: the store cannot be written.
+        """
+        with self.lock(exclusive=True):
+            file = self._open(os.O_RDWR)
+            try:
+                yield StoreWriter(file)
+            finally:
+                os.close(file)
 
     @contextmanager
     def lock(self, *, exclusive: bool, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
@@ -146,37 +229,155 @@ class Store:
             os.close(file)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _file(self) -> Iterator[int]:
         # Shared lock: a try that is spent but not yet settled is never shown.
         with self.lock(exclusive=False):
+            file = self._open(os.O_RDONLY)
             try:
-                # Not mode=ro: a transaction that a killed process left must be rolled back before reading.
-                uri = f"{self.path.absolute().as_uri()}?mode=rw"
-                with closing(sqlite3.connect(uri, uri=True)) as connection:
-                    connection.execute("PRAGMA query_only = ON")
-                    (found,) = connection.execute("PRAGMA application_id").fetchone()
-                    if found != _FORMAT:
-                        raise StoreError(f"{self.path}: format {found:#x}, this program reads {_FORMAT:#x}")
-                    connection.row_factory = sqlite3.Row
-                    yield connection
-            except sqlite3.Error as error:
+                yield file
+            except (OSError, ValueError, OverflowError) as error:
                 raise StoreError(f"{self.path}: {error}") from error
+            finally:
+                os.close(file)
+
+    def _open(self, mode: int) -> int:
+        try:
+            file = os.open(self.path, mode | os.O_CLOEXEC | os.O_NONBLOCK)
+            with ExitStack() as stack:
+                stack.callback(os.close, file)
+                if _Slot.read(file, _OWN):
+                    stack.pop_all()
+                    return file
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}") from error
+        raise StoreError(
+            f"{self.path}: damaged, or made by another version; this one reads format {_FORMAT:#x}, "
+            "and cards made by another are issued anew"
+        )
 
 
-def _card(row: sqlite3.Row) -> CardRow:
+class StoreWriter:
+    """Writes the card store. Each change is on the disk when its call returns."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def cards(self) -> list[CardRow]:
+        """Return every card, in the order of the file."""
+        return [_row(slot) for _, slot in _cards(self._file)]
+
+    def add(self, number: str, *, reader: str, model: str, issued_on: date, activate_by: date) -> None:
+        """Add a card with all its tries, and make its issue its first event."""
+        free = (place for place, slot in _slots(self._file) if slot and not slot.number)
+        place = next(free, _records(self._file))
+        self._put(bytes(_RECORD), place * _RECORD)
+        os.fdatasync(self._file)
+        slot = _Slot(
+            number=number.encode(),
+            reader=reader.encode(),
+            model=model.encode(),
+            issued_on=(issued_on - _DAY_0).days,
+            activate_by=(activate_by - _DAY_0).days,
+            pin_tries=rules.MAX_TRIES,
+            user_code_tries=rules.MAX_TRIES,
+            epoch=self._new_generation(),
+        )
+        self._write(place, slot, event="issue")
+
+    def replace_secrets(self, number: str, *, event: str) -> None:
+        """Note that the card has another user code, and no PIN that anybody knows.
+
+        Raises:
+            StoreError: there is no such card.
+        """
+        place, slot = self._find(number)
+        slot = slot._replace(
+            pin_tries=0 if slot.activated_at else rules.MAX_TRIES,
+            user_code_tries=rules.MAX_TRIES,
+            epoch=self._new_generation(),
+            pending=0,
+        )
+        self._write(place, slot, event=event)
+
+    def remove(self, number: str) -> None:
+        """Take a card and its history away, when it is there."""
+        for place, slot in list(_cards(self._file)):
+            if slot.number == number.encode():
+                self._write(place, _Slot(sequence=slot.sequence))
+
+    def _find(self, number: str) -> tuple[int, _Slot]:
+        for place, slot in _cards(self._file):
+            if slot.number == number.encode():
+                return place, slot
+        raise StoreError(f"the store has no card {number}")
+
+    def _new_generation(self) -> int:
+        """Begin the store's next generation: who runs already has not seen the card as it will be."""
+        own = _Slot.read(self._file, _OWN)
+        assert own  # noqa: S101 # looked at when the file was opened
+        self._write(_OWN, own._replace(epoch=own.epoch + 1))
+        return own.epoch + 1
+
+    def _write(self, place: int, slot: _Slot, *, event: str | None = None) -> None:
+        if event is not None:
+            slot = slot._replace(events=slot.events + 1)
+            content = _EVENT.pack(0, slot.events, int(time.time()), event.encode(), b"softhsm-card")
+            self._put(_with_checksum(content), _event_offset(place, slot.events))
+        slot = slot._replace(sequence=slot.sequence + 1)
+        self._put(slot.packed(), place * _RECORD + slot.sequence % 2 * _BLOCK)
+        os.fdatasync(self._file)
+
+    def _put(self, content: bytes, offset: int) -> None:
+        while content:  # a disk that is nearly full takes a part first
+            written = os.pwrite(self._file, content, offset)
+            content, offset = content[written:], offset + written
+
+
+def _records(file: int) -> int:
+    """Return how many records have begun in the file."""
+    return -(-os.fstat(file).st_size // _RECORD)
+
+
+def _slots(file: int) -> Iterator[tuple[int, _Slot | None]]:
+    """Yield the place and the newest slot of every record but the store's own."""
+    return ((place, _Slot.read(file, place)) for place in range(_OWN + 1, _records(file)))
+
+
+def _cards(file: int) -> Iterator[tuple[int, _Slot]]:
+    """Yield the records that are a card's."""
+    return ((place, slot) for place, slot in _slots(file) if slot and slot.number)
+
+
+def _row(slot: _Slot) -> CardRow:
+    activate_by = _DAY_0 + timedelta(days=slot.activate_by)
+    days_left = (activate_by - datetime.now(_TAIPEI).date()).days
     return CardRow(
-        number=row["number"],
-        reader=row["reader"],
-        model=row["model"],
-        issued_on=date.fromisoformat(row["issued_on"]),
-        activate_by=date.fromisoformat(row["activate_by"]),
-        activated_at=None if row["activated_at"] is None else _time(row["activated_at"]),
-        pin_tries=row["pin_tries"],
-        user_code_tries=row["user_code_tries"],
-        epoch=row["epoch"],
-        lapsed=bool(row["lapsed"]),
-        days_left=row["days_left"],
+        number=slot.number.decode(),
+        reader=slot.reader.decode(errors="replace"),
+        model=slot.model.decode(errors="replace"),
+        issued_on=_DAY_0 + timedelta(days=slot.issued_on),
+        activate_by=activate_by,
+        activated_at=_time(slot.activated_at) if slot.activated_at else None,
+        pin_tries=slot.pin_tries,
+        user_code_tries=slot.user_code_tries,
+        epoch=slot.epoch,
+        lapsed=not slot.activated_at and days_left < 0,
+        days_left=days_left,
     )
+
+
+def _event_offset(place: int, number: int) -> int:
+    return place * _RECORD + 2 * _BLOCK + number % _EVENTS * _EVENT_SIZE
+
+
+def _events(file: int, place: int, slot: _Slot) -> Iterator[Event]:
+    for number in range(max(1, slot.events - _EVENTS + 1), slot.events + 1):
+        content = _checked(os.pread(file, _EVENT_SIZE, _event_offset(place, number)))
+        if content:
+            result, written, at, *words = _EVENT.unpack(content)
+            event, program = (word.rstrip(b"\0").decode(errors="replace") for word in words)
+            if written == number:
+                yield Event(_time(at), slot.number.decode(), event, result, program)
 
 
 def _time(seconds: int) -> datetime:

@@ -4,14 +4,13 @@
 import os
 import re
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from pkcs11_shim import SCHEMA, Store, module_path
+from pkcs11_shim import EMPTY_STORE, Store, module_path
 from softhsm import files
 from softhsm.errors import IssuerError, NoEnvironmentError
 
@@ -87,9 +86,7 @@ class Environment:
             files.write(build.inner_module, library.read_bytes())
             Authority.create(build.pki, COMPATIBILITY_POLICY if compatibility_policy else TEST_POLICY)
             files.write(build.store.path.with_name("cards.db.lock"), b"")
-            files.write(build.store.path, b"")
-            with closing(sqlite3.connect(build.store.path)) as connection:
-                connection.executescript(SCHEMA)
+            files.write(build.store.path, EMPTY_STORE)
         return environment
 
     def copy(self, to: Path) -> Self:

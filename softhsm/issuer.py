@@ -11,10 +11,8 @@ import os
 import re
 import secrets
 import shutil
-import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
@@ -22,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pkcs11_shim import CardRow, StoreError, rules
+from pkcs11_shim import CardRow, StoreWriter, rules
 from softhsm import files
 from softhsm.environment import Environment, inner_configuration
 from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
@@ -35,7 +33,6 @@ TAIPEI: Final = timezone(timedelta(hours=8))
 
 _NUMBER: Final = r"XC[0-9]{14}"
 _READER_MAX: Final = 64  # CK_SLOT_INFO.slotDescription
-_CKR_OK: Final = 0
 _USER_CERTIFICATE: Final = 1  # CK_CERTIFICATE_CATEGORY_TOKEN_USER, PKCS#11 2.40, 4.6.2
 _AUTHORITY_CERTIFICATE: Final = 2  # CK_CERTIFICATE_CATEGORY_AUTHORITY
 
@@ -179,12 +176,12 @@ def repair(environment: Environment, number: str) -> bool:
         OSError: the environment cannot be written.
     """
     find(environment, number)
-    with _writing(environment) as connection:
+    with environment.store.writing() as store:
         with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
             if rules.INNER_LABEL + number in inner.ask("labels")["labels"]:
                 return False
         fresh = _copy(environment, number, "token.object")
-        _replace_secrets(environment, connection, number, fresh, event="repair")
+        _replace_secrets(environment, store, number, fresh, event="repair")
     return True
 
 
@@ -211,10 +208,8 @@ def reset_user_code(environment: Environment, number: str, new_user_code: str) -
         with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
             first = _copy(environment, number, "user-code").decode()
             inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=first, new=new_user_code)
-        with _writing(environment) as connection:
-            _replace_secrets(
-                environment, connection, number, token_file.read_bytes(), event="reset-user-code"
-            )
+        with environment.store.writing() as store:
+            _replace_secrets(environment, store, number, token_file.read_bytes(), event="reset-user-code")
 
 
 def remove(environment: Environment, number: str) -> None:
@@ -227,8 +222,8 @@ def remove(environment: Environment, number: str) -> None:
         OSError: the environment cannot be written.
     """
     find(environment, number)
-    with _staging(environment, number) as staging, _writing(environment) as connection:
-        _withdraw(environment, staging, connection, number)
+    with _staging(environment, number) as staging, environment.store.writing() as store:
+        _withdraw(environment, staging, store, number)
 
 
 class _Certificates:
@@ -288,44 +283,34 @@ def _publish(
     for file in (*token.iterdir(), token):
         files.sync(file)
 
-    with _writing(environment) as connection:
+    with environment.store.writing() as store:
         _check_free(environment, number)
         # Of a killed process that came this far: the row, perhaps the copies.
-        _withdraw(environment, staging, connection, number)
-        row = {
-            "number": number,
-            "reader": _reader(connection, reader),
-            "model": f"T7S{number[:8]}",
-            "issued_on": issued_on.isoformat(),
-            "activate_by": (issued_on + timedelta(days=ACTIVATION_DAYS)).isoformat(),
-            "tries": rules.MAX_TRIES,
-        }
-        with connection:
-            connection.execute(
-                "INSERT INTO card (number, reader, model, issued_on, activate_by, pin_tries, user_code_tries)"
-                " VALUES (:number, :reader, :model, :issued_on, :activate_by, :tries, :tries)",
-                row,
-            )
-            _mark_changed(connection, number)
-            _record(connection, number, "issue")
+        _withdraw(environment, staging, store, number)
+        store.add(
+            number,
+            reader=_reader(store, reader),
+            model=f"T7S{number[:8]}",
+            issued_on=issued_on,
+            activate_by=issued_on + timedelta(days=ACTIVATION_DAYS),
+        )
         copies.rename(environment.copies / number)
         files.sync(environment.copies)
         token.rename(environment.tokens / number)
         files.sync(environment.tokens)
 
 
-def _withdraw(environment: Environment, staging: Path, connection: sqlite3.Connection, number: str) -> None:
+def _withdraw(environment: Environment, staging: Path, store: StoreWriter, number: str) -> None:
     """Undo a card in the reverse order of its making; what is left of it lies in the staging folder."""
     for folder in (environment.tokens, environment.copies):
         if (folder / number).exists():
             (folder / number).rename(staging / f"old-{folder.name}")
             files.sync(folder)
-    with connection:
-        connection.execute("DELETE FROM card WHERE number = ?", (number,))
+    store.remove(number)
 
 
 def _replace_secrets(
-    environment: Environment, connection: sqlite3.Connection, number: str, token_file: bytes, *, event: str
+    environment: Environment, store: StoreWriter, number: str, token_file: bytes, *, event: str
 ) -> None:
     """Put a token file in place whose user code is known and whose PIN nobody knows."""
     target = environment.tokens / number / "token.object"
@@ -334,43 +319,8 @@ def _replace_secrets(
             f"{number} has no token, only the rest of a card; `softhsm-card remove {number}`, issue another"
         )
     # The row first: who is killed in between leaves work to repeat, never a PIN that only seems to be valid.
-    with connection:
-        connection.execute(
-            "UPDATE card SET pin_tries = iif(activated_at IS NULL, :tries, 0), user_code_tries = :tries"
-            " WHERE number = :number",
-            {"tries": rules.MAX_TRIES, "number": number},
-        )
-        _mark_changed(connection, number)
-        _record(connection, number, event)
+    store.replace_secrets(number, event=event)
     files.write(target, token_file)
-
-
-@contextmanager
-def _writing(environment: Environment) -> Iterator[sqlite3.Connection]:
-    """The card store for writing, under the lock that the module takes around its decisions."""
-    with environment.store.lock(exclusive=True):
-        try:
-            uri = f"{environment.store.path.as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA foreign_keys = ON")
-                yield connection
-        except sqlite3.Error as error:
-            raise StoreError(f"{environment.store.path}: {error}") from error
-
-
-def _mark_changed(connection: sqlite3.Connection, number: str) -> None:
-    """Leave a change of its secrets pending: the module ends it, and whoever runs by then looks anew."""
-    connection.execute("UPDATE card SET pending = 1 WHERE number = ?", (number,))
-    (generation,) = connection.execute("PRAGMA user_version").fetchone()
-    connection.execute(f"PRAGMA user_version = {generation | 1}")
-
-
-def _record(connection: sqlite3.Connection, number: str, event: str) -> None:
-    connection.execute(
-        "INSERT INTO event (at, card, event, result, program) VALUES (?, ?, ?, ?, 'softhsm-card')",
-        (int(time.time()), number, event, _CKR_OK),
-    )
 
 
 @contextmanager
@@ -432,8 +382,8 @@ def _check_free(environment: Environment, number: str) -> None:
         )
 
 
-def _reader(connection: sqlite3.Connection, wanted: str | None) -> str:
-    holders = dict(connection.execute("SELECT reader, number FROM card"))
+def _reader(store: StoreWriter, wanted: str | None) -> str:
+    holders = {row.reader: row.number for row in store.cards()}
     if wanted is None:
         names = (f"SoftHSM Virtual Reader {n:02d} 00" for n in count())
         return next(name for name in names if name not in holders)

@@ -18,14 +18,25 @@ static struct {
 } own[PLACES];
 static size_t next;
 
+/* How far the store and its cards had come when this process last read or wrote them. Of more cards than
+ * places the oldest is forgotten. */
+static int64_t newest;
+static struct {
+    char number[XCA_CARD_NUMBER_LENGTH];
+    int64_t epoch, sequence;
+} met[PLACES];
+static size_t next_met;
+
 void epochs_keep(int64_t generation) {
     epochs_drop();
-    seen = generation;
+    seen = newest = generation;
     known = true;
 }
 
 void epochs_drop(void) {
     memset(own, 0, sizeof own);
+    memset(met, 0, sizeof met);
+    newest = 0;
     known = false;
 }
 
@@ -33,6 +44,27 @@ void epochs_own(const char *number, int64_t epoch) {
     memcpy(own[next].number, number, sizeof own[next].number);
     own[next].epoch = epoch;
     next = (next + 1) % PLACES;
+}
+
+bool epochs_forward(int64_t generation, const char *number, int64_t epoch, int64_t sequence) {
+    size_t place = 0;
+    while (place < PLACES && memcmp(met[place].number, number, sizeof met[place].number) != 0) {
+        place++;
+    }
+    if (place == PLACES) {
+        place = next_met;
+        next_met = (next_met + 1) % PLACES;
+        memset(&met[place], 0, sizeof met[place]);
+        memcpy(met[place].number, number, sizeof met[place].number);
+    }
+    if (generation < newest || epoch < met[place].epoch ||
+        (epoch == met[place].epoch && sequence < met[place].sequence)) {
+        return false;
+    }
+    met[place].epoch = epoch;
+    met[place].sequence = sequence;
+    newest = generation;
+    return true;
 }
 
 bool epochs_current(const char *number, int64_t epoch) {

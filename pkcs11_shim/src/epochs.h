@@ -16,6 +16,10 @@ void epochs_drop(void);
 /* A change that this process made itself, so that the inner module knows of it. */
 void epochs_own(const char *number, int64_t epoch);
 
+/* Notes how far the store and this card's record in it have come. False when they had come further already:
+ * an older store was put in place of the one that this process knew. */
+bool epochs_forward(int64_t generation, const char *number, int64_t epoch, int64_t sequence);
+
 /* Whether the inner module knows this card's secrets as they have been since that epoch. */
 bool epochs_current(const char *number, int64_t epoch);
 

@@ -7,28 +7,8 @@
 #include "store.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #define DESCRIPTION "XCA card over another module"
-
-/* A change within the clock's step of the last one would leave the file's times as they were. */
-#define SETTLED_NANOSECONDS 50000000L
-
-struct stamp {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec changed, status_changed;
-};
-
-/* The last row shown, for as long as the store's file has not changed. Used with the lock held; decides
- * nothing. */
-static struct {
-    char number[XCA_CARD_NUMBER_LENGTH + 1];
-    struct stamp stamp;
-    struct row row;
-} shown;
 
 /* PKCS#11 2.40 section 2.1: blank-padded, without a terminating null. */
 static void pad(CK_UTF8CHAR *field, size_t size, const char *text) {
@@ -49,56 +29,13 @@ static void trim(CK_UTF8CHAR *field, size_t size) {
 }
 #define TRIM(field) trim(field, sizeof(field))
 
-static bool stamp_of_store(struct stamp *stamp) {
-    struct stat facts;
-    if (stat(config.store, &facts) != 0) {
-        return false;
-    }
-    *stamp = (struct stamp){facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtim, facts.st_ctim};
-    return true;
-}
-
-static bool same_time(const struct timespec *a, const struct timespec *b) {
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-static bool same(const struct stamp *a, const struct stamp *b) {
-    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           same_time(&a->changed, &b->changed) && same_time(&a->status_changed, &b->status_changed);
-}
-
-static bool settled(const struct stamp *stamp) {
-    struct timespec limit;
-    clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_nsec -= SETTLED_NANOSECONDS;
-    if (limit.tv_nsec < 0) {
-        limit.tv_nsec += 1000000000L;
-        limit.tv_sec--;
-    }
-    const struct timespec *changed = &stamp->changed;
-    return changed->tv_sec < limit.tv_sec ||
-           (changed->tv_sec == limit.tv_sec && changed->tv_nsec < limit.tv_nsec);
-}
-
 static bool read_row(const char *number, struct row *row) {
-    struct stamp stamp;
-    bool stamped = stamp_of_store(&stamp);
-    if (stamped && strcmp(shown.number, number) == 0 && same(&shown.stamp, &stamp)) {
-        *row = shown.row;
-        return true;
-    }
-    sqlite3 *store = store_open();
+    struct store *store = store_open(false);
     if (store == NULL) {
         return false;
     }
-    bool reusable = stamped && settled(&stamp);
     bool found = store_read(store, number, row);
     store_close(store);
-    if (found && reusable) {
-        memcpy(shown.number, number, sizeof shown.number);
-        shown.stamp = stamp;
-        shown.row = *row;
-    }
     return found;
 }
 

@@ -20,7 +20,7 @@
 struct decision {
     const char *number;
     struct lock lock;
-    sqlite3 *store;
+    struct store *store;
     struct row row;
 };
 
@@ -38,13 +38,12 @@ static CK_RV decision_begin(struct decision *decision, const struct card *card) 
     CK_RV rv = CKR_DEVICE_ERROR;
     if (decision->lock.file < 0) {
         log_line(LOG_ERROR, "card %s: there is no card store, or no lock file beside it", card->number);
-    } else if ((decision->store = store_open()) != NULL) {
+    } else if ((decision->store = store_open(true)) != NULL) {
         struct row *row = &decision->row;
-        bool read = store_read(decision->store, card->number, row) && store_make_writable(decision->store);
+        bool read = store_read(decision->store, card->number, row);
         if (read && row->pending) {
             log_line(LOG_INFO, "card %s: a change of its secrets was cut off", card->number);
-            read = store_end_pending(decision->store, card->number) &&
-                   store_read(decision->store, card->number, row);
+            read = store_end_pending(decision->store) && store_read(decision->store, card->number, row);
         }
         if (read) {
             rv = epochs_current(card->number, row->epoch) ? CKR_OK : CKR_DEVICE_REMOVED;
@@ -237,14 +236,14 @@ static CK_RV try_login(struct decision *decision, const struct login *login) {
     if (rv != CKR_OK) {
         return rv;
     }
-    if (!store_spend(decision->store, decision->number, secret, false)) {
+    if (!store_spend(decision->store, secret, false)) {
         return CKR_DEVICE_ERROR;
     }
     rv = ask_inner(login);
     struct outcome outcome =
         outcome_of_try(decision, secret, value, rv, secret == SECRET_PIN ? "verify-pin" : "verify-user-code");
     log_decision(decision, &outcome);
-    if (!store_settle(decision->store, decision->number, secret, &outcome) && rv == CKR_OK) {
+    if (!store_settle(decision->store, secret, &outcome) && rv == CKR_OK) {
         /* The card could not note the right value: it is as if it had not been given. */
         inner->C_Logout(login->session);
         return CKR_DEVICE_ERROR;
@@ -297,7 +296,7 @@ static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, 
     if (rv != CKR_OK) {
         return rv;
     }
-    if (!store_begin_change(decision->store, decision->number)) {
+    if (!store_begin_change(decision->store)) {
         return CKR_DEVICE_ERROR;
     }
     rv = inner->C_InitPIN(session, pin, pin_length);
@@ -311,7 +310,7 @@ static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, 
         .result = rv,
     };
     log_decision(decision, &outcome);
-    if (!store_settle(decision->store, decision->number, SECRET_PIN, &outcome)) {
+    if (!store_settle(decision->store, SECRET_PIN, &outcome)) {
         return done ? CKR_DEVICE_ERROR : rv;
     }
     if (done) {
@@ -358,7 +357,7 @@ static CK_RV try_set_pin(struct decision *decision, const struct change *change)
     if (rv != CKR_OK) {
         return rv;
     }
-    if (!store_spend(decision->store, decision->number, change->secret, true)) {
+    if (!store_spend(decision->store, change->secret, true)) {
         return CKR_DEVICE_ERROR;
     }
     rv = inner->C_SetPIN(change->session, change->old, change->old_length, change->new, change->new_length);
@@ -367,7 +366,7 @@ static CK_RV try_set_pin(struct decision *decision, const struct change *change)
     outcome.changed = rv == CKR_OK;
     outcome.unchanged = proves_unchanged(rv);
     log_decision(decision, &outcome);
-    if (!store_settle(decision->store, decision->number, change->secret, &outcome)) {
+    if (!store_settle(decision->store, change->secret, &outcome)) {
         return rv == CKR_OK ? CKR_DEVICE_ERROR : outcome.result;
     }
     if (outcome.changed) {

@@ -2,355 +2,286 @@
 #include "store.h"
 
 #include "config.h"
+#include "epochs.h"
 #include "log.h"
-#include "rules.h"
+#include "record.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
-#define STRING(x)  #x
-#define TEXT_OF(x) STRING(x)
-#define MAX_TRIES  TEXT_OF(XCA_MAX_TRIES)
-#define NOW        "CAST(strftime('%s', 'now') AS INTEGER)"
+#define SECONDS_A_DAY       INT64_C(86400)
+#define TAIPEI_AHEAD_OF_UTC INT64_C(28800)
 
-/* The field has 31 bits; the last of them end what is pending. */
-#define LAST_GENERATION (INT32_MAX - 0xFFFFF)
+/* The store's own record. */
+#define OWN 0
 
-/* Writers exclude each other by the lock; this is for somebody's sqlite3 shell. */
-#define BUSY_MILLISECONDS 500
+struct store {
+    int file;
+    int64_t place; /* of the card's record in the file */
+    struct slot own, card;
+};
 
-/* For writing. EXCLUSIVE: the file is locked once, not for every statement; who else may use it waits for our
- * lock anyway. TRUNCATE: a commit is durable when it returns, which with DELETE is left to the directory's
- * next write-out. */
-static const char settings[] =
-    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA journal_mode = TRUNCATE;"
-    "PRAGMA foreign_keys = ON";
-
-static bool fail(sqlite3 *store, const char *what) {
-    log_line(LOG_ERROR, "card store %s: %s: %s", config.store, what,
-             store != NULL ? sqlite3_errmsg(store) : "out of memory");
+static bool fail(const char *what) {
+    log_line(LOG_ERROR, "card store %s: %s", config.store, what);
     return false;
 }
 
 /* A store that others may write, or that is somebody else's, remembers nothing for certain. */
-static bool is_ours(void) {
+static const char *why_not_ours(int file) {
     struct stat facts;
-    const char *why = NULL;
+    if (fstat(file, &facts) != 0) {
+        return strerror(errno);
+    }
+    if (!S_ISREG(facts.st_mode)) {
+        return "not a regular file";
+    }
+    if (facts.st_uid != geteuid()) {
+        return "belongs to another user";
+    }
+    return (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? "others may write it" : NULL;
+}
+
+static uint32_t checksum(const void *of, size_t size) {
+    const uint32_t *after = (const uint32_t *)of + 1;
+    return (uint32_t)crc32(0, (const Bytef *)after, (uInt)(size - sizeof *after));
+}
+
+static off_t offset_of(int64_t place) {
+    return (off_t)(place * (int64_t)sizeof(struct record));
+}
+
+static bool is_whole(const struct slot *slot, int block) {
+    return slot->format == XCA_STORE_FORMAT && slot->checksum == checksum(slot, sizeof *slot) &&
+           slot->sequence >= 0 && slot->sequence % 2 == block;
+}
+
+enum found { FOUND, NOTHING_WHOLE, END_OF_FILE };
+
+/* The newest whole slot of a record. */
+static enum found read_slot(int file, int64_t place, struct slot *slot) {
+    struct slot slots[2];
+    for (int block = 0; block < 2; block++) {
+        off_t offset = offset_of(place) + block * XCA_STORE_BLOCK;
+        if (pread(file, &slots[block], sizeof slots[block], offset) != sizeof slots[block]) {
+            return END_OF_FILE;
+        }
+    }
+    bool whole[2] = {is_whole(&slots[0], 0), is_whole(&slots[1], 1)};
+    if (!whole[0] && !whole[1]) {
+        return NOTHING_WHOLE;
+    }
+    *slot = slots[whole[1] && (!whole[0] || slots[1].sequence > slots[0].sequence)];
+    return FOUND;
+}
+
+/* Over the older slot of the record; durable when it returns true. */
+static bool write_slot(int file, int64_t place, struct slot *slot) {
+    if (slot->sequence == INT64_MAX) {
+        return fail("its sequence is used up");
+    }
+    slot->sequence++;
+    slot->checksum = checksum(slot, sizeof *slot);
+    off_t offset = offset_of(place) + slot->sequence % 2 * XCA_STORE_BLOCK;
+    return (pwrite(file, slot, sizeof *slot, offset) == sizeof *slot && fdatasync(file) == 0) ||
+           fail(strerror(errno));
+}
+
+static bool write_card(struct store *store) {
+    return write_slot(store->file, store->place, &store->card) &&
+           epochs_forward(store->own.epoch, store->card.number, store->card.epoch, store->card.sequence);
+}
+
+static bool read_own(struct store *store) {
+    if (read_slot(store->file, OWN, &store->own) != FOUND) {
+        log_line(LOG_ERROR,
+                 "card store %s: damaged, or made by another version (this one reads format 0x%08x)",
+                 config.store, (unsigned)XCA_STORE_FORMAT);
+        return false;
+    }
+    return store->own.epoch >= 0 || fail("its generation is negative");
+}
+
+struct store *store_open(bool for_writing) {
     if (*config.store == '\0') {
-        why = "no path is configured and HOME is not set";
-    } else if (stat(config.store, &facts) != 0) {
-        why = strerror(errno);
-    } else if (!S_ISREG(facts.st_mode)) {
-        why = "not a regular file";
-    } else if (facts.st_uid != geteuid()) {
-        why = "belongs to another user";
-    } else if ((facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        why = "others may write it";
-    }
-    if (why != NULL) {
-        log_line(LOG_ERROR, "card store %s: %s", config.store, why);
-    }
-    return why == NULL;
-}
-
-static sqlite3_stmt *prepare(sqlite3 *store, const char *sql) {
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(store, sql, -1, &statement, NULL) != SQLITE_OK) {
-        fail(store, "prepare");
-    }
-    return statement;
-}
-
-static bool read_number(sqlite3 *store, const char *sql, int64_t *number) {
-    sqlite3_stmt *statement = prepare(store, sql);
-    bool read = statement != NULL && sqlite3_step(statement) == SQLITE_ROW;
-    if (read) {
-        *number = sqlite3_column_int64(statement, 0);
-    } else if (statement != NULL) {
-        fail(store, "read");
-    }
-    sqlite3_finalize(statement);
-    return read;
-}
-
-static bool has_our_format(sqlite3 *store) {
-    int64_t format;
-    if (!read_number(store, "PRAGMA application_id", &format)) {
-        return false;
-    }
-    if (format != XCA_STORE_FORMAT) {
-        log_line(LOG_ERROR, "card store %s: format 0x%08x, this module reads 0x%08x", config.store,
-                 (unsigned)format, (unsigned)XCA_STORE_FORMAT);
-    }
-    return format == XCA_STORE_FORMAT;
-}
-
-static bool read_generation(sqlite3 *store, int64_t *generation) {
-    if (!read_number(store, "PRAGMA user_version", generation)) {
-        return false;
-    }
-    if (*generation < 0) {
-        log_line(LOG_ERROR, "card store %s: its generation is negative", config.store);
-    }
-    return *generation >= 0;
-}
-
-/* Inside a transaction, like the two below. */
-static bool write_generation(sqlite3 *store, int64_t generation) {
-    char sql[64];
-    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", (int)generation);
-    return generation <= INT32_MAX &&
-           (sqlite3_exec(store, sql, NULL, NULL, NULL) == SQLITE_OK || fail(store, "write"));
-}
-
-static bool begin_generation(sqlite3 *store) {
-    int64_t now;
-    if (!read_generation(store, &now)) {
-        return false;
-    }
-    if (now > LAST_GENERATION) {
-        log_line(LOG_ERROR, "card store %s: its generations are used up", config.store);
-        return false;
-    }
-    return write_generation(store, now | 1);
-}
-
-/* After the row's pending has gone; odd again as long as there is another. */
-static bool end_generation(sqlite3 *store, int64_t *generation) {
-    int64_t now, pending;
-    if (!read_generation(store, &now) ||
-        !read_number(store, "SELECT EXISTS (SELECT 1 FROM card WHERE pending = 1)", &pending)) {
-        return false;
-    }
-    *generation = (now | 1) + 1 + pending;
-    return write_generation(store, *generation);
-}
-
-bool store_make_writable(sqlite3 *store) {
-    return sqlite3_exec(store, settings, NULL, NULL, NULL) == SQLITE_OK || fail(store, "open");
-}
-
-sqlite3 *store_open(void) {
-    if (!is_ours()) {
+        fail("no path is configured and HOME is not set");
         return NULL;
     }
-    sqlite3 *store = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    if (sqlite3_open_v2(config.store, &store, flags, NULL) != SQLITE_OK) {
-        fail(store, "open");
-        sqlite3_close(store);
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        fail("out of memory");
         return NULL;
     }
-    sqlite3_busy_timeout(store, BUSY_MILLISECONDS);
+    store->file = open(config.store, (for_writing ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const char *why_not = store->file < 0 ? strerror(errno) : why_not_ours(store->file);
+    if (why_not != NULL) {
+        fail(why_not);
+        store_close(store);
+        return NULL;
+    }
     return store;
 }
 
-void store_close(sqlite3 *store) {
-    sqlite3_close(store);
+void store_close(struct store *store) {
+    if (store->file >= 0) {
+        close(store->file);
+    }
+    free(store);
 }
 
-/* Runs one statement about one card; true when it changed exactly that row. */
-static bool change_card(sqlite3 *store, const char *sql, const char *number) {
-    sqlite3_stmt *statement = prepare(store, sql);
-    if (statement == NULL) {
-        return false;
+static bool find_card(struct store *store, const char *number) {
+    if (*number == '\0') {
+        return false; /* as in the label of a token that claims to be a card: free records are nobody's */
     }
-    sqlite3_bind_text(statement, 1, number, -1, SQLITE_STATIC);
-    bool done = sqlite3_step(statement) == SQLITE_DONE && sqlite3_changes(store) == 1;
-    sqlite3_finalize(statement);
-    return done || fail(store, "write");
-}
-
-static void copy_text(sqlite3_stmt *statement, int column, char *to, size_t size) {
-    const unsigned char *text = sqlite3_column_text(statement, column);
-    snprintf(to, size, "%s", text != NULL ? (const char *)text : "");
-}
-
-/* The whole number, not its last 32 bits: a damaged row must not pass for one with tries left. */
-static bool read_tries(sqlite3_stmt *statement, int column, int *tries) {
-    int64_t number = sqlite3_column_int64(statement, column);
-    *tries = (int)number;
-    return number >= 0 && number <= XCA_MAX_TRIES;
-}
-
-bool store_read(sqlite3 *store, const char *number, struct row *row) {
-    int64_t generation;
-    if (!has_our_format(store) || !read_generation(store, &generation)) {
-        return false;
-    }
-    sqlite3_stmt *statement = prepare(
-        store, "SELECT reader, model, activated_at IS NOT NULL, lapsed, pin_tries, user_code_tries, epoch,"
-               " pending FROM card_today WHERE number = ?");
-    if (statement == NULL) {
-        return false;
-    }
-    sqlite3_bind_text(statement, 1, number, -1, SQLITE_STATIC);
-    int step = sqlite3_step(statement);
-    bool found = step == SQLITE_ROW;
-    if (found) {
-        copy_text(statement, 0, row->reader, sizeof row->reader);
-        copy_text(statement, 1, row->model, sizeof row->model);
-        row->activated = sqlite3_column_int(statement, 2) != 0;
-        row->lapsed = sqlite3_column_int(statement, 3) != 0;
-        row->epoch = sqlite3_column_int64(statement, 6);
-        row->pending = sqlite3_column_int(statement, 7) != 0;
-        found = read_tries(statement, 4, &row->tries[SECRET_PIN]) &&
-                read_tries(statement, 5, &row->tries[SECRET_USER_CODE]) && row->epoch >= 0 &&
-                row->epoch <= generation;
-    }
-    if (!found) {
-        if (step == SQLITE_ROW || step == SQLITE_DONE) {
-            log_line(LOG_ERROR, "card store %s: no usable row for card %s", config.store, number);
-        } else {
-            fail(store, "read");
+    enum found found = FOUND;
+    for (int64_t place = OWN + 1; found != END_OF_FILE; place++) {
+        found = read_slot(store->file, place, &store->card);
+        if (found == FOUND && memcmp(store->card.number, number, sizeof store->card.number) == 0) {
+            store->place = place;
+            return true;
         }
     }
-    sqlite3_finalize(statement);
-    return found;
-}
-
-static bool begin(sqlite3 *store) {
-    return sqlite3_exec(store, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK || fail(store, "begin");
-}
-
-/* Commits what was done, or takes all of it back. */
-static bool end(sqlite3 *store, bool done) {
-    if (done && (sqlite3_exec(store, "COMMIT", NULL, NULL, NULL) == SQLITE_OK || fail(store, "commit"))) {
-        return true;
-    }
-    sqlite3_exec(store, "ROLLBACK", NULL, NULL, NULL);
     return false;
 }
 
-static bool begin_change(sqlite3 *store, const char *number) {
-    return change_card(store, "UPDATE card SET pending = 1 WHERE number = ?", number) &&
-           begin_generation(store);
+static bool no_card_can_have(const struct slot *card, int64_t generation) {
+    for (int secret = 0; secret < 2; secret++) {
+        if (card->tries[secret] < 0 || card->tries[secret] > XCA_MAX_TRIES) {
+            return true;
+        }
+    }
+    bool pending_is_newest = card->pending > card->epoch && card->pending <= generation;
+    return card->epoch < 0 || card->epoch > generation || (card->pending != 0 && !pending_is_newest) ||
+           card->events < 0 || card->events == INT64_MAX;
 }
 
-/* The epoch is the generation that end_generation comes to, or the one before it. */
-#define END_CHANGE                                                                                           \
-    "UPDATE card SET pending = 0, epoch = ((SELECT user_version FROM pragma_user_version) | 1) + 1 WHERE "
-
-bool store_end_pending(sqlite3 *store, const char *number) {
-    int64_t generation;
-    return begin(store) && end(store, change_card(store, END_CHANGE "number = ?", number) &&
-                                          end_generation(store, &generation));
+static bool is_past(int32_t day) {
+    return (time(NULL) + TAIPEI_AHEAD_OF_UTC) / SECONDS_A_DAY > day;
 }
 
-static bool settle_change(sqlite3 *store, const char *number, struct outcome *outcome) {
-    static const char *const settle[] = {"UPDATE card SET pending = 0 WHERE number = ?",
-                                         END_CHANGE "number = ?"};
-    int64_t generation;
-    bool done = change_card(store, settle[outcome->changed], number) && end_generation(store, &generation);
-    outcome->epoch = done ? generation & ~INT64_C(1) : 0;
-    return done;
-}
-
-bool store_spend(sqlite3 *store, const char *number, enum secret secret, bool begins_change) {
-    static const char *const spend[] = {
-        [SECRET_PIN] = "UPDATE card SET pin_tries = pin_tries - 1 WHERE number = ? AND pin_tries > 0",
-        [SECRET_USER_CODE] =
-            "UPDATE card SET user_code_tries = user_code_tries - 1 WHERE number = ? AND user_code_tries > 0",
-    };
-    return begin(store) && end(store, change_card(store, spend[secret], number) &&
-                                          (!begins_change || begin_change(store, number)));
-}
-
-bool store_begin_change(sqlite3 *store, const char *number) {
-    return begin(store) && end(store, begin_change(store, number));
-}
-
-static bool record_event(sqlite3 *store, const char *number, const struct outcome *outcome) {
-    char program[16];
-    log_program(program);
-    sqlite3_stmt *statement = prepare(store, "INSERT INTO event (at, card, event, result, program)"
-                                             " VALUES (" NOW ", ?, ?, ?, ?)");
-    if (statement == NULL) {
+bool store_read(struct store *store, const char *number, struct row *row) {
+    if (!read_own(store)) {
         return false;
     }
-    sqlite3_bind_text(statement, 1, number, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 2, outcome->event, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 3, (sqlite3_int64)outcome->result);
-    sqlite3_bind_text(statement, 4, program, -1, SQLITE_STATIC);
-    bool done = sqlite3_step(statement) == SQLITE_DONE;
-    sqlite3_finalize(statement);
-    return done || fail(store, "write");
-}
-
-static bool settle_card(sqlite3 *store, const char *number, enum secret secret, struct outcome *outcome) {
-    static const char *const fill[] = {
-        [SECRET_PIN] = "UPDATE card SET pin_tries = " MAX_TRIES " WHERE number = ?",
-        [SECRET_USER_CODE] = "UPDATE card SET user_code_tries = " MAX_TRIES " WHERE number = ?",
-    };
-    static const char *const give_back[] = {
-        [SECRET_PIN] = "UPDATE card SET pin_tries = min(pin_tries + 1, " MAX_TRIES ") WHERE number = ?",
-        [SECRET_USER_CODE] =
-            "UPDATE card SET user_code_tries = min(user_code_tries + 1, " MAX_TRIES ") WHERE number = ?",
-    };
-    return (!outcome->fill || change_card(store, fill[secret], number)) &&
-           (!outcome->give_back || change_card(store, give_back[secret], number)) &&
-           (!outcome->activate ||
-            change_card(store, "UPDATE card SET activated_at = " NOW " WHERE number = ?", number)) &&
-           (!(outcome->changed || outcome->unchanged) || settle_change(store, number, outcome)) &&
-           record_event(store, number, outcome);
-}
-
-bool store_settle(sqlite3 *store, const char *number, enum secret secret, struct outcome *outcome) {
-    return begin(store) && end(store, settle_card(store, number, secret, outcome));
-}
-
-static uint32_t big_endian(const unsigned char *bytes) {
-    uint32_t number;
-    memcpy(&number, bytes, sizeof number);
-    return be32toh(number);
-}
-
-/* The generation as the file's header has it, where nobody needs SQLite to tell: no transaction was cut off,
- * and no change is pending. Loading SQLite's pages would cost a starting process more than all else that we
- * do then. */
-static bool read_header(int64_t *generation) {
-    char journal[sizeof config.store + sizeof "-journal"];
-    struct stat facts;
-    snprintf(journal, sizeof journal, "%s-journal", config.store);
-    if (stat(journal, &facts) == 0 ? facts.st_size > 0 : errno != ENOENT) {
+    const struct slot *card = &store->card;
+    if (!find_card(store, number) || no_card_can_have(card, store->own.epoch)) {
+        log_line(LOG_ERROR, "card store %s: no usable row for card %s", config.store, number);
         return false;
     }
-    unsigned char header[100] = {0};
-    int file = open(config.store, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        return false;
+    if (!epochs_forward(store->own.epoch, number, card->epoch, card->sequence)) {
+        return fail("older than it was; when that is meant, start the program again");
     }
-    ssize_t size = pread(file, header, sizeof header, 0);
-    close(file);
-    bool no_wal = header[18] == 1 && header[19] == 1;
-    *generation = big_endian(header + 60);
-    return size == sizeof header && memcmp(header, "SQLite format 3", 16) == 0 && no_wal &&
-           big_endian(header + 68) == XCA_STORE_FORMAT && *generation <= INT32_MAX && (*generation & 1) == 0;
+    snprintf(row->reader, sizeof row->reader, "%.*s", (int)sizeof card->reader, card->reader);
+    snprintf(row->model, sizeof row->model, "%.*s", (int)sizeof card->model, card->model);
+    row->activated = card->activated_at != 0;
+    row->lapsed = !row->activated && is_past(card->activate_by);
+    row->tries[SECRET_PIN] = card->tries[SECRET_PIN];
+    row->tries[SECRET_USER_CODE] = card->tries[SECRET_USER_CODE];
+    row->epoch = card->epoch;
+    row->pending = card->pending != 0;
+    return true;
 }
 
-static bool end_all_pending(sqlite3 *store, int64_t *generation) {
-    return store_make_writable(store) && begin(store) &&
-           end(store, (sqlite3_exec(store, END_CHANGE "pending = 1", NULL, NULL, NULL) == SQLITE_OK ||
-                       fail(store, "write")) &&
-                          end_generation(store, generation));
+static bool write_event(const struct store *store, const struct event *event) {
+    off_t offset = offset_of(store->place) + (off_t)offsetof(struct record, events) +
+                   event->number % XCA_STORE_EVENTS * (off_t)sizeof *event;
+    return pwrite(store->file, event, sizeof *event, offset) == sizeof *event || fail(strerror(errno));
+}
+
+/* What will be settled must not fail for want of space. A copied store may have holes where there were zeros,
+ * and a process may be forbidden to write that far into a file: the coming event is the farthest that is
+ * written. */
+static bool can_settle(const struct store *store) {
+    off_t begin = offset_of(store->place);
+    off_t hole = lseek(store->file, begin, SEEK_HOLE);
+    if (hole >= 0 && hole < begin + (off_t)sizeof(struct record) &&
+        fallocate(store->file, 0, begin, sizeof(struct record)) != 0 && errno != EOPNOTSUPP) {
+        return fail(strerror(errno));
+    }
+    return write_event(store, &(struct event){.number = store->card.events + 1});
+}
+
+/* The generation first: no card is ever ahead of its store. */
+static bool begin_change(struct store *store) {
+    if (store->own.epoch == INT64_MAX) {
+        return fail("its generations are used up");
+    }
+    store->own.epoch++;
+    store->card.pending = store->own.epoch;
+    return write_slot(store->file, OWN, &store->own);
+}
+
+/* Whoever initialised before the change began is behind its generation; whoever did later has seen it. */
+static void end_change(struct slot *card) {
+    card->epoch = card->pending;
+    card->pending = 0;
+}
+
+bool store_end_pending(struct store *store) {
+    end_change(&store->card);
+    return write_card(store);
+}
+
+bool store_spend(struct store *store, enum secret secret, bool begins_change) {
+    if (store->card.tries[secret] <= 0 || !can_settle(store) || (begins_change && !begin_change(store))) {
+        return false;
+    }
+    store->card.tries[secret]--;
+    return write_card(store);
+}
+
+bool store_begin_change(struct store *store) {
+    return can_settle(store) && begin_change(store) && write_card(store);
+}
+
+/* Not durable before the slot that counts it is. */
+static bool record_event(struct store *store, const struct outcome *outcome) {
+    struct event event = {
+        .result = (uint32_t)outcome->result,
+        .number = ++store->card.events,
+        .at = time(NULL),
+    };
+    snprintf(event.event, sizeof event.event, "%s", outcome->event);
+    log_program(event.program);
+    event.checksum = checksum(&event, sizeof event);
+    return write_event(store, &event);
+}
+
+bool store_settle(struct store *store, enum secret secret, struct outcome *outcome) {
+    struct slot *card = &store->card;
+    if (outcome->fill) {
+        card->tries[secret] = XCA_MAX_TRIES;
+    }
+    if (outcome->give_back && card->tries[secret] < XCA_MAX_TRIES) {
+        card->tries[secret]++;
+    }
+    if (outcome->activate) {
+        time_t now = time(NULL);
+        card->activated_at = now > 0 ? now : 1;
+    }
+    if (outcome->changed) {
+        end_change(card);
+    } else if (outcome->unchanged) {
+        card->pending = 0;
+    }
+    outcome->epoch = card->epoch;
+    return record_event(store, outcome) && write_card(store);
 }
 
 bool store_generation(int64_t *generation) {
-    if (!is_ours()) {
+    struct store *store = store_open(false);
+    if (store == NULL) {
         return false;
     }
-    if (read_header(generation)) {
-        return true;
-    }
-    sqlite3 *store = store_open();
-    bool read = store != NULL && has_our_format(store) && read_generation(store, generation) &&
-                ((*generation & 1) == 0 || end_all_pending(store, generation));
+    bool read = read_own(store);
+    *generation = store->own.epoch;
     store_close(store);
     return read;
 }

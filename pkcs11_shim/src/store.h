@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The card store (schema.sql): opened for one decision, with the lock held, and closed again. */
+/* The card store (record.h): opened for one decision, with the lock held, and closed again. */
 #ifndef XCA_STORE_H
 #define XCA_STORE_H
 
 #include "cryptoki.h"
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 enum secret { SECRET_PIN, SECRET_USER_CODE };
 
+struct store;
+
 struct row {
-    char reader[128]; /* CK_SLOT_INFO.slotDescription shows 64 bytes of it */
-    char model[32];   /* CK_TOKEN_INFO.model shows 16 */
+    char reader[128 + 1]; /* CK_SLOT_INFO.slotDescription shows 64 bytes of it */
+    char model[32 + 1];   /* CK_TOKEN_INFO.model shows 16 */
     bool activated;
     bool lapsed;
     int tries[2]; /* left, by secret */
@@ -34,20 +35,20 @@ struct outcome {
 };
 
 /* NULL, with a line in the log, when there is no store that can be used. */
-sqlite3 *store_open(void);
-void store_close(sqlite3 *store);
+struct store *store_open(bool for_writing);
+void store_close(struct store *store);
 
-/* Each is false, with a line in the log, on failure; a failed write has changed nothing. */
-bool store_read(sqlite3 *store, const char *number, struct row *row);
+/* Finds the card that the calls after it are about. False, with a line in the log, when there is no row that
+ * can be used, or an older store was put in the place of the one that this process knows. */
+bool store_read(struct store *store, const char *number, struct row *row);
 
-/* After a row was read, which only a store of our version lets happen, and before anything is written. */
-bool store_make_writable(sqlite3 *store);
-bool store_end_pending(sqlite3 *store, const char *number);
-bool store_spend(sqlite3 *store, const char *number, enum secret secret, bool begins_change);
-bool store_begin_change(sqlite3 *store, const char *number);
-bool store_settle(sqlite3 *store, const char *number, enum secret secret, struct outcome *outcome);
+/* Each is durable when it is true; false, with a line in the log, when that is not certain. */
+bool store_end_pending(struct store *store);
+bool store_spend(struct store *store, enum secret secret, bool begins_change);
+bool store_begin_change(struct store *store);
+bool store_settle(struct store *store, enum secret secret, struct outcome *outcome);
 
-/* The generation of the store that is at its path; what killed processes left pending is ended first. */
+/* The generation of the store that is at its path. */
 bool store_generation(int64_t *generation);
 
 #endif

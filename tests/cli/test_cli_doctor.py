@@ -4,12 +4,11 @@
 import json
 import os
 import platform
-import sqlite3
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +29,7 @@ from softhsm.virtual_reader import VirtualReader
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import PIN, XCACTL, Desk, install
+from support.module.cards import Card
 
 NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
 LISTS = [f"http://xca.test/crl/{part}.crl" for part in ("partition-1", "complete")]
@@ -123,10 +123,9 @@ def test_a_registered_tool_is_named(desk: Desk) -> None:
 # --- not in order
 
 
-def remembers(desk: Desk, statement: str, *values: object) -> None:
-    """Have the card store remember something else."""
-    with closing(sqlite3.connect(desk.path / "cards.db")) as store, store:
-        store.execute(statement, values)
+def remembers(desk: Desk, **values: int) -> None:
+    """Have the card remember something else."""
+    Card(desk.path).write(**values)
 
 
 def test_a_card_that_is_not_activated(closed: Desk) -> None:
@@ -135,17 +134,17 @@ def test_a_card_that_is_not_activated(closed: Desk) -> None:
     assert outcome(found, "card-state")[0] == "failed"
     assert "xcactl activate" in outcome(found, "card-state")[1]
     assert outcome(found, "deadline")[0] == "passed"
-    remembers(desk, "UPDATE card SET activate_by = '2020-02-29'")
+    Card(desk.path).last_day(-1)
     found = examined(desk)
     assert [outcome(found, name)[0] for name in ("card-state", "deadline")] == ["failed", "failed"]
 
 
 def test_a_card_that_is_locked(desk: Desk) -> None:
-    remembers(desk, "UPDATE card SET user_code_tries = 0")
+    remembers(desk, user_code_tries=0)
     found = examined(desk)
     assert outcome(found, "card-state")[0] == "passed"
     assert "user code is locked" in outcome(found, "card-state")[1]
-    remembers(desk, "UPDATE card SET user_code_tries = 3, pin_tries = 0")
+    remembers(desk, user_code_tries=3, pin_tries=0)
     found = examined(desk)
     assert outcome(found, "card-state")[0] == "failed"
     assert "xcactl pin reset" in outcome(found, "card-state")[1]
@@ -262,14 +261,11 @@ def test_a_store_that_cannot_be_relied_on(desk: Desk) -> None:
     assert outcome(found, "store")[0] == outcome(found, "cards")[0] == "failed"
 
 
-def test_a_clock_that_is_behind(desk: Desk) -> None:
+def test_a_clock_that_is_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    remembers(
-        desk,
-        "INSERT INTO event (at, card, event, result, program) VALUES (?, ?, 'verify-pin', 0, 'test')",
-        int(tomorrow.timestamp()),
-        desk.number,
-    )
+    monkeypatch.setattr(time, "time", tomorrow.timestamp)
+    with Card(desk.path).store.writing() as writer:
+        writer.replace_secrets(desk.number, event="repair")
     found = examined(desk)
     assert outcome(found, "clock")[0] == "failed"
     assert f"{tomorrow:%Y-%m-%d}" in outcome(found, "clock")[1]

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """No reader, no card, no module, a broken store, a card pulled out, a real card: each says so."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -60,21 +58,10 @@ def test_an_unreadable_store(closed: Desk) -> None:
         assert "cards.db" in result.err
 
 
-def test_a_store_that_cannot_be_written(closed: Desk) -> None:
-    """A transaction that never ends on its own: the module waits, gives up, and says so."""
-    store = closed.path / "cards.db"
-    # A writer elsewhere keeps SQLite's lock; reading goes on.
-    hold = (
-        f"import sqlite3; store = sqlite3.connect({str(store)!r}); store.execute('BEGIN IMMEDIATE');"
-        "print('held', flush=True); input()"
-    )
-    blocker = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        assert blocker.stdout is not None
-        assert blocker.stdout.readline() == b"held\n"
-        result = ready(closed).run(*ACTIVATE)
-    finally:
-        blocker.communicate(b"\n")
+def test_a_store_that_cannot_be_written(closed: Desk, tmp_path: Path) -> None:
+    """The module gives up before a try is spent, and says so."""
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+    result = install(ready(closed), tmp_path, "small_files", limit).run(*ACTIVATE)
     assert result.status == 13
     assert "cards.db" in result.err
     assert closed.card()["user_code_tries_left"] == 3

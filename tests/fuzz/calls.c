@@ -316,7 +316,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     input_begin(data, size);
     memset(sessions, 0, sizeof sessions);
     opened = 0;
-    card_renew(false);
+    card_renew();
     uint8_t setting = input_byte();
     config.guard_last_try = (setting & 1) != 0;
     config.trim_strings = (setting & 2) != 0;

@@ -6,22 +6,19 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 CK_FUNCTION_LIST_3_0 *list;
 struct minimal *inner_control;
 const char *store_path;
 
-enum { STORE, LOCK, JOURNAL, CONFIGURATION, FILES };
+enum { STORE, LOCK, CONFIGURATION, FILES };
 static char paths[FILES][PATH_MAX];
-static struct {
-    unsigned char *bytes;
-    sqlite3_int64 size;
-} stores[2];                             /* files of a sound store, checked and unchecked */
+static struct record sound[2];           /* a store of one card, activated and with all its tries */
 static CK_C_GetFunctionList renew_inner; /* puts the inner module's first secrets back */
 
 static struct {
@@ -40,39 +37,37 @@ static void write_file(const char *path, const void *bytes, size_t size) {
     must(file >= 0 && write(file, bytes, size) == (ssize_t)size && close(file) == 0);
 }
 
-static void make_store(bool unchecked) {
-    static char schema[64 * 1024];
-    FILE *file = fopen(SCHEMA_SQL, "re");
-    must(file != NULL);
-    schema[fread(schema, 1, sizeof schema - 1, file)] = '\0';
-    fclose(file);
-    for (char *word = schema; unchecked && (word = strstr(word, " STRICT")) != NULL;) {
-        memset(word, ' ', strlen(" STRICT"));
-    }
-    sqlite3 *store;
-    must(sqlite3_open(":memory:", &store) == SQLITE_OK);
-    must(sqlite3_exec(store, schema, NULL, NULL, NULL) == SQLITE_OK);
-    must(sqlite3_exec(store,
-                      "INSERT INTO card VALUES ('" MINIMAL_CARD "', 'reader', 'model', '2026-01-01',"
-                      " '2026-04-01', 1767225600, 3, 3, 0, 0)",
-                      NULL, NULL, NULL) == SQLITE_OK);
-    stores[unchecked].bytes = sqlite3_serialize(store, "main", &stores[unchecked].size, 0);
-    must(stores[unchecked].bytes != NULL);
-    sqlite3_close(store);
+void card_seal(struct slot *slot) {
+    const Bytef *content = (const Bytef *)slot + sizeof slot->checksum;
+    slot->checksum = (uint32_t)crc32(0, content, sizeof *slot - sizeof slot->checksum);
+}
+
+static void make_store(void) {
+    struct slot *own = &sound[0].blocks[0].slot, *card = &sound[1].blocks[0].slot;
+    *own = (struct slot){.format = XCA_STORE_FORMAT};
+    *card = (struct slot){
+        .format = XCA_STORE_FORMAT,
+        .activated_at = 1,
+        .tries = {XCA_MAX_TRIES, XCA_MAX_TRIES},
+        .reader = "reader",
+        .model = "model",
+    };
+    memcpy(card->number, MINIMAL_CARD, sizeof card->number);
+    card_seal(own);
+    card_seal(card);
 }
 
 void card_start(void) {
     const char *parent = getenv("TMPDIR");
-    char folder[PATH_MAX - sizeof "/cards.db-journal"];
+    char folder[PATH_MAX - sizeof "/cards.db.lock"];
     snprintf(folder, sizeof folder, "%s/xca-fuzz-XXXXXX", parent != NULL ? parent : "/tmp");
     must(mkdtemp(folder) != NULL);
-    static const char *const names[FILES] = {"cards.db", "cards.db.lock", "cards.db-journal", "pkcs11.conf"};
+    static const char *const names[FILES] = {"cards.db", "cards.db.lock", "pkcs11.conf"};
     for (int i = 0; i < FILES; i++) {
         snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
     }
     store_path = paths[STORE];
-    make_store(false);
-    make_store(true);
+    make_store();
     write_file(paths[LOCK], "", 0);
     char text[PATH_MAX];
     int length = snprintf(text, sizeof text,
@@ -92,15 +87,14 @@ void card_start(void) {
     inner_control = control();
 }
 
-void card_renew(bool unchecked) {
+void card_renew(void) {
     CK_FUNCTION_LIST *ignored;
     *inner_control = (struct minimal){0};
     list->v2.C_Finalize(NULL);
     must(renew_inner(&ignored) == CKR_OK);
     remember_forget(MINIMAL_CARD, SECRET_PIN);
     remember_forget(MINIMAL_CARD, SECRET_USER_CODE);
-    unlink(paths[JOURNAL]);
-    write_file(store_path, stores[unchecked].bytes, (size_t)stores[unchecked].size);
+    write_file(store_path, sound, sizeof sound);
 }
 
 void input_begin(const uint8_t *data, size_t size) {

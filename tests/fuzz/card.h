@@ -5,6 +5,7 @@
 
 #include "../module/inner/minimal.h"
 #include "cryptoki.h"
+#include "record.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,9 +22,11 @@ extern const char *store_path;
 /* Once: makes the card's folder in TMPDIR, which is best in memory, and loads the module. */
 void card_start(void);
 
-/* Before every input: a card that is activated and has all its tries, in a module that is not initialised.
- * Unchecked: its table takes any value. */
-void card_renew(bool unchecked);
+/* Before every input: a card that is activated and has all its tries, in a module that is not initialised. */
+void card_renew(void);
+
+/* Makes a slot whole, whatever stands in it. */
+void card_seal(struct slot *slot);
 
 /* Ends the process as a finding unless the condition holds. */
 void must(bool holds);

@@ -164,7 +164,7 @@ def test_a_lapsed_card_takes_no_user_code(lapsed: Card) -> None:
 
 
 def test_the_last_day_counts_until_midnight_in_taipei(closed: Card) -> None:
-    closed.write("UPDATE card SET activate_by = date('now', '+8 hours')")
+    closed.last_day(0)
     host = closed.host()
     assert host.init_pin(so_session(host), PIN) == CKR.OK
 
@@ -172,13 +172,13 @@ def test_the_last_day_counts_until_midnight_in_taipei(closed: Card) -> None:
 def test_the_day_after_the_last_is_too_late(closed: Card) -> None:
     host = closed.host()
     session = so_session(host)
-    closed.write("UPDATE card SET activate_by = date('now', '+8 hours', '-1 day')")
+    closed.last_day(-1)
     assert host.init_pin(session, PIN) == CKR.PIN_EXPIRED
     assert closed.row().activated_at is None
 
 
 def test_an_activated_card_never_lapses(card: Card) -> None:
-    card.write("UPDATE card SET activate_by = date('now', '-1 year')")
+    card.last_day(-365)
     host = card.host()
     session = so_session(host)
     assert host.init_pin(session, "newpin-1") == CKR.OK

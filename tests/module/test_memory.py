@@ -3,16 +3,15 @@
 its clocks."""
 
 import os
-import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from pkcs11_shim import SCHEMA, module_path
+from pkcs11_shim import EMPTY_STORE, Store, module_path
 from support.module import compiling
 
 pytestmark = pytest.mark.slow
@@ -34,15 +33,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     tmpfs = "/dev/shm"
     with TemporaryDirectory(dir=tmpfs if os.access(tmpfs, os.W_OK) else None) as name:
         store = Path(name) / "cards.db"
-        store.touch(0o600)
-        Path(f"{store}.lock").touch(0o600)
-        with closing(sqlite3.connect(store)) as connection:
-            connection.executescript(SCHEMA)
-            connection.execute(
-                "INSERT INTO card VALUES (?, 'reader', 'model', '2026-01-01', '2026-04-01', 1, 3, 3, 0, 0)",
-                (CARD,),
-            )
-            connection.commit()
+        for file in (store, Path(f"{store}.lock")):
+            file.touch(0o600)
+        store.write_bytes(EMPTY_STORE)
+        today = date.today()
+        with Store(store).writing() as writer:
+            writer.add(CARD, reader="reader", model="model", issued_on=today, activate_by=today)
+            place, slot = writer._find(CARD)
+            writer._write(place, slot._replace(activated_at=1))
         configuration = Path(name) / "pkcs11.conf"
         configuration.write_text(
             f"[module]\npath={minimal}\nenvironment=MINIMAL_SETTING=wanted\n[store]\npath={store}\n"
@@ -56,7 +54,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 [host, module_path(), *arguments],
                 env={
                     "XCA_PKCS11_CONF": str(configuration),
-                    "XCA_CARD_STORE": str(store),
                     "MINIMAL": str(minimal),
                     **EXACT_COUNT,
                 },

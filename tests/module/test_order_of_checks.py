@@ -115,7 +115,7 @@ def test_the_epoch_comes_before_the_state(closed: Card) -> None:
     session = card_session(host)
     other = closed.host()
     assert other.set_pin(so_session(other), USER_CODE, "NewCode-99") == CKR.OK
-    closed.write("UPDATE card SET activate_by = '2000-01-01'")
+    closed.last_day(-1)
     assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
     assert host.login(session, UserType.SO, USER_CODE) == CKR.DEVICE_REMOVED
 
@@ -254,7 +254,7 @@ def test_the_epoch_comes_before_the_new_pin(card: Card) -> None:
 def test_lapsed_comes_before_the_new_pin(closed: Card, inner: Inner) -> None:
     host = closed.host(inner)
     session = so_session(host)
-    closed.write("UPDATE card SET activate_by = '2000-01-01'")
+    closed.last_day(-1)
     assert host.init_pin(session, SHORT) == CKR.PIN_EXPIRED
     assert host.init_pin(session, PIN) == CKR.PIN_EXPIRED
     assert inner.count("C_InitPIN") == 0

@@ -2,15 +2,16 @@
 """A card store that cannot be used: the card refuses, and nobody asks the inner module about a secret."""
 
 import os
-import sqlite3
+import struct
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pkcs11 import Attribute, UserType
 
+from pkcs11_shim.store import _BLOCK, _RECORD, _SLOT, _with_checksum
+from support.module import compiling
 from support.module.cards import (
     PIN,
     PLAIN,
@@ -28,6 +29,7 @@ from support.module.cards import (
 from support.module.cryptoki import CKR
 from support.module.host import Host, Room, Template, Ulong
 
+SLOT_SIZE = 4 + _SLOT.size
 SECRET_CALLS = ("C_Login", "C_SetPIN", "C_InitPIN")
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
 """Root without capabilities obeys file modes like anybody."""
@@ -44,12 +46,31 @@ def assert_refused(host: Host, session: int, inner: Inner) -> None:
     assert inner.count(*SECRET_CALLS) == before
 
 
-def sql(statement: str) -> Callable[[Path], None]:
-    def run(store: Path) -> None:
-        with closing(sqlite3.connect(store)) as connection:
-            connection.executescript(statement)
+def with_format(number: int) -> Callable[[Path], None]:
+    """Have the store's own slots be of another format, and whole."""
 
-    return run
+    def write(store: Path) -> None:
+        content = store.read_bytes()
+        with store.open("r+b") as file:
+            for offset in (0, _BLOCK):
+                slot = content[offset : offset + SLOT_SIZE]
+                file.seek(offset)
+                file.write(_with_checksum(struct.pack("=I", number) + slot[8:]))
+
+    return write
+
+
+def overwrite(offset: int, size: int) -> Callable[[Path], None]:
+    def write(store: Path) -> None:
+        with store.open("r+b") as file:
+            file.seek(offset)
+            file.write(b"\xff" * size)
+
+    return write
+
+
+def remember(**values: int | bytes) -> Callable[[Path], None]:
+    return lambda store: Card(store.parent).write(**values)
 
 
 def become_directory(store: Path) -> None:
@@ -61,17 +82,18 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "missing": Path.unlink,
     "empty": lambda store: store.write_bytes(b""),
     "junk": lambda store: store.write_bytes(os.urandom(20000)),
-    "header only": lambda store: store.write_bytes(store.read_bytes()[:4096]),
-    "first page overwritten": lambda store: store.write_bytes(
-        store.read_bytes()[:100] + b"\xff" * 3996 + store.read_bytes()[4096:]
-    ),
+    "one block": lambda store: store.write_bytes(store.read_bytes()[:_BLOCK]),
+    "own record only": lambda store: store.write_bytes(store.read_bytes()[:_RECORD]),
+    "half a card": lambda store: store.write_bytes(store.read_bytes()[: _RECORD + _BLOCK]),
+    "own slots overwritten": overwrite(0, _RECORD),
+    "card's slots overwritten": overwrite(_RECORD, 2 * _BLOCK),
     "directory": become_directory,
-    "newer format": sql("PRAGMA application_id = 0x58434103"),
-    "no format": sql("PRAGMA application_id = 0"),
-    "negative generation": sql("PRAGMA user_version = -2"),
-    "no row": sql("DELETE FROM card"),
-    "no table": sql("DROP TABLE event; DROP VIEW card_today; DROP TABLE card"),
-    "more tries than a card has": sql("UPDATE card SET pin_tries = 1000, user_code_tries = 1000"),
+    "newer format": with_format(0x58434104),
+    "no format": with_format(0),
+    "earlier version": lambda store: store.write_bytes(b"SQLite format 3\0".ljust(_BLOCK, b"\0")),
+    "negative generation": lambda store: Card(store.parent).write_generation(-2),
+    "no row": lambda store: Card(store.parent).write(number=b""),
+    "more tries than a card has": remember(pin_tries=1000, user_code_tries=1000),
     "no lock file": lambda store: Path(f"{store}.lock").unlink(),
     "others may write": lambda store: store.chmod(0o666),
 }
@@ -143,13 +165,12 @@ def test_a_store_that_cannot_be_written_refuses(card: Card, inner: Inner, mode: 
     assert_refused(host, session, inner)
 
 
-def test_a_folder_that_cannot_be_written_refuses(card: Card, inner: Inner) -> None:
-    host = card.host(inner, prefix=WITHOUT_PRIVILEGES)
+def test_a_folder_that_cannot_be_written_is_none_of_the_cards_concern(card: Card) -> None:
+    host = card.host(prefix=WITHOUT_PRIVILEGES)
     session = card_session(host)
-    Path(f"{card.store.path}-journal").unlink(missing_ok=True)
     card.path.chmod(0o500)
     try:
-        assert_refused(host, session, inner)
+        assert host.login(session, UserType.USER, PIN) == CKR.OK
     finally:
         card.path.chmod(0o700)
 
@@ -163,16 +184,105 @@ def test_somebody_elses_store_refuses(card: Card, inner: Inner, prefix: tuple[st
     assert_refused(host, session, inner)
 
 
-def test_a_full_disk_refuses_and_costs_nothing(card: Card, inner: Inner) -> None:
+@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param(4000, id="nothing"),
+        pytest.param(_RECORD + SLOT_SIZE, id="one slot"),
+        pytest.param(_RECORD + _BLOCK + SLOT_SIZE, id="no event"),
+    ],
+)
+def test_a_store_that_cannot_be_written_to_its_end_refuses_and_costs_nothing(
+    card: Card, inner: Inner, limit: int, turn: int
+) -> None:
+    for _ in range(turn):  # slots are written by turns
+        card.set_tries()
     host = card.host(inner)
     session = card_session(host)
-    Path(f"{card.store.path}-journal").unlink(missing_ok=True)
-    # Smaller than any journal, larger than the inner module's count of calls.
-    host.do("file_size_limit", 4000)
+    host.do("file_size_limit", limit)
     assert_refused(host, session, inner)
     other = card.host()
     assert (card.pin_tries, card.user_code_tries) == (3, 3)
     assert other.login(card_session(other), UserType.USER, PIN) == CKR.OK
+
+
+@pytest.fixture(scope="session")
+def full_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that lets no file of its process grow by more than FREE bytes in all."""
+    source = compiling.TESTS / "native" / "full_disk.c"
+    return compiling.library(
+        tmp_path_factory.mktemp("full-disk") / "full_disk.so", source, "-fvisibility=default"
+    )
+
+
+@pytest.mark.parametrize("free", [0, 4096, 12288, 20480])
+def test_right_pins_on_a_full_disk_lock_no_card(card: Card, full_disk: Path, free: int) -> None:
+    host = card.host(LD_PRELOAD=str(full_disk), FREE=str(free))
+    session = card_session(host)
+    for _ in range(5):
+        assert host.login(session, UserType.USER, PIN) == CKR.OK
+        assert host.logout(session) == CKR.OK
+    assert card.pin_tries == 3
+
+
+def test_a_store_with_holes_gets_its_space_before_a_try_is_spent(card: Card) -> None:
+    content = card.store.path.read_bytes()
+    with card.store.path.open("wb") as file:
+        for offset in range(0, len(content), _BLOCK):
+            if any(content[offset : offset + _BLOCK]):
+                file.seek(offset)
+                file.write(content[offset : offset + _BLOCK])
+        file.truncate(len(content))
+    blocks = card.store.path.stat().st_blocks
+    if blocks * 512 >= len(content):
+        pytest.skip("this file system makes no holes")
+    host = card.host()
+    assert host.login(card_session(host), UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
+    assert (card.store.path.stat().st_blocks - blocks) * 512 > 2 * _BLOCK
+    assert card.pin_tries == 2
+
+
+def put_back(card: Card, content: bytes) -> None:
+    """Put an older store in the place of the one that is there."""
+    older = card.path / "older"
+    older.write_bytes(content)
+    older.chmod(0o600)
+    older.rename(card.store.path)
+
+
+def test_an_older_store_put_back_refuses_whom_it_would_give_tries(card: Card, inner: Inner) -> None:
+    host = card.host(inner)
+    session, slot = card_session(host), card_slot(host)
+    older = card.store.path.read_bytes()
+    for wrong in WRONG[:2]:
+        assert host.login(session, UserType.USER, wrong) == CKR.PIN_INCORRECT
+    newer = card.store.path.read_bytes()
+    put_back(card, older)
+    assert_refused(host, session, inner)
+    assert host.call("C_GetTokenInfo", slot, Room(208)).rv == CKR.DEVICE_ERROR
+    put_back(card, newer)
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
+
+
+def test_a_generation_that_goes_backwards_refuses(card: Card, inner: Inner) -> None:
+    older = card.store.path.read_bytes()
+    other = card.host()
+    assert other.set_pin(card_session(other), PIN, "newpin-1") == CKR.OK
+    host = card.host(inner)
+    session = host.open(card_slot(card.host()))
+    put_back(card, older)
+    assert_refused(host, session, inner)
+
+
+def test_a_program_that_starts_anew_cannot_know_of_an_older_store(card: Card) -> None:
+    """The known limit, docs/security.md: whoever can write the folder has it in their hand."""
+    host = card.host()
+    older = card.store.path.read_bytes()
+    assert host.login(card_session(host), UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
+    put_back(card, older)
+    host.reinitialize()
+    assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
 
 
 def test_a_lock_that_somebody_holds_refuses_after_five_seconds(card: Card, inner: Inner) -> None:

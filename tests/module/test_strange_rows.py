@@ -4,28 +4,36 @@
 import pytest
 from pkcs11 import UserType
 
+from pkcs11_shim import rules
+from softhsm import Environment, issue, remove
 from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, card_slot
 from support.module.cryptoki import CKR
-from support.module.host import Room
+from support.module.host import Room, given
 
-MANY_TRIES = 2**32 + 3  # three in its last 32 bits
-LAST_EPOCH = 2**63 - 1
+LAST = 2**63 - 1
 
 
 @pytest.mark.parametrize(
     ("values", "user", "secret"),
     [
-        (f"pin_tries = {MANY_TRIES}", UserType.USER, PIN),
-        ("pin_tries = 4", UserType.USER, PIN),
-        (f"user_code_tries = {MANY_TRIES}", UserType.SO, USER_CODE),
-        (f"epoch = {LAST_EPOCH}", UserType.USER, PIN),
+        ({"pin_tries": 4}, UserType.USER, PIN),
+        ({"pin_tries": -1}, UserType.USER, PIN),
+        ({"user_code_tries": 2**31 - 1}, UserType.SO, USER_CODE),
+        ({"epoch": LAST}, UserType.USER, PIN),
+        ({"epoch": -1}, UserType.USER, PIN),
+        ({"pending": LAST}, UserType.USER, PIN),
+        ({"pending": -1}, UserType.USER, PIN),
+        ({"pending": 1}, UserType.USER, PIN),  # before the card's epoch
+        ({"events": -1}, UserType.USER, PIN),
+        ({"events": LAST}, UserType.USER, PIN),
+        ({"number": b"XC00000000000000"}, UserType.USER, PIN),
     ],
 )
 def test_a_row_that_no_card_can_have_lets_nobody_try(
-    card: Card, inner: Inner, values: str, user: UserType, secret: str
+    card: Card, inner: Inner, values: dict[str, int | bytes], user: UserType, secret: str
 ) -> None:
     slot = card_slot(card.host())
-    card.write(f"UPDATE card SET {values}")
+    card.write(**values)
     host = card.host(inner)
     session = host.open(slot)
     for value in (WRONG[0], secret):
@@ -35,7 +43,7 @@ def test_a_row_that_no_card_can_have_lets_nobody_try(
 
 
 def test_the_last_generation_lets_nobody_change_a_secret(card: Card, inner: Inner) -> None:
-    card.write(f"PRAGMA user_version = {2**31 - 2}")
+    card.write_generation(LAST)
     host = card.host(inner)
     session = card_session(host)
     assert host.set_pin(session, PIN, "newpin-1") == CKR.DEVICE_ERROR
@@ -50,7 +58,22 @@ def test_the_last_generation_lets_nobody_change_a_secret(card: Card, inner: Inne
 
 def test_a_cut_off_change_at_the_last_epoch_lets_nobody_try(card: Card, inner: Inner) -> None:
     slot = card_slot(card.host())
-    card.write(f"UPDATE card SET epoch = {LAST_EPOCH}, pending = 1")
+    card.write(epoch=LAST, pending=LAST)
     host = card.host(inner)
     assert host.login(host.open(slot), UserType.USER, PIN) == CKR.DEVICE_ERROR
+    assert inner.count("C_Login") == 0
+
+
+def test_a_token_without_a_number_is_given_no_free_record(card: Card, inner: Inner) -> None:
+    environment = Environment(card.path)
+    remove(environment, issue(environment, USER_CODE).number)
+    direct = card.direct()
+    blank = direct.slots()[-1]
+    label = rules.INNER_LABEL.encode().ljust(32)
+    assert direct.call("C_InitToken", blank, *given(USER_CODE), label).rv == CKR.OK
+    direct = card.direct()
+    (slot,) = (slot for slot in direct.slots() if direct.token(slot).label == label)
+    host = card.host(inner)
+    assert host.call("C_GetTokenInfo", slot, Room(208)).rv == CKR.DEVICE_ERROR
+    assert host.login(host.open(slot), UserType.SO, USER_CODE) in (CKR.DEVICE_ERROR, CKR.DEVICE_REMOVED)
     assert inner.count("C_Login") == 0

@@ -310,7 +310,11 @@ assert number.encode() in [token.serial for token in library.get_tokens()]
     [
         ("rename", 1, None),  # the folder for the work is made
         ("openat", 1, "pki/ca.key"),  # SoftHSM makes keys
-        ("unlink", 1, "cards.db-journal"),  # the row is written, not committed
+        ("pwrite64", 1, "cards.db"),  # the record is begun
+        ("pwrite64", 2, "cards.db"),  # the store's next generation
+        ("pwrite64", 3, "cards.db"),  # the event
+        ("pwrite64", 4, "cards.db"),  # the row
+        ("fdatasync", 3, "cards.db"),  # the row is written, perhaps not on the disk
         ("rename", 4, None),  # the row is committed
         ("rename", 5, None),  # the copies are kept
     ],

@@ -177,7 +177,9 @@ def test_a_new_user_code_keeps_the_rules(issuer: Issuer, closed: str) -> None:
     ("call", "nth", "on"),
     [
         ("rename", 2, None),  # the copy of the token file is made
-        ("unlink", 1, "cards.db-journal"),  # the row is written, not committed
+        ("pwrite64", 1, "cards.db"),  # the store's next generation
+        ("pwrite64", 3, "cards.db"),  # the row
+        ("fdatasync", 2, "cards.db"),  # the row is written, perhaps not on the disk
         ("rename", 3, None),  # the row is committed, the token still has the old user code
     ],
 )
@@ -196,7 +198,9 @@ def test_a_killed_reset_can_be_repeated(
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("call", "on"), [("unlink", "cards.db-journal"), ("rename", None)])
+@pytest.mark.parametrize(
+    ("call", "on"), [("pwrite64", "cards.db"), ("fdatasync", "cards.db"), ("rename", None)]
+)
 def test_a_killed_repair_can_be_repeated(
     issuer: Issuer, active: str, kill_at: Callable[..., tuple[str, ...]], call: str, on: str | None
 ) -> None:
@@ -229,7 +233,7 @@ def test_remove_takes_everything_and_nothing_else(issuer: Issuer, closed: str) -
     [
         ("rename", 2, None),  # about to take the token
         ("rename", 3, None),  # the token is gone
-        ("unlink", 1, "cards.db-journal"),  # the copies are gone, the row not yet
+        ("pwrite64", 1, "cards.db"),  # the copies are gone, the row not yet
     ],
 )
 def test_a_killed_remove_can_be_repeated(

@@ -3,18 +3,19 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pkcs11 import Attribute, ObjectClass, UserType
 
 from pkcs11_shim import CardRow, Store, module_path, rules
+from pkcs11_shim.store import _OWN, _Slot
 from softhsm.environment import Environment
-from softhsm.issuer import Application, issue
+from softhsm.issuer import TAIPEI, Application, issue
 from support.module.cryptoki import CKR
 from support.module.host import Host, HostDiedError, given, ulong
 
@@ -123,13 +124,26 @@ class Card:
     def user_code_tries(self) -> int:
         return self.row().user_code_tries
 
-    def write(self, statement: str) -> None:
-        """Change the store as the issuer does, under its lock."""
-        with self.store.lock(exclusive=True), closing(sqlite3.connect(self.store.path)) as connection:
-            connection.executescript(statement)
+    def write(self, **values: Any) -> None:
+        """Have the card remember other values (record.h), written as the issuer writes."""
+        with self.store.writing() as writer:
+            place, slot = writer._find(self.number)
+            writer._write(place, slot._replace(**values))
+
+    def write_generation(self, generation: int) -> None:
+        """Have the store be of another generation."""
+        with self.store.writing() as writer:
+            own = _Slot.read(writer._file, _OWN)
+            assert own
+            writer._write(_OWN, own._replace(epoch=generation))
 
     def set_tries(self, *, pin: int = rules.MAX_TRIES, user_code: int = rules.MAX_TRIES) -> None:
-        self.write(f"UPDATE card SET pin_tries = {pin}, user_code_tries = {user_code}")
+        self.write(pin_tries=pin, user_code_tries=user_code)
+
+    def last_day(self, days_from_today: int) -> None:
+        """Have the card's last day for its activation be some days away from today in Taipei."""
+        today = datetime.now(TAIPEI).date() - date(1970, 1, 1)
+        self.write(activate_by=today.days + days_from_today)
 
 
 def issue_card(path: Path, application: Application | None = None) -> Card:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests' own C programs and modules, and the module's sources, compiled with what a test asks for."""
 
-import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -13,8 +12,7 @@ TESTS = _ROOT / "tests" / "module"
 SHIM = _ROOT / "pkcs11_shim"
 SHIM_SOURCES = sorted((SHIM / "src").glob("*.c"))
 
-_FORMAT = re.findall(r"application_id = (0x[0-9A-F]+)", (SHIM / "schema.sql").read_text())[0]
-_DEFINITIONS = ["-std=c17", "-D_GNU_SOURCE", f"-DXCA_STORE_FORMAT={_FORMAT}", "-Wall", "-Wextra"]
+_DEFINITIONS = ["-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra"]
 
 
 def _pkg_config(*arguments: str) -> list[str]:
@@ -25,12 +23,12 @@ def _pkg_config(*arguments: str) -> list[str]:
 def flags() -> list[str]:
     """Return what the module's sources are compiled with."""
     folders = [f"-I{SHIM}", f"-I{SHIM / 'src'}"]
-    return [*_DEFINITIONS, *folders, *_pkg_config("--cflags", "sqlite3", "inih")]
+    return [*_DEFINITIONS, *folders, *_pkg_config("--cflags", "inih", "zlib")]
 
 
 def libraries() -> list[str]:
     """Return what the module is linked with."""
-    return [*_pkg_config("--libs", "sqlite3", "inih"), "-lcrypt", "-ldl", "-lpthread"]
+    return [*_pkg_config("--libs", "inih", "zlib"), "-lcrypt", "-ldl", "-lpthread"]
 
 
 def program(to: Path, sources: Sequence[Path], *options: str, compiler: str = "cc") -> Path:
