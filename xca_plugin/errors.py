@@ -617,12 +617,14 @@ class NoReaderSupport(CardError):
 
 
 class NoReaderDaemon(CardError):
-    """The card readers' daemon is not running."""
+    """The card readers' daemon does not answer: it is not running, or polkit keeps it from this user."""
 
     status = 81
-    _message = text("The daemon of the card readers, pcscd, is not running.")
+    _message = text("The daemon of the card readers, pcscd, does not answer.")
     _next_step = text(
-        "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket"
+        "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket. If it "
+        "runs, polkit serves only who sits at this computer (not over ssh): an administrator allows others "
+        "the actions org.debian.pcsc-lite.access_pcsc and access_card."
     )
 
 

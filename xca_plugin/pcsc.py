@@ -90,7 +90,7 @@ class Daemon:
 
         Raises:
             NoReaderSupport: the extra is not installed.
-            NoReaderDaemon: the daemon is not running.
+            NoReaderDaemon: the daemon does not answer.
             ReaderFault: it refuses, or fails.
         """
         try:

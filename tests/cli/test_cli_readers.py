@@ -67,7 +67,7 @@ def test_no_daemon(closed: Desk, scripted: Scripted) -> None:
     result = desk.run("detect")
     assert result.status == 0
     assert closed.number in result.out
-    assert result.err == "The daemon of the card readers, pcscd, is not running.\n"
+    assert result.err == "The daemon of the card readers, pcscd, does not answer.\n"
     document = desk.run("detect", "--json").json
     check(document, "detect")
     assert document["pcsc"]["problem"]["name"] == "NoReaderDaemon"
@@ -172,9 +172,9 @@ def test_changes_are_told_in_words(closed: Desk, xca_virtual_reader: VirtualRead
         xca_virtual_reader.insert()
         talk.expect_exact(f"讀卡機 {xca_virtual_reader.name}：第二代 GPKI IC卡")
         xca_virtual_reader.stop_daemon()
-        talk.expect_exact("讀卡機服務 pcscd 未在執行。")
+        talk.expect_exact("讀卡機服務 pcscd 沒有回應。")
         xca_virtual_reader.start_daemon()
-        talk.expect_exact("已排除：讀卡機服務 pcscd 未在執行。")
+        talk.expect_exact("已排除：讀卡機服務 pcscd 沒有回應。")
         talk.kill(signal.SIGINT)
     assert talk.exitstatus == 0
 

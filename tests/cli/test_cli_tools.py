@@ -250,6 +250,7 @@ def use(person: Person, name: str, **filled: str) -> str:
     with pexpect.spawn(line[0], line[1:], env=environment, cwd=str(person.home), timeout=60) as child:
         while child.expect([rb"(?i)(pin|password|pass phrase)[^\n]*: *$", pexpect.EOF]) == 0:
             said += (child.before or b"").decode("utf-8", "replace")
+            child.waitnoecho()
             child.sendline(PIN)
         said += (child.before or b"").decode("utf-8", "replace")
     assert not any(secret in said for secret in SECRETS)
