@@ -242,7 +242,13 @@ SUITES: dict[str, Callable[[Path, int], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+@pytest.mark.parametrize(
+    "suite",
+    [
+        pytest.param(suite, id=name, marks=[pytest.mark.integration] if name.startswith("p11tool") else [])
+        for name, suite in SUITES.items()
+    ],
+)
 def test_the_tools_own_suites(
     activated: Card, tmp_path: Path, suite: Callable[[Path, int], list[str]]
 ) -> None:
@@ -300,5 +306,6 @@ def test_the_tools_own_suites(
     assert direct[1]
 
 
+@pytest.mark.integration
 def test_the_suites_tools_are_here() -> None:
     assert all(shutil.which(tool) for tool in ("pkcs11-tool", "p11tool"))
