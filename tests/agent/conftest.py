@@ -8,13 +8,25 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from starlette.testclient import TestClient
 
 from softhsm.held import HeldCard
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running
 from support.agent.component_client import SITE, Asking
+from xca_plugin.agent import PORT
+from xca_plugin.agent.app import create_app
+from xca_plugin.agent.settings import PagePin, Settings
 
 PATIENCE = 30_000  # milliseconds: a busy machine may stop for a while
 expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    """The agent's application in the test's own process, for requests that come to no card."""
+    settings = Settings(PORT, PagePin.ACCEPT, frozenset({SITE}), tmp_path / "trusted-sites")
+    with TestClient(create_app(settings), base_url=settings.origins()[0]) as client:
+        yield client
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from asn1crypto import cms, x509  # type: ignore[import-untyped]
+from starlette.testclient import TestClient
 
 from softhsm import Environment, issue
 from softhsm.held import HeldCard
@@ -423,9 +424,10 @@ def test_answers_what_other_cards_are_asked(allowed: Asking, path: str) -> None:
     assert (answer["func"], answer["ret_code"]) == ("ListEID", 1979711502)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID", "/nothing"])
-def test_answers_unknown_paths(allowed: Asking, path: str) -> None:
-    response = allowed.http.get(f"{allowed.agent.url}{path}")
+def test_answers_unknown_paths(client: TestClient, path: str) -> None:
+    response = client.get(path)
     assert response.status_code == 200
     assert response.json()["ret_code"] == 1979711502
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Dialog, Page
+from starlette.testclient import TestClient
 
 from softhsm import Application, Environment, issue
 from softhsm.held import HeldCard
@@ -170,12 +171,13 @@ def test_preflights(allowed: Asking, origin: str, shared: bool) -> None:
     assert "access-control-allow-credentials" not in response.headers
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("origin", [None, SITE, STRANGER, "null", "http://localhost", "http://localhost:1"])
 @pytest.mark.parametrize("path", ["/popup", "/addDomain", "/activate", "/change-pin", "/reset-pin"])
-def test_only_our_own_pages_may_change_anything(allowed: Asking, origin: str | None, path: str) -> None:
+def test_only_our_own_pages_may_change_anything(client: TestClient, origin: str | None, path: str) -> None:
     headers = {} if origin is None else {"Origin": origin}
     said = {"site": SITE, "request": "{}"}
-    assert httpx.post(f"{allowed.agent.url}{path}", json=said, headers=headers).status_code == 403
+    assert client.post(path, json=said, headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize("site_of", ["cross-site", "same-site"])
@@ -346,9 +348,10 @@ def test_only_the_site_itself_is_told_that_it_is_trusted(allowed: Asking) -> Non
         assert ("domain_added" in page) is told
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("domain", ["", "<b>", "a b", "https://evil.example", "a/b", "例子.tw", "..", "a\n"])
-def test_what_is_no_host_is_not_offered(allowed: Asking, domain: str) -> None:
-    response = allowed.http.get(f"{allowed.agent.url}/addDomain", params={"domain": domain})
+def test_what_is_no_host_is_not_offered(client: TestClient, domain: str) -> None:
+    response = client.get("/addDomain", params={"domain": domain})
     assert response.status_code == 400
     assert "<form" not in response.text
 
@@ -417,6 +420,7 @@ def test_half_a_request_is_not_done(shared: Agent) -> None:
     assert Asking(shared, "https://evil.example.org").post("/pkcs11info")["ret_code"] == 0x76000031
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     "said",
     [
@@ -430,9 +434,9 @@ def test_half_a_request_is_not_done(shared: Agent) -> None:
         b"[" * 100_000,
     ],
 )
-def test_nonsense_from_our_own_window(allowed: Asking, said: bytes) -> None:
-    url = allowed.agent.url
-    assert httpx.post(f"{url}/popup", content=said, headers={"Origin": url}).status_code == 400
+def test_nonsense_from_our_own_window(client: TestClient, said: bytes) -> None:
+    ours = {"Origin": str(client.base_url)}
+    assert client.post("/popup", content=said, headers=ours).status_code == 400
 
 
 # --- framing, markup, logs

@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, USER_CODE, Desk
+from xca_plugin.cli.root import xcactl
 
 pytestmark = pytest.mark.fast
 
@@ -150,11 +152,10 @@ def test_completion_knows_commands_and_cards(closed: Desk) -> None:
     assert closed.number in cards
 
 
-def test_without_a_command_the_help_is_shown(closed: Desk) -> None:
-    result = closed.run()
-    assert "activate" in result.out + result.err
+def test_without_a_command_the_help_is_shown() -> None:
+    assert "activate" in CliRunner().invoke(xcactl, []).output
 
 
-def test_wrong_use_is_status_2(closed: Desk) -> None:
+def test_wrong_use_is_status_2() -> None:
     for arguments in (("no-such-command",), ("info", "--nonsense"), ("sign", "/nowhere/file")):
-        assert closed.run(*arguments).status == 2
+        assert CliRunner().invoke(xcactl, arguments).exit_code == 2

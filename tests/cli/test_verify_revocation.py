@@ -26,6 +26,8 @@ from support.hostile_pki import DAY, NOW, Party, party, responder, signed
 from xca_plugin import fetching
 from xca_plugin.cli.root import xcactl
 
+pytestmark = pytest.mark.fast
+
 CONTENT = b"The bid is 1,000,000 dollars.\n"
 HOUR = timedelta(hours=1)
 HOLD = x509.ReasonFlags.certificate_hold

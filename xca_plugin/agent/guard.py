@@ -120,8 +120,8 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
-                body += message["body"]
-                if not message["more_body"] and len(body) <= BODY_MAX:
+                body += message.get("body", b"")  # both may be left out (ASGI HTTP, "Request")
+                if not message.get("more_body", False) and len(body) <= BODY_MAX:
                     return bytes(body)
     except TimeoutError:
         raise _RefusedError(_failed(Code.FAILED, 408)) from None
