@@ -74,11 +74,13 @@ static enum found read_slot(int file, int64_t place, struct slot *slot) {
             return END_OF_FILE;
         }
     }
-    bool whole[2] = {is_whole(&slots[0], 0), is_whole(&slots[1], 1)};
-    if (!whole[0] && !whole[1]) {
+    /* Of the newer one alone the checksum is made, as a rule. */
+    int newer = slots[1].sequence > slots[0].sequence;
+    int newest = is_whole(&slots[newer], newer) ? newer : !newer;
+    if (newest != newer && !is_whole(&slots[newest], newest)) {
         return NOTHING_WHOLE;
     }
-    *slot = slots[whole[1] && (!whole[0] || slots[1].sequence > slots[0].sequence)];
+    *slot = slots[newest];
     return FOUND;
 }
 

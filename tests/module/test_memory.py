@@ -54,6 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 [host, module_path(), *arguments],
                 env={
                     "XCA_PKCS11_CONF": str(configuration),
+                    "XCA_CARD_STORE": str(store),
                     "MINIMAL": str(minimal),
                     **EXACT_COUNT,
                 },
