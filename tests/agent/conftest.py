@@ -12,7 +12,10 @@ from starlette.testclient import TestClient
 
 from softhsm.held import HeldCard
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running
+from support.agent.browser_tab import Tab
+from support.agent.chromium import Chromium
 from support.agent.component_client import SITE, Asking
+from support.agent.firefox import Connection, firefox
 from xca_plugin.agent import PORT
 from xca_plugin.agent.app import create_app
 from xca_plugin.agent.settings import PagePin, Settings
@@ -100,3 +103,25 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def page(context: BrowserContext) -> Page:
     """An empty tab."""
     return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def firefox_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """Debian's Firefox; each test has a tab of it without a past."""
+    with firefox(tmp_path_factory.mktemp("firefox")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def firefox_tab(firefox_browser: Connection) -> Iterator[Tab]:
+    """An empty tab of Firefox."""
+    with firefox_browser.tab() as tab:
+        yield tab
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def tab(request: pytest.FixtureRequest) -> Tab:
+    """An empty tab, of one browser and then of the other."""
+    if request.param == "firefox":
+        return request.getfixturevalue("firefox_tab")
+    return Chromium(request.getfixturevalue("page"))

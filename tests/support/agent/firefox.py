@@ -1,104 +1,145 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's Firefox, driven over WebDriver BiDi (w3.org/TR/webdriver-bidi), which it speaks by itself."""
 
+import base64
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-SECONDS = 30
-ENTER, TAB = "\ue007", "\ue004"  # WebDriver, 17.4.2
+from support.agent.browser_tab import SECONDS, Tab
+
 PREFERENCES = {
     "intl.accept_languages": "zh-TW",
     "datareporting.policy.dataSubmissionEnabled": False,
     "browser.shell.checkDefaultBrowser": False,
+    "general.smoothScroll": False,
+}
+_KEYS = {  # WebDriver, 17.4.2
+    "Backspace": "\ue003",
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Shift": "\ue008",
+    "Control": "\ue009",
+    "ArrowUp": "\ue013",
+    "ArrowDown": "\ue015",
 }
 
 
-class Firefox:
-    """One tab."""
+class Connection:
+    """What is said to a running Firefox, and what it answers."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection, self._ids = connection, count()
-        self._ask("session.new", capabilities={})
-        (first, *_) = self._ask("browsingContext.getTree")["contexts"]
-        self._tab = first["context"]
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket, self._ids = socket, count()
+        self.ask("session.new", capabilities={})
 
-    def window(self) -> "Firefox":
-        """Return the window that this tab's page has just opened."""
-        opened = copy(self)
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            for context in self._ask("browsingContext.getTree")["contexts"]:
-                if context["context"] != self._tab and context["originalOpener"] == self._tab:
-                    opened._tab = context["context"]
-                    return opened
-            time.sleep(0.05)
-        raise AssertionError("no window was opened")
-
-    def bring_to_front(self) -> None:
-        self._ask("browsingContext.activate", context=self._tab)
-
-    def go(self, url: str) -> None:
-        self._ask("browsingContext.navigate", context=self._tab, url=url, wait="complete")
-
-    def see(self, expression: str) -> Any:
-        """Look until a script's expression has a value, and return it; pages may go and come meanwhile."""
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            answer = self._send(
-                "script.evaluate", expression=expression, target={"context": self._tab}, awaitPromise=False
-            )
-            seen = answer.get("result", {}).get("result", {}).get("value")
-            if seen:
-                return seen
-            time.sleep(0.05)
-        raise AssertionError(f"not seen: {expression}")
-
-    def click(self, selector: str) -> None:
-        """Click in the middle of an element."""
-        self.see(f"document.querySelector({json.dumps(selector)}).scrollIntoView() ?? true")
-        locator = {"type": "css", "value": selector}
-        (node,) = self._ask("browsingContext.locateNodes", context=self._tab, locator=locator)["nodes"]
-        there = {"type": "element", "element": {"sharedId": node["sharedId"]}}
-        self._act(
-            "pointer",
-            {"type": "pointerMove", "x": 0, "y": 0, "origin": there},
-            {"type": "pointerDown", "button": 0},
-            {"type": "pointerUp", "button": 0},
-        )
-
-    def type(self, keys: str) -> None:
-        """Press keys, as a hand does."""
-        self._act("key", *({"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")))
-
-    def _act(self, device: str, *actions: dict[str, Any]) -> None:
-        source = {"type": device, "id": device, "actions": actions}
-        self._ask("input.performActions", context=self._tab, actions=[source])
-
-    def _ask(self, method: str, **parameters: Any) -> Any:
-        answer = self._send(method, **parameters)
+    def ask(self, method: str, **parameters: Any) -> Any:
+        answer = self.send(method, **parameters)
         assert answer["type"] == "success", answer
         return answer["result"]
 
-    def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
+    def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._ids)
-        self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            answer: dict[str, Any] = json.loads(self._connection.recv(SECONDS))
+            answer: dict[str, Any] = json.loads(self._socket.recv(SECONDS))
             if answer.get("id") == number:
                 return answer
 
+    @contextmanager
+    def tab(self) -> Iterator["Firefox"]:
+        """Open a tab without a past; it and the windows of its pages are closed at the end."""
+        person = self.ask("browser.createUserContext")["userContext"]
+        try:
+            opened = self.ask("browsingContext.create", type="tab", userContext=person)
+            yield Firefox(self, opened["context"], person)
+        finally:
+            self.ask("browser.removeUserContext", userContext=person)
+
+
+class Firefox(Tab):
+    """One tab."""
+
+    def __init__(self, connection: Connection, context: str, person: str) -> None:
+        self._connection, self._context, self._person = connection, context, person
+        self._mouse = (0, 0)
+
+    def go(self, url: str) -> None:
+        self._ask("browsingContext.navigate", url=url, wait="complete")
+
+    def opened(self) -> "Firefox | None":
+        for context in self._contexts():
+            if context["context"] != self._context and context["originalOpener"] == self._context:
+                return Firefox(self._connection, context["context"], self._person)
+        return None
+
+    def is_closed(self) -> bool:
+        return self._context not in [context["context"] for context in self._contexts()]
+
+    def bring_to_front(self) -> None:
+        self._ask("browsingContext.activate")
+
+    def picture(self, file: Path) -> None:
+        file.write_bytes(base64.b64decode(self._ask("browsingContext.captureScreenshot")["data"]))
+
+    def before_scripts(self, script: str) -> None:
+        declaration = f"() => {{ {script} }}"
+        self._connection.ask(
+            "script.addPreloadScript", functionDeclaration=declaration, userContexts=[self._person]
+        )
+
+    def _evaluate(self, expression: str) -> Any:
+        target = {"context": self._context}
+        answer = self._connection.send(
+            "script.evaluate",
+            expression=expression,
+            target=target,
+            awaitPromise=True,
+            userActivation=False,
+        )
+        return answer.get("result", {}).get("result", {}).get("value")
+
+    def key_down(self, key: str) -> None:
+        self._act("key", {"type": "keyDown", "value": _KEYS.get(key, key)})
+
+    def key_up(self, key: str) -> None:
+        self._act("key", {"type": "keyUp", "value": _KEYS.get(key, key)})
+
+    def mouse_move(self, x: float, y: float) -> None:
+        self._mouse = (int(x), int(y))
+        self._act("pointer", {"type": "pointerMove", "x": self._mouse[0], "y": self._mouse[1]})
+
+    def mouse_down(self) -> None:
+        self._act("pointer", {"type": "pointerDown", "button": 0})
+
+    def mouse_up(self) -> None:
+        self._act("pointer", {"type": "pointerUp", "button": 0})
+
+    def wheel(self, by: float) -> None:
+        x, y = self._mouse
+        self._act("wheel", {"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": int(by)})
+
+    def _act(self, device: str, action: dict[str, Any]) -> None:
+        source = {"type": device, "id": device, "actions": [action]}
+        answer = self._connection.send("input.performActions", context=self._context, actions=[source])
+        # What a key or a click does may close the window before the answer.
+        assert answer["type"] == "success" or answer["error"] == "no such frame" or self.is_closed(), answer
+
+    def _contexts(self) -> list[dict[str, Any]]:
+        contexts: list[dict[str, Any]] = self._connection.ask("browsingContext.getTree")["contexts"]
+        return contexts
+
+    def _ask(self, method: str, **parameters: Any) -> Any:
+        return self._connection.ask(method, context=self._context, **parameters)
+
 
 @contextmanager
-def firefox(home: Path) -> Iterator[Firefox]:
+def firefox(home: Path) -> Iterator[Connection]:
     """Run Firefox with a profile without a past, in Chinese."""
     profile = home / "profile"
     profile.mkdir(parents=True)
@@ -114,8 +155,8 @@ def firefox(home: Path) -> Iterator[Firefox]:
     try:
         assert process.stderr
         address = next(line.split()[-1] for line in process.stderr if "WebDriver BiDi listening" in line)
-        with connect(f"{address}/session", max_size=None) as connection:
-            yield Firefox(connection)
+        with connect(f"{address}/session", max_size=None) as socket:
+            yield Connection(socket)
     finally:
         process.kill()
         process.communicate()

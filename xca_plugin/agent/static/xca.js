@@ -6,6 +6,12 @@
 const live = document.querySelector("[data-live]");
 let stream;
 
+// The same control in a fresh region.
+function counterpart(control, region) {
+  const alike = control.id ? (each) => each.id === control.id : (each) => each.outerHTML === control.outerHTML;
+  return [...region.querySelectorAll(control.localName)].find(alike);
+}
+
 // Replaces the regions that differ from what the agent shows now. Regions with a key differ by their key alone.
 async function refresh() {
   const answer = await fetch(live.dataset.from ?? location.href);
@@ -15,10 +21,10 @@ async function refresh() {
     const other = fresh.getElementById(region.id);
     const differs = region.dataset.key === undefined ? other.outerHTML !== region.outerHTML : other.dataset.key !== region.dataset.key;
     if (!differs) continue;
-    const focused = region.contains(document.activeElement) && document.activeElement.id;
+    const focused = region.contains(document.activeElement) && counterpart(document.activeElement, other);
     region.replaceWith(other);
     prepare(other);
-    if (focused) document.getElementById(focused)?.focus();
+    if (focused) focused.focus();
     changed = true;
   }
   live.dataset.version = fresh.querySelector("[data-live]").dataset.version;

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's own pages, by keyboard and mouse, in Chromium and Firefox."""
+
+import pytest
+
+from softhsm import State, issue
+from softhsm.held import HeldCard
+from support.agent.agent_process import Agent, Start
+from support.agent.browser_tab import Tab
+from support.agent.page_visitor import WRONG
+
+pytestmark = pytest.mark.browser
+
+NEW_PIN = "5g8!Rw2"
+OUTCOME = "document.activeElement?.id === 'outcome' && document.activeElement.innerText.includes('{}')"
+NAVIGATION = ["/", "/activate", "/change-pin", "/reset-pin", "/card", "/selfTest.htm"]
+
+
+def walks(tab: Tab) -> list[str]:
+    """What Tab reaches in a page besides its head."""
+    controls = tab.walk()
+    assert controls[0] == "#main"
+    assert controls[1] == "/"
+    head = controls.index("/selfTest.htm") + 1
+    assert controls[3:head] == NAVIGATION
+    return controls[head:]
+
+
+def test_home_walked_and_followed_with_enter(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+    tab.go(shared.url)
+    tab.read(active_card.number)
+    number = active_card.number
+    assert walks(tab) == [f"/card?card={number}", f"/change-pin?card={number}", f"/reset-pin?card={number}"]
+    tab.tab_to(f"/card?card={number}")
+    tab.press("Enter")
+    tab.read("SHA-256")
+
+
+def test_skip_link_leads_to_the_content(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+    tab.go(f"{shared.url}/change-pin")
+    tab.see("document.hasFocus() && document.querySelector('[data-shows]')?.hidden === false")
+    tab.tab_to("#main")
+    tab.press("Enter", "Tab")
+    assert tab.focused() == "card"
+
+
+def test_activation_typed(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
+    agent, card = start_agent(xca_issued_card), xca_issued_card
+    tab.go(agent.url)
+    tab.tab_to("/activate")
+    tab.press("Enter")
+    tab.see("location.pathname === '/activate' && document.querySelector('[data-shows]')?.hidden === false")
+    assert walks(tab)[:2] == ["card", "偵測卡片"]
+    tab.tab_to("asked")
+    tab.type("short")
+    tab.press("Enter")
+    tab.read("6~10碼", "#asked-error")
+    assert tab.focused() == "asked"
+    tab.press(*["Backspace"] * 5)
+    tab.type(WRONG[0])
+    tab.press("Tab", " ")
+    assert tab.now("document.getElementById('asked').type") == "text"
+    tab.press("Tab")
+    assert tab.focused() == "new_pin"
+    tab.type(NEW_PIN)
+    tab.press("Enter")
+    tab.see(OUTCOME.format("還可再試2次"))
+    tab.click("#asked")
+    tab.type(card.user_code)
+    tab.click("#new_pin")
+    tab.type(NEW_PIN)
+    tab.click("button.main")
+    tab.see(OUTCOME.format("開卡成功"))
+    assert card.state is State.ACTIVE
+
+
+def test_start_over_clicked_empties_the_form(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
+    tab.go(f"{start_agent(xca_issued_card).url}/activate")
+    tab.see("document.querySelector('[data-shows]')?.hidden === false")
+    tab.click("#asked")
+    tab.type(WRONG[0])
+    tab.click("[type=reset]")
+    tab.see("document.getElementById('asked').value === ''")
+    assert tab.focused() == "asked"
+
+
+def test_done_page_walked(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
+    agent, card = start_agent(xca_issued_card), xca_issued_card
+    tab.go(f"{agent.url}/activate")
+    tab.see("document.querySelector('[data-shows]')?.hidden === false")
+    tab.tab_to("asked")
+    tab.type(card.user_code)
+    tab.press("Tab", "Tab")
+    tab.type(NEW_PIN)
+    tab.press("Enter")
+    tab.see(OUTCOME.format("開卡成功"))
+    print_button, receipt, details, home = walks(tab)
+    assert (print_button, details, home) == ("列印開卡紀錄", f"/card?card={card.number}", "/")
+    assert "receipt" in receipt
+    tab.tab_to(details)
+    tab.press("Enter")
+    tab.see("location.pathname === '/card' || null")
+
+
+def test_pin_changed_with_typed_values(start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> None:
+    card = xca_active_card
+    tab.go(f"{start_agent(card).url}/change-pin")
+    tab.see("document.querySelector('[data-shows]')?.hidden === false")
+    controls = walks(tab)
+    assert [name for name in controls if name in ("card", "asked", "new_pin")] == ["card", "asked", "new_pin"]
+    tab.tab_to("asked")
+    tab.type(str(card.pin))
+    tab.press("Tab", "Tab")
+    tab.type(NEW_PIN)
+    tab.press("Tab", "Tab")
+    assert tab.focused() == "更改PIN碼"
+    tab.press(" ")
+    tab.see(OUTCOME.format("PIN碼已更改"))
+
+
+def test_pin_reset_with_typed_values(start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> None:
+    card = xca_active_card
+    tab.go(f"{start_agent(card).url}/reset-pin")
+    tab.see("document.querySelector('[data-shows]')?.hidden === false")
+    assert len(walks(tab)) == 8
+    tab.tab_to("asked")
+    tab.type(card.user_code)
+    tab.press("Tab", "Tab")
+    tab.type(NEW_PIN)
+    tab.press("Enter")
+    tab.see("document.activeElement?.id === 'outcome'")
+    assert card.state is State.ACTIVE
+
+
+def test_last_try_typed_for(start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> None:
+    tab.go(f"{start_agent(xca_active_card).url}/change-pin")
+    for left, wrong in ((2, WRONG[0]), (1, WRONG[1])):
+        tab.see("document.querySelector('[data-shows]')?.hidden === false")
+        tab.tab_to("asked")
+        tab.type(wrong)
+        tab.press("Tab", "Tab")
+        tab.type(NEW_PIN)
+        tab.press("Enter")
+        tab.see(OUTCOME.format(f"還可再試{left}次"))
+    tab.tab_to("asked")
+    tab.type(str(xca_active_card.pin))
+    tab.press("Tab", "Tab")
+    tab.type(NEW_PIN)
+    tab.press("Enter")
+    assert tab.focused() == "last_try"
+    tab.type("最後一次")
+    tab.press("Enter")
+    tab.see(OUTCOME.format("PIN碼已更改"))
+
+
+def test_card_chosen_with_arrow_keeps_the_focus(
+    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+) -> None:
+    """Each arrow chooses a card and shows it; the next arrow goes on from there."""
+    card = xca_active_card
+    numbers = sorted([card.number, *(issue(card.environment, "Code~8642").number for _ in range(2))])
+    agent = start_agent(card)
+    for path in ("/change-pin", "/card"):
+        tab.go(f"{agent.url}{path}?card={numbers[0]}")
+        tab.see("document.getElementById('card')?.options.length === 3")
+        tab.tab_to("card")
+        for number in numbers[1:]:
+            tab.press("ArrowDown")
+            tab.see(f"location.search.includes('{number}') && document.readyState === 'complete'")
+            tab.see("document.activeElement?.id === 'card'")
+
+
+def test_link_keeps_the_focus_when_another_card_comes(
+    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+) -> None:
+    card = xca_active_card
+    tab.go(start_agent(card).url)
+    tab.read(card.number)
+    link = f"/reset-pin?card={card.number}"
+    tab.tab_to(link)
+    number = issue(card.environment, "Code~8642").number
+    tab.read(number)
+    assert tab.focused() == link
+
+
+def test_card_page_walked(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+    tab.go(f"{shared.url}/card")
+    tab.read("SHA-256")
+    controls = walks(tab)
+    assert any("form=der" in control for control in controls)
+    assert any("form=chain" in control for control in controls)
+
+
+def test_self_test_walked_and_run_with_enter(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+    tab.go(f"{shared.url}/selfTest.htm")
+    tab.see("document.getElementById('try-windows')?.hidden === false")
+    assert walks(tab) == ["run", "try-windows", "site", "顯示"]
+    tab.tab_to("run")
+    tab.press("Enter")
+    tab.see("document.activeElement?.id === 'outcome'")
+    tab.tab_to("site")
+    tab.press("Control+a")
+    tab.type("https://portal.example.gov.tw")
+    tab.press("Enter")
+    tab.read("https://portal.example.gov.tw", "#allow-head")
+
+
+def test_self_test_window_opens_and_closes(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+    tab.go(f"{shared.url}/selfTest.htm")
+    tab.see("document.getElementById('try-windows')?.hidden === false")
+    tab.tab_to("try-windows")
+    tab.press("Enter")
+    verdict = tab.see("document.querySelector('[data-verdict]:not([hidden])')?.dataset.verdict")
+    assert verdict in (
+        "first",
+        "both",
+    )  # how many, test_browser_pages.py says: whatever a driver does may count as a click
+    tab.see("document.hasFocus()")
+
+
+def test_problem_page_read_and_left(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+    tab.go(f"{shared.url}/certificate?card={active_card.number}&label=none&form=der")
+    tab.see("document.activeElement?.id === 'outcome'")
+    assert walks(tab) == []
+    tab.tab_to("/")
+    tab.press("Enter")
+    tab.read(active_card.number)
+
+
+@pytest.mark.parametrize("path", ["/", "/change-pin", "/reset-pin", "/card", "/selfTest.htm"])
+def test_language_switched_with_enter_and_with_a_click(
+    shared: Agent, active_card: HeldCard, tab: Tab, path: str
+) -> None:
+    tab.go(f"{shared.url}{path}")
+    tab.see("document.documentElement.lang === 'zh-Hant-TW'")
+    tab.see("document.hasFocus()")
+    tab.press("Tab")
+    while tab.now("document.activeElement.className") != "language":
+        tab.press("Tab")
+    tab.press("Enter")
+    tab.see("document.documentElement.lang === 'en'")
+    assert tab.now("location.pathname") == path
+    tab.click(".language")
+    tab.see("document.documentElement.lang === 'zh-Hant-TW'")

@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The windows that sites open, by keyboard and mouse, in Chromium and Firefox."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from softhsm.held import HeldCard
+from support.agent.agent_process import Agent, Start, trust
+from support.agent.browser_tab import HOLD_TIMERS, Tab
+from support.agent.chromium import Chromium
+from support.agent.component_client import Json, verify
+from support.agent.web_sites import site
+from xca_plugin.agent.answers import Code
+
+pytestmark = pytest.mark.browser
+
+NEW_PIN = "5g8!Rw2"
+ASKS = "document.getElementById('consent')?.hidden === false"
+IN_FRONT = "document.readyState === 'complete' && document.hasFocus()"
+READY = "document.querySelector('[data-hesitate]').ariaDisabled === 'false'"
+WAITS = "document.querySelector('[data-hesitate]').ariaDisabled === 'true'"
+BOX_OF_SITE = """(() => {
+    const range = document.createRange();
+    range.selectNodeContents(document.getElementById("site"));
+    const [first, last] = [[...range.getClientRects()][0], [...range.getClientRects()].at(-1)];
+    return JSON.stringify([first.left, first.top + 5, last.right, last.bottom - 5]);
+})()"""
+SIGN = {"func": "MakeSignature", "tbs": "contract-4711"}
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A page of a web site, open in a browser."""
+
+    origin: str
+    agent: Agent
+    tab: Tab
+
+    def click(self, request: Json, path: str = "/ChtPopupForm") -> Tab:
+        """Click the site's button; the window that opens is returned."""
+        self.tab.now(f"(answers = [], ask({json.dumps(path)}, {json.dumps(request)}), true)")
+        self.tab.click("#go")
+        return self.tab.window()
+
+    def answer(self) -> Json:
+        answers: list[Json] = json.loads(self.tab.see("answers.length ? JSON.stringify(answers) : ''"))
+        (answer,) = answers
+        return answer
+
+    def asks(self, request: Json) -> Tab:
+        window = self.click(request)
+        window.see(f"{ASKS} && {IN_FRONT}")
+        return window
+
+    def adds_itself(self) -> Tab:
+        self.tab.now("(addDomain(), true)")
+        self.tab.click("#go")
+        window = self.tab.window()
+        window.read(self.origin, "#site")
+        window.see(IN_FRONT)
+        return window
+
+
+@pytest.fixture
+def origin() -> Iterator[str]:
+    with site() as origin:
+        yield origin
+
+
+@pytest.fixture
+def stranger(origin: str, shared: Agent, tab: Tab) -> Portal:
+    """A site that is not trusted yet."""
+    tab.go(f"{origin}/?agent={shared.url}")
+    return Portal(origin, shared, tab)
+
+
+@pytest.fixture
+def portal(stranger: Portal) -> Portal:
+    """A trusted site; the card is to stay as it is."""
+    trust(stranger.agent, stranger.origin)
+    return stranger
+
+
+@pytest.fixture
+def asking_portal(origin: str, start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> Portal:
+    """A trusted site before an agent that asks for every PIN itself; the card is for this test alone."""
+    agent = start_agent(xca_active_card, trusted=(origin,), page_pin="ask")
+    tab.go(f"{origin}/?agent={agent.url}")
+    return Portal(origin, agent, tab)
+
+
+# --- by keyboard alone
+
+
+def test_consent_with_pin_typed_signs(
+    asking_portal: Portal, xca_active_card: HeldCard, tmp_path: Path
+) -> None:
+    window = asking_portal.asks(SIGN)
+    assert window.focused() == "pin"
+    window.type(f"{xca_active_card.pin}x")
+    window.press("Backspace")
+    window.see(READY)
+    window.press("Enter")
+    verify(asking_portal.answer(), "SHA256", b"contract-4711", tmp_path)
+    window.closes()
+
+
+def test_consent_with_pin_of_wrong_form_goes_nowhere(
+    asking_portal: Portal, xca_active_card: HeldCard
+) -> None:
+    window = asking_portal.asks(SIGN)
+    window.type("short")
+    window.see(READY)
+    window.press("Enter")
+    assert window.now(ASKS)
+    assert window.focused() == "pin"
+    window.press("Control+a", "Backspace")
+    window.type(str(xca_active_card.pin))
+    window.press("Tab", " ")  # the button
+    assert asking_portal.answer()["ret_code"] == 0
+
+
+def test_consent_controls_all_reached_by_tab(portal: Portal, active_card: HeldCard) -> None:
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    window.see(READY)
+    assert window.walk() == ["for-a-while", "agree", "refuse"]
+    window.press(" ")
+    assert window.now("document.getElementById('for-a-while').checked")
+    window.press(" ")
+    assert not window.now("document.getElementById('for-a-while').checked")
+    window.press("Tab", "Tab", "Enter")
+    assert portal.answer()["ret_code"] == Code.CANCELLED
+    window.closes()
+
+
+def test_consent_to_new_pin_typed_changes_it(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+    card = xca_active_card
+    window = asking_portal.asks(
+        {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
+    )
+    assert window.walk() == ["pin", "new-pin", "again", "agree", "refuse"]
+    window.type(str(card.pin))
+    window.press("Tab")
+    window.type(NEW_PIN)
+    window.press("Tab")
+    window.type(f"{NEW_PIN}x")
+    window.see(READY)
+    window.press("Enter")
+    window.see("document.getElementById('different').hidden === false")
+    window.press("Backspace", "Enter")
+    assert asking_portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
+
+
+def test_consent_to_last_try_ticked_with_space(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+    for wrong in ("wrong-1", "wrong-2"):
+        window = asking_portal.asks(SIGN)
+        window.type(wrong)
+        window.see(READY)
+        window.press("Enter")
+        assert asking_portal.answer()["ret_code"] == Code.LOGIN_FAILED
+        window.closes()
+    window = asking_portal.asks(SIGN)
+    window.type(str(xca_active_card.pin))
+    window.see(READY)
+    window.press("Enter")
+    assert window.now(ASKS)
+    window.tab_to("last-try")
+    window.press(" ", "Enter")
+    if not window.is_closed() and window.now(ASKS):  # where Enter on a box sends nothing
+        window.press("Tab", "Enter")
+    assert asking_portal.answer()["ret_code"] == 0
+
+
+def test_add_domain_enter_on_button_trusts(stranger: Portal, active_card: HeldCard) -> None:
+    window = stranger.adds_itself()
+    window.see(READY)
+    assert window.walk() == ["agree"]
+    stranger.tab.now("(window.before = true)")
+    window.press("Enter")
+    window.closes()
+    stranger.tab.see("window.before === undefined && document.readyState === 'complete'")
+    portal = stranger.asks({**SIGN, "pin": active_card.pin})
+    portal.tab_to("refuse")
+    portal.press(" ")
+    assert stranger.answer()["ret_code"] == Code.CANCELLED
+
+
+@pytest.mark.parametrize("func", ["CheckEnvir", "GetUserCert"])
+def test_information_window_asks_nothing_and_closes(portal: Portal, active_card: HeldCard, func: str) -> None:
+    window = portal.click({"func": func}, "/popupForm")
+    assert portal.answer()["slots"][0]["token"]["serialNumber"] == active_card.number
+    window.closes()
+
+
+def test_window_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
+    tab.go(f"{shared.url}/ChtPopupForm")
+    tab.read("same-origin-allow-popups", "#alone")
+
+
+def test_add_domain_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
+    tab.go(f"{shared.url}/addDomain?domain=-")
+    tab.read("未做任何變更", "[role=alert]")
+
+
+# --- by mouse
+
+
+def test_consent_long_read_with_wheel_and_clicked(
+    asking_portal: Portal, xca_active_card: HeldCard, tmp_path: Path
+) -> None:
+    tbs = "\n".join(f"line {number}" for number in range(120))
+    window = asking_portal.asks({**SIGN, "tbs": tbs})
+    assert window.now("scrollY") == 0  # who asks, and for what, comes first
+    window.click("#pin")
+    assert window.now("scrollY") > 0
+    window.type(str(xca_active_card.pin))
+    window.see(READY)
+    window.click("#agree")
+    verify(asking_portal.answer(), "SHA256", tbs.encode(), tmp_path)
+
+
+def test_consent_text_selected_with_mouse(portal: Portal, active_card: HeldCard) -> None:
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    window.see(READY)
+    left, top, right, bottom = json.loads(window.now(BOX_OF_SITE))
+    window.mouse_move(left + 1, top)
+    window.mouse_down()
+    window.mouse_move(right + 20, bottom)
+    window.see(f"getSelection().toString().includes({json.dumps(portal.origin)})")
+    window.mouse_up()
+
+
+# --- the pause
+
+EARLY: dict[str, Callable[[Tab], None]] = {}
+
+
+def early(act: Callable[[Tab], None]) -> Callable[[Tab], None]:
+    EARLY[act.__name__] = act
+    return act
+
+
+@early
+def click(window: Tab) -> None:
+    window.click("[data-hesitate]")
+
+
+@early
+def double_click(window: Tab) -> None:
+    window.click("[data-hesitate]")
+    window.click("[data-hesitate]")
+
+
+@early
+def mouse_pressed_before_and_let_go_after(window: Tab) -> None:
+    window.point_at("[data-hesitate]")
+    window.mouse_down()
+    window.now("letTimePass()")
+    window.mouse_up()
+
+
+@early
+def enter(window: Tab) -> None:
+    window.press("Enter")
+
+
+@early
+def enter_on_the_button(window: Tab) -> None:
+    window.tab_to("agree")
+    window.press("Enter")
+
+
+@early
+def space_on_the_button(window: Tab) -> None:
+    window.tab_to("agree")
+    window.press(" ")
+
+
+@early
+def space_pressed_before_and_let_go_after(window: Tab) -> None:
+    window.tab_to("agree")
+    window.key_down(" ")
+    window.now("letTimePass()")
+    window.key_up(" ")
+
+
+@early
+def enter_kept_pressed(window: Tab) -> None:
+    window.tab_to("agree")
+    window.key_down("Enter")
+    window.now("letTimePass()")
+    window.key_down("Enter")
+    window.key_up("Enter")
+
+
+@pytest.mark.parametrize("act", EARLY.values(), ids=EARLY)
+def test_agreement_too_early_does_not_count(
+    portal: Portal, active_card: HeldCard, act: Callable[[Tab], None]
+) -> None:
+    portal.tab.before_scripts(HOLD_TIMERS)
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    act(window)
+    assert (window.now("submissions"), window.now(ASKS), window.now(WAITS)) == (0, True, True)
+    window.now("letTimePass()")
+    window.click("#agree")
+    assert portal.answer()["ret_code"] == 0
+
+
+@pytest.mark.parametrize("act", EARLY.values(), ids=EARLY)
+def test_trust_too_early_does_not_count(stranger: Portal, act: Callable[[Tab], None]) -> None:
+    stranger.tab.before_scripts(HOLD_TIMERS)
+    window = stranger.adds_itself()
+    act(window)
+    assert (window.now("submissions"), window.now(WAITS)) == (0, True)
+    window.now("letTimePass()")
+    window.click("[data-hesitate]")
+    window.closes()
+
+
+def test_key_that_repeats_does_not_count(
+    origin: str, shared: Agent, active_card: HeldCard, page: Page
+) -> None:
+    """As one that was pressed in another window. Not in Firefox: there WebDriver's keys do not repeat."""
+    trust(shared, origin)
+    page.goto(f"{origin}/?agent={shared.url}")
+    window = Portal(origin, shared, Chromium(page)).asks({**SIGN, "pin": active_card.pin})
+    window.see(READY)
+    window.key_down("Enter")  # on the title
+    window.press("Tab", "Tab")
+    assert window.focused() == "agree"
+    window.key_down("Enter")
+    assert window.now(f"{ASKS} && {WAITS}")
+    window.key_up("Enter")
+    window.see(READY)
+    window.press("Enter")
+    window.closes()
+
+
+def test_typing_ends_no_pause_and_begins_none(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+    asking_portal.tab.before_scripts(HOLD_TIMERS)
+    window = asking_portal.asks(SIGN)
+    window.type(str(xca_active_card.pin))
+    assert window.now(WAITS)
+    assert window.now("document.getElementById('pin').value") == xca_active_card.pin
+    window.now("letTimePass()")
+    window.type("x")
+    window.press("Backspace", "Tab", "Tab", "Shift+Tab")
+    assert window.now(READY)
+    window.press(" ")
+    assert asking_portal.answer()["ret_code"] == 0
+
+
+def test_window_changed_waits_again(origin: str, shared: Agent, page: Page) -> None:
+    page.goto(f"{shared.url}/addDomain?domain=portal.example.gov.tw")
+    page.wait_for_selector("[data-hesitate][aria-disabled=false]")
+    page.evaluate(
+        "addEventListener('resize', () => { window.waits = document.querySelector('button').ariaDisabled; })"
+    )
+    page.set_viewport_size({"width": 500, "height": 500})
+    page.wait_for_function("window.waits === 'true'")
+    page.wait_for_selector("[data-hesitate][aria-disabled=false]")
+
+
+def test_window_back_in_front_waits_again(
+    origin: str, shared: Agent, active_card: HeldCard, firefox_tab: Tab
+) -> None:
+    """Not in Chromium: there Playwright lets every page think that it is in front."""
+    trust(shared, origin)
+    firefox_tab.go(f"{origin}/?agent={shared.url}")
+    portal = Portal(origin, shared, firefox_tab)
+    firefox_tab.before_scripts(HOLD_TIMERS)
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    window.now("letTimePass()")
+    assert window.now(READY)
+    firefox_tab.bring_to_front()
+    window.see("!document.hasFocus()")
+    assert window.now(WAITS)
+    window.now("letTimePass()")
+    assert window.now(WAITS)  # for as long as it is behind
+    window.bring_to_front()
+    window.see("document.hasFocus()")
+    assert window.now(WAITS)
+    window.now("letTimePass()")
+    assert window.now(READY)
+
+
+def test_button_of_the_site_pressed_again_while_the_window_asks(
+    origin: str, shared: Agent, active_card: HeldCard, firefox_tab: Tab
+) -> None:
+    """The vendor's library leads the same window to its new request, which no other answer may come before.
+
+    Not in Chromium, for the same reason.
+    """
+    trust(shared, origin)
+    firefox_tab.go(f"{origin}/?agent={shared.url}")
+    portal = Portal(origin, shared, firefox_tab)
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    firefox_tab.bring_to_front()
+    window.see("!document.hasFocus()")
+    portal.click({"func": "CheckEnvir"})
+    assert portal.answer()["func"] == "pkcs11info"
+
+
+def test_information_by_picture(portal: Portal, active_card: HeldCard) -> None:
+    portal.tab.see("information().then((told) => { window.told = JSON.stringify(told); }) && true")
+    told = json.loads(portal.tab.see("window.told"))
+    assert told["slots"][0]["token"]["serialNumber"] == active_card.number
