@@ -123,5 +123,6 @@ def firefox_tab(firefox_browser: Connection) -> Iterator[Tab]:
 def tab(request: pytest.FixtureRequest) -> Tab:
     """An empty tab, of one browser and then of the other."""
     if request.param == "firefox":
-        return request.getfixturevalue("firefox_tab")
+        tab: Tab = request.getfixturevalue("firefox_tab")
+        return tab
     return Chromium(request.getfixturevalue("page"))
