@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from pkcs11_shim import EMPTY_STORE, Store, module_path
+from pkcs11_shim import EMPTY_STORE, Store, make_private, module_path
 from softhsm import files
 from softhsm.errors import IssuerError, NoEnvironmentError
 
@@ -34,7 +34,8 @@ class Environment:
         inner_module: its own copy of SoftHSM, so that the system's one never shows these tokens.
         inner_configuration: SoftHSM's configuration; only the module and the issuer's worker are told of it.
         tokens: SoftHSM's tokens, one folder a card, named by the card number.
-        copies: the issuer's copies, one folder a card: the fresh token file and the first user code.
+        copies: the issuer's copies, one folder a card: the token file as it came to its holder, and as it was
+            before, with the SO PIN that opens the latter.
         pki: certificates and keys of the test PKI.
         staging: cards in the making.
         store: the card store.
@@ -69,7 +70,7 @@ class Environment:
         """Make an environment in a directory that does not exist yet or is empty. All of it appears at once.
 
         Args:
-            path: the directory; made with mode 0700.
+            path: the directory; it and what is missing above it are made with mode 0700.
             compatibility_policy: put the policy OID of real cards (2.16.886.101.0.3.3) into the certificates
                 instead of the one for tests (2.16.886.101.0.3.0).
 
@@ -125,7 +126,7 @@ class Environment:
         environment._at(path)
         configuration = environment._module_configuration()
 
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
             build = cls.__new__(cls)
             build._at(Path(scratch) / "environment")

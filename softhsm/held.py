@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from pkcs11_shim import module_path
+from softhsm import files
 from softhsm.environment import Environment
 from softhsm.errors import SoftHSMError
 from softhsm.issuer import State, find, issue
@@ -88,7 +88,7 @@ class HeldCard:
         number = issue(environment, _USER_CODE).number
         activated = state in (State.ACTIVE, State.PIN_LOCKED)
         card = cls(environment, number, _USER_CODE, _PIN if activated else None)
-        shutil.copyfile(module_path(), card.module)
+        files.write(card.module, module_path().read_bytes())
         request = {
             "module": str(card.module),
             "number": number,

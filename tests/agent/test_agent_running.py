@@ -3,12 +3,14 @@
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from softhsm.held import HeldCard
@@ -19,6 +21,7 @@ from support.agent.web_sites import site
 from xca_plugin.agent.settings import PagePin, Settings
 from xca_plugin.errors import BadAgentConfiguration
 
+FIELDS = ("site", "token")
 UNIT = "xca-agent.service"
 XCACTL = [sys.executable, "-m", "xca_plugin.cli", "--lang", "en"]
 
@@ -195,6 +198,32 @@ def test_the_desktop_starts_it_where_there_is_no_systemd(no_systemd: dict[str, s
     assert subprocess.run([*words, "--help"], capture_output=True).returncode == 0
     assert xcactl(tmp_path, "agent", "uninstall", **variables).returncode == 0
     assert not entry.exists()
+
+
+def test_folders_are_private_whatever_the_umask(
+    no_systemd: dict[str, str], tmp_path: Path, xca_active_card: HeldCard
+) -> None:
+    home, before = tmp_path / "home", os.umask(0)
+    try:
+        assert xcactl(home, "agent", "install", **no_systemd).returncode == 0
+        shutil.rmtree(home / ".config/autostart")
+        (home / ".config").rmdir()
+        with running(home, xca_active_card.variables) as agent, httpx.Client(base_url=agent.url) as client:
+            page = client.get(
+                "/addDomain?domain=portal.example", headers={"Referer": "https://portal.example/"}
+            )
+            site, token = (
+                page.text.partition(f'name="{name}" value="')[2].partition('"')[0] for name in FIELDS
+            )
+            said = client.post(
+                "/addDomain", data={"site": site, "token": token}, headers={"Origin": agent.url}
+            )
+            assert said.status_code == 200, said.text
+            assert xcactl(home, "agent", "install", **no_systemd).returncode == 0
+    finally:
+        os.umask(before)
+    folders = (".config", ".config/xca", ".config/autostart")
+    assert {name: (home / name).stat().st_mode & 0o777 for name in folders} == dict.fromkeys(folders, 0o700)
 
 
 def test_what_no_such_file_can_hold(no_systemd: dict[str, str], tmp_path: Path) -> None:

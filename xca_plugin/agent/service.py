@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from pkcs11_shim import make_private
 from xca_plugin import errors
 from xca_plugin.agent import PORT
 from xca_plugin.agent.port import check_free
@@ -153,7 +154,7 @@ def _entry_file() -> Path:
 
 def _write(file: Path, content: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_private(file.parent)
     except OSError as error:
         raise errors.FileProblem(path=file.parent, detail=error.strerror) from error
     with whole_file(file, 0o644) as target:

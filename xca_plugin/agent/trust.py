@@ -5,6 +5,7 @@ import logging
 import time
 from typing import Final
 
+from pkcs11_shim import make_private
 from xca_plugin import errors
 from xca_plugin.agent.settings import Settings, is_origin
 from xca_plugin.cli.common import whole_file
@@ -49,7 +50,7 @@ class Trust:
         if origin in self._added():
             return
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._file.parent)
         except OSError as error:
             raise errors.FileProblem(path=self._file.parent, detail=error.strerror) from error
         file = self._file.resolve()  # whoever links it somewhere means that one
