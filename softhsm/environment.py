@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -46,6 +46,7 @@ class Environment:
 
         Raises:
             NoEnvironmentError: there is none.
+            OSError: what a former version kept in clear cannot be deleted.
         """
         self._at(path.expanduser().absolute())
         for part in (self.configuration, self.inner_module, self.store.path):
@@ -53,6 +54,10 @@ class Environment:
                 raise NoEnvironmentError(
                     f"{path}: no card environment here; make one with `softhsm-card init`"
                 )
+        # Former versions kept each card's first user code in clear.
+        for kept in self.copies.glob("*/user-code"):
+            with suppress(FileNotFoundError):
+                kept.unlink()
 
     def _at(self, path: Path) -> None:
         self.path = path

@@ -33,6 +33,10 @@ TAIPEI: Final = timezone(timedelta(hours=8))
 
 _NUMBER: Final = r"XC[0-9]{14}"
 _READER_MAX: Final = 64  # CK_SLOT_INFO.slotDescription
+# The issuer's copies of a card.
+_ISSUED: Final = "token.object"  # as it came to its holder
+_FRESH: Final = "fresh-token.object"  # as it was before, with an SO PIN of the issuer's
+_SO_PIN: Final = "so-pin"  # of the latter, and of nothing else
 _USER_CERTIFICATE: Final = 1  # CK_CERTIFICATE_CATEGORY_TOKEN_USER, PKCS#11 2.40, 4.6.2
 _AUTHORITY_CERTIFICATE: Final = 2  # CK_CERTIFICATE_CATEGORY_AUTHORITY
 
@@ -129,12 +133,15 @@ def issue(environment: Environment, user_code: str, application: Application | N
     with _staging(environment, number) as staging:
         _check_free(environment, number)
         with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
-            inner.send(do="issue", label=rules.INNER_LABEL + number, user_code=user_code)
+            so_pin = secrets.token_hex(16)
+            inner.send(do="issue", label=rules.INNER_LABEL + number, so_pin=so_pin)
             # While SoftHSM makes the keys: this is what takes its time to load.
             certificates = _Certificates(environment, application, issued)
             moduli = inner.receive()["moduli"]
             inner.ask("certificates", certificates=certificates.objects(moduli))
-        _publish(environment, staging, user_code, number, application.reader, issued.date())
+            _keep_fresh(staging, so_pin)
+            inner.ask("user-code", new=user_code)
+        _publish(environment, staging, number, application.reader, issued.date())
     return find(environment, number)
 
 
@@ -180,7 +187,7 @@ def repair(environment: Environment, number: str) -> bool:
         with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
             if rules.INNER_LABEL + number in inner.ask("labels")["labels"]:
                 return False
-        fresh = _copy(environment, number, "token.object")
+        fresh = _copy(environment, number, _ISSUED)
         _replace_secrets(environment, store, number, fresh, event="repair")
     return True
 
@@ -204,10 +211,10 @@ def reset_user_code(environment: Environment, number: str, new_user_code: str) -
         # Changed in a copy that is put in place whole: the card has the old code or the new one, never none.
         token_file = staging / "tokens" / number / "token.object"
         token_file.parent.mkdir(mode=0o700)
-        files.write(token_file, _copy(environment, number, "token.object"))
+        files.write(token_file, _copy(environment, number, _FRESH))
         with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
-            first = _copy(environment, number, "user-code").decode()
-            inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=first, new=new_user_code)
+            so_pin = _copy(environment, number, _SO_PIN).decode()
+            inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=so_pin, new=new_user_code)
         with environment.store.writing() as store:
             _replace_secrets(environment, store, number, token_file.read_bytes(), event="reset-user-code")
 
@@ -272,14 +279,21 @@ class _Certificates:
         ]
 
 
-def _publish(
-    environment: Environment, staging: Path, user_code: str, number: str, reader: str | None, issued_on: date
-) -> None:
+def _keep_fresh(staging: Path, so_pin: str) -> None:
+    """Keep the token file as it is before its holder's user code is set."""
     (token,) = (staging / "tokens").iterdir()
     copies = staging / "copies"
     copies.mkdir(mode=0o700)
-    files.write(copies / "token.object", (token / "token.object").read_bytes())
-    files.write(copies / "user-code", user_code.encode())
+    files.write(copies / _FRESH, (token / "token.object").read_bytes())
+    files.write(copies / _SO_PIN, so_pin.encode())
+
+
+def _publish(
+    environment: Environment, staging: Path, number: str, reader: str | None, issued_on: date
+) -> None:
+    (token,) = (staging / "tokens").iterdir()
+    copies = staging / "copies"
+    files.write(copies / _ISSUED, (token / "token.object").read_bytes())
     for file in (*token.iterdir(), token):
         files.sync(file)
 

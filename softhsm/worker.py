@@ -26,12 +26,15 @@ _FIXED = {Attribute.MODIFIABLE: False, Attribute.DESTROYABLE: False}
 
 
 def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Make a token and its keys; tell the public keys; write the certificates that come back for them."""
-    user_code = request["user_code"]
+    """Make a token and its keys; tell the public keys; write the certificates that come back for them.
+
+    The user code comes last: until then the token has an SO PIN of the issuer's.
+    """
+    so_pin = request["so_pin"]
     (slot,) = pkcs11.lib(module).get_slots()
     # python-pkcs11 has no C_InitToken. The library is loaded already: this is the same one.
     label = request["label"].encode().ljust(32)
-    code = user_code.encode()
+    code = so_pin.encode()
     result = ctypes.CDLL(module).C_InitToken(
         ctypes.c_ulong(slot.slot_id), code, ctypes.c_ulong(len(code)), label
     )
@@ -40,7 +43,7 @@ def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
 
     # Nobody is told this PIN: the card is closed until C_InitPIN replaces it.
     transport_pin = secrets.token_hex(16)
-    with slot.get_token().open(rw=True, so_pin=user_code) as session:
+    with slot.get_token().open(rw=True, so_pin=so_pin) as session:
         session.init_pin(transport_pin)
     mapper = AttributeMapper()
     mapper.register_handler(Attribute.CERTIFICATE_CATEGORY, *handle_ulong)
@@ -79,7 +82,8 @@ def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
                     Attribute.CERTIFICATE_CATEGORY: certificate["category"],
                 }
             )
-    return {}
+    _send({})
+    return _change_user_code(module, {**_receive(), "label": request["label"], "old": so_pin})
 
 
 def _change_user_code(module: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -165,6 +165,36 @@ def test_the_new_user_code_is_in_no_file_and_no_argument(issuer: Issuer, closed:
     assert not [f for f in issuer.path.rglob("*") if f.is_file() and NEW_CODE.encode() in f.read_bytes()]
 
 
+def test_issuers_so_pin_opens_the_fresh_copy_and_never_the_card(issuer: Issuer, closed: str) -> None:
+    copies = issuer.environment.copies / closed
+    so_pin = copies / "so-pin"
+    assert [path.stat().st_mode & 0o777 for path in (copies, so_pin)] == [0o700, 0o600]
+    assert issuer.init_pin(closed, so_pin.read_text()).returncode != 0
+    assert issuer.init_pin(closed, USER_CODE).returncode == 0
+    _token_file(issuer, closed).write_bytes((copies / "fresh-token.object").read_bytes())
+    assert issuer.init_pin(closed, USER_CODE).returncode != 0
+    assert issuer.init_pin(closed, so_pin.read_text()).returncode == 0
+
+
+@pytest.mark.parametrize("command", [["list"], ["repair"], ["reset-user-code", "--new-user-code", "stdin"]])
+def test_user_code_kept_by_a_former_version_is_deleted(
+    issuer: Issuer, closed: str, command: list[str]
+) -> None:
+    copies = issuer.environment.copies / closed
+    (copies / "user-code").write_text(USER_CODE)
+    for name in ("so-pin", "fresh-token.object"):
+        (copies / name).unlink()
+    number = [] if command == ["list"] else [closed]
+    done = issuer.run(*command, *number, stdin=f"{NEW_CODE}\n")
+    assert not (copies / "user-code").exists()
+    if "reset-user-code" in command:
+        assert done.returncode == 1
+        assert f"softhsm-card remove {closed}" in done.stderr.decode()
+    else:
+        assert done.returncode == 0
+    assert issuer.init_pin(closed, USER_CODE).returncode == 0
+
+
 def test_a_new_user_code_keeps_the_rules(issuer: Issuer, closed: str) -> None:
     done = issuer.run("reset-user-code", closed, "--new-user-code", "stdin", stdin="short")
     assert done.returncode == 2
