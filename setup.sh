@@ -159,6 +159,13 @@ find_python() {
     fail "Python 3.11 or newer is needed."
 }
 
+# Makes .venv, also anew when its Python is gone: after a new release of the system, say.
+make_environment() {
+    ! .venv/bin/python -c 'import pip' 2>/dev/null || return 0
+    find_python
+    "$python" -m venv --clear .venv
+}
+
 # once NAME FILES... -- COMMAND...: runs a command again only after one of the files or folders has changed.
 once() {
     name=$1
@@ -172,7 +179,6 @@ once() {
     # shellcheck disable=SC2086 # a list of words
     now=$(find $files -type f ! -name '*.py[co]' ! -name '*.so' -exec sha256sum {} + | LC_ALL=C sort | sha256sum)
     [ "$(cat ".venv/$name" 2>/dev/null)" != "$now" ] || return 0
-    [ -x .venv/bin/pip ] || { find_python && "$python" -m venv .venv; }
     "$@" >&2
     printf '%s' "$now" >".venv/$name"
 }
@@ -185,6 +191,7 @@ build_project() {
 }
 
 install_project() {
+    make_environment
     once project pkcs11_shim softhsm xca_plugin pyproject.toml CMakeLists.txt -- build_project
 }
 

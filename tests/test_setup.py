@@ -83,3 +83,12 @@ def test_setup_without_root_and_sudo_names_the_packages_of_both_commands(program
     assert packages[:2] == ["apt-get", "install"]
     assert {"python3", "python3-venv", "cmake", "git", "gcc", "softhsm2", "chromium", "strace"} <= {*packages}
     assert len(packages) == len({*packages})
+
+
+def test_setup_makes_an_environment_anew_whose_python_is_gone(tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(tmp_path / "gone")
+    (tmp_path / ".venv" / "project").write_text("what was built")
+    subprocess.run(["sh", "-c", f"{SETUP}\nmake_environment"], cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / ".venv" / "bin" / "pip", "--version"], check=True, capture_output=True)
+    assert not (tmp_path / ".venv" / "project").exists()
