@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "card.h"
 
-#include "lock.h"
 #include "module.h"
 
 #include <string.h>
@@ -26,13 +25,15 @@ bool card_reads_stranger(CK_SLOT_ID slot, CK_TOKEN_INFO *inner_token) {
            same_token(inner_token, &strangers[place].info);
 }
 
+bool card_has_name(const CK_TOKEN_INFO *token) {
+    return token->label[0] != ' ' && token->serialNumber[0] != ' ';
+}
+
 struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token) {
     const size_t prefix = sizeof XCA_INNER_LABEL - 1;
     struct card card = {.is_card = memcmp(inner_token->label, XCA_INNER_LABEL, prefix) == 0};
     size_t place = slot % STRANGERS;
-    /* A token without a name may be a card whose file is just being written: it is never taken for known. */
-    strangers[place].known =
-        !card.is_card && inner_token->label[0] != ' ' && inner_token->serialNumber[0] != ' ';
+    strangers[place].known = !card.is_card && card_has_name(inner_token);
     strangers[place].slot = slot;
     strangers[place].info = *inner_token;
     if (!card.is_card) {
@@ -47,28 +48,4 @@ struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token) {
         memcpy(card.number, number, length);
     }
     return card;
-}
-
-CK_RV card_in_slot(CK_SLOT_ID slot, struct card *card) {
-    CK_TOKEN_INFO info;
-    *card = (struct card){.is_card = false};
-    if (card_reads_stranger(slot, &info)) {
-        return CKR_OK;
-    }
-    struct lock lock;
-    /* Shared: SoftHSM rewrites its token file at every login, and half of it would be no label. */
-    if (!lock_take(&lock, LOCK_SHARED, LOCK_DECIDING_MS)) {
-        return CKR_DEVICE_ERROR;
-    }
-    CK_RV rv = inner->C_GetTokenInfo(slot, &info);
-    if (rv == CKR_OK) {
-        *card = card_of_token(slot, &info);
-    }
-    lock_release(&lock);
-    return rv;
-}
-
-CK_RV card_of_session(CK_SESSION_HANDLE session, CK_SESSION_INFO *info, struct card *card) {
-    CK_RV rv = inner->C_GetSessionInfo(session, info);
-    return rv == CKR_OK ? card_in_slot(info->slotID, card) : rv;
 }

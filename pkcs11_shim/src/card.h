@@ -24,8 +24,7 @@ struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token);
  */
 bool card_reads_stranger(CK_SLOT_ID slot, CK_TOKEN_INFO *inner_token);
 
-/* Each answers CKR_OK, or what the lookup answered; then nothing may be forwarded. */
-CK_RV card_in_slot(CK_SLOT_ID slot, struct card *card);
-CK_RV card_of_session(CK_SESSION_HANDLE session, CK_SESSION_INFO *info, struct card *card);
+/* False: it may be a card whose file is just being written. */
+bool card_has_name(const CK_TOKEN_INFO *token);
 
 #endif

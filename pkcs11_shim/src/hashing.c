@@ -56,7 +56,7 @@ static void cancel(struct signing **at) {
     end(at);
 }
 
-static void forget(CK_SESSION_HANDLE session) {
+void hashing_forget(CK_SESSION_HANDLE session) {
     pthread_mutex_lock(&mutex);
     end(find(session));
     pthread_mutex_unlock(&mutex);
@@ -130,7 +130,7 @@ CK_RV card_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJ
     if (new.pss.hash == NULL) {
         rv = inner->C_SignInit(session, mechanism, key);
         if (rv == CKR_OK) {
-            forget(session);
+            hashing_forget(session);
         }
         return rv;
     }
@@ -270,17 +270,12 @@ CK_RV card_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *
 CK_RV card_C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags) {
     CK_RV rv = inner3->C_SessionCancel(session, flags);
     if (rv == CKR_OK && (flags & CKF_SIGN) != 0) {
-        forget(session);
+        hashing_forget(session);
     }
     return rv;
 }
 
-CK_RV card_C_CloseSession(CK_SESSION_HANDLE session) {
-    forget(session);
-    return inner->C_CloseSession(session);
-}
-
-CK_RV card_C_CloseAllSessions(CK_SLOT_ID slot) {
+void hashing_forget_slot(CK_SLOT_ID slot) {
     pthread_mutex_lock(&mutex);
     for (struct signing **at = &signings; *at != NULL;) {
         if ((*at)->slot == slot) {
@@ -290,7 +285,6 @@ CK_RV card_C_CloseAllSessions(CK_SLOT_ID slot) {
         }
     }
     pthread_mutex_unlock(&mutex);
-    return inner->C_CloseAllSessions(slot);
 }
 
 void hashing_forget_all(void) {

@@ -3,7 +3,11 @@
 #ifndef XCA_HASHING_H
 #define XCA_HASHING_H
 
-/* Before C_Finalize, which ends every session. */
+#include "cryptoki.h"
+
+/* Each before the sessions end. */
+void hashing_forget(CK_SESSION_HANDLE session);
+void hashing_forget_slot(CK_SLOT_ID slot);
 void hashing_forget_all(void);
 
 #endif

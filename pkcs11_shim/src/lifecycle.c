@@ -2,8 +2,8 @@
 /* C_Initialize and C_Finalize: the inner module reads its tokens here, so here the generation is read. */
 #include "config.h"
 #include "epochs.h"
+#include "guard.h"
 #include "hashing.h"
-#include "lock.h"
 #include "module.h"
 #include "store.h"
 
@@ -54,8 +54,8 @@ static CK_RV initialize_inner(void *arguments) {
 }
 
 CK_RV card_C_Initialize(void *arguments) {
-    struct lock lock;
-    if (!lock_take(&lock, LOCK_EXCLUSIVE, LOCK_DECIDING_MS)) {
+    struct lock lock = {.kind = LOCK_STARTING};
+    if (!lock_take(&lock)) {
         return CKR_FUNCTION_FAILED; /* of the values that C_Initialize may answer, PKCS#11 2.40 section 5.4 */
     }
     int64_t generation = read_generation(&lock);
@@ -70,14 +70,15 @@ CK_RV card_C_Initialize(void *arguments) {
 }
 
 CK_RV card_C_Finalize(void *reserved) {
-    struct lock lock;
-    if (!lock_take(&lock, LOCK_THREADS, LOCK_DECIDING_MS)) {
+    struct lock lock = {.kind = LOCK_FINALIZE};
+    if (!lock_take(&lock)) {
         return CKR_FUNCTION_FAILED;
     }
     hashing_forget_all();
     CK_RV rv = inner->C_Finalize(reserved);
     if (rv == CKR_OK) {
         epochs_drop();
+        guard_forget_sessions();
     }
     lock_release(&lock);
     return rv;

@@ -2,7 +2,9 @@
 #include "lock.h"
 
 #include "config.h"
+#include "epochs.h"
 #include "log.h"
+#include "remember.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,14 +14,52 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POLL_NANOSECONDS 300000
+#define DECIDING_MS 5000
+#define SHOWING_MS  250
 
-/* Checks for errors: an inner module that calls back into this one is told so instead of hanging. */
-static pthread_mutex_t mutex = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+/* Who only reads lets those that decide go first for so long; then it takes its chance among them. */
+#define YIELDING_MS 100
 
-static struct timespec after(clockid_t clock, int milliseconds) {
+#define SHORTEST_PAUSE_NS 20000L
+#define LONGEST_PAUSE_NS  300000L
+
+/* Bytes of the file. The second is only ever locked shared, by those that decide or wait to: who only reads
+ * looks whether somebody does. */
+enum { BYTE_LOCK, BYTE_DECIDERS };
+
+/* What a call keeps from others in this process, the widest last. */
+enum {
+    REACH_NOTHING, /* it waits for the file, or has given up */
+    REACH_PASSED,  /* its own session or slot */
+    REACH_LOGIN_SHARED,
+    REACH_LOGIN,
+    REACH_ALL,
+};
+
+static const struct {
+    short file; /* F_UNLCK: none */
+    int reach;
+} kinds[] = {
+    [LOCK_SESSION] = {F_UNLCK, REACH_LOGIN_SHARED}, [LOCK_SHOWING] = {F_RDLCK, REACH_LOGIN_SHARED},
+    [LOCK_LOOKING] = {F_RDLCK, REACH_LOGIN_SHARED}, [LOCK_DECIDING] = {F_WRLCK, REACH_LOGIN},
+    [LOCK_STARTING] = {F_WRLCK, REACH_ALL},         [LOCK_LOGOUT] = {F_UNLCK, REACH_LOGIN},
+    [LOCK_CLOSE_SESSION] = {F_UNLCK, REACH_LOGIN},  [LOCK_CLOSE_SLOT] = {F_UNLCK, REACH_LOGIN},
+    [LOCK_FINALIZE] = {F_UNLCK, REACH_ALL},
+};
+
+/* The calls under way, guarded by `mutex`, which is never held while anything is waited for. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static struct lock *calls;
+static uint64_t turns;
+static unsigned waiting;
+
+/* This thread holds a lock: an inner module that calls this one again is told so instead of hanging. */
+static _Thread_local bool inside;
+
+static struct timespec after(int milliseconds) {
     struct timespec time;
-    clock_gettime(clock, &time);
+    clock_gettime(CLOCK_MONOTONIC, &time);
     time.tv_sec += milliseconds / 1000;
     time.tv_nsec += milliseconds % 1000 * 1000000L;
     if (time.tv_nsec >= 1000000000L) {
@@ -30,84 +70,314 @@ static struct timespec after(clockid_t clock, int milliseconds) {
 }
 
 static bool past(const struct timespec *deadline) {
-    struct timespec now = after(CLOCK_MONOTONIC, 0);
+    struct timespec now = after(0);
     return now.tv_sec > deadline->tv_sec ||
            (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
 }
 
-/* Polls, since a blocking F_OFD_SETLKW has no time limit. */
-static bool lock_file(int file, enum lock_kind kind, const struct timespec *deadline) {
-    struct flock whole_file = {.l_type = kind == LOCK_SHARED ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
-    const struct timespec pause = {.tv_nsec = POLL_NANOSECONDS};
-    while (fcntl(file, F_OFD_SETLK, &whole_file) != 0) {
-        if ((errno != EAGAIN && errno != EACCES && errno != EINTR) || past(deadline)) {
-            return false;
+static int milliseconds_of(const struct lock *lock) {
+    return lock->kind == LOCK_SHOWING ? SHOWING_MS : DECIDING_MS;
+}
+
+/* The list. The functions below, down to `tell`, are called with the mutex held. */
+
+static void enter(struct lock *lock) {
+    lock->reach = REACH_NOTHING;
+    lock->next = calls;
+    calls = lock;
+}
+
+static void leave(struct lock *lock) {
+    struct lock **at = &calls;
+    while (*at != NULL && *at != lock) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) { /* a forked child has forgotten its parent's */
+        *at = lock->next;
+    }
+}
+
+static bool keeps_out(const struct lock *one, const struct lock *other) {
+    switch (one->reach) {
+    case REACH_ALL:
+        return other->reach != REACH_NOTHING;
+    case REACH_LOGIN:
+        return other->reach == REACH_LOGIN || other->reach == REACH_LOGIN_SHARED ||
+               (other->reach == REACH_PASSED &&
+                ((one->kind == LOCK_CLOSE_SESSION && one->session == other->session) ||
+                 (one->kind == LOCK_CLOSE_SLOT && one->slot == other->slot)));
+    default:
+        /* What is kept in mind of the store is for one thread at a time. */
+        return one->kind == LOCK_SHOWING && other->kind == LOCK_SHOWING && one->reach == REACH_LOGIN_SHARED &&
+               other->reach == REACH_LOGIN_SHARED;
+    }
+}
+
+/* In the order in which they came, so that nobody waits for ever. */
+static bool must_wait(const struct lock *lock) {
+    for (const struct lock *other = calls; other != NULL; other = other->next) {
+        if (other->turn < lock->turn && (keeps_out(lock, other) || keeps_out(other, lock))) {
+            return true;
         }
-        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+static void tell(void) {
+    if (waiting > 0) {
+        pthread_cond_broadcast(&changed);
+    }
+}
+
+/* Takes the lock's place among the calls under way; without a deadline, only if that is free. */
+static bool join(struct lock *lock, int reach, const struct timespec *deadline) {
+    lock->reach = reach;
+    lock->turn = ++turns;
+    bool in_time = deadline != NULL;
+    bool blocked;
+    while ((blocked = must_wait(lock)) && in_time) {
+        waiting++;
+        in_time = pthread_cond_clockwait(&changed, &mutex, CLOCK_MONOTONIC, deadline) != ETIMEDOUT;
+        waiting--;
+    }
+    if (blocked) {
+        lock->reach = REACH_NOTHING;
+        tell();
+    }
+    return !blocked;
+}
+
+static bool join_now(struct lock *lock, const struct timespec *deadline) {
+    pthread_mutex_lock(&mutex);
+    bool joined = join(lock, kinds[lock->kind].reach, deadline);
+    pthread_mutex_unlock(&mutex);
+    return joined;
+}
+
+static void reach_no_further_than(struct lock *lock, int reach) {
+    pthread_mutex_lock(&mutex);
+    lock->reach = reach;
+    tell();
+    pthread_mutex_unlock(&mutex);
+}
+
+/* The file. */
+
+static void path_of_file(char path[PATH_MAX + sizeof ".lock"]) {
+    snprintf(path, PATH_MAX + sizeof ".lock", "%s.lock", config.store);
+}
+
+static bool is_passing(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+}
+
+/* With the mutex held, so that no fork leaves a child with a file that nobody knows of. A file that can only
+ * be read is locked shared even where it should be exclusively: enough to read by, and `error` tells. */
+static bool open_file(struct lock *lock) {
+    char path[PATH_MAX + sizeof ".lock"];
+    path_of_file(path);
+    lock->file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int error = lock->file < 0 ? errno : 0;
+    if (error == EACCES || error == EROFS) {
+        lock->file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        lock->error = lock->file < 0 || kinds[lock->kind].file == F_WRLCK ? error : 0;
+    } else {
+        lock->error = error;
+    }
+    if (lock->file < 0 && is_passing(lock->error)) {
+        log_line(LOG_ERROR, "%s: %s", path, strerror(lock->error));
+        return false;
     }
     return true;
 }
 
-bool lock_take(struct lock *lock, enum lock_kind kind, int milliseconds) {
-    struct timespec mutex_deadline = after(CLOCK_REALTIME, milliseconds);
-    struct timespec deadline = after(CLOCK_MONOTONIC, milliseconds);
-    int failure = pthread_mutex_timedlock(&mutex, &mutex_deadline);
-    if (failure != 0) {
-        log_line(LOG_ERROR, "the module is busy in another thread: %s", strerror(failure));
-        return false;
-    }
-    lock->file = -1;
-    if (kind == LOCK_THREADS || *config.store == '\0') {
-        return true;
-    }
-    char path[PATH_MAX + sizeof ".lock"];
-    snprintf(path, sizeof path, "%s.lock", config.store);
-    lock->file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (lock->file < 0 && (errno == EACCES || errno == EROFS)) {
-        lock->file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    }
-    if (lock->file < 0) {
-        if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) {
-            return true;
-        }
-        log_line(LOG_ERROR, "%s: %s", path, strerror(errno));
-    } else if (lock_file(lock->file, kind, &deadline)) {
-        return true;
-    } else {
-        log_line(LOG_ERROR, "%s: not to be had within %d ms: %s", path, milliseconds, strerror(errno));
-        close(lock->file);
-    }
-    pthread_mutex_unlock(&mutex);
-    return false;
+/* 0, or what fcntl(2) says. */
+static int set(const struct lock *lock, short type, off_t byte) {
+    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(lock->file, F_OFD_SETLK, &range) == 0 ? 0 : errno;
 }
 
-void lock_release(struct lock *lock) {
+static bool somebody_decides(const struct lock *lock) {
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = BYTE_DECIDERS, .l_len = 1};
+    return fcntl(lock->file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
+/* Locks the file if that is possible at once: 0, or why not. */
+static int lock_file(const struct lock *lock, bool yields) {
+    if (kinds[lock->kind].file == F_WRLCK && lock->error == 0) {
+        int error = set(lock, F_RDLCK, BYTE_DECIDERS);
+        return error == 0 ? set(lock, F_WRLCK, BYTE_LOCK) : error;
+    }
+    return yields && somebody_decides(lock) ? EAGAIN : set(lock, F_RDLCK, BYTE_LOCK);
+}
+
+static void unlock_file(const struct lock *lock) {
+    /* Not by closing alone: a child made without fork handlers would share the lock until it ends. */
+    struct flock whole_file = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    fcntl(lock->file, F_OFD_SETLK, &whole_file);
+}
+
+static void close_file(struct lock *lock) {
     if (lock->file >= 0) {
-        /* Not by closing alone: a child made without fork handlers would share the lock until it ends. */
-        struct flock whole_file = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-        fcntl(lock->file, F_OFD_SETLK, &whole_file);
+        unlock_file(lock);
+        pthread_mutex_lock(&mutex);
         close(lock->file);
-    }
-    pthread_mutex_unlock(&mutex);
-}
-
-/* False when the forking thread is inside the lock itself: an inner module that forks. */
-static bool taken_for_fork;
-
-static void before_fork(void) {
-    taken_for_fork = pthread_mutex_lock(&mutex) == 0;
-}
-
-static void after_fork_in_parent(void) {
-    if (taken_for_fork) {
+        lock->file = -1;
         pthread_mutex_unlock(&mutex);
     }
 }
 
+static void give_up(void *argument) {
+    struct lock *lock = argument;
+    close_file(lock);
+    pthread_mutex_lock(&mutex);
+    leave(lock);
+    tell();
+    pthread_mutex_unlock(&mutex);
+}
+
+/* The only moment at which a thread with a lock can be cancelled. */
+static void rest(struct lock *lock, const struct timespec *pause) {
+    pthread_cleanup_push(give_up, lock);
+    pthread_setcancelstate(lock->cancelability, NULL);
+    nanosleep(pause, NULL);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_cleanup_pop(0);
+}
+
+/* Polls, since a blocking F_OFD_SETLKW has no time limit. */
+static bool wait_for_file(struct lock *lock, const struct timespec *deadline) {
+    if (lock->file < 0) {
+        return true;
+    }
+    int error = lock_file(lock, true);
+    if (error == 0) {
+        return true;
+    }
+    char path[PATH_MAX + sizeof ".lock"];
+    path_of_file(path);
+    struct timespec yielding = after(YIELDING_MS), pause = {.tv_nsec = SHORTEST_PAUSE_NS};
+    while (error == EAGAIN || error == EACCES || error == EINTR) {
+        if (past(deadline)) {
+            log_line(LOG_ERROR, "%s: not to be had within %d ms", path, milliseconds_of(lock));
+            return false;
+        }
+        rest(lock, &pause);
+        pause.tv_nsec = pause.tv_nsec * 2 < LONGEST_PAUSE_NS ? pause.tv_nsec * 2 : LONGEST_PAUSE_NS;
+        error = lock_file(lock, !past(&yielding));
+    }
+    if (error != 0) {
+        close_file(lock);
+        lock->error = error;
+    }
+    return true;
+}
+
+/* Waits for the file or for other threads, but never for one while it holds the other. */
+static bool take_both(struct lock *lock, const struct timespec *deadline) {
+    for (;;) {
+        if (!wait_for_file(lock, deadline)) {
+            return false;
+        }
+        if (join_now(lock, lock->file < 0 ? deadline : NULL)) {
+            return true;
+        }
+        if (lock->file >= 0) {
+            unlock_file(lock);
+        }
+        if (lock->file < 0 || !join_now(lock, deadline)) {
+            log_line(LOG_ERROR, "another thread's call took more than %d ms", milliseconds_of(lock));
+            return false;
+        }
+        if (lock_file(lock, true) == 0) {
+            return true;
+        }
+        reach_no_further_than(lock, REACH_NOTHING);
+    }
+}
+
+bool lock_take(struct lock *lock) {
+    lock->file = -1;
+    lock->error = 0;
+    if (inside) {
+        log_line(LOG_ERROR, "the inner module calls this module");
+        return false;
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &lock->cancelability);
+    bool takes_file = kinds[lock->kind].file != F_UNLCK && *config.store != '\0';
+    struct timespec deadline = after(milliseconds_of(lock));
+    pthread_mutex_lock(&mutex);
+    enter(lock);
+    bool open = !takes_file || open_file(lock);
+    bool taken = open && !takes_file && join(lock, kinds[lock->kind].reach, &deadline);
+    pthread_mutex_unlock(&mutex);
+    if (taken || (open && take_both(lock, &deadline))) {
+        inside = true;
+        return true;
+    }
+    give_up(lock);
+    pthread_setcancelstate(lock->cancelability, NULL);
+    return false;
+}
+
+void lock_leave_file(struct lock *lock) {
+    close_file(lock);
+}
+
+void lock_pass(struct lock *lock, CK_SLOT_ID slot) {
+    close_file(lock);
+    lock->slot = slot;
+    reach_no_further_than(lock, REACH_PASSED);
+    inside = false;
+}
+
+void lock_release(struct lock *lock) {
+    inside = false;
+    give_up(lock);
+    pthread_setcancelstate(lock->cancelability, NULL);
+}
+
+/* What a thread that forks keeps others from: as much as a decision. */
+static _Thread_local struct lock forking;
+static _Thread_local bool forks_in_time;
+
+static void before_fork(void) {
+    int cancelability;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
+    struct timespec deadline = after(DECIDING_MS);
+    pthread_mutex_lock(&mutex);
+    forking = (struct lock){.kind = LOCK_LOGOUT, .file = -1};
+    enter(&forking);
+    /* An inner module that forks is not waited for by its own thread. */
+    forks_in_time = inside || join(&forking, REACH_LOGIN, &deadline);
+    pthread_setcancelstate(cancelability, NULL);
+}
+
+static void after_fork_in_parent(void) {
+    leave(&forking);
+    tell();
+    pthread_mutex_unlock(&mutex);
+}
+
+/* The calls of the parent's other threads go on in the parent only, and so do their locks: they are the
+ * parent's as long as the child does not unlock them, and the child's as long as it has their files. */
 static void after_fork_in_child(void) {
-    /* The owner recorded in an error-checking mutex is the parent's thread: start anew instead of unlocking.
-     */
-    mutex = (pthread_mutex_t)PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+    for (struct lock *call = calls; call != NULL; call = call->next) {
+        if (call->file >= 0) {
+            close(call->file);
+            call->file = -1;
+        }
+    }
+    calls = NULL;
+    waiting = 0;
+    inside = false;
+    mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    if (!forks_in_time) {
+        /* Half of a decision may stand here: cards wait for a new C_Initialize. */
+        epochs_drop();
+        remember_drop();
+    }
 }
 
 void lock_survive_fork(void) {

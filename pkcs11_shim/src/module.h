@@ -29,6 +29,11 @@ CK_RV card_C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pi
 CK_RV card_C_LoginUser(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG pin_length,
                        CK_UTF8CHAR *name, CK_ULONG name_length);
 
+/* sessions.c */
+CK_RV card_C_CloseSession(CK_SESSION_HANDLE session);
+CK_RV card_C_CloseAllSessions(CK_SLOT_ID slot);
+CK_RV card_C_Logout(CK_SESSION_HANDLE session);
+
 /* objects.c */
 CK_RV card_C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG length,
                           CK_OBJECT_HANDLE *object);
@@ -56,7 +61,5 @@ CK_RV card_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_
 CK_RV card_C_SignUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG length);
 CK_RV card_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *signature_length);
 CK_RV card_C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags);
-CK_RV card_C_CloseSession(CK_SESSION_HANDLE session);
-CK_RV card_C_CloseAllSessions(CK_SLOT_ID slot);
 
 #endif

@@ -116,8 +116,8 @@ static CK_RV look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struc
     if (card_reads_stranger(slot, info)) {
         return CKR_OK;
     }
-    struct lock lock;
-    if (!lock_take(&lock, LOCK_SHARED, LOCK_SHOWING_MS)) {
+    struct lock lock = {.kind = LOCK_SHOWING};
+    if (!lock_take(&lock)) {
         return CKR_DEVICE_ERROR;
     }
     CK_RV rv = inner->C_GetTokenInfo(slot, info);

@@ -109,3 +109,7 @@ void remember_forget(const char *number, enum secret secret) {
         explicit_bzero(wrong, sizeof *wrong);
     }
 }
+
+void remember_drop(void) {
+    explicit_bzero(wrongs, sizeof wrongs);
+}

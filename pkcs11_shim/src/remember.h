@@ -17,4 +17,7 @@ void remember_wrong(const char *number, enum secret secret, int64_t epoch, const
 
 void remember_forget(const char *number, enum secret secret);
 
+/* Forgets every value. */
+void remember_drop(void);
+
 #endif

@@ -7,7 +7,7 @@
 #include "card.h"
 #include "config.h"
 #include "epochs.h"
-#include "lock.h"
+#include "guard.h"
 #include "log.h"
 #include "module.h"
 #include "remember.h"
@@ -19,7 +19,6 @@
 
 struct decision {
     const char *number;
-    struct lock lock;
     struct store *store;
     struct row row;
 };
@@ -29,43 +28,44 @@ struct value {
     CK_ULONG length;
 };
 
-/* Takes the lock, reads the row, and compares the epoch; on CKR_OK the caller calls decision_end. */
-static CK_RV decision_begin(struct decision *decision, const struct card *card) {
-    decision->number = card->number;
-    if (!lock_take(&decision->lock, LOCK_EXCLUSIVE, LOCK_DECIDING_MS)) {
+/* Whether tries can be counted, which takes a lock that nobody else has. */
+static bool is_locked(const struct lock *lock, const char *number) {
+    if (lock->file >= 0 && lock->error == 0) {
+        return true;
+    }
+    log_line(LOG_ERROR, "card %s: the lock of the card store %s cannot be taken: %s", number, config.store,
+             lock->error != 0 ? strerror(lock->error) : "no store is configured");
+    return false;
+}
+
+/* With the lock held, reads the row and compares the epoch; on CKR_OK the caller calls decision_end. */
+static CK_RV decision_begin(struct decision *decision, const struct guard *guard) {
+    const char *number = decision->number = guard->card.number;
+    if (!is_locked(&guard->lock, number) || (decision->store = store_open(true)) == NULL) {
         return CKR_DEVICE_ERROR;
     }
     CK_RV rv = CKR_DEVICE_ERROR;
-    if (decision->lock.file < 0) {
-        log_line(LOG_ERROR, "card %s: there is no card store, or no lock file beside it", card->number);
-    } else if ((decision->store = store_open(true)) != NULL) {
-        struct row *row = &decision->row;
-        bool read = store_read(decision->store, card->number, row);
-        if (read && row->pending) {
-            log_line(LOG_INFO, "card %s: a change of its secrets was cut off", card->number);
-            read = store_end_pending(decision->store) && store_read(decision->store, card->number, row);
-        }
-        if (read) {
-            rv = epochs_current(card->number, row->epoch) ? CKR_OK : CKR_DEVICE_REMOVED;
-        }
-        if (rv == CKR_DEVICE_REMOVED) {
-            log_line(LOG_INFO,
-                     "card %s: its secrets changed after this process initialised: initialise again",
-                     card->number);
-        }
-        if (rv != CKR_OK) {
-            store_close(decision->store);
-        }
+    struct row *row = &decision->row;
+    bool read = store_read(decision->store, number, row);
+    if (read && row->pending) {
+        log_line(LOG_INFO, "card %s: a change of its secrets was cut off", number);
+        read = store_end_pending(decision->store) && store_read(decision->store, number, row);
+    }
+    if (read) {
+        rv = epochs_current(number, row->epoch) ? CKR_OK : CKR_DEVICE_REMOVED;
+    }
+    if (rv == CKR_DEVICE_REMOVED) {
+        log_line(LOG_INFO, "card %s: its secrets changed after this process initialised: initialise again",
+                 number);
     }
     if (rv != CKR_OK) {
-        lock_release(&decision->lock);
+        store_close(decision->store);
     }
     return rv;
 }
 
 static void decision_end(struct decision *decision) {
     store_close(decision->store);
-    lock_release(&decision->lock);
 }
 
 /* The form of a secret; looking at it costs no try. */
@@ -111,19 +111,23 @@ static bool keeps_last_try(void) {
     return config.guard_last_try || (said != NULL && strcmp(said, "keep") == 0);
 }
 
+static enum guard_kind kind_of_try(void) {
+    return keeps_last_try() ? GUARD_LAST_TRY : GUARD_SECRET;
+}
+
 static CK_RV keep_last_try(bool is_last) {
     return is_last && keeps_last_try() ? CKR_FUNCTION_REJECTED : CKR_OK;
 }
 
 /* The same for a token that counts its own tries, which only its flags can tell. */
-static CK_RV keep_last_try_of_token(CK_SLOT_ID slot, enum secret secret) {
-    if (!keeps_last_try()) {
+static CK_RV keep_last_try_of_token(const struct guard *guard, CK_SLOT_ID slot, enum secret secret) {
+    if (guard->kind != GUARD_LAST_TRY) {
         return CKR_OK;
     }
     CK_TOKEN_INFO info;
     CK_RV rv = inner->C_GetTokenInfo(slot, &info);
     CK_FLAGS final_try = secret == SECRET_PIN ? CKF_USER_PIN_FINAL_TRY : CKF_SO_PIN_FINAL_TRY;
-    return rv == CKR_OK ? keep_last_try((info.flags & final_try) != 0) : rv;
+    return rv == CKR_OK && (info.flags & final_try) != 0 ? CKR_FUNCTION_REJECTED : rv;
 }
 
 static CK_RV check_secret(const struct decision *decision, enum secret secret, struct value value) {
@@ -251,27 +255,32 @@ static CK_RV try_login(struct decision *decision, const struct login *login) {
     return outcome.result;
 }
 
-static CK_RV guard_login(const struct login *login) {
-    CK_SESSION_INFO info;
-    struct card card;
-    CK_RV rv = card_of_session(login->session, &info, &card);
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    if (!card.is_card) {
-        rv = keep_last_try_of_token(info.slotID, secret_of(login->user));
-        return rv == CKR_OK ? ask_inner(login) : rv;
-    }
-    rv = check_login_state(info.state, login->user);
+static CK_RV login_to_card(const struct guard *guard, const struct login *login) {
+    CK_RV rv = check_login_state(guard->info.state, login->user);
     if (rv == CKR_OK && login->pin == NULL) {
         rv = CKR_ARGUMENTS_BAD;
     }
     struct decision decision;
-    if (rv == CKR_OK && (rv = decision_begin(&decision, &card)) == CKR_OK) {
+    if (rv == CKR_OK && (rv = decision_begin(&decision, guard)) == CKR_OK) {
         rv = try_login(&decision, login);
         decision_end(&decision);
     }
     return rv;
+}
+
+static CK_RV login_to_other(const struct guard *guard, const struct login *login) {
+    CK_RV rv = keep_last_try_of_token(guard, guard->info.slotID, secret_of(login->user));
+    return rv == CKR_OK ? ask_inner(login) : rv;
+}
+
+static CK_RV guard_login(const struct login *login) {
+    struct guard guard;
+    CK_RV rv = guard_session(&guard, login->session, kind_of_try());
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    rv = guard.card.is_card ? login_to_card(&guard, login) : login_to_other(&guard, login);
+    return guard_end(&guard, rv);
 }
 
 CK_RV card_C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG pin_length) {
@@ -319,29 +328,32 @@ static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, 
     return rv;
 }
 
-CK_RV card_C_InitPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *pin, CK_ULONG pin_length) {
-    CK_SESSION_INFO info;
-    struct card card;
-    CK_RV rv = card_of_session(session, &info, &card);
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    if (!card.is_card) {
-        return inner->C_InitPIN(session, pin, pin_length);
-    }
-    if (info.state != CKS_RW_SO_FUNCTIONS) {
+static CK_RV init_pin_of_card(const struct guard *guard, CK_SESSION_HANDLE session, CK_UTF8CHAR *pin,
+                              CK_ULONG pin_length) {
+    if (guard->info.state != CKS_RW_SO_FUNCTIONS) {
         return CKR_USER_NOT_LOGGED_IN;
     }
     if (pin == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
     struct decision decision;
-    rv = decision_begin(&decision, &card);
+    CK_RV rv = decision_begin(&decision, guard);
     if (rv == CKR_OK) {
         rv = try_init_pin(&decision, session, pin, pin_length);
         decision_end(&decision);
     }
     return rv;
+}
+
+CK_RV card_C_InitPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *pin, CK_ULONG pin_length) {
+    struct guard guard;
+    CK_RV rv = guard_session(&guard, session, GUARD_SECRET);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    rv = guard.card.is_card ? init_pin_of_card(&guard, session, pin, pin_length)
+                            : inner->C_InitPIN(session, pin, pin_length);
+    return guard_end(&guard, rv);
 }
 
 struct change {
@@ -375,45 +387,57 @@ static CK_RV try_set_pin(struct decision *decision, const struct change *change)
     return outcome.result;
 }
 
-CK_RV card_C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *old, CK_ULONG old_length, CK_UTF8CHAR *new,
-                    CK_ULONG new_length) {
-    CK_SESSION_INFO info;
-    struct card card;
-    CK_RV rv = card_of_session(session, &info, &card);
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    enum secret secret = info.state == CKS_RW_SO_FUNCTIONS ? SECRET_USER_CODE : SECRET_PIN;
-    if (!card.is_card) {
-        rv = keep_last_try_of_token(info.slotID, secret);
-        return rv == CKR_OK ? inner->C_SetPIN(session, old, old_length, new, new_length) : rv;
-    }
-    if (info.state == CKS_RO_PUBLIC_SESSION || info.state == CKS_RO_USER_FUNCTIONS) {
+static CK_RV set_pin_of_card(const struct guard *guard, const struct change *change) {
+    if (guard->info.state == CKS_RO_PUBLIC_SESSION || guard->info.state == CKS_RO_USER_FUNCTIONS) {
         return CKR_SESSION_READ_ONLY;
     }
-    if (old == NULL || new == NULL) {
+    if (change->old == NULL || change->new == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    rv = check_form(secret, (struct value){new, new_length});
     struct decision decision;
-    if (rv == CKR_OK && (rv = decision_begin(&decision, &card)) == CKR_OK) {
-        rv = try_set_pin(&decision, &(struct change){session, secret, old, new, old_length, new_length});
+    CK_RV rv = check_form(change->secret, (struct value){change->new, change->new_length});
+    if (rv == CKR_OK && (rv = decision_begin(&decision, guard)) == CKR_OK) {
+        rv = try_set_pin(&decision, change);
         decision_end(&decision);
     }
     return rv;
 }
 
+static CK_RV set_pin_of_other(const struct guard *guard, const struct change *change) {
+    CK_RV rv = keep_last_try_of_token(guard, guard->info.slotID, change->secret);
+    return rv == CKR_OK ? inner->C_SetPIN(change->session, change->old, change->old_length, change->new,
+                                          change->new_length)
+                        : rv;
+}
+
+CK_RV card_C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *old, CK_ULONG old_length, CK_UTF8CHAR *new,
+                    CK_ULONG new_length) {
+    struct guard guard;
+    CK_RV rv = guard_session(&guard, session, kind_of_try());
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    enum secret secret = guard.info.state == CKS_RW_SO_FUNCTIONS ? SECRET_USER_CODE : SECRET_PIN;
+    struct change change = {session, secret, old, new, old_length, new_length};
+    rv = guard.card.is_card ? set_pin_of_card(&guard, &change) : set_pin_of_other(&guard, &change);
+    return guard_end(&guard, rv);
+}
+
+static CK_RV init_other_token(const struct guard *guard, CK_SLOT_ID slot, CK_UTF8CHAR *pin,
+                              CK_ULONG pin_length, CK_UTF8CHAR *label) {
+    CK_RV rv = keep_last_try_of_token(guard, slot, SECRET_USER_CODE);
+    return rv == CKR_OK ? inner->C_InitToken(slot, pin, pin_length, label) : rv;
+}
+
 CK_RV card_C_InitToken(CK_SLOT_ID slot, CK_UTF8CHAR *pin, CK_ULONG pin_length, CK_UTF8CHAR *label) {
-    struct card card;
-    CK_RV rv = card_in_slot(slot, &card);
+    struct guard guard;
+    CK_RV rv = guard_slot(&guard, slot, kind_of_try());
     if (rv != CKR_OK) {
         return rv;
     }
     /* A second token with a card's number would have tries of its own to fill that card's counters with. */
     bool twin = label != NULL && memcmp(label, XCA_INNER_LABEL, sizeof XCA_INNER_LABEL - 1) == 0;
-    if (card.is_card || twin) {
-        return CKR_TOKEN_WRITE_PROTECTED;
-    }
-    rv = keep_last_try_of_token(slot, SECRET_USER_CODE);
-    return rv == CKR_OK ? inner->C_InitToken(slot, pin, pin_length, label) : rv;
+    rv = guard.card.is_card || twin ? CKR_TOKEN_WRITE_PROTECTED
+                                    : init_other_token(&guard, slot, pin, pin_length, label);
+    return guard_end(&guard, rv);
 }

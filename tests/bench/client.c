@@ -4,13 +4,16 @@
  * cost would hide the difference that is looked for.
  *
  *   client MODULE CARD PLAIN        prints "<row> <nanoseconds a call>", one row a line
- *   client MODULE CARD PLAIN COUNT  prints the time of the cold start, and logs in and out COUNT times
+ *   client MODULE CARD PLAIN COUNT  logs in and out COUNT times; prints the time of the cold start, and each
+ *                                   login's
+ *   client MODULE CARD PLAIN look   looks at the card until SIGTERM; prints the time of the longest call
  *
  * CARD and PLAIN are labels of tokens; CARD's PIN is a line on standard input.
  */
 #include "cryptoki.h"
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +123,37 @@ static void login_logout(void) {
     MUST(C_Logout(session));
 }
 
+static void time_logins(int count) {
+    for (int i = 0; i < count; i++) {
+        long long start = now();
+        MUST(C_Login(session, CKU_USER, pin, pin_length));
+        printf("C_Login %lld\n", now() - start);
+        MUST(C_Logout(session));
+    }
+}
+
+static volatile sig_atomic_t ended;
+
+static void end(int signal) {
+    (void)signal;
+    ended = 1;
+}
+
+/* Says first that it has begun. */
+static void look(void) {
+    long long longest = 0;
+    signal(SIGTERM, end);
+    puts("begun");
+    fflush(stdout);
+    while (!ended) {
+        CK_TOKEN_INFO info;
+        long long start = now();
+        module->C_GetTokenInfo(card, &info); /* may give up: who decides comes first */
+        longest = now() - start > longest ? now() - start : longest;
+    }
+    printf("longest %lld\n", longest);
+}
+
 static void sign(void) {
     static CK_BYTE data[32];
     CK_MECHANISM rsa = {CKM_SHA256_RSA_PKCS, NULL, 0};
@@ -145,13 +179,15 @@ int main(int argc, char **argv) {
     long long start = now();
     cold_start(argv[1]);
     long long started = now() - start;
-    if (argc == 5)
+    if (argc == 5 && strcmp(argv[4], "look") != 0)
         printf("cold-start %lld\n", started);
     card = find_slot(argv[2]);
     MUST(C_OpenSession(card, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session));
     if (argc == 5) {
-        for (int i = atoi(argv[4]); i > 0; i--)
-            login_logout();
+        if (strcmp(argv[4], "look") == 0)
+            look();
+        else
+            time_logins(atoi(argv[4]));
         return 0;
     }
     plain = find_slot(argv[3]);

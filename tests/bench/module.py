@@ -12,9 +12,10 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ from support.module.cards import PIN, PLAIN, Card
 LOGINS = 10
 SYNCS = "fsync,fdatasync,sync,syncfs,sync_file_range,msync"
 BLOCK = 4096
+CROWD_LOGINS, READERS = 500, 8
 STARTS = 150
 """Rounds of the cold start, which a process makes only once."""
 PLOT = Path(__file__).parents[2] / "docs" / "benchmark.svg"
@@ -80,6 +82,36 @@ class Column:
                 self._output([*strace, *self.command, str(logins)])
                 counts.append(len(re.findall(r"sync\w*\(", trace.read_text())))
         return (counts[1] - counts[0]) / LOGINS
+
+    def logins(self) -> list[float]:
+        """Time logins, in nanoseconds."""
+        lines = self._output([*self.command, str(CROWD_LOGINS)]).splitlines()
+        return [float(line.split()[1]) for line in lines if line.startswith("C_Login ")]
+
+    @contextmanager
+    def readers(self) -> Iterator[list[float]]:
+        """Let processes call C_GetTokenInfo all the time; afterwards the list has each one's longest call."""
+        longest: list[float] = []
+        processes = [
+            subprocess.Popen(
+                [*self.command, "look"],
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(READERS)
+        ]
+        for process in processes:
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(f"{PIN}\n")
+            process.stdin.flush()
+            process.stdout.readline()
+        yield longest
+        for process in processes:
+            process.terminate()
+            longest.append(float(process.communicate()[0].split()[1]))
 
     def _rows(self, command: list[str]) -> dict[str, float]:
         lines = self._output(command).splitlines()
@@ -175,6 +207,19 @@ def two_syncs(card: Card) -> float:
     return median(times)
 
 
+def crowd(column: Column) -> None:
+    """Print what readers cost a login: who decides comes before who reads."""
+    alone = quantiles(column.logins(), n=100)[98]
+    with column.readers() as longest:
+        time.sleep(1)
+    with column.readers():
+        beside = quantiles(column.logins(), n=100)[98]
+    print(
+        f"C_Login, 99th percentile: alone {time_of(alone)}, beside {READERS} readers {time_of(beside)}"
+        f" (twice alone and the longest look: {time_of(2 * alone + max(longest))})"
+    )
+
+
 def main() -> None:
     """Measure, print and draw."""
     with closed_card() as card, TemporaryDirectory() as folder:
@@ -187,6 +232,7 @@ def main() -> None:
         table(results)
         plot(results)
         print(f"two durable writes alone: {time_of(two_syncs(card))}")
+        crowd(ways["this module"])
         for name in ("direct", "this module"):
             print(f"syncs per login, {name}: {ways[name].syncs_per_login():g}")
 

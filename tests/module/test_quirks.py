@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vendor's module behind ours: what its faults are, and that [quirks] and [guard] make up for them."""
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from support.module.cards import (
     USER_CODE,
     WRONG,
     Card,
+    Gate,
+    Inner,
     card_session,
     so_session,
     user_session,
@@ -207,7 +211,7 @@ def test_without_the_quirk_the_fault_is_the_callers(vendor: Vendor) -> None:
     assert signer.sign()[0] == CKR.BUFFER_TOO_SMALL
 
 
-HASHING = {"C_SignInit", "C_Sign", "C_SignUpdate", "C_SignFinal", "C_CloseSession", "C_CloseAllSessions"}
+HASHING = {"C_SignInit", "C_Sign", "C_SignUpdate", "C_SignFinal"}
 
 
 @pytest.mark.parametrize(("quirk", "hashing"), [((), set()), (HASH_QUIRK, HASHING | {"C_SessionCancel"})])
@@ -700,6 +704,30 @@ def test_the_last_pin_of_a_token_is_kept_in_a_process_that_keeps_it(
     vendor.shows(TokenFlag.USER_PIN_FINAL_TRY)
     assert door(plain) == FUNCTION_REJECTED
     assert not plain.was_tried()
+
+
+def test_two_processes_at_a_tokens_last_tries_leave_one(
+    vendor: Vendor, inner: Inner, gate: Gate, vendor_library: Path
+) -> None:
+    # The scripted module in front of the vendor's, in front of SoftHSM.
+    behind = {**inner.environment(vendor.card), "INNER_REAL": str(vendor_library)}
+    first = vendor.host("[guard]", "keep_last_try = yes", load=True, **behind)
+    second = vendor.host(load=True, **behind)
+    sessions = [host.open(plain_slot(host)) for host in (first, second)]
+    inner.does(f"C_Login wait {gate.path}")
+    first.ask_call("C_Login", sessions[0], UserType.USER, *given(WRONG[0]))
+    waiting = gate.arrived()
+    inner.does()
+    seen = inner.count("C_GetSessionInfo")
+    second.ask_call("C_Login", sessions[1], UserType.USER, *given(WRONG[1]))
+    while inner.count("C_GetSessionInfo") == seen:
+        time.sleep(0.001)
+    # The first try is just being spent: only the last is left.
+    vendor.shows(TokenFlag.USER_PIN_FINAL_TRY)
+    os.close(waiting)
+    assert first.answer().rv == CKR.PIN_INCORRECT
+    assert second.answer().rv == FUNCTION_REJECTED
+    assert inner.count("C_Login") == 1
 
 
 def test_the_last_try_of_a_token_is_the_users_to_allow(vendor: Vendor) -> None:

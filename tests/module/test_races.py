@@ -2,10 +2,27 @@
 """Many processes and threads at one card; forks; a reader beside a writer."""
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from pkcs11 import TokenFlag, UserType
 
-from support.module.cards import PIN, WRONG, Card, Gate, Inner, card_session, card_slot, signs, user_session
+from support.module.cards import (
+    PIN,
+    USER_CODE,
+    WRONG,
+    Card,
+    Gate,
+    Inner,
+    card_session,
+    card_slot,
+    signs,
+    so_session,
+    user_session,
+)
 from support.module.cryptoki import CKR
 from support.module.host import OS_LOCKING, Host, Room, given
 
@@ -165,8 +182,7 @@ def login_at_the_gate(host: Host, inner: Inner, gate: Gate) -> int:
     """Let a thread of the host stop inside the inner module's C_Login; closing the result lets it go on."""
     session = card_session(host)
     inner.does(f"C_Login wait {gate.path}")
-    arguments = [session, UserType.USER, {"bytes": PIN.encode().hex()}, len(PIN)]
-    host.do("start", ["C_Login", arguments])
+    host.start("C_Login", session, UserType.USER, *given(PIN))
     waiting = gate.arrived()
     inner.does()
     return waiting
@@ -195,3 +211,62 @@ def test_a_fork_waits_for_the_login_of_another_thread(card: Card, inner: Inner, 
     (seen,) = host.result()
     assert seen["rv"] == CKR.OK
     assert card.pin_tries == 3
+
+
+# What a call was decided on stays so until it is done
+
+
+@contextmanager
+def waits_for_the_store(card: Card, inner: Inner, host: Host, *call: Any) -> Iterator[None]:
+    """Let a thread of the host wait for the store's lock, after it has looked at its session."""
+    with card.store.lock(exclusive=True):
+        seen = inner.count("C_GetSessionInfo")
+        host.start(*call)
+        while inner.count("C_GetSessionInfo") == seen:
+            time.sleep(0.001)
+        yield
+
+
+def test_a_user_code_that_waits_while_the_so_logs_out_is_charged_as_what_it_is_tried_as(
+    card: Card, inner: Inner
+) -> None:
+    host = card.host(inner)
+    session = so_session(host)
+    with waits_for_the_store(card, inner, host, "C_SetPIN", session, *given(WRONG[0]), *given("newpin-1")):
+        assert host.logout(session) == CKR.OK
+    assert host.finish().rv == CKR.PIN_INCORRECT
+    # In a public session SoftHSM compared it with the PIN.
+    assert (card.pin_tries, card.user_code_tries) == (2, 3)
+
+
+def test_a_pin_that_waits_while_the_so_logs_in_is_charged_as_what_it_is_tried_as(
+    card: Card, inner: Inner
+) -> None:
+    host = card.host(inner)
+    session = card_session(host)
+    other = host.open(card_slot(host))
+    inner_login = inner.count("C_Login")
+    with card.store.lock(exclusive=True):
+        host.start("C_Login", other, UserType.SO, *given(USER_CODE))
+        host.start("C_SetPIN", session, *given(USER_CODE), *given("Longer-10c"))
+    answers = {host.finish().rv, host.finish().rv}
+    assert inner.count("C_Login") == inner_login + 1
+    # Whichever was first: as the user code it may have ten characters, as the PIN it is too long to be asked.
+    assert answers in ({CKR.OK}, {CKR.OK, CKR.PIN_LEN_RANGE})
+    assert card.pin_tries == 3
+
+
+@pytest.mark.parametrize("closer", ["C_Logout", "C_CloseSession", "C_CloseAllSessions", "C_Finalize"])
+def test_a_closer_waits_for_the_decision_but_not_for_the_store(
+    card: Card, inner: Inner, gate: Gate, closer: str
+) -> None:
+    host = card.host(inner, initialize=False)
+    assert host.initialize(OS_LOCKING) == CKR.OK
+    slot, session = card_slot(host), card_session(host)
+    argument = {"C_Finalize": None, "C_CloseAllSessions": slot}.get(closer, session)
+    with waits_for_the_store(card, inner, host, "C_Login", session, UserType.USER, *given(PIN)):
+        host.start(closer, argument)
+        assert host.finish().rv in (CKR.OK, CKR.USER_NOT_LOGGED_IN)
+        if closer == "C_Finalize":
+            assert inner.count("C_Login") == 0
+    host.finish()

@@ -3,9 +3,11 @@
 
 import os
 import struct
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pkcs11 import Attribute, UserType
@@ -173,6 +175,68 @@ def test_a_folder_that_cannot_be_written_is_none_of_the_cards_concern(card: Card
         assert host.login(session, UserType.USER, PIN) == CKR.OK
     finally:
         card.path.chmod(0o700)
+
+
+def no_lock(change: Callable[[Path], object]) -> Callable[[Path], None]:
+    def run(lock: Path) -> None:
+        lock.unlink()
+        change(lock)
+
+    return run
+
+
+LOCK_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "read-only": (lambda lock: lock.chmod(0o400), "Permission denied"),
+    "unreadable": (lambda lock: lock.chmod(0o000), "Permission denied"),
+    "directory": (no_lock(Path.mkdir), "Is a directory"),
+    "link": (no_lock(lambda lock: lock.symlink_to("elsewhere")), "Too many levels of symbolic links"),
+    "missing": (Path.unlink, "No such file or directory"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), LOCK_DAMAGES.values(), ids=LOCK_DAMAGES)
+def test_a_lock_file_that_cannot_be_locked_stops_cards_only(
+    card: Card, inner: Inner, damage: Callable[[Path], object], reason: str
+) -> None:
+    slot, plain_slot = card_slot(card.host()), card.direct().slot(PLAIN)
+    damage(Path(f"{card.store.path}.lock"))
+    log = card.path / "log"
+    host = card.host(inner, prefix=WITHOUT_PRIVILEGES, XCA_LOG_FILE=str(log))
+    plain = host.open(plain_slot)
+    assert host.login(plain, UserType.USER, PLAIN_PIN) == CKR.OK
+    assert host.logout(plain) == CKR.OK
+    assert inner.count("C_Login") == 1
+    assert_refused(host, host.open(slot), inner)
+    said = log.read_text()
+    assert f"the lock of the card store {card.store.path} cannot be taken: {reason}" in said
+    assert "within" not in said
+
+
+READ_ONLY = """mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@" """
+
+
+def read_only(folder: Path) -> tuple[str, ...]:
+    """Return what starts a process that cannot write below a folder."""
+    return ("unshare", "--mount", "sh", "-c", READ_ONLY, str(folder))
+
+
+def can_mount() -> bool:
+    with TemporaryDirectory() as folder:
+        return not subprocess.run(
+            [*read_only(Path(folder)), "true"], capture_output=True, check=False
+        ).returncode
+
+
+@pytest.mark.skipif(not can_mount(), reason="only root can mount")
+def test_a_read_only_file_system_stops_cards_only(card: Card, inner: Inner, tmp_path: Path) -> None:
+    slot = card_slot(card.host())
+    log = tmp_path / "log"
+    host = card.host(inner, prefix=read_only(card.path), XCA_LOG_FILE=str(log))
+    assert host.token(host.slot(PLAIN)).label.rstrip() == PLAIN.encode()
+    host.open(host.slot(PLAIN))
+    assert_refused(host, host.open(slot), inner)
+    assert "Read-only file system" in log.read_text()
+    assert "within" not in log.read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

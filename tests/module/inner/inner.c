@@ -96,6 +96,9 @@ static int answered(const char *function, CK_RV *answer) {
       (session, old, old_length, new, new_length))                                                           \
     X(C_Login, (CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE * pin, CK_ULONG length),               \
       (session, user, pin, length))                                                                          \
+    X(C_Logout, (CK_SESSION_HANDLE session), (session))                                                      \
+    X(C_CloseSession, (CK_SESSION_HANDLE session), (session))                                                \
+    X(C_CloseAllSessions, (CK_SLOT_ID slot), (slot))                                                         \
     X(C_CreateObject,                                                                                        \
       (CK_SESSION_HANDLE session, CK_ATTRIBUTE * template, CK_ULONG count, CK_OBJECT_HANDLE * object),       \
       (session, template, count, object))                                                                    \

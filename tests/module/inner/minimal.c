@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The least that the card's module can stand on: a card, a plain token and an empty reader, all in memory,
- * for tests that count, fuzz or look into the process. Nothing is signed or hashed in truth, no secret is
- * kept as it was given, none is copied, and nothing is allocated. One thread only. */
+ * for tests that count, fuzz, look into the process, or stop threads. Nothing is signed or hashed in truth,
+ * no secret is kept as it was given, none is copied, and nothing is allocated. It locks nothing. */
 #include "minimal.h"
 
 #include <stdbool.h>
@@ -44,6 +44,9 @@ static struct session {
 static bool initialized;
 
 #define SCRIPTED                                                                                             \
+    if (control.enter != NULL) {                                                                             \
+        control.enter(&__func__[sizeof "minimal_" - 1]);                                                     \
+    }                                                                                                        \
     if (control.answer != CKR_OK && control.skip-- == 0) {                                                   \
         CK_RV told = control.answer;                                                                         \
         control.answer = CKR_OK;                                                                             \
@@ -82,6 +85,9 @@ static CK_RV compare(CK_SLOT_ID slot, bool so, const CK_BYTE *value, CK_ULONG le
     bool right = is(&tokens[slot].secrets[so], value, length);
     if (slot == MINIMAL_CARD_SLOT) {
         control.wrong[so] = right ? 0 : control.wrong[so] + 1;
+    } else {
+        control.asked++;
+        control.tries -= !right && control.tries > 0;
     }
     return right ? CKR_OK : CKR_PIN_INCORRECT;
 }
@@ -147,12 +153,18 @@ static CK_RV minimal_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
     if (info == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    static const char label[] = "xca-card:" MINIMAL_CARD;
+    static const char label[] = "xca-card:" MINIMAL_CARD, second[] = "xca-card:" MINIMAL_SECOND;
     memset(info, ' ', sizeof *info);
+    info->flags = CKF_TOKEN_INITIALIZED;
     if (slot == MINIMAL_CARD_SLOT) {
         memcpy(info->label, label, sizeof label - 1);
+    } else if (control.second_card) {
+        memcpy(info->label, second, sizeof second - 1);
+    } else {
+        memcpy(info->label, "plain", 5);
+        memcpy(info->serialNumber, "1", 1);
+        info->flags |= control.flags | (control.tries == 1 ? CKF_USER_PIN_FINAL_TRY : 0);
     }
-    info->flags = CKF_TOKEN_INITIALIZED | (slot == MINIMAL_PLAIN_SLOT ? control.flags : 0);
     return CKR_OK;
 }
 
@@ -350,6 +362,31 @@ static CK_RV minimal_C_GenerateKeyPair(CK_SESSION_HANDLE handle, CK_MECHANISM *m
     return CKR_OK;
 }
 
+static CK_RV minimal_C_GenerateKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template,
+                                   CK_ULONG count, CK_OBJECT_HANDLE *key) {
+    (void)mechanism, (void)template, (void)count;
+    IN_SESSION(handle);
+    *key = 1;
+    return CKR_OK;
+}
+
+static CK_RV minimal_C_UnwrapKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism,
+                                 CK_OBJECT_HANDLE unwrapping, CK_BYTE *wrapped, CK_ULONG length,
+                                 CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *key) {
+    (void)mechanism, (void)unwrapping, (void)wrapped, (void)length, (void)template, (void)count;
+    IN_SESSION(handle);
+    *key = 1;
+    return CKR_OK;
+}
+
+static CK_RV minimal_C_DeriveKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
+                                 CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *key) {
+    (void)mechanism, (void)base, (void)template, (void)count;
+    IN_SESSION(handle);
+    *key = 1;
+    return CKR_OK;
+}
+
 static CK_ULONG digest_length(CK_MECHANISM_TYPE mechanism) {
     switch (mechanism) {
     case CKM_SHA_1:
@@ -498,7 +535,10 @@ EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list);
     X(C_CopyObject)                                                                                          \
     X(C_DestroyObject)                                                                                       \
     X(C_SetAttributeValue)                                                                                   \
+    X(C_GenerateKey)                                                                                         \
     X(C_GenerateKeyPair)                                                                                     \
+    X(C_UnwrapKey)                                                                                           \
+    X(C_DeriveKey)                                                                                           \
     X(C_DigestInit)                                                                                          \
     X(C_Digest)                                                                                              \
     X(C_DigestUpdate)                                                                                        \

@@ -5,7 +5,10 @@
 
 #include "cryptoki.h"
 
+#include <stdbool.h>
+
 #define MINIMAL_CARD      "XC00000000000001"
+#define MINIMAL_SECOND    "XC00000000000002" /* its PIN and user code are the same */
 #define MINIMAL_PIN       "Pin+1357"
 #define MINIMAL_USER_CODE "Code~8642"
 
@@ -21,6 +24,11 @@ struct minimal {
     unsigned wrong[2]; /* wrong values in a row that were compared with the card's PIN and user code */
     CK_FLAGS flags;    /* more flags of the plain token */
     void (*initializing)(void); /* called by C_Initialize */
+
+    void (*enter)(const char *function); /* called first by every function, unless NULL */
+    bool second_card;                    /* the plain token is a card too */
+    unsigned asked;                      /* values that were compared with a secret of the plain token */
+    unsigned tries;                      /* that the plain token counts, as a real card does; 0: none */
 };
 
 typedef struct minimal *minimal_function(void);

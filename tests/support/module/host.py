@@ -181,6 +181,14 @@ class Host:
         encoded_calls = [[name, [encoded(argument) for argument in arguments]] for name, *arguments in calls]
         return [_answer(answer) for answer in self.do(command, encoded_calls)]
 
+    def start(self, name: str, *arguments: Argument) -> None:
+        """Make a call in a thread of its own, and go on; `finish` gives its answer."""
+        self.do("start", [name, [encoded(argument) for argument in arguments]])
+
+    def finish(self) -> Answer:
+        """Wait for the call that was started."""
+        return _answer(self.do("finish"))
+
     # Calls with their arguments made ready; each returns the CK_RV, or what it promises on CKR_OK
 
     def initialize(self, arguments: bytes | None = None) -> CKR | None:

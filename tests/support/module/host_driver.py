@@ -9,6 +9,7 @@ pointer), or an object with one key, see `_Argument`.
 import ctypes
 import json
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -101,6 +102,7 @@ class Driver:
     def __init__(self, module: str) -> None:
         self._library = ctypes.CDLL(module)
         self._list: FunctionList | None = None
+        self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def do_load(self) -> dict[str, Any]:
         """Take the function list that the module's C_GetFunctionList gives."""
@@ -188,7 +190,15 @@ class Driver:
 
     def do_start(self, call: list[Any]) -> None:
         """Make a call in a thread and do not wait for it."""
-        threading.Thread(target=self.do_call, args=call, daemon=True).start()
+
+        def run() -> None:
+            self._answers.put(self.do_call(*call))
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def do_finish(self) -> dict[str, Any]:
+        """Wait until a call that was started is over; answers its answer."""
+        return self._answers.get()
 
     def do_exec(self) -> None:
         """Become this program anew, whatever the threads are doing; the new one answers."""
