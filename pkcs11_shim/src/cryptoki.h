@@ -127,6 +127,12 @@ typedef CK_ULONG CK_ATTRIBUTE_TYPE;
 #define CKA_ID      0x102UL
 #define CKA_MODULUS 0x120UL
 
+#define CKF_ARRAY_ATTRIBUTE    0x40000000UL
+#define CKA_WRAP_TEMPLATE      (CKF_ARRAY_ATTRIBUTE | 0x211UL)
+#define CKA_UNWRAP_TEMPLATE    (CKF_ARRAY_ATTRIBUTE | 0x212UL)
+#define CKA_DERIVE_TEMPLATE    (CKF_ARRAY_ATTRIBUTE | 0x213UL)
+#define CKA_ALLOWED_MECHANISMS (CKF_ARRAY_ATTRIBUTE | 0x600UL)
+
 typedef struct {
     CK_ATTRIBUTE_TYPE type;
     void *pValue;
@@ -137,25 +143,28 @@ typedef struct {
 
 typedef CK_ULONG CK_MECHANISM_TYPE;
 
-#define CKM_RSA_PKCS_KEY_PAIR_GEN 0x0UL
-#define CKM_RSA_PKCS              0x1UL
-#define CKM_RSA_X_509             0x3UL
-#define CKM_SHA1_RSA_PKCS         0x6UL
-#define CKM_SHA1_RSA_PKCS_PSS     0xEUL
-#define CKM_SHA256_RSA_PKCS       0x40UL
-#define CKM_SHA384_RSA_PKCS       0x41UL
-#define CKM_SHA512_RSA_PKCS       0x42UL
-#define CKM_SHA256_RSA_PKCS_PSS   0x43UL
-#define CKM_SHA384_RSA_PKCS_PSS   0x44UL
-#define CKM_SHA512_RSA_PKCS_PSS   0x45UL
-#define CKM_SHA224_RSA_PKCS       0x46UL
-#define CKM_SHA224_RSA_PKCS_PSS   0x47UL
-#define CKM_SHA_1                 0x220UL
-#define CKM_SHA256                0x250UL
-#define CKM_SHA224                0x255UL
-#define CKM_SHA384                0x260UL
-#define CKM_SHA512                0x270UL
-#define CKM_AES_KEY_GEN           0x1080UL
+#define CKM_RSA_PKCS_KEY_PAIR_GEN         0x0UL
+#define CKM_RSA_PKCS                      0x1UL
+#define CKM_RSA_X_509                     0x3UL
+#define CKM_SHA1_RSA_PKCS                 0x6UL
+#define CKM_SHA1_RSA_PKCS_PSS             0xEUL
+#define CKM_SHA256_RSA_PKCS               0x40UL
+#define CKM_SHA384_RSA_PKCS               0x41UL
+#define CKM_SHA512_RSA_PKCS               0x42UL
+#define CKM_SHA256_RSA_PKCS_PSS           0x43UL
+#define CKM_SHA384_RSA_PKCS_PSS           0x44UL
+#define CKM_SHA512_RSA_PKCS_PSS           0x45UL
+#define CKM_SHA224_RSA_PKCS               0x46UL
+#define CKM_SHA224_RSA_PKCS_PSS           0x47UL
+#define CKM_SHA_1                         0x220UL
+#define CKM_SHA256                        0x250UL
+#define CKM_SHA224                        0x255UL
+#define CKM_SHA384                        0x260UL
+#define CKM_SHA512                        0x270UL
+#define CKM_SP800_108_COUNTER_KDF         0x3ACUL
+#define CKM_SP800_108_FEEDBACK_KDF        0x3ADUL
+#define CKM_SP800_108_DOUBLE_PIPELINE_KDF 0x3AEUL
+#define CKM_AES_KEY_GEN                   0x1080UL
 
 typedef struct {
     CK_MECHANISM_TYPE mechanism;
@@ -207,6 +216,7 @@ typedef struct {
 #define CKR_SESSION_HANDLE_INVALID         0xB3UL
 #define CKR_SESSION_READ_ONLY              0xB5UL
 #define CKR_SESSION_READ_ONLY_EXISTS       0xB7UL
+#define CKR_TEMPLATE_INCONSISTENT          0xD1UL
 #define CKR_TOKEN_NOT_PRESENT              0xE0UL
 #define CKR_TOKEN_NOT_RECOGNIZED           0xE1UL
 #define CKR_TOKEN_WRITE_PROTECTED          0xE2UL

@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Token objects of a card: only its holder, logged in with the PIN, may make, change or destroy them. */
+#include "fetch.h"
 #include "guard.h"
 #include "module.h"
+#include "template.h"
 
 #include <stdbool.h>
-
-static bool says_token(const CK_ATTRIBUTE *template, CK_ULONG length) {
-    if (template == NULL) {
-        return false;
-    }
-    for (CK_ULONG i = 0; i < length; i++) {
-        const CK_ATTRIBUTE *attribute = &template[i];
-        /* Whatever is not plainly false counts as true: in doubt the card refuses. */
-        if (attribute->type == CKA_TOKEN &&
-            (attribute->pValue == NULL || attribute->ulValueLen != sizeof(CK_BBOOL) ||
-             *(const CK_BBOOL *)attribute->pValue != CK_FALSE)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static CK_RV is_on_token(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, bool *on_token) {
     CK_BBOOL value = CK_TRUE;
@@ -29,10 +15,11 @@ static CK_RV is_on_token(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, boo
     return rv;
 }
 
-/* CKR_OK: a call that changes token objects, or does not, may be forwarded. */
-static CK_RV allow(const CK_SESSION_INFO *info, bool changes_token) {
-    bool holder = info->state == CKS_RO_USER_FUNCTIONS || info->state == CKS_RW_USER_FUNCTIONS;
-    return holder || !changes_token ? CKR_OK : CKR_USER_NOT_LOGGED_IN;
+/* Whether the guarded call is on a card whose holder is not logged in: it may not touch what lies on the
+ * token. */
+static bool is_limited(const struct guard *guard) {
+    CK_STATE state = guard->info.state;
+    return guard->card.is_card && state != CKS_RO_USER_FUNCTIONS && state != CKS_RW_USER_FUNCTIONS;
 }
 
 /*
@@ -49,95 +36,141 @@ static CK_RV look_up(struct guard *guard, CK_SESSION_HANDLE *session) {
     return rv;
 }
 
-/* CKR_OK: an object may be made; the caller makes it, and calls guard_end. */
-static CK_RV allow_new(struct guard *guard, CK_SESSION_HANDLE *session, bool on_token) {
+/* CKR_OK: the template, which is a copy from now on, puts nothing on the token. */
+static CK_RV allow_off_token(struct template *template) {
+    CK_RV rv = template_judge(template);
+    return rv == CKR_OK && template->says_token ? CKR_USER_NOT_LOGGED_IN : rv;
+}
+
+/* CKR_OK: an object may be made after this template; the caller makes it, and calls guard_end. */
+static CK_RV allow_new(struct guard *guard, CK_SESSION_HANDLE *session, struct template *template) {
     CK_RV rv = look_up(guard, session);
-    if (rv == CKR_OK && guard->card.is_card) {
-        rv = allow(&guard->info, on_token);
+    if (rv == CKR_OK && is_limited(guard)) {
+        rv = allow_off_token(template);
     }
     return rv == CKR_OK ? rv : guard_end(guard, rv);
 }
 
-/* CKR_OK: this object may be changed, or copied to the token; the caller does so, and calls guard_end. */
+/* CKR_OK: this object may be changed after this template, or copied; the caller does so, and calls guard_end.
+ */
 static CK_RV allow_change(struct guard *guard, CK_SESSION_HANDLE *session, CK_OBJECT_HANDLE object,
-                          bool to_token) {
-    bool on_token = true;
+                          struct template *template) {
     CK_RV rv = look_up(guard, session);
-    if (rv == CKR_OK && guard->card.is_card) {
+    if (rv == CKR_OK && is_limited(guard)) {
+        bool on_token = true;
         rv = is_on_token(*session, object, &on_token);
-        rv = rv == CKR_OK ? allow(&guard->info, on_token || to_token) : rv;
+        if (rv == CKR_OK) {
+            rv = on_token ? CKR_USER_NOT_LOGGED_IN : allow_off_token(template);
+        }
     }
     return rv == CKR_OK ? rv : guard_end(guard, rv);
 }
 
-CK_RV card_C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG length,
+CK_RV card_C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes, CK_ULONG length,
                           CK_OBJECT_HANDLE *object) {
     struct guard guard;
-    CK_RV rv = allow_new(&guard, &session, says_token(template, length));
-    return rv == CKR_OK ? guard_end(&guard, inner->C_CreateObject(session, template, length, object)) : rv;
+    struct template new;
+    template_of(&new, attributes, length);
+    CK_RV rv = allow_new(&guard, &session, &new);
+    return rv == CKR_OK ? guard_end(&guard, inner->C_CreateObject(session, new.attributes, length, object))
+                        : rv;
 }
 
-CK_RV card_C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *template,
+CK_RV card_C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *attributes,
                         CK_ULONG length, CK_OBJECT_HANDLE *copy) {
     /* A copy stays where its original is unless the template says otherwise; a card need not hand out copies.
      */
     struct guard guard;
-    CK_RV rv = allow_change(&guard, &session, object, says_token(template, length));
-    return rv == CKR_OK ? guard_end(&guard, inner->C_CopyObject(session, object, template, length, copy))
-                        : rv;
+    struct template changes;
+    template_of(&changes, attributes, length);
+    CK_RV rv = allow_change(&guard, &session, object, &changes);
+    return rv == CKR_OK
+               ? guard_end(&guard, inner->C_CopyObject(session, object, changes.attributes, length, copy))
+               : rv;
 }
 
 CK_RV card_C_DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
     struct guard guard;
-    CK_RV rv = allow_change(&guard, &session, object, false);
+    struct template none;
+    template_of(&none, NULL, 0);
+    CK_RV rv = allow_change(&guard, &session, object, &none);
     return rv == CKR_OK ? guard_end(&guard, inner->C_DestroyObject(session, object)) : rv;
 }
 
-CK_RV card_C_SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *template,
+CK_RV card_C_SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *attributes,
                                CK_ULONG length) {
     struct guard guard;
-    CK_RV rv = allow_change(&guard, &session, object, says_token(template, length));
-    return rv == CKR_OK ? guard_end(&guard, inner->C_SetAttributeValue(session, object, template, length))
-                        : rv;
+    struct template changes;
+    template_of(&changes, attributes, length);
+    CK_RV rv = allow_change(&guard, &session, object, &changes);
+    return rv == CKR_OK
+               ? guard_end(&guard, inner->C_SetAttributeValue(session, object, changes.attributes, length))
+               : rv;
 }
 
-CK_RV card_C_GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template,
+CK_RV card_C_GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *attributes,
                          CK_ULONG length, CK_OBJECT_HANDLE *key) {
     struct guard guard;
-    CK_RV rv = allow_new(&guard, &session, says_token(template, length));
-    return rv == CKR_OK ? guard_end(&guard, inner->C_GenerateKey(session, mechanism, template, length, key))
-                        : rv;
+    struct template new;
+    template_of(&new, attributes, length);
+    CK_RV rv = allow_new(&guard, &session, &new);
+    return rv == CKR_OK
+               ? guard_end(&guard, inner->C_GenerateKey(session, mechanism, new.attributes, length, key))
+               : rv;
 }
 
 CK_RV card_C_GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
-                             CK_ATTRIBUTE *public_template, CK_ULONG public_length,
-                             CK_ATTRIBUTE *private_template, CK_ULONG private_length,
+                             CK_ATTRIBUTE *public_attributes, CK_ULONG public_length,
+                             CK_ATTRIBUTE *private_attributes, CK_ULONG private_length,
                              CK_OBJECT_HANDLE *public_key, CK_OBJECT_HANDLE *private_key) {
     struct guard guard;
-    CK_RV rv =
-        allow_new(&guard, &session,
-                  says_token(public_template, public_length) || says_token(private_template, private_length));
-    return rv == CKR_OK ? guard_end(&guard, inner->C_GenerateKeyPair(session, mechanism, public_template,
-                                                                     public_length, private_template,
-                                                                     private_length, public_key, private_key))
-                        : rv;
+    struct template public, private;
+    template_of(&public, public_attributes, public_length);
+    template_of(&private, private_attributes, private_length);
+    CK_RV rv = allow_new(&guard, &session, &public);
+    if (rv == CKR_OK && is_limited(&guard)) {
+        rv = allow_off_token(&private);
+    }
+    if (rv == CKR_OK) {
+        rv = inner->C_GenerateKeyPair(session, mechanism, public.attributes, public_length,
+                                      private.attributes, private_length, public_key, private_key);
+    }
+    return guard_end(&guard, rv);
 }
 
 CK_RV card_C_UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE unwrapping,
-                       CK_BYTE *wrapped, CK_ULONG wrapped_length, CK_ATTRIBUTE *template, CK_ULONG length,
+                       CK_BYTE *wrapped, CK_ULONG wrapped_length, CK_ATTRIBUTE *attributes, CK_ULONG length,
                        CK_OBJECT_HANDLE *key) {
     struct guard guard;
-    CK_RV rv = allow_new(&guard, &session, says_token(template, length));
+    struct template new;
+    template_of(&new, attributes, length);
+    CK_RV rv = allow_new(&guard, &session, &new);
     return rv == CKR_OK ? guard_end(&guard, inner->C_UnwrapKey(session, mechanism, unwrapping, wrapped,
-                                                               wrapped_length, template, length, key))
+                                                               wrapped_length, new.attributes, length, key))
                         : rv;
 }
 
+/* Mechanisms that derive more keys than one, each after a template in the parameter (PKCS #11 Current
+ * Mechanisms 3.0, CK_DERIVED_KEY): for the holder alone. */
+static bool makes_more_keys(CK_MECHANISM_TYPE mechanism) {
+    return mechanism == CKM_SP800_108_COUNTER_KDF || mechanism == CKM_SP800_108_FEEDBACK_KDF ||
+           mechanism == CKM_SP800_108_DOUBLE_PIPELINE_KDF;
+}
+
 CK_RV card_C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
-                       CK_ATTRIBUTE *template, CK_ULONG length, CK_OBJECT_HANDLE *key) {
+                       CK_ATTRIBUTE *attributes, CK_ULONG length, CK_OBJECT_HANDLE *key) {
     struct guard guard;
-    CK_RV rv = allow_new(&guard, &session, says_token(template, length));
-    return rv == CKR_OK
-               ? guard_end(&guard, inner->C_DeriveKey(session, mechanism, base, template, length, key))
-               : rv;
+    struct template new;
+    CK_MECHANISM how;
+    template_of(&new, attributes, length);
+    CK_RV rv = allow_new(&guard, &session, &new);
+    if (rv == CKR_OK && mechanism != NULL && is_limited(&guard)) {
+        fetch(&how, mechanism, sizeof how);
+        mechanism = &how;
+        rv = makes_more_keys(how.mechanism) ? CKR_USER_NOT_LOGGED_IN : CKR_OK;
+    }
+    if (rv == CKR_OK) {
+        rv = inner->C_DeriveKey(session, mechanism, base, new.attributes, length, key);
+    }
+    return guard_end(&guard, rv);
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFERS 16
+#define BUFFERS 48
 #define HANDLES 6
 
 static CK_FUNCTION_LIST *v2;
@@ -82,8 +82,10 @@ static CK_BYTE *secret(CK_ULONG *length) {
     return memcpy(buffer(*length), known[which], *length);
 }
 
-static CK_ATTRIBUTE *template(CK_ULONG *count) {
-    static const CK_ATTRIBUTE_TYPE types[] = {CKA_TOKEN, CKA_PRIVATE, CKA_LABEL, CKA_MODULUS};
+/* One template deep. */
+static CK_ATTRIBUTE *template(CK_ULONG *count, bool inside) {
+    static const CK_ATTRIBUTE_TYPE types[] = {CKA_TOKEN, CKA_PRIVATE, CKA_LABEL, CKA_MODULUS,
+                                              CKA_UNWRAP_TEMPLATE};
     uint8_t wanted = input_byte();
     *count = wanted == 0xff ? 0 : wanted % 4;
     if (wanted == 0xff) {
@@ -91,8 +93,14 @@ static CK_ATTRIBUTE *template(CK_ULONG *count) {
     }
     CK_ATTRIBUTE *attributes = buffer(*count * sizeof *attributes);
     for (CK_ULONG i = 0; i < *count; i++) {
-        attributes[i].type = types[input_byte() % 4];
-        attributes[i].pValue = bytes(&attributes[i].ulValueLen);
+        CK_ATTRIBUTE *attribute = &attributes[i];
+        attribute->type = types[input_byte() % (inside ? 4 : 5)];
+        if (attribute->type == CKA_UNWRAP_TEMPLATE) {
+            attribute->pValue = template(&attribute->ulValueLen, true);
+            attribute->ulValueLen = attribute->ulValueLen * sizeof *attribute + input_byte() % 2;
+        } else {
+            attribute->pValue = bytes(&attribute->ulValueLen);
+        }
     }
     return attributes;
 }
@@ -258,12 +266,12 @@ static void step(void) {
         break;
     case 17:
         at = session();
-        template_a = template(&a_length);
+        template_a = template(&a_length, false);
         v2->C_CreateObject(at, template_a, a_length, buffer(sizeof(CK_OBJECT_HANDLE)));
         break;
     case 18:
         at = session();
-        template_a = template(&a_length);
+        template_a = template(&a_length, false);
         v2->C_CopyObject(at, object(), template_a, a_length, buffer(sizeof(CK_OBJECT_HANDLE)));
         break;
     case 19:
@@ -272,13 +280,13 @@ static void step(void) {
         break;
     case 20:
         at = session();
-        template_a = template(&a_length);
+        template_a = template(&a_length, false);
         v2->C_SetAttributeValue(at, object(), template_a, a_length);
         break;
     case 21:
         at = session();
-        template_a = template(&a_length);
-        template_b = template(&b_length);
+        template_a = template(&a_length, false);
+        template_b = template(&b_length, false);
         v2->C_GenerateKeyPair(at, mechanism(), template_a, a_length, template_b, b_length, cell(0), cell(0));
         break;
     case 22:
@@ -327,6 +335,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (!input_is_used_up()) {
         step();
     }
+    must(!inner_control->trespassed);
     must(inner_control->wrong[0] <= XCA_MAX_TRIES && inner_control->wrong[1] <= XCA_MAX_TRIES);
     return 0;
 }

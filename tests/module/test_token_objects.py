@@ -2,6 +2,7 @@
 """Who may make, change and destroy what lies on the card."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pkcs11
 import pytest
@@ -10,6 +11,7 @@ from pkcs11 import Attribute, KeyType, ObjectClass, UserType
 from support.module.cards import PLAIN, PLAIN_PIN, Card, Inner, card_session, so_session, user_session
 from support.module.cryptoki import CKR
 from support.module.host import Answer, Argument, Host, Mechanism, Room, Template, Ulong, ulong
+from support.module.native_host import minimal_host
 
 YES, NO = b"\x01", b"\x00"
 Attributes = list[tuple[int, bytes | int | None]]
@@ -152,6 +154,20 @@ def test_a_broken_template_neither_crashes_nor_opens_the_card(
     assert create(host, session, broken).rv != CKR.OK
     assert host.call("C_CreateObject", session, None, 3, Ulong()).rv != CKR.OK
     assert token_keys(card) == 0
+
+
+def test_a_template_that_changes_during_the_call_puts_nothing_on_the_card(tmp_path: Path) -> None:
+    with minimal_host(tmp_path) as run:
+        assert run("double_fetch") == ""
+
+
+def test_a_template_with_more_attributes_than_can_be_judged_is_refused(card: Card, inner: Inner) -> None:
+    host = card.host(inner)
+    session = card_session(host)
+    labels: Attributes = [(Attribute.LABEL, b"x")] * 128
+    whole = template(labels, [(Attribute.TOKEN, YES)])
+    assert host.call("C_CreateObject", session, *whole, Ulong()).rv == CKR.TEMPLATE_INCONSISTENT
+    assert inner.count("C_CreateObject") == 0
 
 
 @pytest.mark.parametrize("session_of", [card_session, so_session])

@@ -99,9 +99,6 @@ static CK_RV minimal_C_Initialize(void *arguments) {
         return CKR_CRYPTOKI_ALREADY_INITIALIZED;
     }
     initialized = true;
-    if (control.initializing != NULL) {
-        control.initializing();
-    }
     return CKR_OK;
 }
 
@@ -324,18 +321,39 @@ static CK_RV minimal_C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HAN
 }
 
 /* Objects are neither made nor destroyed: who may, is what matters. */
+
+static bool says_token(const CK_ATTRIBUTE *template, CK_ULONG count) {
+    bool says = false;
+    for (CK_ULONG i = 0; template != NULL && i < count && !says; i++) {
+        const CK_ATTRIBUTE *attribute = &template[i];
+        if (attribute->type == CKA_TOKEN) {
+            says = attribute->pValue == NULL || attribute->ulValueLen != sizeof(CK_BBOOL) ||
+                   *(const CK_BBOOL *)attribute->pValue != CK_FALSE;
+        } else if (attribute->type == CKA_UNWRAP_TEMPLATE) {
+            says = says_token(attribute->pValue, attribute->ulValueLen / sizeof *template);
+        }
+    }
+    return says;
+}
+
+static void see(const struct session *session, const CK_ATTRIBUTE *template, CK_ULONG count) {
+    if (session->slot == MINIMAL_CARD_SLOT && tokens[MINIMAL_CARD_SLOT].user != CKU_USER) {
+        control.trespassed = control.trespassed || says_token(template, count);
+    }
+}
+
 static CK_RV minimal_C_CreateObject(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *template, CK_ULONG count,
                                     CK_OBJECT_HANDLE *object) {
-    (void)template, (void)count;
     IN_SESSION(handle);
+    see(session, template, count);
     *object = 1;
     return CKR_OK;
 }
 
 static CK_RV minimal_C_CopyObject(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE from, CK_ATTRIBUTE *template,
                                   CK_ULONG count, CK_OBJECT_HANDLE *copy) {
-    (void)template, (void)count;
     IN_SESSION(handle);
+    see(session, template, count);
     *copy = from;
     return is_object(from) ? CKR_OK : CKR_OBJECT_HANDLE_INVALID;
 }
@@ -347,8 +365,8 @@ static CK_RV minimal_C_DestroyObject(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE 
 
 static CK_RV minimal_C_SetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object,
                                          CK_ATTRIBUTE *template, CK_ULONG count) {
-    (void)template, (void)count;
     IN_SESSION(handle);
+    see(session, template, count);
     return is_object(object) ? CKR_OK : CKR_OBJECT_HANDLE_INVALID;
 }
 
@@ -356,16 +374,19 @@ static CK_RV minimal_C_GenerateKeyPair(CK_SESSION_HANDLE handle, CK_MECHANISM *m
                                        CK_ATTRIBUTE *public, CK_ULONG public_count, CK_ATTRIBUTE *private,
                                        CK_ULONG private_count, CK_OBJECT_HANDLE *public_key,
                                        CK_OBJECT_HANDLE *private_key) {
-    (void)mechanism, (void)public, (void)public_count, (void)private, (void)private_count;
+    (void)mechanism;
     IN_SESSION(handle);
+    see(session, public, public_count);
+    see(session, private, private_count);
     *public_key = *private_key = 1;
     return CKR_OK;
 }
 
 static CK_RV minimal_C_GenerateKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_ATTRIBUTE *template,
                                    CK_ULONG count, CK_OBJECT_HANDLE *key) {
-    (void)mechanism, (void)template, (void)count;
+    (void)mechanism;
     IN_SESSION(handle);
+    see(session, template, count);
     *key = 1;
     return CKR_OK;
 }
@@ -373,16 +394,21 @@ static CK_RV minimal_C_GenerateKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mecha
 static CK_RV minimal_C_UnwrapKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism,
                                  CK_OBJECT_HANDLE unwrapping, CK_BYTE *wrapped, CK_ULONG length,
                                  CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *key) {
-    (void)mechanism, (void)unwrapping, (void)wrapped, (void)length, (void)template, (void)count;
+    (void)mechanism, (void)unwrapping, (void)wrapped, (void)length;
     IN_SESSION(handle);
+    see(session, template, count);
     *key = 1;
     return CKR_OK;
 }
 
 static CK_RV minimal_C_DeriveKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
                                  CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *key) {
-    (void)mechanism, (void)base, (void)template, (void)count;
+    (void)base;
     IN_SESSION(handle);
+    see(session, template, count);
+    if (token->user != CKU_USER && mechanism != NULL && mechanism->mechanism == CKM_SP800_108_COUNTER_KDF) {
+        control.trespassed = control.trespassed || session->slot == MINIMAL_CARD_SLOT;
+    }
     *key = 1;
     return CKR_OK;
 }
