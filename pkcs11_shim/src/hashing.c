@@ -7,6 +7,7 @@
  */
 #include "hashing.h"
 #include "emsa.h"
+#include "fetch.h"
 #include "module.h"
 
 #include <pthread.h>
@@ -123,6 +124,11 @@ static CK_RV open_digest(struct signing *signing) {
 
 CK_RV card_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key) {
     struct signing new = {.session = session};
+    CK_MECHANISM how;
+    if (mechanism != NULL) {
+        fetch(&how, mechanism, sizeof how);
+        mechanism = &how;
+    }
     CK_RV rv = mechanism != NULL ? choose(mechanism, &new) : CKR_OK;
     if (rv != CKR_OK) {
         return rv;

@@ -7,6 +7,7 @@
 #include "card.h"
 #include "config.h"
 #include "epochs.h"
+#include "fetch.h"
 #include "guard.h"
 #include "log.h"
 #include "module.h"
@@ -27,6 +28,19 @@ struct value {
     const CK_UTF8CHAR *text;
     CK_ULONG length;
 };
+
+/* A secret, where no other thread of the host can change it. */
+struct copy {
+    CK_UTF8CHAR text[XCA_USER_CODE_MAX];
+};
+
+/* Returns where the copy is. Of a secret that is too long there is none: its form is refused unread. */
+static CK_UTF8CHAR *copy_secret(struct copy *copy, const CK_UTF8CHAR *secret, CK_ULONG length) {
+    if (length <= sizeof copy->text) {
+        fetch(copy->text, secret, length);
+    }
+    return copy->text;
+}
 
 /* Whether tries can be counted, which takes a lock that nobody else has. */
 static bool is_locked(const struct lock *lock, const char *number) {
@@ -262,7 +276,11 @@ static CK_RV login_to_card(const struct guard *guard, const struct login *login)
     }
     struct decision decision;
     if (rv == CKR_OK && (rv = decision_begin(&decision, guard)) == CKR_OK) {
-        rv = try_login(&decision, login);
+        struct copy pin;
+        struct login taken = *login;
+        taken.pin = copy_secret(&pin, login->pin, login->pin_length);
+        rv = try_login(&decision, &taken);
+        explicit_bzero(&pin, sizeof pin);
         decision_end(&decision);
     }
     return rv;
@@ -339,7 +357,9 @@ static CK_RV init_pin_of_card(const struct guard *guard, CK_SESSION_HANDLE sessi
     struct decision decision;
     CK_RV rv = decision_begin(&decision, guard);
     if (rv == CKR_OK) {
-        rv = try_init_pin(&decision, session, pin, pin_length);
+        struct copy copy;
+        rv = try_init_pin(&decision, session, copy_secret(&copy, pin, pin_length), pin_length);
+        explicit_bzero(&copy, sizeof copy);
         decision_end(&decision);
     }
     return rv;
@@ -394,12 +414,18 @@ static CK_RV set_pin_of_card(const struct guard *guard, const struct change *cha
     if (change->old == NULL || change->new == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
+    struct copy old, new;
+    struct change taken = *change;
+    taken.old = copy_secret(&old, change->old, change->old_length);
+    taken.new = copy_secret(&new, change->new, change->new_length);
     struct decision decision;
-    CK_RV rv = check_form(change->secret, (struct value){change->new, change->new_length});
+    CK_RV rv = check_form(taken.secret, (struct value){taken.new, taken.new_length});
     if (rv == CKR_OK && (rv = decision_begin(&decision, guard)) == CKR_OK) {
-        rv = try_set_pin(&decision, change);
+        rv = try_set_pin(&decision, &taken);
         decision_end(&decision);
     }
+    explicit_bzero(&old, sizeof old);
+    explicit_bzero(&new, sizeof new);
     return rv;
 }
 
@@ -425,6 +451,16 @@ CK_RV card_C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *old, CK_ULONG old_le
 
 static CK_RV init_other_token(const struct guard *guard, CK_SLOT_ID slot, CK_UTF8CHAR *pin,
                               CK_ULONG pin_length, CK_UTF8CHAR *label) {
+    CK_TOKEN_INFO new;
+    if (label != NULL) {
+        fetch(new.label, label, sizeof new.label);
+        label = new.label;
+        /* A second token with a card's number would have tries of its own to fill that card's counters with.
+         */
+        if (memcmp(label, XCA_INNER_LABEL, sizeof XCA_INNER_LABEL - 1) == 0) {
+            return CKR_TOKEN_WRITE_PROTECTED;
+        }
+    }
     CK_RV rv = keep_last_try_of_token(guard, slot, SECRET_USER_CODE);
     return rv == CKR_OK ? inner->C_InitToken(slot, pin, pin_length, label) : rv;
 }
@@ -435,9 +471,7 @@ CK_RV card_C_InitToken(CK_SLOT_ID slot, CK_UTF8CHAR *pin, CK_ULONG pin_length, C
     if (rv != CKR_OK) {
         return rv;
     }
-    /* A second token with a card's number would have tries of its own to fill that card's counters with. */
-    bool twin = label != NULL && memcmp(label, XCA_INNER_LABEL, sizeof XCA_INNER_LABEL - 1) == 0;
-    rv = guard.card.is_card || twin ? CKR_TOKEN_WRITE_PROTECTED
-                                    : init_other_token(&guard, slot, pin, pin_length, label);
+    rv = guard.card.is_card ? CKR_TOKEN_WRITE_PROTECTED
+                            : init_other_token(&guard, slot, pin, pin_length, label);
     return guard_end(&guard, rv);
 }

@@ -2,6 +2,7 @@
 """Which refusal comes first; and that a refusal before the inner module is asked costs no try."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pkcs11 import UserType
@@ -18,6 +19,7 @@ from support.module.cards import (
     user_session,
 )
 from support.module.cryptoki import CKR
+from support.module.native_host import minimal_host
 
 NO_SESSION = 0xDEAD
 SHORT, LONG_PIN, LONG_USER_CODE = "12345", "123456789", "12345678901"
@@ -271,3 +273,13 @@ def test_a_new_pin_of_the_wrong_form_leaves_the_card_closed(closed: Card, inner:
     assert inner.count("C_InitPIN") == 0
     assert closed.row().activated_at is None
     assert host.init_pin(session, PIN) == CKR.OK
+
+
+def test_a_secret_that_changes_during_the_call_is_tried_as_it_was_checked(tmp_path: Path) -> None:
+    with minimal_host(tmp_path) as run:
+        assert run("double_fetch", "secrets") == ""
+
+
+def test_a_mechanism_that_changes_during_the_call_is_used_as_it_was_checked(tmp_path: Path) -> None:
+    with minimal_host(tmp_path, "[quirks]", "hash=module") as run:
+        assert run("double_fetch", "mechanism") == ""

@@ -158,7 +158,7 @@ def test_a_broken_template_neither_crashes_nor_opens_the_card(
 
 def test_a_template_that_changes_during_the_call_puts_nothing_on_the_card(tmp_path: Path) -> None:
     with minimal_host(tmp_path) as run:
-        assert run("double_fetch") == ""
+        assert run("double_fetch", "templates") == ""
 
 
 def test_a_template_with_more_attributes_than_can_be_judged_is_refused(card: Card, inner: Inner) -> None:

@@ -166,8 +166,8 @@ static CK_RV minimal_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
 }
 
 static CK_RV minimal_C_InitToken(CK_SLOT_ID slot, CK_BYTE *pin, CK_ULONG length, CK_BYTE *label) {
-    (void)label;
     INITIALIZED
+    control.trespassed = control.trespassed || (label != NULL && memcmp(label, "xca-card:", 9) == 0);
     if (slot >= MINIMAL_EMPTY_SLOT || pin == NULL) {
         return CKR_ARGUMENTS_BAD;
     }

@@ -22,8 +22,9 @@ struct minimal {
     CK_RV answer;      /* of one call, which does nothing else; CKR_OK: none */
     unsigned skip;     /* calls before that one */
     unsigned wrong[2]; /* wrong values in a row that were compared with the card's PIN and user code */
-    bool trespassed;   /* a template wanted something on the card, and its holder was not logged in */
-    CK_FLAGS flags;    /* more flags of the plain token */
+    bool trespassed; /* a template wanted something on the card, and its holder was not logged in; or a label,
+                        another card */
+    CK_FLAGS flags;  /* more flags of the plain token */
 
     void (*enter)(const char *function); /* called first by every function, unless NULL */
     bool second_card;                    /* the plain token is a card too */

@@ -4,7 +4,7 @@
  * each function of the inner module that the call comes to. The module is loaded over minimal.c, the library
  * MINIMAL; the card is that of minimal.h, and nobody is logged in.
  *
- *   double_fetch MODULE     prints a line for everything that goes wrong
+ *   double_fetch MODULE templates | secrets | mechanism     prints a line for everything that goes wrong
  */
 #include "../inner/minimal.h"
 
@@ -147,15 +147,98 @@ static const struct {
 static void (*change)(void);
 static unsigned moment, passed;
 
-static void enter(const char *function) {
+static void change_at_moment(const char *function) {
     (void)function;
     if (++passed == moment) {
         change();
     }
 }
 
+static void templates(void) {
+    for (size_t i = 0; i < LENGTH(calls); i++) {
+        for (size_t j = 0; j < LENGTH(changes); j++) {
+            change = changes[j].make;
+            for (moment = 1; moment <= MOMENTS; moment++) {
+                give();
+                passed = 0;
+                control->trespassed = false;
+                control->enter = change_at_moment;
+                CK_RV rv = calls[i].make();
+                control->enter = NULL;
+                if (control->trespassed || passed == 0 || passed >= MOMENTS ||
+                    (change == nothing && rv != CKR_OK)) {
+                    printf("%s: %s changes at function %u of %u: 0x%lx\n", calls[i].name, changes[j].name,
+                           moment, passed, rv);
+                }
+            }
+        }
+    }
+}
+
+/* A text that becomes another when the inner module is asked what it is for. */
+static CK_UTF8CHAR text[32];
+static const char *becomes, *asked;
+
+static void change_when_asked(const char *function) {
+    if (strcmp(function, asked) == 0) {
+        memcpy(text, becomes, strlen(becomes));
+    }
+}
+
+static CK_ULONG give_text(const char *first, const char *function, const char *then) {
+    memset(text, ' ', sizeof text);
+    memcpy(text, first, strlen(first));
+    asked = function;
+    becomes = then;
+    control->enter = change_when_asked;
+    return strlen(first);
+}
+
+static CK_RV log_in(CK_USER_TYPE user, const char *secret) {
+    control->enter = NULL;
+    return list->C_Login(session, user, (CK_UTF8CHAR *)secret, strlen(secret));
+}
+
+static void secrets(void) {
+    CK_ULONG length = give_text("wrong--1", "C_Login", MINIMAL_PIN);
+    MUST(list->C_Login(session, CKU_USER, text, length) == CKR_PIN_INCORRECT);
+    MUST(log_in(CKU_USER, "wrong--1") == CKR_PIN_INCORRECT && control->wrong[0] == 1); /* it was remembered */
+
+    length = give_text("newpin-1", "C_SetPIN", "new pin ");
+    MUST(list->C_SetPIN(session, (CK_UTF8CHAR *)MINIMAL_PIN, strlen(MINIMAL_PIN), text, length) == CKR_OK);
+    MUST(log_in(CKU_USER, "newpin-1") == CKR_OK && list->C_Logout(session) == CKR_OK);
+
+    length = give_text("wrong--2", "C_SetPIN", "newpin-1");
+    MUST(list->C_SetPIN(session, text, length, (CK_UTF8CHAR *)"newpin-2", 8) == CKR_PIN_INCORRECT);
+
+    length = give_text("wrong~~~1", "C_Login", MINIMAL_USER_CODE);
+    MUST(list->C_Login(session, CKU_SO, text, length) == CKR_PIN_INCORRECT);
+    MUST(log_in(CKU_SO, MINIMAL_USER_CODE) == CKR_OK);
+    length = give_text("newpin-3", "C_InitPIN", "new pin ");
+    MUST(list->C_InitPIN(session, text, length) == CKR_OK && list->C_Logout(session) == CKR_OK);
+    MUST(log_in(CKU_USER, "newpin-3") == CKR_OK && list->C_Logout(session) == CKR_OK);
+
+    give_text("plain", "C_InitToken", "xca-card:" MINIMAL_SECOND);
+    MUST(list->C_InitToken(MINIMAL_PLAIN_SLOT, (CK_UTF8CHAR *)MINIMAL_USER_CODE, strlen(MINIMAL_USER_CODE),
+                           text) == CKR_OK);
+    MUST(!control->trespassed);
+}
+
+static void change_mechanism(const char *function) {
+    if (strcmp(function, "C_SignInit") == 0) {
+        mechanism.mechanism = CKM_SHA256_RSA_PKCS;
+    }
+}
+
+/* With [quirks] hash = module: the inner module is never asked to sign with a hash. */
+static void signing(void) {
+    mechanism = (CK_MECHANISM){CKM_RSA_PKCS, NULL, 0};
+    control->enter = change_mechanism;
+    MUST(list->C_SignInit(session, &mechanism, SESSION_OBJECT) == CKR_OK);
+}
+
 int main(int argc, char **argv) {
-    void *library = argc == 2 ? dlopen(argv[1], RTLD_NOW) : NULL;
+    void *library = argc == 3 ? dlopen(argv[1], RTLD_NOW) : NULL;
     void *minimal_library = dlopen(getenv("MINIMAL"), RTLD_NOW);
     CK_C_GetFunctionList get_list;
     minimal_function *get_control;
@@ -166,23 +249,12 @@ int main(int argc, char **argv) {
     MUST(get_list(&list) == CKR_OK && list->C_Initialize(NULL) == CKR_OK);
     MUST(list->C_OpenSession(MINIMAL_CARD_SLOT, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session) ==
          CKR_OK);
-    for (size_t i = 0; i < LENGTH(calls); i++) {
-        for (size_t j = 0; j < LENGTH(changes); j++) {
-            change = changes[j].make;
-            for (moment = 1; moment <= MOMENTS; moment++) {
-                give();
-                passed = 0;
-                control->trespassed = false;
-                control->enter = enter;
-                CK_RV rv = calls[i].make();
-                control->enter = NULL;
-                if (control->trespassed || passed == 0 || passed >= MOMENTS ||
-                    (change == nothing && rv != CKR_OK)) {
-                    printf("%s: %s changes at function %u of %u: 0x%lx\n", calls[i].name, changes[j].name,
-                           moment, passed, rv);
-                }
-            }
-        }
+    if (strcmp(argv[2], "templates") == 0) {
+        templates();
+    } else if (strcmp(argv[2], "secrets") == 0) {
+        secrets();
+    } else {
+        signing();
     }
     return 0;
 }

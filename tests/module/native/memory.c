@@ -164,7 +164,7 @@ static int hashes;
 
 /* In place of the C library's. When the module gives back what it hashed a value with, that value has gone
  * from there and from the frames of its functions, which are still live: later calls would write over them.
- */
+ * One copy is left, the one that is tried; `search` looks for that after the call. */
 void free(void *memory) {
     extern void __libc_free(void *);
     const unsigned char *frames = __builtin_frame_address(0);
@@ -173,10 +173,13 @@ void free(void *memory) {
         const unsigned char *const places[] = {frames, memory};
         const size_t sizes[] = {(size_t)(stack + STACK - frames), sizeof(struct crypt_data)};
         for (int place = 0; place < 2; place++) {
+            int found = 0;
             for (size_t i = 0; i + NEEDLE <= sizes[place]; i++) {
-                if (stands_at(places[place] + i, hashed->complement)) {
-                    printf("%s: %s\n", hashed->name, place == 0 ? "a live frame" : "what it was hashed with");
-                }
+                found += stands_at(places[place] + i, hashed->complement);
+            }
+            if (found != (place == 0)) {
+                printf("%s: %d times %s\n", hashed->name, found,
+                       place == 0 ? "in live frames" : "where it was hashed");
             }
         }
         hashes++;
