@@ -29,6 +29,20 @@ struct signing {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct signing *signings;
 
+/* A thread that is cancelled in the inner module would keep the mutex for ever: it is cancelled afterwards.
+ */
+static int begin(void) {
+    int cancelability;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
+    pthread_mutex_lock(&mutex);
+    return cancelability;
+}
+
+static void finish(int cancelability) {
+    pthread_mutex_unlock(&mutex);
+    pthread_setcancelstate(cancelability, NULL);
+}
+
 static struct signing **find(CK_SESSION_HANDLE session) {
     struct signing **at = &signings;
     while (*at != NULL && (*at)->session != session) {
@@ -58,9 +72,9 @@ static void cancel(struct signing **at) {
 }
 
 void hashing_forget(CK_SESSION_HANDLE session) {
-    pthread_mutex_lock(&mutex);
+    int cancelability = begin();
     end(find(session));
-    pthread_mutex_unlock(&mutex);
+    finish(cancelability);
 }
 
 /* The quirk's part in a mechanism; hash NULL when it has none. */
@@ -157,12 +171,12 @@ CK_RV card_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJ
         free(signing);
         return rv;
     }
-    pthread_mutex_lock(&mutex);
+    int cancelability = begin();
     end(find(session)); /* of an operation that the inner module has forgotten */
     *signing = new;
     signing->next = signings;
     signings = signing;
-    pthread_mutex_unlock(&mutex);
+    finish(cancelability);
     return CKR_OK;
 }
 
@@ -206,11 +220,11 @@ static bool answer_length(const struct signing *signing, const CK_BYTE *signatur
 
 CK_RV card_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_BYTE *signature,
                   CK_ULONG *signature_length) {
-    pthread_mutex_lock(&mutex);
+    int cancelability = begin();
     struct signing **at = find(session);
     CK_RV rv = CKR_OK;
     if (*at == NULL) {
-        pthread_mutex_unlock(&mutex);
+        finish(cancelability);
         return inner->C_Sign(session, data, length, signature, signature_length);
     }
     if (signature_length == NULL) {
@@ -228,15 +242,15 @@ CK_RV card_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_
             cancel(at);
         }
     }
-    pthread_mutex_unlock(&mutex);
+    finish(cancelability);
     return rv;
 }
 
 CK_RV card_C_SignUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG length) {
-    pthread_mutex_lock(&mutex);
+    int cancelability = begin();
     struct signing **at = find(session);
     if (*at == NULL) {
-        pthread_mutex_unlock(&mutex);
+        finish(cancelability);
         return inner->C_SignUpdate(session, part, length);
     }
     CK_RV rv = inner->C_DigestUpdate((*at)->digest, part, length);
@@ -245,16 +259,16 @@ CK_RV card_C_SignUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG lengt
     } else {
         cancel(at);
     }
-    pthread_mutex_unlock(&mutex);
+    finish(cancelability);
     return rv;
 }
 
 CK_RV card_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *signature_length) {
-    pthread_mutex_lock(&mutex);
+    int cancelability = begin();
     struct signing **at = find(session);
     CK_RV rv = CKR_OK;
     if (*at == NULL) {
-        pthread_mutex_unlock(&mutex);
+        finish(cancelability);
         return inner->C_SignFinal(session, signature, signature_length);
     }
     if (signature_length == NULL) {
@@ -269,7 +283,7 @@ CK_RV card_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *
             cancel(at);
         }
     }
-    pthread_mutex_unlock(&mutex);
+    finish(cancelability);
     return rv;
 }
 
@@ -282,7 +296,7 @@ CK_RV card_C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags) {
 }
 
 void hashing_forget_slot(CK_SLOT_ID slot) {
-    pthread_mutex_lock(&mutex);
+    int cancelability = begin();
     for (struct signing **at = &signings; *at != NULL;) {
         if ((*at)->slot == slot) {
             end(at);
@@ -290,13 +304,13 @@ void hashing_forget_slot(CK_SLOT_ID slot) {
             at = &(*at)->next;
         }
     }
-    pthread_mutex_unlock(&mutex);
+    finish(cancelability);
 }
 
 void hashing_forget_all(void) {
-    pthread_mutex_lock(&mutex);
+    int cancelability = begin();
     while (signings != NULL) {
         end(&signings);
     }
-    pthread_mutex_unlock(&mutex);
+    finish(cancelability);
 }

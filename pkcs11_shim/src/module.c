@@ -156,12 +156,16 @@ static bool load(void) {
 
 /* Once; a failure is tried again at the next call, when its cause may be gone. */
 static CK_RV load_once(void) {
+    int cancelability;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
     if (pthread_mutex_lock(&loading) != 0) {
+        pthread_setcancelstate(cancelability, NULL);
         log_line(LOG_ERROR, "inner module %s: loads this module again", config.module);
         return CKR_GENERAL_ERROR;
     }
     bool loaded = inner != NULL || load();
     pthread_mutex_unlock(&loading);
+    pthread_setcancelstate(cancelability, NULL);
     return loaded ? CKR_OK : CKR_GENERAL_ERROR;
 }
 

@@ -66,6 +66,8 @@ static void pass_point(const char *function) {
     if (!can_stop || points++ != stop.point) {
         return;
     }
+    int cancelability;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
     pthread_mutex_lock(&stop.mutex);
     stop.stopped = true;
     pthread_cond_broadcast(&stop.changed);
@@ -73,6 +75,8 @@ static void pass_point(const char *function) {
         pthread_cond_wait(&stop.changed, &stop.mutex);
     }
     pthread_mutex_unlock(&stop.mutex);
+    pthread_setcancelstate(cancelability, NULL);
+    pthread_testcancel(); /* as in whatever waits in an inner module */
 }
 
 /* These are in place of the C library's. */
@@ -237,6 +241,15 @@ static void prepare(struct run *runs, int count, const struct call *const *which
         runs[i] = (struct run){.call = which[i], .session = sessions[i > 0], .first_session = sessions[0]};
         snprintf(runs[i].guess, sizeof runs[i].guess, "g%07u", ++guesses);
     }
+}
+
+/* [quirks] hash = module */
+static CK_RV sign(struct run *run) {
+    static CK_MECHANISM with_hash = {CKM_SHA256_RSA_PKCS, NULL, 0};
+    CK_BYTE signature[256];
+    CK_ULONG length = sizeof signature;
+    CK_RV rv = list->C_SignInit(run->session, &with_hash, 32); /* a key of 2048 bits */
+    return rv == CKR_OK ? list->C_Sign(run->session, VALUE(pin), signature, &length) : rv;
 }
 
 static void *carry_out(void *argument) {
@@ -563,6 +576,8 @@ static void cancel(void) {
     for (size_t i = 0; i < LENGTH(waits); i++) {
         cancel_while_it_waits(&waits[i]);
     }
+    static const struct call signing = ROW(sign);
+    cancel_at_every_point(&signing);
     for (size_t i = 0; i < LENGTH(calls); i++) {
         cancel_at_every_point(&calls[i]);
     }
