@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command softhsm-card: the issuer of cards for developers and for continuous integration."""
 
-import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ import click
 
 import softhsm
 from pkcs11_shim import StoreError, rules
+from pkcs11_shim.harmless_text import harmless, harmless_json
 from pkcs11_shim.secret_source import FORMS, SecretReader, SecretSourceError
 from softhsm import Application, Environment, IssuedCard, State
 
@@ -62,15 +64,35 @@ class _NoSuchCard(click.ClickException):
 class _Commands(click.Group):
     """A group whose expected problems end in one line and a documented status."""
 
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        with _harmless_errors():
+            return super().make_context(*given, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (softhsm.BadValueError, SecretSourceError) as error:
-            raise _BadValue(str(error)) from error
-        except softhsm.NoSuchCardError as error:
-            raise _NoSuchCard(str(error)) from error
-        except (softhsm.IssuerError, StoreError, OSError) as error:
-            raise click.ClickException(str(error)) from error
+        with _harmless_errors():
+            try:
+                return super().invoke(ctx)
+            except (softhsm.BadValueError, SecretSourceError) as error:
+                raise _BadValue(str(error)) from error
+            except softhsm.NoSuchCardError as error:
+                raise _NoSuchCard(str(error)) from error
+            except (softhsm.IssuerError, StoreError, OSError) as error:
+                raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _harmless_errors() -> Iterator[None]:
+    """Make harmless what errors repeat of names and arguments."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+        raise
+
+
+def _say(message: str) -> None:
+    """Say something in one line."""
+    click.echo(harmless(message))
 
 
 @click.group(cls=_Commands, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,9 +127,9 @@ def init(directory: Path, compatibility_policy: bool) -> None:
         environment = Environment(directory)
     except softhsm.NoEnvironmentError:
         environment = Environment.create(directory, compatibility_policy=compatibility_policy)
-        click.echo(f"Made {environment.path}. Next: softhsm-card issue")
+        _say(f"Made {environment.path}. Next: softhsm-card issue")
     else:
-        click.echo(f"{environment.path} is there already; nothing was changed.")
+        _say(f"{environment.path} is there already; nothing was changed.")
 
 
 @main.command(epilog=f"{_JSON}\n{_STATUSES}")
@@ -165,11 +187,11 @@ def issue(
         _echo_json(issued)
     else:
         for card in issued:
-            click.echo(
+            _say(
                 f"Card {card.number} in {card.row.reader}: {_STATES[card.state]}, "
                 f"activate by {card.row.activate_by}"
             )
-        click.echo('Next: eval "$(softhsm-card env)", then xcactl activate')
+        _say('Next: eval "$(softhsm-card env)", then xcactl activate')
 
 
 @main.command("list", epilog=f"{_JSON}\n{_STATUSES}")
@@ -181,7 +203,7 @@ def list_cards(directory: Path, as_json: bool) -> None:
     if as_json:
         _echo_json(cards)
     elif not cards:
-        click.echo("No cards yet. Next: softhsm-card issue")
+        _say("No cards yet. Next: softhsm-card issue")
     else:
         from rich.console import Console
         from rich.table import Table
@@ -198,10 +220,11 @@ def list_cards(directory: Path, as_json: bool) -> None:
                 activate_by,
                 "" if row.activated_at is None else str(row.pin_tries),
                 str(row.user_code_tries),
-                row.reader,
+                harmless(row.reader),
             )
         # Lines are folded for a terminal only.
-        Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH).print(table)
+        width = None if sys.stdout.isatty() else _FILE_WIDTH
+        Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 
 
 @main.command()
@@ -209,7 +232,8 @@ def list_cards(directory: Path, as_json: bool) -> None:
 def env(directory: Path) -> None:
     """Print the exports that let a shell's programs use the cards: eval "$(softhsm-card env)"."""
     for variable, value in Environment(directory).exports().items():
-        click.echo(f"export {variable}={shlex.quote(value)}")
+        line = f"export {variable}={shlex.quote(value)}"
+        click.echo(harmless(line) if sys.stdout.isatty() else line)
 
 
 @main.command(epilog=_STATUSES)
@@ -223,10 +247,10 @@ def repair(directory: Path, number: str) -> None:
     """
     environment = Environment(directory)
     if not softhsm.repair(environment, number):
-        click.echo(f"{number} can be read; there is nothing to repair.")
+        _say(f"{number} can be read; there is nothing to repair.")
         return
-    click.echo(f"{number} is repaired. Its user code (用戶代碼) is the one from the application again;")
-    click.echo(f"is that lost: softhsm-card reset-user-code {number}")
+    _say(f"{number} is repaired. Its user code (用戶代碼) is the one from the application again;")
+    _say(f"is that lost: softhsm-card reset-user-code {number}")
     _say_next(softhsm.find(environment, number))
 
 
@@ -247,7 +271,7 @@ def reset_user_code(context: click.Context, number: str, new_user_code: str | No
     softhsm.find(environment, number)
     code = _user_code(context, new_user_code, "New user code (用戶代碼)")
     softhsm.reset_user_code(environment, number, code)
-    click.echo(f"{number} has the new user code (用戶代碼).")
+    _say(f"{number} has the new user code (用戶代碼).")
     _say_next(softhsm.find(environment, number))
 
 
@@ -301,9 +325,9 @@ def remove(directory: Path, number: str, yes: bool) -> None:
     environment = Environment(directory)
     softhsm.find(environment, number)
     if not yes:
-        click.confirm(f"Remove {number} and its keys for good?", abort=True, err=True)
+        click.confirm(harmless(f"Remove {number} and its keys for good?"), abort=True, err=True)
     softhsm.remove(environment, number)
-    click.echo(f"{number} is removed.")
+    _say(f"{number} is removed.")
 
 
 def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
@@ -316,26 +340,26 @@ def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
 
 
 def _say_published(done: str, published: "Published") -> None:
-    click.echo(done)
-    click.echo(f"CRL: {published.crl}")
+    _say(done)
+    _say(f"CRL: {published.crl}")
     for label, path in published.ocsp.items():
-        click.echo(f"OCSP response about {label}: {path}")
+        _say(f"OCSP response about {label}: {path}")
 
 
 def _say_next(card: IssuedCard) -> None:
     if card.row.activated_at is not None:
-        click.echo(
+        _say(
             f"Next, the holder: xcactl pin reset --card {card.number} (no PIN is valid until then, 重設PIN碼)"
         )
     elif card.state is State.LAPSED:
-        click.echo(f"It lapsed on {card.row.activate_by}: it cannot be activated; issue another.")
+        _say(f"It lapsed on {card.row.activate_by}: it cannot be activated; issue another.")
     else:
-        click.echo(f"Next, the holder: xcactl activate --card {card.number} (開卡)")
+        _say(f"Next, the holder: xcactl activate --card {card.number} (開卡)")
 
 
 def _echo_json(cards: list[IssuedCard]) -> None:
     click.echo(
-        json.dumps(
+        harmless_json(
             [
                 {
                     "number": card.number,
@@ -349,9 +373,7 @@ def _echo_json(cards: list[IssuedCard]) -> None:
                     "user_code_tries": card.row.user_code_tries,
                 }
                 for card in cards
-            ],
-            ensure_ascii=False,
-            indent=2,
+            ]
         )
     )
 

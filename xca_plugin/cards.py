@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import pluggy
 
 from pkcs11_shim import rules
+from pkcs11_shim.harmless_text import harmless
 from xca_plugin import errors, hookspecs, weak_pin
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
@@ -317,7 +318,8 @@ class Cards:
             try:
                 self._plugins.subset_hook_caller(hook, plugins - {plugin})(card=card)
             except Exception as error:
-                _log.warning("plugin %s failed at %s: %r", self._plugins.get_name(plugin), hook, error)
+                name = self._plugins.get_name(plugin) or ""
+                _log.warning("plugin %s failed at %s: %s", harmless(name), hook, harmless(repr(error)))
 
     def _check_user_code_usable(self, card: Card) -> None:
         if card.state is CardState.LAPSED:

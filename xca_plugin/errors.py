@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import ClassVar
 
 from pkcs11_shim import ConfigurationError, rules
+from pkcs11_shim.harmless_text import harmless
 from xca_plugin.i18n import ENGLISH, Text, plural, text
 
 
@@ -350,7 +351,7 @@ class PinRefused(CardError):
 
     def message(self, language: str | None = None) -> str:
         """Say what happened and every reason; a plugin's plain string is the same in all languages."""
-        said = (reason(language) if isinstance(reason, Text) else reason for reason in self.reasons)
+        said = (reason(language) if isinstance(reason, Text) else harmless(reason) for reason in self.reasons)
         return " ".join((super().message(language), *said))
 
 

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
+from pkcs11_shim.harmless_text import harmless
+
 DOMAIN: Final = "messages"
 """The catalogue's name: gettext's own default, so that click's strings can be translated in it as well."""
 LOCALES: Final = Path(__file__).with_name("locale")
@@ -43,7 +45,8 @@ class Text:
     """A sentence that can be said in any of the languages at any time.
 
     Calling it gives the string: ``text()`` in the language of the environment, ``text("zh_TW")`` in Chinese.
-    Facts fill the braces of the sentence; a fact that is a Text itself is said in the same language.
+    Facts fill the braces of the sentence, made harmless (pkcs11_shim.harmless_text): they are mostly somebody
+    else's words. A fact that is a Text itself is said in the same language.
     """
 
     def __init__(self, singular: str, many: str | None = None, count: str | None = None) -> None:
@@ -66,10 +69,13 @@ class Text:
             sentence = catalogue.ngettext(self._singular, self._many, int(str(number)))
         else:
             sentence = catalogue.gettext(self._singular)
-        said = {
-            name: fact(language) if isinstance(fact, Text) else fact for name, fact in self._facts.items()
-        }
-        return sentence.format_map(said)
+        return sentence.format_map({name: _said(fact, language) for name, fact in self._facts.items()})
+
+
+def _said(fact: object, language: str | None) -> object:
+    if isinstance(fact, Text):
+        return fact(language)
+    return fact if isinstance(fact, (int, float)) else harmless(str(fact))
 
 
 def text(sentence: str) -> Text:

@@ -23,6 +23,7 @@ from xca_plugin.cli.common import (
     source_option,
     yes_option,
 )
+from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
 from xca_plugin.signer import CardSigner
 from xca_plugin.validity import check_now
@@ -115,5 +116,5 @@ class _Shown(click.ClickException):
         self._next_step = error.next_step()
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.secho(_("Error: {message}").format(message=self.message), file=file, err=True, fg="red")
-        click.echo(self._next_step, file=file, err=True)
+        say(text("Error: {message}").having(message=self.message)(), err=True, fg="red")
+        say(self._next_step, err=True)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The record of an activation (docs/schema/receipt.schema.json). It holds no secret."""
 
-import json
 from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from pkcs11_shim.harmless_text import harmless_json
 from xca_plugin.model import Card
 
 
@@ -30,4 +30,4 @@ def activation(card: Card, at: datetime, program: str) -> bytes:
         "state": card.state.value,
         "program": program,
     }
-    return json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n"
+    return harmless_json(record).encode() + b"\n"

@@ -4,6 +4,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from asn1crypto import x509  # type: ignore[import-untyped]
 from asn1crypto.algos import SignedDigestAlgorithm  # type: ignore[import-untyped]
@@ -44,9 +45,10 @@ class CardSigner(Signer):
         if Key.SIGN not in loaded:
             raise errors.NoSuchCertificate(number=card.number, label="cert1")
         registry = SimpleCertificateStore()  # type: ignore[no-untyped-call]
-        registry.register_multiple(
-            certificate for identifier, certificate in loaded.items() if identifier not in list(Key)
-        )
+        for identifier, certificate in loaded.items():
+            if identifier not in list(Key):
+                with suppress(ValueError):  # a name that asn1crypto cannot compare with another
+                    registry.register(certificate)
         super().__init__(
             signing_cert=loaded[Key.SIGN], cert_registry=registry, embed_roots=False, prefer_pss=prefer_pss
         )

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -40,6 +42,77 @@ void log_program(char name[16]) {
     }
 }
 
+/* The characters that a line shows as they are: those of ASCII and of the scripts that paths here are written
+ * in. The rest may act on a terminal, turn the direction of writing, or be invisible, and is shown as its
+ * code. */
+static const struct {
+    uint32_t first, last;
+} shown[] = {
+    {0x20, 0x7E},     {0xA1, 0xAC},     {0xAE, 0x24F},    {0x3001, 0x3029},
+    {0x3041, 0x3096}, {0x309B, 0x30FF}, {0x3105, 0x312F}, {0x3400, 0x4DBF},
+    {0x4E00, 0x9FFF}, {0xF900, 0xFA6D}, {0xFF01, 0xFF9F}, {0x20000, 0x2A6DF},
+};
+
+static bool is_shown(uint32_t character) {
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        if (character >= shown[i].first && character <= shown[i].last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Reads a character of UTF-8 (RFC 3629); its length is 0 if there is none here. */
+static size_t decode(const unsigned char *text, size_t length, uint32_t *character) {
+    unsigned char first = text[0];
+    size_t bytes = first < 0x80   ? 1
+                   : first < 0xC2 ? 0
+                   : first < 0xE0 ? 2
+                   : first < 0xF0 ? 3
+                   : first < 0xF5 ? 4
+                                  : 0;
+    if (bytes == 0 || bytes > length) {
+        return 0;
+    }
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    *character = bytes == 1 ? first : first & (0x7FU >> bytes);
+    for (size_t i = 1; i < bytes; i++) {
+        if ((text[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+        *character = *character << 6 | (text[i] & 0x3F);
+    }
+    return *character >= least[bytes] ? bytes : 0;
+}
+
+/* Copies a text, as much of it as has room, in a form that harms no reader; returns the length. */
+static size_t make_harmless(char *to, size_t room, const char *text, size_t length) {
+    size_t used = 0;
+    for (size_t at = 0, bytes; at < length; at += bytes) {
+        uint32_t character;
+        char code[sizeof "<U+10FFFF>"];
+        const char *piece = text + at;
+        int size;
+        bytes = decode((const unsigned char *)text + at, length - at, &character);
+        if (bytes == 0) {
+            bytes = 1;
+            size = snprintf(code, sizeof code, "<0x%02X>", (unsigned char)text[at]);
+            piece = code;
+        } else if (is_shown(character)) {
+            size = (int)bytes;
+        } else {
+            size = snprintf(code, sizeof code, "<U+%04X>", (unsigned)character);
+            piece = code;
+        }
+        if ((size_t)size > room - used) {
+            break;
+        }
+        memcpy(to + used, piece, (size_t)size);
+        used += (size_t)size;
+    }
+    return used;
+}
+
 /* One write, so that the lines of several processes do not mix; nobody can be told if it fails. */
 static void put(int file, const char *line, size_t length) {
     ssize_t written = write(file, line, length);
@@ -51,8 +124,7 @@ void log_line(enum log_level level, const char *format, ...) {
         return;
     }
     int saved_errno = errno;
-    char line[1024], program[16];
-    log_program(program);
+    char line[1024], harmless[2048];
     time_t now = time(NULL);
     struct tm parts;
     size_t used = strftime(line, sizeof line, "%FT%TZ ", gmtime_r(&now, &parts));
@@ -65,21 +137,17 @@ void log_line(enum log_level level, const char *format, ...) {
     va_end(arguments);
     if (length >= 0) {
         used += (size_t)length < sizeof line - used - 1 ? (size_t)length : sizeof line - used - 2;
-        for (size_t i = 0; i < used; i++) {
-            if (line[i] == '\n' || line[i] == '\r' || line[i] == '\x1b') {
-                line[i] = '?';
-            }
-        }
-        line[used++] = '\n';
+        used = make_harmless(harmless, sizeof harmless - 1, line, used);
+        harmless[used++] = '\n';
         if (path != NULL && *path != '\0') {
             int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
             if (file >= 0) {
-                put(file, line, used);
+                put(file, harmless, used);
                 close(file);
             }
         }
         if (isatty(STDERR_FILENO)) {
-            put(STDERR_FILENO, line, used);
+            put(STDERR_FILENO, harmless, used);
         }
     }
     errno = saved_errno;

@@ -219,6 +219,8 @@ def test_the_person_sees_who_asks_and_for_what(trusting: Asking, active_card: He
     assert "00" * 32 in [value for _, value in digest["facts"]]
     disguised = trusting.window(signing(active_card, tbs="pay 10\u202e00"))["consent"]
     assert not any("\u202e" in value for _, value in disguised["facts"])
+    hidden = trusting.window(signing(active_card, tbs="pay\n\tall\u3164"))["consent"]
+    assert "pay\n\tall<U+3164>" in [value for _, value in hidden["facts"]]
 
 
 def test_a_ticket_is_for_one_request_once(trusting: Asking, active_card: HeldCard) -> None:

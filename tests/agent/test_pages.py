@@ -260,6 +260,7 @@ def test_a_hostile_holder_stays_text(start_agent: Start, two_cards: TwoCards) ->
             assert html.count("<img") == 1, path  # our own sign
             assert "&lt;img src" in html, path
             assert not {"\u202e", "\u0007"} & set(html), path
+            assert "&lt;U+202E&gt;&lt;U+0007&gt;" in html, path
 
 
 def test_a_real_card_needs_consent(start_agent: Start, real_card: Leading) -> None:

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pkcs11_shim.harmless_text import harmless
 from xca_plugin import errors
 from xca_plugin.agent import information
 from xca_plugin.agent.answers import Code, Refusal, failure, plain, success
@@ -18,7 +19,6 @@ from xca_plugin.agent.desk import Desk
 from xca_plugin.agent.enrolment import Request, Writing
 from xca_plugin.agent.jobs import ACTIVATE, RESET_PIN
 from xca_plugin.agent.pin_change import PinChange
-from xca_plugin.agent.rendering import harmless
 from xca_plugin.agent.settings import PagePin, Settings
 from xca_plugin.agent.shape import pin_of
 from xca_plugin.agent.signing import Signing
@@ -225,9 +225,9 @@ class Component:
         return {
             "ticket": self._tickets.issue(asked.purpose(card.number)),
             "number": card.number,
-            "site": asked.site,
+            "site": harmless(asked.site),
             "title": task.title(),
-            "facts": [[label, harmless(value)] for label, value in facts],
+            "facts": [[label, harmless(value, lines=True)] for label, value in facts],
             "warnings": [warning() for warning, due in warnings if due],
             "pin": asked.pin is None,
             "pinPattern": form.pattern,

@@ -5,9 +5,11 @@ import re
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from pkcs11_shim.harmless_text import harmless
 from xca_plugin.agent import assets
 from xca_plugin.agent.jobs import JOBS
 from xca_plugin.agent.language import chosen
@@ -20,20 +22,6 @@ _NAVIGATION: Final = (
     *((job.path, job.title) for job in JOBS),
     ("/card", text("Card information")),
     ("/selfTest.htm", text("Self-test")),
-)
-# Control characters, and those that turn the direction of writing: a card could disguise a name with them.
-_DISGUISING: Final = dict.fromkeys(
-    (
-        *range(0x09),
-        *range(0x0B, 0x20),
-        *range(0x7F, 0xA0),
-        0x061C,
-        0x200E,
-        0x200F,
-        *range(0x2028, 0x202F),
-        *range(0x2066, 0x206A),
-    ),
-    "\N{REPLACEMENT CHARACTER}",
 )
 
 
@@ -69,13 +57,9 @@ def _say(sentence: str, **facts: object) -> str:
     return text(sentence).having(**facts)()
 
 
-def harmless(said: str) -> str:
-    """Return a text of a card or a site in which nothing disguises what it says."""
-    return said.translate(_DISGUISING)
-
-
 def _harmless(value: object) -> object:
-    return harmless(value) if isinstance(value, str) else value
+    """Make harmless what a template shows, but for what templates have made already."""
+    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 _TEMPLATES: Final = Environment(

@@ -17,6 +17,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pkcs11_shim.harmless_text import harmless
 from xca_plugin.agent.app import create_app
 from xca_plugin.agent.port import listen
 from xca_plugin.agent.settings import Settings
@@ -57,6 +58,12 @@ class WaryProtocol(H11Protocol):
             self._deadline = None
 
 
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line, whatever a stranger has put into it."""
+        return harmless(super().format(record))
+
+
 class _Server(uvicorn.Server):
     """Tells when it can be reached; from then on signals end it in good order."""
 
@@ -83,7 +90,9 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
     settings = replace(settings, port=sockets[0].getsockname()[1])
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # so that nobody's connections crowd others out
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[log])
     app = create_app(settings)
     configuration = uvicorn.Config(
         app,

@@ -50,11 +50,11 @@ def install() -> str:
         _write(_unit_file(), _unit())
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", _UNIT)
-        return _("The agent runs, and starts at every login (systemd user service {name}).").format(
+        return text("The agent runs, and starts at every login (systemd user service {name}).").having(
             name=_UNIT
-        )
+        )()
     _write(_entry_file(), _entry())
-    return _("The agent will start at the next login: {path}").format(path=_entry_file())
+    return text("The agent will start at the next login: {path}").having(path=_entry_file())()
 
 
 def uninstall() -> str:
@@ -98,7 +98,8 @@ def _systemctl(*arguments: str) -> None:
     command = ["systemctl", "--user", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:
-        raise errors.ServiceFailed(command=shlex.join(command), detail=done.stderr.strip())
+        detail = "; ".join(done.stderr.strip().split("\n"))
+        raise errors.ServiceFailed(command=shlex.join(command), detail=detail)
 
 
 def _command() -> list[str]:

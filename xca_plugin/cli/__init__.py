@@ -9,7 +9,7 @@ import sys
 from itertools import zip_longest
 from pathlib import Path
 
-from xca_plugin.i18n import DOMAIN, LOCALES, _
+from xca_plugin.i18n import DOMAIN, LOCALES, text
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         xcactl.main(prog_name="xcactl")
     except Exception as error:
         # Not its text and no traceback: a stranger's exception may hold a secret.
-        print(_("Unexpected problem: {place}").format(place=place(error)), file=sys.stderr)
+        print(text("Unexpected problem: {place}").having(place=place(error))(), file=sys.stderr)
         sys.exit(1)
 
 

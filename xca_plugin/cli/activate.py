@@ -24,6 +24,7 @@ from xca_plugin.cli.common import (
     yes_option,
 )
 from xca_plugin.cli.reading import show
+from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.receipt import activation
@@ -55,7 +56,7 @@ def activate(
     cards = cards_asking(last_try)
     card = choose(cards, number)
     show(card, err=True)
-    click.echo(err=True)
+    say(err=True)
     cards.check_activation(card)
     _warn_when_soon(card)
     with Asker(card) as ask, ExitStack() as files:
@@ -65,9 +66,9 @@ def activate(
                 ask.get(USER_CODE, user_code) if user_code else None,
                 ask.get(NEW_PIN, new_pin) if new_pin else None,
             )
-            click.echo(_("All that can be checked without a try is in order. Nothing was done."))
+            say(_("All that can be checked without a try is in order. Nothing was done."))
             return
-        click.echo(
+        say(
             _(
                 "The activation tries the user code, sets the PIN that you choose and proves it.\n"
                 "A wrong user code costs a try; three in a row lock it."
@@ -83,8 +84,8 @@ def activate(
         after = cards.activate(card, code, pin)
         if record:
             record.write(activation(after, datetime.now(UTC), "xcactl"))
-    click.secho(_("The card is activated."), fg="green", bold=True)
-    click.echo(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
+    say(_("The card is activated."), fg="green", bold=True)
+    say(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
 
 
 def _warn_when_soon(card: Card) -> None:
@@ -92,4 +93,4 @@ def _warn_when_soon(card: Card) -> None:
         return
     warning = text("Activate it soon: the last day is {deadline}. After it the certificate is revoked.")
     deadline = words.deadline(card.activate_by, card.days_left)
-    click.secho(warning.having(deadline=deadline)(), err=True, fg="yellow")
+    say(warning.having(deadline=deadline)(), err=True, fg="yellow")

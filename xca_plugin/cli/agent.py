@@ -6,7 +6,8 @@ import click
 from xca_plugin import errors
 from xca_plugin.agent import PORT, service
 from xca_plugin.agent.port import agent_at
-from xca_plugin.i18n import _
+from xca_plugin.cli.terminal import say
+from xca_plugin.i18n import _, text
 
 port_option = click.option(
     "--port",
@@ -32,7 +33,7 @@ def run(port: int) -> None:
 
     server.run(
         Settings.load(port),
-        lambda address: click.echo(_("The agent listens at {address}").format(address=address)),
+        lambda address: say(text("The agent listens at {address}").having(address=address)()),
     )
 
 
@@ -43,13 +44,13 @@ def install() -> None:
     from xca_plugin.agent.settings import Settings
 
     Settings.load()  # one that cannot be used is told here, not to systemd's journal
-    click.echo(service.install())
+    say(service.install())
 
 
 @agent.command(help=_("Have the agent no longer started by itself."))
 def uninstall() -> None:
     """Undo install."""
-    click.echo(service.uninstall())
+    say(service.uninstall())
 
 
 @agent.command(help=_("Tell whether the agent runs, and whether it starts by itself."))
@@ -57,13 +58,13 @@ def uninstall() -> None:
 def status(port: int) -> None:
     """Ask the agent."""
     if file := service.installed():
-        click.echo(_("It starts by itself: {path}").format(path=file))
+        say(text("It starts by itself: {path}").having(path=file)())
     else:
-        click.echo(_("It does not start by itself."))
+        say(_("It does not start by itself."))
     version = agent_at(port)
     if version is None:
         raise errors.AgentNotRunning(port=port)
-    click.echo(_("It runs: version {version}").format(version=version))
+    say(text("It runs: version {version}").having(version=version)())
 
 
 def _check_installed() -> None:

@@ -16,9 +16,9 @@ from xca_plugin.cli.common import (
     console,
     grid,
     json_option,
-    print_json,
     whole_file,
 )
+from xca_plugin.cli.terminal import print_json
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Certificate
 
@@ -106,6 +106,8 @@ def export(label: str, number: str | None, encoding: str, output: Path | None) -
     certificate = _named(label, number)
     data = certificate.der if encoding == "der" else certificate.pem.encode()
     if output is None:
+        if encoding == "der" and sys.stdout.isatty():
+            raise click.UsageError(_("DER is not for a terminal: name a file with -o."))
         sys.stdout.buffer.write(data)
         return
     with whole_file(output, 0o666) as file:

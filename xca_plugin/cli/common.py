@@ -4,7 +4,6 @@
 Questions and remarks go to stderr; stdout is for results.
 """
 
-import json
 import os
 import secrets
 import sys
@@ -19,11 +18,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 import click
 
 from pkcs11_shim import rules
+from pkcs11_shim.harmless_text import harmless
 from pkcs11_shim.secret_source import SecretReader, SecretSourceError
 from xca_plugin import errors
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_pin_usable, check_user_code
 from xca_plugin.cli import words
-from xca_plugin.cli.terminal import confirm, prompt
+from xca_plugin.cli.terminal import confirm, prompt, say
 from xca_plugin.i18n import _, text
 from xca_plugin.last_try import allow
 from xca_plugin.model import Card, CardState
@@ -44,9 +44,9 @@ def _complete_card(context: click.Context, parameter: click.Parameter, incomplet
     except errors.CardError:
         return []  # a completion has no place to say why
     return [
-        CompletionItem(card.number, help=words.holder(card))
+        CompletionItem(card.number, help=harmless(words.holder(card)))
         for card in cards
-        if card.number.startswith(incomplete.upper())
+        if card.number.startswith(incomplete.upper()) and card.number == harmless(card.number)
     ]
 
 
@@ -118,7 +118,7 @@ def choose(cards: Cards, number: str | None) -> Card:
         return present[0]
     if not interactive():
         raise errors.SeveralCards(numbers=", ".join(card.number for card in present))
-    click.echo(_("Several cards are here:"), err=True)
+    say(_("Several cards are here:"), err=True)
     table = grid(False, False, True, False)
     for position, card in enumerate(present, 1):
         table.add_row(f"{position})", card.number, words.holder(card), words.state(card))
@@ -148,7 +148,7 @@ def agree(question: str, yes: bool) -> None:
 def agree_to_risk(card: Card, yes: bool) -> None:
     """Before a secret of a real card is used: the holder must know what that may do to it."""
     if card.real:
-        click.secho(REAL_CARD_WARNING(), err=True, fg="yellow")
+        say(REAL_CARD_WARNING(), err=True, fg="yellow")
         agree(_("Do you agree?"), yes)
 
 
@@ -167,11 +167,8 @@ def confirm_last_try(tries: int | None, confirmed: bool) -> None:
         return
     if not confirmed and interactive():
         phrase = _("last try")
-        click.secho(
-            _("Only one try is left; a wrong value locks it. To go on, type: {phrase}").format(phrase=phrase),
-            err=True,
-            fg="yellow",
-        )
+        question = text("Only one try is left; a wrong value locks it. To go on, type: {phrase}")
+        say(question.having(phrase=phrase)(), err=True, fg="yellow")
         confirmed = prompt(_("Confirm"), default="", show_default=False).strip() == phrase
     if not confirmed:
         raise errors.LastTryNotConfirmed
@@ -181,8 +178,8 @@ def confirm_last_try(tries: int | None, confirmed: bool) -> None:
 def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
     """Before the PIN is asked: say how it stands, refuse what cannot be, have confirmed what must be."""
     check_pin_usable(card)
-    click.echo(
-        _("Card {number}, PIN: {tries}").format(number=card.number, tries=words.tries(card.pin_tries)),
+    say(
+        text("Card {number}, PIN: {tries}").having(number=card.number, tries=words.tries(card.pin_tries))(),
         err=True,
     )
     agree_to_risk(card, yes)
@@ -195,10 +192,10 @@ def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
         raise errors.CardLapsed(number=card.number)
     if card.user_code_tries == 0:
         raise errors.UserCodeLocked(number=card.number)
-    click.echo(
-        _("Card {number}, user code: {tries}").format(
+    say(
+        text("Card {number}, user code: {tries}").having(
             number=card.number, tries=words.tries(card.user_code_tries)
-        ),
+        )(),
         err=True,
     )
     agree_to_risk(card, yes)
@@ -327,14 +324,18 @@ def console(*, err: bool = False) -> "Console":
 
     stream = sys.stderr if err else sys.stdout
     # Only a terminal has an edge to fold lines at.
-    return Console(stderr=err, highlight=False, markup=False, width=None if stream.isatty() else _UNLIMITED)
+    width = None if stream.isatty() else _UNLIMITED
+    return Console(stderr=err, highlight=False, markup=False, emoji=False, width=width)
 
 
 def grid(*folding: bool) -> "Table":
-    """Return a table without lines; each argument is a column, and tells whether it may fold."""
-    from rich.table import Table
+    """Return a table without lines; each argument is a column, and tells whether it may fold.
 
-    table = Table.grid(padding=(0, 2, 0, 0))
+    Its cells are made harmless.
+    """
+    from xca_plugin.cli.harmless_table import HarmlessTable
+
+    table = HarmlessTable.grid(padding=(0, 2, 0, 0))
     for folds in folding:
         table.add_column(no_wrap=not folds, overflow="fold")
     return table
@@ -345,12 +346,6 @@ def add_heads(table: "Table", *heads: str) -> None:
     from rich.text import Text
 
     table.add_row(*(Text(head, style="dim") for head in heads))
-
-
-def print_json(document: object) -> None:
-    """Print a result as JSON, whatever the terminal's encoding."""
-    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
-    click.echo(json.dumps(document, ensure_ascii=ascii_only, indent=2))
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl doctor: is all in order, and if not, what to do."""
 
-import json
 import platform
 from contextlib import nullcontext
 from importlib.metadata import version
@@ -10,12 +9,14 @@ from typing import Final
 
 import click
 
+from pkcs11_shim.harmless_text import harmless_json
 from xca_plugin import checks, errors
 from xca_plugin.anonymous import Anonymiser
 from xca_plugin.cards import Cards
 from xca_plugin.checks import Finding, Outcome
 from xca_plugin.cli import shapes
-from xca_plugin.cli.common import json_option, print_json, whole_file
+from xca_plugin.cli.common import json_option, whole_file
+from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
 
 _OUTCOMES: Final = {
@@ -58,7 +59,7 @@ def doctor(as_json: bool, report: Path | None, personal: bool) -> None:
             if not personal:
                 numbers = dict.fromkeys(finding.card for finding in findings if finding.card)
                 document = Anonymiser(numbers, checks.places()).clean(document)
-            file.write(json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
+            file.write(harmless_json(document).encode() + b"\n")
     if failed := dict.fromkeys(finding.title() for finding in findings if finding.outcome is Outcome.FAILED):
         raise errors.NotInOrder(detail=_(", ").join(failed))
 
@@ -68,12 +69,12 @@ def _show(finding: Finding) -> None:
 
     width = max(cell_len(word()) for word, _colour in _OUTCOMES.values()) + 2
     word, colour = _OUTCOMES[finding.outcome]
-    click.secho(set_cell_size(word(), width), fg=colour, nl=False)
+    say(set_cell_size(word(), width), fg=colour, nl=False)
     about = (
         text("{title}, {card}").having(title=finding.title, card=finding.card)
         if finding.card
         else finding.title
     )
-    click.echo(text("{title}: {finding}").having(title=about, finding=finding.said())())
+    say(text("{title}: {finding}").having(title=about, finding=finding.said())())
     if finding.next_step:
-        click.echo(" " * width + finding.next_step())
+        say(" " * width + finding.next_step())

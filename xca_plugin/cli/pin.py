@@ -19,6 +19,7 @@ from xca_plugin.cli.common import (
     source_option,
     yes_option,
 )
+from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _
 from xca_plugin.model import CardState
 
@@ -43,7 +44,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
         old = ask.get(PIN, pin)
         new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, pin=old))
         cards.change_pin(card, old, new)
-    click.secho(_("The PIN is changed."), fg="green")
+    say(_("The PIN is changed."), fg="green")
 
 
 @pin.command(help=_("Unlock the card and set a new PIN with the user code."))
@@ -63,7 +64,7 @@ def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: b
         code = ask.get(USER_CODE, user_code)
         new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, user_code=code))
         cards.reset_pin(card, code, new)
-    click.secho(_("The card is unlocked and its PIN is set."), fg="green")
+    say(_("The card is unlocked and its PIN is set."), fg="green")
 
 
 @pin.command(help=_("Try the PIN. A wrong one costs a try."))
@@ -78,7 +79,7 @@ def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> No
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
         cards.verify_pin(card, ask.get(PIN, pin))
-    click.secho(_("The PIN is right."), fg="green")
+    say(_("The PIN is right."), fg="green")
 
 
 @click.group("user-code", help=_("Change the user code."))
@@ -102,4 +103,4 @@ def change_user_code(
     with Asker(card) as ask:
         old = ask.get(USER_CODE, user_code)
         cards.change_user_code(card, old, ask.get(NEW_USER_CODE, new_user_code))
-    click.secho(_("The user code is changed."), fg="green")
+    say(_("The user code is changed."), fg="green")

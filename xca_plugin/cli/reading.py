@@ -8,7 +8,8 @@ import click
 from xca_plugin import errors, pcsc
 from xca_plugin.cards import Cards
 from xca_plugin.cli import shapes, words
-from xca_plugin.cli.common import add_heads, card_option, choose, console, grid, json_option, print_json
+from xca_plugin.cli.common import add_heads, card_option, choose, console, grid, json_option
+from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _
 from xca_plugin.model import Card, CardState
 
@@ -46,7 +47,7 @@ def detect(wait: bool, as_json: bool) -> None:
     else:
         _show_all(present, readers)
         if problem:
-            click.echo(problem.message(), err=True)
+            say(problem.message(), err=True)
     if not present:
         if mute:
             raise errors.CardMute(name=mute.name)
@@ -83,7 +84,6 @@ def _show_all(cards: Sequence[Card], readers: Sequence[pcsc.Reader]) -> None:
 
 
 def _watch(cards: Cards, as_json: bool) -> None:
-    import json
     from contextlib import suppress
 
     from xca_plugin.watch import Watch
@@ -95,9 +95,9 @@ def _watch(cards: Cards, as_json: bool) -> None:
     with suppress(KeyboardInterrupt):  # how it is meant to end
         for change in Watch(detect):
             if as_json:
-                click.echo(json.dumps(shapes.change(change)))
+                print_json(shapes.change(change), indent=None)
             else:
-                click.echo(f"{words.moment(change.at)}  {words.change(change)}")
+                say(f"{words.moment(change.at)}  {words.change(change)}")
 
 
 @click.command(help=_("Show a card: holder, validity, state, tries left, and what it needs next."))
@@ -110,8 +110,8 @@ def info(number: str | None, as_json: bool) -> None:
         print_json(shapes.card(card))
         return
     show(card)
-    click.echo()
-    click.echo(words.next_step(card))
+    say()
+    say(words.next_step(card))
 
 
 def show(card: Card, *, err: bool = False) -> None:
@@ -142,7 +142,7 @@ def events(number: str | None, as_json: bool) -> None:
         print_json({"events": [shapes.event(event) for event in history]})
         return
     if not history:
-        click.echo(_("Nothing is recorded."))
+        say(_("Nothing is recorded."))
         return
     from rich.text import Text
 

@@ -2,12 +2,16 @@
 """The group of all commands, and how a failure is shown."""
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 
+from pkcs11_shim.harmless_text import harmless
+from xca_plugin.cli.terminal import say
 from xca_plugin.errors import CardError
-from xca_plugin.i18n import LANGUAGES, _
+from xca_plugin.i18n import LANGUAGES, _, text
 
 _COMMANDS: Final = {
     "detect": "reading:detect",
@@ -29,8 +33,18 @@ _COMMANDS: Final = {
 
 def show_error(error: CardError) -> None:
     """Show a failure with its next step."""
-    click.secho(_("Error: {message}").format(message=error.message()), err=True, fg="red")
-    click.echo(error.next_step(), err=True)
+    say(text("Error: {message}").having(message=error.message())(), err=True, fg="red")
+    say(error.next_step(), err=True)
+
+
+@contextmanager
+def _harmless_usage() -> Iterator[None]:
+    """Make harmless what click's errors repeat of the arguments."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = harmless(error.message, lines=True)  # type: ignore[misc]  # not its type's
+        raise
 
 
 class Commands(click.Group):
@@ -48,10 +62,16 @@ class Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(f"xca_plugin.cli.{module}"), attribute)
         return command
 
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        """Read the arguments; what is wrong with them is told harmlessly."""
+        with _harmless_usage():
+            return super().make_context(*given, **more)
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command; a CardError is shown with its next step and ends with its status."""
         try:
-            return super().invoke(context)
+            with _harmless_usage():
+                return super().invoke(context)
         except CardError as error:
             show_error(error)
             context.exit(error.status)

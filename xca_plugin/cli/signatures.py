@@ -26,11 +26,11 @@ from xca_plugin.cli.common import (
     last_try_option,
     opened,
     output_option,
-    print_json,
     source_option,
     whole_file,
     yes_option,
 )
+from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
 from xca_plugin.validity import check_now
 
@@ -109,7 +109,7 @@ def sign(
             )
         if request:
             request.write(cms.timestamp_request(signature))
-    click.echo(text("Signed: {path}").having(path=output)())
+    say(text("Signed: {path}").having(path=output)())
 
 
 @click.command(
@@ -192,24 +192,24 @@ def verify(
         if verdict.problem:
             raise errors.SignatureNotValid(reason=verdict.problem)
     if not as_json:
-        click.secho(_("The signature is valid."), fg="green", bold=True)
-        click.echo(_("Checked: content, signature, certificate and chain, today."))
+        say(_("The signature is valid."), fg="green", bold=True)
+        say(_("Checked: content, signature, certificate and chain, today."))
         _say_what_is_open(verdict)
 
 
 def _say_what_is_open(verdict: "verification.Verdict") -> None:
     """Say what a valid signature leaves open."""
     if verdict.only_content:
-        click.echo(_("Nothing but the content was signed: no time, and not what kind of content it is."))
+        say(_("Nothing but the content was signed: no time, and not what kind of content it is."))
     elif verdict.signed_at:
-        click.echo(_("The time is the signer's own, not checked."))
+        say(_("The time is the signer's own, not checked."))
     if not verdict.revocation_checked:
-        click.echo(_("Revocation was not looked up."))
+        say(_("Revocation was not looked up."))
         return
-    click.echo(_("Its certificate is not revoked."))
+    say(_("Its certificate is not revoked."))
     for holder in verdict.not_checked:
         open_question = text("Whether this certificate of its issuers is revoked was not found out: {holder}")
-        click.echo(open_question.having(holder=holder)())
+        say(open_question.having(holder=holder)())
 
 
 def _show(verdict: "verification.Verdict", as_json: bool) -> None:

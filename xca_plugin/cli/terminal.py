@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Talking with the person at the terminal: questions, which Ctrl-C ends at once."""
+"""What reaches a person at the terminal: all of it harmless; and questions, which Ctrl-C ends at once."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from typing import Any
 
 import click
+
+from pkcs11_shim.harmless_text import harmless, harmless_json
+
+
+def say(message: str = "", *, err: bool = False, **style: Any) -> None:
+    """Say something, in one or several lines, with the styles of click.style."""
+    click.secho(harmless(message, lines=True), err=err, **style)
+
+
+def print_json(document: object, *, indent: int | None = 2) -> None:
+    """Print a result as JSON, whatever the terminal's encoding."""
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(harmless_json(document, indent=indent, ascii_only=ascii_only))
 
 
 def prompt(question: str, **options: Any) -> Any:

@@ -6,11 +6,13 @@ from typing import Final
 
 import click
 
+from pkcs11_shim.harmless_text import harmless
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.cli import shapes
-from xca_plugin.cli.common import add_heads, console, grid, json_option, print_json
+from xca_plugin.cli.common import add_heads, console, grid, json_option
 from xca_plugin.cli.root import show_error
+from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
 from xca_plugin.tools import FileChange, State, Tool, all_tools, make
@@ -63,18 +65,18 @@ def list_tools(as_json: bool) -> None:
 def _show_use(tool: Tool) -> None:
     missing, remarks = tool.missing(), tool.remarks()
     if missing is None:
-        click.echo(f"\n{tool.name}:\n  {tool.command()}")
+        say(f"\n{tool.name}:\n  {harmless(tool.command())}")
     elif remarks or tool.state() is not State.ABSENT:
-        click.echo(f"\n{tool.name}:\n  {missing()}")
+        say(f"\n{tool.name}:\n  {missing()}")
     else:
         return
     for remark in remarks:
-        click.echo(f"  {remark()}")
+        say(f"  {remark()}")
 
 
 def _show_remark() -> None:
     if remark := configuration_remark():
-        click.secho(remark(), err=True, fg="yellow")
+        say(remark(), err=True, fg="yellow")
 
 
 _names: Final = click.argument(
@@ -132,7 +134,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"looks": looks})
     elif not looks:
-        click.echo(_("No tool is registered: xcactl tools register"), err=True)
+        say(_("No tool is registered: xcactl tools register"), err=True)
     else:
         _show_looks(looks)
     if blind := [look["name"] for look in looks if not look["works"]]:
@@ -163,9 +165,9 @@ def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dr
         try:
             changes = plan(tool)
             for change in changes:
-                click.echo(change.diff())
+                say(change.diff())
             if not changes:
-                click.echo(_("{name}: nothing to change").format(name=tool.name), err=True)
+                say(text("{name}: nothing to change").having(name=tool.name)(), err=True)
             if not dry_run:
                 make(changes)
         except errors.CardError as error:

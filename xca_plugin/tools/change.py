@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pkcs11_shim.harmless_text import harmless
 from xca_plugin.errors import FileProblem
 from xca_plugin.i18n import text
 
@@ -40,11 +41,12 @@ class FileChange:
         (old, old_name), (new, new_name) = (
             (
                 (side or b"").decode("utf-8", "replace").splitlines(),
-                os.devnull if side is None else str(self.path),
+                os.devnull if side is None else harmless(str(self.path)),
             )
             for side in (self.before, self.after)
         )
-        return "\n".join(difflib.unified_diff(old, new, old_name, new_name, lineterm="", n=0))
+        lines = difflib.unified_diff(old, new, old_name, new_name, lineterm="", n=0)
+        return "\n".join(harmless(line, lines=True) for line in lines)
 
     def apply(self) -> None:
         """Make the change.

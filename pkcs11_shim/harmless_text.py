@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text of strangers, made harmless before a person reads it: in a terminal, on a page, in a log.
+
+A name in a certificate, of a file or a reader, an address or a server's answer may hold what clears a screen,
+turns the direction of writing, or cannot be seen. All of that is shown as <U+001B>.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable
+from enum import Enum, auto
+from functools import lru_cache
+from itertools import groupby
+from typing import Final
+
+_MARKS: Final = 3
+"""Combining marks that one character may carry; scripts need no more, and more cover other lines."""
+_SPACE: Final = "\N{IDEOGRAPHIC SPACE}"
+"""The only separator beside the blank that names are written with."""
+# Parts of the names of characters that pass for printable, and show nothing.
+_EMPTY: Final = (
+    "FILLER",
+    "VARIATION SELECTOR",
+    "GRAPHEME JOINER",
+    "BRAILLE PATTERN BLANK",
+    "NULL NOTEHEAD",
+    "VOWEL INHERENT",
+)
+_JOINED: Final = ("HANGUL JUNGSEONG", "HANGUL JONGSEONG")
+"""Letters that stand on the one before, as marks do."""
+
+
+def harmless(text: str, *, lines: bool = False) -> str:
+    """Return a text that acts on nothing, and in which all can be seen.
+
+    Args:
+        text: what somebody else wrote.
+        lines: it may have several lines and tabs; else these are shown as characters too.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _rewritten(text.replace("\r\n", "\n") if lines else text, lines, _named)
+
+
+def harmless_json(document: object, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+    """Return a document as JSON that says the same, with what harmless() would change as escapes."""
+    return _rewritten(json.dumps(document, ensure_ascii=ascii_only, indent=indent), True, _escaped)
+
+
+class _Kind(Enum):
+    SEEN = auto()
+    MARK = auto()
+    """Stands on the character before."""
+    HIDDEN = auto()
+
+
+def _rewritten(text: str, lines: bool, shown: Callable[[str, int], str]) -> str:
+    said = []
+    room = 0  # for marks on the character before; none where there is no character
+    for character, run in groupby(text):
+        count = sum(1 for _ in run)
+        kind = _Kind.SEEN if lines and character in "\n\t" else _kind(character)
+        if kind is _Kind.SEEN:
+            said.append(character * count)
+            room = 0 if character.isspace() else _MARKS
+            continue
+        kept = min(count, room) if kind is _Kind.MARK else 0
+        said.append(character * kept)
+        room -= kept
+        if count > kept:
+            said.append(shown(character, count - kept))
+            room = 0
+    return "".join(said)
+
+
+@lru_cache(4096)
+def _kind(character: str) -> _Kind:
+    if not character.isprintable():
+        return _Kind.SEEN if character == _SPACE else _Kind.HIDDEN
+    if character.isascii():
+        return _Kind.SEEN
+    name = unicodedata.name(character, "")
+    if any(part in name for part in _EMPTY):
+        return _Kind.HIDDEN
+    marks = unicodedata.category(character).startswith("M") or name.startswith(_JOINED)
+    return _Kind.MARK if marks else _Kind.SEEN
+
+
+def _named(character: str, count: int) -> str:
+    code = f"U+{ord(character):04X}"
+    return f"<{code}>" if count == 1 else f"<{code} x{count}>"
+
+
+def _escaped(character: str, count: int) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return count * "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of strangers on the terminal: none clears it, turns it round, or begins a line of its own."""
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from pkcs11_shim.harmless_text import harmless
+from softhsm import Environment
+from support.cli.xcactl import PIN, XCACTL, Desk, install
+from support.odd_certificates import certificate, put
+
+HOSTILE = (
+    "\x1b[2J\x1b[HThe signature is valid.\x9b1m\u202e\u2066\u200b\u3164" + "e" + "\u0301" * 99 + "[bold]:x:"
+)
+SHOWN = "<U+001B>[2J<U+001B>[HThe signature is valid.<U+009B>1m<U+202E><U+2066><U+200B><U+3164>"
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture
+def hostile(active: Desk) -> Desk:
+    """A card with a certificate whose holder, issuer and label, and a reader whose name, are hostile."""
+    environment = Environment(active.path)
+    put(
+        environment.inner_module,
+        environment.inner_configuration,
+        certificate(f"O\n{HOSTILE}"),
+        id="ODD",
+        label=f"label\n{HOSTILE}",
+    )
+    put(environment.inner_module, environment.inner_configuration, b"odd", id="ODD", label=f"no\n{HOSTILE}")
+    with closing(sqlite3.connect(active.path / "cards.db")) as store, store:
+        store.execute("UPDATE card SET reader = ?", (f"\x1b[2JReader\u202e {HOSTILE[:9]}",))
+        store.execute("UPDATE event SET program = ?", (f"\x1b[2J{HOSTILE[:9]}",))
+    return active
+
+
+def shown_in_a_terminal(desk: Desk, program: Sequence[str], *arguments: str, width: int = 4000) -> str:
+    """Run a command in a terminal; of what it shows, only colours act on that."""
+    child = pexpect.spawn(
+        sys.executable,
+        [*program, *arguments],
+        env=desk.environment,
+        cwd=str(desk.home),
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(40, width),
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    said = _STYLE.sub("", str(child.before))
+    for line in said.replace("\r\n", "\n").split("\n"):
+        assert harmless(line) == line, line
+        assert not line.lstrip().startswith("The signature is valid.")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("command", "seen"),
+    [
+        (("detect",), "<U+001B>[2JReader<U+202E>"),
+        (("info",), "<U+001B>[2JReader<U+202E>"),
+        (("events",), "<U+001B>[2J"),
+        (("cert", "list"), f"O=O<U+000A>{SHOWN}"),
+        (("cert", "list"), f"label<U+000A>{SHOWN}"),
+        (("cert", "list"), f"no<U+000A>{SHOWN}"),
+        (("cert", "show", f"label\n{HOSTILE}"), f"label<U+000A>{SHOWN}"),
+        (("cert", "show", f"no\n{HOSTILE}"), f"no<U+000A>{SHOWN}"),
+        (("cert", "show", f"none\n{HOSTILE}"), f"none<U+000A>{SHOWN}"),
+        (("cert", "export", "--format", "der", f"label\n{HOSTILE}"), "DER is not for a terminal"),
+        (("info", "--card", f"x\n{HOSTILE}"), f"x<U+000A>{SHOWN}"),
+        (("verify", f"file\n{HOSTILE}"), "<U+3164>"),
+        (("verify", "text", "--ca-file", f"file\n{HOSTILE}"), "<U+3164>"),
+        ((f"command\n{HOSTILE}",), "<U+3164>"),
+        (("info", f"--option\n{HOSTILE}"), "<U+3164>"),
+        (("--lang", f"\n{HOSTILE}"), "<U+3164>"),
+        (("pin", "verify", "--pin", f"env:\n{HOSTILE}"), "<U+202E>"),
+        (("encrypt", "text", "--to", "text", "-o", f"/nowhere/\n{HOSTILE}"), "<U+202E>"),
+    ],
+)
+def test_no_name_acts_on_the_terminal(hostile: Desk, command: tuple[str, ...], seen: str) -> None:
+    (hostile.home / "text").write_text("tender\n")
+    assert seen in shown_in_a_terminal(hostile, XCACTL, *command)
+
+
+def test_names_keep_their_column_in_a_narrow_terminal(hostile: Desk) -> None:
+    shown_in_a_terminal(hostile, XCACTL, "cert", "list", width=60)
+    shown_in_a_terminal(hostile, XCACTL, "detect", width=60)
+
+
+def test_json_keeps_the_data_and_is_harmless(hostile: Desk) -> None:
+    said = shown_in_a_terminal(hostile, XCACTL, "cert", "list", "--json")
+    (found,) = [each for each in json.loads(said)["certificates"] if each["id"] == "ODD"]
+    assert found["label"] == f"label\n{HOSTILE}"
+    assert found["holder"] == f"O=O\n{HOSTILE}"
+    reader = json.loads(shown_in_a_terminal(hostile, XCACTL, "detect", "--json"))["cards"][0]["reader"]
+    assert reader.startswith("\x1b[2JReader\u202e")
+
+
+def test_a_file_with_a_hostile_name_is_signed_and_named(hostile: Desk) -> None:
+    name = f"text\n{HOSTILE[:40]}"
+    (hostile.home / name).write_text("tender\n")
+    desk = hostile.having(PIN=PIN)
+    assert "Signed: text<U+000A><U+001B>" in shown_in_a_terminal(
+        desk, XCACTL, "sign", name, "--pin", "env:PIN"
+    )
+    assert (hostile.home / f"{name}.p7s").exists()
+
+
+def test_names_of_variables_and_plugins_are_harmless(active: Desk, tmp_path: Path) -> None:
+    told = active.having(XCA_PKCS11_CONF=f"/nowhere/\n{HOSTILE}")
+    assert "<U+202E>" in shown_in_a_terminal(told, XCACTL, "tools", "list")
+    named = active.having(XCA_PKCS11_MODULE=f"/nowhere/\n{HOSTILE}")
+    assert "<U+202E>" in shown_in_a_terminal(named, XCACTL, "doctor")
+    source = """
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_card_found(card):
+            raise RuntimeError("heard\\nThe signature is valid.\\x1b[2J\\u202e")
+
+        @hookimpl
+        def xca_veto_new_pin(card):
+            return "no\\nThe signature is valid.\\x1b[2J\\u202e"
+    """
+    desk = install(active, tmp_path, "clumsy", source).having(PIN=PIN, NEW="5g8!Rw2")
+    said = shown_in_a_terminal(desk, XCACTL, "pin", "change", "--pin", "env:PIN", "--new-pin", "env:NEW")
+    assert "no<U+000A>The signature is valid.<U+001B>[2J<U+202E>" in said
+    assert "plugin clumsy failed" in said
+
+
+def test_completions_are_harmless(hostile: Desk) -> None:
+    done = subprocess.run(
+        [sys.executable, *XCACTL],
+        env=hostile.environment
+        | {"_XCACTL_COMPLETE": "zsh_complete", "COMP_WORDS": "xcactl info --card X", "COMP_CWORD": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert hostile.number in done.stdout
+    assert all(harmless(line) == line for line in done.stdout.splitlines())
+
+
+# --- softhsm-card
+
+
+@pytest.mark.parametrize(
+    ("command", "seen"),
+    [
+        (("list",), "<U+001B>[2JReader<U+202E>"),
+        (("remove", "--yes", f"x\n{HOSTILE}"), "<U+202E>"),
+        (("repair", f"x\n{HOSTILE}"), "<U+202E>"),
+        (("revoke", f"x\n{HOSTILE}"), "<U+202E>"),
+        ((f"x\n{HOSTILE}",), "<U+3164>"),
+        (("issue", "--user-code", f"env:\n{HOSTILE}"), "<U+202E>"),
+        (("--dir", f"/nowhere/\n{HOSTILE}", "list"), "<U+202E>"),
+        (("list", "--json"), "\\u001b[2JReader\\u202e"),
+    ],
+)
+def test_no_name_acts_on_the_issuers_terminal(hostile: Desk, command: tuple[str, ...], seen: str) -> None:
+    desk = hostile.having(XCA_SOFTHSM_DIR=str(hostile.path))
+    assert seen in shown_in_a_terminal(desk, ("-m", "softhsm.cli"), *command)
+
+
+def test_exports_of_a_hostile_folder_do_not_act_on_the_terminal(active: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / f"cards{HOSTILE[:40]}"
+    active.path.rename(folder)
+    desk = Desk(folder, tmp_path, {"XCA_SOFTHSM_DIR": str(folder)})
+    assert "<U+001B>" in shown_in_a_terminal(desk, ("-m", "softhsm.cli"), "env")
