@@ -192,7 +192,7 @@ build_project() {
 
 install_project() {
     make_environment
-    once project pkcs11_shim softhsm xca_plugin pyproject.toml CMakeLists.txt -- build_project
+    once project pkcs11_shim softhsm xca_common xca_plugin pyproject.toml CMakeLists.txt -- build_project
 }
 
 install_requirements() {

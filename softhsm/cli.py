@@ -13,9 +13,9 @@ import click
 
 import softhsm
 from pkcs11_shim import StoreError, rules
-from pkcs11_shim.harmless_text import harmless, harmless_json
-from pkcs11_shim.secret_source import FORMS, SecretReader, SecretSourceError
 from softhsm import Application, Environment, IssuedCard, State
+from xca_common.harmless_text import harmless, harmless_json
+from xca_common.secret_source import FORMS, SecretReader, SecretSourceError
 
 if TYPE_CHECKING:
     from softhsm.revocation import Published

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from pkcs11_shim import EMPTY_STORE, Store, make_private, module_path
-from softhsm import files
 from softhsm.errors import IssuerError, NoEnvironmentError
+from xca_common import atomic_file
 
 _LINE_MAX: Final = 198  # bytes of a configuration line before its newline: inih's INI_MAX_LINE
 _LIBRARIES: Final = (
@@ -83,16 +83,20 @@ class Environment:
             IssuerError: the directory is in use or its name does not fit, or SoftHSM is missing.
             OSError: the directory cannot be written.
         """
-        from softhsm.pki import COMPATIBILITY_POLICY, TEST_POLICY, Authority  # slow to load, rarely needed
+        from xca_common.pki.authority import (  # slow to load, rarely needed
+            COMPATIBILITY_POLICY,
+            TEST_POLICY,
+            Authority,
+        )
 
         library = _softhsm()
         with cls._appearing(path) as (environment, build):
             for folder in (build.path, build.tokens, build.copies, build.pki, build.staging):
                 folder.mkdir(mode=0o700)
-            files.write(build.inner_module, library.read_bytes())
+            atomic_file.write(build.inner_module, library.read_bytes())
             Authority.create(build.pki, COMPATIBILITY_POLICY if compatibility_policy else TEST_POLICY)
-            files.write(build.store.path.with_name("cards.db.lock"), b"")
-            files.write(build.store.path, EMPTY_STORE)
+            atomic_file.write(build.store.path.with_name("cards.db.lock"), b"")
+            atomic_file.write(build.store.path, EMPTY_STORE)
         return environment
 
     def copy(self, to: Path) -> Self:
@@ -136,10 +140,10 @@ class Environment:
             build = cls.__new__(cls)
             build._at(Path(scratch) / "environment")
             yield environment, build
-            files.write(build.inner_configuration, inner_configuration(environment.tokens))
-            files.write(build.configuration, configuration)
+            atomic_file.write(build.inner_configuration, inner_configuration(environment.tokens))
+            atomic_file.write(build.configuration, configuration)
             build.path.rename(path)
-        files.sync(path.parent)
+        atomic_file.sync(path.parent)
 
     def exports(self) -> dict[str, str]:
         """Return the variables of a shell that works with this environment, for any program and tool.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a holder does with a card before a test begins: one request of softhsm.held, in JSON on stdin.
+"""What a holder does with a card before a test begins: one request of softhsm.card_fixture, in JSON on stdin.
 
 Started by its path, and importing nothing of the project. A process of its own, because a process keeps the
 configuration that it loaded the module with.

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pkcs11_shim import CardRow, StoreWriter, rules
-from softhsm import files
 from softhsm.environment import Environment, inner_configuration
 from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
 from softhsm.inner import InnerModule
+from xca_common import atomic_file
 
 ACTIVATION_DAYS: Final = 90
 """Days after the day of issue within which a card must be activated (開卡作業流程說明, 注意事項 1)."""
@@ -211,7 +211,7 @@ def reset_user_code(environment: Environment, number: str, new_user_code: str) -
         # Changed in a copy that is put in place whole: the card has the old code or the new one, never none.
         token_file = staging / "tokens" / number / "token.object"
         token_file.parent.mkdir(mode=0o700)
-        files.write(token_file, _copy(environment, number, _FRESH))
+        atomic_file.write(token_file, _copy(environment, number, _FRESH))
         with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
             so_pin = _copy(environment, number, _SO_PIN).decode()
             inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=so_pin, new=new_user_code)
@@ -237,23 +237,23 @@ class _Certificates:
     """The certificates of one card, made when its public keys are known."""
 
     def __init__(self, environment: Environment, application: Application, issued: datetime) -> None:
-        from softhsm import pki  # slow to load, needed by `issue` alone
+        from xca_common.pki import authority  # slow to load, needed by `issue` alone
 
         try:
-            self._authority = pki.Authority.load(environment.pki)
+            self._authority = authority.Authority.load(environment.pki)
         except (OSError, ValueError) as error:
             raise IssuerError(
                 f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
             ) from None
-        self._usages = {"SIGN": ("cert1", pki.SIGNING), "KEYX": ("cert2", pki.ENCRYPTION)}
-        self._subject = pki.Subject(
-            pki.holder_name(application.holder),
-            pki.directory_attributes(
-                pki.SCHOOL, application.rank, organisation_oid=application.organisation_oid
+        self._usages = {"SIGN": ("cert1", authority.SIGNING), "KEYX": ("cert2", authority.ENCRYPTION)}
+        self._subject = authority.Subject(
+            authority.holder_name(application.holder),
+            authority.directory_attributes(
+                authority.SCHOOL, application.rank, organisation_oid=application.organisation_oid
             ),
             application.email,
         )
-        self._validity = pki.validity(issued, application.years)
+        self._validity = authority.validity(issued, application.years)
 
     def objects(self, moduli: dict[str, str]) -> list[dict[str, Any]]:
         """Return the worker's words for the certificates of these keys and of the CAs."""
@@ -284,8 +284,8 @@ def _keep_fresh(staging: Path, so_pin: str) -> None:
     (token,) = (staging / "tokens").iterdir()
     copies = staging / "copies"
     copies.mkdir(mode=0o700)
-    files.write(copies / _FRESH, (token / "token.object").read_bytes())
-    files.write(copies / _SO_PIN, so_pin.encode())
+    atomic_file.write(copies / _FRESH, (token / "token.object").read_bytes())
+    atomic_file.write(copies / _SO_PIN, so_pin.encode())
 
 
 def _publish(
@@ -293,9 +293,9 @@ def _publish(
 ) -> None:
     (token,) = (staging / "tokens").iterdir()
     copies = staging / "copies"
-    files.write(copies / _ISSUED, (token / "token.object").read_bytes())
+    atomic_file.write(copies / _ISSUED, (token / "token.object").read_bytes())
     for file in (*token.iterdir(), token):
-        files.sync(file)
+        atomic_file.sync(file)
 
     with environment.store.writing() as store:
         _check_free(environment, number)
@@ -309,9 +309,9 @@ def _publish(
             activate_by=issued_on + timedelta(days=ACTIVATION_DAYS),
         )
         copies.rename(environment.copies / number)
-        files.sync(environment.copies)
+        atomic_file.sync(environment.copies)
         token.rename(environment.tokens / number)
-        files.sync(environment.tokens)
+        atomic_file.sync(environment.tokens)
 
 
 def _withdraw(environment: Environment, staging: Path, store: StoreWriter, number: str) -> None:
@@ -319,7 +319,7 @@ def _withdraw(environment: Environment, staging: Path, store: StoreWriter, numbe
     for folder in (environment.tokens, environment.copies):
         if (folder / number).exists():
             (folder / number).rename(staging / f"old-{folder.name}")
-            files.sync(folder)
+            atomic_file.sync(folder)
     store.remove(number)
 
 
@@ -334,7 +334,7 @@ def _replace_secrets(
         )
     # The row first: who is killed in between leaves work to repeat, never a PIN that only seems to be valid.
     store.replace_secrets(number, event=event)
-    files.write(target, token_file)
+    atomic_file.write(target, token_file)
 
 
 @contextmanager
@@ -355,7 +355,7 @@ def _staging(environment: Environment, number: str) -> Iterator[Path]:
             stack.callback(shutil.rmtree, folder)
             fcntl.flock(claim, fcntl.LOCK_EX)
         (folder / "tokens").mkdir(mode=0o700)
-        files.write(folder / "softhsm2.conf", inner_configuration(folder / "tokens"))
+        atomic_file.write(folder / "softhsm2.conf", inner_configuration(folder / "tokens"))
         yield folder
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from softhsm.card_fixture import HeldCard
     from softhsm.environment import Environment
-    from softhsm.held import HeldCard
     from softhsm.virtual_reader import VirtualReader
 
 _Cards = Callable[[str], "HeldCard"]
@@ -41,7 +41,7 @@ def _xca_first_cards(_xca_first_environment: "Environment") -> _Cards:
     """Cards to copy for the tests; one of a kind is issued when the first test asks for it."""
     from functools import cache
 
-    from softhsm.held import HeldCard
+    from softhsm.card_fixture import HeldCard
     from softhsm.issuer import State
 
     @cache

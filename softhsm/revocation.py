@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
 from pkcs11_shim import rules
-from softhsm import files
 from softhsm.environment import Environment
 from softhsm.errors import BadValueError, IssuerError
 from softhsm.inner import InnerModule
 from softhsm.issuer import find
-from softhsm.pki import Authority
+from xca_common import atomic_file
+from xca_common.pki.authority import Authority
 
 REASONS: Final = tuple(
     flag.value
@@ -145,8 +145,8 @@ def _publish(environment: Environment, number: str, change: _Change) -> Publishe
             {label: environment.copies / number / f"{label}.ocsp" for label in responses},
         )
         for label, response in responses.items():
-            files.write(published.ocsp[label], response)
-        files.write(published.crl, _crl(authority, previous, entries, now))
+            atomic_file.write(published.ocsp[label], response)
+        atomic_file.write(published.crl, _crl(authority, previous, entries, now))
     return published
 
 

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 import pluggy
 
 from pkcs11_shim import rules
-from pkcs11_shim.harmless_text import harmless
+from xca_common.harmless_text import harmless
+from xca_common.secret import Secret
 from xca_plugin import errors, hookspecs, weak_pin
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
-from xca_plugin.secret import Secret
 
 REAL_CARD_WARNING: Final = text(
     "This is a real card. The issuers warn that changing its PIN with unofficial software may disable it "

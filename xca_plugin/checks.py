@@ -31,16 +31,17 @@ from pkcs11_shim import (
     module_path,
     store_path,
 )
-from xca_plugin import errors, pcsc, revocation
+from xca_common.pki import revocation
+from xca_common.pki.fetching import Fetcher, Unreachable
+from xca_common.pki.revocation import Judgement, Standing, Statement
+from xca_plugin import errors, pcsc
 from xca_plugin.agent import PORT
-from xca_plugin.agent.port import agent_at
+from xca_plugin.agent.process.port import agent_at
 from xca_plugin.cards import Cards
-from xca_plugin.fetching import Fetcher, Unreachable
 from xca_plugin.i18n import Text, plural, text
 from xca_plugin.model import Card, CardState, Certificate
-from xca_plugin.revocation import Judgement, Standing, Statement
 from xca_plugin.tools import all_tools
-from xca_plugin.tools.surroundings import architecture
+from xca_plugin.tools.host_environment import architecture
 from xca_plugin.validity import NO_END, day
 
 Say = Callable[..., str]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signatures of files made with a card, CMS (RFC 5652) or bare.
 
-The machinery is pyHanko's; content inside a signature passes by in chunks (xca_plugin.ber).
+The machinery is pyHanko's; content inside a signature passes by in chunks (xca_common.pki.asn1_stream).
 """
 
 import asyncio
@@ -14,11 +14,12 @@ from typing import BinaryIO, Final
 from asn1crypto import cms, tsp  # type: ignore[import-untyped]
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
-from xca_plugin import ber, errors
+from xca_common.pki import asn1_stream
+from xca_common.secret import Secret
+from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key
-from xca_plugin.secret import Secret
 from xca_plugin.signer import CardSigner
 
 _SIGNED_DATA: Final = cms.ContentType("signed_data").dump()
@@ -63,11 +64,11 @@ def sign(
     now = datetime.now(UTC).replace(microsecond=0)
     settings = PdfCMSSignedAttributes(signing_time=now if signing_time else None)
     signing = signer.async_sign_general_data(
-        content, Hash.SHA256.value, chunk_size=ber.CHUNK, signed_attr_settings=settings
+        content, Hash.SHA256.value, chunk_size=asn1_stream.CHUNK, signed_attr_settings=settings
     )
     signed = asyncio.run(signing)
     signed_data = signed["content"]
-    with ber.Armor(output, "CMS") if pem else nullcontext(output) as target:
+    with asn1_stream.Armor(output, "CMS") if pem else nullcontext(output) as target:
         if attached:
             _write_attached(signed_data, content, target)
         else:
@@ -82,7 +83,7 @@ def sign_raw(content: BinaryIO, cards: Cards, card: Card, pin: Secret) -> bytes:
         CardError: as Cards.sign.
     """
     digest = hashlib.sha256()
-    while chunk := content.read(ber.CHUNK):
+    while chunk := content.read(asn1_stream.CHUNK):
         digest.update(chunk)
     return cards.sign(card, pin, digest.digest())
 
@@ -101,24 +102,26 @@ def timestamp_request(signature: bytes) -> bytes:
     return bytes(request.dump())
 
 
-def _write_attached(signed_data: cms.SignedData, content: BinaryIO, target: "BinaryIO | ber.Armor") -> None:
+def _write_attached(
+    signed_data: cms.SignedData, content: BinaryIO, target: "BinaryIO | asn1_stream.Armor"
+) -> None:
     size = content.tell()
     content.seek(0)
     inner = signed_data["encap_content_info"]["content_type"].dump()
     head = b"".join(signed_data[name].dump() for name in ("version", "digest_algorithms"))
     tail = b"".join(signed_data[name].dump() for name in ("certificates", "signer_infos"))
-    before, after = ber.around(
+    before, after = asn1_stream.around(
         size,
-        (ber.OCTETS, b"", b""),
-        (ber.EXPLICIT, b"", b""),
-        (ber.SEQUENCE, inner, b""),
-        (ber.SEQUENCE, head, tail),
-        (ber.EXPLICIT, b"", b""),
-        (ber.SEQUENCE, _SIGNED_DATA, b""),
+        (asn1_stream.OCTETS, b"", b""),
+        (asn1_stream.EXPLICIT, b"", b""),
+        (asn1_stream.SEQUENCE, inner, b""),
+        (asn1_stream.SEQUENCE, head, tail),
+        (asn1_stream.EXPLICIT, b"", b""),
+        (asn1_stream.SEQUENCE, _SIGNED_DATA, b""),
     )
     digest = hashlib.sha256()
     target.write(before)
-    while chunk := content.read(ber.CHUNK):
+    while chunk := content.read(asn1_stream.CHUNK):
         digest.update(chunk)
         target.write(chunk)
     target.write(after)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files encrypted to certificates: CMS EnvelopedData (RFC 5652, section 6), opened with a card's key KEYX.
 
-The content passes by in chunks (xca_plugin.ber), so that files may be bigger than memory.
+The content passes by in chunks (xca_common.pki.asn1_stream), so that files may be bigger than memory.
 """
 
 import os
@@ -23,11 +23,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from xca_plugin import ber, errors
+from xca_common.pki import asn1_stream
+from xca_common.secret import Secret
+from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Certificate, Hash, Key, Padding
-from xca_plugin.secret import Secret
 
 _DATA: Final = cms.ContentType("data").dump()
 _ENVELOPED_DATA: Final = cms.ContentType("enveloped_data").dump()
@@ -58,21 +59,21 @@ class Enveloped:
         """
         self.path = Path(file.name)
         try:
-            self._reader = reader = ber.Reader(file)
-            reader.enter(ber.SEQUENCE)
-            if reader.element(ber.OID) != _ENVELOPED_DATA:
+            self._reader = reader = asn1_stream.Reader(file)
+            reader.enter(asn1_stream.SEQUENCE)
+            if reader.element(asn1_stream.OID) != _ENVELOPED_DATA:
                 raise ValueError
-            reader.enter(ber.EXPLICIT)
-            reader.enter(ber.SEQUENCE)
-            reader.element(ber.INTEGER)
-            if reader.next() == ber.EXPLICIT:
-                reader.element(ber.EXPLICIT)  # originatorInfo
-            infos = cms.RecipientInfos.load(reader.element(ber.SET), strict=True)
+            reader.enter(asn1_stream.EXPLICIT)
+            reader.enter(asn1_stream.SEQUENCE)
+            reader.element(asn1_stream.INTEGER)
+            if reader.next() == asn1_stream.EXPLICIT:
+                reader.element(asn1_stream.EXPLICIT)  # originatorInfo
+            infos = cms.RecipientInfos.load(reader.element(asn1_stream.SET), strict=True)
             self._recipients = [info.chosen for info in infos if info.name == "ktri"]
             _ = [recipient.native for recipient in self._recipients]  # it reads lazily
-            reader.enter(ber.SEQUENCE)
-            reader.element(ber.OID)
-            algorithm = cms.EncryptionAlgorithm.load(reader.element(ber.SEQUENCE), strict=True)
+            reader.enter(asn1_stream.SEQUENCE)
+            reader.element(asn1_stream.OID)
+            algorithm = cms.EncryptionAlgorithm.load(reader.element(asn1_stream.SEQUENCE), strict=True)
             self._cipher = _CIPHERS[algorithm.encryption_cipher]
             self._key_bytes = algorithm.key_length
             self._iv = algorithm.encryption_iv
@@ -81,7 +82,7 @@ class Enveloped:
                 raise ValueError
         except EOFError as error:
             raise errors.CutOff(path=self.path) from error
-        except ber.TooMuchError as error:
+        except asn1_stream.TooMuchError as error:
             raise errors.TooMuch(path=self.path, detail=error.detail) from error
         except _MALFORMED as error:
             raise errors.NotEncrypted(path=self.path) from error
@@ -128,7 +129,7 @@ class Enveloped:
 
     def _chunks(self) -> Iterator[bytes]:
         try:
-            yield from self._reader.octets(ber.IMPLICIT)
+            yield from self._reader.octets(asn1_stream.IMPLICIT)
             self._reader.leave()
             self._reader.rest()  # unprotectedAttrs
             for _level in range(3):
@@ -136,7 +137,7 @@ class Enveloped:
             self._reader.finish()
         except EOFError as error:
             raise errors.CutOff(path=self.path) from error
-        except ber.TooMuchError as error:
+        except asn1_stream.TooMuchError as error:
             raise errors.TooMuch(path=self.path, detail=error.detail) from error
         except ValueError as error:
             raise errors.NotEncrypted(path=self.path) from error
@@ -179,18 +180,18 @@ def encrypt(
     infos = cms.RecipientInfos([_recipient_info(path, key) for path in recipients])
     algorithm = cms.EncryptionAlgorithm({"algorithm": "aes256_cbc", "parameters": iv})
     size = os.fstat(content.fileno()).st_size
-    before, after = ber.around(
+    before, after = asn1_stream.around(
         size - size % len(iv) + len(iv),
-        (ber.IMPLICIT, b"", b""),
-        (ber.SEQUENCE, _DATA + algorithm.dump(), b""),
-        (ber.SEQUENCE, cms.CMSVersion("v0").dump() + infos.dump(), b""),
-        (ber.EXPLICIT, b"", b""),
-        (ber.SEQUENCE, _ENVELOPED_DATA, b""),
+        (asn1_stream.IMPLICIT, b"", b""),
+        (asn1_stream.SEQUENCE, _DATA + algorithm.dump(), b""),
+        (asn1_stream.SEQUENCE, cms.CMSVersion("v0").dump() + infos.dump(), b""),
+        (asn1_stream.EXPLICIT, b"", b""),
+        (asn1_stream.SEQUENCE, _ENVELOPED_DATA, b""),
     )
     encryptor, padder = Cipher(AES(key), CBC(iv)).encryptor(), block_padding.PKCS7(AES.block_size).padder()
-    with ber.Armor(output, "CMS") if armored else nullcontext(output) as target:
+    with asn1_stream.Armor(output, "CMS") if armored else nullcontext(output) as target:
         target.write(before)
-        while chunk := content.read(ber.CHUNK):
+        while chunk := content.read(asn1_stream.CHUNK):
             size -= len(chunk)
             target.write(encryptor.update(padder.update(chunk)))
         target.write(encryptor.update(padder.finalize()) + encryptor.finalize() + after)

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import ClassVar
 
 from pkcs11_shim import ConfigurationError, rules
-from pkcs11_shim.harmless_text import harmless
+from xca_common.harmless_text import harmless
 from xca_plugin.i18n import ENGLISH, Text, plural, text
 
 

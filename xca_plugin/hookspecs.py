@@ -23,9 +23,9 @@ from typing import Final
 
 import pluggy
 
+from xca_common.secret import Secret
 from xca_plugin.i18n import Text
 from xca_plugin.model import Card, Certificate, Event, Hash, Key, OddCertificate, Padding
-from xca_plugin.secret import Secret
 
 PROJECT: Final = "xca_plugin"
 """Name of pluggy's project and of the entry-point group."""

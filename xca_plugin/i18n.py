@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
-from pkcs11_shim.harmless_text import harmless
+from xca_common.harmless_text import harmless
 
 DOMAIN: Final = "messages"
 """The catalogue's name: gettext's own default, so that click's strings can be translated in it as well."""
@@ -45,7 +45,7 @@ class Text:
     """A sentence that can be said in any of the languages at any time.
 
     Calling it gives the string: ``text()`` in the language of the environment, ``text("zh_TW")`` in Chinese.
-    Facts fill the braces of the sentence, made harmless (pkcs11_shim.harmless_text): they are mostly somebody
+    Facts fill the braces of the sentence, made harmless (xca_common.harmless_text): they are mostly somebody
     else's words. A fact that is a Text itself is said in the same language.
     """
 

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives.asymmetric import rsa, utils
 
+from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.model import Card, Hash, Key, Padding
-from xca_plugin.secret import Secret
 
 _CERTIFICATES: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
 _HASHES: Final = ", ".join(member.name for member in Hash)

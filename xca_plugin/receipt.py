@@ -6,7 +6,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pkcs11_shim.harmless_text import harmless_json
+from xca_common.harmless_text import harmless_json
 from xca_plugin.model import Card
 
 

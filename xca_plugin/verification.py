@@ -33,12 +33,13 @@ from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 from pyhanko_certvalidator.validate import async_validate_path
 
-from xca_plugin import ber, errors, revocation
-from xca_plugin.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
-from xca_plugin.fetching import Fetcher, Unreachable
+from xca_common.pki import asn1_stream, revocation
+from xca_common.pki.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
+from xca_common.pki.fetching import Fetcher, Unreachable
+from xca_common.pki.revocation import Judgement, Standing
+from xca_plugin import errors
 from xca_plugin.i18n import Text, text
 from xca_plugin.model import Certificate
-from xca_plugin.revocation import Judgement, Standing
 from xca_plugin.validity import day
 
 _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
@@ -181,11 +182,11 @@ def verify(
             raise errors.NotASignature(path=path)
         if content is None:
             signature.seek(0)
-            content = cast(BinaryIO, ber.Chunks(_content(signature, output)))
+            content = cast(BinaryIO, asn1_stream.Chunks(_content(signature, output)))
         return _verdict(content, signed_data, trusted, known)
     except EOFError as error:
         raise errors.CutOff(path=path) from error
-    except ber.TooMuchError as error:
+    except asn1_stream.TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
     except _MALFORMED as error:
         raise errors.NotASignature(path=path) from error
@@ -237,7 +238,7 @@ class _Seen:
     def of(cls, content: BinaryIO, algorithm: str) -> "_Seen":
         digest = hashlib.new(algorithm, usedforsecurity=False)
         size, start = 0, b""
-        while chunk := content.read(ber.CHUNK):
+        while chunk := content.read(asn1_stream.CHUNK):
             digest.update(chunk)
             size += len(chunk)
             start = (start + chunk)[:_START] if len(start) < _START else start
@@ -247,13 +248,13 @@ class _Seen:
     def may_be_attributes(self) -> bool:
         """Whether this is a SET that begins as signed attributes do: with a SEQUENCE, this with an OID."""
         try:
-            length, at = ber.read_length(self.start, 1)
-            _, inner = ber.read_length(self.start, at + 1)
+            length, at = asn1_stream.read_length(self.start, 1)
+            _, inner = asn1_stream.read_length(self.start, at + 1)
         except ValueError:
             return False
         whole = length is None or at + length == self.size
         tags = self.start[:1] + self.start[at : at + 1] + self.start[inner : inner + 1]
-        return whole and tags == bytes((ber.SET, ber.SEQUENCE, ber.OID))
+        return whole and tags == bytes((asn1_stream.SET, asn1_stream.SEQUENCE, asn1_stream.OID))
 
 
 @dataclass(frozen=True)
@@ -523,17 +524,17 @@ def _names_somebody(certificate: x509.Certificate) -> bool:
 # --- files
 
 
-def _start(signature: BinaryIO) -> tuple[ber.Reader, bytes, bytes]:
+def _start(signature: BinaryIO) -> tuple[asn1_stream.Reader, bytes, bytes]:
     """Read as far as the content: what comes before it, and its type."""
-    reader = ber.Reader(signature)
-    reader.enter(ber.SEQUENCE)
-    if reader.element(ber.OID) != _SIGNED_DATA:
+    reader = asn1_stream.Reader(signature)
+    reader.enter(asn1_stream.SEQUENCE)
+    if reader.element(asn1_stream.OID) != _SIGNED_DATA:
         raise ValueError
-    reader.enter(ber.EXPLICIT)
-    reader.enter(ber.SEQUENCE)
-    head = reader.element(ber.INTEGER) + reader.element(ber.SET)
-    reader.enter(ber.SEQUENCE)
-    return reader, head, reader.element(ber.OID)
+    reader.enter(asn1_stream.EXPLICIT)
+    reader.enter(asn1_stream.SEQUENCE)
+    head = reader.element(asn1_stream.INTEGER) + reader.element(asn1_stream.SET)
+    reader.enter(asn1_stream.SEQUENCE)
+    return reader, head, reader.element(asn1_stream.OID)
 
 
 def _signed_data(signature: BinaryIO) -> tuple[cms.SignedData, bool]:
@@ -541,31 +542,33 @@ def _signed_data(signature: BinaryIO) -> tuple[cms.SignedData, bool]:
     reader, head, inner = _start(signature)
     attached = reader.next() is not None
     if attached:
-        reader.enter(ber.EXPLICIT)
+        reader.enter(asn1_stream.EXPLICIT)
         for _chunk in reader.octets():
             pass
         reader.leave()
     reader.leave()
-    certificates = reader.element(ber.EXPLICIT) if reader.next() == ber.EXPLICIT else b""
-    if reader.next() == ber.EXPLICIT_1:
-        reader.skip(ber.EXPLICIT_1)  # what the signature's maker says of revocation
-    infos = reader.element(ber.SET)
+    certificates = reader.element(asn1_stream.EXPLICIT) if reader.next() == asn1_stream.EXPLICIT else b""
+    if reader.next() == asn1_stream.EXPLICIT_1:
+        reader.skip(asn1_stream.EXPLICIT_1)  # what the signature's maker says of revocation
+    infos = reader.element(asn1_stream.SET)
     for _level in range(3):
         reader.leave()
     reader.finish()
-    content_info, _ = ber.around(0, (ber.SEQUENCE, inner, b""))
-    der, _ = ber.around(0, (ber.SEQUENCE, head + content_info + certificates + infos, b""))
+    content_info, _ = asn1_stream.around(0, (asn1_stream.SEQUENCE, inner, b""))
+    der, _ = asn1_stream.around(0, (asn1_stream.SEQUENCE, head + content_info + certificates + infos, b""))
     signed_data = cms.SignedData.load(der, strict=True)
     if len(signed_data["signer_infos"]) != 1:
         raise ValueError
     if len(signed_data["certificates"]) > _MOST_CERTIFICATES:
-        raise ber.TooMuchError(text("it has more than {count} certificates").having(count=_MOST_CERTIFICATES))
+        raise asn1_stream.TooMuchError(
+            text("it has more than {count} certificates").having(count=_MOST_CERTIFICATES)
+        )
     return signed_data, attached
 
 
 def _content(signature: BinaryIO, output: BinaryIO | None) -> Iterator[bytes]:
     reader, _, _ = _start(signature)
-    reader.enter(ber.EXPLICIT)
+    reader.enter(asn1_stream.EXPLICIT)
     for chunk in reader.octets():
         if output is not None:
             output.write(chunk)

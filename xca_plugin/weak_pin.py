@@ -3,10 +3,10 @@
 
 from itertools import pairwise
 
+from xca_common.secret import Secret
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import Text, text
 from xca_plugin.model import Card
-from xca_plugin.secret import Secret
 
 
 @hookimpl

@@ -10,15 +10,15 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from starlette.testclient import TestClient
 
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running
 from support.agent.browser_tab import Tab
 from support.agent.chromium import Chromium
 from support.agent.component_client import SITE, Asking
 from support.agent.firefox import Connection, firefox
 from xca_plugin.agent import PORT
-from xca_plugin.agent.app import create_app
-from xca_plugin.agent.settings import PagePin, Settings
+from xca_plugin.agent.process.app import create_app
+from xca_plugin.agent.process.settings import PagePin, Settings
 
 PATIENCE = 30_000  # milliseconds: a busy machine may stop for a while
 expect.set_options(timeout=PATIENCE)

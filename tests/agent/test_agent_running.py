@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Agent, Start, configure, running, until
 from support.agent.component_client import SITE, Asking
 from support.agent.systemd import systemd
 from support.agent.web_sites import site
-from xca_plugin.agent.settings import PagePin, Settings
+from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.errors import BadAgentConfiguration
 
 FIELDS = ("site", "token")

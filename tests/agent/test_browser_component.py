@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from softhsm import Environment, issue, remove
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running, trust
 from support.agent.component_client import Json, b64, openssl, verify
 from support.agent.web_sites import PAGE, site
-from xca_plugin.agent.answers import Code
+from xca_plugin.agent.component.result_codes import Code
 
 pytestmark = pytest.mark.browser
 

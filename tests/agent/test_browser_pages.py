@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from softhsm import Application, Environment, State, issue, remove
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from softhsm.virtual_reader import VirtualReader
 from support.agent.agent_process import Agent, Start, running
 from support.agent.component_client import Asking

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Agent, configure, running
 from support.agent.component_client import SITE
 

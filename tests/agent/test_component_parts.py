@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xca_plugin import CardError, Cards, errors
-from xca_plugin.agent import bitmap, information
-from xca_plugin.agent.answers import Code, Minor, Refusal, compact, failure, of, plain
-from xca_plugin.agent.body import decode, octets
-from xca_plugin.agent.settings import is_origin
+from xca_plugin.agent.component import bitmap, information
+from xca_plugin.agent.component.request_body import decode, octets
+from xca_plugin.agent.component.result_codes import Code, Minor, Refusal, compact, failure, of, plain
+from xca_plugin.agent.process.settings import is_origin
 from xca_plugin.model import Card, CardState
 
 pytestmark = pytest.mark.fast

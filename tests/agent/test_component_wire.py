@@ -14,11 +14,11 @@ from asn1crypto import cms, x509  # type: ignore[import-untyped]
 from starlette.testclient import TestClient
 
 from softhsm import Environment, issue
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Start, configure, running
 from support.agent.component_client import SITE, Asking, Json, b64, openssl, verify
 from support.odd_certificates import odd_ones, put
-from xca_plugin.agent.answers import Code, Minor
+from xca_plugin.agent.component.result_codes import Code, Minor
 
 TEXT = "1735689600,登入 + 50%"
 HASHES = ("SHA1", "SHA256", "SHA384", "SHA512")

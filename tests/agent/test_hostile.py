@@ -21,11 +21,11 @@ from playwright.sync_api import Dialog, Page
 from starlette.testclient import TestClient
 
 from softhsm import Application, Environment, issue
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Agent, Start, trust, until
 from support.agent.component_client import SITE, Asking, Json
 from support.agent.web_sites import site
-from xca_plugin.agent.answers import Code
+from xca_plugin.agent.component.result_codes import Code
 
 STRANGER = "https://evil.example"
 

@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from softhsm.issuer import TAIPEI
 from support.agent.agent_process import Start, running
 from support.agent.component_client import Asking

@@ -4,7 +4,7 @@
 import pytest
 
 from softhsm import State, issue
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Agent, Start
 from support.agent.browser_tab import Tab
 from support.agent.page_visitor import WRONG

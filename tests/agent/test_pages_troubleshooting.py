@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xca_plugin.agent.answers import Code, Minor
+from xca_plugin.agent.component.result_codes import Code, Minor
 
 pytestmark = pytest.mark.fast
 

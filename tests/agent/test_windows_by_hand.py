@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Agent, Start, trust
 from support.agent.browser_tab import HOLD_TIMERS, Tab
 from support.agent.chromium import Chromium
 from support.agent.component_client import Json, verify
 from support.agent.web_sites import site
-from xca_plugin.agent.answers import Code
+from xca_plugin.agent.component.result_codes import Code
 
 pytestmark = pytest.mark.browser
 

@@ -17,7 +17,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from softhsm import Environment, State
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, configure, running
 from support.agent.web_sites import site
 

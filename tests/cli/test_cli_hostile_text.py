@@ -13,10 +13,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from pkcs11_shim.harmless_text import harmless
 from softhsm import Environment
 from support.cli.xcactl import PIN, XCACTL, Desk, install
 from support.odd_certificates import certificate, put
+from xca_common.harmless_text import harmless
 
 HOSTILE = (
     "\x1b[2J\x1b[HThe signature is valid.\x9b1m\u202e\u2066\u200b\u3164" + "e" + "\u0301" * 99 + "[bold]:x:"

@@ -28,7 +28,7 @@ from support.cli.xcactl import PIN, SECRETS, XCACTL, Desk, Result
 from support.tools import provider
 from xca_plugin import errors
 from xca_plugin.tools import State, Tool, all_tools, make
-from xca_plugin.tools.block import insert
+from xca_plugin.tools.managed_block import insert
 
 Tree = dict[str, tuple[int, bytes | str | None]]
 

@@ -23,7 +23,7 @@ from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import Result
 from support.hostile_pki import DAY, NOW, Party, party, responder, signed
-from xca_plugin import fetching
+from xca_common.pki import fetching
 from xca_plugin.cli.root import xcactl
 
 pytestmark = pytest.mark.fast

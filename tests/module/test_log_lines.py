@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from pkcs11_shim import module_path
-from pkcs11_shim.harmless_text import harmless
 from support.module import compiling
 from support.module.cryptoki import CKR
 from support.module.host import Host
+from xca_common.harmless_text import harmless
 
 
 def test_a_line_of_the_log_shows_no_character_that_python_would_not(tmp_path: Path) -> None:

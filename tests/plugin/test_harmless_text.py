@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from pkcs11_shim.harmless_text import harmless, harmless_json
+from xca_common.harmless_text import harmless, harmless_json
 from xca_plugin.errors import PinRefused
 from xca_plugin.i18n import text
 

@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from support.odd_certificates import odd_ones
-from xca_plugin import Certificate
-from xca_plugin.cli import words
+from xca_plugin import Certificate, card_text
 from xca_plugin.validity import early, expired
 
 # The whole value of subjectDirectoryAttributes: a school's secondary card, a company's primary card.
@@ -113,7 +112,7 @@ def test_an_odd_certificate_is_read_or_a_value_error(name: str, odd: bytes) -> N
     except ValueError:
         return
     assert certificate.not_before < certificate.not_after
-    assert words.validity(certificate)
+    assert card_text.validity(certificate)
     assert certificate.public_key
     assert (expired(certificate), early(certificate)) == (False, False)
 
@@ -125,8 +124,8 @@ def test_times_at_the_ends_of_the_calendar_are_told_in_every_zone(
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        assert words.moment(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)).startswith("9999-12-31")
-        assert words.moment(datetime(1, 1, 1, tzinfo=UTC)).startswith("0001-01-01")
+        assert card_text.moment(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)).startswith("9999-12-31")
+        assert card_text.moment(datetime(1, 1, 1, tzinfo=UTC)).startswith("0001-01-01")
     finally:
         monkeypatch.undo()
         time.tzset()

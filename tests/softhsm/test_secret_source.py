@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pkcs11_shim.secret_source import SecretReader, SecretSourceError, read_secret
+from xca_common.secret_source import SecretReader, SecretSourceError, read_secret
 
 SECRET = "s3cret-one"
 
@@ -44,7 +44,7 @@ def test_a_descriptor_is_read_to_the_end_of_the_line_only() -> None:
 
 def test_standard_input_carries_several_secrets() -> None:
     program = (
-        "from pkcs11_shim.secret_source import SecretReader\n"
+        "from xca_common.secret_source import SecretReader\n"
         "with SecretReader() as reader:\n"
         "    print([reader.read('stdin'), reader.read('stdin')], input())"
     )

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "keys.md"
 HEAD = """

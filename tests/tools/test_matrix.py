@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pexpect
 import pytest
 
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.tools import provider
 from support.tools.tool_matrix import PAGE, START, TOOLS, Job, Tool, page
 from support.tools.windows_program import windows_program

@@ -20,7 +20,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
 from softhsm import issue
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from support.odd_certificates import certificate, put
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "pdf.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ import yaml
 
 from pkcs11_shim import module_path
 from softhsm import Environment, State, issue, reset_user_code
-from softhsm.held import HeldCard
+from softhsm.card_fixture import HeldCard
 from softhsm.virtual_reader import HICOS_ATR, VirtualReader
 
 pytest_plugins = ["pytester"]

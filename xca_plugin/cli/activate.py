@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from xca_plugin.cli import words
+from xca_plugin import card_text
 from xca_plugin.cli.common import (
     NEW_PIN,
     USER_CODE,
@@ -89,8 +89,8 @@ def activate(
 
 
 def _warn_when_soon(card: Card) -> None:
-    if card.activate_by is None or card.days_left is None or card.days_left >= words.SOON_DAYS:
+    if card.activate_by is None or card.days_left is None or card.days_left >= card_text.SOON_DAYS:
         return
     warning = text("Activate it soon: the last day is {deadline}. After it the certificate is revoked.")
-    deadline = words.deadline(card.activate_by, card.days_left)
+    deadline = card_text.deadline(card.activate_by, card.days_left)
     say(warning.having(deadline=deadline)(), err=True, fg="yellow")

@@ -4,8 +4,9 @@
 import click
 
 from xca_plugin import errors
-from xca_plugin.agent import PORT, service
-from xca_plugin.agent.port import agent_at
+from xca_plugin.agent import PORT
+from xca_plugin.agent.process import service
+from xca_plugin.agent.process.port import agent_at
 from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
 
@@ -28,8 +29,8 @@ def agent() -> None:
 def run(port: int) -> None:
     """Serve."""
     _check_installed()
-    from xca_plugin.agent import server
-    from xca_plugin.agent.settings import Settings
+    from xca_plugin.agent.process import server
+    from xca_plugin.agent.process.settings import Settings
 
     server.run(
         Settings.load(port),
@@ -41,7 +42,7 @@ def run(port: int) -> None:
 def install() -> None:
     """Set up the service."""
     _check_installed()
-    from xca_plugin.agent.settings import Settings
+    from xca_plugin.agent.process.settings import Settings
 
     Settings.load()  # one that cannot be used is told here, not to systemd's journal
     say(service.install())
@@ -69,6 +70,6 @@ def status(port: int) -> None:
 
 def _check_installed() -> None:
     try:
-        import xca_plugin.agent.server  # noqa: F401  # with all that it needs
+        import xca_plugin.agent.process.server  # noqa: F401  # with all that it needs
     except ModuleNotFoundError as error:
         raise errors.AgentNotInstalled(name=error.name) from error

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from xca_plugin import errors
+from xca_plugin import card_text, errors
 from xca_plugin.cards import Cards
-from xca_plugin.cli import shapes, words
+from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import (
     add_heads,
     card_option,
@@ -42,8 +42,8 @@ def list_certificates(number: str | None, as_json: bool) -> None:
         print_json(
             {
                 "card": card.number,
-                "certificates": [shapes.certificate(each) for each in certificates],
-                "odd": [shapes.odd_certificate(each) for each in odd],
+                "certificates": [json_documents.certificate(each) for each in certificates],
+                "odd": [json_documents.odd_certificate(each) for each in odd],
             }
         )
         return
@@ -52,7 +52,7 @@ def list_certificates(number: str | None, as_json: bool) -> None:
     table = grid(False, True, False)
     add_heads(table, _("Label"), _("Holder"), _("Validity"))
     for each in certificates:
-        table.add_row(each.label, each.holder or _("(no name)"), words.validity(each))
+        table.add_row(each.label, each.holder or _("(no name)"), card_text.validity(each))
     for unreadable in odd:
         table.add_row(unreadable.label, Text(_("(the certificate cannot be read)"), style="red"), "")
     console().print(table)
@@ -66,14 +66,14 @@ def show(label: str, number: str | None, as_json: bool) -> None:
     """Show one certificate."""
     certificate = _named(label, number)
     if as_json:
-        print_json(shapes.certificate(certificate))
+        print_json(json_documents.certificate(certificate))
         return
     table = grid(False, True)
     table.add_row(_("Label"), certificate.label)
     table.add_row(_("Holder"), certificate.holder or _("(no name)"))
     table.add_row(_("Issuer"), certificate.issuer)
     table.add_row(_("Serial number"), certificate.serial)
-    table.add_row(_("Validity"), words.validity(certificate))
+    table.add_row(_("Validity"), card_text.validity(certificate))
     table.add_row(_("Key usage"), ", ".join(certificate.key_usage))
     if certificate.organisation_oid:
         table.add_row(_("Organisation OID"), certificate.organisation_oid)

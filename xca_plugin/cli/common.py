@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 import click
 
 from pkcs11_shim import rules
-from pkcs11_shim.harmless_text import harmless
-from pkcs11_shim.secret_source import SecretReader, SecretSourceError
-from xca_plugin import errors
+from xca_common.harmless_text import harmless
+from xca_common.secret import Secret
+from xca_common.secret_source import SecretReader, SecretSourceError
+from xca_plugin import card_text, errors
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin, check_pin_usable, check_user_code
-from xca_plugin.cli import words
 from xca_plugin.cli.terminal import confirm, prompt, say
 from xca_plugin.i18n import _, text
 from xca_plugin.last_try import allow
 from xca_plugin.model import Card, CardState
-from xca_plugin.secret import Secret
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +43,7 @@ def _complete_card(context: click.Context, parameter: click.Parameter, incomplet
     except errors.CardError:
         return []  # a completion has no place to say why
     return [
-        CompletionItem(card.number, help=harmless(words.holder(card)))
+        CompletionItem(card.number, help=harmless(card_text.holder(card)))
         for card in cards
         if card.number.startswith(incomplete.upper()) and card.number == harmless(card.number)
     ]
@@ -121,7 +120,7 @@ def choose(cards: Cards, number: str | None) -> Card:
     say(_("Several cards are here:"), err=True)
     table = grid(False, False, True, False)
     for position, card in enumerate(present, 1):
-        table.add_row(f"{position})", card.number, words.holder(card), words.state(card))
+        table.add_row(f"{position})", card.number, card_text.holder(card), card_text.state(card))
     console(err=True).print(table)
     chosen: int = prompt(_("Which one"), type=click.IntRange(1, len(present)))
     return present[chosen - 1]
@@ -179,7 +178,9 @@ def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
     """Before the PIN is asked: say how it stands, refuse what cannot be, have confirmed what must be."""
     check_pin_usable(card)
     say(
-        text("Card {number}, PIN: {tries}").having(number=card.number, tries=words.tries(card.pin_tries))(),
+        text("Card {number}, PIN: {tries}").having(
+            number=card.number, tries=card_text.tries(card.pin_tries)
+        )(),
         err=True,
     )
     agree_to_risk(card, yes)
@@ -194,7 +195,7 @@ def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
         raise errors.UserCodeLocked(number=card.number)
     say(
         text("Card {number}, user code: {tries}").having(
-            number=card.number, tries=words.tries(card.user_code_tries)
+            number=card.number, tries=card_text.tries(card.user_code_tries)
         )(),
         err=True,
     )

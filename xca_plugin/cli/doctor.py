@@ -9,12 +9,12 @@ from typing import Final
 
 import click
 
-from pkcs11_shim.harmless_text import harmless_json
+from xca_common.harmless_text import harmless_json
 from xca_plugin import checks, errors
 from xca_plugin.anonymous import Anonymiser
 from xca_plugin.cards import Cards
 from xca_plugin.checks import Finding, Outcome
-from xca_plugin.cli import shapes
+from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option, whole_file
 from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
@@ -51,7 +51,7 @@ def doctor(as_json: bool, report: Path | None, personal: bool) -> None:
             "version": version("xca-plugin"),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-            "findings": [shapes.finding(finding) for finding in findings],
+            "findings": [json_documents.finding(finding) for finding in findings],
         }
         if as_json:
             print_json(document)

@@ -6,7 +6,7 @@ from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
-from pkcs11_shim.harmless_text import harmless
+from xca_common.harmless_text import harmless
 
 
 class HarmlessTable(Table):

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import click
 
-from xca_plugin import errors, pcsc
+from xca_plugin import card_text, errors, pcsc
 from xca_plugin.cards import Cards
-from xca_plugin.cli import shapes, words
+from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import add_heads, card_option, choose, console, grid, json_option
 from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _
@@ -37,10 +37,10 @@ def detect(wait: bool, as_json: bool) -> None:
         print_json(
             {
                 "readers": slots,
-                "cards": [shapes.card(card) for card in present],
+                "cards": [json_documents.card(card) for card in present],
                 "pcsc": {
-                    "readers": [shapes.reader(reader) for reader in readers],
-                    "problem": shapes.problem(problem) if problem else None,
+                    "readers": [json_documents.reader(reader) for reader in readers],
+                    "problem": json_documents.problem(problem) if problem else None,
                 },
             }
         )
@@ -71,8 +71,8 @@ def _show_all(cards: Sequence[Card], readers: Sequence[pcsc.Reader]) -> None:
         table = grid(False, False, True, True)
         add_heads(table, _("Card number"), _("State"), _("Holder"), _("Reader"))
         for card in cards:
-            state = Text(words.state(card), style=words.style(card))
-            table.add_row(card.number, state, words.holder(card), card.reader)
+            state = Text(card_text.state(card), style=card_text.style(card))
+            table.add_row(card.number, state, card_text.holder(card), card.reader)
         console().print(table)
     if readers:
         table = grid(True, True, True)
@@ -95,9 +95,9 @@ def _watch(cards: Cards, as_json: bool) -> None:
     with suppress(KeyboardInterrupt):  # how it is meant to end
         for change in Watch(detect):
             if as_json:
-                print_json(shapes.change(change), indent=None)
+                print_json(json_documents.change(change), indent=None)
             else:
-                say(f"{words.moment(change.at)}  {words.change(change)}")
+                say(f"{card_text.moment(change.at)}  {card_text.change(change)}")
 
 
 @click.command(help=_("Show a card: holder, validity, state, tries left, and what it needs next."))
@@ -107,11 +107,11 @@ def info(number: str | None, as_json: bool) -> None:
     """Show one card."""
     card = choose(Cards(), number)
     if as_json:
-        print_json(shapes.card(card))
+        print_json(json_documents.card(card))
         return
     show(card)
     say()
-    say(words.next_step(card))
+    say(card_text.next_step(card))
 
 
 def show(card: Card, *, err: bool = False) -> None:
@@ -121,14 +121,14 @@ def show(card: Card, *, err: bool = False) -> None:
     table = grid(False, True)
     table.add_row(_("Card number"), card.number)
     table.add_row(_("Reader"), card.reader)
-    table.add_row(_("Holder"), words.holder(card))
+    table.add_row(_("Holder"), card_text.holder(card))
     if card.certificate:
-        table.add_row(_("Validity"), words.validity(card.certificate))
-    table.add_row(_("State"), Text(words.state(card), style=words.style(card)))
+        table.add_row(_("Validity"), card_text.validity(card.certificate))
+    table.add_row(_("State"), Text(card_text.state(card), style=card_text.style(card)))
     if card.state is not CardState.ACTIVE and card.activate_by is not None and card.days_left is not None:
-        table.add_row(_("Activate by"), words.deadline(card.activate_by, card.days_left))
-    table.add_row(_("PIN"), words.pin_tries(card))
-    table.add_row(_("User code"), words.tries(card.user_code_tries))
+        table.add_row(_("Activate by"), card_text.deadline(card.activate_by, card.days_left))
+    table.add_row(_("PIN"), card_text.pin_tries(card))
+    table.add_row(_("User code"), card_text.tries(card.user_code_tries))
     console(err=err).print(table)
 
 
@@ -139,7 +139,7 @@ def events(number: str | None, as_json: bool) -> None:
     """Show the history."""
     history = Cards().history(number.strip().upper() if number else None)
     if as_json:
-        print_json({"events": [shapes.event(event) for event in history]})
+        print_json({"events": [json_documents.event(event) for event in history]})
         return
     if not history:
         say(_("Nothing is recorded."))
@@ -151,7 +151,7 @@ def events(number: str | None, as_json: bool) -> None:
     table = grid(False, *([False] * several), True, False, True)
     add_heads(table, _("Time"), *([_("Card number")] * several), _("Event"), _("Result"), _("Program"))
     for event in history:
-        result = Text(words.result(event.result), style="" if event.result == 0 else "red")
+        result = Text(card_text.result(event.result), style="" if event.result == 0 else "red")
         card = [event.card] * several
-        table.add_row(words.moment(event.at), *card, words.event(event.event), result, event.program)
+        table.add_row(card_text.moment(event.at), *card, card_text.event(event.event), result, event.program)
     console().print(table)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from pkcs11_shim.harmless_text import harmless
+from xca_common.harmless_text import harmless
 from xca_plugin.cli.terminal import say
 from xca_plugin.errors import CardError
 from xca_plugin.i18n import LANGUAGES, _, text

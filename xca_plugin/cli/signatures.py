@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xca_plugin import errors
-from xca_plugin.cli import shapes, words
+from xca_plugin import card_text, errors
+from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import (
     FILE,
     PIN,
@@ -223,14 +223,14 @@ def _show(verdict: "verification.Verdict", as_json: bool) -> None:
                 "only_content_signed": verdict.only_content,
                 "revocation_checked": verdict.revocation_checked,
                 "revocation_not_checked": list(verdict.not_checked),
-                "signer": shapes.certificate(verdict.signer),
+                "signer": json_documents.certificate(verdict.signer),
             }
         )
         return
     table = grid(False, True)
     table.add_row(_("Signer"), verdict.signer.holder)
     table.add_row(_("Issuer"), verdict.signer.issuer)
-    signed = words.moment(verdict.signed_at) if verdict.signed_at else _("not said")
+    signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
     table.add_row(_("Signed at"), signed)
     table.add_row(_("Digest"), verdict.digest)
     console().print(table)

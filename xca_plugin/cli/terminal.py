@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pkcs11_shim.harmless_text import harmless, harmless_json
+from xca_common.harmless_text import harmless, harmless_json
 
 
 def say(message: str = "", *, err: bool = False, **style: Any) -> None:

@@ -6,17 +6,17 @@ from typing import Final
 
 import click
 
-from pkcs11_shim.harmless_text import harmless
+from xca_common.harmless_text import harmless
 from xca_plugin import errors
 from xca_plugin.cards import Cards
-from xca_plugin.cli import shapes
+from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import add_heads, console, grid, json_option
 from xca_plugin.cli.root import show_error
 from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
 from xca_plugin.tools import FileChange, State, Tool, all_tools, make
-from xca_plugin.tools.surroundings import configuration_remark
+from xca_plugin.tools.host_environment import configuration_remark
 
 _STATES: Final = {
     State.ABSENT: text("not registered"),
@@ -46,7 +46,7 @@ def list_tools(as_json: bool) -> None:
     """List them all."""
     known = all_tools()
     if as_json:
-        print_json({"tools": [shapes.tool(tool) for tool in known]})
+        print_json({"tools": [json_documents.tool(tool) for tool in known]})
         return
     from rich.text import Text
 
@@ -126,10 +126,10 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     looks = []
     for tool in _chosen(names, not names, Tool.registered):
         if not tool.registered():
-            look = shapes.look(tool, False, _("not registered"))
+            look = json_documents.look(tool, False, _("not registered"))
         else:
             seen = tool.check()
-            look = shapes.look(tool, seen.works, seen.detail)
+            look = json_documents.look(tool, seen.works, seen.detail)
         looks.append(look)
     if as_json:
         print_json({"looks": looks})

@@ -2,19 +2,19 @@
 """The tools that a person already has, and how each is told of the module.
 
 What is written stands between two comments of ours, so that all else in a file stays byte for byte
-(xca_plugin.tools.block).
+(xca_plugin.tools.managed_block).
 """
 
 from collections.abc import Sequence
 
-from xca_plugin.tools.change import FileChange, make
 from xca_plugin.tools.curl import Curl
+from xca_plugin.tools.file_change import FileChange, make
 from xca_plugin.tools.java import Java
+from xca_plugin.tools.managed_file import State
 from xca_plugin.tools.nss import Chromium, Firefox
 from xca_plugin.tools.openssh import OpenSSH
 from xca_plugin.tools.openssl import Engine, Provider
 from xca_plugin.tools.p11_kit import P11Kit
-from xca_plugin.tools.place import State
 from xca_plugin.tools.pyhanko import PyHanko
 from xca_plugin.tools.tool import Look, Tool
 

@@ -18,9 +18,9 @@ from pkcs11_shim import ConfigurationError, rules
 from pkcs11_shim.config import parse
 from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
 from xca_plugin.i18n import Text, text
-from xca_plugin.tools.change import FileChange
-from xca_plugin.tools.place import Place
-from xca_plugin.tools.surroundings import config_home, module, run, scratch, shell, which
+from xca_plugin.tools.file_change import FileChange
+from xca_plugin.tools.host_environment import config_home, module, run, scratch, shell, which
+from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
 
 _DATABASE: Final = ("cert9.db", "key4.db")

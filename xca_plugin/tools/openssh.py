@@ -12,8 +12,8 @@ from typing import Final
 
 from xca_plugin.errors import NotEditable
 from xca_plugin.i18n import Text, text
-from xca_plugin.tools.place import Place
-from xca_plugin.tools.surroundings import module, run, scratch, shell, which
+from xca_plugin.tools.host_environment import module, run, scratch, shell, which
+from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
 
 _NO_HOST: Final = "xca.invalid"

@@ -9,8 +9,8 @@ from typing import Final
 
 from pkcs11_shim import rules
 from xca_plugin.i18n import Text, text
-from xca_plugin.tools.place import Place
-from xca_plugin.tools.surroundings import config_home, module, run, shell, which
+from xca_plugin.tools.host_environment import config_home, module, run, shell, which
+from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import CARD_URI, Look, Tool
 
 _SYSTEM: Final = Path("/etc/pkcs11/modules")

@@ -16,8 +16,8 @@ from typing import Any, Final
 from pkcs11_shim import rules
 from xca_plugin.errors import NotEditable
 from xca_plugin.i18n import Text, text
-from xca_plugin.tools.place import Place
-from xca_plugin.tools.surroundings import module, own_folder, run, scratch, shell, which
+from xca_plugin.tools.host_environment import module, own_folder, run, scratch, shell, which
+from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
 
 _KEY: Final = "pkcs11-setups"

@@ -10,9 +10,9 @@ from typing import ClassVar, Final
 from pkcs11_shim import rules
 from xca_plugin.errors import CardError, ToolNotInstalled, WrongArchitecture
 from xca_plugin.i18n import Text, text
-from xca_plugin.tools.change import FileChange
-from xca_plugin.tools.place import Place, State
-from xca_plugin.tools.surroundings import architecture, module
+from xca_plugin.tools.file_change import FileChange
+from xca_plugin.tools.host_environment import architecture, module
+from xca_plugin.tools.managed_file import Place, State
 
 CARD_URI: Final = "pkcs11:serial=NUMBER"
 """PKCS#11 URI (RFC 7512) of a card, in commands that are shown; NUMBER stands for the card's number."""

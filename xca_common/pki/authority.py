@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The test PKI: a root, an issuing CA, and the certificates of organisation cards in the form of real ones.
+
+The form is that of second-generation XCA certificates (GPKI 憑證及憑證廢止清冊格式剖繪, RFC 5280). What
+tells these from real ones: 測試 in the CAs' names, the policy for tests, addresses below xca.test (reserved).
+"""
+
+import re
+import secrets
+from calendar import isleap
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Self
+
+from asn1crypto import core  # type: ignore[import-untyped]
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    ExtensionOID,
+    NameOID,
+    ObjectIdentifier,
+)
+
+from softhsm.errors import BadValueError
+from xca_common import atomic_file
+
+TEST_POLICY: Final = "2.16.886.101.0.3.0"
+"""Certificate policy for tests."""
+COMPATIBILITY_POLICY: Final = "2.16.886.101.0.3.3"
+"""Certificate policy of real cards (assurance level 3)."""
+SCHOOL: Final = "2.16.886.1.100.3.2.11"
+"""Subject type: school."""
+COMPANY: Final = "2.16.886.1.100.3.2.2.1.1"
+"""Subject type: company."""
+
+_SUBJECT_TYPE: Final = "2.16.886.1.100.2.1"
+_CARD_RANK: Final = "2.16.886.1.100.2.2"
+_TAX_ID: Final = "2.16.886.1.100.2.101"
+_ORGANISATION: Final = "2.16.886.1.100.2.102"
+
+# Wide enough for any card of a test, long lapsed ones included, and still UTCTime.
+_CA_FROM: Final = datetime(2010, 1, 1, tzinfo=UTC)
+_CA_UNTIL: Final = datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def _key_usage(**allowed: bool) -> x509.KeyUsage:
+    names = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    )
+    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
+
+
+SIGNING: Final = _key_usage(digital_signature=True)
+"""Key usage of `cert1`."""
+ENCRYPTION: Final = _key_usage(key_encipherment=True, data_encipherment=True)
+"""Key usage of `cert2`."""
+_CERTIFYING: Final = _key_usage(key_cert_sign=True, crl_sign=True)
+
+
+class _Values(core.SetOf):  # type: ignore[misc]
+    _child_spec = core.Any
+
+
+class _Attribute(core.Sequence):  # type: ignore[misc]
+    _fields = [("type", core.ObjectIdentifier), ("values", _Values)]  # noqa: RUF012
+
+
+class _Attributes(core.SequenceOf):  # type: ignore[misc]
+    _child_spec = _Attribute
+
+
+def directory_attributes(
+    subject_type: str, rank: str, *, organisation_oid: str | None = None, tax_id: str | None = None
+) -> bytes:
+    """Return the DER value of subjectDirectoryAttributes (RFC 5280, 4.2.1.8) as the GPKI fills it.
+
+    Args:
+        subject_type: OID of the kind of holder, such as SCHOOL or COMPANY.
+        rank: `primary` (正卡) or `secondary` (附卡).
+        organisation_oid: the organisation's OID, for what is not a company.
+        tax_id: 統一編號, 8 digits, for a company.
+
+    Raises:
+        BadValueError: one of them is not an OID.
+    """
+    attributes: list[tuple[str, core.Asn1Value]] = [
+        (_SUBJECT_TYPE, _oid(subject_type)),
+        (_CARD_RANK, core.PrintableString(rank)),
+    ]
+    if organisation_oid is not None:
+        attributes.append((_ORGANISATION, _oid(organisation_oid)))
+    if tax_id is not None:
+        attributes.append((_TAX_ID, core.UTF8String(tax_id)))
+    der: bytes = _Attributes([{"type": kind, "values": [value]} for kind, value in attributes]).dump()
+    return der
+
+
+def holder_name(text: str) -> x509.Name:
+    """Parse a holder such as `C=TW,L=臺北市,O=國立臺灣大學`; the certificate keeps the order.
+
+    Escapes are those of RFC 4514.
+
+    Raises:
+        BadValueError: it is not such a name.
+    """
+    try:
+        # RFC 4514 writes a name backwards.
+        name = x509.Name(reversed(x509.Name.from_rfc4514_string(text).rdns))
+    except ValueError:
+        name = x509.Name([])
+    if not name.rdns or any(len(rdn) != 1 for rdn in name.rdns) or not all(part.value for part in name):
+        raise BadValueError(f"holder {text!r}: not a name; write it like C=TW,L=臺北市,O=國立臺灣大學")
+    return name
+
+
+def validity(start: datetime, years: int) -> tuple[datetime, datetime]:
+    """Return notBefore and notAfter: the same second so many years later.
+
+    29 February becomes the 28th where there is none.
+
+    Raises:
+        BadValueError: part of it is outside the CAs' own validity.
+    """
+    leap_day = (start.month, start.day) == (2, 29)
+    end_year = start.year + years
+    if years < 1 or start < _CA_FROM or end_year >= _CA_UNTIL.year:
+        raise BadValueError(
+            f"validity of {years} years from {start:%Y-%m-%d}: must be at least 1 year, between "
+            f"{_CA_FROM:%Y-%m-%d} and {_CA_UNTIL.year - 1}-12-31; choose another date or number"
+        )
+    return start, start.replace(year=end_year, day=28 if leap_day and not isleap(end_year) else start.day)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom a certificate is for.
+
+    Attributes:
+        name: subject DN.
+        directory_attributes: DER of the extension's value (see the function of this name).
+        email: address for subjectAltName, or None.
+    """
+
+    name: x509.Name
+    directory_attributes: bytes
+    email: str | None = None
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The issuing CA and its root.
+
+    Attributes:
+        root: the root's certificate.
+        certificate: the issuing CA's certificate.
+        key: the issuing CA's private key.
+    """
+
+    root: x509.Certificate
+    certificate: x509.Certificate
+    key: rsa.RSAPrivateKey
+
+    @classmethod
+    def create(cls, folder: Path, policy: str) -> Self:
+        """Make a root and an issuing CA, and keep them in a folder: root.pem, root.key, ca.pem, ca.key.
+
+        Args:
+            folder: an empty folder.
+            policy: OID of the certificate policy that all its certificates carry.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        root_name = _name("TW", "政府測試憑證總管理中心")
+        root_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+        root = _ca(root_name, root_key, root_name, root_key, path_length=None)
+        certificate = _ca(
+            _name("TW", "行政院", "組織及團體測試憑證管理中心"),
+            key,
+            root_name,
+            root_key,
+            path_length=0,
+            policy=policy,
+        )
+        for name, owner, its_key in (("root", root, root_key), ("ca", certificate, key)):
+            atomic_file.write(folder / f"{name}.pem", owner.public_bytes(serialization.Encoding.PEM))
+            pem = its_key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            atomic_file.write(folder / f"{name}.key", pem)
+        return cls(root, certificate, key)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `create` kept.
+
+        Raises:
+            OSError: a file cannot be read.
+            ValueError: a file holds something else.
+        """
+        root, certificate = (
+            x509.load_pem_x509_certificate((folder / name).read_bytes()) for name in ("root.pem", "ca.pem")
+        )
+        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise ValueError("ca.key: not an RSA key")
+        return cls(root, certificate, key)
+
+    @property
+    def key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        """What names the issuing CA's key in all that it signs; generations of a CA share one name."""
+        own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+    def responder(self, start: datetime, end: datetime) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+        """Make a delegated OCSP responder (RFC 6960, section 4.2.2.2), for as long as its answers hold.
+
+        Args:
+            start: notBefore, with a time zone.
+            end: notAfter, likewise.
+        """
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = _name("TW", "行政院", "組織及團體測試憑證管理中心 線上憑證狀態查詢")
+        certificate = (
+            _builder(name, key.public_key(), self.certificate.subject, start, end)
+            .add_extension(self.key_identifier, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(SIGNING, critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+            .add_extension(x509.OCSPNoCheck(), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate, key
+
+    def certify(
+        self,
+        public_key: rsa.RSAPublicKey,
+        usage: x509.KeyUsage,
+        subject: Subject,
+        start: datetime,
+        end: datetime,
+    ) -> x509.Certificate:
+        """Return a holder's certificate.
+
+        Args:
+            public_key: the key on the card.
+            usage: SIGNING or ENCRYPTION.
+            subject: whom it is for.
+            start: notBefore, with a time zone; fractions of a second are dropped.
+            end: notAfter, likewise.
+
+        Raises:
+            BadValueError: the e-mail address is not one.
+        """
+        policy = self.certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+        builder = (
+            _builder(subject.name, public_key, self.certificate.subject, start, end)
+            .add_extension(self.key_identifier, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+            .add_extension(
+                x509.AuthorityInformationAccess(
+                    [
+                        x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, _url("ca.cer")),
+                        x509.AccessDescription(AuthorityInformationAccessOID.OCSP, _url("ocsp")),
+                    ]
+                ),
+                critical=False,
+            )
+            .add_extension(usage, critical=True)
+            .add_extension(policy, critical=False)
+        )
+        if subject.email is not None:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_address(subject.email)]), critical=False
+            )
+        return (
+            builder.add_extension(
+                x509.UnrecognizedExtension(
+                    ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES, subject.directory_attributes
+                ),
+                critical=False,
+            )
+            .add_extension(
+                x509.CRLDistributionPoints(
+                    [
+                        x509.DistributionPoint([_url(f"crl/{part}.crl")], None, None, None)
+                        for part in ("partition-1", "complete")
+                    ]
+                ),
+                critical=False,
+            )
+            .sign(self.key, hashes.SHA256())
+        )
+
+
+def _builder(
+    name: x509.Name, key: rsa.RSAPublicKey, issuer: x509.Name, start: datetime, end: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .public_key(key)
+        .issuer_name(issuer)
+        # Sixteen bytes, none of them for a sign or a leading zero.
+        .serial_number(2**120 + secrets.randbelow(2**127 - 2**120))
+        .not_valid_before(start.astimezone(UTC).replace(microsecond=0))
+        .not_valid_after(end.astimezone(UTC).replace(microsecond=0))
+    )
+
+
+def _ca(
+    name: x509.Name,
+    key: rsa.RSAPrivateKey,
+    issuer: x509.Name,
+    issuer_key: rsa.RSAPrivateKey,
+    *,
+    path_length: int | None,
+    policy: str | None = None,
+) -> x509.Certificate:
+    builder = (
+        _builder(name, key.public_key(), issuer, _CA_FROM, _CA_UNTIL)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_CERTIFYING, critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+    )
+    if policy is not None:
+        information = x509.PolicyInformation(ObjectIdentifier(policy), None)
+        builder = builder.add_extension(x509.CertificatePolicies([information]), critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _name(country: str, organisation: str, unit: str | None = None) -> x509.Name:
+    parts = [
+        x509.NameAttribute(NameOID.COUNTRY_NAME, country),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+    ]
+    if unit is not None:
+        parts.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
+    return x509.Name(parts)
+
+
+def _url(path: str) -> x509.UniformResourceIdentifier:
+    return x509.UniformResourceIdentifier(f"http://xca.test/{path}")
+
+
+def _address(email: str) -> x509.RFC822Name:
+    try:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+            raise ValueError
+        return x509.RFC822Name(email)
+    except ValueError:
+        raise BadValueError(f"e-mail {email!r}: not an address; write it like name@example.org") from None
+
+
+def _oid(dotted: str) -> core.ObjectIdentifier:
+    try:
+        # cryptography's is the strict parser.
+        return core.ObjectIdentifier(ObjectIdentifier(dotted).dotted_string)
+    except ValueError:
+        raise BadValueError(f"OID {dotted!r}: not one; write it like 2.16.886.111.100000") from None

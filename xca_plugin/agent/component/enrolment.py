@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""makeCsr and writecert: a new certificate for a key that is on the card already."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from asn1crypto import cms, pem  # type: ignore[import-untyped]
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import AttributeOID
+
+from xca_common.secret import Secret
+from xca_plugin import errors
+from xca_plugin.agent.component.information import distinguished_name
+from xca_plugin.agent.component.operation import Shown, Task, choose, named_hash, named_key
+from xca_plugin.agent.component.request_body import is_true
+from xca_plugin.agent.component.result_codes import Code, Refusal
+from xca_plugin.cards import Cards
+from xca_plugin.i18n import text
+from xca_plugin.keys import CardPrivateKey
+from xca_plugin.model import Card, Certificate, Hash, Key
+
+_HASHES: Final[Mapping[Hash, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
+    Hash.SHA256: hashes.SHA256(),
+    Hash.SHA384: hashes.SHA384(),
+    Hash.SHA512: hashes.SHA512(),
+}
+_CHALLENGE_MAX: Final = 255  # characters (PKCS #9, section 5.4.1)
+
+
+class Request(Task):
+    """A certification request (PKCS #10, RFC 2986) in the name that the key's certificate has now."""
+
+    title = text("Make a request for a new certificate, signed with the card")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+        self._key = Key(fields["keyid"]) if fields.get("keyid") in list(Key) else named_key(fields, "keyid")
+        self._hash = named_hash(fields)
+        if self._hash not in _HASHES:
+            raise Refusal(Code.BAD_PARAMETER)
+        self._challenge = fields.get("challenge", "")
+        if len(self._challenge) > _CHALLENGE_MAX:
+            raise Refusal(Code.BAD_PARAMETER)
+
+    def card(self, cards: Cards) -> Card:
+        """Return the card."""
+        return choose(cards, self._fields)
+
+    def shown(self) -> Sequence[Shown]:
+        """Return which key it is for, and what else is signed."""
+        shown = [Shown(text("Key"), f"{self._key.value}, {self._hash.name}")]
+        if self._challenge:
+            shown.append(Shown(text("Signed with it: the site's challenge"), self._challenge))
+        return shown
+
+    def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
+        """Make it."""
+        key = CardPrivateKey(cards, card, pin, self._key)
+        request = x509.CertificateSigningRequestBuilder().subject_name(key.certificate.subject)
+        if self._challenge:
+            request = request.add_attribute(AttributeOID.CHALLENGE_PASSWORD, self._challenge.encode())
+        try:
+            made = request.sign(key, _HASHES[self._hash])
+        except UnsupportedAlgorithm:
+            raise Refusal(Code.UNSUPPORTED) from None
+        return {"csr": base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()}
+
+
+class Writing(Task):
+    """A certificate put on the card, for one of its keys."""
+
+    title = text("Write a certificate to the card")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+        if is_true(fields, "useChallenge"):
+            raise Refusal(Code.UNSUPPORTED)
+        if "value" not in fields:
+            raise Refusal(Code.NO_CERTIFICATE)
+        self._given = list(_certificates(fields["value"]))
+        if not self._given:
+            raise Refusal(Code.NO_CERTIFICATE)
+
+    def card(self, cards: Cards) -> Card:
+        """Return the card; one of the certificates must be for one of its keys."""
+        card = choose(cards, self._fields)
+        self._own = cards.certificate_for(card, self._given)
+        return card
+
+    def shown(self) -> Sequence[Shown]:
+        """Return whose certificate it is."""
+        return [
+            Shown(text("Holder in the certificate"), distinguished_name(self._own.holder)),
+            Shown(text("Issuer of the certificate"), distinguished_name(self._own.issuer)),
+        ]
+
+    def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
+        """Write it."""
+        try:
+            cards.write_certificate(card, pin, self._own)
+        except errors.CardFault:
+            raise Refusal(Code.NOT_WRITTEN) from None
+        return {}
+
+
+def _certificates(value: str) -> Iterator[Certificate]:
+    """Take certificates out of PEM or base64: one of X.509, or those of a PKCS #7."""
+    try:
+        if pem.detect(value.encode()):
+            found = [der for _, _, der in pem.unarmor(value.encode(), multiple=True)]
+        else:
+            found = [base64.b64decode("".join(value.replace(" ", "+").split()), validate=True)]
+        for der in found:
+            try:
+                yield Certificate.parse("", "", der)
+            except ValueError:
+                for inner in cms.ContentInfo.load(der, strict=True)["content"]["certificates"]:
+                    yield Certificate.parse("", "", inner.dump())
+    except (ValueError, TypeError, KeyError, binascii.Error):
+        raise Refusal(Code.NO_CERTIFICATE) from None

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pages learn of readers, cards and certificates without a PIN: CheckEnvir, GetUserCert, the bitmap."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from asn1crypto import x509  # type: ignore[import-untyped]
+
+from pkcs11_shim import rules
+from xca_plugin.agent.component import bitmap
+from xca_plugin.agent.component.result_codes import Code, Refusal, compact, plain, success
+from xca_plugin.cards import Cards
+from xca_plugin.model import Card, CardState, Certificate, Key
+
+FUNC: Final = "pkcs11info"
+"""Name of these answers."""
+HELPER_VERSION: Final = "2.3.2"
+"""Value of `version`, which pages show."""
+
+# Pages compare it, as a string, with the least version that they want; this passes all known comparisons.
+_SERVER_VERSION: Final = "1.3.4.99999"
+_NAME: Final = "xca-plugin"
+
+# CK_SLOT_INFO.flags and CK_TOKEN_INFO.flags (PKCS#11 2.40, section 3.2).
+_SLOT_EMPTY: Final = 0x06  # removable device, hardware
+_SLOT_FULL: Final = 0x07
+_TOKEN: Final = 0x405  # random numbers, login required, token initialised
+_PIN_INITIALIZED: Final = 0x08
+_BY_TRIES_LEFT: Final = {2: 0x10000, 1: 0x30000, 0: 0x40000}  # count low; and final try; locked
+# The rest of CK_TOKEN_INFO as real cards are seen with it: 0, and CK_UNAVAILABLE_INFORMATION of 32 bits.
+_COUNTS: Final = dict.fromkeys(
+    ("ulMaxSessionCount", "ulSessionCount", "ulMaxRwSessionCount", "ulRwSessionCount"), 0
+) | dict.fromkeys(
+    ("ulTotalPublicMemory", "ulFreePublicMemory", "ulTotalPrivateMemory", "ulFreePrivateMemory"), 0xFFFFFFFF
+)
+
+# In the order of the bits (RFC 5280, section 4.2.1.3), as asn1crypto and as pages name them.
+_USAGES: Final = {
+    "digital_signature": "digitalSignature",
+    "non_repudiation": "nonRepudiation",
+    "key_encipherment": "keyEncipherment",
+    "data_encipherment": "dataEncipherment",
+    "key_agreement": "keyAgreement",
+    "key_cert_sign": "keyCertSign",
+    "crl_sign": "cRLSign",
+    "encipher_only": "encipherOnly",
+    "decipher_only": "decipherOnly",
+}
+_READ_AS_TEXT: Final = 1900  # bytes; some pages fetch the bitmap as text and read no further
+# Separators of a DN that a value holds, in wide forms: no comma of a name may start another attribute.
+_ESCAPED: Final = re.compile(r"\\(.)")
+
+
+def about() -> dict[str, Any]:
+    """Return what anybody may know: our versions."""
+    own = version(_NAME)
+    return {
+        "serverVersion": _SERVER_VERSION,
+        "version": HELPER_VERSION,
+        "installedModule": [{"version": _SERVER_VERSION}],
+        "agent": {"name": _NAME, "version": own},
+    }
+
+
+def read(cards: Cards, *, certificates: bool = False) -> dict[str, Any]:
+    """Return the answer to CheckEnvir, or with certificates to GetUserCert.
+
+    Raises:
+        CardError: as Cards.detect and Cards.certificates.
+    """
+    present = {card.reader: card for card in cards.detect()}
+    slots = [
+        _slot(number, reader, present.get(reader), cards if certificates else None)
+        for number, reader in enumerate(cards.readers())
+    ]
+    return success(
+        FUNC,
+        **about(),
+        cryptokiVersion=2.4,
+        flags=0,
+        libraryDescription=_NAME,
+        libraryVersion=0.1,
+        manufacturerID=_NAME,
+        slots=slots,
+    )
+
+
+def draw(answer: Mapping[str, Any]) -> bytes:
+    """Return an answer as a bitmap.
+
+    If it is long, readers without a card are left out, and if it still is, what no page reads.
+
+    Raises:
+        Refusal: it does not fit even so.
+    """
+    filled = [slot for slot in answer["slots"] if slot["token"]]
+    brief = [
+        {**slot, "token": {name: said for name, said in slot["token"].items() if name not in _COUNTS}}
+        for slot in filled
+    ]
+    for slots in (answer["slots"], filled, brief):
+        text = compact({**answer, "slots": slots})
+        if len(text) <= _READ_AS_TEXT:
+            break
+    if len(text) > bitmap.ROOM:
+        raise Refusal(Code.TOO_LARGE)
+    return bitmap.draw(text)
+
+
+def _slot(number: int, reader: str, card: Card | None, cards: Cards | None) -> dict[str, Any]:
+    token = None
+    if card is not None:
+        token = _token(card)
+        if cards is not None:
+            held = cards.certificates(card)
+            token["certs"] = [_certificate(certificate) for certificate in held]
+            token["keys"] = [_key(certificate) for certificate in held if certificate.id in list(Key)]
+    return {
+        "slotDescription": plain(reader),
+        "slotID": number,
+        "flags": _SLOT_FULL if card else _SLOT_EMPTY,
+        "manufacturerID": "unKnow",
+        "hardwareVersion": 0,
+        "firmwareVersion": 0,
+        "token": token,
+    }
+
+
+def _token(card: Card) -> dict[str, Any]:
+    flags = _TOKEN
+    if card.state is CardState.ACTIVE:
+        flags |= _PIN_INITIALIZED
+        if card.pin_tries is not None:
+            flags |= _BY_TRIES_LEFT.get(card.pin_tries, 0)
+    return {
+        "serialNumber": plain(card.number),
+        "label": rules.CARD_LABEL,
+        "manufacturerID": rules.CARD_MANUFACTURER,
+        "model": plain(card.model),
+        "flags": flags,
+        "ulMinPinLen": card.pin_min,
+        "ulMaxPinLen": card.pin_max,
+        **_COUNTS,
+        "hardwareVersion": 1,
+        "firmwareVersion": 1,
+        "utcTime": "",
+    }
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    validity = x509.Certificate.load(certificate.der)["tbs_certificate"]["validity"]
+    serial = certificate.serial
+    return {
+        "certb64": base64.b64encode(certificate.der).decode(),
+        "label": plain(certificate.label),
+        "id": base64.b64encode(certificate.id.encode()).decode(),
+        "subjectDN": distinguished_name(certificate.holder),
+        "issuerDN": distinguished_name(certificate.issuer),
+        "subjectCN": plain(certificate.common_name),
+        "sn": serial.zfill(len(serial) + len(serial) % 2).upper(),
+        "thumbprint": hashlib.sha1(certificate.der, usedforsecurity=False).hexdigest().upper(),
+        "signatureAlgorithm": certificate.signature_algorithm,
+        "notBefore": plain(validity["not_before"].chosen.contents.decode("ascii", "replace")),
+        "notAfter": plain(validity["not_after"].chosen.contents.decode("ascii", "replace")),
+        "notBeforeT": int(certificate.not_before.timestamp()),
+        "notAfterT": int(certificate.not_after.timestamp()),
+        "usage": "|".join(said for name, said in _USAGES.items() if name in certificate.key_usage),
+        "subjectID": plain(_holder_id(certificate)),
+        "holderRank": plain(certificate.rank or ""),
+        "email": plain(certificate.email),
+    }
+
+
+def distinguished_name(name: str) -> str:
+    """Return a DN as pages take it apart: at commas and equals signs, which no value holds."""
+    return plain(_ESCAPED.sub(lambda found: chr(ord(found[1]) + 0xFEE0), name))
+
+
+def _key(certificate: Certificate) -> dict[str, str]:
+    return {
+        "id": base64.b64encode(certificate.id.encode()).decode(),
+        "keyb64": base64.b64encode(certificate.public_key).decode(),
+    }
+
+
+def _holder_id(certificate: Certificate) -> str:
+    return certificate.organisation_oid or certificate.tax_id or certificate.citizen_id or ""

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a running program."""
+
+import asyncio
+import logging
+import os
+import resource
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from xca_common.harmless_text import harmless
+from xca_plugin.agent.process.app import create_app
+from xca_plugin.agent.process.port import listen
+from xca_plugin.agent.process.settings import Settings
+
+HEAD_SECONDS: Final = 5.0
+"""Seconds in which the head of a request has to arrive."""
+
+_LOOPBACK: Final = {
+    "127.0.0.1": (Path("/proc/net/tcp"), "0100007F"),
+    "::1": (Path("/proc/net/tcp6"), "0" * 24 + "01000000"),
+}
+
+
+class WaryProtocol(H11Protocol):
+    """uvicorn's own protocol, for the same user alone, and not waiting for ever for the rest of a head."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Give a new connection its time, or end it."""
+        if _is_own(transport):
+            super().connection_made(transport)
+            self._watch()
+        else:
+            transport.set_protocol(asyncio.Protocol())  # nothing that it sends is read
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Give the next request its time, until its head is complete."""
+        super().data_received(data)
+        self._watch()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is h11.IDLE:
+            self._deadline = self._deadline or self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        elif self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line, whatever a stranger has put into it."""
+        return harmless(super().format(record))
+
+
+class _Server(uvicorn.Server):
+    """Tells when it can be reached; from then on signals end it in good order."""
+
+    def __init__(self, configuration: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(configuration)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+
+def run(settings: Settings, listening: Callable[[str], None]) -> None:
+    """Serve until the process is told to end (SIGTERM, SIGINT).
+
+    Args:
+        settings: port 0 takes any free one.
+        listening: told the agent's address when it can be reached.
+
+    Raises:
+        PortTaken: another program listens there.
+    """
+    sockets = listen(settings.port)
+    settings = replace(settings, port=sockets[0].getsockname()[1])
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # so that nobody's connections crowd others out
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[log])
+    app = create_app(settings)
+    configuration = uvicorn.Config(
+        app,
+        http=WaryProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=3,
+    )
+
+    def started() -> None:
+        listening(settings.origins()[0])
+        _tell_systemd()
+
+    with suppress(KeyboardInterrupt):
+        _Server(configuration, started).run(sockets)
+    if not app.state.desk.ended:
+        os._exit(1)  # Python would wait for it
+
+
+def _tell_systemd() -> None:
+    """Tell the service manager that the agent can be reached, if one waits for that (sd_notify(3))."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+            notifier.sendto(b"READY=1", address.replace("@", "\0", 1) if address[0] == "@" else address)
+
+
+def _is_own(transport: Any) -> bool:
+    """Tell whether the other end of a connection belongs to this program's user, or to root (proc(5))."""
+    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    if not client or client[0] not in _LOOPBACK:
+        return False
+    table, address = _LOOPBACK[client[0]]
+    ends = f"{address}:{client[1]:04X} {address}:{server[1]:04X}"
+    try:
+        _, _, rest = table.read_text(encoding="ascii").partition(f" {ends} ")
+    except OSError:  # no file can be opened any more: in doubt it is somebody else
+        return False
+    fields = rest.split(maxsplit=7)  # state, queues, timer, retransmissions, user, timeout, inode
+    # A socket that was closed already is nobody's, and passes for root's.
+    return len(fields) > 6 and int(fields[4]) in (os.getuid(), 0) and fields[6] != "0"

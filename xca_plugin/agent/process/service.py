@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Having the agent started at every login: by systemd, or by an autostart entry where there is none."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from pkcs11_shim import make_private
+from xca_plugin import errors
+from xca_plugin.agent import PORT
+from xca_plugin.agent.process.port import check_free
+from xca_plugin.cli.common import whole_file
+from xca_plugin.i18n import _, text
+from xca_plugin.tools.host_environment import config_home
+
+_UNIT: Final = "xca-agent.service"
+_ENTRY: Final = "xca-agent.desktop"
+# What leads to the card and the configuration; a service does not get it from the shell that installs it.
+_VARIABLES: Final = (
+    "XCA_PKCS11_CONF",
+    "XCA_PKCS11_MODULE",
+    "XCA_CARD_STORE",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+)
+
+_PLAIN: Final = re.compile(r"[\w/.,:+@~= -]+")
+
+
+def install() -> str:
+    """Set it up and start it; doing so again renews it.
+
+    Returns:
+        What was done, for the person.
+
+    Raises:
+        PortTaken: another program, or an agent that was started otherwise, listens there. Nothing is set up.
+        ServiceFailed: systemd refuses, or the agent does not start.
+        FileProblem: the file cannot be written.
+    """
+    if _has_systemd():
+        if _unit_file().exists():
+            _systemctl("stop", _UNIT)
+        check_free(PORT)
+        _write(_unit_file(), _unit())
+        _systemctl("daemon-reload")
+        _systemctl("enable", "--now", _UNIT)
+        return text("The agent runs, and starts at every login (systemd user service {name}).").having(
+            name=_UNIT
+        )()
+    _write(_entry_file(), _entry())
+    return text("The agent will start at the next login: {path}").having(path=_entry_file())()
+
+
+def uninstall() -> str:
+    """Undo install(): end it, and remove the files; nothing to undo is no error.
+
+    Returns:
+        What was done, for the person.
+
+    Raises:
+        ServiceFailed: systemd refuses.
+        FileProblem: a file cannot be removed.
+    """
+    if not (_unit_file().exists() or _entry_file().exists()):
+        return _("The agent was not set up to start by itself.")
+    if _unit_file().exists() and _has_systemd():
+        _systemctl("disable", "--now", _UNIT)
+    for file in (_unit_file(), _entry_file()):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise errors.FileProblem(path=file, detail=error.strerror) from error
+    if _has_systemd():
+        _systemctl("daemon-reload")
+    return _("The agent no longer starts by itself.")
+
+
+def installed() -> Path | None:
+    """Return the file that has the agent started at every login, or None."""
+    return next((file for file in (_unit_file(), _entry_file()) if file.exists()), None)
+
+
+def _has_systemd() -> bool:
+    """Tell whether a systemd of the user's own runs and can be asked."""
+    if not shutil.which("systemctl"):
+        return False
+    asked = subprocess.run(["systemctl", "--user", "show-environment"], capture_output=True)  # noqa: S607
+    return asked.returncode == 0
+
+
+def _systemctl(*arguments: str) -> None:
+    command = ["systemctl", "--user", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
+    if done.returncode != 0:
+        detail = "; ".join(done.stderr.strip().split("\n"))
+        raise errors.ServiceFailed(command=shlex.join(command), detail=detail)
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "xca_plugin.cli", "agent", "run"]
+
+
+def _variables() -> dict[str, str]:
+    return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+
+
+def _unit() -> str:
+    """Return the unit (systemd.service(5))."""
+    environment = "".join(
+        f"Environment={_quoted(f'{name}={value}')}\n" for name, value in _variables().items()
+    )
+    return (
+        "[Unit]\n"
+        "Description=Local agent for the organisation IC card (xca-plugin)\n"
+        "\n"
+        "[Service]\n"
+        "Type=notify\n"
+        f"{environment}"
+        f"ExecStart={' '.join(_quoted(word) for word in _command())}\n"
+        "Restart=on-failure\n"
+        "NoNewPrivileges=yes\n"
+        "\n"
+        "[Install]\n"
+        "WantedBy=default.target\n"
+    )
+
+
+def _entry() -> str:
+    """Return the autostart entry (Desktop Entry Specification, section "The Exec key")."""
+    words = ["env", *(f"{name}={value}" for name, value in _variables().items()), *_command()]
+    command = " ".join(_quoted(word) for word in words)
+    return f"[Desktop Entry]\nType=Application\nName=xca-plugin agent\nNoDisplay=true\nExec={command}\n"
+
+
+def _quoted(word: str) -> str:
+    """Quote a word of what both formats take as it stands."""
+    if not _PLAIN.fullmatch(word):
+        raise errors.FileProblem(path=word, detail=text("configuration files cannot hold this name"))
+    return f'"{word}"'
+
+
+def _unit_file() -> Path:
+    return config_home() / "systemd" / "user" / _UNIT
+
+
+def _entry_file() -> Path:
+    return config_home() / "autostart" / _ENTRY
+
+
+def _write(file: Path, content: str) -> None:
+    try:
+        make_private(file.parent)
+    except OSError as error:
+        raise errors.FileProblem(path=file.parent, detail=error.strerror) from error
+    with whole_file(file, 0o644) as target:
+        target.write(content.encode())

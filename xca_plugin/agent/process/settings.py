@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the agent is told to behave: its port and its configuration files (docs/agent.md)."""
+
+import configparser
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+
+from pkcs11_shim import ConfigurationError
+from pkcs11_shim.config import parse
+from xca_plugin import errors
+from xca_plugin.agent import PORT
+from xca_plugin.i18n import text
+from xca_plugin.tools.host_environment import own_folder
+
+SYSTEM_FILE: Final = Path("/etc/xca/agent.conf")
+"""The administrator's configuration."""
+
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_SECTION: Final = "agent"
+_NAMES: Final = {"page_pin", "allow"}
+
+
+class PagePin(StrEnum):
+    """What becomes of a PIN that a web page sends."""
+
+    ACCEPT = "accept"
+    """It is used, as pages expect."""
+    ASK = "ask"
+    """It is ignored; the agent's own window asks for it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the agent is told.
+
+    Attributes:
+        port: TCP port; pages know only the standard one.
+        page_pin: what becomes of a page's PIN.
+        allowed: origins of sites that may use the card without asking (the administrator's allow-list).
+        trusted_sites: the file of the sites that the person trusts.
+    """
+
+    port: int
+    page_pin: PagePin
+    allowed: frozenset[str]
+    trusted_sites: Path
+
+    @classmethod
+    def load(cls, port: int = PORT, system_file: Path = SYSTEM_FILE) -> Self:
+        """Read the configuration: the administrator's, then the person's own, whose values win.
+
+        Raises:
+            BadAgentConfiguration: a file cannot be read, or says something that means nothing.
+        """
+        folder = own_folder()
+        said: dict[str, str] = {}
+        for file in (system_file, folder / "agent.conf"):
+            said |= _read(file)
+        return cls(
+            port=port,
+            page_pin=PagePin(said.get("page_pin", PagePin.ACCEPT)),
+            allowed=frozenset(said.get("allow", "").split()),
+            trusted_sites=folder / "trusted-sites",
+        )
+
+    def origins(self) -> tuple[str, ...]:
+        """Return the agent's own origins; the first is the one that pages know."""
+        return tuple(f"http://{host}:{self.port}" for host in ("localhost", "127.0.0.1", "[::1]"))
+
+
+def is_origin(value: str) -> bool:
+    """Tell whether a text is the origin of a web site (RFC 6454, section 6.2) such as https://example.gov.tw."""
+    return _ORIGIN.fullmatch(value) is not None
+
+
+def _read(file: Path) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        parse(file, parser)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise errors.BadAgentConfiguration(path=file, detail=error.strerror) from error
+    except ConfigurationError as error:
+        raise errors.BadAgentConfiguration(path=file, detail=errors.where(error)) from error
+    said = dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
+    unknown = [name for name in parser.sections() if name != _SECTION] + sorted(said.keys() - _NAMES)
+    if unknown:
+        raise errors.BadAgentConfiguration(
+            path=file, detail=text("unknown: {names}").having(names=", ".join(unknown))
+        )
+    if said.get("page_pin", PagePin.ACCEPT) not in list(PagePin):
+        raise errors.BadAgentConfiguration(path=file, detail=text("page_pin is accept or ask"))
+    for site in said.get("allow", "").split():
+        if not is_origin(site):
+            detail = text("{site} is no origin such as https://example.gov.tw").having(site=site)
+            raise errors.BadAgentConfiguration(path=file, detail=detail)
+    return said

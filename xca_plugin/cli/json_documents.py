@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON that commands print; docs/schema describes each document."""
+
+from typing import TYPE_CHECKING, Any
+
+from xca_plugin import card_text
+from xca_plugin.action import next_action
+from xca_plugin.errors import CardError
+from xca_plugin.model import Card, Certificate, Event, OddCertificate
+from xca_plugin.pcsc import Reader
+from xca_plugin.watch import Change
+
+if TYPE_CHECKING:
+    from xca_plugin.checks import Finding
+
+if TYPE_CHECKING:
+    from xca_plugin.tools import Tool
+
+
+def card(card: Card) -> dict[str, Any]:
+    """Shape a card (info.schema.json)."""
+    certificate = card.certificate
+    return {
+        "number": card.number,
+        "reader": card.reader,
+        "model": card.model,
+        "state": card.state.value,
+        "pin_tries_left": card.pin_tries,
+        "user_code_tries_left": card.user_code_tries,
+        "holder": certificate.holder if certificate else None,
+        "rank": certificate.rank if certificate else None,
+        "not_before": certificate.not_before.isoformat() if certificate else None,
+        "not_after": certificate.not_after.isoformat() if certificate else None,
+        "activate_by": card.activate_by.isoformat() if card.activate_by else None,
+        "days_left": card.days_left,
+        "certificate_odd": card.certificate_odd,
+        "pin_to_be_changed": card.pin_to_be_changed,
+        "real": card.real,
+        "next_action": next_action(card).value,
+    }
+
+
+def certificate(certificate: Certificate) -> dict[str, Any]:
+    """Shape a certificate (certificate.schema.json)."""
+    return {
+        "label": certificate.label,
+        "id": certificate.id,
+        "holder": certificate.holder,
+        "issuer": certificate.issuer,
+        "serial": certificate.serial,
+        "not_before": certificate.not_before.isoformat(),
+        "not_after": certificate.not_after.isoformat(),
+        "key_usage": list(certificate.key_usage),
+        "organisation_oid": certificate.organisation_oid,
+        "tax_id": certificate.tax_id,
+        "rank": certificate.rank,
+        "sha256": certificate.sha256,
+    }
+
+
+def odd_certificate(certificate: OddCertificate) -> dict[str, Any]:
+    """Shape what cannot be read as a certificate (a part of cert-list.schema.json)."""
+    return {"label": certificate.label, "id": certificate.id, "sha256": certificate.sha256}
+
+
+def event(event: Event) -> dict[str, Any]:
+    """Shape an entry of a history (events.schema.json)."""
+    return {
+        "at": event.at.isoformat(),
+        "card": event.card,
+        "event": event.event,
+        "result": event.result,
+        "result_name": card_text.result(event.result),
+        "program": event.program,
+    }
+
+
+def reader(reader: Reader) -> dict[str, Any]:
+    """Shape a card reader (reader.schema.json)."""
+    return {
+        "name": reader.name,
+        "contents": reader.contents.value,
+        "atr": reader.atr.hex() or None,
+        "card": reader.card() if reader.card else None,
+    }
+
+
+def problem(error: CardError) -> dict[str, Any]:
+    """Shape a problem (problem.schema.json)."""
+    return {
+        "name": type(error).__name__,
+        "message": error.message(),
+        "next_step": error.next_step(),
+    }
+
+
+def change(change: Change) -> dict[str, Any]:
+    """Shape a change of cards or readers (change.schema.json)."""
+    subject = change.subject
+    return {
+        "at": change.at.isoformat(),
+        "change": change.kind.value,
+        "card": card(subject) if isinstance(subject, Card) else None,
+        "reader": reader(subject) if isinstance(subject, Reader) else None,
+        "problem": problem(subject) if isinstance(subject, CardError) else None,
+    }
+
+
+def tool(tool: "Tool") -> dict[str, Any]:
+    """Shape a tool (tools-list.schema.json)."""
+    missing = tool.missing()
+    return {
+        "name": tool.name,
+        "title": tool.title(),
+        "installed": missing is None,
+        "missing": missing() if missing else None,
+        "state": tool.state().value,
+        "command": tool.command(),
+        "remarks": [remark() for remark in tool.remarks()],
+    }
+
+
+def look(tool: "Tool", works: bool, detail: str) -> dict[str, Any]:
+    """Shape what a tool saw (tools-check.schema.json)."""
+    return {"name": tool.name, "works": works, "detail": detail or None}
+
+
+def finding(finding: "Finding") -> dict[str, Any]:
+    """Shape what a check found (a part of doctor.schema.json)."""
+    return {
+        "check": finding.check,
+        "title": finding.title(),
+        "outcome": finding.outcome.value,
+        "finding": finding.said(),
+        "next_step": finding.next_step() if finding.next_step else None,
+        "card": finding.card,
+    }
