@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Activate Taiwan's organisation IC card and use it: hooks, the default plugin, and the facade over them."""
 
+from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_plugin.action import Action, next_action
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
 from xca_plugin.errors import CardError
 from xca_plugin.hookspecs import hookimpl
-from xca_plugin.i18n import Text
 from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
 
 __all__ = [

@@ -62,7 +62,7 @@ def holder(card: Card) -> str:
         return _("(the certificate cannot be read)") if card.certificate_odd else _("(no certificate)")
     name = card.certificate.holder or _("(no name)")
     rank = _RANKS.get(card.certificate.rank or "")
-    return name if rank is None else text("{holder} ({rank})").having(holder=name, rank=rank)()
+    return name if rank is None else text("{holder} ({rank})").format(holder=name, rank=rank)()
 
 
 def state(card: Card) -> str:
@@ -88,7 +88,7 @@ def tries(left: int | None) -> str:
         return _("tries left unknown")
     if left == 0:
         return _("locked")
-    return plural("{left} try left", "{left} tries left", "left").having(left=left)()
+    return plural("{left} try left", "{left} tries left", "left").format(left=left)()
 
 
 def pin_tries(card: Card) -> str:
@@ -98,7 +98,7 @@ def pin_tries(card: Card) -> str:
 
 def day(when: date) -> str:
     """Say a date."""
-    return text("{year}-{month:02}-{day:02}").having(year=when.year, month=when.month, day=when.day)()
+    return text("{year}-{month:02}-{day:02}").format(year=when.year, month=when.month, day=when.day)()
 
 
 def moment(when: datetime) -> str:
@@ -110,17 +110,17 @@ def validity(certificate: Certificate) -> str:
     """Say from when to when a certificate is valid."""
     start = day(day_in_taipei(certificate.not_before))
     if certificate.not_after == NO_END:
-        return text("from {start}, without end").having(start=start)()
+        return text("from {start}, without end").format(start=start)()
     end = day(day_in_taipei(certificate.not_after))
-    return text("from {start} to {end}").having(start=start, end=end)()
+    return text("from {start} to {end}").format(start=start, end=end)()
 
 
 def deadline(last: date, days_left: int) -> str:
     """Say until when a card can be activated."""
     if days_left < 0:
-        return text("{day} (past)").having(day=day(last))()
+        return text("{day} (past)").format(day=day(last))()
     left = plural("{day} ({days} day left)", "{day} ({days} days left)", "days")
-    return left.having(day=day(last), days=days_left)()
+    return left.format(day=day(last), days=days_left)()
 
 
 def next_step(card: Card) -> str:
@@ -143,12 +143,12 @@ def change(change: Change) -> str:
     """Say what changed."""
     subject = change.subject
     if isinstance(subject, Card):
-        tries_left = text("{state}; PIN: {pin}; user code: {user_code}").having(
+        tries_left = text("{state}; PIN: {pin}; user code: {user_code}").format(
             state=state(subject), pin=pin_tries(subject), user_code=tries(subject.user_code_tries)
         )
-        return _CHANGES[change.kind].having(name=subject.number, state=tries_left)()
+        return _CHANGES[change.kind].format(name=subject.number, state=tries_left)()
     if isinstance(subject, Reader):
-        return _CHANGES[change.kind].having(name=subject.name, state=subject.says)()
+        return _CHANGES[change.kind].format(name=subject.name, state=subject.says)()
     if change.kind is Kind.PROBLEM:
         return f"{subject.message()} {subject.next_step()}"
-    return _CHANGES[change.kind].having(state=subject.message())()
+    return _CHANGES[change.kind].format(state=subject.message())()

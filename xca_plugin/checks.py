@@ -31,6 +31,7 @@ from pkcs11_shim import (
     module_path,
     store_path,
 )
+from xca_common.i18n import Text
 from xca_common.pki import revocation
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing, Statement
@@ -38,7 +39,7 @@ from xca_plugin import errors, pcsc
 from xca_plugin.agent import PORT
 from xca_plugin.agent.process.port import agent_at
 from xca_plugin.cards import Cards
-from xca_plugin.i18n import Text, plural, text
+from xca_plugin.i18n import plural, text
 from xca_plugin.model import Card, CardState, Certificate
 from xca_plugin.tools import all_tools
 from xca_plugin.tools.host_environment import architecture
@@ -148,7 +149,7 @@ def _in_time(check: _Check, seen: _Seen) -> Sequence[_Answer]:
     try:
         return answers.get(timeout=_SECONDS)
     except queue.Empty:
-        late = text("No answer within {seconds} seconds.").having(seconds=int(_SECONDS))
+        late = text("No answer within {seconds} seconds.").format(seconds=int(_SECONDS))
         return [_failed(late, text("Restart what it looks at, or the computer, and repeat the checks."))]
 
 
@@ -161,7 +162,7 @@ def _answers(check: _Check, seen: _Seen) -> Sequence[_Answer]:
         answers.append(_failed(error.message, error.next_step))
     except Exception as error:
         # Its name and not its text: a stranger's exception may hold a secret.
-        unexpected = text("The check itself failed: {detail}").having(detail=type(error).__name__)
+        unexpected = text("The check itself failed: {detail}").format(detail=type(error).__name__)
         answers.append(
             _failed(unexpected, text("Report it with the file that this writes: xcactl doctor --report FILE"))
         )
@@ -177,7 +178,7 @@ def _module(seen: _Seen) -> Iterator[_Answer]:
         ctypes.CDLL(str(path))
     except OSError as error:
         raise errors.ModuleFailed(detail=error) from error
-    yield _passed(text("It loads: {path}").having(path=path))
+    yield _passed(text("It loads: {path}").format(path=path))
 
 
 def _architecture(seen: _Seen) -> Iterator[_Answer]:
@@ -188,11 +189,11 @@ def _architecture(seen: _Seen) -> Iterator[_Answer]:
         if its != ours:
             differs = text("{path} is for {its}, this program for {ours}.")
             yield _failed(
-                differs.having(path=path, its=its or text("nothing that is known"), ours=ours),
-                text("Install the build of it that is for {ours}.").having(ours=ours),
+                differs.format(path=path, its=its or text("nothing that is known"), ours=ours),
+                text("Install the build of it that is for {ours}.").format(ours=ours),
             )
             return
-    yield _passed(text("{ours}, as this program").having(ours=ours))
+    yield _passed(text("{ours}, as this program").format(ours=ours))
 
 
 def _inner_module(seen: _Seen) -> Iterator[_Answer]:
@@ -200,11 +201,11 @@ def _inner_module(seen: _Seen) -> Iterator[_Answer]:
     if path is None:
         raise errors.ModuleFailed(detail=text("no configuration names an inner module"))
     if not path.exists():
-        raise errors.ModuleFailed(detail=text("{path} is not there").having(path=path))
+        raise errors.ModuleFailed(detail=text("{path} is not there").format(path=path))
     with suppress(errors.StoreUnreadable):  # the next check's to tell
         seen.cards.readers()
     seen.works = True
-    yield _passed(text("It answers: {path}").having(path=path))
+    yield _passed(text("It answers: {path}").format(path=path))
 
 
 def _store(seen: _Seen) -> Iterator[_Answer]:
@@ -221,11 +222,11 @@ def _store(seen: _Seen) -> Iterator[_Answer]:
         raise errors.StoreUnreadable(detail=error) from error
     seen.stand_in = count > 0
     if shared:
-        raise errors.StoreUnreadable(detail=text("others may write it, {path}").having(path=path))
+        raise errors.StoreUnreadable(detail=text("others may write it, {path}").format(path=path))
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise errors.StoreNotWritable(path=path)
     yield _passed(
-        plural("{count} card: {path}", "{count} cards: {path}", "count").having(count=count, path=path)
+        plural("{count} card: {path}", "{count} cards: {path}", "count").format(count=count, path=path)
     )
 
 
@@ -270,7 +271,7 @@ def _readers(seen: _Seen) -> Iterator[_Answer]:
             raise errors.NoReader
         yield _skipped(errors.NoReader().message)
     for reader in seen.readers or ():
-        said = text("{name}: {contents}").having(name=reader.name, contents=reader.says)
+        said = text("{name}: {contents}").format(name=reader.name, contents=reader.says)
         if reader.contents is pcsc.Contents.MUTE:
             yield _failed(said, errors.CardMute(name=reader.name).next_step)
         elif reader.contents is pcsc.Contents.UNAVAILABLE:
@@ -288,7 +289,7 @@ def _cards(seen: _Seen) -> Iterator[_Answer]:
         raise errors.NoCard
     found = plural("{count} card is here: {numbers}", "{count} cards are here: {numbers}", "count")
     numbers = ", ".join(card.number for card in seen.present)
-    yield _passed(found.having(count=len(seen.present), numbers=numbers))
+    yield _passed(found.format(count=len(seen.present), numbers=numbers))
 
 
 # --- each card
@@ -331,20 +332,20 @@ def _deadline(seen: _Seen, card: Card) -> _Answer:
     if card.state is CardState.LAPSED:
         raise errors.CardLapsed(number=card.number)
     left = plural("{days} day left, until {day}", "{days} days left, until {day}", "days")
-    return _passed(left.having(days=card.days_left, day=card.activate_by))
+    return _passed(left.format(days=card.days_left, day=card.activate_by))
 
 
 def _validity(seen: _Seen, card: Card) -> _Answer:
     certificate = _signing_certificate(card)
     now = datetime.now(UTC)
     if now < certificate.not_before:
-        early = text("It is not valid before {day}.").having(day=_day(certificate.not_before))
+        early = text("It is not valid before {day}.").format(day=_day(certificate.not_before))
         return _failed(early, _SET_CLOCK)
     if certificate.not_after == NO_END:
         return _passed(text("It is valid without end."))
     if now > certificate.not_after:
-        return _failed(text("It expired on {day}.").having(day=_day(certificate.not_after)), _NEW_CARD)
-    return _passed(text("It is valid until {day}.").having(day=_day(certificate.not_after)))
+        return _failed(text("It expired on {day}.").format(day=_day(certificate.not_after)), _NEW_CARD)
+    return _passed(text("It is valid until {day}.").format(day=_day(certificate.not_after)))
 
 
 def _chain(seen: _Seen, card: Card) -> _Answer:
@@ -358,15 +359,15 @@ def _chain(seen: _Seen, card: Card) -> _Answer:
         if issuer is None:
             missing = text("The card does not hold the certificate of {issuer}, or another one of that name.")
             return _failed(
-                missing.having(issuer=_name(issued.issuer)),
+                missing.format(issuer=_name(issued.issuer)),
                 text("Get it from https://grca.nat.gov.tw; xcactl verify takes it as --ca-file."),
             )
         if not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
             return _failed(
-                text("That of {issuer} is not valid today.").having(issuer=_name(issuer.subject)), _NEW_CARD
+                text("That of {issuer} is not valid today.").format(issuer=_name(issuer.subject)), _NEW_CARD
             )
         issued = issuer
-    return _passed(text("It is whole, and ends at {issuer}.").having(issuer=_name(issued.subject)))
+    return _passed(text("It is whole, and ends at {issuer}.").format(issuer=_name(issued.subject)))
 
 
 def _by_list(
@@ -411,7 +412,7 @@ def _revoked_by(
 
 
 def _silent(address: str, detail: Text | str, *, asked: bool = True) -> _Answer:
-    said = text("{address} gives no answer: {detail}").having(address=address, detail=detail)
+    said = text("{address} gives no answer: {detail}").format(address=address, detail=detail)
     if asked:
         return _failed(said, text("Check the network and its proxy (http_proxy), and try again later."))
     if (urlsplit(address).hostname or "").endswith(".test"):
@@ -423,14 +424,14 @@ def _silent(address: str, detail: Text | str, *, asked: bool = True) -> _Answer:
 
 def _told(address: str, found: Judgement) -> _Answer:
     if found.since is None:
-        return _passed(text("{address} answers: not revoked.").having(address=address))
+        return _passed(text("{address} answers: not revoked.").format(address=address))
     facts = {"address": address, "day": _day(found.since)}
     if found.standing is Standing.SUSPENDED:
         return _failed(
-            text("{address} answers: suspended since {day}.").having(**facts),
+            text("{address} answers: suspended since {day}.").format(**facts),
             text("Have it resumed (復用) by the issuer: XCA, https://xca.nat.gov.tw, 02-2192-7111."),
         )
-    return _failed(text("{address} answers: revoked since {day}.").having(**facts), _NEW_CARD)
+    return _failed(text("{address} answers: revoked since {day}.").format(**facts), _NEW_CARD)
 
 
 def _signing_certificate(card: Card) -> Certificate:
@@ -458,7 +459,7 @@ def _parsed(certificate: Certificate) -> x509.Certificate:
 
 
 def _unreadable(label: str) -> Text:
-    return text("the certificate {label} cannot be read").having(label=label)
+    return text("the certificate {label} cannot be read").format(label=label)
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -488,18 +489,18 @@ def _tools(seen: _Seen) -> Iterator[_Answer]:
             (registered if tool.registered() else others).append(tool.name)
     if not registered:
         yield _skipped(
-            text("None of those that are here knows of the module: {tools}").having(tools=", ".join(others)),
+            text("None of those that are here knows of the module: {tools}").format(tools=", ".join(others)),
             text("Tell those that you use of it: xcactl tools register"),
         )
         return
-    yield _passed(text("These know of the module: {tools}").having(tools=", ".join(registered)))
+    yield _passed(text("These know of the module: {tools}").format(tools=", ".join(registered)))
 
 
 def _port(seen: _Seen) -> Iterator[_Answer]:
     if agent_at(PORT):
-        yield _passed(text("The agent listens at it: {port}").having(port=PORT))
+        yield _passed(text("The agent listens at it: {port}").format(port=PORT))
     else:
-        yield _passed(text("It is free for the agent: {port}").having(port=PORT))
+        yield _passed(text("It is free for the agent: {port}").format(port=PORT))
 
 
 def _clock(seen: _Seen) -> Iterator[_Answer]:
@@ -514,13 +515,13 @@ def _clock(seen: _Seen) -> Iterator[_Answer]:
         if when > now:
             wrong = text("It shows {now}, but {what} was at {when}.")
             facts = {"now": f"{now:%Y-%m-%d %H:%M:%SZ}", "when": f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"}
-            yield _failed(wrong.having(what=what, **facts), _SET_CLOCK)
+            yield _failed(wrong.format(what=what, **facts), _SET_CLOCK)
             return
     if not past:
         yield _skipped(text("There is nothing to compare it with."))
         return
     yield _passed(
-        text("It shows {now}; nothing that is known happened later.").having(now=f"{now:%Y-%m-%d %H:%M:%SZ}")
+        text("It shows {now}; nothing that is known happened later.").format(now=f"{now:%Y-%m-%d %H:%M:%SZ}")
     )
 
 

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from pkcs11_shim import ConfigurationError, rules
 from xca_common.harmless_text import harmless
-from xca_plugin.i18n import ENGLISH, Text, plural, text
+from xca_common.i18n import ENGLISH, Text
+from xca_plugin.i18n import plural, text
 
 
 class ReturnValue(IntEnum):
@@ -68,11 +69,11 @@ class CardError(Exception):
 
     def message(self, language: str | None = None) -> str:
         """Say what happened, in a language (zh_TW, en), by default the environment's."""
-        return self._message.having(**self._facts)(language)
+        return self._message.format(**self._facts)(language)
 
     def next_step(self, language: str | None = None) -> str:
         """Say what to do next, in a language (zh_TW, en), by default the environment's."""
-        return self._next_step.having(**self._facts)(language)
+        return self._next_step.format(**self._facts)(language)
 
     def __str__(self) -> str:
         return f"{self.message(ENGLISH)} {self.next_step(ENGLISH)}"
@@ -81,8 +82,8 @@ class CardError(Exception):
 def where(error: ConfigurationError) -> Text:
     """Say where a configuration means nothing; not what stands there, which may be a secret."""
     if error.line is None:
-        return text("{path} is not UTF-8 text with one value a line").having(path=error.path)
-    return text("line {line} of {path} means nothing there").having(line=error.line, path=error.path)
+        return text("{path} is not UTF-8 text with one value a line").format(path=error.path)
+    return text("line {line} of {path} means nothing there").format(line=error.line, path=error.path)
 
 
 # --- the module, the store, the plugins
@@ -258,7 +259,7 @@ class _WrongSecret(CardError):
 
     def message(self, language: str | None = None) -> str:
         known = self.tries_left is not None
-        return (self._message if known else self._message_unknown).having(**self._facts)(language)
+        return (self._message if known else self._message_unknown).format(**self._facts)(language)
 
 
 class WrongUserCode(_WrongSecret):
@@ -319,7 +320,7 @@ class InvalidUserCode(CardError):
     return_value = ReturnValue.CKR_PIN_LEN_RANGE
     _message = text(
         "A user code has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
-    ).having(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)
+    ).format(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)
     _next_step = text("No try was spent. Enter it again.")
 
 
@@ -330,7 +331,7 @@ class InvalidPin(CardError):
     return_value = ReturnValue.CKR_PIN_LEN_RANGE
     _message = text(
         "A PIN has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
-    ).having(shortest=rules.PIN_MIN, longest=rules.PIN_MAX)
+    ).format(shortest=rules.PIN_MIN, longest=rules.PIN_MAX)
     _next_step = text("No try was spent. Enter it again.")
 
 

@@ -23,8 +23,8 @@ from typing import Final
 
 import pluggy
 
+from xca_common.i18n import Text
 from xca_common.secret import Secret
-from xca_plugin.i18n import Text
 from xca_plugin.model import Card, Certificate, Event, Hash, Key, OddCertificate, Padding
 
 PROJECT: Final = "xca_plugin"

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from xca_common.i18n import Text
 from xca_plugin import errors
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 
 
 class Contents(StrEnum):

@@ -116,5 +116,5 @@ class _Shown(click.ClickException):
         self._next_step = error.next_step()
 
     def show(self, file: IO[Any] | None = None) -> None:
-        say(text("Error: {message}").having(message=self.message)(), err=True, fg="red")
+        say(text("Error: {message}").format(message=self.message)(), err=True, fg="red")
         say(self._next_step, err=True)

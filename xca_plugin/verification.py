@@ -33,12 +33,13 @@ from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 from pyhanko_certvalidator.validate import async_validate_path
 
+from xca_common.i18n import Text
 from xca_common.pki import asn1_stream, revocation
 from xca_common.pki.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing
 from xca_plugin import errors
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.model import Certificate
 from xca_plugin.validity import day
 
@@ -445,7 +446,7 @@ class _Known:
         if found.standing is Standing.UNKNOWN and silent is not None:
             detail = text("{address} gives no answer: {detail}")
             return Judgement(
-                Standing.UNKNOWN, detail=detail.having(address=silent.address, detail=silent.detail)
+                Standing.UNKNOWN, detail=detail.format(address=silent.address, detail=silent.detail)
             )
         return found
 
@@ -508,13 +509,13 @@ def _taken_back(found: Judgement, *, is_signer: bool) -> Text:
     if not is_signer:
         return _CA_REVOKED
     sentence = _SUSPENDED if found.standing is Standing.SUSPENDED else _REVOKED
-    return sentence.having(day=day(found.since) if found.since else "?")
+    return sentence.format(day=day(found.since) if found.since else "?")
 
 
 def _unknown(detail: Text | None, *, is_signer: bool) -> Text:
     if detail is None:
         return _UNKNOWN if is_signer else _CA_UNKNOWN
-    return (_UNKNOWN_BECAUSE if is_signer else _CA_UNKNOWN_BECAUSE).having(detail=detail)
+    return (_UNKNOWN_BECAUSE if is_signer else _CA_UNKNOWN_BECAUSE).format(detail=detail)
 
 
 def _names_somebody(certificate: x509.Certificate) -> bool:
@@ -561,7 +562,7 @@ def _signed_data(signature: BinaryIO) -> tuple[cms.SignedData, bool]:
         raise ValueError
     if len(signed_data["certificates"]) > _MOST_CERTIFICATES:
         raise asn1_stream.TooMuchError(
-            text("it has more than {count} certificates").having(count=_MOST_CERTIFICATES)
+            text("it has more than {count} certificates").format(count=_MOST_CERTIFICATES)
         )
     return signed_data, attached
 
@@ -622,5 +623,5 @@ def _read(path: Path, most: int) -> bytes:
     except OSError as error:
         raise errors.FileProblem(path=path, detail=error.strerror) from error
     if len(data) > most:
-        raise errors.TooMuch(path=path, detail=text("it has more than {size} MiB").having(size=most >> 20))
+        raise errors.TooMuch(path=path, detail=text("it has more than {size} MiB").format(size=most >> 20))
     return data

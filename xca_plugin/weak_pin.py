@@ -3,9 +3,10 @@
 
 from itertools import pairwise
 
+from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_plugin.hookspecs import hookimpl
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
 

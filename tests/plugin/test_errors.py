@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from xca_common.i18n import CHINESE, ENGLISH
 from xca_plugin import CardError, errors
-from xca_plugin.i18n import CHINESE, ENGLISH, text
+from xca_plugin.i18n import text
 
 FACTS = {
     name: f"<{name}>"

@@ -46,7 +46,7 @@ GOOD = (
 def test_what_acts_or_hides_is_shown_by_its_code(hostile: str, shown: str) -> None:
     assert harmless(hostile) == shown
     assert harmless(shown) == shown
-    assert text("{name}.").having(name=hostile)() == f"{shown}."
+    assert text("{name}.").format(name=hostile)() == f"{shown}."
     assert shown in PinRefused(hostile).message("en")
 
 

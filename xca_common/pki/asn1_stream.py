@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, Protocol, Self
 
-from xca_plugin.i18n import Text, text
+from xca_common.i18n import Text, text
 
 CHUNK: Final = 1 << 20
 """Bytes of content that are in memory at a time."""
@@ -186,7 +186,7 @@ class Reader:
         self._kept += size
         if self._kept > _MOST:
             raise TooMuchError(
-                text("it has more than {size} MiB beside its content").having(size=_MOST >> 20)
+                text("it has more than {size} MiB beside its content").format(size=_MOST >> 20)
             )
 
     def _header(self) -> tuple[int, int | None, bytes]:
@@ -225,7 +225,7 @@ def _count(encoding: bytes, most: int) -> int:
     while at < len(encoding):
         count += 1
         if count > most:
-            raise TooMuchError(text("it has more than {count} parts").having(count=_MOST_ELEMENTS))
+            raise TooMuchError(text("it has more than {count} parts").format(count=_MOST_ELEMENTS))
         tag, at = encoding[at], at + 1
         if tag & 0x1F == 0x1F:
             while encoding[at : at + 1] >= b"\x80":
@@ -270,7 +270,7 @@ def read_length(encoding: bytes, at: int) -> tuple[int | None, int]:
 
 
 def _too_deep() -> TooMuchError:
-    return TooMuchError(text("its parts are nested more than {depth} deep").having(depth=_DEEPEST))
+    return TooMuchError(text("its parts are nested more than {depth} deep").format(depth=_DEEPEST))
 
 
 def header(tag: int, length: int) -> bytes:

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import ocsp
 
-from xca_plugin.i18n import Text, text
+from xca_common.i18n import Text, text
 
 ISSUERS: Final = "nat.gov.tw"
 """The issuers' hosts are this one and those below it."""
@@ -134,7 +134,7 @@ class Fetcher:
             raise Unreachable(address, f"HTTP {response.status}")
         data = response.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
-            limit = text("it answers with more than {size} MiB").having(size=_MOST_BYTES >> 20)
+            limit = text("it answers with more than {size} MiB").format(size=_MOST_BYTES >> 20)
             raise Unreachable(address, limit)
         return data
 

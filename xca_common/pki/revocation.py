@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
+from xca_common.i18n import Text, text
 from xca_common.pki.chain import UNREADABLE, is_strong
-from xca_plugin.i18n import Text, text
 
 _SKEW: Final = timedelta(minutes=5)  # between the issuer's clock and this one
 _NEWS: Final = timedelta(hours=1)  # how long a response counts that does not say until when it does
@@ -179,7 +179,7 @@ def statement_of_response(
     """
     try:
         if found.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            raise Unusable(text("it answers: {status}").having(status=found.response_status.name))
+            raise Unusable(text("it answers: {status}").format(status=found.response_status.name))
         responder = _responder(found, issuer)
         if responder is None or is_revoked(responder):
             raise Unusable(text("neither the issuer nor anybody whom it lets answer signed it"))

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from xca_plugin.i18n import CHINESE, ENGLISH, LANGUAGES, speaking
+from xca_common.i18n import CHINESE, ENGLISH, LANGUAGES, speaking
 
 COOKIE: Final = "xca-language"
 """Cookie that keeps what a person chose."""

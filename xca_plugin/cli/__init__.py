@@ -9,7 +9,8 @@ import sys
 from itertools import zip_longest
 from pathlib import Path
 
-from xca_plugin.i18n import DOMAIN, LOCALES, text
+from xca_common.i18n import DOMAIN
+from xca_plugin.i18n import CATALOGUE, text
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     # Before any command is built: help texts are made then, in one language.
     if language := _named_language(sys.argv[1:]):
         os.environ["LANGUAGE"] = language
-    gettext.bindtextdomain(DOMAIN, LOCALES)
+    gettext.bindtextdomain(DOMAIN, CATALOGUE.locales)
     gettext.textdomain(DOMAIN)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -30,7 +31,7 @@ def main() -> None:
         xcactl.main(prog_name="xcactl")
     except Exception as error:
         # Not its text and no traceback: a stranger's exception may hold a secret.
-        print(text("Unexpected problem: {place}").having(place=place(error))(), file=sys.stderr)
+        print(text("Unexpected problem: {place}").format(place=place(error))(), file=sys.stderr)
         sys.exit(1)
 
 

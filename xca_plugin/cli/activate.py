@@ -93,4 +93,4 @@ def _warn_when_soon(card: Card) -> None:
         return
     warning = text("Activate it soon: the last day is {deadline}. After it the certificate is revoked.")
     deadline = card_text.deadline(card.activate_by, card.days_left)
-    say(warning.having(deadline=deadline)(), err=True, fg="yellow")
+    say(warning.format(deadline=deadline)(), err=True, fg="yellow")

@@ -34,7 +34,7 @@ def run(port: int) -> None:
 
     server.run(
         Settings.load(port),
-        lambda address: say(text("The agent listens at {address}").having(address=address)()),
+        lambda address: say(text("The agent listens at {address}").format(address=address)()),
     )
 
 
@@ -59,13 +59,13 @@ def uninstall() -> None:
 def status(port: int) -> None:
     """Ask the agent."""
     if file := service.installed():
-        say(text("It starts by itself: {path}").having(path=file)())
+        say(text("It starts by itself: {path}").format(path=file)())
     else:
         say(_("It does not start by itself."))
     version = agent_at(port)
     if version is None:
         raise errors.AgentNotRunning(port=port)
-    say(text("It runs: version {version}").having(version=version)())
+    say(text("It runs: version {version}").format(version=version)())
 
 
 def _check_installed() -> None:

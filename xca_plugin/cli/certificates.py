@@ -121,5 +121,5 @@ def _named(label: str, number: str | None) -> Certificate:
         if certificate.label == label:
             return certificate
     if label in [odd.label for odd in cards.odd_certificates(card)]:
-        raise errors.CardFault(detail=text("the certificate {label} cannot be read").having(label=label))
+        raise errors.CardFault(detail=text("the certificate {label} cannot be read").format(label=label))
     raise errors.NoSuchCertificate(number=card.number, label=label)

@@ -167,7 +167,7 @@ def confirm_last_try(tries: int | None, confirmed: bool) -> None:
     if not confirmed and interactive():
         phrase = _("last try")
         question = text("Only one try is left; a wrong value locks it. To go on, type: {phrase}")
-        say(question.having(phrase=phrase)(), err=True, fg="yellow")
+        say(question.format(phrase=phrase)(), err=True, fg="yellow")
         confirmed = prompt(_("Confirm"), default="", show_default=False).strip() == phrase
     if not confirmed:
         raise errors.LastTryNotConfirmed
@@ -178,7 +178,7 @@ def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
     """Before the PIN is asked: say how it stands, refuse what cannot be, have confirmed what must be."""
     check_pin_usable(card)
     say(
-        text("Card {number}, PIN: {tries}").having(
+        text("Card {number}, PIN: {tries}").format(
             number=card.number, tries=card_text.tries(card.pin_tries)
         )(),
         err=True,
@@ -194,7 +194,7 @@ def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
     if card.user_code_tries == 0:
         raise errors.UserCodeLocked(number=card.number)
     say(
-        text("Card {number}, user code: {tries}").having(
+        text("Card {number}, user code: {tries}").format(
             number=card.number, tries=card_text.tries(card.user_code_tries)
         )(),
         err=True,
@@ -232,12 +232,12 @@ _SOURCES: Final = _(
 
 def _new_pin(card: Card) -> str:
     prompt = text("New PIN ({shortest} to {longest} characters)")
-    return prompt.having(shortest=card.pin_min, longest=card.pin_max)()
+    return prompt.format(shortest=card.pin_min, longest=card.pin_max)()
 
 
 def _new_user_code(card: Card) -> str:
     prompt = text("New user code ({shortest} to {longest} characters)")
-    return prompt.having(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)()
+    return prompt.format(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)()
 
 
 def _check_user_code(card: Card, user_code: Secret) -> None:

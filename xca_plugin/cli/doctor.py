@@ -71,10 +71,10 @@ def _show(finding: Finding) -> None:
     word, colour = _OUTCOMES[finding.outcome]
     say(set_cell_size(word(), width), fg=colour, nl=False)
     about = (
-        text("{title}, {card}").having(title=finding.title, card=finding.card)
+        text("{title}, {card}").format(title=finding.title, card=finding.card)
         if finding.card
         else finding.title
     )
-    say(text("{title}: {finding}").having(title=about, finding=finding.said())())
+    say(text("{title}: {finding}").format(title=about, finding=finding.said())())
     if finding.next_step:
         say(" " * width + finding.next_step())

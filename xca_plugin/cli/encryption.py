@@ -47,7 +47,7 @@ def encrypt(file: Path, recipients: tuple[Path, ...], output: Path | None, form:
     check_output(output, file, *recipients)
     with opened(file) as (content, progress), whole_file(output, 0o666) as target, progress:
         enveloped.encrypt(content, target, recipients, armored=form == "pem")
-    say(text("Encrypted: {path}").having(path=output)())
+    say(text("Encrypted: {path}").format(path=output)())
 
 
 @click.command(help=_("Decrypt FILE (CMS EnvelopedData) with the card."))
@@ -72,4 +72,4 @@ def decrypt(file: Path, output: Path, number: str | None, pin: str | None, yes: 
             secret = ask.get(PIN, pin)
             with progress:
                 sealed.decrypt(target, cards, card, secret)
-    say(text("Decrypted: {path}").having(path=output)())
+    say(text("Decrypted: {path}").format(path=output)())

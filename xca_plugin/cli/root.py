@@ -9,9 +9,10 @@ from typing import Any, Final
 import click
 
 from xca_common.harmless_text import harmless
+from xca_common.i18n import LANGUAGES
 from xca_plugin.cli.terminal import say
 from xca_plugin.errors import CardError
-from xca_plugin.i18n import LANGUAGES, _, text
+from xca_plugin.i18n import _, text
 
 _COMMANDS: Final = {
     "detect": "reading:detect",
@@ -33,7 +34,7 @@ _COMMANDS: Final = {
 
 def show_error(error: CardError) -> None:
     """Show a failure with its next step."""
-    say(text("Error: {message}").having(message=error.message())(), err=True, fg="red")
+    say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
     say(error.next_step(), err=True)
 
 

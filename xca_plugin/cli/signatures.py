@@ -109,7 +109,7 @@ def sign(
             )
         if request:
             request.write(cms.timestamp_request(signature))
-    say(text("Signed: {path}").having(path=output)())
+    say(text("Signed: {path}").format(path=output)())
 
 
 @click.command(
@@ -209,7 +209,7 @@ def _say_what_is_open(verdict: "verification.Verdict") -> None:
     say(_("Its certificate is not revoked."))
     for holder in verdict.not_checked:
         open_question = text("Whether this certificate of its issuers is revoked was not found out: {holder}")
-        say(open_question.having(holder=holder)())
+        say(open_question.format(holder=holder)())
 
 
 def _show(verdict: "verification.Verdict", as_json: bool) -> None:

@@ -167,7 +167,7 @@ def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dr
             for change in changes:
                 say(change.diff())
             if not changes:
-                say(text("{name}: nothing to change").having(name=tool.name)(), err=True)
+                say(text("{name}: nothing to change").format(name=tool.name)(), err=True)
             if not dry_run:
                 make(changes)
         except errors.CardError as error:

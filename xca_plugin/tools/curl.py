@@ -5,7 +5,8 @@
 import socket
 from pathlib import Path
 
-from xca_plugin.i18n import Text, text
+from xca_common.i18n import Text
+from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, own_folder, run, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.openssl import folders

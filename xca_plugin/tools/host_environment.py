@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from pkcs11_shim import configuration_path, module_path
+from xca_common.i18n import Text
 from xca_plugin.errors import FileProblem, NoModule, NotEditable
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 
 _SECONDS: Final = 30
 # Whatever could make a tool log in, or ask somebody for the PIN.
@@ -145,7 +146,7 @@ def configuration_remark() -> Text | None:
     if named is None:
         return text(
             "The module has no configuration yet, and loads nowhere without one. Write it: {path}"
-        ).having(path=own)
+        ).format(path=own)
     if not needs_variable():
         return None
     link = shlex.join(["ln", "-s", str(named.absolute()), str(own)])
@@ -153,11 +154,11 @@ def configuration_remark() -> Text | None:
         return text(
             "Only XCA_PKCS11_CONF leads to the module's configuration {named}. Programs that are started "
             "from a desktop do not have that variable and read {path}. Make that file the one you mean."
-        ).having(named=named, path=own)
+        ).format(named=named, path=own)
     return text(
         "Only XCA_PKCS11_CONF leads to the module's configuration {named}. Programs that are started "
         "from a desktop do not have that variable. For all programs to find it: {command}"
-    ).having(named=named, command=f"mkdir -p {shlex.quote(str(own.parent))} && {link}")
+    ).format(named=named, command=f"mkdir -p {shlex.quote(str(own.parent))} && {link}")
 
 
 def _without_variable() -> Path | None:

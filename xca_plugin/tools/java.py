@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from pkcs11_shim import rules
-from xca_plugin.i18n import Text, text
+from xca_common.i18n import Text
+from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, own_folder, run, scratch, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
@@ -40,7 +41,7 @@ class Java(Tool):
         first = text(
             "Among several cards it takes the first: leave one in, or add slotListIndex to a copy of {path}"
         )
-        return [*super().remarks(), first.having(path=_file())]
+        return [*super().remarks(), first.format(path=_file())]
 
     def check(self) -> Look:
         with scratch() as folder:

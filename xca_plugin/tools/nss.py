@@ -16,8 +16,9 @@ from typing import ClassVar, Final
 
 from pkcs11_shim import ConfigurationError, rules
 from pkcs11_shim.config import parse
+from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange
 from xca_plugin.tools.host_environment import config_home, module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import Place
@@ -62,7 +63,7 @@ class _Browser(Tool):
             "The one in {folder} is a snap or flatpak: its sandbox hides the module and the card from it. "
             "Use the browser from your distribution's packages for the card."
         )
-        return [*super().remarks(), *(sandboxed.having(folder=f"~/{folder}") for folder in found)]
+        return [*super().remarks(), *(sandboxed.format(folder=f"~/{folder}") for folder in found)]
 
     def check(self) -> Look:
         for place in self.places():
@@ -70,7 +71,7 @@ class _Browser(Tool):
                 _, said = run("modutil", "-dbdir", f"sql:{folder}", "-list")
             ours = re.search(rf"library name: {re.escape(str(module()))}\n(?:.+\n|\n(?=\t))*", said)
             if ours is None or f"token: {rules.CARD_LABEL}" not in ours[0]:
-                detail = text("{path}: no card is seen there").having(path=place.path.parent)
+                detail = text("{path}: no card is seen there").format(path=place.path.parent)
                 return Look(False, detail())
         return Look(True, "")
 

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
@@ -41,12 +42,12 @@ class OpenSSH(Tool):
     def remarks(self) -> list[Text]:
         add = f"ssh-add -s {shlex.quote(str(module()))} && exec $SHELL"
         agent = shell("ssh-agent", "-P", module().resolve(), "sh", "-c", add)
-        return [*super().remarks(), text("With an agent: {command}").having(command=agent)]
+        return [*super().remarks(), text("With an agent: {command}").format(command=agent)]
 
     def check(self) -> Look:
         provider = _provider(_file())
         if provider != str(module()):
-            return Look(False, text("ssh uses another PKCS11Provider: {path}").having(path=provider)())
+            return Look(False, text("ssh uses another PKCS11Provider: {path}").format(path=provider)())
         status, said = run("ssh-keygen", "-D", module())
         works = status == 0 and re.search(r"^(ssh|ecdsa)-", said, re.MULTILINE) is not None
         return Look(works, "" if works else said.strip().splitlines()[-1])

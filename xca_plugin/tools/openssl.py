@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from xca_plugin.i18n import Text, text
+from xca_common.i18n import Text
+from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, own_folder, run, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import ANY_CARD_URI, SIGN_KEY_URI, Look, Tool

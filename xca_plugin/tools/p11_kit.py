@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from pkcs11_shim import rules
-from xca_plugin.i18n import Text, text
+from xca_common.i18n import Text
+from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import config_home, module, run, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import CARD_URI, Look, Tool

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pkcs11_shim import rules
+from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, own_folder, run, scratch, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
@@ -58,7 +59,7 @@ class PyHanko(Tool):
             *("pyhanko", "sign", "addsig", "--field", "Sig1"),
             *("xca", "--card", "NUMBER", "IN.pdf", "OUT.pdf"),
         )
-        return [*super().remarks(), first.having(command=plugin)]
+        return [*super().remarks(), first.format(command=plugin)]
 
     def check(self) -> Look:
         program = self.program() or "pyhanko"
@@ -115,7 +116,7 @@ class _Setups(Place):
             # Not its own words: they show the line, and a PIN may stand there.
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else 1
-            detail = text("it is no YAML, line {line}").having(line=line)
+            detail = text("it is no YAML, line {line}").format(line=line)
             raise NotEditable(path=self.path, detail=detail) from None
         if root is None:
             return None, None

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from pkcs11_shim import rules
+from xca_common.i18n import Text
 from xca_plugin.errors import CardError, ToolNotInstalled, WrongArchitecture
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange
 from xca_plugin.tools.host_environment import architecture, module
 from xca_plugin.tools.managed_file import Place, State
@@ -130,4 +131,4 @@ class Tool(ABC):
         return text(
             "{program} is for {its}, the module for {ours}: one cannot load the other. "
             "Install both for the same architecture."
-        ).having(program=program, its=its, ours=ours)
+        ).format(program=program, its=its, ours=ours)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.agent.component.request_body import octets
 from xca_plugin.agent.component.result_codes import Code, Refusal, plain
 from xca_plugin.cards import Cards
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key
 
 _SHOWN_MAX: Final = 20_000
@@ -139,6 +140,6 @@ def readable(label: Text, data: bytes) -> Shown:
     if not all(character.isprintable() or character in "\r\n\t" for character in said) or not said:
         said = data[: _SHOWN_MAX // 3].hex(" ")
     if len(said) > _SHOWN_MAX or len(data) > _SHOWN_MAX:
-        label = text("{what}, the start of {count} bytes").having(what=label, count=len(data))
+        label = text("{what}, the start of {count} bytes").format(what=label, count=len(data))
         return Shown(label, said[:_SHOWN_MAX])
     return Shown(label, said)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from xca_common.i18n import LANGUAGES
 from xca_common.web.language import Endpoint, chosen
 from xca_common.web.one_time_tokens import Tokens
 from xca_plugin import errors
@@ -19,7 +20,6 @@ from xca_plugin.agent.component.trust import Trust
 from xca_plugin.agent.pages import assets
 from xca_plugin.agent.pages.rendering import page, render
 from xca_plugin.agent.process.settings import is_origin
-from xca_plugin.i18n import LANGUAGES
 
 BRIDGES: Final = {
     "/popupForm": "getTbs",

@@ -66,7 +66,7 @@ class Signing(Task):
     def shown(self) -> Sequence[Shown]:
         """Return what is to be signed: a text, or a hash of something that is not here."""
         if self._type == "RAW":
-            label = text("A {name} hash; what was hashed is not known here").having(name=self._hash.name)
+            label = text("A {name} hash; what was hashed is not known here").format(name=self._hash.name)
             return [Shown(label, self._digest.hex())]
         shown = [
             Shown(text("Kind of signature"), f"{self._type}, {self._hash.name}"),

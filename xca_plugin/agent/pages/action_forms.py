@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from xca_common.i18n import LANGUAGES
 from xca_common.secret import Secret
 from xca_common.web.language import choosable
 from xca_common.web.one_time_tokens import Tokens
@@ -20,7 +21,6 @@ from xca_plugin.agent.pages.pin_actions import ACTIVATE, JOBS, LAST_TRY, Job
 from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.agent.pages.results import Outcome, Outcomes
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
-from xca_plugin.i18n import LANGUAGES
 from xca_plugin.model import Card
 
 _FORM_MAX: Final = 4096

@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from xca_common.i18n import Text
 from xca_common.web.language import choosable
 from xca_plugin import errors
 from xca_plugin.agent.pages.card_snapshot import desk_of, look
 from xca_plugin.agent.pages.pin_actions import JOBS
 from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.cards import Cards
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.model import Certificate, OddCertificate
 
 _DOWNLOADS: Final[dict[str, tuple[Text, str, str]]] = {

@@ -4,10 +4,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.action import Action, next_action
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, CHANGE_PIN, RESET_PIN, Job
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardState
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 from xca_plugin.last_try import allowed
 from xca_plugin.model import Card, CardState
 

@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from xca_common.harmless_text import harmless
+from xca_common.i18n import CHINESE, ENGLISH, speaking
 from xca_common.web.language import chosen
 from xca_plugin import card_text
 from xca_plugin.agent.pages import assets
 from xca_plugin.agent.pages.next_steps import after_error, next_for
 from xca_plugin.agent.pages.pin_actions import JOBS
-from xca_plugin.i18n import CHINESE, ENGLISH, plural, speaking, text
+from xca_plugin.i18n import plural, text
 
 _NAVIGATION: Final = (
     ("/", text("Your card")),
@@ -54,7 +55,7 @@ def download(content: bytes, name: str, ending: str, media_type: str) -> Respons
 
 
 def _say(sentence: str, **facts: object) -> str:
-    return text(sentence).having(**facts)()
+    return text(sentence).format(**facts)()
 
 
 def _harmless(value: object) -> object:

@@ -8,8 +8,9 @@ import socket
 from contextlib import closing
 from typing import Final
 
+from xca_common.i18n import Text
 from xca_plugin import errors
-from xca_plugin.i18n import Text, text
+from xca_plugin.i18n import text
 
 _SECONDS: Final = 2.0
 _FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
@@ -91,5 +92,5 @@ def _holder(port: int) -> Text | str:
                 name = psutil.Process(connection.pid).name()
             except psutil.Error:
                 continue
-            return text("{name} (process {pid})").having(name=name, pid=connection.pid)
+            return text("{name} (process {pid})").format(name=name, pid=connection.pid)
     return text("a program of another user")

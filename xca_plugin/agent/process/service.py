@@ -50,11 +50,11 @@ def install() -> str:
         _write(_unit_file(), _unit())
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", _UNIT)
-        return text("The agent runs, and starts at every login (systemd user service {name}).").having(
+        return text("The agent runs, and starts at every login (systemd user service {name}).").format(
             name=_UNIT
         )()
     _write(_entry_file(), _entry())
-    return text("The agent will start at the next login: {path}").having(path=_entry_file())()
+    return text("The agent will start at the next login: {path}").format(path=_entry_file())()
 
 
 def uninstall() -> str:

@@ -90,12 +90,12 @@ def _read(file: Path) -> dict[str, str]:
     unknown = [name for name in parser.sections() if name != _SECTION] + sorted(said.keys() - _NAMES)
     if unknown:
         raise errors.BadAgentConfiguration(
-            path=file, detail=text("unknown: {names}").having(names=", ".join(unknown))
+            path=file, detail=text("unknown: {names}").format(names=", ".join(unknown))
         )
     if said.get("page_pin", PagePin.ACCEPT) not in list(PagePin):
         raise errors.BadAgentConfiguration(path=file, detail=text("page_pin is accept or ask"))
     for site in said.get("allow", "").split():
         if not is_origin(site):
-            detail = text("{site} is no origin such as https://example.gov.tw").having(site=site)
+            detail = text("{site} is no origin such as https://example.gov.tw").format(site=site)
             raise errors.BadAgentConfiguration(path=file, detail=detail)
     return said

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences in English and Traditional Chinese, through gettext.
+
+English is the message id. Each package has a catalogue of its own (Catalogue) for the Chinese. Where no
+language is named, the one being spoken decides (speaking), else the environment as gettext reads it:
+LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
+"""
+
+import gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Final
+
+from xca_common.harmless_text import harmless
+
+DOMAIN: Final = "messages"
+"""File name of every catalogue: gettext's default, so that one can translate click's own strings as well."""
+ENGLISH: Final = "en"
+CHINESE: Final = "zh_TW"
+LANGUAGES: Final = (CHINESE, ENGLISH)
+"""The languages that every sentence is available in."""
+
+_spoken: Final = ContextVar[str | None]("language", default=None)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Use a language (zh_TW, en) in this thread or task wherever none is named."""
+    token = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+class Catalogue:
+    """The sentences of one package.
+
+    Args:
+        locales: folder of the translations: LANGUAGE/LC_MESSAGES/messages.mo.
+    """
+
+    def __init__(self, locales: Path) -> None:
+        self.locales: Final = locales
+
+    def text(self, sentence: str) -> "Text":
+        """Return a sentence; Text.format() fills its braces."""
+        return Text(self, sentence)
+
+    def plural(self, singular: str, many: str, count: str) -> "Text":
+        """Return a sentence that depends on a number: the fact named by count."""
+        return Text(self, singular, many, count)
+
+    def say(self, sentence: str) -> str:
+        """Return a sentence as a string, in the language being spoken, else the environment's."""
+        return self.translations(None).gettext(sentence)
+
+    def translations(self, language: str | None) -> gettext.NullTranslations:
+        """Return the translations into a language, by default the spoken one, else the environment's."""
+        language = language or _spoken.get()
+        return gettext.translation(DOMAIN, self.locales, [language] if language else None, fallback=True)
+
+
+class Text:
+    """A sentence of a catalogue that can become a string in any language at any time.
+
+    Calling it returns the string: `text()` in the language of the environment, `text("zh_TW")` in Chinese.
+    Facts fill the braces of the sentence. They are mostly somebody else's words and are made harmless
+    (harmless_text); a fact that is itself a Text is put in the same language.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, singular: str, many: str | None = None, count: str | None = None
+    ) -> None:
+        self._catalogue = catalogue
+        self._singular = singular
+        self._many = many
+        self._count = count
+        self._facts: dict[str, object] = {}
+
+    def format(self, **facts: object) -> "Text":
+        """Return this sentence with these facts in it."""
+        filled = Text(self._catalogue, self._singular, self._many, self._count)
+        filled._facts = {**self._facts, **facts}
+        return filled
+
+    def __call__(self, language: str | None = None) -> str:
+        """Return the string in a language, by default the one being spoken, else the environment's."""
+        translations = self._catalogue.translations(language)
+        if self._many is not None and self._count is not None:
+            number = self._facts[self._count]
+            sentence = translations.ngettext(self._singular, self._many, int(str(number)))
+        else:
+            sentence = translations.gettext(self._singular)
+        return sentence.format_map({name: _shown(fact, language) for name, fact in self._facts.items()})
+
+
+def _shown(fact: object, language: str | None) -> object:
+    if isinstance(fact, Text):
+        return fact(language)
+    return fact if isinstance(fact, (int, float)) else harmless(str(fact))
+
+
+_CATALOGUE: Final = Catalogue(Path(__file__).with_name("locale"))
+text = _CATALOGUE.text
+"""Return a sentence of this package."""
+plural = _CATALOGUE.plural
+"""Return a sentence of this package that depends on a number."""
