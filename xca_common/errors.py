@@ -7,9 +7,10 @@ status: each front end has a table of those.
 """
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import ClassVar, dataclass_transform
 
-from xca_common.i18n import ENGLISH, Text
+from xca_common.i18n import ENGLISH, Text, text
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -38,4 +39,29 @@ class XcaError(Exception):
         return f"{self.message(ENGLISH)} {self.next_step(ENGLISH)}"
 
     def _facts(self) -> dict[str, object]:
-        return {fact.name: getattr(self, fact.name) for fact in fields(self)}  # type: ignore[arg-type]  # __init_subclass__
+        return {fact.name: getattr(self, fact.name) for fact in fields(self)}  # type: ignore[arg-type]  # a dataclass
+
+
+def os_reason(error: OSError) -> str:
+    """Return the system's own words for a failed call (strerror(3)), else the name of its class."""
+    return error.strerror or type(error).__name__
+
+
+class FileProblem(XcaError):
+    """A file cannot be read or written."""
+
+    path: Text | str | Path
+    detail: Text | str
+    _message = text("The file {path} cannot be used: {detail}.")
+    _next_step = text("Check the path and your rights to it. Then repeat the command.")
+
+
+class SecretMissing(XcaError):
+    """A PIN or user code is needed, and there is neither a terminal to ask at nor a usable source."""
+
+    detail: Text | str
+    option: str
+    _message = text("No value for {option}: {detail}.")
+    _next_step = text(
+        "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
+    )

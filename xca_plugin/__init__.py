@@ -5,7 +5,7 @@ from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_plugin.action import Action, next_action
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
-from xca_plugin.errors import CardError
+from xca_plugin.errors import CardError, XcaError
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
 
@@ -24,6 +24,7 @@ __all__ = [
     "Padding",
     "Secret",
     "Text",
+    "XcaError",
     "hookimpl",
     "next_action",
 ]

@@ -127,7 +127,7 @@ class Cards:
         check_pin(card, new_pin)
         veto = self._plugins.hook.xca_veto_new_pin
         if objections := veto(card=card, new_pin=new_pin, pin=pin, user_code=user_code):
-            raise errors.PinRefused(*objections)
+            raise errors.PinRefused(reasons=objections)
 
     def check_activation(
         self, card: Card, user_code: Secret | None = None, new_pin: Secret | None = None

@@ -46,7 +46,7 @@ from xca_plugin.tools.host_environment import architecture
 from xca_plugin.validity import NO_END, day
 
 Say = Callable[..., str]
-"""A sentence, said in the language that is given: a Text, or a method of a CardError."""
+"""A sentence, said in the language that is given: a Text, or a method of a XcaError."""
 
 _SECONDS: Final = 20.0  # for one check; the slowest asks two addresses after each other
 _FETCHING: Final = 15.0  # seconds, of these
@@ -99,7 +99,7 @@ def places() -> list[Path]:
     """Return the files that findings may name."""
     found = []
     for place in (module_path, _inner_path, configuration_path, store_path):
-        with suppress(OSError, ConfigurationError, errors.CardError):
+        with suppress(OSError, ConfigurationError, errors.XcaError):
             found.append(place())
     return [path for path in found if path]
 
@@ -158,7 +158,7 @@ def _answers(check: _Check, seen: _Seen) -> Sequence[_Answer]:
     try:
         for answer in check(seen):
             answers.append(answer)
-    except errors.CardError as error:
+    except errors.XcaError as error:
         answers.append(_failed(error.message, error.next_step))
     except Exception as error:
         # Its name and not its text: a stranger's exception may hold a secret.
@@ -177,7 +177,7 @@ def _module(seen: _Seen) -> Iterator[_Answer]:
     try:
         ctypes.CDLL(str(path))
     except OSError as error:
-        raise errors.ModuleFailed(detail=error) from error
+        raise errors.ModuleFailed(detail=str(error)) from error
     yield _passed(text("It loads: {path}").format(path=path))
 
 
@@ -219,7 +219,7 @@ def _store(seen: _Seen) -> Iterator[_Answer]:
     except ConfigurationError as error:
         raise errors.StoreUnreadable(detail=errors.where(error)) from error
     except (StoreError, OSError) as error:
-        raise errors.StoreUnreadable(detail=error) from error
+        raise errors.StoreUnreadable(detail=str(error)) from error
     seen.stand_in = count > 0
     if shared:
         raise errors.StoreUnreadable(detail=text("others may write it, {path}").format(path=path))
@@ -244,7 +244,7 @@ def _inner_path() -> Path | None:
     except ConfigurationError as error:
         raise errors.ModuleFailed(detail=errors.where(error)) from error
     except OSError as error:
-        raise errors.ModuleFailed(detail=error) from error
+        raise errors.ModuleFailed(detail=str(error)) from error
 
 
 # --- readers and cards
@@ -255,7 +255,7 @@ def _reader_daemon(seen: _Seen) -> Iterator[_Answer]:
         seen.readers = pcsc.readers()
     except errors.NoReaderSupport as error:
         yield _skipped(error.message, error.next_step)
-    except errors.CardError as error:
+    except errors.XcaError as error:
         if not seen.stand_in:
             raise
         yield _skipped(error.message, text("The cards that SoftHSM stands in for do without."))
@@ -302,7 +302,7 @@ def _of_each_card(check: Callable[[_Seen, Card], _Answer]) -> _Check:
         for card in seen.present:
             try:
                 outcome, said, next_step, _ = check(seen, card)
-            except errors.CardError as error:
+            except errors.XcaError as error:
                 outcome, said, next_step = Outcome.FAILED, error.message, error.next_step
             yield outcome, said, next_step, card.number
 

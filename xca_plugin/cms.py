@@ -57,7 +57,7 @@ def sign(
     Raises:
         NoSuchCertificate: the card has no signing certificate.
         FileProblem: the file changed while it was read.
-        CardError: as Cards.sign.
+        XcaError: as Cards.sign.
     """
     certificates = [found for found in cards.certificates(card) if chain or found.id == Key.SIGN]
     signer = CardSigner(cards, card, certificates, lambda: pin)
@@ -80,7 +80,7 @@ def sign_raw(content: BinaryIO, cards: Cards, card: Card, pin: Secret) -> bytes:
     """Return the bare signature of a file: RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2) with SHA-256.
 
     Raises:
-        CardError: as Cards.sign.
+        XcaError: as Cards.sign.
     """
     digest = hashlib.sha256()
     while chunk := content.read(asn1_stream.CHUNK):

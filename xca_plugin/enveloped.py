@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from xca_common.errors import os_reason
 from xca_common.pki import asn1_stream
 from xca_common.secret import Secret
 from xca_plugin import errors
@@ -104,7 +105,7 @@ class Enveloped:
             NotDecryptable: the key or the content does not decrypt; which of them is not told.
             CutOff: the file ends too early.
             TooMuch: its content is in more pieces than are read.
-            CardError: as check_card and Cards.decrypt.
+            XcaError: as check_card and Cards.decrypt.
         """
         recipient = self._recipient(cards, card)
         encrypted = recipient["encrypted_key"].native
@@ -204,7 +205,7 @@ def _recipient_info(path: Path, key: bytes) -> cms.RecipientInfo:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES)
     except OSError as error:
-        raise errors.FileProblem(path=path, detail=error.strerror) from error
+        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
     try:
         if pem.detect(data):
             _, _, data = pem.unarmor(data)

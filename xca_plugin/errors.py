@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: N818  # the names are situations, most of them nobody's error
-"""Every way it can fail: one class per situation that a person can be in.
+"""Every way it can fail: one class per situation that a person can be in, in families.
 
-Each class says the PKCS#11 return value that stands behind it (if one does), the exit status of xcactl,
-what happened, and the next step; both sentences in English and Traditional Chinese. docs/cli.md lists the
-statuses.
+Each class has its facts, what happened, and the next step; both sentences in English and Traditional
+Chinese. What a front end makes of a class stands in a table there (cli.exit_statuses, the agent's codes).
 """
 
+from collections.abc import Sequence
+from datetime import date
 from enum import IntEnum
+from pathlib import Path
 from typing import ClassVar
 
 from pkcs11_shim import ConfigurationError, rules
+from xca_common.errors import FileProblem as FileProblem
+from xca_common.errors import SecretMissing as SecretMissing
+from xca_common.errors import XcaError as XcaError
 from xca_common.harmless_text import harmless
-from xca_common.i18n import ENGLISH, Text
+from xca_common.i18n import Text
 from xca_plugin.i18n import plural, text
 
 
@@ -50,33 +54,26 @@ class ReturnValue(IntEnum):
     CKR_FUNCTION_REJECTED = 0x200
 
 
-class CardError(Exception):
-    """Something a person has to know about. Never holds a secret.
+class CardError(XcaError):
+    """Something about a card, its reader or its module.
 
     Attributes:
-        status: exit status of xcactl.
         return_value: the PKCS#11 return value behind it, None when no card was asked.
     """
 
-    status: ClassVar[int]
     return_value: ClassVar[ReturnValue | None] = None
-    _message: ClassVar[Text]
-    _next_step: ClassVar[Text]
 
-    def __init__(self, **facts: object) -> None:
-        super().__init__()
-        self._facts = facts
 
-    def message(self, language: str | None = None) -> str:
-        """Say what happened, in a language (zh_TW, en), by default the environment's."""
-        return self._message.format(**self._facts)(language)
+class CmsError(XcaError):
+    """Something about a signed or encrypted file, or about a file that it takes to judge one."""
 
-    def next_step(self, language: str | None = None) -> str:
-        """Say what to do next, in a language (zh_TW, en), by default the environment's."""
-        return self._next_step.format(**self._facts)(language)
 
-    def __str__(self) -> str:
-        return f"{self.message(ENGLISH)} {self.next_step(ENGLISH)}"
+class ToolError(XcaError):
+    """Something about a tool that is to use the module."""
+
+
+class AgentError(XcaError):
+    """Something about the local agent."""
 
 
 def where(error: ConfigurationError) -> Text:
@@ -92,7 +89,6 @@ def where(error: ConfigurationError) -> Text:
 class NoModule(CardError):
     """The PKCS#11 module is not there."""
 
-    status = 10
     _message = text("The PKCS#11 module xca-pkcs11.so is not installed.")
     _next_step = text("Install the package xca-plugin again; building it makes the module.")
 
@@ -100,7 +96,7 @@ class NoModule(CardError):
 class ModuleFailed(CardError):
     """The PKCS#11 module, or the one that it wraps, does not load."""
 
-    status = 11
+    detail: Text | str
     return_value = ReturnValue.CKR_GENERAL_ERROR
     _message = text("The PKCS#11 module does not load: {detail}.")
     _next_step = text(
@@ -111,7 +107,7 @@ class ModuleFailed(CardError):
 class StoreUnreadable(CardError):
     """The card store cannot be read."""
 
-    status = 12
+    detail: Text | str
     return_value = ReturnValue.CKR_DEVICE_ERROR
     _message = text("The card store cannot be read: {detail}.")
     _next_step = text("Check the file and who may read it; no try was spent. Then repeat the command.")
@@ -120,7 +116,7 @@ class StoreUnreadable(CardError):
 class StoreNotWritable(CardError):
     """The card store cannot be written."""
 
-    status = 13
+    path: str | Path
     return_value = ReturnValue.CKR_DEVICE_ERROR
     _message = text("The card store could not be written, or another program held it too long: {path}.")
     _next_step = text(
@@ -132,7 +128,8 @@ class StoreNotWritable(CardError):
 class PluginFailed(CardError):
     """A plugin cannot be loaded."""
 
-    status = 14
+    detail: Text | str
+    name: str
     _message = text("The plugin {name} cannot be loaded: {detail}.")
     _next_step = text("Repair that plugin, or uninstall the package that brings it.")
 
@@ -143,7 +140,6 @@ class PluginFailed(CardError):
 class NoReader(CardError):
     """There is no card reader."""
 
-    status = 15
     _message = text("There is no card reader.")
     _next_step = text(
         "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
@@ -153,7 +149,6 @@ class NoReader(CardError):
 class NoCard(CardError):
     """No card is in any reader."""
 
-    status = 16
     return_value = ReturnValue.CKR_TOKEN_NOT_PRESENT
     _message = text("There is no card in the reader.")
     _next_step = text("Insert the card the right way round and detect the cards again: xcactl detect")
@@ -162,7 +157,7 @@ class NoCard(CardError):
 class CardNotFound(CardError):
     """The card that was named is not there."""
 
-    status = 17
+    number: str
     return_value = ReturnValue.CKR_TOKEN_NOT_PRESENT
     _message = text("The card {number} is not here.")
     _next_step = text("Insert it, or choose another one; this shows the cards that are here: xcactl detect")
@@ -171,15 +166,18 @@ class CardNotFound(CardError):
 class SeveralCards(CardError):
     """There are several cards and none was named."""
 
-    status = 18
+    numbers: Sequence[str]
     _message = text("There are several cards: {numbers}.")
     _next_step = text("Name the one that you mean: --card NUMBER")
+
+    def _facts(self) -> dict[str, object]:
+        return {"numbers": ", ".join(self.numbers)}
 
 
 class CardRemoved(CardError):
     """The card was pulled out."""
 
-    status = 19
+    number: str
     return_value = ReturnValue.CKR_DEVICE_REMOVED
     _message = text("The card {number} was removed.")
     _next_step = text("Insert it again and repeat the command: it finishes the job.")
@@ -188,7 +186,7 @@ class CardRemoved(CardError):
 class CardFault(CardError):
     """The card, its reader or its module failed for a reason of its own."""
 
-    status = 20
+    detail: Text | str
     return_value = ReturnValue.CKR_FUNCTION_FAILED
     _message = text("The card or its reader answered with an error: {detail}.")
     _next_step = text("Look at the card (xcactl info) before you repeat the command.")
@@ -197,7 +195,7 @@ class CardFault(CardError):
 class Unsupported(CardError):
     """Neither the card nor a plugin can do this."""
 
-    status = 21
+    number: str
     return_value = ReturnValue.CKR_FUNCTION_NOT_SUPPORTED
     _message = text("The card {number} cannot do this.")
     _next_step = text("If another kind of card is meant, install the plugin for it.")
@@ -209,7 +207,7 @@ class Unsupported(CardError):
 class NotActivated(CardError):
     """The card has no PIN yet (未開卡)."""
 
-    status = 30
+    number: str
     return_value = ReturnValue.CKR_USER_PIN_NOT_INITIALIZED
     _message = text("The card {number} is not activated yet.")
     _next_step = text("Activate it with the user code: xcactl activate")
@@ -218,7 +216,7 @@ class NotActivated(CardError):
 class AlreadyActive(CardError):
     """The card is activated already (已開卡)."""
 
-    status = 31
+    number: str
     _message = text("The card {number} is activated already.")
     _next_step = text(
         "Change its PIN: xcactl pin change. If the PIN is forgotten or locked, reset it: xcactl pin reset"
@@ -228,7 +226,7 @@ class AlreadyActive(CardError):
 class CardLapsed(CardError):
     """The card was not activated within its 90 days."""
 
-    status = 32
+    number: str
     return_value = ReturnValue.CKR_PIN_EXPIRED
     _message = text(
         "The card {number} was not activated within 90 days of its issue; "
@@ -250,22 +248,18 @@ class _WrongSecret(CardError):
         tries_left: wrong values left before it locks, None when the card does not say.
     """
 
+    tries_left: int | None
     return_value = ReturnValue.CKR_PIN_INCORRECT
     _message_unknown: ClassVar[Text]
 
-    def __init__(self, *, tries_left: int | None, **facts: object) -> None:
-        super().__init__(tries_left=tries_left, **facts)
-        self.tries_left = tries_left
-
     def message(self, language: str | None = None) -> str:
-        known = self.tries_left is not None
-        return (self._message if known else self._message_unknown).format(**self._facts)(language)
+        """Return what happened; how many tries are left only where the card says it."""
+        return super().message(language) if self.tries_left is not None else self._message_unknown(language)
 
 
 class WrongUserCode(_WrongSecret):
     """The user code is wrong."""
 
-    status = 33
     _message = plural(
         "The user code is wrong. {tries_left} try is left.",
         "The user code is wrong. {tries_left} tries are left.",
@@ -281,7 +275,7 @@ class WrongUserCode(_WrongSecret):
 class UserCodeLocked(CardError):
     """The user code is locked after too many wrong ones."""
 
-    status = 34
+    number: str
     return_value = ReturnValue.CKR_PIN_LOCKED
     _message = text("The user code of the card {number} is locked.")
     _next_step = text(
@@ -294,7 +288,6 @@ class UserCodeLocked(CardError):
 class WrongPin(_WrongSecret):
     """The PIN is wrong."""
 
-    status = 35
     _message = plural(
         "The PIN is wrong. {tries_left} try is left.",
         "The PIN is wrong. {tries_left} tries are left.",
@@ -307,7 +300,7 @@ class WrongPin(_WrongSecret):
 class PinLocked(CardError):
     """The PIN is locked after too many wrong ones (鎖卡)."""
 
-    status = 36
+    number: str
     return_value = ReturnValue.CKR_PIN_LOCKED
     _message = text("The PIN of the card {number} is locked.")
     _next_step = text("Unlock it and set a new PIN with the user code: xcactl pin reset")
@@ -316,22 +309,24 @@ class PinLocked(CardError):
 class InvalidUserCode(CardError):
     """The user code has a form that no user code has; no try was spent."""
 
-    status = 37
+    shortest: int = rules.USER_CODE_MIN
+    longest: int = rules.USER_CODE_MAX
     return_value = ReturnValue.CKR_PIN_LEN_RANGE
     _message = text(
         "A user code has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
-    ).format(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)
+    )
     _next_step = text("No try was spent. Enter it again.")
 
 
 class InvalidPin(CardError):
     """The PIN has a form that no PIN has; no try was spent."""
 
-    status = 38
+    shortest: int = rules.PIN_MIN
+    longest: int = rules.PIN_MAX
     return_value = ReturnValue.CKR_PIN_LEN_RANGE
     _message = text(
         "A PIN has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
-    ).format(shortest=rules.PIN_MIN, longest=rules.PIN_MAX)
+    )
     _next_step = text("No try was spent. Enter it again.")
 
 
@@ -342,13 +337,9 @@ class PinRefused(CardError):
         reasons: why, one sentence a plugin.
     """
 
-    status = 39
+    reasons: Sequence[Text | str]
     _message = text("The new PIN is refused.")
     _next_step = text("Choose another PIN. Nothing was changed and no try was spent.")
-
-    def __init__(self, *reasons: Text | str) -> None:
-        super().__init__()
-        self.reasons = reasons
 
     def message(self, language: str | None = None) -> str:
         """Say what happened and every reason; a plugin's plain string is the same in all languages."""
@@ -359,7 +350,7 @@ class PinRefused(CardError):
 class PinNotProved(CardError):
     """The card took the new PIN, but a login with it failed."""
 
-    status = 40
+    number: str
     _message = text("The card {number} took the new PIN, but did not accept it at the login that proves it.")
     _next_step = text(
         "Look at the card (xcactl info), then reset the PIN with the user code: xcactl pin reset"
@@ -369,7 +360,6 @@ class PinNotProved(CardError):
 class LastTryNotConfirmed(CardError):
     """Only one try is left and nobody said to risk it."""
 
-    status = 41
     return_value = ReturnValue.CKR_FUNCTION_REJECTED
     _message = text("Only one try is left. Nothing was tried.")
     _next_step = text("When you are sure of the value, confirm it in words, or give --last-try.")
@@ -378,19 +368,8 @@ class LastTryNotConfirmed(CardError):
 class NotAgreed(CardError):
     """Consent was asked for and not given."""
 
-    status = 42
     _message = text("You did not agree. Nothing was done.")
     _next_step = text("Repeat the command when you want to go on; scripts agree with --yes.")
-
-
-class SecretMissing(CardError):
-    """A PIN or user code is needed, and there is neither a terminal to ask at nor a usable source."""
-
-    status = 43
-    _message = text("No value for {option}: {detail}.")
-    _next_step = text(
-        "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
-    )
 
 
 # --- certificates, keys, signatures, files
@@ -399,7 +378,8 @@ class SecretMissing(CardError):
 class NoSuchCertificate(CardError):
     """The card has no such certificate."""
 
-    status = 50
+    label: str
+    number: str
     _message = text("The card {number} has no certificate {label}.")
     _next_step = text("This shows the certificates that it has: xcactl cert list")
 
@@ -407,7 +387,8 @@ class NoSuchCertificate(CardError):
 class NoSuchKey(CardError):
     """The card has no such private key."""
 
-    status = 51
+    key: Text | str
+    number: str
     return_value = ReturnValue.CKR_KEY_HANDLE_INVALID
     _message = text("The card {number} has no private key {key}.")
     _next_step = text("Check that it is the right card: xcactl info")
@@ -416,7 +397,7 @@ class NoSuchKey(CardError):
 class NotDecryptable(CardError):
     """The data is not something that the card's key can decrypt."""
 
-    status = 52
+    number: str
     return_value = ReturnValue.CKR_ENCRYPTED_DATA_INVALID
     _message = text("The card {number} cannot decrypt this data.")
     _next_step = text(
@@ -427,7 +408,7 @@ class NotDecryptable(CardError):
 class KeyStaysOnCard(CardError):
     """A private key was asked for as numbers, in a file or as a copy; it never leaves its card."""
 
-    status = 53
+    number: str
     return_value = ReturnValue.CKR_ATTRIBUTE_SENSITIVE
     _message = text("A private key never leaves the card {number}.")
     _next_step = text("Sign or decrypt with it where the card is, or use a key that was made elsewhere.")
@@ -436,7 +417,8 @@ class KeyStaysOnCard(CardError):
 class CertificateExpired(CardError):
     """The signing certificate is no longer valid."""
 
-    status = 54
+    day: date
+    number: str
     _message = text(
         "The certificate of the card {number} expired on {day}; no signature made with it would be valid."
     )
@@ -446,25 +428,26 @@ class CertificateExpired(CardError):
 class CertificateNotYetValid(CardError):
     """The signing certificate is not valid yet, or the clock is wrong."""
 
-    status = 55
+    day: date
+    number: str
     _message = text(
         "The certificate of the card {number} is not valid before {day}; no signature made now would be."
     )
     _next_step = text("Set the computer's clock and its time zone: timedatectl set-ntp true")
 
 
-class NotACertificate(CardError):
+class NotACertificate(CmsError):
     """A file that should hold certificates does not."""
 
-    status = 60
+    path: str | Path
     _message = text("{path} holds no certificate in PEM or DER.")
     _next_step = text("Give the root certificate of the signer's issuer: --ca-file ROOT.pem")
 
 
-class NotASignature(CardError):
+class NotASignature(CmsError):
     """A file that should hold a CMS signature does not."""
 
-    status = 61
+    path: str | Path
     _message = text("{path} holds no CMS signature of the kind that was asked for, in DER or PEM.")
     _next_step = text(
         "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
@@ -472,35 +455,27 @@ class NotASignature(CardError):
     )
 
 
-class SignatureNotValid(CardError):
+class SignatureNotValid(CmsError):
     """A signature does not hold."""
 
-    status = 62
-    return_value = ReturnValue.CKR_SIGNATURE_INVALID
+    reason: Text | str
     _message = text("The signature is NOT valid: {reason}")
     _next_step = text("Do not rely on this file. Ask the sender for it and its signature again.")
 
 
-class FileProblem(CardError):
-    """A file cannot be read or written."""
-
-    status = 63
-    _message = text("The file {path} cannot be used: {detail}.")
-    _next_step = text("Check the path and your rights to it. Then repeat the command.")
-
-
-class NotEncrypted(CardError):
+class NotEncrypted(CmsError):
     """A file that should hold CMS encrypted data does not."""
 
-    status = 64
+    path: str | Path
     _message = text("{path} holds no CMS encrypted data (AES or 3DES in CBC mode) in DER or PEM.")
     _next_step = text("Give a file that was encrypted as xcactl encrypt or openssl cms -encrypt do.")
 
 
-class NotForThisCard(CardError):
+class NotForThisCard(CmsError):
     """Encrypted data is for other recipients."""
 
-    status = 65
+    number: str
+    path: str | Path
     _message = text("{path} is not encrypted to the card {number}.")
     _next_step = text(
         "Use the card that it is meant for (--card NUMBER), or ask for it encrypted to this card's "
@@ -508,28 +483,30 @@ class NotForThisCard(CardError):
     )
 
 
-class NotForEncryption(CardError):
+class NotForEncryption(CmsError):
     """A certificate cannot be encrypted to."""
 
-    status = 66
+    path: str | Path
+    reason: Text | str
     _message = text("Nothing was encrypted to the certificate {path}: {reason}")
     _next_step = text(
         "Ask the recipient for the current certificate for encryption: xcactl cert export cert2"
     )
 
 
-class CutOff(CardError):
+class CutOff(CmsError):
     """A file ends before the CMS structure in it does."""
 
-    status = 67
+    path: str | Path
     _message = text("The file {path} is cut off: it ends too early.")
     _next_step = text("Copy or download it again, whole.")
 
 
-class TooMuch(CardError):
+class TooMuch(CmsError):
     """A file holds more than is read."""
 
-    status = 69
+    detail: Text | str
+    path: str | Path
     _message = text("{path} is not read to its end: {detail}.")
     _next_step = text(
         "No program writes such a file for an ordinary purpose: do not rely on it. "
@@ -537,10 +514,10 @@ class TooMuch(CardError):
     )
 
 
-class NotRevocationData(CardError):
+class NotRevocationData(CmsError):
     """A file that should hold a CRL or an OCSP response does not."""
 
-    status = 68
+    path: str | Path
     _message = text("{path} holds no CRL or OCSP response of the kind that was asked for.")
     _next_step = text("Give CRLs (DER or PEM) with --crl, successful OCSP responses (DER) with --ocsp.")
 
@@ -548,26 +525,29 @@ class NotRevocationData(CardError):
 # --- other people's tools
 
 
-class ToolNotInstalled(CardError):
+class ToolNotInstalled(ToolError):
     """A tool is not on this machine, or lacks what it needs for the module."""
 
-    status = 70
+    detail: Text | str
+    name: str
     _message = text("{name} cannot use the module here.")
     _next_step = text("First: {detail}. Then repeat the command.")
 
 
-class NotEditable(CardError):
+class NotEditable(ToolError):
     """A tool's file is not one that lines can be put into."""
 
-    status = 71
+    detail: Text | str
+    path: str | Path
     _message = text("{path} cannot be changed safely: {detail}.")
     _next_step = text("Nothing was changed. Repair the file or move it away, then repeat the command.")
 
 
-class EditedByHand(CardError):
+class EditedByHand(ToolError):
     """The lines that were put into a tool's file are no longer what they were."""
 
-    status = 72
+    name: str
+    path: str | Path
     _message = text("The lines of xcactl in {path} were changed by hand.")
     _next_step = text(
         "Nothing was changed. Take them out yourself, from the comment with >>> xcactl tools: {name} "
@@ -575,34 +555,35 @@ class EditedByHand(CardError):
     )
 
 
-class ToolInUse(CardError):
+class ToolInUse(ToolError):
     """A program has the database open that is to be changed."""
 
-    status = 73
+    detail: Text | str
+    path: str | Path
     _message = text("{detail} is using {path}.")
     _next_step = text("Close that program, then repeat the command. Nothing was changed.")
 
 
-class WrongArchitecture(CardError):
+class WrongArchitecture(ToolError):
     """A tool and the module are for different machines."""
 
-    status = 74
+    detail: Text | str
     _message = text("The architectures differ. {detail}")
     _next_step = text("xcactl tools list shows the tools that can load the module. Nothing was changed.")
 
 
-class NoUsableProfile(CardError):
+class NoUsableProfile(ToolError):
     """A browser has no profile outside a sandbox yet."""
 
-    status = 75
+    name: str
     _message = text("{name} has no profile yet that could load the module.")
     _next_step = text("Start the browser once and close it, then repeat the command; not a snap or flatpak.")
 
 
-class CardNotSeen(CardError):
+class CardNotSeen(ToolError):
     """Some tools do not see the card."""
 
-    status = 76
+    name: str
     _message = text("The card is not seen through: {name}.")
     _next_step = text("Register them again (xcactl tools register), and look at what is said above of each.")
 
@@ -613,7 +594,6 @@ class CardNotSeen(CardError):
 class NoReaderSupport(CardError):
     """The extra package that looks at card readers is not installed."""
 
-    status = 80
     _message = text("Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.")
     _next_step = text("Install it: pip install 'xca-plugin[pcsc]'")
 
@@ -621,7 +601,6 @@ class NoReaderSupport(CardError):
 class NoReaderDaemon(CardError):
     """The card readers' daemon does not answer: it is not running, or polkit keeps it from this user."""
 
-    status = 81
     _message = text("The daemon of the card readers, pcscd, does not answer.")
     _next_step = text(
         "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket. If it "
@@ -633,7 +612,7 @@ class NoReaderDaemon(CardError):
 class ReaderFault(CardError):
     """The card readers' daemon or a reader failed for a reason of its own."""
 
-    status = 82
+    detail: Text | str
     _message = text("The card readers cannot be looked at: {detail}.")
     _next_step = text(
         "Disconnect the reader, start its daemon again (systemctl restart pcscd), and connect it."
@@ -643,7 +622,7 @@ class ReaderFault(CardError):
 class CardMute(CardError):
     """A card is in a reader and does not answer."""
 
-    status = 83
+    name: str
     _message = text("The card in the reader {name} does not answer.")
     _next_step = text(
         "It is probably upside down: pull it out, turn it over and insert it again, the chip first. "
@@ -651,10 +630,10 @@ class CardMute(CardError):
     )
 
 
-class NotInOrder(CardError):
+class NotInOrder(XcaError):
     """A check of xcactl doctor failed."""
 
-    status = 84
+    detail: Text | str
     _message = text("Not all is in order: {detail}.")
     _next_step = text("Do what is said at each check that failed, then run it again: xcactl doctor")
 
@@ -662,18 +641,19 @@ class NotInOrder(CardError):
 # --- the agent
 
 
-class AgentNotInstalled(CardError):
+class AgentNotInstalled(AgentError):
     """A package that only the agent needs is missing."""
 
-    status = 85
+    name: str
     _message = text("The agent needs Python packages that are not installed: {name}.")
     _next_step = text("Install them: pip install 'xca-plugin[agent]'")
 
 
-class PortTaken(CardError):
+class PortTaken(AgentError):
     """Another program listens on the agent's port."""
 
-    status = 86
+    holder: Text | str
+    port: int
     _message = text("The port {port} is taken by {holder}.")
     _next_step = text(
         "End that program (another agent, or the closed component that this one replaces), "
@@ -681,33 +661,34 @@ class PortTaken(CardError):
     )
 
 
-class BadAgentConfiguration(CardError):
+class BadAgentConfiguration(AgentError):
     """A file of the agent's configuration cannot be used."""
 
-    status = 87
+    detail: Text | str
+    path: str | Path
     _message = text("The file {path} cannot be used: {detail}.")
     _next_step = text("Correct it as docs/agent.md describes, then start the agent.")
 
 
-class DeskBusy(CardError):
+class DeskBusy(AgentError):
     """A card operation of the agent did not end in time."""
 
-    status = 88
     _message = text("The card did not answer in time, or others use it.")
     _next_step = text("Look at the card before you repeat it: the operation may have been done.")
 
 
-class ServiceFailed(CardError):
+class ServiceFailed(AgentError):
     """The agent cannot be set up to start by itself, or no longer to."""
 
-    status = 89
+    command: str
+    detail: Text | str
     _message = text("The command failed: {command}: {detail}")
     _next_step = text("Repair what it says, then repeat xcactl agent install or uninstall.")
 
 
-class AgentNotRunning(CardError):
+class AgentNotRunning(AgentError):
     """No agent answers on the port."""
 
-    status = 90
+    port: int
     _message = text("The agent does not run: nobody listens on the port {port}.")
     _next_step = text("Start it: xcactl agent run. To have it started at every login: xcactl agent install")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # the hooks are described where they are specified
+# the hooks are described where they are specified
 """Built-in plugin: HiCOS cards, through python-pkcs11 over the PKCS#11 module.
 
 The card's rules are the module's. This asks, and translates the return values of PKCS#11 2.40 into
@@ -548,7 +549,7 @@ def _store_errors() -> Iterator[None]:
     except ConfigurationError as error:
         raise errors.StoreUnreadable(detail=errors.where(error)) from error
     except (StoreError, OSError) as error:
-        raise errors.StoreUnreadable(detail=error) from error
+        raise errors.StoreUnreadable(detail=str(error)) from error
 
 
 def _detail(error: PKCS11Error) -> str:

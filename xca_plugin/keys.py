@@ -36,7 +36,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
     Raises:
         NoSuchCertificate: the card shows no certificate for the key.
         UnsupportedAlgorithm: the key is not an RSA key, or its certificate cannot be read.
-        CardError: as Cards.certificates.
+        XcaError: as Cards.certificates.
     """
 
     def __init__(self, cards: Cards, card: Card, pin: Secret, key: Key = Key.SIGN) -> None:
@@ -78,7 +78,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         Raises:
             UnsupportedAlgorithm: another padding or hash, or not this key; the message says what is possible.
             ValueError: a prehashed digest has not the length of its hash.
-            CardError: as Cards.sign.
+            XcaError: as Cards.sign.
         """
         if isinstance(algorithm, utils.Prehashed):
             used, digest = algorithm._algorithm, data
@@ -116,7 +116,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
             UnsupportedAlgorithm: another padding or hash, or not this key; the message says what is possible.
             NotDecryptable: it was not encrypted to this key with this padding. With PKCS1v15 the answer may
                 be bytes that mean nothing instead, as with cryptography's own keys: check what they are.
-            CardError: as Cards.decrypt.
+            XcaError: as Cards.decrypt.
         """
         scheme, digest_hash = _encryption_padding(padding)
         if self._usage.isdisjoint({"key_encipherment", "data_encipherment"}):

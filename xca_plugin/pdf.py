@@ -11,6 +11,7 @@ import click
 from pyhanko.cli import plugin_api
 from pyhanko.sign.signers.pdf_cms import Signer
 
+from xca_common.errors import os_reason
 from xca_plugin import errors
 from xca_plugin.cli.common import (
     PIN,
@@ -23,6 +24,7 @@ from xca_plugin.cli.common import (
     source_option,
     yes_option,
 )
+from xca_plugin.cli.exit_statuses import exit_status
 from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
 from xca_plugin.signer import CardSigner
@@ -76,7 +78,7 @@ def _signer(
                     lambda: ask.get(PIN, pin),
                     prefer_pss=context.prefer_pss,
                 )
-    except errors.CardError as error:
+    except errors.XcaError as error:
         raise _Shown(error) from error
     except EOFError:  # pyHanko asked for the PDF's own password
         detail = text("it is encrypted, and there is no terminal to ask for its password at")
@@ -103,16 +105,16 @@ def _whole(output: Path, source: Path) -> Iterator[None]:
         if new and output.exists():
             output.unlink()
             if isinstance(error, OSError):
-                raise errors.FileProblem(path=output, detail=error.strerror) from error
+                raise errors.FileProblem(path=output, detail=os_reason(error)) from error
         raise
 
 
 class _Shown(click.ClickException):
-    """A CardError as xcactl shows it: message, next step, status."""
+    """An XcaError as xcactl shows it: message, next step, status."""
 
-    def __init__(self, error: errors.CardError) -> None:
+    def __init__(self, error: errors.XcaError) -> None:
         super().__init__(error.message())
-        self.exit_code = error.status  # type: ignore[misc]  # click reads the instance's
+        self.exit_code = exit_status(error)  # type: ignore[misc]  # click reads the instance's
         self._next_step = error.next_step()
 
     def show(self, file: IO[Any] | None = None) -> None:

@@ -70,7 +70,7 @@ class CardSigner(Signer):
 
         Raises:
             Unsupported: the card does not sign with this digest algorithm.
-            CardError: as Cards.sign.
+            XcaError: as Cards.sign.
         """
         try:
             digest_hash = Hash(digest_algorithm)

@@ -3,7 +3,7 @@
 
 pyHanko computes signatures and judges a chain (RFC 5280, section 6). Which chain, what must be signed beside
 the content, what the certificate is for and whether it is revoked is decided here, and content inside a
-signature passes by in chunks (xca_plugin.ber).
+signature passes by in chunks (xca_common.pki.asn1_stream).
 """
 
 import asyncio
@@ -33,6 +33,7 @@ from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 from pyhanko_certvalidator.validate import async_validate_path
 
+from xca_common.errors import os_reason
 from xca_common.i18n import Text
 from xca_common.pki import asn1_stream, revocation
 from xca_common.pki.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
@@ -621,7 +622,7 @@ def _read(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(most + 1)
     except OSError as error:
-        raise errors.FileProblem(path=path, detail=error.strerror) from error
+        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
     if len(data) > most:
         raise errors.TooMuch(path=path, detail=text("it has more than {size} MiB").format(size=most >> 20))
     return data

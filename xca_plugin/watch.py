@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final, Generic, TypeVar
 
 from pkcs11_shim import ConfigurationError, Store
-from xca_plugin.errors import CardError
+from xca_plugin.errors import XcaError
 from xca_plugin.model import Card
 from xca_plugin.pcsc import Daemon, Reader
 
@@ -49,7 +49,7 @@ class Change:
     """
 
     kind: Kind
-    subject: Card | Reader | CardError
+    subject: Card | Reader | XcaError
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -113,13 +113,13 @@ class _Seen(Generic[_T]):
         self._name: Callable[[_T], str] = name
         self._added, self._changed, self._removed = added, changed, removed
         self._items: dict[str, _T] = {}
-        self.problem: CardError | None = None
+        self.problem: XcaError | None = None
 
     def look(self) -> Iterator[Change]:
         """Look again, and tell what changed since."""
         try:
             items = {self._name(item): item for item in self._look()}
-        except CardError as error:
+        except XcaError as error:
             if str(error) != str(self.problem):
                 yield Change(Kind.PROBLEM, error)
             self.problem = error

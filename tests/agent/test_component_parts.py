@@ -14,11 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xca_plugin import CardError, Cards, errors
+from support.errors import with_facts
+from xca_common.errors import XcaError
+from xca_plugin import Cards, errors
 from xca_plugin.agent.component import bitmap, information
 from xca_plugin.agent.component.request_body import decode, octets
 from xca_plugin.agent.component.result_codes import Code, Minor, Refusal, compact, failure, of, plain
 from xca_plugin.agent.process.settings import is_origin
+from xca_plugin.cli.exit_statuses import EXIT_STATUSES
 from xca_plugin.model import Card, CardState
 
 pytestmark = pytest.mark.fast
@@ -187,25 +190,24 @@ def test_codes_are_those_that_pages_know(name: str, number: int) -> None:
         (errors.DeskBusy(), 0x7600000D, 0),
     ],
 )
-def test_situations_have_their_codes(error: CardError, major: int, minor: int) -> None:
+def test_situations_have_their_codes(error: XcaError, major: int, minor: int) -> None:
     assert of(error) == (major, minor)
 
 
-def every_situation() -> Iterator[type[CardError]]:
+def every_situation() -> Iterator[type[XcaError]]:
     """Each class that is one, down to the last."""
-    kinds = [CardError]
+    kinds: list[type[XcaError]] = [XcaError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-        if hasattr(kind, "status"):
+        if hasattr(kind, "_message"):
             yield kind
 
 
 @pytest.mark.parametrize("kind", list(every_situation()))
-def test_every_situation_has_its_codes(kind: type[CardError]) -> None:
-    error = kind(tries_left=None) if issubclass(kind, (errors.WrongPin, errors.WrongUserCode)) else kind()
-    codes = of(error)
+def test_every_situation_has_its_codes(kind: type[XcaError]) -> None:
+    codes = of(with_facts(kind))
     assert codes[0] is not Code.OK
-    if 10 <= kind.status < 54:  # of a card, its secrets and keys
+    if 10 <= EXIT_STATUSES[kind] < 54:  # of a card, its secrets and keys
         assert codes != (Code.FAILED, Minor.NONE)
 
 

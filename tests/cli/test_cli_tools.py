@@ -27,6 +27,7 @@ from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, SECRETS, XCACTL, Desk, Result
 from support.tools import provider
 from xca_plugin import errors
+from xca_plugin.cli.exit_statuses import EXIT_STATUSES
 from xca_plugin.tools import State, Tool, all_tools, make
 from xca_plugin.tools.managed_block import insert
 
@@ -485,7 +486,7 @@ def test_what_cannot_be_parsed_is_left_alone(
 def test_one_that_cannot_be_changed_does_not_keep_the_others_from_it(person: Person) -> None:
     (person.home / ".ssh").write_text("not a folder")
     result = person.run("register", "openssh", "pyhanko")
-    assert result.status == errors.FileProblem.status
+    assert result.status == EXIT_STATUSES[errors.FileProblem]
     assert str(person.home / ".ssh" / "config") in result.err
     tools = person.tools()
     assert tools["openssh"]["state"] == "unreadable"
@@ -499,7 +500,7 @@ def test_a_file_that_may_only_be_read_stays(person: Person) -> None:
     (person.home / ".ssh" / "config").chmod(0o444)
     before = tree(person.home)
     result = Person(person.desk, person.home, WITHOUT_PRIVILEGES).run("register", "openssh")
-    assert result.status == errors.FileProblem.status
+    assert result.status == EXIT_STATUSES[errors.FileProblem]
     assert tree(person.home) == before
 
 
@@ -510,7 +511,10 @@ def test_a_full_disk_leaves_nothing_behind(person: Person) -> None:
     full = Person(person.desk, person.home, ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh"))
     # ssh proves the planned file first, which needs a place of its own: nothing is written there either.
     for name in ("java", "openssh"):
-        assert full.run("register", name, PYTHONDONTWRITEBYTECODE="1").status == errors.FileProblem.status
+        assert (
+            full.run("register", name, PYTHONDONTWRITEBYTECODE="1").status
+            == EXIT_STATUSES[errors.FileProblem]
+        )
     assert tree(person.home) == before
 
 
@@ -555,7 +559,7 @@ def test_sandboxed_browsers_are_noticed(person: Person) -> None:
     for name, folder in (("firefox", "~/snap/firefox"), ("chromium", "~/.var/app/org.chromium.Chromium")):
         assert any(folder in remark and "sandbox" in remark for remark in tools[name]["remarks"])
     result = person.run("register", "firefox", PATH="/nowhere")
-    assert result.status == errors.ToolNotInstalled.status
+    assert result.status == EXIT_STATUSES[errors.ToolNotInstalled]
     assert "not as snap or flatpak" in result.err
 
 
@@ -605,7 +609,7 @@ def test_a_tool_that_does_not_see_the_card_is_named(person: Person) -> None:
     (person.home / ".ssh" / "config").write_text("PKCS11Provider /other.so\n")
     assert person.run("register", "openssh").status == 0
     result = person.run("check", "openssh", "java", "--json")
-    assert result.status == errors.CardNotSeen.status
+    assert result.status == EXIT_STATUSES[errors.CardNotSeen]
     assert "openssh, java" in result.err
     openssh, java = result.json["looks"]
     assert not openssh["works"]
@@ -621,12 +625,12 @@ def test_without_a_card_there_is_nothing_to_look_at(person: Person) -> None:
     library = person.desk.path / "libsofthsm2.so"
     empty.write_text(f"[module]\npath = {library}\nenvironment = SOFTHSM2_CONF={configuration}\n")
     result = person.run("check", XCA_PKCS11_CONF=str(empty))
-    assert result.status in (errors.NoCard.status, errors.NoReader.status)
+    assert result.status in (EXIT_STATUSES[errors.NoCard], EXIT_STATUSES[errors.NoReader])
 
 
 def test_no_other_program_touches_a_real_card_before_its_activation(real: Desk, home: Path) -> None:
     result = Person(real, home).run("check")
-    assert result.status == errors.NotActivated.status
+    assert result.status == EXIT_STATUSES[errors.NotActivated]
 
 
 def test_tools_must_be_named(person: Person) -> None:

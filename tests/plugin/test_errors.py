@@ -6,46 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from support.errors import with_facts
+from xca_common.errors import XcaError
 from xca_common.i18n import CHINESE, ENGLISH
-from xca_plugin import CardError, errors
+from xca_plugin import errors
+from xca_plugin.cli.exit_statuses import EXIT_STATUSES
 from xca_plugin.i18n import text
 
-FACTS = {
-    name: f"<{name}>"
-    for name in (
-        "detail",
-        "path",
-        "name",
-        "number",
-        "numbers",
-        "option",
-        "label",
-        "key",
-        "reason",
-        "port",
-        "holder",
-        "command",
-        "day",
-    )
-}
-SITUATIONS = [
-    found
-    for found in vars(errors).values()
-    if isinstance(found, type) and issubclass(found, CardError) and hasattr(found, "status")
-]
-
-
-def made(situation: type[CardError]) -> CardError:
-    if issubclass(situation, errors.PinRefused):
-        return situation(text("All its characters are the same."), "Because.")
-    if issubclass(situation, (errors.WrongPin, errors.WrongUserCode)):
-        return situation(tries_left=2, **FACTS)
-    return situation(**FACTS)
+SITUATIONS = list(EXIT_STATUSES)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_every_situation_says_what_happened_and_what_to_do(situation: type[CardError]) -> None:
-    error = made(situation)
+def test_every_situation_says_what_happened_and_what_to_do(situation: type[XcaError]) -> None:
+    error = with_facts(situation)
     for say in (error.message, error.next_step):
         english, chinese = say(ENGLISH), say(CHINESE)
         assert re.search("[a-z]{2}", english)
@@ -55,10 +28,23 @@ def test_every_situation_says_what_happened_and_what_to_do(situation: type[CardE
     assert str(error) == f"{error.message(ENGLISH)} {error.next_step(ENGLISH)}"
 
 
-def test_statuses_are_all_different_and_free() -> None:
-    statuses = [situation.status for situation in SITUATIONS]
+def test_every_situation_has_a_status_of_its_own() -> None:
+    kinds = [XcaError]
+    for kind in kinds:
+        kinds += [below for below in kind.__subclasses__() if below.__module__.startswith("xca_")]
+    assert {kind for kind in kinds if hasattr(kind, "_message")} == set(EXIT_STATUSES)
+    statuses = list(EXIT_STATUSES.values())
     assert len(set(statuses)) == len(statuses)
     assert all(2 < status < 126 for status in statuses)
+
+
+def test_error_without_a_fact_is_refused_when_it_is_made() -> None:
+    with pytest.raises(TypeError, match="number"):
+        errors.PinLocked()  # type: ignore[call-arg]
+
+
+def test_fact_of_an_error_can_be_read() -> None:
+    assert errors.PinLocked(number="XC00000000091349").number == "XC00000000091349"
 
 
 def test_the_documentation_lists_them_all() -> None:
@@ -66,11 +52,11 @@ def test_the_documentation_lists_them_all() -> None:
     documented = re.findall(r"^\| (\d+) \| `(\w+)` \| (\S+) \|", page, re.MULTILINE)
     assert documented == [
         (
-            str(situation.status),
+            str(status),
             situation.__name__,
-            situation.return_value.name if situation.return_value else "–",
+            value.name if (value := getattr(situation, "return_value", None)) else "–",
         )
-        for situation in sorted(SITUATIONS, key=lambda situation: situation.status)
+        for situation, status in sorted(EXIT_STATUSES.items(), key=lambda item: item[1])
     ]
 
 
@@ -88,5 +74,5 @@ def test_tries_left_are_said_or_said_to_be_unknown(
 
 
 def test_reasons_of_plugins_are_said_in_the_language() -> None:
-    error = made(errors.PinRefused)
+    error = errors.PinRefused(reasons=[text("All its characters are the same."), "Because."])
     assert error.message(CHINESE) == "不接受這個新的PIN碼。 所有字元都相同。 Because."

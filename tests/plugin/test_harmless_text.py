@@ -47,7 +47,7 @@ def test_what_acts_or_hides_is_shown_by_its_code(hostile: str, shown: str) -> No
     assert harmless(hostile) == shown
     assert harmless(shown) == shown
     assert text("{name}.").format(name=hostile)() == f"{shown}."
-    assert shown in PinRefused(hostile).message("en")
+    assert shown in PinRefused(reasons=[hostile]).message("en")
 
 
 @pytest.mark.parametrize("good", GOOD)

@@ -35,7 +35,7 @@ _NO_SUCH_THING: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.Inval
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")  # IPv4 in IPv6 (RFC 6052)
 
 
-class Unreachable(Exception):  # noqa: N818  # a situation
+class Unreachable(Exception):  # a situation
     """An address gave no answer.
 
     Attributes:

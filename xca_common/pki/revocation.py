@@ -62,7 +62,7 @@ class Standing(IntEnum):
     """廢止: for good."""
 
 
-class Unusable(Exception):  # noqa: N818  # a situation
+class Unusable(Exception):  # a situation
     """A list or response says nothing of a certificate that could be believed.
 
     Attributes:

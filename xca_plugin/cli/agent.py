@@ -72,4 +72,4 @@ def _check_installed() -> None:
     try:
         import xca_plugin.agent.process.server  # noqa: F401  # with all that it needs
     except ModuleNotFoundError as error:
-        raise errors.AgentNotInstalled(name=error.name) from error
+        raise errors.AgentNotInstalled(name=error.name or "") from error

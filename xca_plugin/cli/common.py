@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 import click
 
 from pkcs11_shim import rules
+from xca_common.errors import os_reason
 from xca_common.harmless_text import harmless
 from xca_common.secret import Secret
 from xca_common.secret_source import SecretReader, SecretSourceError
@@ -40,7 +41,7 @@ def _complete_card(context: click.Context, parameter: click.Parameter, incomplet
 
     try:
         cards = Cards().detect()
-    except errors.CardError:
+    except errors.XcaError:
         return []  # a completion has no place to say why
     return [
         CompletionItem(card.number, help=harmless(card_text.holder(card)))
@@ -116,7 +117,7 @@ def choose(cards: Cards, number: str | None) -> Card:
     if len(present) == 1:
         return present[0]
     if not interactive():
-        raise errors.SeveralCards(numbers=", ".join(card.number for card in present))
+        raise errors.SeveralCards(numbers=[card.number for card in present])
     say(_("Several cards are here:"), err=True)
     table = grid(False, False, True, False)
     for position, card in enumerate(present, 1):
@@ -290,7 +291,7 @@ class Asker:
             try:
                 secret = Secret(self._reader.read(source))
             except SecretSourceError as error:
-                raise errors.SecretMissing(option=kind.option, detail=error) from error
+                raise errors.SecretMissing(option=kind.option, detail=str(error)) from error
             check(secret)
         elif interactive():
             secret = prompt(
@@ -308,7 +309,7 @@ def _checked(value: str, check: Callable[[Secret], None]) -> Secret:
     secret = Secret(value)
     try:
         check(secret)
-    except errors.CardError as error:
+    except errors.XcaError as error:
         raise click.UsageError(error.message()) from None  # asks again
     return secret
 
@@ -364,7 +365,7 @@ def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         scratch.replace(path)
     except OSError as error:
-        raise errors.FileProblem(path=path, detail=error.strerror) from error
+        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -391,7 +392,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, AbstractContextManager[object
     try:
         file = path.open("rb")
     except OSError as error:
-        raise errors.FileProblem(path=path, detail=error.strerror) from error
+        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
     with file:
         size = os.fstat(file.fileno()).st_size
         if not sys.stderr.isatty() or size < _WORTH_A_BAR:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from xca_plugin import card_text
 from xca_plugin.action import next_action
-from xca_plugin.errors import CardError
+from xca_plugin.errors import XcaError
 from xca_plugin.model import Card, Certificate, Event, OddCertificate
 from xca_plugin.pcsc import Reader
 from xca_plugin.watch import Change
@@ -85,7 +85,7 @@ def reader(reader: Reader) -> dict[str, Any]:
     }
 
 
-def problem(error: CardError) -> dict[str, Any]:
+def problem(error: XcaError) -> dict[str, Any]:
     """Shape a problem (problem.schema.json)."""
     return {
         "name": type(error).__name__,
@@ -102,7 +102,7 @@ def change(change: Change) -> dict[str, Any]:
         "change": change.kind.value,
         "card": card(subject) if isinstance(subject, Card) else None,
         "reader": reader(subject) if isinstance(subject, Reader) else None,
-        "problem": problem(subject) if isinstance(subject, CardError) else None,
+        "problem": problem(subject) if isinstance(subject, XcaError) else None,
     }
 
 

@@ -29,7 +29,7 @@ def detect(wait: bool, as_json: bool) -> None:
     mute = next((reader for reader in readers if reader.contents is pcsc.Contents.MUTE), None)
     try:
         present, slots = cards.detect(), cards.readers()
-    except errors.CardError as error:
+    except errors.XcaError as error:
         if mute:
             raise errors.CardMute(name=mute.name) from error
         raise
@@ -56,11 +56,11 @@ def detect(wait: bool, as_json: bool) -> None:
         raise errors.NoReader if problem is None or isinstance(problem, errors.NoReaderSupport) else problem
 
 
-def _readers() -> tuple[Sequence[pcsc.Reader], errors.CardError | None]:
+def _readers() -> tuple[Sequence[pcsc.Reader], errors.XcaError | None]:
     """Return the readers, or why they cannot be looked at."""
     try:
         return pcsc.readers(), None
-    except errors.CardError as problem:
+    except errors.XcaError as problem:
         return (), problem
 
 

@@ -10,8 +10,9 @@ import click
 
 from xca_common.harmless_text import harmless
 from xca_common.i18n import LANGUAGES
+from xca_plugin.cli.exit_statuses import exit_status
 from xca_plugin.cli.terminal import say
-from xca_plugin.errors import CardError
+from xca_plugin.errors import XcaError
 from xca_plugin.i18n import _, text
 
 _COMMANDS: Final = {
@@ -32,7 +33,7 @@ _COMMANDS: Final = {
 }
 
 
-def show_error(error: CardError) -> None:
+def show_error(error: XcaError) -> None:
     """Show a failure with its next step."""
     say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
     say(error.next_step(), err=True)
@@ -69,13 +70,13 @@ class Commands(click.Group):
             return super().make_context(*given, **more)
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; a CardError is shown with its next step and ends with its status."""
+        """Run the command; a XcaError is shown with its next step and ends with its status."""
         try:
             with _harmless_usage():
                 return super().invoke(context)
-        except CardError as error:
+        except XcaError as error:
             show_error(error)
-            context.exit(error.status)
+            context.exit(exit_status(error))
 
 
 @click.group(

@@ -170,7 +170,7 @@ def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dr
                 say(text("{name}: nothing to change").format(name=tool.name)(), err=True)
             if not dry_run:
                 make(changes)
-        except errors.CardError as error:
+        except errors.XcaError as error:
             failures.append(error)
     for failure in failures[:-1]:
         show_error(failure)

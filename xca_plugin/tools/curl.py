@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # Tool says it
+# Tool says it
 """curl: a configuration of our own (curl --config) that takes key and certificate from OpenSSL's engine."""
 
 import socket

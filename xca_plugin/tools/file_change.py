@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xca_common.errors import os_reason
 from xca_common.harmless_text import harmless
 from xca_plugin.errors import FileProblem
 from xca_plugin.i18n import text
@@ -66,7 +67,7 @@ class FileChange:
             else:
                 self._write(self.after)
         except OSError as error:
-            raise FileProblem(path=self.path, detail=error.strerror) from error
+            raise FileProblem(path=self.path, detail=os_reason(error)) from error
 
     def _write(self, content: bytes) -> None:
         missing = [folder for folder in self.path.parents if not folder.exists()]
@@ -116,7 +117,7 @@ def read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise FileProblem(path=path, detail=error.strerror) from error
+        raise FileProblem(path=path, detail=os_reason(error)) from error
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from pkcs11_shim import configuration_path, module_path
+from xca_common.errors import os_reason
 from xca_common.i18n import Text
 from xca_plugin.errors import FileProblem, NoModule, NotEditable
 from xca_plugin.i18n import text
@@ -93,7 +94,7 @@ def scratch() -> Iterator[Path]:
             yield Path(name)
     except OSError as error:
         place = os.environ.get("TMPDIR") or text("for temporary files")
-        raise FileProblem(path=place, detail=error.strerror) from error
+        raise FileProblem(path=place, detail=os_reason(error)) from error
 
 
 def shell(*words: str | Path, **variables: str | Path) -> str:

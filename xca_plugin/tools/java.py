@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # Tool says it
+# Tool says it
 """Java: a configuration of our own for the provider SunPKCS11."""
 
 from pathlib import Path

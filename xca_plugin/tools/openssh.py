@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # Tool says it
+# Tool says it
 """OpenSSH: PKCS11Provider in the user's configuration (ssh_config(5))."""
 
 import os

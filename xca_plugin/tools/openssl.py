@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # Tool says it
+# Tool says it
 """OpenSSL: its engine and its provider for PKCS#11, each with a configuration of our own.
 
 OpenSSL has no configuration of the user's own. Ours includes the system's, and adds to the sections that the

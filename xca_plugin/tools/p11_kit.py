@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # Tool says it
+# Tool says it
 """p11-kit: a .module file, and with it GnuTLS, OpenSC's tools and all others that ask p11-kit."""
 
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # Tool says it
+# Tool says it
 """pyHanko: an entry of pkcs11-setups in pyhanko.yml.
 
 pyHanko reads the file of that name in the current folder. Where there is none, ours is in the folder of the

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from pkcs11_shim import rules
 from xca_common.i18n import Text
-from xca_plugin.errors import CardError, ToolNotInstalled, WrongArchitecture
+from xca_plugin.errors import ToolNotInstalled, WrongArchitecture, XcaError
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange
 from xca_plugin.tools.host_environment import architecture, module
@@ -88,7 +88,7 @@ class Tool(ABC):
         """Tell how its registration stands."""
         try:
             states = {place.state() for place in self.places()}
-        except CardError:
+        except XcaError:
             return State.UNREADABLE
         for state in (State.EDITED, State.OUTDATED):
             if state in states:

@@ -137,7 +137,7 @@ class Component:
             if func in _TASKS:
                 return await self._ask_card(site, func, body, fields, agreement)
             raise Refusal(Code.UNSUPPORTED, self._centre(func))
-        except (Refusal, errors.CardError) as error:
+        except (Refusal, errors.XcaError) as error:
             return failure(_answer_name(func or ""), error)
 
     async def _look(self, certificates: bool) -> Mapping[str, Any]:

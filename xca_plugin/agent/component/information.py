@@ -70,7 +70,7 @@ def read(cards: Cards, *, certificates: bool = False) -> dict[str, Any]:
     """Return the answer to CheckEnvir, or with certificates to GetUserCert.
 
     Raises:
-        CardError: as Cards.detect and Cards.certificates.
+        XcaError: as Cards.detect and Cards.certificates.
     """
     present = {card.reader: card for card in cards.detect()}
     slots = [

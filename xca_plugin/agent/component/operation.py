@@ -62,7 +62,7 @@ class Task(ABC):
 
         Raises:
             Refusal: it cannot.
-            CardError: as choose() and Cards.certificates.
+            XcaError: as choose() and Cards.certificates.
         """
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Task(ABC):
 
         Raises:
             Refusal: it cannot be done.
-            CardError: as the operation of Cards.
+            XcaError: as the operation of Cards.
         """
 
 
@@ -103,7 +103,7 @@ def choose(cards: Cards, fields: Mapping[str, str]) -> Card:
     if not matching:
         raise errors.NoCard if readers else errors.NoReader
     if len(matching) > 1:
-        raise errors.SeveralCards(numbers=", ".join(card.number for card in matching))
+        raise errors.SeveralCards(numbers=[card.number for card in matching])
     return matching[0]
 
 

@@ -120,7 +120,7 @@ async def _added(request: Request) -> Response:
     trust: Trust = request.app.state.trust
     try:
         trust.add(site)
-    except errors.CardError as error:
+    except errors.XcaError as error:
         return _window(request, "add_domain.html", status=500, site=None, problem=error)
     return _window(request, "domain_added.html", site=site, tells=True)
 

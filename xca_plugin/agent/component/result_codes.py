@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from xca_plugin import errors
-from xca_plugin.errors import CardError, ReturnValue
+from xca_plugin.errors import ReturnValue, XcaError
 
 
 class Code(IntEnum):
@@ -92,8 +92,8 @@ class Minor(IntEnum):
     TWO_TRIES_LEFT = -0x7FFFFFFE, "PIN碼錯誤，剩兩次"
 
 
-SITUATIONS: Final[Mapping[type[CardError], tuple[Code, Minor]]] = {
-    CardError: (Code.FAILED, Minor.NONE),  # files, tools, the agent itself: a page cannot help with those
+SITUATIONS: Final[Mapping[type[XcaError], tuple[Code, Minor]]] = {
+    XcaError: (Code.FAILED, Minor.NONE),  # files, tools, the agent itself: a page cannot help with those
     errors.NoModule: (Code.NO_MODULE, Minor.NONE),
     errors.ModuleFailed: (Code.NO_MODULE, Minor.NONE),
     errors.StoreUnreadable: (Code.CARD_FAILED, Minor.DEVICE_ERROR),
@@ -133,7 +133,7 @@ SITUATIONS: Final[Mapping[type[CardError], tuple[Code, Minor]]] = {
 }
 """Every situation; one that is not named here is its base class's."""
 
-_BY_TRIES_LEFT: Final[Mapping[type[CardError], Mapping[int | None, tuple[Code, Minor]]]] = {
+_BY_TRIES_LEFT: Final[Mapping[type[XcaError], Mapping[int | None, tuple[Code, Minor]]]] = {
     errors.WrongUserCode: {1: (Code.WRONG_USER_CODE_TWICE, Minor.NONE)},
     errors.WrongPin: {
         1: (Code.LOGIN_FAILED, Minor.ONE_TRY_LEFT),
@@ -146,7 +146,7 @@ _WIDE: Final = {ord(character): ord(character) + 0xFEE0 for character in "\"\\<>
 _BLANK: Final = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), ord(" "))  # controls
 
 
-class Refusal(Exception):  # noqa: N818  # as in xca_plugin.errors
+class Refusal(Exception):  # as in xca_plugin.errors
     """A request that gets this code for an answer.
 
     Attributes:
@@ -164,7 +164,7 @@ def plain(value: str) -> str:
     return value.translate(_WIDE | _BLANK)
 
 
-def of(error: CardError) -> tuple[Code, Minor]:
+def of(error: XcaError) -> tuple[Code, Minor]:
     """Return ret_code and last_error of a situation."""
     kind = next(kind for kind in type(error).__mro__ if kind in SITUATIONS)
     tries_left = getattr(error, "tries_left", None)
@@ -176,7 +176,7 @@ def success(func: str, **members: object) -> dict[str, Any]:
     return {"func": func, "ret_code": int(Code.OK), "last_error": int(Minor.NONE), **members}
 
 
-def failure(func: str, error: CardError | Refusal) -> dict[str, Any]:
+def failure(func: str, error: XcaError | Refusal) -> dict[str, Any]:
     """Return the answer to a request that was not done; the error's own words may tell a path."""
     if isinstance(error, Refusal):
         code, minor, message = error.code, Minor.NONE, error.message

@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from pkcs11_shim import make_private
+from xca_common.errors import os_reason
 from xca_plugin import errors
 from xca_plugin.agent.process.settings import Settings, is_origin
 from xca_plugin.cli.common import whole_file
@@ -52,7 +53,7 @@ class Trust:
         try:
             make_private(self._file.parent)
         except OSError as error:
-            raise errors.FileProblem(path=self._file.parent, detail=error.strerror) from error
+            raise errors.FileProblem(path=self._file.parent, detail=os_reason(error)) from error
         file = self._file.resolve()  # whoever links it somewhere means that one
         said = file.read_bytes() if file.exists() else b""
         with whole_file(file, 0o600) as target:
@@ -76,7 +77,7 @@ class Trust:
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError) as error:
-            raise errors.BadAgentConfiguration(path=self._file, detail=error) from error
+            raise errors.BadAgentConfiguration(path=self._file, detail=str(error)) from error
         return [line for line in lines if is_origin(line) and line not in self._own]
 
 

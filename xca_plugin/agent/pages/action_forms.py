@@ -92,7 +92,7 @@ class _Pages:
         try:
             card = await desk_of(request).ask(act, [asked, new_pin])
             outcome = Outcome(job, number, datetime.now(UTC), card=card)
-        except errors.CardError as error:
+        except errors.XcaError as error:
             outcome = Outcome(job, number, datetime.now(UTC), error=error)
         return _see(job.path, card=number, outcome=self._outcomes.keep(outcome))
 

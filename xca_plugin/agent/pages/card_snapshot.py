@@ -16,7 +16,7 @@ from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
 _READERS_SECONDS: Final = 3.0
-_Readers = tuple[Sequence[pcsc.Reader], errors.CardError | None]
+_Readers = tuple[Sequence[pcsc.Reader], errors.XcaError | None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Look:
     cards: Sequence[Card] = ()
     readers: Sequence[pcsc.Reader] = ()
     card: Card | None = None
-    situation: errors.CardError | None = None
+    situation: errors.XcaError | None = None
 
 
 def desk_of(request: Request) -> Desk:
@@ -51,7 +51,7 @@ async def look(request: Request, number: str | None = None) -> Look:
     readers, problem = await _readers_in_time(request)
     try:
         cards, slots = await desk_of(request).ask(lambda cards: (cards.detect(), cards.readers()))
-    except errors.CardError as error:
+    except errors.XcaError as error:
         return Look(version, (), readers, None, _mute(readers) or error)
     if not cards:
         return Look(version, (), readers, None, _mute(readers) or _nothing(bool(slots or readers), problem))
@@ -74,16 +74,16 @@ async def _readers_in_time(request: Request) -> _Readers:
 def _readers() -> _Readers:
     try:
         return pcsc.readers(), None
-    except errors.CardError as problem:
+    except errors.XcaError as problem:
         return (), problem
 
 
-def _mute(readers: Sequence[pcsc.Reader]) -> errors.CardError | None:
+def _mute(readers: Sequence[pcsc.Reader]) -> errors.XcaError | None:
     mute = [reader.name for reader in readers if reader.contents is pcsc.Contents.MUTE]
     return errors.CardMute(name=mute[0]) if mute else None
 
 
-def _nothing(reader: bool, problem: errors.CardError | None) -> errors.CardError:
+def _nothing(reader: bool, problem: errors.XcaError | None) -> errors.XcaError:
     if reader:
         return errors.NoCard()
     return errors.NoReader() if problem is None or isinstance(problem, errors.NoReaderSupport) else problem

@@ -51,7 +51,7 @@ async def _card(request: Request) -> Response:
             certificates, odd = await desk_of(request).ask(
                 lambda cards: (cards.certificates(card), cards.odd_certificates(card))
             )
-        except errors.CardError as failure:
+        except errors.XcaError as failure:
             error = failure
     return page(
         request,
@@ -84,7 +84,7 @@ async def _certificate(request: Request) -> Response:
 
     try:
         content = await desk_of(request).ask(read)
-    except errors.CardError as error:
+    except errors.XcaError as error:
         return page(request, "problem.html", status=404, error=error)
     _, ending, media_type = _DOWNLOADS[form]
     return download(content, f"{number}-{label}", ending, media_type)

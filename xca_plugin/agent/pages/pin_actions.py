@@ -51,7 +51,7 @@ class Job:
         """Return the tries left of the value that is asked for; None is unknown."""
         return card.user_code_tries if self.asks_user_code else card.pin_tries
 
-    def obstacle(self, card: Card) -> errors.CardError | None:
+    def obstacle(self, card: Card) -> errors.XcaError | None:
         """Return what stands in the way before anything is typed."""
         if card.state is CardState.LAPSED:
             return errors.CardLapsed(number=card.number)

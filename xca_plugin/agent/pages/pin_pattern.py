@@ -21,7 +21,7 @@ class Shape:
 
     shortest: int
     longest: int
-    otherwise: errors.CardError
+    otherwise: errors.XcaError
 
     @property
     def pattern(self) -> str:

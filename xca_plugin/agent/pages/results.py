@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from xca_plugin.agent.pages.pin_actions import Job
-from xca_plugin.errors import CardError
+from xca_plugin.errors import XcaError
 from xca_plugin.model import Card
 
 _KEPT: Final = 100
@@ -29,7 +29,7 @@ class Outcome:
     number: str
     at: datetime
     card: Card | None = None
-    error: CardError | None = None
+    error: XcaError | None = None
 
 
 class Outcomes:

@@ -46,7 +46,7 @@ class Desk:
 
         Raises:
             DeskBusy: it took too long. If its turn had not come it never will; else its result is lost.
-            CardError: what the operation raises, or Cards itself.
+            XcaError: what the operation raises, or Cards itself.
         """
         turn = self._worker.submit(copy_context().run, self._do, operation)
         turn.add_done_callback(lambda _: _wipe(secrets))

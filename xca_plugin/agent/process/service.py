@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pkcs11_shim import make_private
+from xca_common.errors import os_reason
 from xca_plugin import errors
 from xca_plugin.agent import PORT
 from xca_plugin.agent.process.port import check_free
@@ -75,7 +76,7 @@ def uninstall() -> str:
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
-            raise errors.FileProblem(path=file, detail=error.strerror) from error
+            raise errors.FileProblem(path=file, detail=os_reason(error)) from error
     if _has_systemd():
         _systemctl("daemon-reload")
     return _("The agent no longer starts by itself.")
@@ -157,6 +158,6 @@ def _write(file: Path, content: str) -> None:
     try:
         make_private(file.parent)
     except OSError as error:
-        raise errors.FileProblem(path=file.parent, detail=error.strerror) from error
+        raise errors.FileProblem(path=file.parent, detail=os_reason(error)) from error
     with whole_file(file, 0o644) as target:
         target.write(content.encode())

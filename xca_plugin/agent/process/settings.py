@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from pkcs11_shim import ConfigurationError
 from pkcs11_shim.config import parse
+from xca_common.errors import os_reason
 from xca_plugin import errors
 from xca_plugin.agent import PORT
 from xca_plugin.i18n import text
@@ -83,7 +84,7 @@ def _read(file: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise errors.BadAgentConfiguration(path=file, detail=error.strerror) from error
+        raise errors.BadAgentConfiguration(path=file, detail=os_reason(error)) from error
     except ConfigurationError as error:
         raise errors.BadAgentConfiguration(path=file, detail=errors.where(error)) from error
     said = dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
