@@ -55,6 +55,7 @@ struct record {
     struct event events[XCA_STORE_EVENTS];
 };
 
-_Static_assert(sizeof(struct slot) == 240 && sizeof(struct event) == 64, "as in store.py");
+_Static_assert(sizeof(struct slot) == 240, "as in store.py");
+_Static_assert(sizeof(struct event) == 64, "as in store.py");
 
 #endif
