@@ -241,7 +241,9 @@ static CK_RV check_login_state(CK_STATE state, CK_USER_TYPE user) {
     case CKU_USER:
         return is_user ? CKR_USER_ALREADY_LOGGED_IN : is_so ? CKR_USER_ANOTHER_ALREADY_LOGGED_IN : CKR_OK;
     case CKU_CONTEXT_SPECIFIC:
-        return CKR_OK;
+        /* Of the SO the inner module asks the user code: an operation that the user began outlives a logout.
+         */
+        return is_so ? CKR_USER_ANOTHER_ALREADY_LOGGED_IN : CKR_OK;
     default:
         return CKR_USER_TYPE_INVALID;
     }

@@ -21,7 +21,7 @@ from support.module.cards import (
     user_session,
 )
 from support.module.cryptoki import CKR, CONTEXT_SPECIFIC
-from support.module.host import Mechanism, Room, Template, Ulong, given, ulong
+from support.module.host import Host, Mechanism, Room, Template, Ulong, given, ulong
 
 
 def test_a_closed_card_refuses_its_pin_and_any_change_of_it(closed: Card) -> None:
@@ -207,15 +207,20 @@ def test_nobody_makes_a_twin_of_a_card(card: Card, inner: Inner) -> None:
     assert inner.count("C_InitToken") == 0
 
 
-def test_a_pin_that_is_asked_for_at_every_signature_costs_tries_too(card: Card) -> None:
-    host = card.host()
-    session = user_session(host)
+def key_that_asks(host: Host, session: int) -> int:
+    """Make a private key that asks for the PIN at every signature."""
     public = Template([(Attribute.MODULUS_BITS, ulong(1024))])
     private = Template([(Attribute.ALWAYS_AUTHENTICATE, b"\1"), (Attribute.SIGN, b"\1")])
     generation = Mechanism(pkcs11.Mechanism.RSA_PKCS_KEY_PAIR_GEN)
     pair = host.call("C_GenerateKeyPair", session, generation, public, 1, private, 2, Ulong(), Ulong())
     assert pair.rv == CKR.OK
-    key = pair.out[-1]
+    return int(pair.out[-1])
+
+
+def test_a_pin_that_is_asked_for_at_every_signature_costs_tries_too(card: Card) -> None:
+    host = card.host()
+    session = user_session(host)
+    key = key_that_asks(host, session)
 
     assert host.login(session, CONTEXT_SPECIFIC, WRONG[0]) == CKR.OPERATION_NOT_INITIALIZED
     assert card.pin_tries == 3
@@ -226,3 +231,21 @@ def test_a_pin_that_is_asked_for_at_every_signature_costs_tries_too(card: Card) 
     assert host.login(session, CONTEXT_SPECIFIC, PIN) == CKR.OK
     assert card.pin_tries == 3
     assert host.call("C_Sign", session, b"text", 4, Room(128), Ulong(128)).rv == CKR.OK
+
+
+def test_a_pin_that_is_asked_for_while_the_so_is_logged_in_is_not_asked_for(card: Card) -> None:
+    # SoftHSM keeps what the user began, and would compare the user code.
+    host = card.host()
+    assert host.set_pin(so_session(host), USER_CODE, "Code8642") == CKR.OK
+    host.reinitialize()
+    session = user_session(host)
+    key = key_that_asks(host, session)
+    assert host.call("C_SignInit", session, Mechanism(pkcs11.Mechanism.SHA256_RSA_PKCS), key).rv == CKR.OK
+    assert host.logout(session) == CKR.OK
+    assert host.login(session, UserType.SO, "Code8642") == CKR.OK
+    card.set_tries(pin=2)
+    for value in ("Code8642", PIN):
+        assert host.login(session, CONTEXT_SPECIFIC, value) == CKR.USER_ANOTHER_ALREADY_LOGGED_IN
+    assert card.pin_tries == 2
+    assert host.logout(session) == CKR.OK
+    assert host.login(session, UserType.USER, PIN) == CKR.OK
