@@ -83,7 +83,7 @@ class Environment:
             IssuerError: the directory is in use or its name does not fit, or SoftHSM is missing.
             OSError: the directory cannot be written.
         """
-        from xca_common.pki.authority import (  # slow to load, rarely needed
+        from softhsm.pki import (  # slow to load, rarely needed
             COMPATIBILITY_POLICY,
             TEST_POLICY,
             Authority,

@@ -237,23 +237,23 @@ class _Certificates:
     """The certificates of one card, made when its public keys are known."""
 
     def __init__(self, environment: Environment, application: Application, issued: datetime) -> None:
-        from xca_common.pki import authority  # slow to load, needed by `issue` alone
+        from softhsm import pki  # slow to load, needed by `issue` alone
 
         try:
-            self._authority = authority.Authority.load(environment.pki)
+            self._authority = pki.Authority.load(environment.pki)
         except (OSError, ValueError) as error:
             raise IssuerError(
                 f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
             ) from None
-        self._usages = {"SIGN": ("cert1", authority.SIGNING), "KEYX": ("cert2", authority.ENCRYPTION)}
-        self._subject = authority.Subject(
-            authority.holder_name(application.holder),
-            authority.directory_attributes(
-                authority.SCHOOL, application.rank, organisation_oid=application.organisation_oid
+        self._usages = {"SIGN": ("cert1", pki.SIGNING), "KEYX": ("cert2", pki.ENCRYPTION)}
+        self._subject = pki.Subject(
+            pki.holder_name(application.holder),
+            pki.directory_attributes(
+                pki.SCHOOL, application.rank, organisation_oid=application.organisation_oid
             ),
             application.email,
         )
-        self._validity = authority.validity(issued, application.years)
+        self._validity = pki.validity(issued, application.years)
 
     def objects(self, moduli: dict[str, str]) -> list[dict[str, Any]]:
         """Return the worker's words for the certificates of these keys and of the CAs."""

@@ -21,8 +21,8 @@ from softhsm.environment import Environment
 from softhsm.errors import BadValueError, IssuerError
 from softhsm.inner import InnerModule
 from softhsm.issuer import find
+from softhsm.pki import Authority
 from xca_common import atomic_file
-from xca_common.pki.authority import Authority
 
 REASONS: Final = tuple(
     flag.value

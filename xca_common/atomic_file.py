@@ -1,12 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Private files that survive a power cut: 0600, whole or absent, on the disk when the call returns."""
+"""Files that appear whole or not at all."""
 
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from xca_common.errors import FileProblem, os_reason
+
+
+@contextmanager
+def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """Write a file that appears whole or not at all; entering it fails before anything else is done.
+
+    Raises:
+        FileProblem: it cannot be written there.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        raise FileProblem(path=path, detail=os_reason(error)) from error
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write or replace a file of mode 0600 in one step.
+    """Write or replace a file of mode 0600 in one step; it is on the disk when the call returns.
 
     Raises:
         OSError: it cannot be written.

@@ -47,6 +47,15 @@ def os_reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
+def place_of(error: BaseException) -> str:
+    """Return what kind of error happened and where; not its text, which may hold a secret."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "?"
+    return f"{type(error).__name__}, {where}"
+
+
 class FileProblem(XcaError):
     """A file cannot be read or written."""
 

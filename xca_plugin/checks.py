@@ -36,8 +36,7 @@ from xca_common.pki import revocation
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing, Statement
 from xca_plugin import errors, pcsc
-from xca_plugin.agent import PORT
-from xca_plugin.agent.process.port import agent_at
+from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import plural, text
 from xca_plugin.model import Card, CardState, Certificate

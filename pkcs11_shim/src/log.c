@@ -26,7 +26,8 @@ int log_level_from(const char *name) {
 
 void log_to(enum log_level level, const char *file) {
     wanted = level;
-    path = file;
+    /* A relative path would name a file in whatever folder the host happens to be in. */
+    path = file != NULL && *file == '/' ? file : NULL;
 }
 
 void log_program(char name[16]) {
@@ -139,7 +140,7 @@ void log_line(enum log_level level, const char *format, ...) {
         used += (size_t)length < sizeof line - used - 1 ? (size_t)length : sizeof line - used - 2;
         used = make_harmless(harmless, sizeof harmless - 1, line, used);
         harmless[used++] = '\n';
-        if (path != NULL && *path != '\0') {
+        if (path != NULL) {
             int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
             if (file >= 0) {
                 put(file, harmless, used);

@@ -16,9 +16,9 @@ from support.agent.browser_tab import Tab
 from support.agent.chromium import Chromium
 from support.agent.component_client import SITE, Asking
 from support.agent.firefox import Connection, firefox
-from xca_plugin.agent import PORT
 from xca_plugin.agent.process.app import create_app
 from xca_plugin.agent.process.settings import PagePin, Settings
+from xca_plugin.agent_port import PORT
 
 PATIENCE = 30_000  # milliseconds: a busy machine may stop for a while
 expect.set_options(timeout=PATIENCE)

@@ -5,6 +5,8 @@ import ctypes
 import sys
 from pathlib import Path
 
+import pytest
+
 from pkcs11_shim import module_path
 from support.module import compiling
 from support.module.cryptoki import CKR
@@ -25,6 +27,14 @@ def test_a_line_of_the_log_shows_no_character_that_python_would_not(tmp_path: Pa
     assert len(lines) == len(range(1, sys.maxunicode + 1, 64))
     assert [line for line in lines if harmless(line) != line] == []
     assert any("國" in line for line in lines)
+
+
+def test_relative_log_file_is_refused_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    host = Host(module_path(), {"XCA_LOG_FILE": "log", "XCA_PKCS11_MODULE": "/nowhere.so", "HOME": "/"})
+    host.stop()
+    assert host.loaded.rv == CKR.GENERAL_ERROR
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_hostile_path_is_one_harmless_line_in_the_log(tmp_path: Path) -> None:

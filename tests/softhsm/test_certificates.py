@@ -9,8 +9,8 @@ import pytest
 from asn1crypto import x509 as asn1  # type: ignore[import-untyped]
 
 from softhsm import Application, BadValueError, Environment, issue
+from softhsm.pki import COMPANY, SCHOOL, directory_attributes, holder_name, validity
 from support.softhsm.softhsm_card import USER_CODE, Issuer, openssl
-from xca_common.pki.authority import COMPANY, SCHOOL, directory_attributes, holder_name, validity
 
 EXTENSIONS = [
     ("authority_key_identifier", False),

@@ -1,7 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local agent: what web pages and people reach at http://localhost:61161."""
-
-from typing import Final
-
-PORT: Final = 61161
-"""The port that existing pages talk to."""

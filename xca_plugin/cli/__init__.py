@@ -7,8 +7,8 @@ import io
 import os
 import sys
 from itertools import zip_longest
-from pathlib import Path
 
+from xca_common.errors import place_of
 from xca_common.i18n import DOMAIN
 from xca_plugin.i18n import CATALOGUE, text
 
@@ -31,7 +31,7 @@ def main() -> None:
         xcactl.main(prog_name="xcactl")
     except Exception as error:
         # Not its text and no traceback: a stranger's exception may hold a secret.
-        print(text("Unexpected problem: {place}").format(place=place(error))(), file=sys.stderr)
+        print(text("Unexpected problem: {place}").format(place=place_of(error))(), file=sys.stderr)
         sys.exit(1)
 
 
@@ -45,12 +45,3 @@ def _named_language(arguments: list[str]) -> str | None:
         if not option.startswith("-"):
             break
     return None
-
-
-def place(error: BaseException) -> str:
-    """Say what kind of error happened and where; not its text, which may hold a secret."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "?"
-    return f"{type(error).__name__}, {where}"

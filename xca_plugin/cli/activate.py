@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from xca_common.atomic_file import whole_file
 from xca_plugin import card_text
 from xca_plugin.cli.common import (
     NEW_PIN,
@@ -20,7 +21,6 @@ from xca_plugin.cli.common import (
     confirm_last_try,
     last_try_option,
     source_option,
-    whole_file,
     yes_option,
 )
 from xca_plugin.cli.reading import show

@@ -4,9 +4,8 @@
 import click
 
 from xca_plugin import errors
-from xca_plugin.agent import PORT
 from xca_plugin.agent.process import service
-from xca_plugin.agent.process.port import agent_at
+from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
 

@@ -5,7 +5,6 @@ Questions and remarks go to stderr; stdout is for results.
 """
 
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -348,26 +347,6 @@ def add_heads(table: "Table", *heads: str) -> None:
     from rich.text import Text
 
     table.add_row(*(Text(head, style="dim") for head in heads))
-
-
-@contextmanager
-def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
-    """Write a file that appears whole or not at all; entering it fails before anything else is done.
-
-    Raises:
-        FileProblem: it cannot be written there.
-    """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError as error:
-        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def check_output(output: Path, *inputs: Path) -> None:

@@ -9,13 +9,14 @@ from typing import Final
 
 import click
 
+from xca_common.atomic_file import whole_file
 from xca_common.harmless_text import harmless_json
 from xca_plugin import checks, errors
 from xca_plugin.anonymous import Anonymiser
 from xca_plugin.cards import Cards
 from xca_plugin.checks import Finding, Outcome
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import json_option, whole_file
+from xca_plugin.cli.common import json_option
 from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
 

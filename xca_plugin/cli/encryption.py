@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from xca_common.atomic_file import whole_file
 from xca_plugin.cli.common import (
     FILE,
     PIN,
@@ -19,7 +20,6 @@ from xca_plugin.cli.common import (
     opened,
     output_option,
     source_option,
-    whole_file,
     yes_option,
 )
 from xca_plugin.cli.terminal import say

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xca_common.atomic_file import whole_file
 from xca_plugin import card_text, errors
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import (
@@ -27,7 +28,6 @@ from xca_plugin.cli.common import (
     opened,
     output_option,
     source_option,
-    whole_file,
     yes_option,
 )
 from xca_plugin.cli.terminal import print_json, say

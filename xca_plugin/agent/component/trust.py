@@ -6,10 +6,10 @@ import time
 from typing import Final
 
 from pkcs11_shim import make_private
+from xca_common.atomic_file import whole_file
 from xca_common.errors import os_reason
 from xca_plugin import errors
 from xca_plugin.agent.process.settings import Settings, is_origin
-from xca_plugin.cli.common import whole_file
 
 ALLOWANCE_SECONDS: Final = 600
 """How long a site may go on without asking once the person allowed it."""

@@ -17,8 +17,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from xca_common.errors import place_of
 from xca_plugin.agent.process.card_worker import Desk
-from xca_plugin.cli import place
 from xca_plugin.model import Card
 from xca_plugin.watch import Watch
 
@@ -95,7 +95,7 @@ class CardChanges(Topic):
                 for _ in watch:
                     loop.call_soon_threadsafe(self.changed)
             except Exception as error:
-                _log.error("the cards are no longer watched: %s", place(error))
+                _log.error("the cards are no longer watched: %s", place_of(error))
                 loop.call_soon_threadsafe(self._forget, watch)
 
         # The first looks tell everything as new: what happened while nobody watched reaches the pages so.

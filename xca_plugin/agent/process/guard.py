@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from xca_common.errors import place_of
 from xca_plugin.agent.component.result_codes import Code, Refusal, failure
 from xca_plugin.agent.process.settings import Settings
-from xca_plugin.cli import place
 
 BODY_MAX: Final = 8 << 20
 """Bytes of a request's body."""
@@ -81,7 +81,7 @@ class Guard:
         except ClientDisconnect:
             pass  # in the middle of its request, which is not to be done by half
         except Exception as error:
-            _log.error("unexpected problem: %s", place(error))
+            _log.error("unexpected problem: %s", place_of(error))
             if not started:  # else half an answer is out, and the server ends the connection
                 await _failed(Code.FAILED, 500)(scope, receive, send_guarded)
 

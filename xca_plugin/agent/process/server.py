@@ -19,8 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xca_common.harmless_text import harmless
 from xca_plugin.agent.process.app import create_app
-from xca_plugin.agent.process.port import listen
 from xca_plugin.agent.process.settings import Settings
+from xca_plugin.agent_port import listen
 
 HEAD_SECONDS: Final = 5.0
 """Seconds in which the head of a request has to arrive."""

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from pkcs11_shim import make_private
+from xca_common.atomic_file import whole_file
 from xca_common.errors import os_reason
 from xca_plugin import errors
-from xca_plugin.agent import PORT
-from xca_plugin.agent.process.port import check_free
-from xca_plugin.cli.common import whole_file
+from xca_plugin.agent_port import PORT, check_free
 from xca_plugin.i18n import _, text
 from xca_plugin.tools.host_environment import config_home
 

@@ -12,7 +12,7 @@ from pkcs11_shim import ConfigurationError
 from pkcs11_shim.config import parse
 from xca_common.errors import os_reason
 from xca_plugin import errors
-from xca_plugin.agent import PORT
+from xca_plugin.agent_port import PORT
 from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import own_folder
 

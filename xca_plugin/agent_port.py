@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's port: taking it on the loopback addresses, and who holds it."""
+"""The agent's port: its number, taking it on the loopback addresses, and who holds it."""
 
 import errno
 import http.client
@@ -11,6 +11,9 @@ from typing import Final
 from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.i18n import text
+
+PORT: Final = 61161
+"""The port that existing pages talk to."""
 
 _SECONDS: Final = 2.0
 _FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
