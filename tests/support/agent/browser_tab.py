@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SECONDS = 30
+SECONDS = 60
 
 HOLD_TIMERS = """
 const held = new Map();
@@ -42,11 +42,13 @@ _WHERE = """(() => {
 _FOCUS = f"""(() => {{
     const [control, controls, name] = [document.activeElement, {_CONTROLS}, {_NAME}];
     const [box, style] = [control.getBoundingClientRect(), getComputedStyle(control)];
+    const ring = parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset);
     return JSON.stringify({{
         at: controls.indexOf(control),
         names: controls.map(name),
         ringed: control.matches(":focus-visible") && style.outlineStyle === "solid",
-        inside: box.width > 1 && box.bottom > 0 && box.top < innerHeight,
+        inside: box.width > 1 && box.left >= ring && box.right <= innerWidth - ring
+            && box.top > -1 && box.bottom < innerHeight + 1, // what is rounded
         top: box.top + scrollY, bottom: box.bottom + scrollY, left: box.left, right: box.right,
     }});
 }})()"""
