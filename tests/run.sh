@@ -25,6 +25,7 @@ if [ $lane != fast ]; then
     [ -d .venv/pkcs11-provider ] || sh tests/tools/pkcs11-provider.sh .venv/pkcs11-provider || [ $? -eq 3 ]
 fi
 PATH=$PWD/.venv/bin:$PATH
+unset PYTHONDONTWRITEBYTECODE # else every process of pytest compiles all tests anew, in ten seconds
 
 # Not python -m pytest: the tests are for the installed project, not for its sources.
 run_tests() {

@@ -5,8 +5,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from softhsm import Environment
 from support.softhsm.softhsm_card import Issuer, openssl
+
+pytestmark = pytest.mark.integration
 
 
 def published(issuer: Issuer, *arguments: str) -> None:
