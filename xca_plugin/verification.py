@@ -27,7 +27,7 @@ from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import extract_certs_for_validation, validate_sig_integrity
 from pyhanko.sign.validation.utils import CMSAlgorithmUsagePolicy
 from pyhanko_certvalidator import ValidationContext
-from pyhanko_certvalidator.authority import CertTrustAnchor
+from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers
 from pyhanko_certvalidator.errors import DisallowedAlgorithmError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
@@ -56,6 +56,8 @@ _MESSAGE_DIGEST: Final = "message_digest"
 _SIGNING_TIME: Final = "signing_time"
 # Good enough for the content of signatures of the past, and never for a certificate.
 _ACCEPTED: Final = STRONG | {"sha1"}
+# Algorithms that sign a message and not its digest (RFC 8419).
+_WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448"})
 # Purposes (RFC 5280, section 4.2.1.12) of certificates that sign files, if they name any.
 _SIGNS_FILES: Final = frozenset(
     {
@@ -311,6 +313,8 @@ def _content_problem(
         # Else attributes taken out of a signature are a content that was signed (RFC 5652, section 5.4).
         if kind.dump() != _DATA or seen.may_be_attributes:
             return _PERHAPS_ATTRIBUTES
+        if info["signature_algorithm"]["algorithm"].native in _WITHOUT_DIGEST:
+            raise ValueError  # it would sign the whole content, which is nowhere kept, and never a digest
     elif attributes.content_type != kind.dotted or attributes.message_digest is None or attributes.is_odd:
         return _OTHER_ATTRIBUTES
     intact, valid = validate_sig_integrity(info, signer, kind.native, seen.digest)
@@ -367,7 +371,13 @@ def _chain_problem(chain: Chain, moment: datetime) -> Text | None:
     if not below:
         return None
     context = ValidationContext(trust_roots=[anchor], moment=moment, revocation_mode="soft-fail")
-    path = ValidationPath(CertTrustAnchor(anchor), reversed(below[1:]), below[0])
+    qualifiers = TrustQualifiers(
+        max_path_length=anchor.max_path_length,
+        max_aa_path_length=anchor.max_path_length,  # pyHanko counts both, or fails
+        valid_from=anchor.not_valid_before,
+        valid_until=anchor.not_valid_after,
+    )
+    path = ValidationPath(CertTrustAnchor(anchor, qualifiers), reversed(below[1:]), below[0])
     try:
         asyncio.run(async_validate_path(context, path))
     except DisallowedAlgorithmError:

@@ -2,6 +2,7 @@
 """Signatures that were made to be believed, or to keep a computer busy; each is refused, and soon."""
 
 import base64
+import hashlib
 import resource
 import subprocess
 import sys
@@ -17,13 +18,16 @@ from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from softhsm.pki import SIGNING
 from support.cli.json_schemas import check
 from support.cli.xcactl import XCACTL, Desk, Result
 from support.hostile_pki import DAY, NOW, Party, attribute, attributes, party, signed
-from xca_plugin import CardError, verification
+from xca_common.errors import XcaError
+from xca_plugin import verification
 from xca_plugin.cli.root import xcactl
 
 CONTENT = b"The bid is 1,000,000 dollars.\n"
@@ -128,6 +132,47 @@ def test_content_that_only_begins_like_attributes_is_a_content(
     verify: Verifier, signer: Party, content: bytes
 ) -> None:
     assert verify(signed(signer, content, signed_attributes=[]), content).status == 0
+
+
+def test_eddsa_signature_of_a_digest_is_no_signature_of_its_file(verify: Verifier, root: Party) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ed25519")]))
+        .issuer_name(root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(SIGNING, critical=True)
+        .sign(root.key, hashes.SHA256())
+    )
+    own = cms.Certificate.load(certificate.public_bytes(Encoding.DER))
+    name = {"issuer": own.issuer, "serial_number": own.serial_number}
+    # A message that somebody signed without attributes; here it is the digest of another file.
+    message = hashlib.sha512(CONTENT).digest()
+    for signed_attributes, signature in (
+        ([], key.sign(message)),
+        (digested := _attributes_with(message), key.sign(cms.CMSAttributes(digested).dump())),
+    ):
+        whole = cms.ContentInfo.load(
+            signed(party("signer", root), CONTENT, signed_attributes=signed_attributes)
+        )
+        info = whole["content"]["signer_infos"][0]
+        info["sid"] = cms.SignerIdentifier("issuer_and_serial_number", name)
+        info["digest_algorithm"] = {"algorithm": "sha512"}
+        info["signature_algorithm"] = {"algorithm": "ed25519"}
+        info["signature"] = signature
+        whole["content"]["certificates"] = [cms.CertificateChoices("certificate", own)]
+        result = verify(whole.dump(force=True))
+        assert result.status == (0 if signed_attributes else 61), result.out + result.err
+
+
+def _attributes_with(digest: bytes) -> list[cms.CMSAttribute]:
+    return [
+        attribute("content_type", cms.ContentType("data")),
+        attribute("message_digest", core.OctetString(digest)),
+    ]
 
 
 # --- who signed
@@ -314,18 +359,29 @@ def test_flood_of_recipients_ends(desk: Desk, tmp_path: Path, made: Callable[[],
     assert seconds < SECONDS
 
 
-def test_flood_of_pieces_ends(desk: Desk, root: Party, signer: Party, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "lists", "words"),
+    [
+        pytest.param(b"\x04\x00" * 10_000_000, b"", "too many pieces", id="pieces"),
+        pytest.param(b"\x24\x00" * 1_000_000, b"", "too many pieces", id="empty-around-nothing"),
+        pytest.param(b"", b"\x30\x00" * 1_000_000, "50000 parts", id="lists"),
+    ],
+)
+def test_flood_of_pieces_ends(
+    desk: Desk, root: Party, signer: Party, tmp_path: Path, content: bytes, lists: bytes, words: str
+) -> None:
     whole = cms.ContentInfo.load(signed(signer, b"", signed_attributes=attributes(b"")))
     head = b"".join(whole["content"][name].dump() for name in ("version", "digest_algorithms"))
-    tail = b"".join(whole["content"][name].dump() for name in ("certificates", "signer_infos"))
-    content = b"\x24\x80" + b"\x04\x00" * 10_000_000 + b"\0\0"
-    inner = _element(0x30, cms.ContentType("data").dump(), _element(0xA0, content))
-    data = _element(0xA0, _element(0x30, head, inner, tail))
+    certificates, infos = (whole["content"][name].dump() for name in ("certificates", "signer_infos"))
+    pieces = b"\x24\x80" + content + b"\0\0"
+    inner = _element(0x30, cms.ContentType("data").dump(), _element(0xA0, pieces))
+    revocation = b"\xa1\x80" + lists + b"\0\0" if lists else b""
+    data = _element(0xA0, _element(0x30, head, inner, certificates, revocation, infos))
     file = tmp_path / "pieces.p7m"
     file.write_bytes(_element(0x30, cms.ContentType("signed_data").dump(), data))
     status, said, seconds = bounded(desk, "verify", file, "--ca-file", root.write(tmp_path / "root.cer"))
     assert status == 69, said
-    assert "too many pieces" in said
+    assert words in said
     assert seconds < SECONDS
 
 
@@ -345,6 +401,29 @@ def test_file_that_is_too_big_is_not_read_to_its_end(
     assert status == 69, said
     assert "MiB" in said
     assert seconds < SECONDS
+
+
+# --- the one who is trusted
+
+
+def test_trusted_ca_outside_its_validity_is_refused(tmp_path: Path) -> None:
+    for start, end in ((NOW - 30 * DAY, NOW - DAY), (NOW + DAY, NOW + 2 * DAY)):
+        expired = party("expired", ca=True, start=start, end=end)
+        result = Verifier(expired, tmp_path)(signed(party("signer", expired), CONTENT))
+        refused(result, "chain of its signer's certificate is not valid")
+
+
+@pytest.mark.parametrize(("length", "status"), [(0, 62), (1, 0)])
+def test_trusted_ca_that_lets_nobody_certify_others_limits_the_chain(
+    root: Party, tmp_path: Path, length: int, status: int
+) -> None:
+    limit = x509.BasicConstraints(ca=True, path_length=length)
+    usage = root.certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    trusted = party("limited", usage=usage, extensions=[(limit, True)])
+    between = party("between", trusted, ca=True)
+    verify = Verifier(trusted, tmp_path)
+    assert verify(signed(party("signer", between), CONTENT, [between])).status == status
+    assert verify(signed(party("signer", trusted), CONTENT)).status == 0
 
 
 # --- what is odd
@@ -467,7 +546,7 @@ def test_no_mutation_is_a_crash_or_another_signer(root: Party, signer: Party, tm
         for at in range(0, len(genuine), 13):
             for byte in (0x00, 0xFF, genuine[at] ^ 0x01):
                 signature.write_bytes(genuine[:at] + bytes((byte,)) + genuine[at + 1 :])
-                with signature.open("rb") as signed_file, file.open("rb") as content, suppress(CardError):
+                with signature.open("rb") as signed_file, file.open("rb") as content, suppress(XcaError):
                     verdict = verification.verify(signed_file, ca, content)
                     if verdict.problem is None:
                         valid.add(verdict.signer.holder)

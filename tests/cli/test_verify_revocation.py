@@ -13,9 +13,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from asn1crypto import ocsp as asn1_ocsp  # type: ignore[import-untyped]
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
@@ -277,6 +279,46 @@ def test_list_that_says_nothing_of_the_signer_is_no_proof(
     expect(verify(crl(cannot)), UNKNOWN)
 
 
+@pytest.mark.parametrize("reason", [7, 99])
+def test_entry_whose_reason_cannot_be_read_is_a_revocation(
+    verify: Verifier, issuer: Party, signer: Party, reason: int
+) -> None:
+    odd = x509.UnrecognizedExtension(x509.CRLReason.oid, bytes((0x0A, 1, reason)))
+    entry = (
+        x509.RevokedCertificateBuilder()
+        .serial_number(signer.certificate.serial_number)
+        .revocation_date(NOW - HOUR)
+        .add_extension(odd, critical=False)
+        .build()
+    )
+    listed = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.certificate.subject)
+        .last_update(NOW - HOUR)
+        .next_update(NOW + DAY)
+        .add_revoked_certificate(entry)
+        .sign(issuer.key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+    expect(verify(listed, response(issuer, issuer, signer)), "revoked on")
+
+
+def test_response_whose_reason_cannot_be_read_is_a_revocation(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    said = asn1_ocsp.OCSPResponse.load(response(issuer, issuer, signer, FOR_GOOD))
+    basic = said.basic_ocsp_response
+    made = basic["tbs_response_data"].dump()
+    reason = bytes((0xA0, 3, 0x0A, 1))
+    assert made.count(reason) == 1
+    at = made.index(reason) + len(reason)
+    odd = made[:at] + bytes((7,)) + made[at + 1 :]
+    # The same length: put in the place of the former, in whole.
+    signature = issuer.key.sign(odd, padding.PKCS1v15(), hashes.SHA256())
+    whole = said.dump().replace(made, odd).replace(basic["signature"].native, signature)
+    expect(verify(whole, crl(issuer)), "revoked on")
+
+
 def test_partial_list_that_names_the_signer_counts(verify: Verifier, issuer: Party, signer: Party) -> None:
     for extension in (
         x509.DeltaCRLIndicator(1),
@@ -474,6 +516,9 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
+        "::7f00:1",
+        "fec0::1",
+        "64:ff9b:1::7f00:1",
     ],
 )
 def test_name_that_leads_into_this_network_is_not_asked(
@@ -573,6 +618,12 @@ def test_behind_a_proxy_the_list_of_hosts_decides(verify: Verifier, issuer: Part
     inside, outside = "http://crl.nat.gov.tw/c.crl", "http://crl.example/c.crl"
     with proxy({inside: crl(issuer), outside: crl(issuer)}) as (address, requests):
         expect(fetch(naming(verify, outside), http_proxy=address), UNKNOWN)
+        # A proxy may take what follows the backslash for a path.
+        for odd in ("\\", "%5c", "%2f", ";", ","):
+            expect(
+                fetch(naming(verify, f"http://crl.example{odd}.nat.gov.tw/c.crl"), http_proxy=address),
+                UNKNOWN,
+            )
         assert requests == []
         expect(fetch(naming(verify, inside), http_proxy=address), "not revoked")
         expect(fetch(naming(verify, outside), "crl.example", http_proxy=address), "not revoked")

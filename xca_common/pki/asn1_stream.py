@@ -118,6 +118,9 @@ class Reader:
     def octets(self, tag: int = OCTETS) -> Iterator[bytes]:
         """Return the value of an OCTET STRING in chunks, in whatever pieces it was written."""
         found = self.next()
+        self._pieces += 1  # empty constructed ones too: each takes time
+        if self._pieces > _MOST_PIECES + self._position // _PIECE:
+            raise TooMuchError(text("its content is in too many pieces"))
         if found == tag | _CONSTRUCTED:
             self.enter(found)
             while self.next() is not None:
@@ -127,9 +130,6 @@ class Reader:
         found, length, _ = self._header()
         if found != tag or length is None:
             raise ValueError
-        self._pieces += 1
-        if self._pieces > _MOST_PIECES + self._position // _PIECE:
-            raise TooMuchError(text("its content is in too many pieces"))
         while length:
             chunk = self._take(min(length, CHUNK))
             length -= len(chunk)
@@ -142,6 +142,9 @@ class Reader:
         depth = 0
         while True:
             found, length, _ = self._header()
+            self._elements += 1
+            if self._elements > _MOST_ELEMENTS:
+                raise _too_many()
             if length is None:
                 if not found & _CONSTRUCTED:
                     raise ValueError
@@ -225,7 +228,7 @@ def _count(encoding: bytes, most: int) -> int:
     while at < len(encoding):
         count += 1
         if count > most:
-            raise TooMuchError(text("it has more than {count} parts").format(count=_MOST_ELEMENTS))
+            raise _too_many()
         tag, at = encoding[at], at + 1
         if tag & 0x1F == 0x1F:
             while encoding[at : at + 1] >= b"\x80":
@@ -267,6 +270,10 @@ def read_length(encoding: bytes, at: int) -> tuple[int | None, int]:
     if size > 8:
         raise ValueError
     return int.from_bytes(encoding[at : at + size]), at + size
+
+
+def _too_many() -> TooMuchError:
+    return TooMuchError(text("it has more than {count} parts").format(count=_MOST_ELEMENTS))
 
 
 def _too_deep() -> TooMuchError:

@@ -10,6 +10,7 @@ import base64
 import http.client
 import ipaddress
 import queue
+import re
 import socket
 import time
 import urllib.request
@@ -32,6 +33,9 @@ _SILENCE: Final = 5.0  # seconds
 _MOST_BYTES: Final = 32 << 20  # complete CRLs are big
 _SOMETHING_ELSE: Final = text("it answers with something else")
 _NO_SUCH_THING: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+# Nothing that a proxy could take for the end of the host's name, as it may a backslash.
+_HOST: Final = re.compile(r"[0-9a-z._:-]+")
+_WORLD: Final = ipaddress.ip_network("2000::/3")  # all that is assigned (RFC 4291, section 2.4)
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")  # IPv4 in IPv6 (RFC 6052)
 
 
@@ -103,7 +107,7 @@ class Fetcher:
 
     def _exchanged(self, address: str, url: SplitResult, body: bytes | None) -> bytes:
         host = _canonical(url.hostname or "")
-        if url.scheme != "http" or not host:
+        if url.scheme != "http" or not _HOST.fullmatch(host):
             raise ValueError
         if not (host in self._hosts or host == ISSUERS or host.endswith(f".{ISSUERS}")):
             raise Unreachable(address, text("it was not asked: its host is not a known one"), not_asked=True)
@@ -212,4 +216,6 @@ def _is_public(address: str) -> bool:
             return _is_public(str(hidden))
         if ip in _TRANSLATED:
             return _is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if ip not in _WORLD:
+            return False  # fec0::1 and ::127.0.0.1 count as global
     return ip.is_global and not ip.is_multicast

@@ -198,10 +198,7 @@ def statement_of_response(
         current = at - _SKEW <= moment <= until
         if single.certificate_status is ocsp.OCSPCertStatus.GOOD:
             return Statement(Standing.GOOD, at, current)
-        held = single.revocation_reason is x509.ReasonFlags.certificate_hold
-        return Statement(
-            Standing.SUSPENDED if held else Standing.REVOKED, at, current, single.revocation_time_utc
-        )
+        return Statement(_standing_by_response(single), at, current, single.revocation_time_utc)
     except UNREADABLE as error:
         raise Unusable(_SOMETHING_ELSE) from error
 
@@ -301,7 +298,10 @@ def _is_foreign(extension: x509.Extension[x509.ExtensionType]) -> bool:
 
 
 def _standing(entry: x509.RevokedCertificate) -> Standing:
-    reasons = [one.value.reason for one in entry.extensions if isinstance(one.value, x509.CRLReason)]
+    try:
+        reasons = [one.value.reason for one in entry.extensions if isinstance(one.value, x509.CRLReason)]
+    except UNREADABLE:
+        return Standing.REVOKED  # it is on the list; only why cannot be read
     if x509.ReasonFlags.remove_from_crl in reasons:
         return Standing.GOOD
     return Standing.SUSPENDED if x509.ReasonFlags.certificate_hold in reasons else Standing.REVOKED
@@ -381,6 +381,14 @@ def _has_signed(responder: x509.Certificate, found: ocsp.OCSPResponse) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def _standing_by_response(single: ocsp.OCSPSingleResponse) -> Standing:
+    try:
+        held = single.revocation_reason is x509.ReasonFlags.certificate_hold
+    except UNREADABLE:
+        held = False  # only why cannot be read
+    return Standing.SUSPENDED if held else Standing.REVOKED
 
 
 def _is_about(
