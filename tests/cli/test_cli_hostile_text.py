@@ -3,11 +3,9 @@
 
 import json
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pexpect
@@ -15,6 +13,7 @@ import pytest
 
 from softhsm import Environment
 from support.cli.xcactl import PIN, XCACTL, Desk, install
+from support.module.cards import Card
 from support.odd_certificates import certificate, put
 from xca_common.harmless_text import harmless
 
@@ -37,9 +36,7 @@ def hostile(active: Desk) -> Desk:
         label=f"label\n{HOSTILE}",
     )
     put(environment.inner_module, environment.inner_configuration, b"odd", id="ODD", label=f"no\n{HOSTILE}")
-    with closing(sqlite3.connect(active.path / "cards.db")) as store, store:
-        store.execute("UPDATE card SET reader = ?", (f"\x1b[2JReader\u202e {HOSTILE[:9]}",))
-        store.execute("UPDATE event SET program = ?", (f"\x1b[2J{HOSTILE[:9]}",))
+    Card(active.path).write(reader=f"\x1b[2JReader\u202e {HOSTILE[:9]}".encode())
     return active
 
 
@@ -68,7 +65,6 @@ def shown_in_a_terminal(desk: Desk, program: Sequence[str], *arguments: str, wid
     [
         (("detect",), "<U+001B>[2JReader<U+202E>"),
         (("info",), "<U+001B>[2JReader<U+202E>"),
-        (("events",), "<U+001B>[2J"),
         (("cert", "list"), f"O=O<U+000A>{SHOWN}"),
         (("cert", "list"), f"label<U+000A>{SHOWN}"),
         (("cert", "list"), f"no<U+000A>{SHOWN}"),

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a card holds as certificates may be anything: it is shown, it is no choice, and it breaks nothing."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from softhsm import Application, Environment, issue
 from softhsm.issuer import TAIPEI
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, USER_CODE, Desk
+from support.module.cards import Card
 from support.odd_certificates import NO_END, certificate, odd_ones, put
 
 ODD = odd_ones()
@@ -82,8 +81,7 @@ def expired(tmp_path: Path) -> Desk:
     environment = Environment.create(tmp_path / "expired")
     issued_on = datetime.now(TAIPEI).date() - timedelta(days=400)
     issue(environment, USER_CODE, Application(issued_on=issued_on, years=1))
-    with closing(sqlite3.connect(environment.path / "cards.db")) as store, store:
-        store.execute("UPDATE card SET activate_by = '9999-12-31'")
+    Card(environment.path).last_day(1)
     desk = Desk(environment.path, environment.path)
     desk.activate()
     return desk
