@@ -508,7 +508,10 @@ def test_a_change_that_is_given_up_is_not_robbed_of_its_pins(
     """The answer says that nobody knows; the card, which is still at work, does it as it was asked to."""
     card = xca_active_card
     configure(tmp_path, trusted=(SITE,))
-    hasty = "from xca_plugin.agent import desk; desk.PATIENCE = 2; from xca_plugin.cli import main; main()"
+    hasty = (
+        "from xca_plugin.agent.process import card_worker; from xca_plugin.cli import main; "
+        "card_worker.PATIENCE = 2; main()"
+    )
     with running(tmp_path, card.variables, program=("-c", hasty)) as agent:
         asking = Asking(agent)
         request = {

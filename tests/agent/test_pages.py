@@ -339,7 +339,10 @@ def test_an_agent_whose_module_hangs_can_be_ended(
     listed = subprocess.run(["dpkg", "-L", "opensc-pkcs11"], check=True, capture_output=True, text=True)
     (opensc,) = {Path(line).resolve() for line in listed.stdout.split() if line.endswith("/opensc-pkcs11.so")}
     variables = {**xca_environment.exports(), **hung_pcscd, "XCA_PKCS11_MODULE": str(opensc)}
-    soon = "from xca_plugin.agent import desk; desk._ENDING = 1; from xca_plugin.cli import main; main()"
+    soon = (
+        "from xca_plugin.agent.process import card_worker; from xca_plugin.cli import main; "
+        "card_worker._ENDING = 1; main()"
+    )
     with running(tmp_path / "home", variables, program=("-c", soon)) as agent:
         with pytest.raises(httpx.ReadTimeout):
             httpx.get(f"{agent.url}/card", timeout=2)
