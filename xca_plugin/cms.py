@@ -4,7 +4,6 @@
 The machinery is pyHanko's; content inside a signature passes by in chunks (xca_common.pki.asn1_stream).
 """
 
-import asyncio
 import hashlib
 import secrets
 from contextlib import nullcontext
@@ -16,7 +15,7 @@ from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from xca_common.pki import asn1_stream
 from xca_common.secret import Secret
-from xca_plugin import errors
+from xca_plugin import errors, own_loop
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key
@@ -66,7 +65,7 @@ def sign(
     signing = signer.async_sign_general_data(
         content, Hash.SHA256.value, chunk_size=asn1_stream.CHUNK, signed_attr_settings=settings
     )
-    signed = asyncio.run(signing)
+    signed = own_loop.run(signing)
     signed_data = signed["content"]
     with asn1_stream.Armor(output, "CMS") if pem else nullcontext(output) as target:
         if attached:

@@ -6,7 +6,6 @@ the content, what the certificate is for and whether it is revoked is decided he
 signature passes by in chunks (xca_common.pki.asn1_stream).
 """
 
-import asyncio
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from xca_common.pki import asn1_stream, revocation
 from xca_common.pki.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing
-from xca_plugin import errors
+from xca_plugin import errors, own_loop
 from xca_plugin.i18n import text
 from xca_plugin.model import Certificate
 from xca_plugin.validity import day
@@ -379,7 +378,7 @@ def _chain_problem(chain: Chain, moment: datetime) -> Text | None:
     )
     path = ValidationPath(CertTrustAnchor(anchor, qualifiers), reversed(below[1:]), below[0])
     try:
-        asyncio.run(async_validate_path(context, path))
+        own_loop.run(async_validate_path(context, path))
     except DisallowedAlgorithmError:
         return _WEAK
     except (ValidationError, *_MALFORMED):

@@ -194,7 +194,8 @@ def test_card_page_walked(shared: Agent, active_card: HeldCard, tab: Tab) -> Non
 def test_self_test_walked_and_run_with_enter(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{shared.url}/selfTest.htm")
     tab.see("document.getElementById('try-windows')?.hidden === false")
-    assert walks(tab) == ["run", "try-windows", "site", "顯示"]
+    # Beside these, a link for each site that came to the agent lately, in whatever test.
+    assert [stop for stop in walks(tab) if "#allow" not in stop] == ["run", "try-windows", "site", "顯示"]
     tab.tab_to("run")
     tab.press("Enter")
     tab.see("document.activeElement?.id === 'outcome'")

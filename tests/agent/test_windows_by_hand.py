@@ -354,11 +354,13 @@ def test_typing_ends_no_pause_and_begins_none(asking_portal: Portal, xca_active_
 def test_window_changed_waits_again(origin: str, shared: Agent, page: Page) -> None:
     page.goto(f"{shared.url}/addDomain?domain=portal.example.gov.tw")
     page.wait_for_selector("[data-hesitate][aria-disabled=false]")
+    # Noted where a selector can read it: the page's policy lets the driver evaluate nothing while it waits.
     page.evaluate(
-        "addEventListener('resize', () => { window.waits = document.querySelector('button').ariaDisabled; })"
+        "addEventListener('resize', () => {"
+        " document.body.dataset.waits = document.querySelector('button').ariaDisabled; })"
     )
     page.set_viewport_size({"width": 500, "height": 500})
-    page.wait_for_function("window.waits === 'true'")
+    page.wait_for_selector("body[data-waits=true]")
     page.wait_for_selector("[data-hesitate][aria-disabled=false]")
 
 

@@ -57,7 +57,9 @@ def desk(active: Desk, port: int, tmp_path: Path) -> Desk:
     """An activated card, no reader; programs take a free port for the agent's, which may be in use."""
     folder = tmp_path / "port"
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(f"import xca_plugin.agent; xca_plugin.agent.PORT = {port}\n")
+    (folder / "sitecustomize.py").write_text(
+        f"import xca_plugin.agent_port; xca_plugin.agent_port.PORT = {port}\n"
+    )
     return active.having(**NO_DAEMON, PYTHONPATH=str(folder))
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signatures that were made to be believed, or to keep a computer busy; each is refused, and soon."""
 
+import asyncio
 import base64
 import hashlib
 import resource
@@ -94,6 +95,13 @@ def test_signature_without_its_attributes_over_them_is_refused(verify: Verifier,
     )
     assert before["signature"].native == after["signature"].native
     refused(verify(stripped, other_file), "signed beside another content")
+
+
+def test_signature_is_verified_inside_a_running_event_loop(verify: Verifier, signer: Party) -> None:
+    async def asked() -> Result:
+        return verify(signed(signer, CONTENT))
+
+    assert asyncio.run(asked()).status == 0
 
 
 def test_attributes_that_do_not_fit_are_refused(verify: Verifier, signer: Party) -> None:

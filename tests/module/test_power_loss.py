@@ -80,7 +80,7 @@ def moments(content: bytes, lines: list[str]) -> Iterator[Disk]:
     disk = Disk(content)
     yield disk
     for line in lines:
-        call, _, arguments = line.partition(" ")[2].partition("(")
+        call, _, arguments = line.split(maxsplit=1)[1].partition("(")
         texts = [bytes.fromhex(text.replace("\\x", "")) for text in re.findall(r'"([^"]*)"', arguments)]
         if call == "write" and texts[0].decode(errors="replace").strip() in ASKED:
             disk.asked.append(texts[0].decode().strip())
@@ -194,6 +194,6 @@ def test_a_login_waits_for_the_disk_twice(card: Card, inner: Inner, tmp_path: Pa
 
     def waits(count: int) -> int:
         lines = record(card, inner, tmp_path / "trace", lambda host: logins(host, count))
-        return sum(line.partition(" ")[2].startswith(SYNCS) for line in lines)
+        return sum(line.split(maxsplit=1)[1].startswith(SYNCS) for line in lines)
 
     assert waits(1) - waits(0) == 2
