@@ -56,8 +56,9 @@ once build pkcs11_shim CMakeLists.txt -- build_strictly
 case $lane in
 fast) run_tests -n auto --dist worksteal ;; # to count lines would take half as long again
 *)
-    # Of a process that a test kills, coverage says that its file is damaged.
+    # Of a process that a test kills, coverage says that its file is damaged; the report does not ask for it again.
     run_tests -n auto --dist worksteal --cov --cov-report=
+    rm -f .coverage.*
     echo "Lines of Python covered by these tests: $(coverage report --format=total) %"
     ;;
 esac
