@@ -13,6 +13,7 @@ from typing import Final, Self
 from pkcs11_shim import EMPTY_STORE, Store, make_private, module_path
 from softhsm.errors import IssuerError, NoEnvironmentError
 from xca_common import atomic_file
+from xca_common.pki import profile
 
 _LINE_MAX: Final = 198  # bytes of a configuration line before its newline: inih's INI_MAX_LINE
 _LIBRARIES: Final = (
@@ -83,18 +84,16 @@ class Environment:
             IssuerError: the directory is in use or its name does not fit, or SoftHSM is missing.
             OSError: the directory cannot be written.
         """
-        from softhsm.pki import (  # slow to load, rarely needed
-            COMPATIBILITY_POLICY,
-            TEST_POLICY,
-            Authority,
-        )
+        from xca_common.pki.authority import Authority  # slow to load, rarely needed
 
         library = _softhsm()
         with cls._appearing(path) as (environment, build):
             for folder in (build.path, build.tokens, build.copies, build.pki, build.staging):
                 folder.mkdir(mode=0o700)
             atomic_file.write(build.inner_module, library.read_bytes())
-            Authority.create(build.pki, COMPATIBILITY_POLICY if compatibility_policy else TEST_POLICY)
+            Authority.create(
+                build.pki, profile.COMPATIBILITY_POLICY if compatibility_policy else profile.TEST_POLICY
+            )
             atomic_file.write(build.store.path.with_name("cards.db.lock"), b"")
             atomic_file.write(build.store.path, EMPTY_STORE)
         return environment

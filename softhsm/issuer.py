@@ -25,6 +25,7 @@ from softhsm.environment import Environment, inner_configuration
 from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
 from softhsm.inner import InnerModule
 from xca_common import atomic_file
+from xca_common.pki import profile
 
 ACTIVATION_DAYS: Final = 90
 """Days after the day of issue within which a card must be activated (開卡作業流程說明, 注意事項 1)."""
@@ -237,23 +238,29 @@ class _Certificates:
     """The certificates of one card, made when its public keys are known."""
 
     def __init__(self, environment: Environment, application: Application, issued: datetime) -> None:
-        from softhsm import pki  # slow to load, needed by `issue` alone
+        from xca_common.pki import authority, distinguished_name  # slow to load, needed by `issue` alone
 
         try:
-            self._authority = pki.Authority.load(environment.pki)
+            self._authority = authority.Authority.load(environment.pki)
         except (OSError, ValueError) as error:
             raise IssuerError(
                 f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
             ) from None
-        self._usages = {"SIGN": ("cert1", pki.SIGNING), "KEYX": ("cert2", pki.ENCRYPTION)}
-        self._subject = pki.Subject(
-            pki.holder_name(application.holder),
-            pki.directory_attributes(
-                pki.SCHOOL, application.rank, organisation_oid=application.organisation_oid
-            ),
-            application.email,
-        )
-        self._validity = pki.validity(issued, application.years)
+        self._usages = {"SIGN": ("cert1", authority.SIGNING), "KEYX": ("cert2", authority.ENCRYPTION)}
+        try:
+            holder = distinguished_name.parse(application.holder)
+        except ValueError:
+            raise BadValueError(
+                f"holder {application.holder!r}: not a name; write it like C=TW,L=臺北市,O=國立臺灣大學"
+            ) from None
+        try:
+            attributes = authority.directory_attributes(
+                profile.SCHOOL, application.rank, organisation_oid=application.organisation_oid
+            )
+            self._subject = authority.Subject(holder, attributes, application.email)
+            self._validity = authority.validity(issued, application.years)
+        except ValueError as error:
+            raise BadValueError(str(error)) from None
 
     def objects(self, moduli: dict[str, str]) -> list[dict[str, Any]]:
         """Return the worker's words for the certificates of these keys and of the CAs."""

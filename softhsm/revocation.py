@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509 import ocsp
 
 from pkcs11_shim import rules
 from softhsm.environment import Environment
 from softhsm.errors import BadValueError, IssuerError
 from softhsm.inner import InnerModule
 from softhsm.issuer import find
-from softhsm.pki import Authority
 from xca_common import atomic_file
+from xca_common.pki.authority import Authority
 
 REASONS: Final = tuple(
     flag.value
@@ -116,8 +114,8 @@ def publish(environment: Environment, number: str) -> Published:
     return _publish(environment, number, lambda entry: _reason(entry) if entry else None)
 
 
-def _publish(environment: Environment, number: str, change: _Change) -> Published:
-    find(environment, number)
+def _publish(environment: Environment, card: str, change: _Change) -> Published:
+    find(environment, card)
     with environment.store.lock(exclusive=True):
         try:
             authority = Authority.load(environment.pki)
@@ -127,7 +125,7 @@ def _publish(environment: Environment, number: str, change: _Change) -> Publishe
                 f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
             ) from None
         with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
-            answer = inner.ask("certificates", label=rules.INNER_LABEL + number)["certificates"]
+            answer = inner.ask("certificates", label=rules.INNER_LABEL + card)["certificates"]
         certificates = {
             label: x509.load_der_x509_certificate(bytes.fromhex(der)) for label, der in answer.items()
         }
@@ -137,16 +135,25 @@ def _publish(environment: Environment, number: str, change: _Change) -> Publishe
             former = entries.pop(certificate.serial_number, None)
             if reason := change(former):
                 since = former.revocation_date_utc if former and _reason(former) is reason else now
-                entries[certificate.serial_number] = _entry(certificate, reason, since)
+                entries[certificate.serial_number] = authority.revoked(certificate, since, reason)
         # The responses first: whoever repeats this after a kill finds the list as it was.
-        responses = _responses(authority, certificates, entries, now)
+        answers = authority.responses(
+            [(certificate, entries.get(certificate.serial_number)) for certificate in certificates.values()],
+            now,
+            now + _VALID,
+        )
+        responses = dict(zip(certificates, answers, strict=True))
         published = Published(
             environment.pki / "complete.crl",
-            {label: environment.copies / number / f"{label}.ocsp" for label in responses},
+            {label: environment.copies / card / f"{label}.ocsp" for label in responses},
         )
         for label, response in responses.items():
             atomic_file.write(published.ocsp[label], response)
-        atomic_file.write(published.crl, _crl(authority, previous, entries, now))
+        number = 1
+        if previous is not None:
+            number += previous.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        crl = authority.revocation_list(number, entries.values(), now, now + _VALID)
+        atomic_file.write(published.crl, crl)
     return published
 
 
@@ -163,67 +170,3 @@ def _check_not_final(entry: _Entry, number: str) -> None:
         raise BadValueError(
             f"{number} was revoked for good on {entry.revocation_date_utc:%Y-%m-%d}; issue another card"
         )
-
-
-def _entry(
-    certificate: x509.Certificate, reason: x509.ReasonFlags, since: datetime
-) -> x509.RevokedCertificate:
-    return (
-        x509.RevokedCertificateBuilder()
-        .serial_number(certificate.serial_number)
-        .revocation_date(since)
-        .add_extension(x509.CRLReason(reason), critical=False)
-        .build()
-    )
-
-
-def _crl(
-    authority: Authority,
-    previous: x509.CertificateRevocationList | None,
-    entries: dict[int, x509.RevokedCertificate],
-    now: datetime,
-) -> bytes:
-    number = 1
-    if previous is not None:
-        number += previous.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(authority.certificate.subject)
-        .last_update(now)
-        .next_update(now + _VALID)
-        .add_extension(authority.key_identifier, critical=False)
-        .add_extension(x509.CRLNumber(number), critical=False)
-    )
-    for entry in entries.values():
-        builder = builder.add_revoked_certificate(entry)
-    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
-def _responses(
-    authority: Authority,
-    certificates: dict[str, x509.Certificate],
-    entries: dict[int, x509.RevokedCertificate],
-    now: datetime,
-) -> dict[str, bytes]:
-    responder, key = authority.responder(now, now + _VALID)
-    responses = {}
-    for label, certificate in certificates.items():
-        entry = entries.get(certificate.serial_number)
-        response = (
-            ocsp.OCSPResponseBuilder()
-            .add_response(
-                cert=certificate,
-                issuer=authority.certificate,
-                algorithm=hashes.SHA1(),  # noqa: S303  # a name for the issuer; RFC 5019, section 2.1.1
-                cert_status=ocsp.OCSPCertStatus.REVOKED if entry else ocsp.OCSPCertStatus.GOOD,
-                this_update=now,
-                next_update=now + _VALID,
-                revocation_time=entry.revocation_date_utc if entry else None,
-                revocation_reason=_reason(entry) if entry else None,
-            )
-            .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
-            .certificates([responder])
-            .sign(key, hashes.SHA256())
-        )
-        responses[label] = response.public_bytes(serialization.Encoding.DER)
-    return responses

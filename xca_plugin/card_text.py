@@ -4,10 +4,11 @@
 from datetime import date, datetime
 from typing import Final
 
+from xca_common.pki.certificate import Certificate
 from xca_plugin.action import Action, next_action
 from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
-from xca_plugin.model import Card, CardState, Certificate
+from xca_plugin.model import Card, CardState
 from xca_plugin.pcsc import Reader
 from xca_plugin.validity import NO_END, at
 from xca_plugin.validity import day as day_in_taipei

@@ -11,10 +11,11 @@ import pluggy
 
 from pkcs11_shim import rules
 from xca_common.harmless_text import harmless
+from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors, hookspecs, weak_pin
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import Card, CardState, Event, Hash, Key, OddCertificate, Padding
 
 REAL_CARD_WARNING: Final = text(
     "This is a real card. The issuers warn that changing its PIN with unofficial software may disable it "

@@ -33,13 +33,14 @@ from pkcs11_shim import (
 )
 from xca_common.i18n import Text
 from xca_common.pki import revocation
+from xca_common.pki.certificate import Certificate
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing, Statement
 from xca_plugin import errors, pcsc
 from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import plural, text
-from xca_plugin.model import Card, CardState, Certificate
+from xca_plugin.model import Card, CardState
 from xca_plugin.tools import all_tools
 from xca_plugin.tools.host_environment import architecture
 from xca_plugin.validity import NO_END, day

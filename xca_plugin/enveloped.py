@@ -25,11 +25,12 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from xca_common.errors import os_reason
 from xca_common.pki import asn1_stream
+from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, Certificate, Hash, Key, Padding
+from xca_plugin.model import Card, Hash, Key, Padding
 
 _DATA: Final = cms.ContentType("data").dump()
 _ENVELOPED_DATA: Final = cms.ContentType("enveloped_data").dump()

@@ -36,12 +36,13 @@ from pkcs11._pkcs11 import lib as Library  # noqa: N812  # a class
 from pkcs11.util.x509 import decode_x509_certificate
 
 from pkcs11_shim import CardRow, ConfigurationError, Store, StoreError, module_path, rules
+from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
 from xca_plugin.last_try import kept
-from xca_plugin.model import Card, CardState, Certificate, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import Card, CardState, Event, Hash, Key, OddCertificate, Padding
 from xca_plugin.token_info import pin_lengths
 
 FAMILY: Final = "hicos"

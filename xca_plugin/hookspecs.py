@@ -24,8 +24,9 @@ from typing import Final
 import pluggy
 
 from xca_common.i18n import Text
+from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
-from xca_plugin.model import Card, Certificate, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import Card, Event, Hash, Key, OddCertificate, Padding
 
 PROJECT: Final = "xca_plugin"
 """Name of pluggy's project and of the entry-point group."""

@@ -11,10 +11,11 @@ from asn1crypto.algos import SignedDigestAlgorithm  # type: ignore[import-untype
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
-from xca_plugin.model import Card, Certificate, Hash, Key, Padding
+from xca_plugin.model import Card, Hash, Key, Padding
 
 
 class CardSigner(Signer):

@@ -4,8 +4,8 @@
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Final
 
+from xca_common.pki.certificate import Certificate
 from xca_plugin import errors
-from xca_plugin.model import Certificate
 
 NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The end of what is valid without one (RFC 5280, section 4.1.2.5)."""

@@ -35,12 +35,12 @@ from pyhanko_certvalidator.validate import async_validate_path
 from xca_common.errors import os_reason
 from xca_common.i18n import Text
 from xca_common.pki import asn1_stream, revocation
+from xca_common.pki.certificate import Certificate
 from xca_common.pki.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing
 from xca_plugin import errors, own_loop
 from xca_plugin.i18n import text
-from xca_plugin.model import Certificate
 from xca_plugin.validity import day
 
 _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response

@@ -24,12 +24,12 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from softhsm import Environment, revocation
-from softhsm.pki import Authority
 from softhsm.virtual_reader import VirtualReader
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import PIN, XCACTL, Desk, install
 from support.module.cards import Card
+from xca_common.pki.authority import Authority
 
 NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
 LISTS = [f"http://xca.test/crl/{part}.crl" for part in ("partition-1", "complete")]

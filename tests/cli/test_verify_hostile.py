@@ -23,11 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from softhsm.pki import SIGNING
 from support.cli.json_schemas import check
 from support.cli.xcactl import XCACTL, Desk, Result
 from support.hostile_pki import DAY, NOW, Party, attribute, attributes, party, signed
 from xca_common.errors import XcaError
+from xca_common.pki.authority import SIGNING
 from xca_plugin import verification
 from xca_plugin.cli.root import xcactl
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from softhsm.pki import SIGNING
+from xca_common.pki.authority import SIGNING
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from xca_common.atomic_file import whole_file
+from xca_common.pki.certificate import Certificate
 from xca_plugin import card_text, errors
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import add_heads, card_option, choose, console, grid, json_option
 from xca_plugin.cli.terminal import print_json
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Certificate
 
 _label = click.argument("label", default="cert1")
 

@@ -12,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import AttributeOID
 
+from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.agent.component.information import distinguished_name
@@ -21,7 +22,7 @@ from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.keys import CardPrivateKey
-from xca_plugin.model import Card, Certificate, Hash, Key
+from xca_plugin.model import Card, Hash, Key
 
 _HASHES: Final[Mapping[Hash, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
     Hash.SHA256: hashes.SHA256(),

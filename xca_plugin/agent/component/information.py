@@ -11,10 +11,11 @@ from typing import Any, Final
 from asn1crypto import x509  # type: ignore[import-untyped]
 
 from pkcs11_shim import rules
+from xca_common.pki.certificate import Certificate
 from xca_plugin.agent.component import bitmap
 from xca_plugin.agent.component.result_codes import Code, Refusal, compact, plain, success
 from xca_plugin.cards import Cards
-from xca_plugin.model import Card, CardState, Certificate, Key
+from xca_plugin.model import Card, CardState, Key
 
 FUNC: Final = "pkcs11info"
 """Name of these answers."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from asn1crypto import cms, core, x509  # type: ignore[import-untyped]
 
+from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.agent.component.information import HELPER_VERSION
@@ -17,7 +18,7 @@ from xca_plugin.agent.component.request_body import is_true, octets
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, Certificate, Hash, Key
+from xca_plugin.model import Card, Hash, Key
 from xca_plugin.validity import check_now
 
 _NONCE: Final = "1.2.840.113549.1.9.25.3"  # PKCS #9, section 5.5: randomNonce

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from xca_common.i18n import Text
+from xca_common.pki.certificate import Certificate
 from xca_common.web.language import choosable
 from xca_plugin import errors
 from xca_plugin.agent.pages.card_snapshot import desk_of, look
@@ -17,7 +18,7 @@ from xca_plugin.agent.pages.pin_actions import JOBS
 from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
-from xca_plugin.model import Certificate, OddCertificate
+from xca_plugin.model import OddCertificate
 
 _DOWNLOADS: Final[dict[str, tuple[Text, str, str]]] = {
     "der": (text("Download DER"), "cer", "application/pkix-cert"),

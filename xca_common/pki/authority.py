@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The test PKI: a root, an issuing CA, and the certificates of organisation cards in the form of real ones.
+"""A certificate authority: a root, an issuing CA, and the certificates of organisation cards.
 
 The form is that of second-generation XCA certificates (GPKI 憑證及憑證廢止清冊格式剖繪, RFC 5280). What
 tells these from real ones: 測試 in the CAs' names, the policy for tests, addresses below xca.test (reserved).
@@ -8,6 +8,7 @@ tells these from real ones: 測試 in the CAs' names, the policy for tests, addr
 import re
 import secrets
 from calendar import isleap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from asn1crypto import core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import (
     AuthorityInformationAccessOID,
     ExtendedKeyUsageOID,
@@ -25,29 +27,15 @@ from cryptography.x509.oid import (
     ObjectIdentifier,
 )
 
-from softhsm.errors import BadValueError
 from xca_common import atomic_file
-
-TEST_POLICY: Final = "2.16.886.101.0.3.0"
-"""Certificate policy for tests."""
-COMPATIBILITY_POLICY: Final = "2.16.886.101.0.3.3"
-"""Certificate policy of real cards (assurance level 3)."""
-SCHOOL: Final = "2.16.886.1.100.3.2.11"
-"""Subject type: school."""
-COMPANY: Final = "2.16.886.1.100.3.2.2.1.1"
-"""Subject type: company."""
-
-_SUBJECT_TYPE: Final = "2.16.886.1.100.2.1"
-_CARD_RANK: Final = "2.16.886.1.100.2.2"
-_TAX_ID: Final = "2.16.886.1.100.2.101"
-_ORGANISATION: Final = "2.16.886.1.100.2.102"
+from xca_common.pki import profile
 
 # Wide enough for any card of a test, long lapsed ones included, and still UTCTime.
 _CA_FROM: Final = datetime(2010, 1, 1, tzinfo=UTC)
 _CA_UNTIL: Final = datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-def _key_usage(**allowed: bool) -> x509.KeyUsage:
+def _key_usage(allowed: frozenset[str]) -> x509.KeyUsage:
     names = (
         "digital_signature",
         "content_commitment",
@@ -59,14 +47,14 @@ def _key_usage(**allowed: bool) -> x509.KeyUsage:
         "encipher_only",
         "decipher_only",
     )
-    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
+    return x509.KeyUsage(**{name: name in allowed for name in names})
 
 
-SIGNING: Final = _key_usage(digital_signature=True)
+SIGNING: Final = _key_usage(profile.SIGNING_USAGE)
 """Key usage of `cert1`."""
-ENCRYPTION: Final = _key_usage(key_encipherment=True, data_encipherment=True)
+ENCRYPTION: Final = _key_usage(profile.ENCRYPTION_USAGE)
 """Key usage of `cert2`."""
-_CERTIFYING: Final = _key_usage(key_cert_sign=True, crl_sign=True)
+_CERTIFYING: Final = _key_usage(profile.CA_USAGE)
 
 
 class _Values(core.SetOf):  # type: ignore[misc]
@@ -87,42 +75,24 @@ def directory_attributes(
     """Return the DER value of subjectDirectoryAttributes (RFC 5280, 4.2.1.8) as the GPKI fills it.
 
     Args:
-        subject_type: OID of the kind of holder, such as SCHOOL or COMPANY.
+        subject_type: OID of the kind of holder, such as profile.SCHOOL or profile.COMPANY.
         rank: `primary` (正卡) or `secondary` (附卡).
         organisation_oid: the organisation's OID, for what is not a company.
         tax_id: 統一編號, 8 digits, for a company.
 
     Raises:
-        BadValueError: one of them is not an OID.
+        ValueError: one of them is not an OID.
     """
     attributes: list[tuple[str, core.Asn1Value]] = [
-        (_SUBJECT_TYPE, _oid(subject_type)),
-        (_CARD_RANK, core.PrintableString(rank)),
+        (profile.SUBJECT_TYPE, _oid(subject_type)),
+        (profile.CARD_RANK, core.PrintableString(rank)),
     ]
     if organisation_oid is not None:
-        attributes.append((_ORGANISATION, _oid(organisation_oid)))
+        attributes.append((profile.ORGANISATION_OID, _oid(organisation_oid)))
     if tax_id is not None:
-        attributes.append((_TAX_ID, core.UTF8String(tax_id)))
+        attributes.append((profile.TAX_ID, core.UTF8String(tax_id)))
     der: bytes = _Attributes([{"type": kind, "values": [value]} for kind, value in attributes]).dump()
     return der
-
-
-def holder_name(text: str) -> x509.Name:
-    """Parse a holder such as `C=TW,L=臺北市,O=國立臺灣大學`; the certificate keeps the order.
-
-    Escapes are those of RFC 4514.
-
-    Raises:
-        BadValueError: it is not such a name.
-    """
-    try:
-        # RFC 4514 writes a name backwards.
-        name = x509.Name(reversed(x509.Name.from_rfc4514_string(text).rdns))
-    except ValueError:
-        name = x509.Name([])
-    if not name.rdns or any(len(rdn) != 1 for rdn in name.rdns) or not all(part.value for part in name):
-        raise BadValueError(f"holder {text!r}: not a name; write it like C=TW,L=臺北市,O=國立臺灣大學")
-    return name
 
 
 def validity(start: datetime, years: int) -> tuple[datetime, datetime]:
@@ -131,12 +101,12 @@ def validity(start: datetime, years: int) -> tuple[datetime, datetime]:
     29 February becomes the 28th where there is none.
 
     Raises:
-        BadValueError: part of it is outside the CAs' own validity.
+        ValueError: part of it is outside the CAs' own validity.
     """
     leap_day = (start.month, start.day) == (2, 29)
     end_year = start.year + years
     if years < 1 or start < _CA_FROM or end_year >= _CA_UNTIL.year:
-        raise BadValueError(
+        raise ValueError(
             f"validity of {years} years from {start:%Y-%m-%d}: must be at least 1 year, between "
             f"{_CA_FROM:%Y-%m-%d} and {_CA_UNTIL.year - 1}-12-31; choose another date or number"
         )
@@ -151,11 +121,18 @@ class Subject:
         name: subject DN.
         directory_attributes: DER of the extension's value (see the function of this name).
         email: address for subjectAltName, or None.
+
+    Raises:
+        ValueError: the e-mail address is not one.
     """
 
     name: x509.Name
     directory_attributes: bytes
     email: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.email is not None:
+            _address(self.email)
 
 
 @dataclass(frozen=True)
@@ -262,9 +239,6 @@ class Authority:
             subject: whom it is for.
             start: notBefore, with a time zone; fractions of a second are dropped.
             end: notAfter, likewise.
-
-        Raises:
-            BadValueError: the e-mail address is not one.
         """
         policy = self.certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
         builder = (
@@ -305,6 +279,84 @@ class Authority:
             )
             .sign(self.key, hashes.SHA256())
         )
+
+    @staticmethod
+    def revoked(
+        certificate: x509.Certificate, since: datetime, reason: x509.ReasonFlags
+    ) -> x509.RevokedCertificate:
+        """Return the entry of a revoked or suspended certificate in a CRL (RFC 5280, section 5.3).
+
+        Args:
+            certificate: of this CA.
+            since: when it was revoked, with a time zone.
+            reason: why; certificateHold suspends it.
+        """
+        return (
+            x509.RevokedCertificateBuilder()
+            .serial_number(certificate.serial_number)
+            .revocation_date(since)
+            .add_extension(x509.CRLReason(reason), critical=False)
+            .build()
+        )
+
+    def revocation_list(
+        self, number: int, entries: Iterable[x509.RevokedCertificate], at: datetime, until: datetime
+    ) -> bytes:
+        """Return a complete CRL (RFC 5280, section 5), in DER.
+
+        Args:
+            number: cRLNumber, higher than that of the list before.
+            entries: every certificate that is revoked or suspended (see revoked).
+            at: thisUpdate, with a time zone.
+            until: nextUpdate, likewise.
+        """
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(at)
+            .next_update(until)
+            .add_extension(self.key_identifier, critical=False)
+            .add_extension(x509.CRLNumber(number), critical=False)
+        )
+        for entry in entries:
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+    def responses(
+        self,
+        certificates: Iterable[tuple[x509.Certificate, x509.RevokedCertificate | None]],
+        at: datetime,
+        until: datetime,
+    ) -> list[bytes]:
+        """Return an OCSP response (RFC 6960) about each certificate, in DER, all signed by one new responder.
+
+        Args:
+            certificates: each with its entry in the CRL, None: it is good.
+            at: thisUpdate, with a time zone.
+            until: nextUpdate, likewise.
+        """
+        responder, key = self.responder(at, until)
+        responses = []
+        for certificate, entry in certificates:
+            reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason if entry else None
+            response = (
+                ocsp.OCSPResponseBuilder()
+                .add_response(
+                    cert=certificate,
+                    issuer=self.certificate,
+                    algorithm=hashes.SHA1(),  # noqa: S303  # a name for the issuer; RFC 5019, section 2.1.1
+                    cert_status=ocsp.OCSPCertStatus.REVOKED if entry else ocsp.OCSPCertStatus.GOOD,
+                    this_update=at,
+                    next_update=until,
+                    revocation_time=entry.revocation_date_utc if entry else None,
+                    revocation_reason=reason,
+                )
+                .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
+                .certificates([responder])
+                .sign(key, hashes.SHA256())
+            )
+            responses.append(response.public_bytes(serialization.Encoding.DER))
+        return responses
 
 
 def _builder(
@@ -366,7 +418,7 @@ def _address(email: str) -> x509.RFC822Name:
             raise ValueError
         return x509.RFC822Name(email)
     except ValueError:
-        raise BadValueError(f"e-mail {email!r}: not an address; write it like name@example.org") from None
+        raise ValueError(f"e-mail {email!r}: not an address; write it like name@example.org") from None
 
 
 def _oid(dotted: str) -> core.ObjectIdentifier:
@@ -374,4 +426,4 @@ def _oid(dotted: str) -> core.ObjectIdentifier:
         # cryptography's is the strict parser.
         return core.ObjectIdentifier(ObjectIdentifier(dotted).dotted_string)
     except ValueError:
-        raise BadValueError(f"OID {dotted!r}: not one; write it like 2.16.886.111.100000") from None
+        raise ValueError(f"OID {dotted!r}: not one; write it like 2.16.886.111.100000") from None

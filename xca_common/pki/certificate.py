@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A certificate as people and programs are shown it."""
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Self
+
+from asn1crypto import x509  # type: ignore[import-untyped]
+
+from xca_common.pki import distinguished_name, profile
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate, on a card or from elsewhere.
+
+    Attributes:
+        label: CKA_LABEL, such as cert1; empty for one that comes from elsewhere.
+        id: CKA_ID as text: the key that belongs to it (SIGN, KEYX), or CACert, ROOTCACert; empty likewise.
+        der: the certificate itself.
+        holder: subject DN in the order of the certificate (卡片持有者資訊), C=TW,L=臺北市,O=國立臺灣大學.
+        issuer: issuer DN, in the same form.
+        serial: serial number, hexadecimal.
+        not_before: start of validity (卡片效期).
+        not_after: end of validity.
+        key_usage: names of RFC 5280 section 4.2.1.3, such as digital_signature.
+        organisation_oid: OID of the organisation, if the certificate tells.
+        tax_id: 統一編號 of a company, if the certificate tells.
+        rank: primary (正卡) or secondary (附卡), if the certificate tells.
+        citizen_id: last four characters of a person's national id, if the certificate tells.
+        common_name: the subject's commonName, several with blanks between; empty if there is none.
+        email: address in the subjectAltName, empty if there is none.
+        signature_algorithm: OID of what the issuer signed it with.
+    """
+
+    label: str
+    id: str
+    der: bytes = field(repr=False)
+    holder: str
+    issuer: str
+    serial: str
+    not_before: datetime
+    not_after: datetime
+    key_usage: tuple[str, ...]
+    organisation_oid: str | None
+    tax_id: str | None
+    rank: str | None
+    citizen_id: str | None = None
+    common_name: str = ""
+    email: str = ""
+    signature_algorithm: str = ""
+
+    @classmethod
+    def parse(cls, label: str, identifier: str, der: bytes) -> Self:
+        """Read an X.509 certificate (RFC 5280).
+
+        Raises:
+            ValueError: it is not one, or a part that is of use here cannot be read.
+        """
+        try:
+            return cls._parse(label, identifier, der)
+        except Exception as error:  # asn1crypto's are of many kinds, and come with the bytes
+            raise ValueError(f"a certificate that cannot be read ({type(error).__name__})") from error
+
+    @classmethod
+    def _parse(cls, label: str, identifier: str, der: bytes) -> Self:
+        certificate = x509.Certificate.load(der, strict=True)
+        start, end = certificate.not_valid_before, certificate.not_valid_after
+        if not (isinstance(start, datetime) and isinstance(end, datetime)):
+            raise TypeError("asn1crypto has a kind of its own for the year 0")
+        if None in (start.tzinfo, end.tzinfo):
+            raise ValueError("a validity without a time zone")
+        usage = certificate.key_usage_value
+        attributes = _directory_attributes(certificate)
+        certificate.public_key.dump()
+        return cls(
+            label=label,
+            id=identifier,
+            der=der,
+            holder=distinguished_name.as_text(certificate.subject),
+            issuer=distinguished_name.as_text(certificate.issuer),
+            serial=f"{certificate.serial_number:x}",
+            not_before=start.astimezone(UTC),
+            not_after=end.astimezone(UTC),
+            key_usage=tuple(sorted(usage.native)) if usage else (),
+            organisation_oid=attributes.get(profile.ORGANISATION_OID),
+            tax_id=attributes.get(profile.TAX_ID),
+            rank=attributes.get(profile.CARD_RANK),
+            citizen_id=attributes.get(profile.CITIZEN_ID),
+            common_name=_common_name(certificate),
+            email=_email(certificate),
+            signature_algorithm=certificate["signature_algorithm"]["algorithm"].dotted,
+        )
+
+    @property
+    def pem(self) -> str:
+        """The certificate in PEM (RFC 7468)."""
+        body = base64.b64encode(self.der).decode("ascii")
+        lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+        return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+    @property
+    def public_key(self) -> bytes:
+        """The key that is certified: SubjectPublicKeyInfo (RFC 5280, section 4.1), in DER."""
+        return bytes(x509.Certificate.load(self.der).public_key.dump())
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 fingerprint, hexadecimal."""
+        return hashlib.sha256(self.der).hexdigest()
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    names = certificate.subject.native.get("common_name", "")
+    return names if isinstance(names, str) else " ".join(str(name) for name in names)
+
+
+def _email(certificate: x509.Certificate) -> str:
+    names = certificate.subject_alt_name_value or ()
+    return next((str(name.native) for name in names if name.name == "rfc822_name"), "")
+
+
+def _directory_attributes(certificate: x509.Certificate) -> dict[str, str]:
+    for extension in certificate["tbs_certificate"]["extensions"]:
+        if extension["extn_id"].native == "subject_directory_attributes":
+            return {
+                attribute["type"].dotted: str(attribute["values"][0].native)
+                for attribute in extension["extn_value"].parsed
+            }
+    return {}
