@@ -15,7 +15,7 @@ from xca_plugin.i18n import text
 PORT: Final = 61161
 """The port that existing pages talk to."""
 
-_SECONDS: Final = 2.0
+_SECONDS: Final = 5.0  # an agent on a busy computer is still an agent
 _FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 _NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 

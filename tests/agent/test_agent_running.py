@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from softhsm.card_fixture import HeldCard
-from support.agent.agent_process import Agent, Start, configure, running, until
+from support.agent.agent_process import SECONDS, Agent, Start, configure, running, until
 from support.agent.component_client import SITE, Asking
 from support.agent.systemd import systemd
 from support.agent.web_sites import site
@@ -43,9 +43,9 @@ def test_status_tells_who_is_there(agent: Agent, tmp_path: Path) -> None:
     done = xcactl(tmp_path, "agent", "status", "--port", str(agent.port))
     assert done.returncode == 0
     assert "It runs: version" in done.stdout
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    done = xcactl(tmp_path, "agent", "status", "--port", str(port))
+    with socket.socket() as silent:  # it has the port, and does not listen there
+        silent.bind(("127.0.0.1", 0))
+        done = xcactl(tmp_path, "agent", "status", "--port", str(silent.getsockname()[1]))
     assert done.returncode == 90
     with site() as origin:
         done = xcactl(tmp_path, "agent", "status", "--port", origin.rpartition(":")[2])
@@ -64,7 +64,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 def test_ends_when_it_is_told_to(start_agent: Start, xca_active_card: HeldCard, ending: int) -> None:
     agent = start_agent(xca_active_card)
     agent.process.send_signal(ending)
-    assert agent.process.wait(20) in (0, -signal.SIGTERM)
+    assert agent.process.wait(SECONDS) in (0, -signal.SIGTERM)
     assert agent.log == ""
 
 
@@ -208,7 +208,10 @@ def test_folders_are_private_whatever_the_umask(
         assert xcactl(home, "agent", "install", **no_systemd).returncode == 0
         shutil.rmtree(home / ".config/autostart")
         (home / ".config").rmdir()
-        with running(home, xca_active_card.variables) as agent, httpx.Client(base_url=agent.url) as client:
+        with (
+            running(home, xca_active_card.variables) as agent,
+            httpx.Client(base_url=agent.url, timeout=SECONDS) as client,
+        ):
             page = client.get(
                 "/addDomain?domain=portal.example", headers={"Referer": "https://portal.example/"}
             )
@@ -236,6 +239,6 @@ def test_what_no_such_file_can_hold(no_systemd: dict[str, str], tmp_path: Path) 
 def test_a_restart_on_the_same_port(start_agent: Start, xca_active_card: HeldCard) -> None:
     agent = start_agent(xca_active_card, trusted=(SITE,))
     agent.process.terminate()
-    agent.process.wait(20)
+    agent.process.wait(SECONDS)
     with running(agent.home, xca_active_card.variables, agent.port) as again:
         assert Asking(again).get("/pkcs11info").json()["ret_code"] == 0

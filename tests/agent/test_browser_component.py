@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from softhsm import Environment, issue, remove
 from softhsm.card_fixture import HeldCard
-from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running, trust
+from support.agent.agent_process import CHROMIUM, FLAGS, SECONDS, Agent, Start, configure, running, trust
 from support.agent.component_client import Json, b64, openssl, verify
 from support.agent.web_sites import PAGE, site
 from xca_plugin.agent.component.result_codes import Code
@@ -422,7 +422,7 @@ def test_an_agent_that_ends_and_starts_again(own_portal: Portal, xca_active_card
     window = own_portal.click(signing(xca_active_card))
     window.wait_for_selector("#agree:enabled")
     own_portal.agent.process.terminate()
-    own_portal.agent.process.wait(20)
+    own_portal.agent.process.wait(SECONDS)
     agree(window)
     assert (own_portal.answer()["func"], own_portal.answer()["ret_code"]) == ("sign", Code.FAILED)
     assert own_portal.page.evaluate("information()") is None  # "not installed or not running"

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from softhsm import Application, Environment, State, issue, remove
 from softhsm.card_fixture import HeldCard
 from softhsm.virtual_reader import VirtualReader
-from support.agent.agent_process import Agent, Start, running
+from support.agent.agent_process import SECONDS, Agent, Start, running
 from support.agent.component_client import Asking
 from support.agent.page_visitor import WRONG, Leading
 from support.agent.web_sites import site
@@ -233,7 +233,7 @@ def test_an_agent_that_stops_is_missed(start_agent: Start, xca_active_card: Held
     stopped = page.get_by_role("alert").filter(has_text="這台電腦上的元件沒有回應")
     expect(stopped).to_be_hidden()
     agent.process.terminate()
-    agent.process.wait(20)
+    agent.process.wait(SECONDS)
     expect(stopped).to_be_visible()
     with running(agent.home, xca_active_card.variables, agent.port) as again:
         expect(stopped).to_be_hidden()
@@ -241,7 +241,7 @@ def test_an_agent_that_stops_is_missed(start_agent: Start, xca_active_card: Held
         enter(page.get_by_label("5.目前的PIN碼"), WRONG[0])
         enter(page.get_by_label("6.新的PIN碼"), NEW_PIN)
         again.process.terminate()
-        again.process.wait(20)
+        again.process.wait(SECONDS)
         page.get_by_role("button", name="更改PIN碼").click()
         expect(page.get_by_role("alert")).to_contain_text("先檢視卡片狀態")
         assert not secrets_in(page, WRONG[0], NEW_PIN)

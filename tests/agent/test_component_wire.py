@@ -4,11 +4,11 @@
 import base64
 import hashlib
 import json
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 import pytest
 from asn1crypto import cms, x509  # type: ignore[import-untyped]
 from starlette.testclient import TestClient
@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from softhsm import Environment, issue
 from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Start, configure, running
-from support.agent.component_client import SITE, Asking, Json, b64, openssl, verify
+from support.agent.component_client import SITE, Asking, Json, b64, openssl, post, verify
 from support.odd_certificates import odd_ones, put
 from xca_plugin.agent.component.result_codes import Code, Minor
 
@@ -257,7 +257,7 @@ def test_says_what_is_wrong_with_a_request(
     ],
 )
 def test_says_that_it_is_no_json(allowed: Asking, body: bytes) -> None:
-    answer = httpx.post(f"{allowed.agent.url}/sign", content=body, headers={"Origin": SITE}).json()
+    answer = post(f"{allowed.agent.url}/sign", content=body, headers={"Origin": SITE}).json()
     assert (answer["func"], answer["ret_code"]) == ("sign", Code.BAD_JSON)
 
 
@@ -508,11 +508,12 @@ def test_a_change_that_is_given_up_is_not_robbed_of_its_pins(
     """The answer says that nobody knows; the card, which is still at work, does it as it was asked to."""
     card = xca_active_card
     configure(tmp_path, trusted=(SITE,))
-    hasty = (
-        "from xca_plugin.agent.process import card_worker; from xca_plugin.cli import main; "
-        "card_worker.PATIENCE = 2; main()"
+    told = (
+        "import signal; from xca_plugin.agent.process import card_worker; from xca_plugin.cli import main; "
+        "signal.signal(signal.SIGUSR1, lambda *_: setattr(card_worker, 'PATIENCE', 0.1)); "
+        "signal.signal(signal.SIGUSR2, lambda *_: setattr(card_worker, 'PATIENCE', 60)); main()"
     )
-    with running(tmp_path, card.variables, program=("-c", hasty)) as agent:
+    with running(tmp_path, card.variables, program=("-c", told)) as agent:
         asking = Asking(agent)
         request = {
             "func": "changeUserPINCode",
@@ -523,8 +524,10 @@ def test_a_change_that_is_given_up_is_not_robbed_of_its_pins(
         consent = asking.window(request)["consent"]
         # The module waits for this lock before it does anything.
         with card.environment.store.lock(exclusive=True):
+            agent.process.send_signal(signal.SIGUSR1)
             reply = asking.window(request, ticket=consent["ticket"], number=consent["number"])
             assert json.loads(reply["answer"])["ret_code"] == Code.FAILED
+            agent.process.send_signal(signal.SIGUSR2)
         assert asking.ask(signing(card, pin="new4711"))["ret_code"] == 0
 
 

@@ -13,17 +13,17 @@ import stat
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Dialog, Page
 from starlette.testclient import TestClient
 
 from softhsm import Application, Environment, issue
 from softhsm.card_fixture import HeldCard
-from support.agent.agent_process import Agent, Start, trust, until
-from support.agent.component_client import SITE, Asking, Json
+from support.agent.agent_process import SECONDS, Agent, Start, trust, until
+from support.agent.component_client import SITE, Asking, Json, get, options, post
 from support.agent.web_sites import site
 from xca_plugin.agent.component.result_codes import Code
 
@@ -43,7 +43,7 @@ def trusting(shared: Agent) -> Asking:
 
 
 def raw(agent: Agent, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", agent.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", agent.port), timeout=SECONDS) as connection:
         connection.sendall(request)
         answer = b""
         while chunk := connection.recv(65536):
@@ -69,8 +69,8 @@ def test_another_host_is_refused(allowed: Asking, host: str, path: str) -> None:
 
 def test_both_loopback_addresses_and_no_other(allowed: Asking) -> None:
     port = allowed.agent.port
-    assert httpx.get(f"http://127.0.0.1:{port}/agent.json").status_code == 200
-    assert httpx.get(f"http://[::1]:{port}/agent.json").status_code == 200
+    assert get(f"http://127.0.0.1:{port}/agent.json").status_code == 200
+    assert get(f"http://[::1]:{port}/agent.json").status_code == 200
     listening = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -107,7 +107,7 @@ def test_another_user_who_goes_at_once_is_not_taken_for_root(allowed: Asking) ->
         allowed.agent.process.send_signal(signal.SIGCONT)
     # Whom the agent has listened to is on this page.
     allowed.get("/pkcs11info")
-    visits = httpx.get(f"{allowed.agent.url}/selfTest.htm").text
+    visits = get(f"{allowed.agent.url}/selfTest.htm").text
     assert SITE in visits
     assert "passed-for-root" not in visits
 
@@ -116,14 +116,29 @@ def test_who_cannot_be_told_is_not_answered(start_agent: Start, xca_active_card:
     """Without a free file descriptor nobody can look up whose connection it is."""
     agent = start_agent(xca_active_card)
     process = agent.process.pid
-    used = {int(entry.name) for entry in Path(f"/proc/{process}/fd").iterdir()}
-    free = next(number for number in range(len(used) + 1) if number not in used)
     before = resource.prlimit(process, resource.RLIMIT_NOFILE)
-    resource.prlimit(process, resource.RLIMIT_NOFILE, (free + 1, before[1]))  # one for the connection
-    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
-        httpx.get(f"{agent.url}/agent.json")
-    resource.prlimit(process, resource.RLIMIT_NOFILE, before)
-    assert httpx.get(f"{agent.url}/agent.json").status_code == 200
+    most = max(int(entry.name) for entry in Path(f"/proc/{process}/fd").iterdir()) + 2
+    head = f"GET /agent.json HTTP/1.1\r\nHost: localhost:{agent.port}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        # More wait than there are descriptors: the agent accepts until none is left, then looks at the first.
+        agent.process.send_signal(signal.SIGSTOP)
+        try:
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (most, before[1]))
+            waiting = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", agent.port), timeout=SECONDS))
+                for _ in range(most)
+            ]
+            for connection in waiting:
+                connection.sendall(head)
+        finally:
+            agent.process.send_signal(signal.SIGCONT)
+        try:
+            answer = waiting[0].recv(4096)
+        except ConnectionResetError:
+            answer = b""
+        assert answer == b""
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+    assert get(f"{agent.url}/agent.json").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -151,9 +166,9 @@ def test_a_stranger_learns_nothing(allowed: Asking, active_card: HeldCard, origi
 
 def test_a_program_that_does_not_say_who_it_is_learns_nothing(allowed: Asking, active_card: HeldCard) -> None:
     url = allowed.agent.url
-    for response in (httpx.get(f"{url}/pkcs11info"), httpx.post(f"{url}/sign", json=signing(active_card))):
+    for response in (get(f"{url}/pkcs11info"), post(f"{url}/sign", json=signing(active_card))):
         assert response.json()["ret_code"] == 0x76000031
-    assert active_card.number.encode() not in httpx.get(f"{url}/p11Image.bmp").content
+    assert active_card.number.encode() not in get(f"{url}/p11Image.bmp").content
 
 
 @pytest.mark.parametrize(("origin", "shared"), [(SITE, True), (STRANGER, False)])
@@ -164,7 +179,7 @@ def test_preflights(allowed: Asking, origin: str, shared: bool) -> None:
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Private-Network": "true",
     }
-    response = httpx.options(f"{allowed.agent.url}/sign", headers=asks)
+    response = options(f"{allowed.agent.url}/sign", headers=asks)
     assert response.status_code == 204
     assert (response.headers.get("access-control-allow-origin") == origin) is shared
     assert response.headers["access-control-allow-private-network"] == "true"
@@ -183,13 +198,13 @@ def test_only_our_own_pages_may_change_anything(client: TestClient, origin: str 
 @pytest.mark.parametrize("site_of", ["cross-site", "same-site"])
 def test_other_pages_may_open_ours_but_not_fetch_them(allowed: Asking, site_of: str) -> None:
     fetch = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "no-cors"}
-    assert httpx.get(f"{allowed.agent.url}/", headers=fetch).status_code == 403
+    assert get(f"{allowed.agent.url}/", headers=fetch).status_code == 403
     window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    assert httpx.get(f"{allowed.agent.url}/", headers=window).status_code == 200
+    assert get(f"{allowed.agent.url}/", headers=window).status_code == 200
     # Its frames stay empty anyway; not even the card is looked at.
     frame = {**window, "Sec-Fetch-Dest": "iframe"}
-    assert httpx.get(f"{allowed.agent.url}/", headers=frame).status_code == 403
-    led = httpx.get(f"{allowed.agent.url}/selfTest.htm?run=yes", headers=window).text
+    assert get(f"{allowed.agent.url}/", headers=frame).status_code == 403
+    led = get(f"{allowed.agent.url}/selfTest.htm?run=yes", headers=window).text
     assert 'class="check"' not in led
 
 
@@ -296,7 +311,7 @@ def test_the_button_trusts_once(start_agent: Start, xca_active_card: HeldCard) -
     own = {"Origin": url}
 
     def press(site: str, token: str) -> int:
-        return httpx.post(f"{url}/addDomain", data={"site": site, "token": token}, headers=own).status_code
+        return post(f"{url}/addDomain", data={"site": site, "token": token}, headers=own).status_code
 
     assert press(STRANGER, "") == 400
     assert press("https://other.example", token) == 400
@@ -334,7 +349,7 @@ def test_the_page_that_asks_is_offered_if_it_is_of_that_host(
     allowed: Asking, referer: str, offered: str
 ) -> None:
     address = f"{allowed.agent.url}/addDomain?domain=evil.example"
-    page = httpx.get(address, headers={"Referer": referer}).text
+    page = get(address, headers={"Referer": referer}).text
     assert f'name="site" value="{offered}"' in page
 
 
@@ -346,7 +361,7 @@ def test_a_host_with_an_underscore(allowed: Asking) -> None:
 def test_only_the_site_itself_is_told_that_it_is_trusted(allowed: Asking) -> None:
     address = f"{allowed.agent.url}/addDomain?domain={SITE.partition('//')[2]}"
     for referer, told in ((f"{SITE}/login", True), (f"{STRANGER}/", False), ("", False)):
-        page = httpx.get(address, headers={"Referer": referer}).text
+        page = get(address, headers={"Referer": referer}).text
         assert ("domain_added" in page) is told
 
 
@@ -364,10 +379,10 @@ def test_what_is_no_host_is_not_offered(client: TestClient, domain: str) -> None
 def test_oversized_bodies(allowed: Asking) -> None:
     url = allowed.agent.url
     big = b"x" * (8 * 1024 * 1024 + 1)
-    assert httpx.post(f"{url}/sign", content=big, headers={"Origin": SITE}).status_code == 413
+    assert post(f"{url}/sign", content=big, headers={"Origin": SITE}).status_code == 413
     # Without a length that says it beforehand.
     chunks = (b"x" * 65536 for _ in range(129))
-    assert httpx.post(f"{url}/sign", content=chunks, headers={"Origin": SITE}).status_code == 413
+    assert post(f"{url}/sign", content=chunks, headers={"Origin": SITE}).status_code == 413
     # What strangers send is not even looked at; what others send has no thousands of fields.
     many = json.dumps({str(number): 1 for number in range(300)})
     assert Asking(allowed.agent, STRANGER).post("/sign", "{")["ret_code"] == Code.NOT_TRUSTED
@@ -393,8 +408,8 @@ def test_slow_requests_and_500_at_once(allowed: Asking) -> None:
         return await asyncio.gather(*(one() for _ in range(500)))
 
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as slow_head,
-        socket.create_connection(("127.0.0.1", port), timeout=20) as slow_body,
+        socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as slow_head,
+        socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as slow_body,
         ThreadPoolExecutor(1) as thread,
     ):
         start = time.monotonic()
@@ -405,17 +420,17 @@ def test_slow_requests_and_500_at_once(allowed: Asking) -> None:
         assert slow_body.recv(4096).startswith(b"HTTP/1.1 408")
         while slow_head.recv(4096):
             pass
-        assert 2 < time.monotonic() - start < 20
+        assert time.monotonic() - start > 2
 
 
 def test_half_a_request_is_not_done(shared: Agent) -> None:
     """A form that is cut off still reads as a form, with other values in it."""
-    page = httpx.get(f"{shared.url}/addDomain?domain=evil.example.org").text
+    page = get(f"{shared.url}/addDomain?domain=evil.example.org").text
     token = page.partition('name="token" value="')[2].partition('"')[0]
     form = f"token={token}&site=https%3A%2F%2Fevil.example.org".encode()
     head = f"POST /addDomain HTTP/1.1\r\nHost: localhost:{shared.port}\r\nOrigin: {shared.url}\r\n"
     raw_head = f"{head}Content-Length: {len(form) + 1}\r\n\r\n".encode()
-    with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=SECONDS) as connection:
         connection.sendall(raw_head + form)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(4096) == b""

@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import httpx
 import jsonschema
 import pytest
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
 from softhsm.card_fixture import HeldCard
 from softhsm.issuer import TAIPEI
-from support.agent.agent_process import Start, running
-from support.agent.component_client import Asking
+from support.agent.agent_process import SECONDS, Start, configure, running
+from support.agent.component_client import SITE, Asking
 from support.agent.page_visitor import WRONG, Leading, Visitor, visiting, words
 from support.odd_certificates import odd_ones, put
 
@@ -314,19 +313,30 @@ def test_a_label_that_is_no_text(start_agent: Start, xca_active_card: HeldCard, 
 # --- readers whose daemon hangs
 
 
+@dataclass(frozen=True)
+class HungDaemon:
+    """A readers' daemon that takes connections and never answers."""
+
+    listening: socket.socket
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"PCSCLITE_CSOCK_NAME": str(self.listening.getsockname())}
+
+
 @pytest.fixture
-def hung_pcscd(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Takes connections, and never answers."""
-    with socket.socket(socket.AF_UNIX) as daemon:
-        daemon.bind(str(tmp_path / "pcscd.comm"))
-        daemon.listen(100)
-        yield {"PCSCLITE_CSOCK_NAME": str(tmp_path / "pcscd.comm")}
+def hung_pcscd(tmp_path: Path) -> Iterator[HungDaemon]:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.settimeout(SECONDS)
+        listening.bind(str(tmp_path / "pcscd.comm"))
+        listening.listen(100)
+        yield HungDaemon(listening)
 
 
 def test_a_readers_daemon_that_hangs_holds_nobody_up(
-    start_agent: Start, xca_active_card: HeldCard, hung_pcscd: dict[str, str]
+    start_agent: Start, xca_active_card: HeldCard, hung_pcscd: HungDaemon
 ) -> None:
-    agent = start_agent(Leading({**xca_active_card.variables, **hung_pcscd}))
+    agent = start_agent(Leading({**xca_active_card.variables, **hung_pcscd.variables}))
     with visiting(agent) as visitor, ThreadPoolExecutor(10) as visitors:
         # More at once than there are threads for such looks.
         for said in visitors.map(visitor.see, ["/"] * 10):
@@ -334,20 +344,22 @@ def test_a_readers_daemon_that_hangs_holds_nobody_up(
 
 
 def test_an_agent_whose_module_hangs_can_be_ended(
-    xca_environment: Environment, hung_pcscd: dict[str, str], tmp_path: Path
+    xca_environment: Environment, hung_pcscd: HungDaemon, tmp_path: Path
 ) -> None:
     listed = subprocess.run(["dpkg", "-L", "opensc-pkcs11"], check=True, capture_output=True, text=True)
     (opensc,) = {Path(line).resolve() for line in listed.stdout.split() if line.endswith("/opensc-pkcs11.so")}
-    variables = {**xca_environment.exports(), **hung_pcscd, "XCA_PKCS11_MODULE": str(opensc)}
+    variables = {**xca_environment.exports(), **hung_pcscd.variables, "XCA_PKCS11_MODULE": str(opensc)}
     soon = (
         "from xca_plugin.agent.process import card_worker; from xca_plugin.cli import main; "
         "card_worker._ENDING = 1; main()"
     )
-    with running(tmp_path / "home", variables, program=("-c", soon)) as agent:
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.get(f"{agent.url}/card", timeout=2)
-        agent.process.send_signal(signal.SIGINT)
-        assert agent.process.wait(20) == 1
+    configure(tmp_path / "home", allow=SITE)
+    with running(tmp_path / "home", variables, program=("-c", soon)) as agent, ThreadPoolExecutor(1) as site:
+        site.submit(Asking(agent).get, "/pkcs11info")
+        connection, _ = hung_pcscd.listening.accept()  # the module waits for an answer now
+        with connection:
+            agent.process.send_signal(signal.SIGINT)
+            assert agent.process.wait(SECONDS) == 1
 
 
 # --- certificates

@@ -54,11 +54,16 @@ def port() -> int:
 
 @pytest.fixture
 def desk(active: Desk, port: int, tmp_path: Path) -> Desk:
-    """An activated card, no reader; programs take a free port for the agent's, which may be in use."""
+    """An activated card, no reader; programs take a free port for the agent's, which may be in use.
+
+    On a busy machine a check may take longer than a person would wait for it.
+    """
     folder = tmp_path / "port"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
-        f"import xca_plugin.agent_port; xca_plugin.agent_port.PORT = {port}\n"
+        "from xca_plugin import agent_port, checks\n"
+        f"agent_port.PORT = checks.PORT = {port}\n"
+        "agent_port._SECONDS = checks._SECONDS = 50\n"
     )
     return active.having(**NO_DAEMON, PYTHONPATH=str(folder))
 

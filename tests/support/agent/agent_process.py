@@ -13,7 +13,8 @@ from pathlib import Path
 
 from support.inherited import INHERITED
 
-SECONDS = 20
+SECONDS = 60
+"""How long tests wait for anything: a busy machine may stop for a while."""
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (

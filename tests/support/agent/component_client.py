@@ -5,16 +5,21 @@ import base64
 import json
 import subprocess
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from support.agent.agent_process import Agent
+from support.agent.agent_process import SECONDS, Agent
 
 SITE = "https://portal.example.gov.tw"
 """A site that tests trust."""
 Json = dict[str, Any]
+
+get = partial(httpx.get, timeout=SECONDS)
+post = partial(httpx.post, timeout=SECONDS)
+options = partial(httpx.options, timeout=SECONDS)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Asking:
 
     agent: Agent
     origin: str = SITE
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=SECONDS))
 
     def get(self, path: str) -> httpx.Response:
         return self.http.get(f"{self.agent.url}{path}", headers={"Origin": self.origin})

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import httpx
 
-from support.agent.agent_process import Agent
+from support.agent.agent_process import SECONDS, Agent
 
 WRONG = ("wrong-1", "wrong-2", "wrong-3")
 
@@ -41,7 +41,7 @@ class Visitor:
     def __init__(self, agent: Agent, language: str) -> None:
         self._origin = agent.url
         self.client = httpx.Client(
-            base_url=agent.url, headers={"Accept-Language": language}, follow_redirects=True, timeout=30
+            base_url=agent.url, headers={"Accept-Language": language}, follow_redirects=True, timeout=SECONDS
         )
 
     def see(self, path: str) -> str:

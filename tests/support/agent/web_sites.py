@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Web sites of other origins, and what their pages do: the protocol as its clients know it."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,12 @@ if (location.hash === "#at-once") {
 """
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # else the browser has gone: nobody waits
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextmanager
 def site(page: str = PAGE, **headers: str) -> Iterator[str]:
     """Serve one page at every path of a free port; the value is its origin, http://127.0.0.1:PORT."""
@@ -96,7 +103,7 @@ def site(page: str = PAGE, **headers: str) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
