@@ -14,6 +14,7 @@ import click
 import softhsm
 from pkcs11_shim import StoreError, rules
 from softhsm import Application, Environment, IssuedCard, State
+from xca_common.errors import place_of
 from xca_common.harmless_text import harmless, harmless_json
 from xca_common.secret_source import FORMS, SecretReader, SecretSourceError
 
@@ -78,6 +79,11 @@ class _Commands(click.Group):
                 raise _NoSuchCard(str(error)) from error
             except (softhsm.IssuerError, StoreError, OSError) as error:
                 raise click.ClickException(str(error)) from error
+            except (click.ClickException, click.Abort, click.exceptions.Exit):
+                raise
+            except Exception as error:
+                # Not its text and no traceback: a stranger's exception may hold a secret.
+                raise click.ClickException(f"unexpected problem: {place_of(error)}") from error
 
 
 @contextmanager
@@ -233,7 +239,7 @@ def env(directory: Path) -> None:
     """Print the exports that let a shell's programs use the cards: eval "$(softhsm-card env)"."""
     for variable, value in Environment(directory).exports().items():
         line = f"export {variable}={shlex.quote(value)}"
-        click.echo(harmless(line) if sys.stdout.isatty() else line)
+        click.echo(harmless(line, longest=None) if sys.stdout.isatty() else line)
 
 
 @main.command(epilog=_STATUSES)

@@ -16,11 +16,12 @@ class Secret:
     __slots__ = ("_bytes",)
 
     def __init__(self, value: str) -> None:
-        self._bytes = bytearray(value, "utf-8", "surrogateescape")
+        # With surrogates passed: whatever was typed, no error with the secret in it comes of it.
+        self._bytes = bytearray(value, "utf-8", "surrogatepass")
 
     def reveal(self) -> str:
         """Return the secret itself, for the one call that needs it."""
-        return self._bytes.decode("utf-8", "surrogateescape")
+        return self._bytes.decode("utf-8", "surrogatepass")
 
     def wipe(self) -> None:
         """Overwrite the secret; it is empty afterwards."""

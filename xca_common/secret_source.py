@@ -2,8 +2,11 @@
 """Secrets from where a script keeps them, named as OpenSSL names them (openssl-passphrase-options(1))."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
+
+from xca_common.errors import os_reason
 
 FORMS: Final = "env:NAME, file:PATH, fd:N or stdin"
 """The sources, as shown to people. Without OpenSSL's `pass:`, which would put the secret in argv."""
@@ -63,7 +66,7 @@ class SecretReader:
             try:
                 self._files[source] = os.open(Path(name), os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
-                raise SecretSourceError(f"{source}: {error.strerror}") from None
+                raise SecretSourceError(f"{source}: {os_reason(error)}") from None
         return self._files[source]
 
 
@@ -79,16 +82,21 @@ def read_secret(source: str) -> str:
 
 def _line(source: str, file: int) -> str:
     """Read a line byte by byte: what follows it is left for the next reader of the same descriptor."""
-    line = b""
+    line, problem = bytearray(), None
     try:
         while (byte := os.read(file, 1)) not in (b"", b"\n"):
             line += byte
             if len(line) > _LONGEST:
-                raise SecretSourceError(f"{source}: the line is longer than {_LONGEST} bytes")
+                problem = f"the line is longer than {_LONGEST} bytes"
+                break
     except OSError as error:
-        raise SecretSourceError(f"{source}: {error.strerror}") from None
-    try:
-        return line.removesuffix(b"\r").decode()
-    except UnicodeDecodeError:
-        # None: the original exception carries the bytes.
-        raise SecretSourceError(f"{source}: not UTF-8 text") from None
+        problem = os_reason(error)
+    except OverflowError:
+        problem = "there is no such descriptor"
+    if problem is None:
+        with suppress(UnicodeDecodeError):
+            return line.removesuffix(b"\r").decode()
+        problem = "not UTF-8 text"
+    # Neither the decoder's exception, which carries the bytes, nor a variable of this call holds the secret.
+    line.clear()
+    raise SecretSourceError(f"{source}: {problem}")

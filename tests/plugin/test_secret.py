@@ -45,6 +45,6 @@ def test_it_compares_by_value() -> None:
     assert Secret(VALUE) != VALUE
 
 
-@pytest.mark.parametrize("value", ["", "用戶代碼", "a\x00b", "\udcff"])
+@pytest.mark.parametrize("value", ["", "用戶代碼", "a\x00b", "\udcff", "a\ud800b"])
 def test_whatever_was_entered_comes_back(value: str) -> None:
     assert Secret(value).reveal() == value

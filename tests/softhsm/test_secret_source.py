@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,14 @@ def test_an_empty_secret_is_an_error(tmp_path: Path, content: bytes) -> None:
 def test_sources_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CODE", raising=False)
     monkeypatch.setenv("EMPTY", "")
-    for source in ("env:CODE", "env:EMPTY", f"file:{tmp_path / 'none'}", f"file:{tmp_path}", "fd:987"):
+    for source in (
+        "env:CODE",
+        "env:EMPTY",
+        f"file:{tmp_path / 'none'}",
+        f"file:{tmp_path}",
+        "fd:987",
+        "fd:9999999999",
+    ):
         with pytest.raises(SecretSourceError) as caught:
             read_secret(source)
         assert str(caught.value).startswith(f"{source}: ")
@@ -82,7 +90,9 @@ def test_what_is_no_text_is_not_repeated(tmp_path: Path, content: bytes) -> None
     file.write_bytes(content)
     with pytest.raises(SecretSourceError) as caught:
         read_secret(f"file:{file}")
-    seen: BaseException | None = caught.value
-    while seen:
-        assert SECRET not in repr(seen)
-        seen = None if seen.__suppress_context__ else seen.__cause__ or seen.__context__
+    seen = [caught.value, caught.value.__cause__, caught.value.__context__]
+    assert not any(SECRET in repr(error) for error in seen)
+    # Nor by what shows the variables of a traceback.
+    for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+        if frame.f_code.co_filename != __file__:
+            assert SECRET not in repr(frame.f_locals)

@@ -5,7 +5,9 @@ import codecs
 import gettext
 import io
 import os
+import resource
 import sys
+import warnings
 from itertools import zip_longest
 
 from xca_common.errors import place_of
@@ -15,6 +17,10 @@ from xca_plugin.i18n import CATALOGUE, text
 
 def main() -> None:
     """Run xcactl; ends the process with a status of docs/cli.md."""
+    # A core dump would hold the PIN: Python's texts cannot be wiped.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries tell programmers about odd certificates
     # Before any command is built: help texts are made then, in one language.
     if language := _named_language(sys.argv[1:]):
         os.environ["LANGUAGE"] = language

@@ -45,7 +45,8 @@ def _complete_card(context: click.Context, parameter: click.Parameter, incomplet
     return [
         CompletionItem(card.number, help=harmless(card_text.holder(card)))
         for card in cards
-        if card.number.startswith(incomplete.upper()) and card.number == harmless(card.number)
+        # What is completed becomes part of a command: no sign of a shell may stand in it.
+        if card.number.startswith(incomplete.upper()) and card.number.isascii() and card.number.isalnum()
     ]
 
 
@@ -288,29 +289,32 @@ class Asker:
         check = check or partial(kind.check, self._card)
         if source is not None:
             try:
-                secret = Secret(self._reader.read(source))
+                value = self._reader.read(source)
             except SecretSourceError as error:
                 raise errors.SecretMissing(option=kind.option, detail=str(error)) from error
-            check(secret)
-        elif interactive():
-            secret = prompt(
-                kind.prompt(self._card),
-                hide_input=True,
-                confirmation_prompt=kind.again or False,
-                value_proc=lambda value: _checked(value, check),
-            )
-        else:
+            return self._checked(value, check)
+        if not interactive():
             raise errors.SecretMissing(option=kind.option, detail=text("there is no terminal to ask at"))
-        return self._stack.enter_context(secret)
 
+        def checked(value: str) -> Secret:
+            try:
+                return self._checked(value, check)
+            except errors.XcaError as error:
+                raise click.UsageError(error.message()) from None  # asks again
 
-def _checked(value: str, check: Callable[[Secret], None]) -> Secret:
-    secret = Secret(value)
-    try:
+        secret: Secret = prompt(
+            kind.prompt(self._card),
+            hide_input=True,
+            confirmation_prompt=kind.again or False,
+            value_proc=checked,
+        )
+        return secret
+
+    def _checked(self, value: str, check: Callable[[Secret], None]) -> Secret:
+        """Keep a secret until the end of the command, also one that does not pass, and check it."""
+        secret = self._stack.enter_context(Secret(value))
         check(secret)
-    except errors.XcaError as error:
-        raise click.UsageError(error.message()) from None  # asks again
-    return secret
+        return secret
 
 
 # --- results
