@@ -3,6 +3,7 @@
 
 import configparser
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,8 @@ class ConfigurationError(Exception):
 
     Attributes:
         path: the file.
-        line: number of the first line that means nothing; None: the file is not UTF-8, or a value goes over
-            several lines.
+        line: number of the first line that means nothing; None: it is no file, it is not UTF-8, or a value
+            goes over several lines.
     """
 
     def __init__(self, path: Path, line: int | None) -> None:
@@ -79,7 +80,11 @@ def parse(file: Path, configuration: configparser.ConfigParser) -> None:
         ConfigurationError: it means nothing.
     """
     try:
-        with file.open(encoding="utf-8-sig") as lines:
+        # A pipe or a device is none, for the module neither: it would be waited for, or never end.
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, encoding="utf-8-sig") as lines:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigurationError(file, None)
             configuration.read_file(lines)
     except (
         configparser.MissingSectionHeaderError,

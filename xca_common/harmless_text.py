@@ -2,7 +2,8 @@
 """Text of strangers, made harmless before a person reads it: in a terminal, on a page, in a log.
 
 A name in a certificate, of a file or a reader, an address or a server's answer may hold what clears a screen,
-turns the direction of writing, or cannot be seen. All of that is shown as <U+001B>.
+turns the direction of writing, or cannot be seen. All of that is shown as <U+001B>; so is a flood of blanks,
+and of a text in one line that is too long the rest is counted.
 """
 
 import json
@@ -13,8 +14,12 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
+LONGEST: Final = 1000
+"""Characters of one text that are shown: fewer than a terminal's screen has."""
 _MARKS: Final = 3
 """Combining marks that one character may carry; scripts need no more, and more cover other lines."""
+_BLANKS: Final = 3
+"""Blanks that may follow each other in a line; more push what comes next to where another line begins."""
 _SPACE: Final = "\N{IDEOGRAPHIC SPACE}"
 """The only separator beside the blank that names are written with."""
 # Parts of the names of characters that pass for printable, and show nothing.
@@ -30,16 +35,20 @@ _JOINED: Final = ("HANGUL JUNGSEONG", "HANGUL JONGSEONG")
 """Letters that stand on the one before, as marks do."""
 
 
-def harmless(text: str, *, lines: bool = False) -> str:
+def harmless(text: str, *, lines: bool = False, longest: int | None = LONGEST) -> str:
     """Return a text that acts on nothing, and in which all can be seen.
 
     Args:
         text: what somebody else wrote.
-        lines: it may have several lines and tabs; else these are shown as characters too.
+        lines: it may have several lines and tabs, and any length; else these are shown as characters too.
+        longest: how many characters of a text in one line are shown; None: all, for what is to be copied.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return _rewritten(text.replace("\r\n", "\n") if lines else text, lines, _named)
+    if lines:
+        return _rewritten(text.replace("\r\n", "\n"), True, _named)
+    plain = text.isascii() and text.isprintable() and " " * (_BLANKS + 1) not in text
+    shown = text if plain else _rewritten(text, False, _named)
+    rest = 0 if longest is None else len(shown) - longest
+    return f"{shown[:longest]}<… +{rest}>" if rest > 0 else shown
 
 
 def harmless_json(document: object, *, indent: int | None = 2, ascii_only: bool = False) -> str:
@@ -61,7 +70,8 @@ def _rewritten(text: str, lines: bool, shown: Callable[[str, int], str]) -> str:
         count = sum(1 for _ in run)
         kind = _Kind.SEEN if lines and character in "\n\t" else _kind(character)
         if kind is _Kind.SEEN:
-            said.append(character * count)
+            crowded = not lines and character in (" ", _SPACE) and count > _BLANKS
+            said.append(shown(character, count) if crowded else character * count)
             room = 0 if character.isspace() else _MARKS
             continue
         kept = min(count, room) if kind is _Kind.MARK else 0

@@ -329,6 +329,20 @@ class Cards:
             raise errors.UserCodeLocked(number=card.number)
 
 
+def signing_certificate(card: Card) -> Certificate:
+    """Return the certificate of the key that signs.
+
+    Raises:
+        NoSuchCertificate: there is none.
+        CardFault: it cannot be read.
+    """
+    if card.certificate_odd:
+        raise errors.CardFault(detail=text("the certificate {label} cannot be read").format(label="cert1"))
+    if card.certificate is None:
+        raise errors.NoSuchCertificate(number=card.number, label="cert1")
+    return card.certificate
+
+
 def check_pin_usable(card: Card) -> None:
     """Refuse a card whose PIN cannot be tried now.
 

@@ -38,7 +38,7 @@ from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing, Statement
 from xca_plugin import errors, pcsc
 from xca_plugin.agent_port import PORT, agent_at
-from xca_plugin.cards import Cards
+from xca_plugin.cards import Cards, signing_certificate
 from xca_plugin.i18n import plural, text
 from xca_plugin.model import Card, CardState
 from xca_plugin.tools import all_tools
@@ -336,7 +336,7 @@ def _deadline(seen: _Seen, card: Card) -> _Answer:
 
 
 def _validity(seen: _Seen, card: Card) -> _Answer:
-    certificate = _signing_certificate(card)
+    certificate = signing_certificate(card)
     now = datetime.now(UTC)
     if now < certificate.not_before:
         early = text("It is not valid before {day}.").format(day=_day(certificate.not_before))
@@ -349,7 +349,7 @@ def _validity(seen: _Seen, card: Card) -> _Answer:
 
 
 def _chain(seen: _Seen, card: Card) -> _Answer:
-    issued = _parsed(_signing_certificate(card))
+    issued = _parsed(signing_certificate(card))
     held = list(_held(seen, card))
     now = datetime.now(UTC)
     for _ in held:
@@ -387,7 +387,7 @@ def _revoked_by(
     addresses: Callable[[x509.Certificate], list[str]], ask: Callable[..., Statement]
 ) -> Callable[[_Seen, Card], _Answer]:
     def check(seen: _Seen, card: Card) -> _Answer:
-        certificate = _parsed(_signing_certificate(card))
+        certificate = _parsed(signing_certificate(card))
         issuer = next((one for one in _held(seen, card) if _issued(certificate, one)), None)
         if issuer is None:
             return _skipped(text("Without the certificate of its issuer there is nothing to ask with."))
@@ -434,14 +434,6 @@ def _told(address: str, found: Judgement) -> _Answer:
     return _failed(text("{address} answers: revoked since {day}.").format(**facts), _NEW_CARD)
 
 
-def _signing_certificate(card: Card) -> Certificate:
-    if card.certificate_odd:
-        raise errors.CardFault(detail=_unreadable("cert1"))
-    if card.certificate is None:
-        raise errors.NoSuchCertificate(number=card.number, label="cert1")
-    return card.certificate
-
-
 def _held(seen: _Seen, card: Card) -> Iterator[x509.Certificate]:
     """Yield the certificates on the card, but for those that cannot be read."""
     for certificate in seen.cards.certificates(card):
@@ -454,12 +446,9 @@ def _parsed(certificate: Certificate) -> x509.Certificate:
         parsed = x509.load_der_x509_certificate(certificate.der)
         parsed.subject, parsed.issuer, parsed.extensions  # noqa: B018  # read when they are asked for
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        raise errors.CardFault(detail=_unreadable(certificate.label)) from error
+        unreadable = text("the certificate {label} cannot be read").format(label=certificate.label)
+        raise errors.CardFault(detail=unreadable) from error
     return parsed
-
-
-def _unreadable(label: str) -> Text:
-    return text("the certificate {label} cannot be read").format(label=label)
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

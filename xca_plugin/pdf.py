@@ -13,6 +13,7 @@ from pyhanko.sign.signers.pdf_cms import Signer
 
 from xca_common.errors import os_reason
 from xca_plugin import errors
+from xca_plugin.cards import signing_certificate
 from xca_plugin.cli.common import (
     PIN,
     Asker,
@@ -67,8 +68,7 @@ def _signer(
         with _whole(output, source):
             cards = cards_asking(last_try)
             card = choose(cards, number)
-            if card.certificate:
-                check_now(card.certificate, card.number)
+            check_now(signing_certificate(card), card.number)
             before_pin(card, yes=yes, last_try=last_try)
             with Asker(card) as ask:
                 yield CardSigner(

@@ -436,6 +436,20 @@ def test_a_check_that_crashes_asks_for_the_anonymous_report(desk: Desk, tmp_path
     assert "--json" not in said
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_configuration_that_is_no_file_is_not_waited_for(desk: Desk, tmp_path: Path, kind: str) -> None:
+    configuration = tmp_path / "pipe"
+    if kind == "pipe":
+        os.mkfifo(configuration)
+    else:
+        configuration = Path("/dev/zero")
+    report = tmp_path / "report"
+    result = desk.having(XCA_PKCS11_CONF=str(configuration)).run("doctor", "--report", str(report))
+    assert result.status == 84
+    assert "No answer within" not in result.out
+    assert json.loads(report.read_text())["findings"]
+
+
 def test_a_report_that_cannot_be_written(desk: Desk) -> None:
     result = desk.run("doctor", "--report", "/nowhere/report.json")
     assert result.status == 63

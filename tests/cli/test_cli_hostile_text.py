@@ -55,7 +55,7 @@ def shown_in_a_terminal(desk: Desk, program: Sequence[str], *arguments: str, wid
     child.close()
     said = _STYLE.sub("", str(child.before))
     for line in said.replace("\r\n", "\n").split("\n"):
-        assert harmless(line) == line, line
+        assert harmless(line, lines=True) == line, line
         assert not line.lstrip().startswith("The signature is valid.")
     return said
 
@@ -76,6 +76,11 @@ def shown_in_a_terminal(desk: Desk, program: Sequence[str], *arguments: str, wid
         (("verify", f"file\n{HOSTILE}"), "<U+3164>"),
         (("verify", "text", "--ca-file", f"file\n{HOSTILE}"), "<U+3164>"),
         ((f"command\n{HOSTILE}",), "<U+3164>"),
+        (("info", "x\nThe signature is valid."), "x<U+000A>The signature is valid."),
+        (
+            ("encrypt", "text", "x\nThe signature is valid.", "--to", "text"),
+            "x<U+000A>The signature is valid.",
+        ),
         (("info", f"--option\n{HOSTILE}"), "<U+3164>"),
         (("--lang", f"\n{HOSTILE}"), "<U+3164>"),
         (("pin", "verify", "--pin", f"env:\n{HOSTILE}"), "<U+202E>"),
@@ -133,16 +138,43 @@ def test_names_of_variables_and_plugins_are_harmless(active: Desk, tmp_path: Pat
     assert "plugin clumsy failed" in said
 
 
-def test_completions_are_harmless(hostile: Desk) -> None:
+def completions(desk: Desk, shell: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, *XCACTL],
-        env=hostile.environment
-        | {"_XCACTL_COMPLETE": "zsh_complete", "COMP_WORDS": "xcactl info --card X", "COMP_CWORD": "3"},
+        env=desk.environment
+        | {"_XCACTL_COMPLETE": f"{shell}_complete", "COMP_WORDS": "xcactl info --card ", "COMP_CWORD": "3"},
         capture_output=True,
         text=True,
     )
-    assert hostile.number in done.stdout
-    assert all(harmless(line) == line for line in done.stdout.splitlines())
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_completions_are_harmless(hostile: Desk) -> None:
+    found = completions(hostile, "zsh")
+    assert hostile.number in found
+    assert all(harmless(line) == line for line in found)
+
+
+def test_completion_of_a_card_number_that_a_shell_would_run_is_not_offered(real: Desk) -> None:
+    (token,) = (real.path / "tokens").glob("*/token.object")
+    number = real.card()["number"]
+    assert completions(real, "bash") == [f"plain,{number}"]
+    token.write_bytes(token.read_bytes().replace(number.encode(), b"$(touch ../pawn)"))
+    assert real.card()["number"] == "$(touch ../pawn)"
+    assert not any(completions(real, "bash"))
+
+
+def test_long_name_in_a_certificate_leaves_the_verdict_in_sight(active: Desk) -> None:
+    environment = Environment(active.path)
+    name = f"{' ' * 60}The signature is valid.{' ' * 57}" * 5000
+    put(environment.inner_module, environment.inner_configuration, certificate(name), id="ODD", label="long")
+    put(environment.inner_module, environment.inner_configuration, b"odd", id="ODD", label=name)
+    for command in (("cert", "list"), ("cert", "show", "long")):
+        said = shown_in_a_terminal(active, XCACTL, *command, width=80)
+        assert len(said.splitlines()) < 120
+    listed = active.run("cert", "list", "--json").json["certificates"]
+    assert f"O={name}" in [each["holder"] for each in listed]
 
 
 # --- softhsm-card

@@ -72,6 +72,25 @@ def test_a_certificate_without_end_has_none(real: Desk) -> None:
     assert real.card()["not_after"] == NO_END.isoformat()
 
 
+@pytest.mark.parametrize("der", [None, b"whatever it is"])
+def test_card_without_a_readable_certificate_signs_nothing(
+    active: Desk, tmp_path: Path, der: bytes | None
+) -> None:
+    """Nobody can tell that its certificate is valid today, with --raw neither."""
+    (key,) = (active.path / "tokens").glob("*/")
+    environment = Environment(active.path)
+    for item in key.glob("*.object"):
+        if item.name != "token.object" and b"cert1" in item.read_bytes():
+            item.unlink()
+    if der:
+        put(environment.inner_module, environment.inner_configuration, der, id="SIGN", label="cert1")
+    (active.home / "text").write_text("tender\n")
+    for options in ((), ("--raw",)):
+        result = active.run("sign", "text", *options, "--pin", "stdin", stdin=f"{PIN}\n")
+        assert result.status == (20 if der else 50), result.err
+    assert not list(active.home.glob("text.*"))
+
+
 # --- one that is not valid today
 
 

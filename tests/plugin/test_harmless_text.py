@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from xca_common.harmless_text import harmless, harmless_json
+from xca_common.harmless_text import LONGEST, harmless, harmless_json
 from xca_plugin.errors import PinRefused
 from xca_plugin.i18n import text
 
@@ -31,6 +31,7 @@ HOSTILE = {
     "private and unassigned": ("\ue000\U0010ffff\u0378", "<U+E000><U+10FFFF><U+0378>"),
     "a flood of marks": ("e" + "\u0301" * 1000, "e\u0301\u0301\u0301<U+0301 x997>"),
     "a flood of letters that join": ("\u1100" + "\u1161" * 9, "\u1100\u1161\u1161\u1161<U+1161 x6>"),
+    "a flood of blanks": ("a" + " " * 70 + "\u3000" * 4 + "b", "a<U+0020 x70><U+3000 x4>b"),
     "a mark on nothing": ("\u0301a \u0302", "<U+0301>a <U+0302>"),
 }
 GOOD = (
@@ -55,7 +56,17 @@ def test_what_people_write_stays(good: str) -> None:
     assert harmless(good) == good
 
 
+def test_text_in_one_line_that_is_too_long_is_cut_and_says_so() -> None:
+    assert harmless("a" * LONGEST) == "a" * LONGEST
+    assert harmless("a" * 1_000_000) == "a" * LONGEST + f"<… +{1_000_000 - LONGEST}>"
+    assert "valid" not in harmless("a" * 9999 + "The signature is valid.")
+    assert text("{name}.").format(name="字" * 5000)() == "字" * LONGEST + f"<… +{5000 - LONGEST}>."
+    assert harmless("a" * 5000, longest=None) == "a" * 5000
+    assert harmless("a" * 5000, lines=True) == "a" * 5000
+
+
 def test_several_lines_stay_where_they_may_be() -> None:
+    assert harmless("a          b", lines=True) == "a          b"
     assert harmless("a\tb\r\nc\n\x1bd\r", lines=True) == "a\tb\nc\n<U+001B>d<U+000D>"
 
 

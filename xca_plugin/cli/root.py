@@ -45,7 +45,7 @@ def _harmless_usage() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.message = harmless(error.message, lines=True)  # type: ignore[misc]  # not its type's
+        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
         raise
 
 

@@ -10,6 +10,7 @@ import click
 
 from xca_common.atomic_file import whole_file
 from xca_plugin import card_text, errors
+from xca_plugin.cards import signing_certificate
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import (
     FILE,
@@ -80,8 +81,7 @@ def sign(
         check_output(timestamp_request, file, output)
     cards = cards_asking(last_try)
     card = choose(cards, number)
-    if card.certificate:
-        check_now(card.certificate, card.number)
+    check_now(signing_certificate(card), card.number)
     before_pin(card, yes=yes, last_try=last_try)
     with ExitStack() as stack:
         ask = stack.enter_context(Asker(card))

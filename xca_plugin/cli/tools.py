@@ -65,7 +65,7 @@ def list_tools(as_json: bool) -> None:
 def _show_use(tool: Tool) -> None:
     missing, remarks = tool.missing(), tool.remarks()
     if missing is None:
-        say(f"\n{tool.name}:\n  {harmless(tool.command())}")
+        say(f"\n{tool.name}:\n  {harmless(tool.command(), longest=None)}")
     elif remarks or tool.state() is not State.ABSENT:
         say(f"\n{tool.name}:\n  {missing()}")
     else:
