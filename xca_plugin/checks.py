@@ -31,6 +31,7 @@ from pkcs11_shim import (
     module_path,
     store_path,
 )
+from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.pki import revocation
 from xca_common.pki.certificate import Certificate
@@ -99,7 +100,7 @@ def places() -> list[Path]:
     """Return the files that findings may name."""
     found = []
     for place in (module_path, _inner_path, configuration_path, store_path):
-        with suppress(OSError, ConfigurationError, errors.XcaError):
+        with suppress(OSError, ConfigurationError, XcaError):
             found.append(place())
     return [path for path in found if path]
 
@@ -158,7 +159,7 @@ def _answers(check: _Check, seen: _Seen) -> Sequence[_Answer]:
     try:
         for answer in check(seen):
             answers.append(answer)
-    except errors.XcaError as error:
+    except XcaError as error:
         answers.append(_failed(error.message, error.next_step))
     except Exception as error:
         # Its name and not its text: a stranger's exception may hold a secret.
@@ -255,7 +256,7 @@ def _reader_daemon(seen: _Seen) -> Iterator[_Answer]:
         seen.readers = pcsc.readers()
     except errors.NoReaderSupport as error:
         yield _skipped(error.message, error.next_step)
-    except errors.XcaError as error:
+    except XcaError as error:
         if not seen.stand_in:
             raise
         yield _skipped(error.message, text("The cards that SoftHSM stands in for do without."))
@@ -302,7 +303,7 @@ def _of_each_card(check: Callable[[_Seen, Card], _Answer]) -> _Check:
         for card in seen.present:
             try:
                 outcome, said, next_step, _ = check(seen, card)
-            except errors.XcaError as error:
+            except XcaError as error:
                 outcome, said, next_step = Outcome.FAILED, error.message, error.next_step
             yield outcome, said, next_step, card.number
 

@@ -13,9 +13,10 @@ from typing import BinaryIO, Final
 from asn1crypto import cms, tsp  # type: ignore[import-untyped]
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
+from xca_common.errors import FileProblem
 from xca_common.pki import asn1_stream
 from xca_common.secret import Secret
-from xca_plugin import errors, own_loop
+from xca_plugin import own_loop
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key
@@ -127,4 +128,4 @@ def _write_attached(
     signed_attrs = signed_data["signer_infos"][0]["signed_attrs"]
     (signed_digest,) = (item["values"][0].native for item in signed_attrs if item["type"].native == _DIGEST)
     if digest.digest() != signed_digest:
-        raise errors.FileProblem(path=content.name, detail=text("it changed while it was read"))
+        raise FileProblem(path=content.name, detail=text("it changed while it was read"))

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from xca_common.errors import os_reason
+from xca_common.errors import FileProblem, os_reason
 from xca_common.pki import asn1_stream
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
@@ -198,7 +198,7 @@ def encrypt(
             target.write(encryptor.update(padder.update(chunk)))
         target.write(encryptor.update(padder.finalize()) + encryptor.finalize() + after)
     if size:
-        raise errors.FileProblem(path=content.name, detail=text("it changed while it was read"))
+        raise FileProblem(path=content.name, detail=text("it changed while it was read"))
 
 
 def _recipient_info(path: Path, key: bytes) -> cms.RecipientInfo:
@@ -206,7 +206,7 @@ def _recipient_info(path: Path, key: bytes) -> cms.RecipientInfo:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES)
     except OSError as error:
-        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
+        raise FileProblem(path=path, detail=os_reason(error)) from error
     try:
         if pem.detect(data):
             _, _, data = pem.unarmor(data)

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pkcs11_shim import ConfigurationError, rules
-from xca_common.errors import FileProblem as FileProblem
-from xca_common.errors import SecretMissing as SecretMissing
-from xca_common.errors import XcaError as XcaError
+from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
 from xca_plugin.i18n import plural, text

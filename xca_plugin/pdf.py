@@ -11,8 +11,7 @@ import click
 from pyhanko.cli import plugin_api
 from pyhanko.sign.signers.pdf_cms import Signer
 
-from xca_common.errors import os_reason
-from xca_plugin import errors
+from xca_common.errors import FileProblem, XcaError, os_reason
 from xca_plugin.cards import signing_certificate
 from xca_plugin.cli.common import (
     PIN,
@@ -78,11 +77,11 @@ def _signer(
                     lambda: ask.get(PIN, pin),
                     prefer_pss=context.prefer_pss,
                 )
-    except errors.XcaError as error:
+    except XcaError as error:
         raise _Shown(error) from error
     except EOFError:  # pyHanko asked for the PDF's own password
         detail = text("it is encrypted, and there is no terminal to ask for its password at")
-        raise _Shown(errors.FileProblem(path=source, detail=detail)) from None
+        raise _Shown(FileProblem(path=source, detail=detail)) from None
     except click.Abort:
         raise KeyboardInterrupt from None  # pyHanko takes an Abort for a failure of its own
 
@@ -96,23 +95,23 @@ def _whole(output: Path, source: Path) -> Iterator[None]:
     """
     new = not output.exists()
     if not new and output.samefile(source):
-        raise errors.FileProblem(path=output, detail=text("this is the file to be signed"))
+        raise FileProblem(path=output, detail=text("this is the file to be signed"))
     if not os.access(output.parent if new else output, os.W_OK):
-        raise errors.FileProblem(path=output, detail=text("it cannot be written there"))
+        raise FileProblem(path=output, detail=text("it cannot be written there"))
     try:
         yield
     except BaseException as error:
         if new and output.exists():
             output.unlink()
             if isinstance(error, OSError):
-                raise errors.FileProblem(path=output, detail=os_reason(error)) from error
+                raise FileProblem(path=output, detail=os_reason(error)) from error
         raise
 
 
 class _Shown(click.ClickException):
     """An XcaError as xcactl shows it: message, next step, status."""
 
-    def __init__(self, error: errors.XcaError) -> None:
+    def __init__(self, error: XcaError) -> None:
         super().__init__(error.message())
         self.exit_code = exit_status(error)  # type: ignore[misc]  # click reads the instance's
         self._next_step = error.next_step()

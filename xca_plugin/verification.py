@@ -32,7 +32,7 @@ from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 from pyhanko_certvalidator.validate import async_validate_path
 
-from xca_common.errors import os_reason
+from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
 from xca_common.pki import asn1_stream, revocation
 from xca_common.pki.certificate import Certificate
@@ -631,7 +631,7 @@ def _read(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(most + 1)
     except OSError as error:
-        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
+        raise FileProblem(path=path, detail=os_reason(error)) from error
     if len(data) > most:
         raise errors.TooMuch(path=path, detail=text("it has more than {size} MiB").format(size=most >> 20))
     return data

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final, Generic, TypeVar
 
 from pkcs11_shim import ConfigurationError, Store
-from xca_plugin.errors import XcaError
+from xca_common.errors import XcaError
 from xca_plugin.model import Card
 from xca_plugin.pcsc import Daemon, Reader
 

@@ -26,6 +26,7 @@ from pkcs11_shim import module_path
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, SECRETS, XCACTL, Desk, Result
 from support.tools import provider
+from xca_common.errors import FileProblem
 from xca_plugin import errors
 from xca_plugin.cli.exit_statuses import EXIT_STATUSES
 from xca_plugin.tools import State, Tool, all_tools, make
@@ -486,7 +487,7 @@ def test_what_cannot_be_parsed_is_left_alone(
 def test_one_that_cannot_be_changed_does_not_keep_the_others_from_it(person: Person) -> None:
     (person.home / ".ssh").write_text("not a folder")
     result = person.run("register", "openssh", "pyhanko")
-    assert result.status == EXIT_STATUSES[errors.FileProblem]
+    assert result.status == EXIT_STATUSES[FileProblem]
     assert str(person.home / ".ssh" / "config") in result.err
     tools = person.tools()
     assert tools["openssh"]["state"] == "unreadable"
@@ -500,7 +501,7 @@ def test_a_file_that_may_only_be_read_stays(person: Person) -> None:
     (person.home / ".ssh" / "config").chmod(0o444)
     before = tree(person.home)
     result = Person(person.desk, person.home, WITHOUT_PRIVILEGES).run("register", "openssh")
-    assert result.status == EXIT_STATUSES[errors.FileProblem]
+    assert result.status == EXIT_STATUSES[FileProblem]
     assert tree(person.home) == before
 
 
@@ -511,10 +512,7 @@ def test_a_full_disk_leaves_nothing_behind(person: Person) -> None:
     full = Person(person.desk, person.home, ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh"))
     # ssh proves the planned file first, which needs a place of its own: nothing is written there either.
     for name in ("java", "openssh"):
-        assert (
-            full.run("register", name, PYTHONDONTWRITEBYTECODE="1").status
-            == EXIT_STATUSES[errors.FileProblem]
-        )
+        assert full.run("register", name, PYTHONDONTWRITEBYTECODE="1").status == EXIT_STATUSES[FileProblem]
     assert tree(person.home) == before
 
 
@@ -528,7 +526,7 @@ def test_all_profiles_are_changed_or_none(at_home: Path) -> None:
     assert len(changes) == 2
     (profiles[1] / "pkcs11.txt").write_text("library=/other.so\nname=Meanwhile\n\n")
     before = tree(at_home)
-    with pytest.raises(errors.FileProblem, match="just now"):
+    with pytest.raises(FileProblem, match="just now"):
         make(changes)
     assert tree(at_home) == before
     register("firefox")

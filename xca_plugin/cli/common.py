@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 import click
 
 from pkcs11_shim import rules
-from xca_common.errors import os_reason
+from xca_common.errors import FileProblem, SecretMissing, XcaError, os_reason
 from xca_common.harmless_text import harmless
 from xca_common.secret import Secret
 from xca_common.secret_source import SecretReader, SecretSourceError
@@ -40,7 +40,7 @@ def _complete_card(context: click.Context, parameter: click.Parameter, incomplet
 
     try:
         cards = Cards().detect()
-    except errors.XcaError:
+    except XcaError:
         return []  # a completion has no place to say why
     return [
         CompletionItem(card.number, help=harmless(card_text.holder(card)))
@@ -291,15 +291,15 @@ class Asker:
             try:
                 value = self._reader.read(source)
             except SecretSourceError as error:
-                raise errors.SecretMissing(option=kind.option, detail=str(error)) from error
+                raise SecretMissing(option=kind.option, detail=str(error)) from error
             return self._checked(value, check)
         if not interactive():
-            raise errors.SecretMissing(option=kind.option, detail=text("there is no terminal to ask at"))
+            raise SecretMissing(option=kind.option, detail=text("there is no terminal to ask at"))
 
         def checked(value: str) -> Secret:
             try:
                 return self._checked(value, check)
-            except errors.XcaError as error:
+            except XcaError as error:
                 raise click.UsageError(error.message()) from None  # asks again
 
         secret: Secret = prompt(
@@ -362,7 +362,7 @@ def check_output(output: Path, *inputs: Path) -> None:
     if output.resolve() in (path.resolve() for path in inputs) or (
         output.exists() and any(path.exists() and output.samefile(path) for path in inputs)
     ):
-        raise errors.FileProblem(path=output, detail=text("the command uses this file for something else"))
+        raise FileProblem(path=output, detail=text("the command uses this file for something else"))
 
 
 @contextmanager
@@ -375,7 +375,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, AbstractContextManager[object
     try:
         file = path.open("rb")
     except OSError as error:
-        raise errors.FileProblem(path=path, detail=os_reason(error)) from error
+        raise FileProblem(path=path, detail=os_reason(error)) from error
     with file:
         size = os.fstat(file.fileno()).st_size
         if not sys.stderr.isatty() or size < _WORTH_A_BAR:

@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from xca_common.errors import FileProblem, SecretMissing, XcaError
 from xca_plugin import errors
-from xca_plugin.errors import XcaError
 
 EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.NoModule: 10,
@@ -33,7 +33,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.PinNotProved: 40,
     errors.LastTryNotConfirmed: 41,
     errors.NotAgreed: 42,
-    errors.SecretMissing: 43,
+    SecretMissing: 43,
     errors.NoSuchCertificate: 50,
     errors.NoSuchKey: 51,
     errors.NotDecryptable: 52,
@@ -43,7 +43,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.NotACertificate: 60,
     errors.NotASignature: 61,
     errors.SignatureNotValid: 62,
-    errors.FileProblem: 63,
+    FileProblem: 63,
     errors.NotEncrypted: 64,
     errors.NotForThisCard: 65,
     errors.NotForEncryption: 66,

@@ -3,10 +3,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from xca_common.errors import XcaError
 from xca_common.pki.certificate import Certificate
 from xca_plugin import card_text
 from xca_plugin.action import next_action
-from xca_plugin.errors import XcaError
 from xca_plugin.model import Card, Event, OddCertificate
 from xca_plugin.pcsc import Reader
 from xca_plugin.watch import Change

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import click
 
+from xca_common.errors import XcaError
 from xca_plugin import card_text, errors, pcsc
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
@@ -29,7 +30,7 @@ def detect(wait: bool, as_json: bool) -> None:
     mute = next((reader for reader in readers if reader.contents is pcsc.Contents.MUTE), None)
     try:
         present, slots = cards.detect(), cards.readers()
-    except errors.XcaError as error:
+    except XcaError as error:
         if mute:
             raise errors.CardMute(name=mute.name) from error
         raise
@@ -56,11 +57,11 @@ def detect(wait: bool, as_json: bool) -> None:
         raise errors.NoReader if problem is None or isinstance(problem, errors.NoReaderSupport) else problem
 
 
-def _readers() -> tuple[Sequence[pcsc.Reader], errors.XcaError | None]:
+def _readers() -> tuple[Sequence[pcsc.Reader], XcaError | None]:
     """Return the readers, or why they cannot be looked at."""
     try:
         return pcsc.readers(), None
-    except errors.XcaError as problem:
+    except XcaError as problem:
         return (), problem
 
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import click
 
+from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import LANGUAGES
 from xca_plugin.cli.exit_statuses import exit_status
 from xca_plugin.cli.terminal import say
-from xca_plugin.errors import XcaError
 from xca_plugin.i18n import _, text
 
 _COMMANDS: Final = {

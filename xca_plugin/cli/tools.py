@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_plugin import errors
 from xca_plugin.cards import Cards
@@ -170,7 +171,7 @@ def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dr
                 say(text("{name}: nothing to change").format(name=tool.name)(), err=True)
             if not dry_run:
                 make(changes)
-        except errors.XcaError as error:
+        except XcaError as error:
             failures.append(error)
     for failure in failures[:-1]:
         show_error(failure)

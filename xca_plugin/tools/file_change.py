@@ -11,9 +11,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xca_common.errors import os_reason
+from xca_common.errors import FileProblem, os_reason
 from xca_common.harmless_text import harmless
-from xca_plugin.errors import FileProblem
 from xca_plugin.i18n import text
 
 

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from pkcs11_shim import configuration_path, module_path
-from xca_common.errors import os_reason
+from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
-from xca_plugin.errors import FileProblem, NoModule, NotEditable
+from xca_plugin.errors import NoModule, NotEditable
 from xca_plugin.i18n import text
 
 _SECONDS: Final = 30

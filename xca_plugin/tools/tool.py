@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from pkcs11_shim import rules
+from xca_common.errors import XcaError
 from xca_common.i18n import Text
-from xca_plugin.errors import ToolNotInstalled, WrongArchitecture, XcaError
+from xca_plugin.errors import ToolNotInstalled, WrongArchitecture
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange
 from xca_plugin.tools.host_environment import architecture, module

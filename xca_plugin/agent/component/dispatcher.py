@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from xca_common.errors import SecretMissing, XcaError
 from xca_common.harmless_text import harmless
 from xca_common.secret import Secret
 from xca_common.web.one_time_tokens import Tokens
@@ -137,7 +138,7 @@ class Component:
             if func in _TASKS:
                 return await self._ask_card(site, func, body, fields, agreement)
             raise Refusal(Code.UNSUPPORTED, self._centre(func))
-        except (Refusal, errors.XcaError) as error:
+        except (Refusal, XcaError) as error:
             return failure(_answer_name(func or ""), error)
 
     async def _look(self, certificates: bool) -> Mapping[str, Any]:
@@ -192,7 +193,7 @@ class Component:
         elif card.pin_tries == 1 and not agreement.last_try:
             return self._consent(asked, card)
         if asked.pin is None:
-            raise errors.SecretMissing(option=task.pin_field, detail="")
+            raise SecretMissing(option=task.pin_field, detail="")
         try:
             with allowed() if card.pin_tries == 1 else nullcontext():
                 members = task.do(cards, card, asked.pin, asked.new_pin)

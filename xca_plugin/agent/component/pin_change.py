@@ -4,8 +4,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xca_common.errors import SecretMissing
 from xca_common.secret import Secret
-from xca_plugin import errors
 from xca_plugin.agent.component.operation import Shown, Task, choose
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
@@ -36,6 +36,6 @@ class PinChange(Task):
     def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
         """Change it."""
         if new_pin is None:
-            raise errors.SecretMissing(option="newpin", detail="")
+            raise SecretMissing(option="newpin", detail="")
         cards.change_pin(card, pin, new_pin)
         return {}

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from xca_common.errors import XcaError
 from xca_common.i18n import LANGUAGES
 from xca_common.web.language import Endpoint, chosen
 from xca_common.web.one_time_tokens import Tokens
-from xca_plugin import errors
 from xca_plugin.agent.component.dispatcher import ANSWERS, Agreement, Component, Consent
 from xca_plugin.agent.component.result_codes import compact
 from xca_plugin.agent.component.trust import Trust
@@ -120,7 +120,7 @@ async def _added(request: Request) -> Response:
     trust: Trust = request.app.state.trust
     try:
         trust.add(site)
-    except errors.XcaError as error:
+    except XcaError as error:
         return _window(request, "add_domain.html", status=500, site=None, problem=error)
     return _window(request, "domain_added.html", site=site, tells=True)
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from xca_common.errors import SecretMissing, XcaError
 from xca_plugin import errors
-from xca_plugin.errors import ReturnValue, XcaError
+from xca_plugin.errors import ReturnValue
 
 
 class Code(IntEnum):
@@ -119,7 +120,7 @@ SITUATIONS: Final[Mapping[type[XcaError], tuple[Code, Minor]]] = {
     errors.PinNotProved: (Code.LOGIN_FAILED, Minor.FUNCTION_FAILED),
     errors.LastTryNotConfirmed: (Code.LOGIN_FAILED, Minor.ONE_TRY_LEFT),
     errors.NotAgreed: (Code.CANCELLED, Minor.NONE),
-    errors.SecretMissing: (Code.NO_PIN, Minor.NONE),
+    SecretMissing: (Code.NO_PIN, Minor.NONE),
     errors.NoSuchCertificate: (Code.CERTIFICATE_NOT_FOUND, Minor.NONE),
     errors.NoSuchKey: (Code.KEY_NOT_FOUND, Minor.NONE),
     errors.NotDecryptable: (Code.NOT_DECRYPTED, Minor.NONE),

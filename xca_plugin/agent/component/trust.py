@@ -7,7 +7,7 @@ from typing import Final
 
 from pkcs11_shim import make_private
 from xca_common.atomic_file import whole_file
-from xca_common.errors import os_reason
+from xca_common.errors import FileProblem, os_reason
 from xca_plugin import errors
 from xca_plugin.agent.process.settings import Settings, is_origin
 
@@ -53,7 +53,7 @@ class Trust:
         try:
             make_private(self._file.parent)
         except OSError as error:
-            raise errors.FileProblem(path=self._file.parent, detail=os_reason(error)) from error
+            raise FileProblem(path=self._file.parent, detail=os_reason(error)) from error
         file = self._file.resolve()  # whoever links it somewhere means that one
         said = file.read_bytes() if file.exists() else b""
         with whole_file(file, 0o600) as target:

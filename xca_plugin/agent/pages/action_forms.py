@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from xca_common.errors import XcaError
 from xca_common.i18n import LANGUAGES
 from xca_common.secret import Secret
 from xca_common.web.language import choosable
 from xca_common.web.one_time_tokens import Tokens
-from xca_plugin import errors, receipt
+from xca_plugin import receipt
 from xca_plugin.agent.pages import pin_pattern
 from xca_plugin.agent.pages.card_snapshot import desk_of, look
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, JOBS, LAST_TRY, Job
@@ -92,7 +93,7 @@ class _Pages:
         try:
             card = await desk_of(request).ask(act, [asked, new_pin])
             outcome = Outcome(job, number, datetime.now(UTC), card=card)
-        except errors.XcaError as error:
+        except XcaError as error:
             outcome = Outcome(job, number, datetime.now(UTC), error=error)
         return _see(job.path, card=number, outcome=self._outcomes.keep(outcome))
 

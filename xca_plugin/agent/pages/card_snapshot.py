@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from xca_common.errors import XcaError
 from xca_common.single_flight import Shared
 from xca_plugin import errors, pcsc
 from xca_plugin.agent.pages.events import CardChanges
@@ -16,7 +17,7 @@ from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
 _READERS_SECONDS: Final = 3.0
-_Readers = tuple[Sequence[pcsc.Reader], errors.XcaError | None]
+_Readers = tuple[Sequence[pcsc.Reader], XcaError | None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Look:
     cards: Sequence[Card] = ()
     readers: Sequence[pcsc.Reader] = ()
     card: Card | None = None
-    situation: errors.XcaError | None = None
+    situation: XcaError | None = None
 
 
 def desk_of(request: Request) -> Desk:
@@ -51,7 +52,7 @@ async def look(request: Request, number: str | None = None) -> Look:
     readers, problem = await _readers_in_time(request)
     try:
         cards, slots = await desk_of(request).ask(lambda cards: (cards.detect(), cards.readers()))
-    except errors.XcaError as error:
+    except XcaError as error:
         return Look(version, (), readers, None, _mute(readers) or error)
     if not cards:
         return Look(version, (), readers, None, _mute(readers) or _nothing(bool(slots or readers), problem))
@@ -74,16 +75,16 @@ async def _readers_in_time(request: Request) -> _Readers:
 def _readers() -> _Readers:
     try:
         return pcsc.readers(), None
-    except errors.XcaError as problem:
+    except XcaError as problem:
         return (), problem
 
 
-def _mute(readers: Sequence[pcsc.Reader]) -> errors.XcaError | None:
+def _mute(readers: Sequence[pcsc.Reader]) -> XcaError | None:
     mute = [reader.name for reader in readers if reader.contents is pcsc.Contents.MUTE]
     return errors.CardMute(name=mute[0]) if mute else None
 
 
-def _nothing(reader: bool, problem: errors.XcaError | None) -> errors.XcaError:
+def _nothing(reader: bool, problem: XcaError | None) -> XcaError:
     if reader:
         return errors.NoCard()
     return errors.NoReader() if problem is None or isinstance(problem, errors.NoReaderSupport) else problem

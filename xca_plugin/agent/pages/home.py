@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_common.web.language import choosable
@@ -52,7 +53,7 @@ async def _card(request: Request) -> Response:
             certificates, odd = await desk_of(request).ask(
                 lambda cards: (cards.certificates(card), cards.odd_certificates(card))
             )
-        except errors.XcaError as failure:
+        except XcaError as failure:
             error = failure
     return page(
         request,
@@ -85,7 +86,7 @@ async def _certificate(request: Request) -> Response:
 
     try:
         content = await desk_of(request).ask(read)
-    except errors.XcaError as error:
+    except XcaError as error:
         return page(request, "problem.html", status=404, error=error)
     _, ending, media_type = _DOWNLOADS[form]
     return download(content, f"{number}-{label}", ending, media_type)

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.action import Action, next_action
@@ -31,7 +32,7 @@ _SEE_ISSUER: Final = text(
 )
 _AGAIN: Final = text("Look at the card on this page; when all is well, do it again: that finishes the job.")
 
-_AFTER_ERROR: Final[dict[type[errors.XcaError], WayOut]] = {
+_AFTER_ERROR: Final[dict[type[XcaError], WayOut]] = {
     errors.NoReader: WayOut(text("Connect the card reader. This page notices it.")),
     errors.NoCard: WayOut(text("Insert the card the right way round. This page notices it.")),
     errors.CardNotFound: WayOut(text("Insert the card again, or choose another one.")),
@@ -78,7 +79,7 @@ _READY_BUT_LOCKED: Final = WayOut(
 )
 
 
-def after_error(error: errors.XcaError) -> WayOut:
+def after_error(error: XcaError) -> WayOut:
     """Return the way out of a failure; most are the error's own next step."""
     return _AFTER_ERROR.get(type(error)) or WayOut(error.next_step())
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_plugin import errors
@@ -51,7 +52,7 @@ class Job:
         """Return the tries left of the value that is asked for; None is unknown."""
         return card.user_code_tries if self.asks_user_code else card.pin_tries
 
-    def obstacle(self, card: Card) -> errors.XcaError | None:
+    def obstacle(self, card: Card) -> XcaError | None:
         """Return what stands in the way before anything is typed."""
         if card.state is CardState.LAPSED:
             return errors.CardLapsed(number=card.number)

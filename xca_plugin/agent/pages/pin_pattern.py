@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pkcs11_shim import rules
+from xca_common.errors import XcaError
 from xca_plugin import errors
 from xca_plugin.model import Card
 
@@ -21,7 +22,7 @@ class Shape:
 
     shortest: int
     longest: int
-    otherwise: errors.XcaError
+    otherwise: XcaError
 
     @property
     def pattern(self) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from xca_common.errors import XcaError
 from xca_plugin.agent.pages.pin_actions import Job
-from xca_plugin.errors import XcaError
 from xca_plugin.model import Card
 
 _KEPT: Final = 100

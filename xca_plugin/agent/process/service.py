@@ -12,7 +12,7 @@ from typing import Final
 
 from pkcs11_shim import make_private
 from xca_common.atomic_file import whole_file
-from xca_common.errors import os_reason
+from xca_common.errors import FileProblem, os_reason
 from xca_plugin import errors
 from xca_plugin.agent_port import PORT, check_free
 from xca_plugin.i18n import _, text
@@ -75,7 +75,7 @@ def uninstall() -> str:
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
-            raise errors.FileProblem(path=file, detail=os_reason(error)) from error
+            raise FileProblem(path=file, detail=os_reason(error)) from error
     if _has_systemd():
         _systemctl("daemon-reload")
     return _("The agent no longer starts by itself.")
@@ -141,7 +141,7 @@ def _entry() -> str:
 def _quoted(word: str) -> str:
     """Quote a word of what both formats take as it stands."""
     if not _PLAIN.fullmatch(word):
-        raise errors.FileProblem(path=word, detail=text("configuration files cannot hold this name"))
+        raise FileProblem(path=word, detail=text("configuration files cannot hold this name"))
     return f'"{word}"'
 
 
@@ -157,6 +157,6 @@ def _write(file: Path, content: str) -> None:
     try:
         make_private(file.parent)
     except OSError as error:
-        raise errors.FileProblem(path=file.parent, detail=os_reason(error)) from error
+        raise FileProblem(path=file.parent, detail=os_reason(error)) from error
     with whole_file(file, 0o644) as target:
         target.write(content.encode())
