@@ -38,12 +38,13 @@ _OWN: Final = 0  # the place of the store's own record
 _LOCK_SECONDS: Final = 5.0
 _TAIPEI: Final = timezone(timedelta(hours=8))
 _DAY_0: Final = date(1970, 1, 1)
+_LAST: Final = 2**63 - 1  # number of an event
 _YIELDING_SECONDS: Final = 0.1
 _BYTE_LOCK, _BYTE_DECIDERS = 0, 1
 
 
 class StoreError(Exception):
-    """The card store cannot be read: missing, damaged, busy, or from another version."""
+    """The card store cannot be used: missing, damaged, busy, or from another version."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,13 @@ def _with_checksum(content: bytes) -> bytes:
     return _CHECKSUM.pack(zlib.crc32(content)) + content
 
 
+def _packed(form: struct.Struct, *values: object) -> bytes:
+    try:
+        return _with_checksum(form.pack(*values))
+    except struct.error as error:
+        raise StoreError(f"a number of the card store is used up: {error}") from error
+
+
 def _checked(written: bytes) -> bytes | None:
     content = written[_CHECKSUM.size :]
     return content if content and _with_checksum(content) == written else None
@@ -137,7 +145,7 @@ class _Slot(NamedTuple):
         return max(slots, default=None)
 
     def packed(self) -> bytes:
-        return _with_checksum(_SLOT.pack(_FORMAT, *self))
+        return _packed(_SLOT, _FORMAT, *self)
 
 
 EMPTY_STORE: Final = _Slot().packed().ljust(_RECORD, b"\0")
@@ -157,7 +165,7 @@ class Store:
             StoreError: the store cannot be read.
         """
         with self._file() as file:
-            return sorted((_row(slot) for _, slot in _cards(file)), key=lambda row: row.number)
+            return sorted(_rows(file), key=lambda row: row.number)
 
     def card(self, number: str) -> CardRow | None:
         """Return one card, or None when the store does not know it.
@@ -166,7 +174,7 @@ class Store:
             StoreError: the store cannot be read.
         """
         with self._file() as file:
-            return next((_row(slot) for _, slot in _cards(file) if slot.number == number.encode()), None)
+            return next(_rows(file, number), None)
 
     def events(self, card: str | None = None) -> list[Event]:
         """Return the history of one card or of all, oldest first.
@@ -175,11 +183,7 @@ class Store:
             StoreError: the store cannot be read.
         """
         with self._file() as file:
-            histories = [
-                list(_events(file, place, slot))
-                for place, slot in _cards(file)
-                if card is None or slot.number == card.encode()
-            ]
+            histories = [list(_events(file, place, slot)) for place, slot in _cards(file, card)]
         # A card's own stay in their order, whatever the clock was.
         return list(heapq.merge(*histories, key=lambda event: event.at))
 
@@ -194,6 +198,7 @@ class Store:
         with self.lock(exclusive=True):
             file = self._open(os.O_RDWR)
             try:
+                self._lock_store(file)
                 yield StoreWriter(file)
             finally:
                 os.close(file)
@@ -209,21 +214,42 @@ class Store:
         Raises:
             StoreError: there is no store here, or somebody held the lock all that time.
         """
+        file = self._locked_file(exclusive=exclusive, seconds=seconds)
         try:
-            file = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}") from error
-        try:
-            start = time.monotonic()
-            waited = 0.0
-            while not _lock_file(file, exclusive=exclusive, yields=waited < _YIELDING_SECONDS):
-                waited = time.monotonic() - start
-                if waited > seconds:
-                    raise StoreError(f"{self.path}: busy")
-                time.sleep(0.001)
             yield
         finally:
             os.close(file)
+
+    def _lock_store(self, file: int) -> None:
+        """Lock the store itself too: its lock file may be another than the one that a program holds."""
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, _range(fcntl.F_WRLCK, 0, length=0))
+        except BlockingIOError as error:
+            raise StoreError(f"{self.path}: busy") from error
+
+    def _locked_file(self, *, exclusive: bool, seconds: float) -> int:
+        """Return the lock file, locked: the one that is at its path when it is."""
+        path = f"{self.path}.lock"
+        mode = (os.O_RDWR if exclusive else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
+        start = time.monotonic()
+        waited = 0.0
+        try:
+            while waited <= seconds:
+                with ExitStack() as stack:
+                    file = os.open(path, mode)
+                    stack.callback(os.close, file)
+                    while not _lock_file(file, exclusive=exclusive, yields=waited < _YIELDING_SECONDS):
+                        waited = time.monotonic() - start
+                        if waited > seconds:
+                            raise StoreError(f"{self.path}: busy")
+                        time.sleep(0.001)
+                    if os.path.samestat(os.fstat(file), os.lstat(path)):
+                        stack.pop_all()
+                        return file
+                waited = time.monotonic() - start
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}") from error
+        raise StoreError(f"{self.path}: busy")
 
     @contextmanager
     def _file(self) -> Iterator[int]:
@@ -232,8 +258,8 @@ class Store:
             file = self._open(os.O_RDONLY)
             try:
                 yield file
-            except (OSError, ValueError, OverflowError) as error:
-                raise StoreError(f"{self.path}: {error}") from error
+            except OSError as error:
+                raise StoreError(f"{self.path}: {error.strerror}") from error
             finally:
                 os.close(file)
 
@@ -260,11 +286,19 @@ class StoreWriter:
         self._file = file
 
     def cards(self) -> list[CardRow]:
-        """Return every card, in the order of the file."""
-        return [_row(slot) for _, slot in _cards(self._file)]
+        """Return every card, in the order of the file.
+
+        Raises:
+            StoreError: a record has values that no card can have.
+        """
+        return list(_rows(self._file))
 
     def add(self, number: str, *, reader: str, model: str, issued_on: date, activate_by: date) -> None:
-        """Add a card with all its tries, and make its issue its first event."""
+        """Add a card with all its tries, and make its issue its first event.
+
+        Raises:
+            StoreError: the store's generations are used up.
+        """
         free = (place for place, slot in _slots(self._file) if slot and not slot.number)
         place = next(free, _records(self._file))
         self._put(bytes(_RECORD), place * _RECORD)
@@ -285,7 +319,7 @@ class StoreWriter:
         """Note that the card has another user code, and no PIN that anybody knows.
 
         Raises:
-            StoreError: there is no such card.
+            StoreError: there is no such card, or a number of its record is used up.
         """
         place, slot = self._find(number)
         slot = slot._replace(
@@ -297,29 +331,30 @@ class StoreWriter:
         self._write(place, slot, event=event)
 
     def remove(self, number: str) -> None:
-        """Take a card and its history away, when it is there."""
-        for place, slot in list(_cards(self._file)):
-            if slot.number == number.encode():
-                self._write(place, _Slot(sequence=slot.sequence))
+        """Take a card and its history away, when it is there.
+
+        Raises:
+            StoreError: the sequence of its record is used up.
+        """
+        for place, slot in list(_cards(self._file, number)):
+            self._write(place, _Slot(sequence=slot.sequence))
 
     def _find(self, number: str) -> tuple[int, _Slot]:
-        for place, slot in _cards(self._file):
-            if slot.number == number.encode():
-                return place, slot
+        for place, slot in _cards(self._file, number):
+            return place, slot
         raise StoreError(f"the store has no card {number}")
 
     def _new_generation(self) -> int:
         """Begin the store's next generation: who runs already has not seen the card as it will be."""
-        own = _Slot.read(self._file, _OWN)
-        assert own  # noqa: S101 # looked at when the file was opened
+        own = _own(self._file)
         self._write(_OWN, own._replace(epoch=own.epoch + 1))
         return own.epoch + 1
 
     def _write(self, place: int, slot: _Slot, *, event: str | None = None) -> None:
         if event is not None:
             slot = slot._replace(events=slot.events + 1)
-            content = _EVENT.pack(0, slot.events, int(time.time()), event.encode(), b"softhsm-card")
-            self._put(_with_checksum(content), _event_offset(place, slot.events))
+            content = _packed(_EVENT, 0, slot.events, int(time.time()), event.encode(), b"softhsm-card")
+            self._put(content, _event_offset(place, slot.events))
         slot = slot._replace(sequence=slot.sequence + 1)
         self._put(slot.packed(), place * _RECORD + slot.sequence % 2 * _BLOCK)
         os.fdatasync(self._file)
@@ -340,14 +375,30 @@ def _slots(file: int) -> Iterator[tuple[int, _Slot | None]]:
     return ((place, _Slot.read(file, place)) for place in range(_OWN + 1, _records(file)))
 
 
-def _cards(file: int) -> Iterator[tuple[int, _Slot]]:
-    """Yield the records that are a card's."""
-    return ((place, slot) for place, slot in _slots(file) if slot and slot.number)
+def _cards(file: int, number: str | None = None) -> Iterator[tuple[int, _Slot]]:
+    """Yield the records that are a card's, or one card's."""
+    # What a shell gives as a number may be no text.
+    wanted = None if number is None else number.encode(errors="surrogatepass")
+    for place, slot in _slots(file):
+        if slot and slot.number and wanted in (None, slot.number):
+            yield place, slot
 
 
-def _range(kind: int, byte: int) -> bytes:
+def _own(file: int) -> _Slot:
+    own = _Slot.read(file, _OWN)
+    if own is None or own.epoch < 0:
+        raise StoreError("the card store's own record is damaged")
+    return own
+
+
+def _rows(file: int, number: str | None = None) -> Iterator[CardRow]:
+    generation = _own(file).epoch
+    return (_row(slot, generation) for _, slot in _cards(file, number))
+
+
+def _range(kind: int, byte: int, length: int = 1) -> bytes:
     # struct flock: l_type, l_whence, l_start, l_len, l_pid (0 for this kind of lock)
-    return struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, length, 0)
 
 
 def _lock_file(file: int, *, exclusive: bool, yields: bool) -> bool:
@@ -370,21 +421,44 @@ def _lock_file(file: int, *, exclusive: bool, yields: bool) -> bool:
     return True
 
 
-def _row(slot: _Slot) -> CardRow:
-    activate_by = _DAY_0 + timedelta(days=slot.activate_by)
-    days_left = (activate_by - datetime.now(_TAIPEI).date()).days
-    return CardRow(
-        number=slot.number.decode(),
-        reader=slot.reader.decode(errors="replace"),
-        model=slot.model.decode(errors="replace"),
-        issued_on=_DAY_0 + timedelta(days=slot.issued_on),
-        activate_by=activate_by,
-        activated_at=_time(slot.activated_at) if slot.activated_at else None,
-        pin_tries=slot.pin_tries,
-        user_code_tries=slot.user_code_tries,
-        epoch=slot.epoch,
-        lapsed=not slot.activated_at and days_left < 0,
-        days_left=days_left,
+def _odd(slot: _Slot) -> StoreError:
+    return StoreError(
+        f"card {slot.number.decode(errors='replace')}: its record has values that no card can have"
+    )
+
+
+def _row(slot: _Slot, generation: int) -> CardRow:
+    if not _can_be_a_card(slot, generation):
+        raise _odd(slot)
+    today = datetime.now(_TAIPEI).date()
+    try:
+        activate_by = _DAY_0 + timedelta(days=slot.activate_by)
+        return CardRow(
+            number=slot.number.decode(),
+            reader=slot.reader.decode(errors="replace"),
+            model=slot.model.decode(errors="replace"),
+            issued_on=_DAY_0 + timedelta(days=slot.issued_on),
+            activate_by=activate_by,
+            activated_at=_time(slot.activated_at) if slot.activated_at else None,
+            pin_tries=slot.pin_tries,
+            user_code_tries=slot.user_code_tries,
+            epoch=slot.epoch,
+            lapsed=not slot.activated_at and activate_by < today,
+            days_left=(activate_by - today).days,
+        )
+    except (UnicodeDecodeError, OverflowError) as error:
+        raise _odd(slot) from error
+
+
+def _can_be_a_card(slot: _Slot, generation: int) -> bool:
+    """Say whether the module lets the card be used (store.c, no_card_can_have)."""
+    tries = range(rules.MAX_TRIES + 1)
+    return (
+        slot.pin_tries in tries
+        and slot.user_code_tries in tries
+        and 0 <= slot.epoch <= generation
+        and (slot.pending == 0 or slot.epoch < slot.pending <= generation)
+        and 0 <= slot.events < _LAST
     )
 
 
@@ -399,8 +473,11 @@ def _events(file: int, place: int, slot: _Slot) -> Iterator[Event]:
             result, written, at, *words = _EVENT.unpack(content)
             event, program = (word.rstrip(b"\0").decode(errors="replace") for word in words)
             if written == number:
-                yield Event(_time(at), slot.number.decode(), event, result, program)
+                yield Event(_time(at), slot.number.decode(errors="replace"), event, result, program)
 
 
 def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise StoreError(f"the card store has a time that no clock shows: {seconds}") from error

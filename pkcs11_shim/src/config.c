@@ -145,6 +145,7 @@ static bool check(void) {
     if (*config.store == '\0') {
         user_path(config.store, sizeof config.store, "XDG_DATA_HOME", ".local/share", "xca/cards.db");
     }
+    snprintf(config.store_lock, sizeof config.store_lock, "%s.lock", config.store);
     const char *const paths[] = {config.module, config.store, config.log_file};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         if (*paths[i] != '\0' && *paths[i] != '/') {

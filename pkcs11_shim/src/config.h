@@ -10,12 +10,13 @@ struct config {
     char module[PATH_MAX];      /* [module] path, XCA_PKCS11_MODULE: the inner module */
     char environment[PATH_MAX]; /* [module] environment: the name of what is set around the inner C_Initialize
                                    only */
-    const char *environment_value; /* and its value; NULL when nothing is set */
-    char store[PATH_MAX];          /* [store] path, XCA_CARD_STORE */
-    char hash[8];                  /* [quirks] hash: "module" */
-    char strings[8];               /* [quirks] strings: "trim" */
-    char keep_last_try[4];         /* [guard] keep_last_try: "yes" or "no" */
-    bool hash_in_module;           /* the module makes the digests of signatures itself */
+    const char *environment_value;              /* and its value; NULL when nothing is set */
+    char store[PATH_MAX];                       /* [store] path, XCA_CARD_STORE */
+    char store_lock[PATH_MAX + sizeof ".lock"]; /* the file beside the store that is locked */
+    char hash[8];                               /* [quirks] hash: "module" */
+    char strings[8];                            /* [quirks] strings: "trim" */
+    char keep_last_try[4];                      /* [guard] keep_last_try: "yes" or "no" */
+    bool hash_in_module;                        /* the module makes the digests of signatures itself */
     bool trim_strings; /* blanks, tabs and nulls at the end of a token's strings become the standard's padding
                         */
     bool guard_last_try;     /* no login spends the last try unless XCA_LAST_TRY=allow */

@@ -5,12 +5,13 @@
 #include "epochs.h"
 #include "log.h"
 #include "remember.h"
+#include "store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,10 +164,6 @@ static void reach_no_further_than(struct lock *lock, int reach) {
 
 /* The file. */
 
-static void path_of_file(char path[PATH_MAX + sizeof ".lock"]) {
-    snprintf(path, PATH_MAX + sizeof ".lock", "%s.lock", config.store);
-}
-
 static bool is_passing(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
 }
@@ -174,18 +171,15 @@ static bool is_passing(int error) {
 /* With the mutex held, so that no fork leaves a child with a file that nobody knows of. A file that can only
  * be read is locked shared even where it should be exclusively: enough to read by, and `error` tells. */
 static bool open_file(struct lock *lock) {
-    char path[PATH_MAX + sizeof ".lock"];
-    path_of_file(path);
-    lock->file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int error = lock->file < 0 ? errno : 0;
-    if (error == EACCES || error == EROFS) {
-        lock->file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        lock->error = lock->file < 0 || kinds[lock->kind].file == F_WRLCK ? error : 0;
-    } else {
-        lock->error = error;
+    const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    bool exclusive = kinds[lock->kind].file == F_WRLCK;
+    lock->file = open(config.store_lock, (exclusive ? O_RDWR : O_RDONLY) | flags);
+    lock->error = lock->file < 0 ? errno : 0;
+    if (exclusive && (lock->error == EACCES || lock->error == EROFS)) {
+        lock->file = open(config.store_lock, O_RDONLY | flags);
     }
     if (lock->file < 0 && is_passing(lock->error)) {
-        log_line(LOG_ERROR, "%s: %s", path, strerror(lock->error));
+        log_line(LOG_ERROR, "%s: %s", config.store_lock, strerror(lock->error));
         return false;
     }
     return true;
@@ -209,6 +203,13 @@ static int lock_file(const struct lock *lock, bool yields) {
         return error == 0 ? set(lock, F_WRLCK, BYTE_LOCK) : error;
     }
     return yields && somebody_decides(lock) ? EAGAIN : set(lock, F_RDLCK, BYTE_LOCK);
+}
+
+/* Whether whoever opens the lock file now opens this one. */
+static bool is_at_its_path(int file) {
+    struct stat opened, there;
+    return fstat(file, &opened) == 0 && lstat(config.store_lock, &there) == 0 &&
+           opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
 }
 
 static void unlock_file(const struct lock *lock) {
@@ -245,30 +246,36 @@ static void rest(struct lock *lock, const struct timespec *pause) {
     pthread_cleanup_pop(0);
 }
 
+static bool open_again(struct lock *lock) {
+    close_file(lock);
+    pthread_mutex_lock(&mutex);
+    bool open = open_file(lock);
+    pthread_mutex_unlock(&mutex);
+    return open;
+}
+
 /* Polls, since a blocking F_OFD_SETLKW has no time limit. */
 static bool wait_for_file(struct lock *lock, const struct timespec *deadline) {
-    if (lock->file < 0) {
-        return true;
-    }
-    int error = lock_file(lock, true);
-    if (error == 0) {
-        return true;
-    }
-    char path[PATH_MAX + sizeof ".lock"];
-    path_of_file(path);
     struct timespec yielding = after(YIELDING_MS), pause = {.tv_nsec = SHORTEST_PAUSE_NS};
-    while (error == EAGAIN || error == EACCES || error == EINTR) {
+    while (lock->file >= 0) {
+        int error = lock_file(lock, !past(&yielding));
+        if (error == 0 && is_at_its_path(lock->file)) {
+            return true;
+        }
+        if (error == 0 && !open_again(lock)) {
+            return false;
+        }
+        if (error != 0 && error != EAGAIN && error != EACCES && error != EINTR) {
+            close_file(lock);
+            lock->error = error;
+            return true;
+        }
         if (past(deadline)) {
-            log_line(LOG_ERROR, "%s: not to be had within %d ms", path, milliseconds_of(lock));
+            log_line(LOG_ERROR, "%s: not to be had within %d ms", config.store_lock, milliseconds_of(lock));
             return false;
         }
         rest(lock, &pause);
         pause.tv_nsec = pause.tv_nsec * 2 < LONGEST_PAUSE_NS ? pause.tv_nsec * 2 : LONGEST_PAUSE_NS;
-        error = lock_file(lock, !past(&yielding));
-    }
-    if (error != 0) {
-        close_file(lock);
-        lock->error = error;
     }
     return true;
 }
@@ -289,7 +296,7 @@ static bool take_both(struct lock *lock, const struct timespec *deadline) {
             log_line(LOG_ERROR, "another thread's call took more than %d ms", milliseconds_of(lock));
             return false;
         }
-        if (lock_file(lock, true) == 0) {
+        if (lock_file(lock, true) == 0 && is_at_its_path(lock->file)) {
             return true;
         }
         reach_no_further_than(lock, REACH_NOTHING);
@@ -368,6 +375,7 @@ static void after_fork_in_child(void) {
             call->file = -1;
         }
     }
+    store_close_in_child();
     calls = NULL;
     waiting = 0;
     inside = false;

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -23,11 +22,13 @@
 /* The store's own record. */
 #define OWN 0
 
-struct store {
+/* The open store: one call at a time has it, since those that open it keep one another out (lock.h). */
+static struct store {
     int file;
+    bool locked;
     int64_t place; /* of the card's record in the file */
     struct slot own, card;
-};
+} opened = {.file = -1};
 
 static bool fail(const char *what) {
     log_line(LOG_ERROR, "card store %s: %s", config.store, what);
@@ -111,31 +112,54 @@ static bool read_own(struct store *store) {
     return store->own.epoch >= 0 || fail("its generation is negative");
 }
 
+/* 0, or what fcntl(2) says. */
+static int store_lock_file(short type) {
+    struct flock whole_file = {.l_type = type, .l_whence = SEEK_SET};
+    return fcntl(opened.file, F_OFD_SETLK, &whole_file) == 0 ? 0 : errno;
+}
+
+/* Whoever changes the store locks it too: somebody may have put another lock file in the place of the one
+ * that another program holds. */
+static const char *store_why_not_writable(void) {
+    int error = store_lock_file(F_WRLCK);
+    opened.locked = error == 0;
+    if (error == EAGAIN || error == EACCES) {
+        return "another program, which holds another lock file, is changing it";
+    }
+    return error != 0 ? strerror(error) : NULL;
+}
+
 struct store *store_open(bool for_writing) {
     if (*config.store == '\0') {
         fail("no path is configured and HOME is not set");
         return NULL;
     }
-    struct store *store = calloc(1, sizeof *store);
-    if (store == NULL) {
-        fail("out of memory");
-        return NULL;
+    opened.file = open(config.store, (for_writing ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const char *why_not = opened.file < 0 ? strerror(errno) : why_not_ours(opened.file);
+    if (why_not == NULL && for_writing) {
+        why_not = store_why_not_writable();
     }
-    store->file = open(config.store, (for_writing ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    const char *why_not = store->file < 0 ? strerror(errno) : why_not_ours(store->file);
     if (why_not != NULL) {
         fail(why_not);
-        store_close(store);
+        store_close(&opened);
         return NULL;
     }
-    return store;
+    return &opened;
 }
 
 void store_close(struct store *store) {
-    if (store->file >= 0) {
-        close(store->file);
+    if (store->locked) {
+        store_lock_file(F_UNLCK); /* not by closing alone, as in lock.c */
     }
-    free(store);
+    store_close_in_child();
+}
+
+void store_close_in_child(void) {
+    if (opened.file >= 0) {
+        close(opened.file);
+    }
+    opened.file = -1;
+    opened.locked = false;
 }
 
 static bool find_card(struct store *store, const char *number) {

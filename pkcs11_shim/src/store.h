@@ -38,6 +38,9 @@ struct outcome {
 struct store *store_open(bool for_writing);
 void store_close(struct store *store);
 
+/* For the child of a fork: the parent's decision, and its lock, go on in the parent only. */
+void store_close_in_child(void);
+
 /* Finds the card that the calls after it are about. False, with a line in the log, when there is no row that
  * can be used, or an older store was put in the place of the one that this process knows. */
 bool store_read(struct store *store, const char *number, struct row *row);

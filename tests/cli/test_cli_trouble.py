@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """No reader, no card, no module, a broken store, a card pulled out, a real card: each says so."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from softhsm import Environment, remove
-from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, Desk, Scripted, install
+from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, XCACTL, Desk, Scripted, install
+from support.read_only import can_mount, read_only
 
 ACTIVATE = ("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:NEW")
 
@@ -48,6 +51,31 @@ def test_another_card(closed: Desk) -> None:
     result = closed.run("info", "--card", "XC00000000000000")
     assert result.status == 17
     assert "XC00000000000000" in result.err
+
+
+@pytest.mark.skipif(not can_mount(), reason="only root can mount")
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("info",), 0, "Ready to use"),
+        (("detect",), 0, "XC"),
+        (("events",), 0, "PIN tried"),
+        (("pin", "verify", "--pin", "env:PIN"), 13, "could not be written"),
+    ],
+    ids=["info", "detect", "events", "verify"],
+)
+def test_store_on_a_read_only_file_system_is_read_and_named_where_it_must_be_written(
+    active: Desk, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    done = subprocess.run(
+        [*read_only(active.path), sys.executable, *XCACTL, *arguments],
+        env=active.environment | {"PIN": PIN},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in done.stdout + done.stderr
+    assert done.returncode == status
 
 
 def test_an_unreadable_store(closed: Desk) -> None:

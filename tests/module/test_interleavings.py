@@ -67,3 +67,7 @@ def test_a_call_that_waits_for_the_store_hinders_no_closer_and_no_fork(run: Run)
 
 def test_readers_wait_for_a_login_that_waits(run: Run) -> None:
     assert run("interleavings", "readers") == ""
+
+
+def test_lock_file_replaced_before_it_is_locked_is_locked_where_it_is_now(run: Run) -> None:
+    assert run("interleavings", "replaced") == ""

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A card store that cannot be used: the card refuses, and nobody asks the inner module about a secret."""
 
+import fcntl
 import os
 import struct
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from pkcs11 import Attribute, UserType
 
+from pkcs11_shim import Store, StoreError
 from pkcs11_shim.store import _BLOCK, _RECORD, _SLOT, _with_checksum
 from support.module import compiling
 from support.module.cards import (
@@ -21,6 +22,7 @@ from support.module.cards import (
     USER_CODE,
     WRONG,
     Card,
+    Gate,
     Inner,
     card_session,
     card_slot,
@@ -29,7 +31,8 @@ from support.module.cards import (
     user_session,
 )
 from support.module.cryptoki import CKR
-from support.module.host import Host, Room, Template, Ulong
+from support.module.host import Host, Room, Template, Ulong, given
+from support.read_only import can_mount, read_only
 
 SLOT_SIZE = 4 + _SLOT.size
 SECRET_CALLS = ("C_Login", "C_SetPIN", "C_InitPIN")
@@ -212,21 +215,6 @@ def test_a_lock_file_that_cannot_be_locked_stops_cards_only(
     assert "within" not in said
 
 
-READ_ONLY = """mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@" """
-
-
-def read_only(folder: Path) -> tuple[str, ...]:
-    """Return what starts a process that cannot write below a folder."""
-    return ("unshare", "--mount", "sh", "-c", READ_ONLY, str(folder))
-
-
-def can_mount() -> bool:
-    with TemporaryDirectory() as folder:
-        return not subprocess.run(
-            [*read_only(Path(folder)), "true"], capture_output=True, check=False
-        ).returncode
-
-
 @pytest.mark.skipif(not can_mount(), reason="only root can mount")
 def test_a_read_only_file_system_stops_cards_only(card: Card, inner: Inner, tmp_path: Path) -> None:
     slot = card_slot(card.host())
@@ -365,6 +353,51 @@ def test_a_lock_that_somebody_holds_refuses_after_five_seconds(card: Card, inner
         assert 4 < time.monotonic() - start < 9
     assert inner.count("C_Login") == 0
     assert host.login(session, UserType.USER, PIN) == CKR.OK
+
+
+def put_another_lock_file(store: Store) -> None:
+    new = store.path.with_name("another")
+    new.touch(0o600)
+    new.rename(f"{store.path}.lock")
+
+
+def test_another_lock_file_in_the_middle_of_a_login_lets_nobody_else_decide(
+    card: Card, inner: Inner, gate: Gate
+) -> None:
+    host, other = card.host(inner), card.host()
+    session, others_session = card_session(host), card_session(other)
+    inner.does(f"C_Login wait {gate.path}")
+    host.ask_call("C_Login", session, UserType.USER, *given(WRONG[0]))
+    waiting = gate.arrived()
+    put_another_lock_file(card.store)
+    assert other.login(others_session, UserType.USER, WRONG[1]) == CKR.DEVICE_ERROR
+    with pytest.raises(StoreError, match="busy"), card.store.writing():
+        pass
+    os.close(waiting)
+    assert host.answer().rv == CKR.PIN_INCORRECT
+    assert other.login(others_session, UserType.USER, WRONG[1]) == CKR.PIN_INCORRECT
+    assert card.pin_tries == 1
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_python_locks_the_lock_file_that_is_there_when_it_has_the_lock(
+    card: Card, monkeypatch: pytest.MonkeyPatch, exclusive: bool
+) -> None:
+    lock_file, replacements = fcntl.fcntl, iter(range(3))
+
+    def replace_and_lock(*arguments: Any) -> Any:
+        if next(replacements, None) is not None:
+            put_another_lock_file(card.store)
+        return lock_file(*arguments)
+
+    monkeypatch.setattr(fcntl, "fcntl", replace_and_lock)
+    with (
+        card.store.lock(exclusive=exclusive),
+        pytest.raises(StoreError, match="busy"),
+        card.store.lock(exclusive=True, seconds=0),
+    ):
+        pass
+    assert next(replacements, None) is None
 
 
 def test_a_reader_does_not_keep_a_reader_out(card: Card) -> None:

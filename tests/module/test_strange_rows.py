@@ -1,16 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store whose values no card can have: nothing is read into them that would let anyone guess on."""
 
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime
+
 import pytest
 from pkcs11 import UserType
 
-from pkcs11_shim import rules
+from pkcs11_shim import StoreError, rules
 from softhsm import Environment, issue, remove
+from softhsm.issuer import TAIPEI
 from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, card_slot
 from support.module.cryptoki import CKR
 from support.module.host import Room, given
 
 LAST = 2**63 - 1
+
+
+ODD_ROWS: list[dict[str, int | bytes]] = [
+    {"pin_tries": 4},
+    {"pin_tries": -1},
+    {"user_code_tries": 2**31 - 1},
+    {"epoch": LAST},
+    {"epoch": -1},
+    {"pending": LAST},
+    {"pending": -1},
+    {"pending": 1},
+    {"events": -1},
+    {"events": LAST},
+    {"number": b"\xff" * 16},
+    {"activate_by": 2**31 - 1},
+    {"issued_on": -(2**31)},
+    {"activated_at": LAST},
+    {"activated_at": -LAST},
+]
+
+
+@pytest.mark.parametrize("values", ODD_ROWS, ids=str)
+def test_python_on_a_row_that_no_card_can_have_says_so(card: Card, values: dict[str, int | bytes]) -> None:
+    card.write(**values)
+    message = "values that no card can have|a time that no clock shows"
+    with pytest.raises(StoreError, match=message):
+        card.store.cards()
+    with card.store.writing() as writer, pytest.raises(StoreError, match=message):
+        writer.cards()
+    command = [sys.executable, "-m", "softhsm.cli", "--dir", str(card.path), "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(f"Error: .*({message}).*\n", done.stderr)
+
+
+@pytest.mark.parametrize("values", [{"sequence": LAST - 1}, {"events": LAST}], ids=str)
+def test_python_on_a_record_that_is_used_up_says_so(card: Card, values: dict[str, int]) -> None:
+    card.write(**values)
+    with card.store.writing() as writer, pytest.raises(StoreError, match="used up"):
+        writer.replace_secrets(card.number, event="repair")
+
+
+def test_python_on_the_last_generation_says_so(card: Card) -> None:
+    card.write_generation(LAST)
+    today = datetime.now(TAIPEI).date()
+    with card.store.writing() as writer, pytest.raises(StoreError, match="used up"):
+        writer.add("XC00000000000009", reader="r", model="m", issued_on=today, activate_by=today)
+
+
+def test_python_asked_for_a_number_that_is_no_text_finds_no_card(card: Card) -> None:
+    number = os.fsdecode(b"\xff")
+    assert card.store.card(number) is None
+    assert card.store.events(number) == []
+    with card.store.writing() as writer:
+        writer.remove(number)
+        with pytest.raises(StoreError, match="no card"):
+            writer.replace_secrets(number, event="repair")
+
+
+def test_python_on_an_event_at_no_time_says_so(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: float(2**62))
+    with card.store.writing() as writer:
+        writer.replace_secrets(card.number, event="repair")
+    with pytest.raises(StoreError, match="a time that no clock shows"):
+        card.store.events()
 
 
 @pytest.mark.parametrize(

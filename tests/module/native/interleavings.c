@@ -5,7 +5,7 @@
  * MINIMAL, as XCA_PKCS11_CONF says; its store is XCA_CARD_STORE, with both cards of minimal.h.
  *
  *   interleavings MODULE pairs | closers  public | user | so    who is logged in at the start
- *   interleavings MODULE handles | last-try | cancel | fork | orphan | unhindered | readers
+ *   interleavings MODULE handles | last-try | cancel | fork | orphan | unhindered | readers | replaced
  *
  * prints a line for everything that goes wrong.
  */
@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -81,12 +83,21 @@ static void pass_point(const char *function) {
 
 /* These are in place of the C library's. */
 
+static int replace_from = -1, replace_to; /* lockings before which another lock file is put in its place */
+static int lockings;
+
+static void replace_lock_file(void);
+
 int fcntl(int file, int command, ...) {
     va_list arguments;
     va_start(arguments, command);
     void *argument = va_arg(arguments, void *);
     va_end(arguments);
     if (command == F_OFD_SETLK) {
+        if (replace_from >= 0 && lockings >= replace_from && lockings < replace_to) {
+            replace_lock_file();
+        }
+        lockings++;
         pass_point("fcntl");
     }
     return (int)syscall(SYS_fcntl, file, command, argument);
@@ -598,7 +609,18 @@ static void stop_in_login(struct run *run) {
     }
     /* The points after the inner call are the unlocking alone. */
     prepare(run, 1, &which, CKS_RW_PUBLIC_SESSION);
-    MUST(begin_and_stop(run, point - 3));
+    MUST(begin_and_stop(run, point - 4));
+}
+
+static bool has_store_open(void) {
+    struct stat store, facts;
+    MUST(stat(getenv("XCA_CARD_STORE"), &store) == 0);
+    for (int file = 0; file < 1024; file++) {
+        if (fstat(file, &facts) == 0 && facts.st_ino == store.st_ino && facts.st_dev == store.st_dev) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void fork_in_time(void) {
@@ -611,6 +633,9 @@ static void fork_in_time(void) {
     if (child == 0) {
         alarm(20);
         close(ends[1]);
+        if (has_store_open()) {
+            _exit(3); /* its parent's lock would last as long as it does */
+        }
         MUST(read(ends[0], &byte, 1) == 0);
         /* Half of a decision was seen: nothing is decided before everything is read again. */
         if (list->C_Login(run.session, CKU_USER, VALUE(pin)) != CKR_DEVICE_REMOVED) {
@@ -756,6 +781,62 @@ static void readers(void) {
     MUST(waitpid(process, &status, 0) == process && status == 0);
 }
 
+/* Another lock file in the place of the one that was opened */
+
+static char lock_path[4096];
+static bool unlocked; /* the inner module was asked while the file at the lock's path could be locked */
+
+static void replace_lock_file(void) {
+    char new_path[sizeof lock_path + sizeof ".new"];
+    snprintf(new_path, sizeof new_path, "%s.new", lock_path);
+    int file = open(new_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    MUST(file >= 0 && close(file) == 0 && rename(new_path, lock_path) == 0);
+}
+
+static void look_whether_locked(const char *function) {
+    static const char *const locked[] = {"C_GetTokenInfo", "C_Login", "C_SetPIN", "C_InitPIN"};
+    for (size_t i = 0; i < LENGTH(locked); i++) {
+        if (strcmp(function, locked[i]) == 0) {
+            struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+            int file = open(lock_path, O_RDWR | O_CLOEXEC);
+            MUST(file >= 0);
+            unlocked = unlocked || syscall(SYS_fcntl, file, F_OFD_SETLK, &range) == 0;
+            close(file);
+        }
+    }
+}
+
+static void check_replaced(const struct call *call, CK_RV expected, int from, int to) {
+    struct run run;
+    prepare(&run, 1, &call, call->make == init_pin ? CKS_RW_SO_FUNCTIONS : CKS_RW_PUBLIC_SESSION);
+    lockings = 0;
+    replace_to = to;
+    replace_from = from;
+    unlocked = false;
+    entered = look_whether_locked;
+    run.rv = call->make(&run);
+    entered = NULL;
+    replace_from = -1;
+    if (run.rv != expected) {
+        say("another answer", &run, 1, CKS_RW_PUBLIC_SESSION, from);
+    }
+    if (unlocked) {
+        say("not locked at its path", &run, 1, CKS_RW_PUBLIC_SESSION, from);
+    }
+}
+
+static void replaced(void) {
+    static const struct call deciding[] = {ROW(login), ROW(set_pin), ROW(init_pin)}, showing = ROW(show);
+    for (size_t i = 0; i < LENGTH(deciding); i++) {
+        check_replaced(&deciding[i], CKR_OK, 0, 1); /* before it says that it decides */
+        check_replaced(&deciding[i], CKR_OK, 1, 2); /* before it locks */
+        check_replaced(&deciding[i], CKR_OK, 0, 8);
+    }
+    check_replaced(&showing, CKR_OK, 0, 1);
+    check_replaced(&showing, CKR_OK, 0, 8);
+    check_replaced(&showing, CKR_DEVICE_ERROR, 0, INT_MAX); /* in the end it gives up */
+}
+
 int main(int count, char **arguments) {
     static const struct {
         const char *name;
@@ -764,7 +845,7 @@ int main(int count, char **arguments) {
                   {"handles", handles}, {"last-try", last_try},
                   {"cancel", cancel},   {"fork", fork_in_time},
                   {"orphan", orphan},   {"unhindered", unhindered},
-                  {"readers", readers}};
+                  {"readers", readers}, {"replaced", replaced}};
     must(count >= 3, "usage: interleavings MODULE CHECK [START]");
     if (count == 4) {
         start = strcmp(arguments[3], "so") == 0     ? CKS_RW_SO_FUNCTIONS
@@ -772,9 +853,8 @@ int main(int count, char **arguments) {
                                                     : CKS_RW_PUBLIC_SESSION;
     }
     alarm(SECONDS_AT_MOST);
-    char path[4096];
-    snprintf(path, sizeof path, "%s.lock", getenv("XCA_CARD_STORE"));
-    lock_file = open(path, O_RDWR | O_CLOEXEC);
+    snprintf(lock_path, sizeof lock_path, "%s.lock", getenv("XCA_CARD_STORE"));
+    lock_file = open(lock_path, O_RDWR | O_CLOEXEC);
     void *module = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
     void *library = dlopen(getenv("MINIMAL"), RTLD_NOW | RTLD_LOCAL);
     must(lock_file >= 0 && module != NULL && library != NULL, "what it needs is not there");
