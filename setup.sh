@@ -187,12 +187,14 @@ export CMAKE_GENERATOR=Ninja # of those that CMake knows, the one in the table; 
 
 build_project() {
     say "Building the project into .venv"
-    .venv/bin/pip install --quiet --disable-pip-version-check .
+    # Both go first: pip would take a module that moved from one to the other away again, with the old version.
+    .venv/bin/pip uninstall --quiet --quiet --yes xca-plugin xca-login
+    .venv/bin/pip install --quiet --disable-pip-version-check ./login .
 }
 
 install_project() {
     make_environment
-    once project pkcs11_shim softhsm xca_common xca_plugin pyproject.toml CMakeLists.txt -- build_project
+    once project login pkcs11_shim softhsm xca_plugin pyproject.toml CMakeLists.txt -- build_project
 }
 
 install_requirements() {

@@ -49,7 +49,7 @@ build_strictly() {
 ruff format --check .
 ruff check .
 mypy
-lint-imports >/dev/null
+PYTHONPATH=login lint-imports >/dev/null
 find pkcs11_shim tests -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
 once build pkcs11_shim CMakeLists.txt -- build_strictly
 

@@ -92,3 +92,15 @@ def test_setup_makes_an_environment_anew_whose_python_is_gone(tmp_path: Path) ->
     subprocess.run(["sh", "-c", f"{SETUP}\nmake_environment"], cwd=tmp_path, check=True)
     subprocess.run([tmp_path / ".venv" / "bin" / "pip", "--version"], check=True, capture_output=True)
     assert not (tmp_path / ".venv" / "project").exists()
+
+
+def test_setup_takes_both_distributions_away_before_it_installs_them(tmp_path: Path) -> None:
+    pip = tmp_path / ".venv" / "bin" / "pip"
+    pip.parent.mkdir(parents=True)
+    pip.write_text('#!/bin/sh\necho "$*" >>asked\n')
+    pip.chmod(0o755)
+    subprocess.run(["sh", "-c", f"{SETUP}\nbuild_project"], cwd=tmp_path, check=True, capture_output=True)
+    removed, installed = (line.split() for line in (tmp_path / "asked").read_text().splitlines())
+    assert (removed[0], installed[0]) == ("uninstall", "install")
+    assert {*removed[-2:]} == {"xca-login", "xca-plugin"}
+    assert installed[-2:] == ["./login", "."]

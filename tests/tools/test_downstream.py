@@ -5,7 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SAMPLE = Path(__file__).parents[1] / "downstream"
-OURS = distribution("xca-plugin")
+OURS = [distribution(name) for name in ("xca-login", "xca-plugin")]
 _OF_THE_INSTALLATION = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
@@ -22,19 +22,19 @@ def _pip(python: str | Path, *arguments: str | Path) -> None:
     subprocess.run([*command, *arguments], check=True)
 
 
-def _wheel(folder: Path) -> Path:
-    """The wheel that this project was installed from: what pip unpacked, packed again."""
+def _wheel(ours: Distribution, folder: Path) -> Path:
+    """The wheel that a distribution was installed from: what pip unpacked, packed again."""
     files = [
         file
-        for file in OURS.files or ()
+        for file in ours.files or ()
         if ".." not in file.parts
         and "__pycache__" not in file.parts
         and file.name not in _OF_THE_INSTALLATION
     ]
     (information,) = {file.parent for file in files if file.name == "WHEEL"}
-    lines = (OURS.read_text("WHEEL") or "").splitlines()
+    lines = (ours.read_text("WHEEL") or "").splitlines()
     (tag,) = [line.split(": ")[1] for line in lines if line.startswith("Tag")]
-    wheel = folder / f"xca_plugin-{OURS.version}-{tag}.whl"
+    wheel = folder / f"{ours.name.replace('-', '_')}-{ours.version}-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for file in files:
             archive.write(file.locate(), str(file))
@@ -47,7 +47,7 @@ def _clean_environment(folder: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
     (target,) = folder.glob("lib/python3*/site-packages")
-    ours = {file.parts[0] for file in OURS.files or ()}
+    ours = {file.parts[0] for each in OURS for file in each.files or ()}
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if entry.name not in ours and entry.suffix != ".pth":
             (target / entry.name).symlink_to(entry)
@@ -61,7 +61,8 @@ def test_a_project_tests_with_the_installed_wheel(tmp_path: Path) -> None:
         (sample / name).write_bytes((SAMPLE / name).read_bytes())
     _pip(sys.executable, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", tmp_path, sample)
     python = _clean_environment(tmp_path / "environment")
-    _pip(python, "install", "--no-deps", "--no-index", _wheel(tmp_path), *tmp_path.glob("receipts-*.whl"))
+    wheels = [_wheel(ours, tmp_path) for ours in OURS]
+    _pip(python, "install", "--no-deps", "--no-index", *wheels, *tmp_path.glob("receipts-*.whl"))
     _pip(python, "check")
 
     tests = tmp_path / "tests"

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two distributions of this repository: what they hold, what they need, what works with that alone."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from email.message import Message
+from email.parser import BytesParser
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+pytestmark = pytest.mark.slow
+
+ROOT: Final = Path(__file__).parents[1]
+SOURCES: Final = {"xca-login": ROOT / "login", "xca-plugin": ROOT}
+HEAVY: Final = ("click", "pkcs11", "pkcs11_shim", "pyhanko", "rich", "softhsm", "xca_plugin")
+
+each_distribution = pytest.mark.parametrize("name", SOURCES)
+
+
+def _build(source: Path, folder: Path, *options: str) -> Path:
+    """Build a distribution with the backends that the tests have; return the wheel."""
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", folder, source],
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheels of the tree."""
+    folder = tmp_path_factory.mktemp("wheels")
+    return {name: _build(source, folder / name, "--wheel") for name, source in SOURCES.items()}
+
+
+def _metadata(wheel: Path, file: str = "METADATA") -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(f".dist-info/{file}")]
+        return BytesParser().parsebytes(archive.read(name))
+
+
+def _needs(metadata: Message, extra: str = "") -> list[Requirement]:
+    requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
+    return [each for each in requirements if each.marker is None or each.marker.evaluate({"extra": extra})]
+
+
+def _with_what_they_need(requirements: Iterable[Requirement]) -> Iterator[Distribution]:
+    """Return the installed distributions that pip would bring for these requirements."""
+    known: set[str] = set()
+    waiting = [(each.name, each.extras) for each in requirements]
+    while waiting:
+        name, extras = waiting.pop()
+        if (key := f"{canonicalize_name(name)}{sorted(extras)}") in known:
+            continue
+        known.add(key)
+        found = distribution(name)
+        yield found
+        for line in found.requires or ():
+            each = Requirement(line)
+            if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+                waiting.append((each.name, each.extras))
+
+
+def _environment(folder: Path, wheels: Iterable[Path], requirements: Iterable[Requirement]) -> Path:
+    """Make an environment with these wheels and what the requirements bring; return its Python."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    (target,) = folder.glob("lib/python3*/site-packages")
+    ours = {canonicalize_name(name) for name in SOURCES}
+    for found in _with_what_they_need(each for each in requirements if each.name not in ours):
+        for name in {
+            file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")
+        }:
+            if not (target / name).exists():
+                (target / name).symlink_to(Path(str(found.locate_file(name))))
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", *wheels], check=True)
+    return python
+
+
+def _import_all(python: Path, *, web: bool) -> "subprocess.CompletedProcess[str]":
+    """Import every module of xca_common, those for pages if asked for, and none of the heavy packages."""
+    program = f"""
+import importlib, importlib.util, pkgutil, xca_common
+for module in pkgutil.walk_packages(xca_common.__path__, "xca_common."):
+    if {web} or not module.name.startswith("xca_common.web."):
+        importlib.import_module(module.name)
+        print(module.name)
+assert not [name for name in {HEAVY} if importlib.util.find_spec(name)]
+"""
+    return subprocess.run([python, "-I", "-c", program], capture_output=True, text=True)
+
+
+@each_distribution
+def test_wheel_from_a_sdist_is_that_of_the_tree(name: str, wheels: dict[str, Path], tmp_path: Path) -> None:
+    # Without an option, build makes the wheel from the sdist that it made.
+    from_sdist = _build(SOURCES[name], tmp_path)
+    with zipfile.ZipFile(wheels[name]) as tree, zipfile.ZipFile(from_sdist) as sdist:
+        assert sdist.namelist() == tree.namelist()
+        assert [each for each in tree.namelist() if sdist.read(each) != tree.read(each)] == []
+
+
+def test_login_wheel_is_pure_and_needs_two_packages(wheels: dict[str, Path]) -> None:
+    assert wheels["xca-login"].name.endswith("-py3-none-any.whl")
+    assert _metadata(wheels["xca-login"], "WHEEL")["Root-Is-Purelib"] == "true"
+    needed = {each.name for each in _needs(_metadata(wheels["xca-login"]))}
+    assert needed == {"asn1crypto", "cryptography"}
+
+
+def test_plugin_wheel_needs_login_of_its_own_version(wheels: dict[str, Path]) -> None:
+    plugin, login = (_metadata(wheels[name]) for name in ("xca-plugin", "xca-login"))
+    assert plugin["Version"] == login["Version"]
+    assert f"xca-login=={login['Version']}" in [str(each) for each in _needs(plugin)]
+
+
+def test_wheels_have_the_licence_and_compiled_catalogues(wheels: dict[str, Path]) -> None:
+    licence = (ROOT / "LICENSE").read_bytes()
+    for wheel in wheels.values():
+        with zipfile.ZipFile(wheel) as archive:
+            names = archive.namelist()
+            (file,) = [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+            assert archive.read(file) == licence
+        assert len([name for name in names if name.endswith("/zh_TW/LC_MESSAGES/messages.mo")]) == 1
+        assert [name for name in names if name.endswith((".po", ".c", ".sh"))] == []
+
+
+def test_login_modules_import_with_what_it_needs_alone(wheels: dict[str, Path], tmp_path: Path) -> None:
+    wheel = wheels["xca-login"]
+    python = _environment(tmp_path / "plain", [wheel], _needs(_metadata(wheel)))
+    plain = _import_all(python, web=False)
+    assert plain.returncode == 0, plain.stderr
+    python = _environment(tmp_path / "web", [wheel], _needs(_metadata(wheel), "web"))
+    with_web = _import_all(python, web=True)
+    assert with_web.returncode == 0, with_web.stderr
+    assert {"xca_common.errors", "xca_common.pki.revocation"} <= {*plain.stdout.split()}
+    assert {*plain.stdout.split()} < {*with_web.stdout.split()}
+
+
+def test_plugin_with_what_it_needs_has_a_working_xcactl(wheels: dict[str, Path], tmp_path: Path) -> None:
+    requirements = [each for wheel in wheels.values() for each in _needs(_metadata(wheel))]
+    python = _environment(tmp_path / "environment", wheels.values(), requirements)
+    done = subprocess.run(
+        [python.with_name("xcactl"), "--lang", "zh_TW", "info"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+    )
+    # There is no module's configuration in this home: a message with its next step, in Chinese.
+    assert (done.returncode, done.stdout) == (11, ""), done.stderr
+    assert "設定" in done.stderr
