@@ -2,7 +2,8 @@
 """Every way it can fail: one class per situation that a person can be in, in families.
 
 Each class has its facts, what happened, and the next step; both sentences in English and Traditional
-Chinese. What a front end makes of a class stands in a table there (cli.exit_statuses, the agent's codes).
+Chinese. What a front end makes of a class stands in a table there (terminal.exit_statuses, the agent's
+codes).
 """
 
 from collections.abc import Sequence

@@ -13,21 +13,13 @@ from pyhanko.sign.signers.pdf_cms import Signer
 
 from xca_common.errors import FileProblem, XcaError, os_reason
 from xca_plugin.cards import signing_certificate
-from xca_plugin.cli.common import (
-    PIN,
-    Asker,
-    before_pin,
-    card_option,
-    cards_asking,
-    choose,
-    last_try_option,
-    source_option,
-    yes_option,
-)
-from xca_plugin.cli.exit_statuses import exit_status
-from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
 from xca_plugin.signer import CardSigner
+from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
+from xca_plugin.terminal.exit_statuses import exit_status
+from xca_plugin.terminal.output import say
+from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
 
 

@@ -21,8 +21,8 @@ from xca_plugin.agent.component import bitmap, information
 from xca_plugin.agent.component.request_body import decode, octets
 from xca_plugin.agent.component.result_codes import Code, Minor, Refusal, compact, failure, of, plain
 from xca_plugin.agent.process.settings import is_origin
-from xca_plugin.cli.exit_statuses import EXIT_STATUSES
 from xca_plugin.model import Card, CardState
+from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
 
 pytestmark = pytest.mark.fast
 

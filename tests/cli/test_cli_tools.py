@@ -28,7 +28,7 @@ from support.cli.xcactl import PIN, SECRETS, XCACTL, Desk, Result
 from support.tools import provider
 from xca_common.errors import FileProblem
 from xca_plugin import errors
-from xca_plugin.cli.exit_statuses import EXIT_STATUSES
+from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
 from xca_plugin.tools import State, Tool, all_tools, make
 from xca_plugin.tools.managed_block import insert
 

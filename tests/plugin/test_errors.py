@@ -10,8 +10,8 @@ from support.errors import with_facts
 from xca_common.errors import XcaError
 from xca_common.i18n import CHINESE, ENGLISH
 from xca_plugin import errors
-from xca_plugin.cli.exit_statuses import EXIT_STATUSES
 from xca_plugin.i18n import text
+from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
 
 SITUATIONS = list(EXIT_STATUSES)
 

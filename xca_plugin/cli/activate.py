@@ -9,25 +9,21 @@ import click
 
 from xca_common.atomic_file import whole_file
 from xca_plugin import card_text
-from xca_plugin.cli.common import (
-    NEW_PIN,
-    USER_CODE,
-    Asker,
-    agree,
-    agree_to_risk,
-    card_option,
-    cards_asking,
-    choose,
-    confirm_last_try,
-    last_try_option,
-    source_option,
-    yes_option,
-)
 from xca_plugin.cli.reading import show
-from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.receipt import activation
+from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.consent import (
+    agree,
+    agree_to_risk,
+    cards_asking,
+    confirm_last_try,
+    last_try_option,
+    yes_option,
+)
+from xca_plugin.terminal.output import say
+from xca_plugin.terminal.secrets import NEW_PIN, USER_CODE, Asker, source_option
 
 
 @click.command(help=_("Activate a card with its user code and set its PIN."))

@@ -6,8 +6,8 @@ import click
 from xca_plugin import errors
 from xca_plugin.agent.process import service
 from xca_plugin.agent_port import PORT, agent_at
-from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.output import say
 
 port_option = click.option(
     "--port",

@@ -11,9 +11,10 @@ from xca_common.pki.certificate import Certificate
 from xca_plugin import card_text, errors
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import add_heads, card_option, choose, console, grid, json_option
-from xca_plugin.cli.terminal import print_json
+from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.output import add_heads, console, grid, print_json
 
 _label = click.argument("label", default="cert1")
 

@@ -17,8 +17,8 @@ from xca_plugin.cards import Cards
 from xca_plugin.checks import Finding, Outcome
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
-from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.output import print_json, say
 
 _OUTCOMES: Final = {
     Outcome.PASSED: (text("PASSED"), "green"),

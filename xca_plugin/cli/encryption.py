@@ -6,24 +6,12 @@ from pathlib import Path
 import click
 
 from xca_common.atomic_file import whole_file
-from xca_plugin.cli.common import (
-    FILE,
-    PIN,
-    Asker,
-    before_pin,
-    card_option,
-    cards_asking,
-    check_output,
-    choose,
-    format_option,
-    last_try_option,
-    opened,
-    output_option,
-    source_option,
-    yes_option,
-)
-from xca_plugin.cli.terminal import say
+from xca_plugin.cli.common import FILE, check_output, format_option, opened, output_option
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
+from xca_plugin.terminal.output import say
+from xca_plugin.terminal.secrets import PIN, Asker, source_option
 
 
 @click.command(help=_("Encrypt FILE to certificates: CMS EnvelopedData, AES-256. No card is needed."))

@@ -4,24 +4,18 @@
 import click
 
 from xca_plugin import errors
-from xca_plugin.cli.common import (
-    NEW_PIN,
-    NEW_USER_CODE,
-    PIN,
-    USER_CODE,
-    Asker,
-    before_pin,
-    before_user_code,
-    card_option,
-    cards_asking,
-    choose,
-    last_try_option,
-    source_option,
-    yes_option,
-)
-from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _
 from xca_plugin.model import CardState
+from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.consent import (
+    before_pin,
+    before_user_code,
+    cards_asking,
+    last_try_option,
+    yes_option,
+)
+from xca_plugin.terminal.output import say
+from xca_plugin.terminal.secrets import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Asker, source_option
 
 
 @click.group(help=_("Change, reset or verify the PIN."))

@@ -9,10 +9,11 @@ from xca_common.errors import XcaError
 from xca_plugin import card_text, errors, pcsc
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import add_heads, card_option, choose, console, grid, json_option
-from xca_plugin.cli.terminal import print_json, say
+from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _
 from xca_plugin.model import Card, CardState
+from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
 
 
 @click.command(help=_("Show the cards that are here, and the card readers."))

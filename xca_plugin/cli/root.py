@@ -11,9 +11,9 @@ import click
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import LANGUAGES
-from xca_plugin.cli.exit_statuses import exit_status
-from xca_plugin.cli.terminal import say
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.exit_statuses import exit_status
+from xca_plugin.terminal.output import say
 
 _COMMANDS: Final = {
     "detect": "reading:detect",

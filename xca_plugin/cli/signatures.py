@@ -12,27 +12,12 @@ from xca_common.atomic_file import whole_file
 from xca_plugin import card_text, errors
 from xca_plugin.cards import signing_certificate
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import (
-    FILE,
-    PIN,
-    Asker,
-    before_pin,
-    card_option,
-    cards_asking,
-    check_output,
-    choose,
-    console,
-    format_option,
-    grid,
-    json_option,
-    last_try_option,
-    opened,
-    output_option,
-    source_option,
-    yes_option,
-)
-from xca_plugin.cli.terminal import print_json, say
+from xca_plugin.cli.common import FILE, check_output, format_option, json_option, opened, output_option
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
+from xca_plugin.terminal.output import console, grid, print_json, say
+from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from xca_common.harmless_text import harmless
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import add_heads, console, grid, json_option
+from xca_plugin.cli.common import json_option
 from xca_plugin.cli.root import show_error
-from xca_plugin.cli.terminal import print_json, say
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
+from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
 from xca_plugin.tools import FileChange, State, Tool, all_tools, make
 from xca_plugin.tools.host_environment import configuration_remark
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reaches a person at the terminal: all of it harmless; and questions, which Ctrl-C ends at once."""
+"""What is shown at a terminal, all of it made harmless."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import current_thread, main_thread
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from xca_common.harmless_text import harmless, harmless_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_UNLIMITED: Final = 10_000
 
 
 def say(message: str = "", *, err: bool = False, **style: Any) -> None:
@@ -24,38 +26,31 @@ def print_json(document: object, *, indent: int | None = 2) -> None:
     click.echo(harmless_json(document, indent=indent, ascii_only=ascii_only))
 
 
-def prompt(question: str, **options: Any) -> Any:
-    """Ask for a value, with the options of click.prompt.
+def console(*, err: bool = False) -> "Console":
+    """Return rich's console; loaded here because not every command needs it."""
+    from rich.console import Console
 
-    Raises:
-        click.Abort: the person ended the question.
+    stream = sys.stderr if err else sys.stdout
+    # Only a terminal has an edge to fold lines at.
+    width = None if stream.isatty() else _UNLIMITED
+    return Console(stderr=err, highlight=False, markup=False, emoji=False, width=width)
+
+
+def grid(*folding: bool) -> "Table":
+    """Return a table without lines; each argument is a column, and tells whether it may fold.
+
+    Its cells are made harmless.
     """
-    with _interruptible():
-        return click.prompt(question, err=True, **options)
+    from xca_plugin.terminal.harmless_table import HarmlessTable
+
+    table = HarmlessTable.grid(padding=(0, 2, 0, 0))
+    for folds in folding:
+        table.add_column(no_wrap=not folds, overflow="fold")
+    return table
 
 
-def confirm(question: str) -> bool:
-    """Ask for yes or no.
+def add_heads(table: "Table", *heads: str) -> None:
+    """Put a line of heads on top of a table."""
+    from rich.text import Text
 
-    Raises:
-        click.Abort: the person ended the question.
-    """
-    with _interruptible():
-        return click.confirm(question, err=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have Ctrl-C interrupt, for as long as a question waits.
-
-    A host may have it do something else: asyncio.run() only notes the first, and acts at the next await.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if current_thread() is not main_thread() or handler in (signal.SIG_IGN, None):
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    table.add_row(*(Text(head, style="dim") for head in heads))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which card a command is for: the option, and the question among several."""
+
+from typing import Any, Final
+
+import click
+
+from xca_common.errors import XcaError
+from xca_common.harmless_text import harmless
+from xca_plugin import card_text, errors
+from xca_plugin.cards import Cards
+from xca_plugin.i18n import _
+from xca_plugin.model import Card
+from xca_plugin.terminal.output import console, grid, say
+from xca_plugin.terminal.prompts import interactive, prompt
+
+
+def _complete_card(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
+    try:
+        cards = Cards().detect()
+    except XcaError:
+        return []  # a completion has no place to say why
+    return [
+        CompletionItem(card.number, help=harmless(card_text.holder(card)))
+        for card in cards
+        # What is completed becomes part of a command: no sign of a shell may stand in it.
+        if card.number.startswith(incomplete.upper()) and card.number.isascii() and card.number.isalnum()
+    ]
+
+
+card_option: Final = click.option(
+    "--card",
+    "number",
+    metavar="NUMBER",
+    envvar="XCA_CARD",
+    show_envvar=True,
+    shell_complete=_complete_card,
+    help=_("Number of the card; not needed when there is only one."),
+)
+
+
+def choose(cards: Cards, number: str | None) -> Card:
+    """Return the card of that number, or the only one there is; among several, ask.
+
+    Raises:
+        NoReader, NoCard, CardNotFound, SeveralCards.
+    """
+    present = cards.detect()
+    if number is not None:
+        for card in present:
+            if card.number == number.strip().upper():
+                return card
+        raise errors.CardNotFound(number=number)
+    if not present:
+        raise errors.NoCard if cards.readers() else errors.NoReader
+    if len(present) == 1:
+        return present[0]
+    if not interactive():
+        raise errors.SeveralCards(numbers=[card.number for card in present])
+    say(_("Several cards are here:"), err=True)
+    table = grid(False, False, True, False)
+    for position, card in enumerate(present, 1):
+        table.add_row(f"{position})", card.number, card_text.holder(card), card_text.state(card))
+    console(err=True).print(table)
+    chosen: int = prompt(_("Which one"), type=click.IntRange(1, len(present)))
+    return present[chosen - 1]

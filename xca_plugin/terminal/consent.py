@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person has to agree to before a card is used, and how they agree."""
+
+from functools import partial
+from typing import Final
+
+import click
+
+from xca_plugin import card_text, errors
+from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
+from xca_plugin.i18n import _, text
+from xca_plugin.last_try import allow
+from xca_plugin.model import Card, CardState
+from xca_plugin.terminal.output import say
+from xca_plugin.terminal.prompts import confirm, interactive, prompt
+
+yes_option: Final = click.option("--yes", is_flag=True, help=_("Agree to what would be asked; for scripts."))
+last_try_option: Final = click.option(
+    "--last-try", is_flag=True, help=_("Go on although only one try is left.")
+)
+
+
+def agree(question: str, yes: bool) -> None:
+    """Ask for consent, unless it was given beforehand.
+
+    Raises:
+        NotAgreed: it was not given, or there is nobody to ask.
+    """
+    if not (yes or (interactive() and confirm(question))):
+        raise errors.NotAgreed
+
+
+def agree_to_risk(card: Card, yes: bool) -> None:
+    """Before a secret of a real card is used: the holder must know what that may do to it."""
+    if card.real:
+        say(REAL_CARD_WARNING(), err=True, fg="yellow")
+        agree(_("Do you agree?"), yes)
+
+
+def cards_asking(last_try: bool) -> Cards:
+    """Return the cards, for a command that spends tries: the last is asked for, whatever was shown before."""
+    return Cards(confirm_last_try=partial(confirm_last_try, 1, last_try))
+
+
+def confirm_last_try(tries: int | None, confirmed: bool) -> None:
+    """When one try is left, have it confirmed in words.
+
+    Raises:
+        LastTryNotConfirmed: it was not.
+    """
+    if tries != 1:
+        return
+    if not confirmed and interactive():
+        phrase = _("last try")
+        question = text("Only one try is left; a wrong value locks it. To go on, type: {phrase}")
+        say(question.format(phrase=phrase)(), err=True, fg="yellow")
+        confirmed = prompt(_("Confirm"), default="", show_default=False).strip() == phrase
+    if not confirmed:
+        raise errors.LastTryNotConfirmed
+    allow()
+
+
+def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
+    """Before the PIN is asked: say how it stands, refuse what cannot be, have confirmed what must be."""
+    check_pin_usable(card)
+    say(
+        text("Card {number}, PIN: {tries}").format(
+            number=card.number, tries=card_text.tries(card.pin_tries)
+        )(),
+        err=True,
+    )
+    agree_to_risk(card, yes)
+    confirm_last_try(card.pin_tries, last_try)
+
+
+def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
+    """Do the same before the user code is asked."""
+    if card.state is CardState.LAPSED:
+        raise errors.CardLapsed(number=card.number)
+    if card.user_code_tries == 0:
+        raise errors.UserCodeLocked(number=card.number)
+    say(
+        text("Card {number}, user code: {tries}").format(
+            number=card.number, tries=card_text.tries(card.user_code_tries)
+        )(),
+        err=True,
+    )
+    agree_to_risk(card, yes)
+    confirm_last_try(card.user_code_tries, last_try)
