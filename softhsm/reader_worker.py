@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process inside a virtual reader's namespaces: the daemon, its client, and the card.
+"""The process inside a virtual reader's namespaces: it runs the daemon, a client of it, and the card.
 
-Started by softhsm.virtual_reader, by its path. A request is a JSON line on stdin, its end a line on stdout.
+softhsm.virtual_reader starts it by its path. A request is a JSON line on stdin; a line on stdout ends it.
 Usage: reader_worker.py DAEMON DRIVER
 """
 
@@ -50,14 +50,14 @@ def _configure(program: str, driver: str) -> list[str]:
         f"LIBPATH {driver}\n"
         f"CHANNELID {_PORT:#x}\n"
     )
-    # A daemon that asks polkit whom it may serve finds none in here, and would serve nobody.
-    told = subprocess.run([program, "--help"], capture_output=True, text=True)  # noqa: S603
-    polkit = ["--disable-polkit"] if "--disable-polkit" in told.stdout else []
+    # There is no polkit in these namespaces, and a daemon that asks it would serve nobody.
+    usage = subprocess.run([program, "--help"], capture_output=True, text=True)  # noqa: S603
+    polkit = ["--disable-polkit"] if "--disable-polkit" in usage.stdout else []
     return ["--foreground", "--config", str(configuration), *polkit]
 
 
 class _Client:
-    """Sees the reader as every PC/SC program does, until the daemon ends."""
+    """A PC/SC client that waits for states of the reader."""
 
     def __init__(self, daemon: subprocess.Popen[bytes]) -> None:
         self._library = ctypes.CDLL("libpcsclite.so.1")
@@ -81,10 +81,13 @@ class _Client:
 
 
 def _card(reader: socket.socket, atr: bytes) -> None:
-    """Be a card until the reader lets go: frames of a length and so many bytes; one byte is a control."""
+    """Answer as a card until the reader closes the connection.
+
+    vpcd's frames are a length of two bytes and as many bytes; a frame of one byte controls power and reset.
+    """
     stream = reader.makefile("rb")
     while True:
-        # Else the kernel waits 40 ms before it acknowledges, and the driver waits for that.
+        # Without it the kernel acknowledges after 40 ms, and the driver waits for that.
         reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         header = stream.read(2)
         if len(header) < 2:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A PC/SC reader without hardware: its own pcscd with the driver vsmartcard-vpcd, and a card with any ATR.
 
-It runs in namespaces of its own (unshare(1)): the driver listens on every address of a machine, but this
-machine is nobody's; the system's own daemon goes on beside it; and many such readers run at once.
+It runs in namespaces of its own (unshare(1)). The driver listens on every address, and in a network
+namespace nobody else reaches it. The system's own daemon and other virtual readers run beside it.
 """
 
 import json
@@ -21,7 +21,7 @@ HICOS_ATR: Final = bytes.fromhex("3BD8960081B1FE451F0743485447504B494ADD")
 
 _ATR_MAX: Final = 33
 _DRIVERS: Final = ("/usr/lib/pcsc/drivers", "/usr/lib64/pcsc/drivers", "/usr/lib/*/pcsc/drivers")
-# Its folder becomes /run/pcscd inside; outside, the socket in it leads to this daemon.
+# The reader's folder is mounted as /run/pcscd inside; its socket leads to this daemon from outside.
 _ENTER: Final = """
 mount -t tmpfs none /run && mkdir /run/pcscd && mount --bind "$1" /run/pcscd || exit
 shift
@@ -30,15 +30,15 @@ exec "$@"
 
 
 class NoVirtualReaderError(Exception):
-    """This machine lacks a part of it, or does not allow it. The message says what to do."""
+    """This machine lacks a part of the reader or does not allow it. The message says what to do."""
 
 
 class VirtualReader:
     """A running reader; a context manager that ends it.
 
     Attributes:
-        name: of the reader, as PC/SC shows it. A second one beside it stays empty.
-        variables: what leads a PC/SC program to this reader's daemon: PCSCLITE_CSOCK_NAME.
+        name: the reader's PC/SC name. A second reader beside it stays empty.
+        variables: the environment that leads a PC/SC program to this daemon (PCSCLITE_CSOCK_NAME).
     """
 
     name = "XCA Virtual Reader 00 00"
@@ -50,7 +50,7 @@ class VirtualReader:
             NoVirtualReaderError: it cannot run here.
         """
         unshare = which("unshare")
-        # Not in the PATH of Debian's users.
+        # Debian's users do not have /usr/sbin in their PATH.
         daemon = which("pcscd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
         drivers = [
             file for folder in _DRIVERS for file in Path("/").glob(f"{folder[1:]}/serial/libifdvpcd.so")
@@ -60,7 +60,7 @@ class VirtualReader:
                 "no virtual reader: it needs pcscd, vsmartcard-vpcd and unshare (Debian: apt install pcscd "
                 "vsmartcard-vpcd util-linux)"
             )
-        # Not below pytest's own folder: a socket's path has at most 107 bytes.
+        # A socket's path has at most 107 bytes; pytest's folders are longer.
         self._folder = TemporaryDirectory(prefix="xca-reader-")
         self._log = Path(self._folder.name, "log")
         self.variables = {"PCSCLITE_CSOCK_NAME": f"{self._folder.name}/pcscd.comm"}
@@ -89,15 +89,15 @@ class VirtualReader:
         self.close()
 
     def insert(self, atr: bytes = HICOS_ATR) -> None:
-        """Put a card in; returns when PC/SC shows it. A card that is in already is pulled out first.
+        """Insert a card and return when PC/SC shows it. A card that is already in is pulled out first.
 
         The card answers every command with 6D00, "instruction not supported" (ISO/IEC 7816-4, 5.1.3).
 
         Args:
-            atr: its answer to reset, 1 to 33 bytes; PC/SC is shown nonsense too.
+            atr: its answer to reset, 1 to 33 bytes. Their meaning is not checked.
 
         Raises:
-            ValueError: an answer to reset has no such length (ISO/IEC 7816-3, 8.1).
+            ValueError: the length is none of an answer to reset (ISO/IEC 7816-3, 8.1).
             NoVirtualReaderError: the daemon has ended.
         """
         if not 1 <= len(atr) <= _ATR_MAX:
@@ -106,17 +106,17 @@ class VirtualReader:
         self._ask(insert=atr.hex())
 
     def insert_upside_down(self) -> None:
-        """Put a card in the wrong way round: PC/SC shows one that does not answer (SCARD_STATE_MUTE).
+        """Insert a card upside down: PC/SC shows a card that does not answer (SCARD_STATE_MUTE).
 
         Raises:
             NoVirtualReaderError: the daemon has ended.
         """
         self.remove()
-        # Longer than any answer to reset: the driver drops it, and what is left is a card without one.
+        # The driver drops what is longer than any answer to reset; the card is then without one.
         self._ask(insert=bytes(_ATR_MAX + 1).hex())
 
     def remove(self) -> None:
-        """Pull the card out, if one is in; returns when PC/SC shows it.
+        """Pull out the card, if there is one, and return when PC/SC shows it.
 
         Raises:
             NoVirtualReaderError: the daemon has ended.
@@ -124,26 +124,26 @@ class VirtualReader:
         self._ask(remove=True)
 
     def stop_daemon(self) -> None:
-        """Pull the card out, if one is in, and end the daemon, as an administrator does."""
+        """Pull out the card, if there is one, and end the daemon as an administrator would."""
         self.remove()
         self._ask(stop=True)
 
     def start_daemon(self) -> None:
-        """Start the daemon that was stopped; returns when it answers.
+        """Start the stopped daemon and return when it answers.
 
         Raises:
-            NoVirtualReaderError: it does not answer.
+            NoVirtualReaderError: the daemon does not answer.
         """
         self._ask(restart=True)
 
     def close(self) -> None:
-        """End it all."""
+        """End the daemon and remove its folder."""
         self._process.kill()
         self._process.communicate()
         self._folder.cleanup()
 
     def _ask(self, **request: Any) -> None:
-        with suppress(BrokenPipeError):  # what it told before its end is the better reason
+        with suppress(BrokenPipeError):  # _receive raises with the reason from its log
             print(json.dumps(request), file=cast(IO[str], self._process.stdin), flush=True)
         self._receive()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that SoftHSM runs in: one request of softhsm.inner, in JSON lines on stdin and stdout.
+"""A process that runs SoftHSM for one request of softhsm.inner; JSON lines on stdin and stdout.
 
-Started by its path, and importing nothing of the project: a worker is ready in a tenth of a second.
+It is started by its path and imports nothing of the project, so that it is ready in a tenth of a second.
 """
 
 import ctypes
@@ -26,13 +26,13 @@ _FIXED = {Attribute.MODIFIABLE: False, Attribute.DESTROYABLE: False}
 
 
 def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Make a token and its keys; tell the public keys; write the certificates that come back for them.
+    """Make a token and its keys, send the public keys, and write the certificates received for them.
 
-    The user code comes last: until then the token has an SO PIN of the issuer's.
+    The user code is set last. Until then the token has an SO PIN of the issuer.
     """
     so_pin = request["so_pin"]
     (slot,) = pkcs11.lib(module).get_slots()
-    # python-pkcs11 has no C_InitToken. The library is loaded already: this is the same one.
+    # python-pkcs11 has no C_InitToken. CDLL returns the library that is already loaded.
     label = request["label"].encode().ljust(32)
     code = so_pin.encode()
     result = ctypes.CDLL(module).C_InitToken(
@@ -41,7 +41,7 @@ def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
     if result != 0:
         raise pkcs11.PKCS11Error(f"C_InitToken: {result:#x}")
 
-    # Nobody is told this PIN: the card is closed until C_InitPIN replaces it.
+    # This PIN is told to nobody: the card stays closed until C_InitPIN replaces it.
     transport_pin = secrets.token_hex(16)
     with slot.get_token().open(rw=True, so_pin=so_pin) as session:
         session.init_pin(transport_pin)
@@ -130,7 +130,7 @@ def _send(reply: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    # Ends with the issuer, however that ends (prctl(2)): nobody writes where the next one clears up.
+    # Die with the issuer (prctl(2)): a worker left over would write where the next issuer clears.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o077)
     request = _receive()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a card needs next."""
+"""What the holder of a card should do next."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from xca_plugin.validity import early, expired
 
 
 class Action(StrEnum):
-    """What the holder of a card should do."""
+    """The next action of a card's holder."""
 
     ACTIVATE = "activate"
     CHANGE_PIN = "change-pin"
@@ -22,9 +22,10 @@ class Action(StrEnum):
 
 
 def next_action(card: Card) -> Action:
-    """Choose the action from the card's state, tries and certificate; unknown tries count as some.
+    """Choose the action from the card's state, tries and certificate.
 
-    What a person can do about the PIN comes before the certificate: the card decrypts for ever.
+    Unknown tries (None) count as tries left. Actions on the PIN come before the certificate: a card decrypts
+    even after its certificate has expired.
     """
     if card.state is CardState.LAPSED:
         return Action.SEE_ISSUER

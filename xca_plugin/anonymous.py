@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes out of texts what tells whose card and whose computer they are about, before they go to others."""
+"""Removes from texts what identifies a card, a person or a computer."""
 
 import os
 import pwd
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, Final
 
 _CARD_NUMBER: Final = re.compile(r"\b[A-Z]{2}[0-9A-Z]{14}\b")
-# The system's own folders name nobody; of any other path only the last part stays.
+# Folders of the system identify nobody. Other paths are cut to their last part.
 _FOLDERS: Final = re.compile(r"(?<![\w:/~.…])/(?!(?:bin|etc|lib\w*|opt|proc|sbin|usr)/)(?:[^\s:,;()'\"/]+/)+")
 
 
 class Anonymiser:
-    """Knows what to take out: numbers of cards, names of the user and the host, and folders.
+    """Removes card numbers, the user's and the host's names, and folders.
 
     Args:
-        numbers: card numbers; each becomes a word of its own, so that cards stay apart.
-        paths: files in folders that may have telling names.
+        numbers: card numbers. Each is replaced by its own word, so that cards can be told apart.
+        paths: files whose folders are removed.
     """
 
     def __init__(self, numbers: Iterable[str], paths: Iterable[Path]) -> None:
@@ -43,7 +43,7 @@ class Anonymiser:
         ]
 
     def clean(self, document: Any) -> Any:
-        """Return a text, or a JSON document, without what is known."""
+        """Return a text or JSON document without them."""
         if isinstance(document, dict):
             return {name: self.clean(value) for name, value in document.items()}
         if isinstance(document, list):
@@ -56,7 +56,7 @@ class Anonymiser:
 
 def _users() -> list[str]:
     names = [os.environ.get(variable, "") for variable in ("USER", "LOGNAME", "SUDO_USER")]
-    with suppress(KeyError):  # in a container it may be nobody in particular
+    with suppress(KeyError):  # a container's user may have no account
         account = pwd.getpwuid(os.getuid())
         names += [account.pw_name, account.pw_gecos.split(",")[0]]
     return [name for name in names if name != "root"]

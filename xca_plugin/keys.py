@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A card's key as an RSAPrivateKey of `cryptography`: what takes such a key works with the card."""
+"""A card's key as an RSAPrivateKey of `cryptography`."""
 
-from __future__ import annotations  # utils.NoDigestInfo is younger than the oldest cryptography that will do
+from __future__ import annotations  # the oldest supported cryptography has no utils.NoDigestInfo
 
 from dataclasses import replace
 from typing import Final, NoReturn
@@ -20,15 +20,15 @@ from xca_plugin.model import Card, Hash, Key, Padding
 _CERTIFICATES: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
 _HASHES: Final = ", ".join(member.name for member in Hash)
 
-# What a padding or Prehashed was made with stands only in private attributes of cryptography.
+# cryptography keeps the parameters of paddings and Prehashed in private attributes only.
 
 
 class CardPrivateKey(rsa.RSAPrivateKey):
     """A private key on a card.
 
-    Making one tries no PIN. Every signature and every decryption is one login with the PIN and one use of the
-    key. Whoever made the PIN wipes it. A last try is spent only if the card that is given shows it, and once:
-    make another key of the card as it is then to spend it knowingly.
+    The constructor tries no PIN. Every signature and every decryption is one login. The caller wipes the PIN.
+    The last try is spent only if `card` says that one try is left, and only once; to spend it again, make
+    another key from the card's new state.
 
     Attributes:
         certificate: the certificate that belongs to the key.
@@ -68,22 +68,22 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         padding: rsa_padding.AsymmetricPadding,
         algorithm: utils.Prehashed | hashes.HashAlgorithm | utils.NoDigestInfo,
     ) -> bytes:
-        """Sign data, or with Prehashed its digest (RFC 8017, section 8).
+        """Sign data, or a digest with Prehashed (RFC 8017, section 8).
 
         Args:
-            data: what to sign; it is hashed here, and only the digest goes to the card.
+            data: the data or digest. Data is hashed here; only the digest goes to the card.
             padding: PKCS1v15, or PSS with MGF1 of the same hash and a salt as long as the digest.
             algorithm: SHA1, SHA256, SHA384 or SHA512, or Prehashed with one of them.
 
         Raises:
-            UnsupportedAlgorithm: another padding or hash, or not this key; the message says what is possible.
-            ValueError: a prehashed digest has not the length of its hash.
+            UnsupportedAlgorithm: the card or this key cannot do it; the message says what is possible.
+            ValueError: the length of a digest does not fit its hash.
             XcaError: as Cards.sign.
         """
         if isinstance(algorithm, utils.Prehashed):
             used, digest = algorithm._algorithm, data
             if len(digest) != used.digest_size:
-                raise ValueError("The digest has not the length that its hash algorithm makes.")
+                raise ValueError("The length of the digest does not fit its hash algorithm.")
         elif isinstance(algorithm, hashes.HashAlgorithm):
             used = algorithm
         else:
@@ -106,16 +106,16 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         return signature
 
     def decrypt(self, ciphertext: bytes, padding: rsa_padding.AsymmetricPadding) -> bytes:
-        """Decrypt what was encrypted to the key (RFC 8017, section 7).
+        """Decrypt a ciphertext (RFC 8017, section 7).
 
         Args:
-            ciphertext: as many bytes as the modulus has.
+            ciphertext: as long as the modulus.
             padding: PKCS1v15, or OAEP with MGF1 of the same hash and no label.
 
         Raises:
-            UnsupportedAlgorithm: another padding or hash, or not this key; the message says what is possible.
-            NotDecryptable: it was not encrypted to this key with this padding. With PKCS1v15 the answer may
-                be bytes that mean nothing instead, as with cryptography's own keys: check what they are.
+            UnsupportedAlgorithm: the card or this key cannot do it; the message says what is possible.
+            NotDecryptable: it was not encrypted to this key with this padding. With PKCS1v15 random bytes may
+                be returned instead (implicit rejection, as cryptography's own keys do): check the result.
             XcaError: as Cards.decrypt.
         """
         scheme, digest_hash = _encryption_padding(padding)
@@ -133,11 +133,11 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         return plaintext
 
     def _forget_tries(self) -> None:
-        """The PIN was right and all tries are there again: the maker knows of no last try any more."""
+        """Forget that one try was left: the right PIN has restored them all."""
         self._card = replace(self._card, pin_tries=None)
 
     def private_numbers(self) -> NoReturn:
-        """Refuse: the numbers never leave the card.
+        """Refuse: private numbers never leave the card.
 
         Raises:
             KeyStaysOnCard: always.
@@ -185,7 +185,7 @@ def _signature_padding(padding: rsa_padding.AsymmetricPadding, algorithm: hashes
 
 def _encryption_padding(padding: rsa_padding.AsymmetricPadding) -> tuple[Padding, Hash]:
     if isinstance(padding, rsa_padding.PKCS1v15):
-        return Padding.PKCS1V15, Hash.SHA1  # means nothing there
+        return Padding.PKCS1V15, Hash.SHA1  # PKCS1v15 ignores the hash
     if (
         isinstance(padding, rsa_padding.OAEP)
         and not padding._label

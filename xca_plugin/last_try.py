@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may spend the last try: what this process tells the module about it (XCA_LAST_TRY).
+"""Whether the module may spend a card's last try: the variable XCA_LAST_TRY of this process.
 
-The module looks at the tries left and spends one under one lock, so that no other program comes in between.
+The module reads it under the lock under which it counts the tries and spends one.
 """
 
 import os
@@ -13,27 +13,30 @@ _VARIABLE: Final = "XCA_LAST_TRY"
 
 
 def allow() -> None:
-    """Let the module spend the last try, for as long as this process runs."""
+    """Let the module spend the last try until this process ends."""
     os.environ[_VARIABLE] = "allow"
 
 
 @contextmanager
 def allowed() -> Iterator[None]:
-    """Let the module spend the last try in this block: the person agreed to it."""
+    """Let the module spend the last try in this block. Use it after the person agreed."""
     with _saying("allow"):
         yield
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Have the module refuse the last try in this block (CKR_FUNCTION_REJECTED): nobody knows that it is."""
+    """Have the module refuse the last try in this block with CKR_FUNCTION_REJECTED.
+
+    Use it where the person was told of more tries than one.
+    """
     with _saying("keep"):
         yield
 
 
 @contextmanager
 def _saying(word: str) -> Iterator[None]:
-    # Empty and not taken away afterwards: another thread may be reading the environment.
+    # Set to empty afterwards, not removed: another thread may be reading the environment.
     before = os.environ.get(_VARIABLE, "")
     os.environ[_VARIABLE] = word
     try:

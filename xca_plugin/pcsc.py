@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Card readers (PC/SC) and what is in them, through pyscard: the extra `pcsc`.
+"""Card readers (PC/SC) and their contents, through pyscard (the extra `pcsc`).
 
-Nothing is sent to a card: the readers' daemon (pcscd) knows its answer to reset. This asks the daemon itself,
-because pyscard's own monitors end with the daemon and never come back.
+No command is sent to a card: the daemon (pcscd) knows its answer to reset. This module calls winscard itself,
+because pyscard's monitors do not survive a restart of the daemon.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from xca_plugin.i18n import text
 
 
 class Contents(StrEnum):
-    """What is in a reader."""
+    """The contents of a reader."""
 
     EMPTY = "empty"
     CARD = "card"
@@ -25,7 +25,7 @@ class Contents(StrEnum):
     MUTE = "mute"
     """A card that does not answer: upside down, dirty, or broken."""
     UNAVAILABLE = "unavailable"
-    """Not known: the reader itself does not work."""
+    """Unknown: the reader itself does not work."""
 
 
 KNOWN_CARDS: Final = {
@@ -35,7 +35,7 @@ KNOWN_CARDS: Final = {
     ),
     bytes.fromhex("3B8B80010031C1640840213000900057"): text("contactless card of MOICA"),
 }
-"""Cards that HiCOS drives, by their answer to reset (ISO/IEC 7816-3), from the list of pcsc-tools."""
+"""Cards that HiCOS supports, by answer to reset (ISO/IEC 7816-3); from the list of pcsc-tools."""
 _CONTENTS: Final = {
     Contents.EMPTY: text("empty"),
     Contents.CARD: text("a card of another kind"),
@@ -46,12 +46,12 @@ _CONTENTS: Final = {
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader as it was when it was looked at.
+    """A reader at one moment.
 
     Attributes:
-        name: as the daemon names it.
-        contents: what is in it.
-        atr: the card's answer to reset; empty when there is none.
+        name: its PC/SC name.
+        contents: its contents.
+        atr: the card's answer to reset; empty without one.
     """
 
     name: str
@@ -60,17 +60,17 @@ class Reader:
 
     @property
     def card(self) -> Text | None:
-        """The kind of the card, None for one that is not known."""
+        """The kind of the card; None for an unknown one."""
         return KNOWN_CARDS.get(self.atr)
 
     @property
     def says(self) -> Text:
-        """What is in it, in words."""
+        """The contents in words."""
         return self.card or _CONTENTS[self.contents]
 
 
 def readers() -> Sequence[Reader]:
-    """Return the readers as they are now.
+    """Return the readers with their present contents.
 
     Raises:
         As Daemon.readers.
@@ -80,19 +80,19 @@ def readers() -> Sequence[Reader]:
 
 
 class Daemon:
-    """The readers' daemon, for who asks it again and again: it may stop and come back in between."""
+    """A connection to the PC/SC daemon that is renewed after the daemon restarts."""
 
     def __init__(self) -> None:
         self._scard: Any = None
         self._context: int | None = None
 
     def readers(self) -> Sequence[Reader]:
-        """Return the readers as they are now, in the daemon's order.
+        """Return the readers with their present contents, in the daemon's order.
 
         Raises:
             NoReaderSupport: the extra is not installed.
             NoReaderDaemon: the daemon does not answer.
-            ReaderFault: it refuses, or fails.
+            ReaderFault: the daemon refuses or fails.
         """
         try:
             from smartcard import scard  # slow to load, rarely needed
@@ -101,7 +101,7 @@ class Daemon:
         self._scard = scard
         with suppress(_DaemonError):
             return self._readers()
-        # The daemon that was asked before has ended, or a reader was pulled out just now.
+        # The daemon ended since the last call, or a reader was just unplugged.
         self.close()
         try:
             return self._readers()
@@ -112,7 +112,7 @@ class Daemon:
             raise errors.ReaderFault(detail=scard.SCardGetErrorMessage(error.result)) from error
 
     def close(self) -> None:
-        """Let go of the daemon; the next look connects to the one that runs then."""
+        """Release the connection; the next call of readers() makes a new one."""
         if self._context is not None:
             self._scard.SCardReleaseContext(self._context)
             self._context = None
@@ -127,7 +127,7 @@ class Daemon:
             if error.result == scard.SCARD_E_NO_READERS_AVAILABLE:
                 return ()
             raise
-        # Who claims to know nothing is told the states as they are, without waiting.
+        # With the state UNAWARE the call returns at once.
         unaware = [(name, scard.SCARD_STATE_UNAWARE) for name in names]
         return [
             Reader(name, self._contents(state), bytes(atr))
@@ -149,7 +149,11 @@ class _DaemonError(Exception):
 
 
 def _checked(answer: Sequence[Any]) -> Any:
-    """Take an answer of winscard apart: the result of the call, and what it returned."""
+    """Return the value of a winscard answer.
+
+    Raises:
+        _DaemonError: the call failed.
+    """
     result, value = answer
     if result:
         raise _DaemonError(result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pyHanko's signer, with a card in the place of a key in memory."""
+"""A pyHanko signer that uses a card's key."""
 
 import asyncio
 import hashlib
@@ -19,18 +19,18 @@ from xca_plugin.model import Card, Hash, Key, Padding
 
 
 class CardSigner(Signer):
-    """Signs with a card's key SIGN; the card's certificates but its root go into what is signed.
+    """Signs with a card's key SIGN and adds the card's certificates except the root.
 
     Args:
         cards: the facade that knows the card.
         card: an activated card.
         certificates: the card's certificates.
-        pin: called for the PIN when the signature is due, and not before; whoever made it wipes it.
+        pin: returns the PIN; called just before the card signs. The caller wipes the PIN.
         prefer_pss: pad with PSS (RFC 8017, section 8.1; salt as long as the digest), not with PKCS#1 v1.5.
 
     Raises:
         NoSuchCertificate: the card has no signing certificate.
-        Unsupported: its key is of another kind.
+        Unsupported: its key is no RSA key.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class CardSigner(Signer):
         registry = SimpleCertificateStore()  # type: ignore[no-untyped-call]
         for identifier, certificate in loaded.items():
             if identifier not in list(Key):
-                with suppress(ValueError):  # a name that asn1crypto cannot compare with another
+                with suppress(ValueError):  # asn1crypto cannot compare this name
                     registry.register(certificate)
         super().__init__(
             signing_cert=loaded[Key.SIGN], cert_registry=registry, embed_roots=False, prefer_pss=prefer_pss
@@ -56,18 +56,18 @@ class CardSigner(Signer):
         self._cards, self._card, self._pin = cards, card, pin
         try:
             self._signature_bytes: int = loaded[Key.SIGN].public_key.byte_size
-        except (ValueError, KeyError, TypeError) as error:  # a kind of key that asn1crypto does not know
+        except (ValueError, KeyError, TypeError) as error:  # asn1crypto does not know this kind of key
             raise errors.Unsupported(number=card.number) from error
 
     def get_signature_mechanism_for_digest(self, digest_algorithm: str | None) -> SignedDigestAlgorithm:
-        """Return the algorithm that the signature names; PSS with the card's salt (RFC 4056)."""
+        """Return the signature's algorithm identifier; for PSS with the card's salt length (RFC 4056)."""
         mechanism = super().get_signature_mechanism_for_digest(digest_algorithm)
         if self.prefer_pss and digest_algorithm is not None:
             mechanism["parameters"]["salt_length"] = hashlib.new(digest_algorithm).digest_size
         return mechanism
 
     async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
-        """Sign data with the card; for a dry run return as many bytes, without the card.
+        """Sign data with the card. A dry run returns zeros of the signature's length and uses no card.
 
         Raises:
             Unsupported: the card does not sign with this digest algorithm.
@@ -81,7 +81,7 @@ class CardSigner(Signer):
             return bytes(self._signature_bytes)
         digest = hashlib.new(digest_hash, data).digest()
         padding = Padding.PSS if self.prefer_pss else Padding.PKCS1V15
-        await asyncio.sleep(0)  # where an interruption that came before ends this
+        await asyncio.sleep(0)  # lets Ctrl-C cancel this task before the PIN is asked for
         pin = self._pin()
-        await asyncio.sleep(0)  # likewise: no PIN is tried after it
+        await asyncio.sleep(0)  # lets Ctrl-C at the prompt cancel this task before the PIN is tried
         return self._cards.sign(self._card, pin, digest, digest_hash=digest_hash, padding=padding)

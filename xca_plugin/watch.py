@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of the cards and readers of this machine, as they happen; for programs that run for long."""
+"""Reports changes of the cards and readers of this machine to a program that keeps running."""
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -16,8 +16,8 @@ from xca_plugin.model import Card
 from xca_plugin.pcsc import Daemon, Reader
 
 _PERIOD: Final = 0.25  # seconds
-_PATIENCE: Final = 2.0  # seconds until the cards are looked at again after that failed
-_SETTLED: Final = 0.05  # seconds after which a file's time tells it from an earlier state
+_RETRY: Final = 2.0  # seconds between a failed detection of cards and the next
+_SETTLED: Final = 0.05  # seconds: two writes within it may leave the same file times
 
 _T = TypeVar("_T", Card, Reader)
 
@@ -34,7 +34,7 @@ class Kind(StrEnum):
     """What is in it."""
     READER_REMOVED = "reader-removed"
     PROBLEM = "problem"
-    """The cards, or the readers, cannot be looked at; until they can, what was seen last stands."""
+    """Cards or readers cannot be detected. Those seen last are kept until they can."""
     SOLVED = "solved"
 
 
@@ -44,8 +44,8 @@ class Change:
 
     Attributes:
         kind: what changed.
-        subject: the card or reader as it is now, or as it was before it was removed; the problem.
-        at: when it was noticed.
+        subject: the card or reader after the change (before it, if it was removed), or the problem.
+        at: when the change was noticed.
     """
 
     kind: Kind
@@ -54,14 +54,14 @@ class Change:
 
 
 class Watch:
-    """Looks four times a second at the card readers (PC/SC) and at the card store.
+    """Polls the card readers (PC/SC) and the card store four times a second.
 
-    The cards are looked at when one of these changed (and again, two seconds after a look that failed), not
-    otherwise: there is nothing new, and to look disturbs others who work with them.
+    Cards are detected only after one of these changed, because detection takes the store's lock from other
+    programs. A failed detection is repeated after two seconds.
 
     Args:
-        detect: returns the cards that are there now, newly issued ones included: Cards.refresh(), then
-            Cards.detect(). It is called in the thread that iterates.
+        detect: returns the present cards, newly issued ones included: Cards.refresh(), then
+            Cards.detect(). It is called in the iterating thread.
     """
 
     def __init__(self, detect: Callable[[], Sequence[Card]]) -> None:
@@ -69,7 +69,7 @@ class Watch:
         self._stopped = Event()
 
     def __iter__(self) -> Iterator[Change]:
-        """Tell what is there as added, and then every change, until stop()."""
+        """Yield every present reader and card as added, then every change, until stop()."""
         cards = _Seen(
             self._detect, lambda card: card.number, Kind.CARD_ADDED, Kind.CARD_CHANGED, Kind.CARD_REMOVED
         )
@@ -87,19 +87,19 @@ class Watch:
                 changes = list(readers.look())
                 yield from changes
                 before, store = store, _store()
-                again = cards.problem and time.monotonic() > looked + _PATIENCE
+                again = cards.problem and time.monotonic() > looked + _RETRY
                 if changes or store != before or again:
                     yield from cards.look()
                     looked = time.monotonic()
                 self._stopped.wait(_PERIOD)
 
     def stop(self) -> None:
-        """End the iteration; may be called in any thread."""
+        """End the iteration. Any thread may call this."""
         self._stopped.set()
 
 
 class _Seen(Generic[_T]):
-    """Cards or readers as they were at the last look that succeeded."""
+    """Cards or readers as the last successful detection found them."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _Seen(Generic[_T]):
         self.problem: XcaError | None = None
 
     def look(self) -> Iterator[Change]:
-        """Look again, and tell what changed since."""
+        """Detect again and yield the differences."""
         try:
             items = {self._name(item): item for item in self._look()}
         except XcaError as error:
@@ -138,11 +138,11 @@ class _Seen(Generic[_T]):
 
 
 def _store() -> Hashable:
-    """Return what differs after every write to the card store."""
+    """Return a value that changes with every write to the card store."""
     try:
         status = Store().path.stat()
     except (OSError, ConfigurationError):
         return None
     if abs(time.time() - status.st_mtime) < _SETTLED:
-        return object()  # one more write now could leave the very same times
+        return object()  # another write now could leave the same times
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
