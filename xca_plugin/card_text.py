@@ -12,7 +12,7 @@ from xca_plugin.model import Card, CardState
 from xca_plugin.pcsc import Reader
 from xca_plugin.validity import NO_END, at
 from xca_plugin.validity import day as day_in_taipei
-from xca_plugin.watch import Change, Kind
+from xca_plugin.watch import Change, ChangeKind
 
 SOON_DAYS: Final = 14
 """With fewer days left to activate, say so aloud."""
@@ -47,13 +47,13 @@ _EVENTS: Final = {
     "repair": text("card repaired by the issuer"),
 }
 _CHANGES: Final = {
-    Kind.CARD_ADDED: text("The card {name} is here: {state}"),
-    Kind.CARD_CHANGED: text("The card {name} changed: {state}"),
-    Kind.CARD_REMOVED: text("The card {name} is gone."),
-    Kind.READER_ADDED: text("The reader {name} is here: {state}"),
-    Kind.READER_CHANGED: text("The reader {name}: {state}"),
-    Kind.READER_REMOVED: text("The reader {name} is gone."),
-    Kind.SOLVED: text("No longer so: {state}"),
+    ChangeKind.CARD_ADDED: text("The card {name} is here: {state}"),
+    ChangeKind.CARD_CHANGED: text("The card {name} changed: {state}"),
+    ChangeKind.CARD_REMOVED: text("The card {name} is gone."),
+    ChangeKind.READER_ADDED: text("The reader {name} is here: {state}"),
+    ChangeKind.READER_CHANGED: text("The reader {name}: {state}"),
+    ChangeKind.READER_REMOVED: text("The reader {name} is gone."),
+    ChangeKind.SOLVED: text("No longer so: {state}"),
 }
 
 
@@ -150,6 +150,6 @@ def change(change: Change) -> str:
         return _CHANGES[change.kind].format(name=subject.number, state=tries_left)()
     if isinstance(subject, Reader):
         return _CHANGES[change.kind].format(name=subject.name, state=subject.says)()
-    if change.kind is Kind.PROBLEM:
+    if change.kind is ChangeKind.PROBLEM:
         return f"{subject.message()} {subject.next_step()}"
     return _CHANGES[change.kind].format(state=subject.message())()

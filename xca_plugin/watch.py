@@ -22,7 +22,7 @@ _SETTLED: Final = 0.05  # seconds: two writes within it may leave the same file 
 _T = TypeVar("_T", Card, Reader)
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What changed."""
 
     CARD_ADDED = "card-added"
@@ -48,7 +48,7 @@ class Change:
         at: when the change was noticed.
     """
 
-    kind: Kind
+    kind: ChangeKind
     subject: Card | Reader | XcaError
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -71,15 +71,19 @@ class Watch:
     def __iter__(self) -> Iterator[Change]:
         """Yield every present reader and card as added, then every change, until stop()."""
         cards = _Seen(
-            self._detect, lambda card: card.number, Kind.CARD_ADDED, Kind.CARD_CHANGED, Kind.CARD_REMOVED
+            self._detect,
+            lambda card: card.number,
+            ChangeKind.CARD_ADDED,
+            ChangeKind.CARD_CHANGED,
+            ChangeKind.CARD_REMOVED,
         )
         with closing(Daemon()) as daemon:
             readers = _Seen(
                 daemon.readers,
                 lambda reader: reader.name,
-                Kind.READER_ADDED,
-                Kind.READER_CHANGED,
-                Kind.READER_REMOVED,
+                ChangeKind.READER_ADDED,
+                ChangeKind.READER_CHANGED,
+                ChangeKind.READER_REMOVED,
             )
             store: Hashable = object()
             looked = 0.0
@@ -105,9 +109,9 @@ class _Seen(Generic[_T]):
         self,
         look: Callable[[], Sequence[_T]],
         name: Callable[[_T], str],
-        added: Kind,
-        changed: Kind,
-        removed: Kind,
+        added: ChangeKind,
+        changed: ChangeKind,
+        removed: ChangeKind,
     ) -> None:
         self._look: Callable[[], Sequence[_T]] = look
         self._name: Callable[[_T], str] = name
@@ -121,11 +125,11 @@ class _Seen(Generic[_T]):
             items = {self._name(item): item for item in self._look()}
         except XcaError as error:
             if str(error) != str(self.problem):
-                yield Change(Kind.PROBLEM, error)
+                yield Change(ChangeKind.PROBLEM, error)
             self.problem = error
             return
         if self.problem:
-            yield Change(Kind.SOLVED, self.problem)
+            yield Change(ChangeKind.SOLVED, self.problem)
             self.problem = None
         for name in self._items.keys() - items.keys():
             yield Change(self._removed, self._items[name])

@@ -184,11 +184,11 @@ def test_a_program_can_watch_and_stop(closed: Desk) -> None:
         """
 from threading import Thread
 from xca_plugin import Cards
-from xca_plugin.watch import Kind, Watch
+from xca_plugin.watch import ChangeKind, Watch
 
 watch = Watch(Cards().detect)
 for change in watch:
-    if change.kind is Kind.CARD_ADDED:
+    if change.kind is ChangeKind.CARD_ADDED:
         print(change.subject.number)
         Thread(target=watch.stop).start()
 print("ended")
