@@ -9,13 +9,14 @@ from xca_plugin.action import Action, next_action
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
 from xca_plugin.errors import CardError
 from xca_plugin.hookspecs import hookimpl
-from xca_plugin.model import Card, CardState, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import Card, CardSession, CardState, Event, Hash, Key, OddCertificate, Padding
 
 __all__ = [
     "REAL_CARD_WARNING",
     "Action",
     "Card",
     "CardError",
+    "CardSession",
     "CardState",
     "Cards",
     "Certificate",

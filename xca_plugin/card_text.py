@@ -5,10 +5,9 @@ from datetime import date, datetime
 from typing import Final
 
 from xca_common.pki.certificate import Certificate
-from xca_plugin.action import Action, next_action
 from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
-from xca_plugin.model import Card, CardState
+from xca_plugin.model import Card, CardState, IssuerContact
 from xca_plugin.pcsc import Reader
 from xca_plugin.validity import NO_END, at
 from xca_plugin.validity import day as day_in_taipei
@@ -23,18 +22,6 @@ _STATES: Final = {
     CardState.ACTIVE: text("active"),
 }
 _RANKS: Final = {"primary": text("primary card"), "secondary": text("secondary card")}
-_NEXT: Final = {
-    Action.ACTIVATE: text("Next: activate it with the user code: xcactl activate"),
-    Action.CHANGE_PIN: text("Next: change the PIN that somebody else set: xcactl pin change"),
-    Action.RESET_PIN: text("Next: unlock it and set a new PIN with the user code: xcactl pin reset"),
-    Action.SEE_ISSUER: text("Next: only the issuer can help: XCA, https://xca.nat.gov.tw, 02-2192-7111"),
-    Action.RENEW: text(
-        "Next: its certificate has expired or cannot be read, and signs no more; ask the issuer for a new "
-        "card: XCA, https://xca.nat.gov.tw, 02-2192-7111"
-    ),
-    Action.CHECK_CLOCK: text("Next: its certificate is not valid yet; check the computer's clock"),
-    Action.NOTHING: text("Ready to use."),
-}
 _EVENTS: Final = {
     "issue": text("card issued"),
     "verify-pin": text("PIN tried"),
@@ -124,9 +111,10 @@ def deadline(last: date, days_left: int) -> str:
     return left.format(day=day(last), days=days_left)()
 
 
-def next_step(card: Card) -> str:
-    """Say what the card needs next."""
-    return _NEXT[next_action(card)]()
+def issuer(contact: IssuerContact) -> str:
+    """Say how to reach who issued a card."""
+    facts = {"name": contact.name, "website": contact.website, "telephone": contact.telephone}
+    return text("Issuer: {name}, {website}, telephone {telephone}").format(**facts)()
 
 
 def event(name: str) -> str:
@@ -151,5 +139,5 @@ def change(change: Change) -> str:
     if isinstance(subject, Reader):
         return _CHANGES[change.kind].format(name=subject.name, state=subject.says)()
     if change.kind is ChangeKind.PROBLEM:
-        return f"{subject.message()} {subject.next_step()}"
+        return subject.message()
     return _CHANGES[change.kind].format(state=subject.message())()

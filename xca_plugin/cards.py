@@ -2,7 +2,8 @@
 """The facade: what a program does with cards. It asks the plugins; it never talks to a person."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, Final, TypeVar
@@ -15,7 +16,7 @@ from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors, hookspecs, weak_pin
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, CardState, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import Card, CardSession, CardState, Event, Hash, Key, OddCertificate, Padding
 
 REAL_CARD_WARNING: Final = text(
     "This is a real card. The issuers warn that changing its PIN with unofficial software may disable it "
@@ -79,7 +80,8 @@ class Cards:
 
     def detect(self) -> list[Card]:
         """Return the cards that are there now, ordered by number; tell the plugins about new ones."""
-        cards: list[Card] = sorted(_flat(self._plugins.hook.xca_detect()), key=lambda card: card.number)
+        found: list[Card] = _flat(self._plugins.hook.xca_detect())
+        cards = [self._with_issuer(card) for card in sorted(found, key=lambda card: card.number)]
         for card in cards:
             if card.number not in self._seen:
                 self._tell("xca_card_found", card)
@@ -99,8 +101,7 @@ class Cards:
 
     def read(self, card: Card) -> Card:
         """Return the card as it is now (hook xca_read)."""
-        now: Card = _answered(card, self._plugins.hook.xca_read(card=card))
-        return now
+        return self._with_issuer(_answered(card, self._plugins.hook.xca_read(card=card)))
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
         """Return the certificates on the card, but for those that cannot be read (hook xca_certificates)."""
@@ -156,7 +157,7 @@ class Cards:
         """
         self.check_activation(card, user_code, new_pin)
         hook = self._plugins.hook.xca_activate
-        after: Card = self._ask(
+        after = self._ask_card(
             card, _user_code_tries, lambda now: hook(card=now, user_code=user_code, new_pin=new_pin)
         )
         self._tell("xca_activated", after)
@@ -171,7 +172,7 @@ class Cards:
         check_pin(card, pin)
         self.check_new_pin(card, new_pin, pin=pin)
         hook = self._plugins.hook.xca_change_pin
-        after: Card = self._ask(card, _pin_tries, lambda now: hook(card=now, pin=pin, new_pin=new_pin))
+        after = self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin, new_pin=new_pin))
         self._tell("xca_pin_changed", after)
         return after
 
@@ -188,7 +189,7 @@ class Cards:
         check_user_code(user_code)
         self.check_new_pin(card, new_pin, user_code=user_code)
         hook = self._plugins.hook.xca_reset_pin
-        after: Card = self._ask(
+        after = self._ask_card(
             card, _user_code_tries, lambda now: hook(card=now, user_code=user_code, new_pin=new_pin)
         )
         self._tell("xca_pin_changed", after)
@@ -198,22 +199,47 @@ class Cards:
         """Try the PIN (hook xca_verify_pin)."""
         check_pin(card, pin)
         hook = self._plugins.hook.xca_verify_pin
-        after: Card = self._ask(card, _pin_tries, lambda now: hook(card=now, pin=pin))
-        return after
+        return self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin))
+
+    def verify_user_code(self, card: Card, user_code: Secret) -> Card:
+        """Try the user code, and change nothing (hook xca_verify_user_code)."""
+        self._check_user_code_usable(self.read(card))
+        check_user_code(user_code)
+        hook = self._plugins.hook.xca_verify_user_code
+        return self._ask_card(card, _user_code_tries, lambda now: hook(card=now, user_code=user_code))
 
     def change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card:
         """Change the user code (hook xca_change_user_code)."""
         check_user_code(user_code)
         check_user_code(new_user_code)
         hook = self._plugins.hook.xca_change_user_code
-        after: Card = self._ask(
+        return self._ask_card(
             card,
             _user_code_tries,
             lambda now: hook(card=now, user_code=user_code, new_user_code=new_user_code),
         )
-        return after
 
     # --- what the keys do
+
+    @contextmanager
+    def session(self, card: Card, pin: Secret) -> Iterator[CardSession]:
+        """Log in once, for many signatures or decryptions (hook xca_session).
+
+        Args:
+            card: an activated card.
+            pin: its PIN; wiped as soon as it was tried, or could not be.
+
+        Raises:
+            As xca_verify_pin, when the context is entered.
+        """
+        hook = self._plugins.hook.xca_session
+        with ExitStack() as stack:
+            with pin:
+                check_pin(card, pin)
+                session = self._ask(
+                    card, _pin_tries, lambda now: stack.enter_context(_answered(now, hook(card=now, pin=pin)))
+                )
+            yield session
 
     def sign(
         self,
@@ -277,12 +303,12 @@ class Cards:
         """Write a certificate that certificate_for() returned to the card (hook xca_write_certificate)."""
         check_pin(card, pin)
         hook = self._plugins.hook.xca_write_certificate
-        after: Card = self._ask(
-            card, _pin_tries, lambda now: hook(card=now, pin=pin, certificate=certificate)
-        )
-        return after
+        return self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin, certificate=certificate))
 
     # --- inside
+
+    def _with_issuer(self, card: Card) -> Card:
+        return replace(card, issuer=self._plugins.hook.xca_issuer_contact(card=card))
 
     def _held(self, card: Card) -> Sequence[Certificate | OddCertificate]:
         return _answered(card, self._plugins.hook.xca_certificates(card=card))
@@ -298,6 +324,11 @@ class Cards:
             if tries(now) == 1:
                 self._confirm_last_try()
             return self._ask_once(now, hook)
+
+    def _ask_card(
+        self, card: Card, tries: Callable[[Card], int | None], hook: Callable[[Card], Card | None]
+    ) -> Card:
+        return self._with_issuer(self._ask(card, tries, hook))
 
     def _ask_once(self, card: Card, hook: Callable[[Card], _T | None]) -> _T:
         """Ask for an operation with a secret; when that locks the secret, tell the plugins."""

@@ -2,8 +2,8 @@
 """Every way it can fail: one class per situation that a person can be in, in families.
 
 Each class has its facts, what happened, and the next step; both sentences in English and Traditional
-Chinese. What a front end makes of a class stands in a table there (terminal.exit_statuses, the agent's
-codes).
+Chinese. The next step names no command and no page: each front end has a table of its own for that
+(terminal.next_steps, terminal.exit_statuses; agent.pages.next_steps, agent.component.result_codes).
 """
 
 from collections.abc import Sequence
@@ -58,9 +58,11 @@ class CardError(XcaError):
 
     Attributes:
         return_value: the PKCS#11 return value behind it, None when no card was asked.
+        needs_issuer: only the issuer can help; a front end shows how to reach it (Card.issuer).
     """
 
     return_value: ClassVar[ReturnValue | None] = None
+    needs_issuer: ClassVar[bool] = False
 
 
 class CmsError(XcaError):
@@ -109,7 +111,7 @@ class StoreUnreadable(CardError):
     detail: Text | str
     return_value = ReturnValue.CKR_DEVICE_ERROR
     _message = text("The card store cannot be read: {detail}.")
-    _next_step = text("Check the file and who may read it; no try was spent. Then repeat the command.")
+    _next_step = text("Check the file and who may read it; no try was spent. Then do it again.")
 
 
 class StoreNotWritable(CardError):
@@ -119,8 +121,8 @@ class StoreNotWritable(CardError):
     return_value = ReturnValue.CKR_DEVICE_ERROR
     _message = text("The card store could not be written, or another program held it too long: {path}.")
     _next_step = text(
-        "Check the free space and who may write the file and its folder. Then repeat the command: "
-        "it finishes the job."
+        "Check the free space and who may write the file and its folder. Then do it again: "
+        "that finishes the job."
     )
 
 
@@ -140,9 +142,7 @@ class NoReader(CardError):
     """There is no card reader."""
 
     _message = text("There is no card reader.")
-    _next_step = text(
-        "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
-    )
+    _next_step = text("Connect the reader, make sure that it works, and detect the cards again.")
 
 
 class NoCard(CardError):
@@ -150,7 +150,7 @@ class NoCard(CardError):
 
     return_value = ReturnValue.CKR_TOKEN_NOT_PRESENT
     _message = text("There is no card in the reader.")
-    _next_step = text("Insert the card the right way round and detect the cards again: xcactl detect")
+    _next_step = text("Insert the card the right way round and detect the cards again.")
 
 
 class CardNotFound(CardError):
@@ -159,7 +159,7 @@ class CardNotFound(CardError):
     number: str
     return_value = ReturnValue.CKR_TOKEN_NOT_PRESENT
     _message = text("The card {number} is not here.")
-    _next_step = text("Insert it, or choose another one; this shows the cards that are here: xcactl detect")
+    _next_step = text("Insert the card again, or choose another one.")
 
 
 class SeveralCards(CardError):
@@ -167,9 +167,10 @@ class SeveralCards(CardError):
 
     numbers: Sequence[str]
     _message = text("There are several cards: {numbers}.")
-    _next_step = text("Name the one that you mean: --card NUMBER")
+    _next_step = text("Name the one that you mean.")
 
-    def _facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
+        """Return the facts; the numbers as one text."""
         return {"numbers": ", ".join(self.numbers)}
 
 
@@ -179,7 +180,7 @@ class CardRemoved(CardError):
     number: str
     return_value = ReturnValue.CKR_DEVICE_REMOVED
     _message = text("The card {number} was removed.")
-    _next_step = text("Insert it again and repeat the command: it finishes the job.")
+    _next_step = text("Insert it again and do the same once more: that finishes the job.")
 
 
 class CardFault(CardError):
@@ -188,7 +189,7 @@ class CardFault(CardError):
     detail: Text | str
     return_value = ReturnValue.CKR_FUNCTION_FAILED
     _message = text("The card or its reader answered with an error: {detail}.")
-    _next_step = text("Look at the card (xcactl info) before you repeat the command.")
+    _next_step = text("Look at the card before you do it again.")
 
 
 class Unsupported(CardError):
@@ -209,7 +210,7 @@ class NotActivated(CardError):
     number: str
     return_value = ReturnValue.CKR_USER_PIN_NOT_INITIALIZED
     _message = text("The card {number} is not activated yet.")
-    _next_step = text("Activate it with the user code: xcactl activate")
+    _next_step = text("Activate it with the user code.")
 
 
 class AlreadyActive(CardError):
@@ -217,9 +218,7 @@ class AlreadyActive(CardError):
 
     number: str
     _message = text("The card {number} is activated already.")
-    _next_step = text(
-        "Change its PIN: xcactl pin change. If the PIN is forgotten or locked, reset it: xcactl pin reset"
-    )
+    _next_step = text("Change its PIN. If the PIN is forgotten or locked, reset it with the user code.")
 
 
 class CardLapsed(CardError):
@@ -227,14 +226,12 @@ class CardLapsed(CardError):
 
     number: str
     return_value = ReturnValue.CKR_PIN_EXPIRED
+    needs_issuer = True
     _message = text(
         "The card {number} was not activated within 90 days of its issue; "
         "its certificate lapses (is revoked) for that."
     )
-    _next_step = text(
-        "Ask the issuer for a new card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111. "
-        "A test card: issue another one with softhsm-card issue."
-    )
+    _next_step = text("Ask the issuer for a new card.")
 
 
 # --- PIN and user code
@@ -276,12 +273,9 @@ class UserCodeLocked(CardError):
 
     number: str
     return_value = ReturnValue.CKR_PIN_LOCKED
+    needs_issuer = True
     _message = text("The user code of the card {number} is locked.")
-    _next_step = text(
-        "Have the user code reset (用戶代碼重設) by the issuer: XCA, https://xca.nat.gov.tw, "
-        "telephone 02-2192-7111 (a test card: softhsm-card reset-user-code). "
-        "Then use the new user code: xcactl activate, or xcactl pin reset"
-    )
+    _next_step = text("Have the user code reset (用戶代碼重設) by the issuer, then use the new one.")
 
 
 class WrongPin(_WrongSecret):
@@ -293,7 +287,7 @@ class WrongPin(_WrongSecret):
         "tries_left",
     )
     _message_unknown = text("The PIN is wrong. The card does not say how many tries are left.")
-    _next_step = text("If the PIN is forgotten, reset it with the user code: xcactl pin reset")
+    _next_step = text("If the PIN is forgotten, reset it with the user code.")
 
 
 class PinLocked(CardError):
@@ -302,7 +296,7 @@ class PinLocked(CardError):
     number: str
     return_value = ReturnValue.CKR_PIN_LOCKED
     _message = text("The PIN of the card {number} is locked.")
-    _next_step = text("Unlock it and set a new PIN with the user code: xcactl pin reset")
+    _next_step = text("Unlock it and set a new PIN with the user code.")
 
 
 class InvalidUserCode(CardError):
@@ -346,14 +340,21 @@ class PinRefused(CardError):
         return " ".join((super().message(language), *said))
 
 
+class SessionEnded(CardError):
+    """A login that was to last for several operations has ended too early."""
+
+    number: str
+    return_value = ReturnValue.CKR_USER_NOT_LOGGED_IN
+    _message = text("The login to the card {number} has ended too early.")
+    _next_step = text("What was done before stands. Enter the PIN again for the rest.")
+
+
 class PinNotProved(CardError):
     """The card took the new PIN, but a login with it failed."""
 
     number: str
     _message = text("The card {number} took the new PIN, but did not accept it at the login that proves it.")
-    _next_step = text(
-        "Look at the card (xcactl info), then reset the PIN with the user code: xcactl pin reset"
-    )
+    _next_step = text("Look at the card, then reset the PIN with the user code.")
 
 
 class LastTryNotConfirmed(CardError):
@@ -361,14 +362,14 @@ class LastTryNotConfirmed(CardError):
 
     return_value = ReturnValue.CKR_FUNCTION_REJECTED
     _message = text("Only one try is left. Nothing was tried.")
-    _next_step = text("When you are sure of the value, confirm it in words, or give --last-try.")
+    _next_step = text("When you are sure of the value, confirm the last try in words.")
 
 
 class NotAgreed(CardError):
     """Consent was asked for and not given."""
 
     _message = text("You did not agree. Nothing was done.")
-    _next_step = text("Repeat the command when you want to go on; scripts agree with --yes.")
+    _next_step = text("Agree to it if you want to go on.")
 
 
 # --- certificates, keys, signatures, files
@@ -380,7 +381,7 @@ class NoSuchCertificate(CardError):
     label: str
     number: str
     _message = text("The card {number} has no certificate {label}.")
-    _next_step = text("This shows the certificates that it has: xcactl cert list")
+    _next_step = text("Look which certificates the card has.")
 
 
 class NoSuchKey(CardError):
@@ -390,7 +391,7 @@ class NoSuchKey(CardError):
     number: str
     return_value = ReturnValue.CKR_KEY_HANDLE_INVALID
     _message = text("The card {number} has no private key {key}.")
-    _next_step = text("Check that it is the right card: xcactl info")
+    _next_step = text("Check that it is the right card.")
 
 
 class NotDecryptable(CardError):
@@ -418,10 +419,11 @@ class CertificateExpired(CardError):
 
     day: date
     number: str
+    needs_issuer = True
     _message = text(
         "The certificate of the card {number} expired on {day}; no signature made with it would be valid."
     )
-    _next_step = text("Ask the issuer for a new card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111.")
+    _next_step = text("Ask the issuer for a new card.")
 
 
 class CertificateNotYetValid(CardError):
@@ -432,7 +434,7 @@ class CertificateNotYetValid(CardError):
     _message = text(
         "The certificate of the card {number} is not valid before {day}; no signature made now would be."
     )
-    _next_step = text("Set the computer's clock and its time zone: timedatectl set-ntp true")
+    _next_step = text("Set the computer's clock and its time zone.")
 
 
 class NotACertificate(CmsError):
@@ -440,7 +442,7 @@ class NotACertificate(CmsError):
 
     path: str | Path
     _message = text("{path} holds no certificate in PEM or DER.")
-    _next_step = text("Give the root certificate of the signer's issuer: --ca-file ROOT.pem")
+    _next_step = text("Give a certificate in PEM or DER.")
 
 
 class NotASignature(CmsError):
@@ -448,10 +450,7 @@ class NotASignature(CmsError):
 
     path: str | Path
     _message = text("{path} holds no CMS signature of the kind that was asked for, in DER or PEM.")
-    _next_step = text(
-        "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
-        "one that holds its content stands alone: xcactl verify FILE.p7m"
-    )
+    _next_step = text("Give a detached signature together with its file; one that holds its content, alone.")
 
 
 class SignatureNotValid(CmsError):
@@ -467,7 +466,7 @@ class NotEncrypted(CmsError):
 
     path: str | Path
     _message = text("{path} holds no CMS encrypted data (AES or 3DES in CBC mode) in DER or PEM.")
-    _next_step = text("Give a file that was encrypted as xcactl encrypt or openssl cms -encrypt do.")
+    _next_step = text("Give a file that was encrypted to the certificate of a card.")
 
 
 class NotForThisCard(CmsError):
@@ -477,8 +476,7 @@ class NotForThisCard(CmsError):
     path: str | Path
     _message = text("{path} is not encrypted to the card {number}.")
     _next_step = text(
-        "Use the card that it is meant for (--card NUMBER), or ask for it encrypted to this card's "
-        "certificate: xcactl cert export cert2"
+        "Use the card that it is meant for, or ask for it encrypted to this card's certificate cert2."
     )
 
 
@@ -488,9 +486,7 @@ class NotForEncryption(CmsError):
     path: str | Path
     reason: Text | str
     _message = text("Nothing was encrypted to the certificate {path}: {reason}")
-    _next_step = text(
-        "Ask the recipient for the current certificate for encryption: xcactl cert export cert2"
-    )
+    _next_step = text("Ask the recipient for the current certificate for encryption.")
 
 
 class CutOff(CmsError):
@@ -518,7 +514,7 @@ class NotRevocationData(CmsError):
 
     path: str | Path
     _message = text("{path} holds no CRL or OCSP response of the kind that was asked for.")
-    _next_step = text("Give CRLs (DER or PEM) with --crl, successful OCSP responses (DER) with --ocsp.")
+    _next_step = text("Give CRLs in DER or PEM, successful OCSP responses in DER.")
 
 
 # --- other people's tools
@@ -530,7 +526,7 @@ class ToolNotInstalled(ToolError):
     detail: Text | str
     name: str
     _message = text("{name} cannot use the module here.")
-    _next_step = text("First: {detail}. Then repeat the command.")
+    _next_step = text("First: {detail}. Then do it again.")
 
 
 class NotEditable(ToolError):
@@ -539,7 +535,7 @@ class NotEditable(ToolError):
     detail: Text | str
     path: str | Path
     _message = text("{path} cannot be changed safely: {detail}.")
-    _next_step = text("Nothing was changed. Repair the file or move it away, then repeat the command.")
+    _next_step = text("Nothing was changed. Repair the file or move it away, then do it again.")
 
 
 class EditedByHand(ToolError):
@@ -547,10 +543,9 @@ class EditedByHand(ToolError):
 
     name: str
     path: str | Path
-    _message = text("The lines of xcactl in {path} were changed by hand.")
+    _message = text("The lines that were put into {path} were changed by hand.")
     _next_step = text(
-        "Nothing was changed. Take them out yourself, from the comment with >>> xcactl tools: {name} "
-        "to the one with <<<, then repeat the command."
+        "Nothing was changed. Take the lines out yourself, with the comments around them, then do it again."
     )
 
 
@@ -560,7 +555,7 @@ class ToolInUse(ToolError):
     detail: Text | str
     path: str | Path
     _message = text("{detail} is using {path}.")
-    _next_step = text("Close that program, then repeat the command. Nothing was changed.")
+    _next_step = text("Close that program, then do it again. Nothing was changed.")
 
 
 class WrongArchitecture(ToolError):
@@ -568,7 +563,7 @@ class WrongArchitecture(ToolError):
 
     detail: Text | str
     _message = text("The architectures differ. {detail}")
-    _next_step = text("xcactl tools list shows the tools that can load the module. Nothing was changed.")
+    _next_step = text("Choose a tool that can load the module. Nothing was changed.")
 
 
 class NoUsableProfile(ToolError):
@@ -576,7 +571,7 @@ class NoUsableProfile(ToolError):
 
     name: str
     _message = text("{name} has no profile yet that could load the module.")
-    _next_step = text("Start the browser once and close it, then repeat the command; not a snap or flatpak.")
+    _next_step = text("Start the browser once and close it, then do it again; not a snap or flatpak.")
 
 
 class CardNotSeen(ToolError):
@@ -584,7 +579,7 @@ class CardNotSeen(ToolError):
 
     name: str
     _message = text("The card is not seen through: {name}.")
-    _next_step = text("Register them again (xcactl tools register), and look at what is said above of each.")
+    _next_step = text("Register them again, and look at what is said of each.")
 
 
 # --- card readers, and a look at everything
@@ -594,7 +589,7 @@ class NoReaderSupport(CardError):
     """The extra package that looks at card readers is not installed."""
 
     _message = text("Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.")
-    _next_step = text("Install it: pip install 'xca-plugin[pcsc]'")
+    _next_step = text("Install that extra.")
 
 
 class NoReaderDaemon(CardError):
@@ -602,9 +597,8 @@ class NoReaderDaemon(CardError):
 
     _message = text("The daemon of the card readers, pcscd, does not answer.")
     _next_step = text(
-        "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket. If it "
-        "runs, polkit serves only who sits at this computer (not over ssh): an administrator allows others "
-        "the actions org.debian.pcsc-lite.access_pcsc and access_card."
+        "Install it and start it. If it runs, polkit serves only who sits at this computer (not over ssh): "
+        "an administrator allows others the actions org.debian.pcsc-lite.access_pcsc and access_card."
     )
 
 
@@ -613,9 +607,7 @@ class ReaderFault(CardError):
 
     detail: Text | str
     _message = text("The card readers cannot be looked at: {detail}.")
-    _next_step = text(
-        "Disconnect the reader, start its daemon again (systemctl restart pcscd), and connect it."
-    )
+    _next_step = text("Disconnect the reader, start its daemon again, and connect it.")
 
 
 class CardMute(CardError):
@@ -630,11 +622,11 @@ class CardMute(CardError):
 
 
 class NotInOrder(XcaError):
-    """A check of xcactl doctor failed."""
+    """A check failed: not all is in order."""
 
     detail: Text | str
     _message = text("Not all is in order: {detail}.")
-    _next_step = text("Do what is said at each check that failed, then run it again: xcactl doctor")
+    _next_step = text("Do what is said at each check that failed, then check again.")
 
 
 # --- the agent
@@ -645,7 +637,7 @@ class AgentNotInstalled(AgentError):
 
     name: str
     _message = text("The agent needs Python packages that are not installed: {name}.")
-    _next_step = text("Install them: pip install 'xca-plugin[agent]'")
+    _next_step = text("Install them.")
 
 
 class PortTaken(AgentError):
@@ -682,7 +674,7 @@ class ServiceFailed(AgentError):
     command: str
     detail: Text | str
     _message = text("The command failed: {command}: {detail}")
-    _next_step = text("Repair what it says, then repeat xcactl agent install or uninstall.")
+    _next_step = text("Repair what it says, then do it again.")
 
 
 class AgentNotRunning(AgentError):
@@ -690,4 +682,4 @@ class AgentNotRunning(AgentError):
 
     port: int
     _message = text("The agent does not run: nobody listens on the port {port}.")
-    _next_step = text("Start it: xcactl agent run. To have it started at every login: xcactl agent install")
+    _next_step = text("Start it.")

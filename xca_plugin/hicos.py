@@ -10,7 +10,7 @@ situations.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from enum import Enum, auto
 from threading import RLock
@@ -42,11 +42,27 @@ from xca_plugin import errors
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
 from xca_plugin.last_try import kept
-from xca_plugin.model import Card, CardState, Event, Hash, Key, OddCertificate, Padding
-from xca_plugin.token_info import pin_lengths
+from xca_plugin.model import (
+    Card,
+    CardSession,
+    CardState,
+    Event,
+    Hash,
+    IssuerContact,
+    Key,
+    OddCertificate,
+    Padding,
+)
+from xca_plugin.token_info import is_logged_in, pin_lengths
 
 FAMILY: Final = "hicos"
 """Card.family of these cards."""
+
+_ISSUER: Final = "O=行政院,OU=組織及團體"
+"""In the issuer's name in every certificate of the XCA, of the stand-in's too."""
+_XCA: Final = IssuerContact(
+    text("Organisation and group certification authority (XCA)"), "https://xca.nat.gov.tw", "02-2192-7111"
+)
 
 _T = TypeVar("_T")
 _Work = Callable[[Library, Token], _T]
@@ -60,6 +76,15 @@ _REMOVED: Final = (
     p11.SlotIDInvalid,
     p11.SessionHandleInvalid,
     p11.SessionClosed,
+)
+_ENDED: Final = (p11.UserNotLoggedIn, p11.SessionHandleInvalid, p11.SessionClosed)
+_NOT_DECRYPTED: Final = (
+    p11.EncryptedDataInvalid,
+    p11.EncryptedDataLenRange,
+    p11.GeneralError,
+    p11.FunctionFailed,
+    p11.DataInvalid,
+    p11.DataLenRange,
 )
 _CANNOT: Final = (p11.MechanismInvalid, p11.MechanismParamInvalid, p11.FunctionNotSupported, p11.ArgumentsBad)
 _MECHANISMS: Final = {
@@ -114,6 +139,12 @@ class Hicos:
         return self._ask(card, _certificates)
 
     @hookimpl
+    def xca_issuer_contact(self, card: Card) -> IssuerContact | None:
+        if card.family != FAMILY or (card.certificate and _ISSUER not in card.certificate.issuer):
+            return None
+        return _XCA
+
+    @hookimpl
     def xca_history(self, number: str | None) -> list[Event]:
         with _store_errors():
             store = Store()
@@ -152,6 +183,16 @@ class Hicos:
         return self._change(card, verify)
 
     @hookimpl
+    def xca_verify_user_code(self, card: Card, user_code: Secret) -> Card | None:
+        def verify(library: Library, token: Token) -> None:
+            with _logged_in(library, token, card, user_code=user_code):
+                pass
+
+        if card.family == FAMILY and card.real:
+            raise errors.Unsupported(number=card.number)
+        return self._change(card, verify)
+
+    @hookimpl
     def xca_change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card | None:
         def change(library: Library, token: Token) -> None:
             with (
@@ -165,55 +206,26 @@ class Hicos:
     # --- what the keys do
 
     @hookimpl
+    def xca_session(self, card: Card, pin: Secret) -> AbstractContextManager[CardSession] | None:
+        return self._log_in(card, pin) if card.family == FAMILY else None
+
+    @hookimpl
     def xca_sign(
         self, card: Card, pin: Secret, key: Key, digest: bytes, digest_hash: Hash, padding: Padding
     ) -> bytes | None:
-        # A ready DigestInfo, not CKM_SHA256_RSA_PKCS: the vendor's module fails the combined mechanisms with
-        # CKR_BUFFER_TOO_SMALL.
-        if padding is Padding.PKCS1V15:
-            info = DigestInfo({"digest_algorithm": {"algorithm": digest_hash.value}, "digest": digest})
-            data, mechanism, parameter = info.dump(), Mechanism.RSA_PKCS, None
-        elif padding is Padding.PSS:
-            salt = hashlib.new(digest_hash).digest_size
-            data, mechanism, parameter = digest, Mechanism.RSA_PKCS_PSS, (*_MECHANISMS[digest_hash], salt)
-        else:
-            raise errors.Unsupported(number=card.number)
-
-        def sign(library: Library, token: Token) -> bytes:
-            with _logged_in(library, token, card, pin=pin) as session:
-                private = _private_key(session, card, key, SignMixin)
-                return bytes(private.sign(data, mechanism=mechanism, mechanism_param=parameter))
-
-        return self._ask(card, sign)
+        if card.family != FAMILY:
+            return None
+        with self._log_in(card, pin) as session:
+            return session.sign(digest, key=key, digest_hash=digest_hash, padding=padding)
 
     @hookimpl
     def xca_decrypt(
         self, card: Card, pin: Secret, key: Key, ciphertext: bytes, digest_hash: Hash, padding: Padding
     ) -> bytes | None:
-        if padding is Padding.PKCS1V15:
-            mechanism, parameter = Mechanism.RSA_PKCS, None
-        elif padding is Padding.OAEP:
-            mechanism, parameter = Mechanism.RSA_PKCS_OAEP, (*_MECHANISMS[digest_hash], None)
-        else:
-            raise errors.Unsupported(number=card.number)
-
-        def decrypt(library: Library, token: Token) -> bytes:
-            with _logged_in(library, token, card, pin=pin) as session:
-                private = _private_key(session, card, key, DecryptMixin)
-                try:
-                    return bytes(private.decrypt(ciphertext, mechanism=mechanism, mechanism_param=parameter))
-                except (
-                    p11.EncryptedDataInvalid,
-                    p11.EncryptedDataLenRange,
-                    p11.GeneralError,
-                    p11.FunctionFailed,
-                    p11.DataInvalid,
-                    p11.DataLenRange,
-                ):
-                    # One answer for every reason (and no cause): telling them apart is a padding oracle.
-                    raise errors.NotDecryptable(number=card.number) from None
-
-        return self._ask(card, decrypt)
+        if card.family != FAMILY:
+            return None
+        with self._log_in(card, pin) as session:
+            return session.decrypt(ciphertext, key=key, digest_hash=digest_hash, padding=padding)
 
     # --- what certifies them
 
@@ -256,6 +268,17 @@ class Hicos:
         self._ask(card, init)
         return self._change(card, prove)
 
+    @contextmanager
+    def _log_in(self, card: Card, pin: Secret) -> Iterator[CardSession]:
+        """Log in with the PIN, for as long as the context lasts; others wait meanwhile."""
+        with self._lock, ExitStack() as stack:
+
+            def enter(library: Library, token: Token) -> Session:
+                return stack.enter_context(_logged_in(library, token, card, pin=pin))
+
+            # Only this is explained: what fails in the block is the caller's, or explained by the session.
+            yield _HicosSession(self._worked(card, enter), card)
+
     def _change(self, card: Card, work: _Work[None]) -> Card | None:
         """Do the work and return the card as it is afterwards."""
         self._ask(card, work)
@@ -263,8 +286,9 @@ class Hicos:
 
     def _ask(self, card: Card, work: _Work[_T]) -> _T | None:
         """Do the work with the card's token; None for a card of another family."""
-        if card.family != FAMILY:
-            return None
+        return self._worked(card, work) if card.family == FAMILY else None
+
+    def _worked(self, card: Card, work: _Work[_T]) -> _T:
         with self._lock, _explained(card):
             library = _library()
             try:
@@ -275,6 +299,80 @@ class Hicos:
                 # Another process changed a secret of the card; the module says so before it tries any.
                 library.reinitialize()
                 return work(library, _token(library, card))
+
+
+class _HicosSession:
+    """A login with the PIN; the session of PKCS#11 that it is in is the only thing it keeps."""
+
+    def __init__(self, session: Session, card: Card) -> None:
+        self._session, self._card = session, card
+
+    def sign(
+        self,
+        digest: bytes,
+        *,
+        key: Key = Key.SIGN,
+        digest_hash: Hash = Hash.SHA256,
+        padding: Padding = Padding.PKCS1V15,
+    ) -> bytes:
+        """As CardSession."""
+        # A ready DigestInfo, not CKM_SHA256_RSA_PKCS: the vendor's module fails the combined mechanisms with
+        # CKR_BUFFER_TOO_SMALL.
+        if padding is Padding.PKCS1V15:
+            info = DigestInfo({"digest_algorithm": {"algorithm": digest_hash.value}, "digest": digest})
+            data, mechanism, parameter = info.dump(), Mechanism.RSA_PKCS, None
+        elif padding is Padding.PSS:
+            salt = hashlib.new(digest_hash).digest_size
+            data, mechanism, parameter = digest, Mechanism.RSA_PKCS_PSS, (*_MECHANISMS[digest_hash], salt)
+        else:
+            raise errors.Unsupported(number=self._card.number)
+        with self._used():
+            private = _private_key(self._session, self._card, key, SignMixin)
+            return bytes(private.sign(data, mechanism=mechanism, mechanism_param=parameter))
+
+    def decrypt(
+        self,
+        ciphertext: bytes,
+        *,
+        key: Key = Key.KEYX,
+        digest_hash: Hash = Hash.SHA1,
+        padding: Padding = Padding.OAEP,
+    ) -> bytes:
+        """As CardSession."""
+        if padding is Padding.PKCS1V15:
+            mechanism, parameter = Mechanism.RSA_PKCS, None
+        elif padding is Padding.OAEP:
+            mechanism, parameter = Mechanism.RSA_PKCS_OAEP, (*_MECHANISMS[digest_hash], None)
+        else:
+            raise errors.Unsupported(number=self._card.number)
+        with self._used():
+            private = _private_key(self._session, self._card, key, DecryptMixin)
+            try:
+                return bytes(private.decrypt(ciphertext, mechanism=mechanism, mechanism_param=parameter))
+            except _NOT_DECRYPTED:
+                # One answer for every reason (and no cause): telling them apart is a padding oracle.
+                raise errors.NotDecryptable(number=self._card.number) from None
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """Translate what a call in the session answers; a login that has ended is not repeated."""
+        # Asked first: without a login private keys cannot be seen, and would pass for missing.
+        if not is_logged_in(module_path(), self._session.handle):  # type: ignore[attr-defined]  # not in its stub
+            raise self._end()
+        try:
+            yield
+        except _ENDED as error:
+            raise self._end() from error
+        except PKCS11Error as error:
+            raise _fault(error, self._card) from error
+
+    def _end(self) -> errors.CardError:
+        """Tell what ended the login: the card is gone, or it is there."""
+        try:
+            _token(_library(), self._card)
+        except (errors.CardError, PKCS11Error):
+            return errors.CardRemoved(number=self._card.number)
+        return errors.SessionEnded(number=self._card.number)
 
 
 # --- the module

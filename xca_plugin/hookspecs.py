@@ -19,6 +19,7 @@ on.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import pluggy
@@ -26,7 +27,7 @@ import pluggy
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
-from xca_plugin.model import Card, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import Card, CardSession, Event, Hash, IssuerContact, Key, OddCertificate, Padding
 
 PROJECT: Final = "xca_plugin"
 """Name of pluggy's project and of the entry-point group."""
@@ -67,6 +68,11 @@ def xca_read(card: Card) -> Card | None:
 @hookspec(firstresult=True)
 def xca_certificates(card: Card) -> Sequence[Certificate | OddCertificate] | None:
     """Return all certificates on the card, the issuers' too; what cannot be read as an OddCertificate."""
+
+
+@hookspec(firstresult=True)
+def xca_issuer_contact(card: Card) -> IssuerContact | None:
+    """Return how to reach who issued the card; it becomes Card.issuer, which front ends show."""
 
 
 @hookspec
@@ -114,6 +120,17 @@ def xca_verify_pin(card: Card, pin: Secret) -> Card | None:
 
 
 @hookspec(firstresult=True)
+def xca_verify_user_code(card: Card, user_code: Secret) -> Card | None:
+    """Try the user code, and change nothing.
+
+    Raises:
+        WrongUserCode, UserCodeLocked, CardLapsed, InvalidUserCode, CardRemoved.
+        Unsupported: the card may accept a user code without looking at it, as real cards do before a PIN is
+            set; nothing was tried.
+    """
+
+
+@hookspec(firstresult=True)
 def xca_change_user_code(card: Card, user_code: Secret, new_user_code: Secret) -> Card | None:
     """Change the user code, knowing it.
 
@@ -123,6 +140,19 @@ def xca_change_user_code(card: Card, user_code: Secret, new_user_code: Secret) -
 
 
 # --- what the keys do
+
+
+@hookspec(firstresult=True)
+def xca_session(card: Card, pin: Secret) -> AbstractContextManager[CardSession] | None:
+    """Return a context manager that logs in with the PIN when it is entered, and logs out when it is left.
+
+    What it gives signs and decrypts without another login. The PIN is needed for entering alone, and is not
+    kept: a login that ends too early is not repeated. The session belongs to the thread that entered it;
+    what other threads do with the card waits until it is left.
+
+    Raises:
+        As xca_verify_pin, when it is entered.
+    """
 
 
 @hookspec(firstresult=True)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa, utils
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
-from xca_plugin.model import Card, Hash, Key, Padding
+from xca_plugin.model import Card, CardSession, Hash, Key, Padding
 
 _CERTIFICATES: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
 _HASHES: Final = ", ".join(member.name for member in Hash)
@@ -26,9 +26,10 @@ _HASHES: Final = ", ".join(member.name for member in Hash)
 class CardPrivateKey(rsa.RSAPrivateKey):
     """A private key on a card.
 
-    The constructor tries no PIN. Every signature and every decryption is one login. The caller wipes the PIN.
-    The last try is spent only if `card` says that one try is left, and only once; to spend it again, make
-    another key from the card's new state.
+    The constructor tries no PIN. With a PIN, every signature and every decryption is one login, and the caller
+    wipes the PIN. The last try is spent only if `card` says that one try is left, and only once; to spend it
+    again, make another key from the card's new state. With a session (Cards.session) there is one login for
+    all of them; the key works for as long as the session does.
 
     Attributes:
         certificate: the certificate that belongs to the key.
@@ -39,8 +40,8 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         XcaError: as Cards.certificates.
     """
 
-    def __init__(self, cards: Cards, card: Card, pin: Secret, key: Key = Key.SIGN) -> None:
-        self._cards, self._card, self._pin, self._key = cards, card, pin, key
+    def __init__(self, cards: Cards, card: Card, login: Secret | CardSession, key: Key = Key.SIGN) -> None:
+        self._cards, self._card, self._login, self._key = cards, card, login, key
         own = [certificate for certificate in cards.certificates(card) if certificate.id == key]
         if not own:
             raise errors.NoSuchCertificate(number=card.number, label=_CERTIFICATES[key])
@@ -97,9 +98,12 @@ class CardPrivateKey(rsa.RSAPrivateKey):
             hashing.update(data)
             digest = hashing.finalize()
         try:
-            signature = self._cards.sign(
-                self._card, self._pin, digest, key=self._key, digest_hash=digest_hash, padding=scheme
-            )
+            if isinstance(self._login, Secret):
+                signature = self._cards.sign(
+                    self._card, self._login, digest, key=self._key, digest_hash=digest_hash, padding=scheme
+                )
+            else:
+                signature = self._login.sign(digest, key=self._key, digest_hash=digest_hash, padding=scheme)
         except errors.Unsupported as error:
             raise UnsupportedAlgorithm(f"This card does not sign with {digest_hash.name}.") from error
         self._forget_tries()
@@ -122,9 +126,19 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         if self._usage.isdisjoint({"key_encipherment", "data_encipherment"}):
             raise UnsupportedAlgorithm(f"The card's key {self._key} does not decrypt; {Key.KEYX} does.")
         try:
-            plaintext = self._cards.decrypt(
-                self._card, self._pin, ciphertext, key=self._key, digest_hash=digest_hash, padding=scheme
-            )
+            if isinstance(self._login, Secret):
+                plaintext = self._cards.decrypt(
+                    self._card,
+                    self._login,
+                    ciphertext,
+                    key=self._key,
+                    digest_hash=digest_hash,
+                    padding=scheme,
+                )
+            else:
+                plaintext = self._login.decrypt(
+                    ciphertext, key=self._key, digest_hash=digest_hash, padding=scheme
+                )
         except errors.Unsupported as error:
             raise UnsupportedAlgorithm(
                 f"This card does not decrypt OAEP with {digest_hash.name}; use SHA1 or PKCS1v15."

@@ -5,8 +5,10 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Protocol
 
 from pkcs11_shim import rules
+from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 
 
@@ -70,6 +72,58 @@ class OddCertificate:
         return hashlib.sha256(self.der).hexdigest()
 
 
+class CardSession(Protocol):
+    """A login with the PIN that is under way: it signs and decrypts, until its context is left."""
+
+    def sign(
+        self,
+        digest: bytes,
+        *,
+        key: Key = Key.SIGN,
+        digest_hash: Hash = Hash.SHA256,
+        padding: Padding = Padding.PKCS1V15,
+    ) -> bytes:
+        """Sign a digest, as the hook xca_sign does.
+
+        Raises:
+            SessionEnded: the login has ended, by whatever ended it; nothing is signed any more.
+            CardRemoved: the card was pulled out; so it stays, also when the card is back.
+            NoSuchKey, Unsupported: as xca_sign; the login stands.
+        """
+        ...
+
+    def decrypt(
+        self,
+        ciphertext: bytes,
+        *,
+        key: Key = Key.KEYX,
+        digest_hash: Hash = Hash.SHA1,
+        padding: Padding = Padding.OAEP,
+    ) -> bytes:
+        """Decrypt what was encrypted to a key, as the hook xca_decrypt does.
+
+        Raises:
+            SessionEnded, CardRemoved: as sign.
+            NoSuchKey, NotDecryptable, Unsupported: as xca_decrypt; the login stands.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class IssuerContact:
+    """How a holder reaches who issued the card.
+
+    Attributes:
+        name: of the certification authority.
+        website: its address.
+        telephone: of its customer service.
+    """
+
+    name: Text | str
+    website: str
+    telephone: str
+
+
 @dataclass(frozen=True)
 class Card:
     """A card as it was when it was read.
@@ -90,6 +144,7 @@ class Card:
         pin_min: fewest characters of a PIN, as the card reports (CK_TOKEN_INFO.ulMinPinLen).
         pin_max: most characters of a PIN (CK_TOKEN_INFO.ulMaxPinLen).
         certificate_odd: the card shows a signing certificate, and it cannot be read.
+        issuer: how to reach who issued it, None when no plugin knows (hook xca_issuer_contact).
     """
 
     number: str
@@ -107,6 +162,7 @@ class Card:
     pin_min: int = rules.PIN_MIN
     pin_max: int = rules.PIN_MAX
     certificate_odd: bool = False
+    issuer: IssuerContact | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from xca_plugin.signer import CardSigner
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.exit_statuses import exit_status
+from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
@@ -106,7 +107,7 @@ class _Shown(click.ClickException):
     def __init__(self, error: XcaError) -> None:
         super().__init__(error.message())
         self.exit_code = exit_status(error)  # type: ignore[misc]  # click reads the instance's
-        self._next_step = error.next_step()
+        self._next_step = next_step(error)
 
     def show(self, file: IO[Any] | None = None) -> None:
         say(text("Error: {message}").format(message=self.message)(), err=True, fg="red")

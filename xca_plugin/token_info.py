@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a PIN of a token is: what C_GetTokenInfo (PKCS#11 2.40, 3.2) tells and python-pkcs11 does not."""
+"""What PKCS#11 2.40 tells and python-pkcs11 does not: how long a PIN is, whether a session is logged in."""
 
 import ctypes
 from pathlib import Path
 
 from pkcs11_shim import rules
 
-_GET_TOKEN_INFO = 6  # its place among the functions of CK_FUNCTION_LIST
+# Places among the functions of CK_FUNCTION_LIST.
+_GET_TOKEN_INFO = 6
+_GET_SESSION_INFO = 15
+_USER_STATES = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 
 
 class _FunctionList(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_GET_TOKEN_INFO + 1)))
+    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_GET_SESSION_INFO + 1)))
 
 
 class _TokenInfo(ctypes.Structure):
@@ -26,7 +29,17 @@ class _TokenInfo(ctypes.Structure):
     )
 
 
+class _SessionInfo(ctypes.Structure):
+    _fields_ = (
+        ("slotID", ctypes.c_ulong),
+        ("state", ctypes.c_ulong),
+        ("flags", ctypes.c_ulong),
+        ("ulDeviceError", ctypes.c_ulong),
+    )
+
+
 _GetTokenInfo = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_TokenInfo))
+_GetSessionInfo = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_SessionInfo))
 
 
 def pin_lengths(module: Path, slot: int) -> tuple[int, int]:
@@ -38,11 +51,27 @@ def pin_lengths(module: Path, slot: int) -> tuple[int, int]:
         module: the PKCS#11 module, loaded and initialised in this process.
         slot: the slot's identifier.
     """
-    library = ctypes.CDLL(str(module))
-    listed = ctypes.POINTER(_FunctionList)()
     info = _TokenInfo()
-    library.C_GetFunctionList(ctypes.byref(listed))
-    get_token_info = _GetTokenInfo(listed.contents.functions[_GET_TOKEN_INFO])
+    get_token_info = _GetTokenInfo(_function(module, _GET_TOKEN_INFO))
     if get_token_info(slot, ctypes.byref(info)) == 0 and 0 < info.ulMinPinLen <= info.ulMaxPinLen:
         return info.ulMinPinLen, info.ulMaxPinLen
     return rules.PIN_MIN, rules.PIN_MAX
+
+
+def is_logged_in(module: Path, session: int) -> bool:
+    """Tell whether a session is there, and the PIN was accepted for it (C_GetSessionInfo).
+
+    Args:
+        module: as for pin_lengths.
+        session: the session's handle.
+    """
+    info = _SessionInfo()
+    get_session_info = _GetSessionInfo(_function(module, _GET_SESSION_INFO))
+    return get_session_info(session, ctypes.byref(info)) == 0 and info.state in _USER_STATES
+
+
+def _function(module: Path, place: int) -> int:
+    listed = ctypes.POINTER(_FunctionList)()
+    ctypes.CDLL(str(module)).C_GetFunctionList(ctypes.byref(listed))
+    address: int = listed.contents.functions[place]
+    return address

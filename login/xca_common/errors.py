@@ -18,6 +18,7 @@ class XcaError(Exception):
     """Something that a person has to know. It never holds a secret.
 
     A subclass declares its facts as annotated attributes; `_message` and `_next_step` may use them in braces.
+    The next step names no command: each front end has a table of its own for that.
     """
 
     _message: ClassVar[Text]
@@ -29,16 +30,17 @@ class XcaError(Exception):
 
     def message(self, language: str | None = None) -> str:
         """Return what happened, in a language (zh_TW, en), by default the environment's."""
-        return self._message.format(**self._facts())(language)
+        return self._message.format(**self.facts())(language)
 
     def next_step(self, language: str | None = None) -> str:
         """Return what to do next, in a language (zh_TW, en), by default the environment's."""
-        return self._next_step.format(**self._facts())(language)
+        return self._next_step.format(**self.facts())(language)
 
     def __str__(self) -> str:
         return f"{self.message(ENGLISH)} {self.next_step(ENGLISH)}"
 
-    def _facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
+        """Return the facts, as sentences have them in braces."""
         return {fact.name: getattr(self, fact.name) for fact in fields(self)}  # type: ignore[arg-type]  # a dataclass
 
 
@@ -62,7 +64,7 @@ class FileProblem(XcaError):
     path: Text | str | Path
     detail: Text | str
     _message = text("The file {path} cannot be used: {detail}.")
-    _next_step = text("Check the path and your rights to it. Then repeat the command.")
+    _next_step = text("Check the path and your rights to it. Then do it again.")
 
 
 class SecretMissing(XcaError):
@@ -71,6 +73,4 @@ class SecretMissing(XcaError):
     detail: Text | str
     option: str
     _message = text("No value for {option}: {detail}.")
-    _next_step = text(
-        "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
-    )
+    _next_step = text("Enter it, or say where it can be read.")

@@ -61,9 +61,10 @@ def desk(active: Desk, port: int, tmp_path: Path) -> Desk:
     folder = tmp_path / "port"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
-        "from xca_plugin import agent_port, checks\n"
-        f"agent_port.PORT = checks.PORT = {port}\n"
-        "agent_port._SECONDS = checks._SECONDS = 50\n"
+        "from xca_plugin import agent_port\n"
+        "from xca_plugin.checks import machine, run\n"
+        f"agent_port.PORT = machine.PORT = {port}\n"
+        "agent_port._SECONDS = run._SECONDS = 50\n"
     )
     return active.having(**NO_DAEMON, PYTHONPATH=str(folder))
 

@@ -5,15 +5,21 @@ import re
 from pathlib import Path
 
 import pytest
+from babel.messages.extract import extract_from_dir
 
 from support.errors import with_facts
 from xca_common.errors import XcaError
-from xca_common.i18n import CHINESE, ENGLISH
+from xca_common.i18n import CHINESE, ENGLISH, speaking
 from xca_plugin import errors
 from xca_plugin.i18n import text
-from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
+from xca_plugin.terminal.exit_statuses import EXIT_STATUSES, exit_status
+from xca_plugin.terminal.next_steps import NEXT_STEPS, next_step
 
 SITUATIONS = list(EXIT_STATUSES)
+OF_A_FRONT_END = re.compile(
+    r"\b(xcactl (?!tools: )|softhsm-card|sudo|apt |pip install|systemctl)|--[a-z]|\d{2}-\d{4}-\d{4}"
+)
+KEYWORDS = {"_": None, "text": None, "plural": (1, 2)}
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -28,14 +34,64 @@ def test_every_situation_says_what_happened_and_what_to_do(situation: type[XcaEr
     assert str(error) == f"{error.message(ENGLISH)} {error.next_step(ENGLISH)}"
 
 
-def test_every_situation_has_a_status_of_its_own() -> None:
+def situations_of_the_library() -> list[type[XcaError]]:
+    """Return every class that a person can meet, of all packages and families."""
     kinds = [XcaError]
     for kind in kinds:
         kinds += [below for below in kind.__subclasses__() if below.__module__.startswith("xca_")]
-    assert {kind for kind in kinds if hasattr(kind, "_message")} == set(EXIT_STATUSES)
+    return [kind for kind in kinds if hasattr(kind, "_message")]
+
+
+def test_every_situation_has_a_status_of_its_own() -> None:
+    assert set(situations_of_the_library()) == set(EXIT_STATUSES)
     statuses = list(EXIT_STATUSES.values())
     assert len(set(statuses)) == len(statuses)
     assert all(2 < status < 126 for status in statuses)
+
+
+@pytest.mark.parametrize("situation", situations_of_the_library())
+def test_next_step_of_the_library_names_no_command_and_no_telephone(situation: type[XcaError]) -> None:
+    error = with_facts(situation)
+    for language in (ENGLISH, CHINESE):
+        said = f"{error.message(language)} {error.next_step(language)}"
+        assert not OF_A_FRONT_END.search(said.replace("xca-plugin", "")), said
+    assert not hasattr(situation, "exit_status")
+
+
+def test_sentences_of_the_library_name_no_command_and_no_telephone() -> None:
+    said = set()
+    for package in ("xca_common", "xca_plugin"):
+        folder = Path(__file__).parents[2] / package
+        if not (folder / "errors.py").exists():
+            (folder,) = Path(__file__).parents[2].glob(f"*/{package}")
+        for name, _, message, *_ in extract_from_dir(folder, [("**.py", "python")], keywords=KEYWORDS):
+            if not name.startswith(("cli/", "agent/", "terminal/", "pdf.py")):
+                said |= {message} if isinstance(message, str) else set(message)
+    assert len(said) > 200
+    assert not {sentence for sentence in said if OF_A_FRONT_END.search(sentence)}
+
+
+@pytest.mark.parametrize("situation", situations_of_the_library())
+def test_command_line_has_a_next_step_for_every_situation(situation: type[XcaError]) -> None:
+    error = with_facts(situation)
+    with speaking(ENGLISH):
+        known = NEXT_STEPS.get(situation)
+        assert next_step(error) == (known.format(**error.facts())() if known else error.next_step())
+
+
+def test_class_of_a_plugin_has_its_own_next_step_in_the_command_line() -> None:
+    class Worn(errors.PinLocked):
+        _next_step = text("Start it.")
+
+    assert next_step(Worn(number="XC00000000091349")) == "Start it."
+    assert exit_status(Worn(number="XC00000000091349")) == EXIT_STATUSES[errors.PinLocked]
+
+
+def test_module_of_errors_holds_its_own_classes_alone() -> None:
+    shared = {
+        name for name, kind in vars(errors).items() if getattr(kind, "__module__", "") == "xca_common.errors"
+    }
+    assert shared == {"XcaError"}  # what they are made of
 
 
 def test_error_without_a_fact_is_refused_when_it_is_made() -> None:

@@ -10,20 +10,35 @@ from typing import Final
 import click
 
 from xca_common.atomic_file import whole_file
+from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless_json
-from xca_plugin import checks, errors
+from xca_plugin import errors
 from xca_plugin.anonymous import Anonymiser
 from xca_plugin.cards import Cards
-from xca_plugin.checks import Finding, Outcome
+from xca_plugin.checks.finding import Advice, Finding, Outcome
+from xca_plugin.checks.installation import installed_files
+from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.next_steps import NEXT_STEPS, with_issuer
 from xca_plugin.terminal.output import print_json, say
 
 _OUTCOMES: Final = {
     Outcome.PASSED: (text("PASSED"), "green"),
     Outcome.FAILED: (text("FAILED"), "red"),
     Outcome.SKIPPED: (text("SKIPPED"), "yellow"),
+}
+
+_ADVICE: Final = {
+    Advice.ALLOW_HOST: text("If you know that host, have it asked: xcactl verify --fetch --allow-host HOST"),
+    Advice.CHANGE_PIN: text("Change it: xcactl pin change"),
+    Advice.GET_ISSUERS_CERTIFICATE: text(
+        "Get it from https://grca.nat.gov.tw; xcactl verify takes it as --ca-file."
+    ),
+    Advice.REGISTER_TOOLS: text("Tell those that you use of it: xcactl tools register"),
+    Advice.SEND_REPORT: text("Report it with the file that this writes: xcactl doctor --report FILE"),
+    Advice.SET_CLOCK: text("Set the computer's clock and its time zone: timedatectl set-ntp true"),
 }
 
 
@@ -44,7 +59,7 @@ def doctor(as_json: bool, report: Path | None, personal: bool) -> None:
         raise click.UsageError(_("--personal is about the report: name it with --report."))
     with whole_file(report, 0o600) if report else nullcontext() as file:
         findings = []
-        for finding in checks.run(Cards()):
+        for finding in run(Cards()):
             findings.append(finding)
             if not as_json:
                 _show(finding)
@@ -52,14 +67,14 @@ def doctor(as_json: bool, report: Path | None, personal: bool) -> None:
             "version": version("xca-plugin"),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-            "findings": [json_documents.finding(finding) for finding in findings],
+            "findings": [json_documents.finding(finding, _next_step(finding)) for finding in findings],
         }
         if as_json:
             print_json(document)
         if file:
             if not personal:
-                numbers = dict.fromkeys(finding.card for finding in findings if finding.card)
-                document = Anonymiser(numbers, checks.places()).clean(document)
+                numbers = dict.fromkeys(finding.card.number for finding in findings if finding.card)
+                document = Anonymiser(numbers, installed_files()).clean(document)
             file.write(harmless_json(document).encode() + b"\n")
     if failed := dict.fromkeys(finding.title() for finding in findings if finding.outcome is Outcome.FAILED):
         raise errors.NotInOrder(detail=_(", ").join(failed))
@@ -72,10 +87,24 @@ def _show(finding: Finding) -> None:
     word, colour = _OUTCOMES[finding.outcome]
     say(set_cell_size(word(), width), fg=colour, nl=False)
     about = (
-        text("{title}, {card}").format(title=finding.title, card=finding.card)
+        text("{title}, {card}").format(title=finding.title, card=finding.card.number)
         if finding.card
         else finding.title
     )
     say(text("{title}: {finding}").format(title=about, finding=finding.said())())
-    if finding.next_step:
-        say(" " * width + finding.next_step())
+    if step := _next_step(finding):
+        say(" " * width + step)
+
+
+def _next_step(finding: Finding) -> str | None:
+    """Say what to do about a finding, with the command that does it; None: nothing."""
+    if finding.next_step is None:
+        return None
+    if isinstance(finding.next_step, XcaError):
+        known = NEXT_STEPS.get(type(finding.next_step))
+        said = known.format(**finding.next_step.facts()) if known else finding.next_step.next_step
+    elif isinstance(finding.next_step, Advice):
+        said = _ADVICE.get(finding.next_step, finding.next_step.value)
+    else:
+        said = finding.next_step
+    return with_issuer(said(), finding.card) if finding.needs_issuer else said()

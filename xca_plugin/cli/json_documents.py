@@ -9,10 +9,11 @@ from xca_plugin import card_text
 from xca_plugin.action import next_action
 from xca_plugin.model import Card, Event, OddCertificate
 from xca_plugin.pcsc import Reader
+from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.watch import Change
 
 if TYPE_CHECKING:
-    from xca_plugin.checks import Finding
+    from xca_plugin.checks.finding import Finding
 
 if TYPE_CHECKING:
     from xca_plugin.tools import Tool
@@ -91,7 +92,7 @@ def problem(error: XcaError) -> dict[str, Any]:
     return {
         "name": type(error).__name__,
         "message": error.message(),
-        "next_step": error.next_step(),
+        "next_step": next_step(error),
     }
 
 
@@ -126,13 +127,13 @@ def look(tool: "Tool", works: bool, detail: str) -> dict[str, Any]:
     return {"name": tool.name, "works": works, "detail": detail or None}
 
 
-def finding(finding: "Finding") -> dict[str, Any]:
-    """Shape what a check found (a part of doctor.schema.json)."""
+def finding(finding: "Finding", next_step: str | None) -> dict[str, Any]:
+    """Shape what a check found, and what to do about it (a part of doctor.schema.json)."""
     return {
         "check": finding.check,
         "title": finding.title(),
         "outcome": finding.outcome.value,
         "finding": finding.said(),
-        "next_step": finding.next_step() if finding.next_step else None,
-        "card": finding.card,
+        "next_step": next_step,
+        "card": finding.card.number if finding.card else None,
     }

@@ -13,6 +13,7 @@ from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _
 from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.next_steps import next_step, next_step_of
 from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
 
 
@@ -88,7 +89,7 @@ def _show_all(cards: Sequence[Card], readers: Sequence[pcsc.Reader]) -> None:
 def _watch(cards: Cards, as_json: bool) -> None:
     from contextlib import suppress
 
-    from xca_plugin.watch import Watch
+    from xca_plugin.watch import ChangeKind, Watch
 
     def detect() -> Sequence[Card]:
         cards.refresh()
@@ -99,7 +100,9 @@ def _watch(cards: Cards, as_json: bool) -> None:
             if as_json:
                 print_json(json_documents.change(change), indent=None)
             else:
-                say(f"{card_text.moment(change.at)}  {card_text.change(change)}")
+                said = f"{card_text.moment(change.at)}  {card_text.change(change)}"
+                problem = change.subject if change.kind is ChangeKind.PROBLEM else None
+                say(f"{said} {next_step(problem)}" if isinstance(problem, XcaError) else said)
 
 
 @click.command(help=_("Show a card: holder, validity, state, tries left, and what it needs next."))
@@ -113,7 +116,7 @@ def info(number: str | None, as_json: bool) -> None:
         return
     show(card)
     say()
-    say(card_text.next_step(card))
+    say(next_step_of(card))
 
 
 def show(card: Card, *, err: bool = False) -> None:

@@ -13,6 +13,7 @@ from xca_common.harmless_text import harmless
 from xca_common.i18n import LANGUAGES
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
+from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
 
 _COMMANDS: Final = {
@@ -36,7 +37,7 @@ _COMMANDS: Final = {
 def show_error(error: XcaError) -> None:
     """Show a failure with its next step."""
     say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
-    say(error.next_step(), err=True)
+    say(next_step(error), err=True)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.LastTryNotConfirmed: 41,
     errors.NotAgreed: 42,
     SecretMissing: 43,
+    errors.SessionEnded: 44,
     errors.NoSuchCertificate: 50,
     errors.NoSuchKey: 51,
     errors.NotDecryptable: 52,

@@ -34,7 +34,7 @@ class PyHanko(Tool):
     title = text("pyHanko, signatures in PDF files")
 
     def missing(self) -> Text | None:
-        return None if self.program() else text("install pyHanko (pip install 'xca-plugin[pdf]')")
+        return None if self.program() else text("install the extra xca-plugin[pdf]")
 
     def program(self) -> Path | None:
         beside = Path(sys.executable).with_name("pyhanko")

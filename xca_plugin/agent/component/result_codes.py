@@ -117,6 +117,7 @@ SITUATIONS: Final[Mapping[type[XcaError], tuple[Code, Minor]]] = {
     errors.PinLocked: (Code.LOGIN_FAILED, Minor.PIN_LOCKED),
     errors.InvalidPin: (Code.LOGIN_FAILED, Minor.PIN_LEN_RANGE),
     errors.PinRefused: (Code.BAD_NEW_PIN, Minor.NONE),
+    errors.SessionEnded: (Code.LOGIN_FAILED, Minor.FUNCTION_FAILED),
     errors.PinNotProved: (Code.LOGIN_FAILED, Minor.FUNCTION_FAILED),
     errors.LastTryNotConfirmed: (Code.LOGIN_FAILED, Minor.ONE_TRY_LEFT),
     errors.NotAgreed: (Code.CANCELLED, Minor.NONE),

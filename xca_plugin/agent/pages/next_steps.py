@@ -20,15 +20,17 @@ class WayOut:
     Attributes:
         says: in a sentence.
         job: the page that does it, if one does.
+        issuer: only the issuer can help; the page tells how to reach it.
     """
 
     says: Text | str
     job: Job | None = None
+    issuer: bool = False
 
 
 _SEE_ISSUER: Final = text(
-    "Have the user code reset (用戶代碼重設) by the issuer: XCA, https://xca.nat.gov.tw, telephone "
-    "02-2192-7111 (a test card: softhsm-card reset-user-code). Then come back with the new user code."
+    "Have the user code reset (用戶代碼重設) by the issuer (a test card: softhsm-card reset-user-code). "
+    "Then come back with the new user code."
 )
 _AGAIN: Final = text("Look at the card on this page; when all is well, do it again: that finishes the job.")
 
@@ -46,7 +48,7 @@ _AFTER_ERROR: Final[dict[type[XcaError], WayOut]] = {
     errors.AlreadyActive: WayOut(
         text("It is ready to use. If its PIN is forgotten or locked, reset it with the user code."), RESET_PIN
     ),
-    errors.UserCodeLocked: WayOut(_SEE_ISSUER),
+    errors.UserCodeLocked: WayOut(_SEE_ISSUER, issuer=True),
     errors.WrongPin: WayOut(text("If the PIN is forgotten, reset it with the user code."), RESET_PIN),
     errors.PinLocked: WayOut(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
     errors.PinNotProved: WayOut(text("Reset the PIN with the user code."), RESET_PIN),
@@ -63,9 +65,9 @@ _NEXT: Final = {
     Action.RESET_PIN: WayOut(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
     Action.RENEW: WayOut(
         text(
-            "Its certificate has expired or cannot be read, and signs no more. Ask the issuer for a new "
-            "card: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111."
-        )
+            "Its certificate has expired or cannot be read, and signs no more. Ask the issuer for a new card."
+        ),
+        issuer=True,
     ),
     Action.CHECK_CLOCK: WayOut(text("Its certificate is not valid yet. Check the computer's clock.")),
     Action.NOTHING: WayOut(text("Ready to use.")),
@@ -73,15 +75,16 @@ _NEXT: Final = {
 
 _READY_BUT_LOCKED: Final = WayOut(
     text(
-        "Ready to use with its PIN. Have the user code reset (用戶代碼重設) by the issuer before you need "
-        "it: XCA, https://xca.nat.gov.tw, telephone 02-2192-7111."
-    )
+        "Ready to use with its PIN. Have the user code reset (用戶代碼重設) by the issuer before you need it."
+    ),
+    issuer=True,
 )
 
 
 def after_error(error: XcaError) -> WayOut:
     """Return the way out of a failure; most are the error's own next step."""
-    return _AFTER_ERROR.get(type(error)) or WayOut(error.next_step())
+    needs_issuer = isinstance(error, errors.CardError) and error.needs_issuer
+    return _AFTER_ERROR.get(type(error)) or WayOut(error.next_step(), issuer=needs_issuer)
 
 
 def next_for(card: Card) -> WayOut:

@@ -12,21 +12,22 @@ from starlette.routing import Route
 
 from xca_common.single_flight import Shared
 from xca_common.web.language import choosable
-from xca_plugin import checks
 from xca_plugin.agent.component.recent_sites import Visits
 from xca_plugin.agent.pages.rendering import page
 from xca_plugin.agent.process.card_worker import Desk
 from xca_plugin.agent.process.settings import is_origin
 from xca_plugin.cards import Cards
+from xca_plugin.checks.finding import Finding, Outcome
+from xca_plugin.checks.run import run
 from xca_plugin.i18n import text
 
 _SITE: Final = "https://xcaweb.nat.gov.tw"
 """The issuer's own site, unless another is named or led here."""
 
 _OUTCOMES: Final = {
-    checks.Outcome.PASSED: text("passed"),
-    checks.Outcome.FAILED: text("failed"),
-    checks.Outcome.SKIPPED: text("skipped"),
+    Outcome.PASSED: text("passed"),
+    Outcome.FAILED: text("failed"),
+    Outcome.SKIPPED: text("skipped"),
 }
 
 
@@ -38,13 +39,13 @@ def routes() -> list[Route]:
 async def _self_test(request: Request) -> Response:
     visits: Visits = request.app.state.visits
     version = visits.version
-    findings: Sequence[checks.Finding] | None = None
+    findings: Sequence[Finding] | None = None
     # Not for a page of somebody else's that leads here: they take long, and ask servers in the network.
     own = request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
     if "run" in request.query_params and own:
         cards = cast("Cards", _AtDesk(request.app.state.desk))
-        shared: Shared[Sequence[checks.Finding]] = request.app.state.self_test
-        findings = await shared.result(lambda: list(checks.run(cards)))
+        shared: Shared[Sequence[Finding]] = request.app.state.self_test
+        findings = await shared.result(lambda: list(run(cards)))
     return page(
         request,
         "selftest.html",

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a check found, and what to do about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from xca_common.errors import XcaError
+from xca_common.i18n import Text
+from xca_plugin.errors import CardError
+from xca_plugin.i18n import text
+from xca_plugin.model import Card
+
+Say = Callable[..., str]
+"""A sentence, said in the language that is given: a Text, or a method of a XcaError."""
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """There was nothing to be checked, or no way to do it."""
+
+
+class Advice(Enum):
+    """What to do where no error tells it; a front end may know the command for it."""
+
+    ALLOW_HOST = text("If you know that host, allow it to be asked.")
+    CHANGE_PIN = text("Change the PIN.")
+    GET_ISSUERS_CERTIFICATE = text("Get it from https://grca.nat.gov.tw, and give it to whoever verifies.")
+    NEW_CARD = text("Ask the issuer for a new card.")
+    REGISTER_TOOLS = text("Register those that you use.")
+    RESUME_CERTIFICATE = text("Have it resumed (復用) by the issuer.")
+    SEND_REPORT = text("Report it, with the report of these checks that names nobody.")
+    SET_CLOCK = text("Set the computer's clock and its time zone.")
+
+
+NextStep = XcaError | Advice | Text
+"""What to do about a finding: the next step of an error, an Advice, or a sentence."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a check says of one thing that it looked at.
+
+    Attributes:
+        outcome: how it ended.
+        said: what was found.
+        next_step: what to do about it, None: nothing.
+        card: the card that it is about, None: no single card.
+    """
+
+    outcome: Outcome
+    said: Say
+    next_step: NextStep | None = None
+    card: Card | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding(Answer):
+    """An answer, and the check that gave it.
+
+    Attributes:
+        check: name of the check, a key of run.CHECKS.
+        title: its name for people.
+    """
+
+    check: str
+    title: Text
+
+    @property
+    def needs_issuer(self) -> bool:
+        """Only the card's issuer can help."""
+        if isinstance(self.next_step, CardError):
+            return self.next_step.needs_issuer
+        return self.next_step in (Advice.NEW_CARD, Advice.RESUME_CERTIFICATE)
+
+    def advice(self, language: str | None = None) -> str | None:
+        """Say what to do about it, without a command; None: nothing."""
+        if self.next_step is None:
+            return None
+        if isinstance(self.next_step, XcaError):
+            return self.next_step.next_step(language)
+        sentence = self.next_step.value if isinstance(self.next_step, Advice) else self.next_step
+        return str(sentence(language))
+
+
+def passed(said: Say, next_step: NextStep | None = None) -> Answer:
+    """Return the answer that all is well."""
+    return Answer(Outcome.PASSED, said, next_step)
+
+
+def failed(said: Say, next_step: NextStep) -> Answer:
+    """Return the answer that something is wrong."""
+    return Answer(Outcome.FAILED, said, next_step)
+
+
+def failed_with(error: XcaError, card: Card | None = None) -> Answer:
+    """Return the answer that an error is what is wrong."""
+    return Answer(Outcome.FAILED, error.message, error, card)
+
+
+def skipped(said: Say, next_step: NextStep | None = None) -> Answer:
+    """Return the answer that there was nothing to check, or no way to."""
+    return Answer(Outcome.SKIPPED, said, next_step)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the module and what it stands on: the inner module, the configuration, the store."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pkcs11_shim import (
+    ConfigurationError,
+    Store,
+    StoreError,
+    configuration_path,
+    inner_module_path,
+    module_path,
+    store_path,
+)
+from xca_common.errors import XcaError
+from xca_plugin import errors
+from xca_plugin.checks.finding import Answer, failed, passed, skipped
+from xca_plugin.checks.observations import Observations
+from xca_plugin.i18n import plural, text
+from xca_plugin.tools.host_environment import architecture
+
+
+def installed_files() -> list[Path]:
+    """Return the files that findings may name."""
+    found = []
+    for file in (module_path, _inner_path, configuration_path, store_path):
+        with suppress(OSError, ConfigurationError, XcaError):
+            found.append(file())
+    return [path for path in found if path]
+
+
+def module(seen: Observations) -> Iterator[Answer]:
+    """Check that the PKCS#11 module is there and loads."""
+    path = _module_path()
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        raise errors.ModuleFailed(detail=str(error)) from error
+    yield passed(text("It loads: {path}").format(path=path))
+
+
+def module_architecture(seen: Observations) -> Iterator[Answer]:
+    """Check that the module and the inner one are for this program's architecture."""
+    ours = architecture(Path("/proc/self/exe"))
+    paths = [_module_path(), _inner_path()]
+    for path in paths:
+        its = architecture(path) if path and path.exists() else ours
+        if its != ours:
+            differs = text("{path} is for {its}, this program for {ours}.")
+            yield failed(
+                differs.format(path=path, its=its or text("nothing that is known"), ours=ours),
+                text("Install the build of it that is for {ours}.").format(ours=ours),
+            )
+            return
+    yield passed(text("{ours}, as this program").format(ours=ours))
+
+
+def inner_module(seen: Observations) -> Iterator[Answer]:
+    """Check that the configuration names an inner module, and that it answers."""
+    path = _inner_path()
+    if path is None:
+        raise errors.ModuleFailed(detail=text("no configuration names an inner module"))
+    if not path.exists():
+        raise errors.ModuleFailed(detail=text("{path} is not there").format(path=path))
+    with suppress(errors.StoreUnreadable):  # the next check's to tell
+        seen.cards.readers()
+    seen.works = True
+    yield passed(text("It answers: {path}").format(path=path))
+
+
+def store(seen: Observations) -> Iterator[Answer]:
+    """Check that the card store, if there is one, can be read and written, and by nobody else."""
+    try:
+        path = Store().path
+        if not path.exists():
+            yield skipped(text("There is none: only cards that SoftHSM stands in for need it."))
+            return
+        count = len(Store().cards())
+        shared = path.stat().st_mode & 0o022
+    except ConfigurationError as error:
+        raise errors.StoreUnreadable(detail=errors.where(error)) from error
+    except (StoreError, OSError) as error:
+        raise errors.StoreUnreadable(detail=str(error)) from error
+    seen.stand_in = count > 0
+    if shared:
+        raise errors.StoreUnreadable(detail=text("others may write it, {path}").format(path=path))
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise errors.StoreNotWritable(path=path)
+    yield passed(
+        plural("{count} card: {path}", "{count} cards: {path}", "count").format(count=count, path=path)
+    )
+
+
+def _module_path() -> Path:
+    try:
+        return module_path()
+    except FileNotFoundError as error:
+        raise errors.NoModule from error
+
+
+def _inner_path() -> Path | None:
+    """Return the inner module's path, as the module finds it (README, Configuration)."""
+    try:
+        return inner_module_path()
+    except ConfigurationError as error:
+        raise errors.ModuleFailed(detail=errors.where(error)) from error
+    except OSError as error:
+        raise errors.ModuleFailed(detail=str(error)) from error

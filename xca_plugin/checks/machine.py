@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of what is around the card: other tools, the agent's port, the clock."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from xca_plugin.agent_port import PORT, agent_at
+from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
+from xca_plugin.checks.observations import Observations
+from xca_plugin.i18n import text
+from xca_plugin.tools import all_tools
+
+
+def tools(seen: Observations) -> Iterator[Answer]:
+    """Tell which tools know of the module."""
+    registered: list[str] = []
+    others: list[str] = []
+    for tool in all_tools():
+        if tool.installed():
+            (registered if tool.registered() else others).append(tool.name)
+    if not registered:
+        yield skipped(
+            text("None of those that are here knows of the module: {tools}").format(tools=", ".join(others)),
+            Advice.REGISTER_TOOLS,
+        )
+        return
+    yield passed(text("These know of the module: {tools}").format(tools=", ".join(registered)))
+
+
+def port(seen: Observations) -> Iterator[Answer]:
+    """Check that the agent's port is free, or that the agent listens there."""
+    if agent_at(PORT):
+        yield passed(text("The agent listens at it: {port}").format(port=PORT))
+    else:
+        yield passed(text("It is free for the agent: {port}").format(port=PORT))
+
+
+def clock(seen: Observations) -> Iterator[Answer]:
+    """Check that the clock is not behind what certificates and the card store have recorded."""
+    now = datetime.now(UTC)
+    past = [(event.at, text("the last event of a card")) for event in seen.cards.history()[-1:]]
+    past += [
+        (card.certificate.not_before, text("the issue of a certificate"))
+        for card in seen.present
+        if card.certificate
+    ]
+    for when, what in past:
+        if when > now:
+            wrong = text("It shows {now}, but {what} was at {when}.")
+            facts = {"now": f"{now:%Y-%m-%d %H:%M:%SZ}", "when": f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"}
+            yield failed(wrong.format(what=what, **facts), Advice.SET_CLOCK)
+            return
+    if not past:
+        yield skipped(text("There is nothing to compare it with."))
+        return
+    yield passed(
+        text("It shows {now}; nothing that is known happened later.").format(now=f"{now:%Y-%m-%d %H:%M:%SZ}")
+    )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the card readers, and whether a card is there."""
+
+from collections.abc import Iterator
+
+from xca_common.errors import XcaError
+from xca_plugin import errors, pcsc
+from xca_plugin.checks.finding import Answer, failed, passed, skipped
+from xca_plugin.checks.observations import Observations
+from xca_plugin.i18n import plural, text
+
+
+def reader_daemon(seen: Observations) -> Iterator[Answer]:
+    """Check that pcscd runs; without it only cards of the stand-in are seen."""
+    try:
+        seen.readers = pcsc.readers()
+    except errors.NoReaderSupport as error:
+        yield skipped(error.message, error)
+    except XcaError as error:
+        if not seen.stand_in:
+            raise
+        yield skipped(error.message, text("The cards that SoftHSM stands in for do without."))
+    else:
+        yield passed(text("It is running."))
+
+
+def readers(seen: Observations) -> Iterator[Answer]:
+    """Look at each reader and what is in it."""
+    if seen.readers is None:
+        yield skipped(text("They cannot be looked at."))
+    elif not seen.readers:
+        if not seen.stand_in:
+            raise errors.NoReader
+        yield skipped(errors.NoReader().message)
+    for reader in seen.readers or ():
+        said = text("{name}: {contents}").format(name=reader.name, contents=reader.says)
+        if reader.contents is pcsc.Contents.MUTE:
+            yield failed(said, errors.CardMute(name=reader.name))
+        elif reader.contents is pcsc.Contents.UNAVAILABLE:
+            yield failed(said, errors.ReaderFault(detail=reader.name))
+        else:
+            yield passed(said)
+
+
+def cards(seen: Observations) -> Iterator[Answer]:
+    """Check that the module shows a card."""
+    if not seen.works:
+        yield skipped(text("Without its module no card can be seen."))
+        return
+    seen.present = seen.cards.detect()
+    if not seen.present:
+        raise errors.NoCard
+    found = plural("{count} card is here: {numbers}", "{count} cards are here: {numbers}", "count")
+    numbers = ", ".join(card.number for card in seen.present)
+    yield passed(found.format(count=len(seen.present), numbers=numbers))

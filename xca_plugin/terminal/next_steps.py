@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to do next, with the commands that do it, for a person in front of a terminal."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from xca_common.errors import SecretMissing, XcaError
+from xca_common.i18n import Text
+from xca_plugin import card_text, errors
+from xca_plugin.action import Action, next_action
+from xca_plugin.cards import Cards
+from xca_plugin.i18n import text
+from xca_plugin.model import Card
+
+NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
+    SecretMissing: text(
+        "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
+    ),
+    errors.NoReader: text(
+        "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
+    ),
+    errors.NoCard: text("Insert the card the right way round and detect the cards again: xcactl detect"),
+    errors.CardNotFound: text(
+        "Insert it, or choose another one; this shows the cards that are here: xcactl detect"
+    ),
+    errors.SeveralCards: text("Name the one that you mean: --card NUMBER"),
+    errors.CardFault: text("Look at the card (xcactl info) before you repeat the command."),
+    errors.NotActivated: text("Activate it with the user code: xcactl activate"),
+    errors.AlreadyActive: text(
+        "Change its PIN: xcactl pin change. If the PIN is forgotten or locked, reset it: xcactl pin reset"
+    ),
+    errors.CardLapsed: text("Ask the issuer for a new card (a test card: softhsm-card issue)."),
+    errors.UserCodeLocked: text(
+        "Have the user code reset (用戶代碼重設) by the issuer (a test card: softhsm-card reset-user-code). "
+        "Then use the new user code: xcactl activate, or xcactl pin reset."
+    ),
+    errors.WrongPin: text("If the PIN is forgotten, reset it with the user code: xcactl pin reset"),
+    errors.PinLocked: text("Unlock it and set a new PIN with the user code: xcactl pin reset"),
+    errors.PinNotProved: text(
+        "Look at the card (xcactl info), then reset the PIN with the user code: xcactl pin reset"
+    ),
+    errors.LastTryNotConfirmed: text(
+        "When you are sure of the value, confirm it in words, or give --last-try."
+    ),
+    errors.NotAgreed: text("Repeat the command when you want to go on; scripts agree with --yes."),
+    errors.NoSuchCertificate: text("This shows the certificates that it has: xcactl cert list"),
+    errors.NoSuchKey: text("Check that it is the right card: xcactl info"),
+    errors.CertificateNotYetValid: text(
+        "Set the computer's clock and its time zone: timedatectl set-ntp true"
+    ),
+    errors.NotACertificate: text(
+        "Give a certificate in PEM or DER: the root of the signer's issuer (--ca-file), or the recipient's "
+        "(--to)."
+    ),
+    errors.NotASignature: text(
+        "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
+        "one that holds its content stands alone: xcactl verify FILE.p7m"
+    ),
+    errors.NotEncrypted: text("Give a file that was encrypted as xcactl encrypt or openssl cms -encrypt do."),
+    errors.NotForThisCard: text(
+        "Use the card that it is meant for (--card NUMBER), or ask for it encrypted to this card's "
+        "certificate: xcactl cert export cert2"
+    ),
+    errors.NotForEncryption: text(
+        "Ask the recipient for the current certificate for encryption: xcactl cert export cert2"
+    ),
+    errors.NotRevocationData: text(
+        "Give CRLs (DER or PEM) with --crl, successful OCSP responses (DER) with --ocsp."
+    ),
+    errors.EditedByHand: text(
+        "Nothing was changed. Take them out yourself, from the comment with >>> xcactl tools: {name} "
+        "to the one with <<<, then repeat the command."
+    ),
+    errors.WrongArchitecture: text(
+        "xcactl tools list shows the tools that can load the module. Nothing was changed."
+    ),
+    errors.CardNotSeen: text(
+        "Register them again (xcactl tools register), and look at what is said above of each."
+    ),
+    errors.NoReaderSupport: text("Install it: pip install 'xca-plugin[pcsc]'"),
+    errors.NoReaderDaemon: text(
+        "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket. If it "
+        "runs, polkit serves only who sits at this computer (not over ssh): an administrator allows others "
+        "the actions org.debian.pcsc-lite.access_pcsc and access_card."
+    ),
+    errors.ReaderFault: text(
+        "Disconnect the reader, start its daemon again (systemctl restart pcscd), and connect it."
+    ),
+    errors.NotInOrder: text("Do what is said at each check that failed, then run it again: xcactl doctor"),
+    errors.AgentNotInstalled: text("Install them: pip install 'xca-plugin[agent]'"),
+    errors.ServiceFailed: text("Repair what it says, then repeat xcactl agent install or uninstall."),
+    errors.AgentNotRunning: text(
+        "Start it: xcactl agent run. To have it started at every login: xcactl agent install"
+    ),
+}
+"""The situations that a command helps out of; any other has the library's own next step."""
+
+_AFTER_A_LOOK: Final = {
+    Action.ACTIVATE: text("Next: activate it with the user code: xcactl activate"),
+    Action.CHANGE_PIN: text("Next: change the PIN that somebody else set: xcactl pin change"),
+    Action.RESET_PIN: text("Next: unlock it and set a new PIN with the user code: xcactl pin reset"),
+    Action.SEE_ISSUER: text("Next: only the issuer can help."),
+    Action.RENEW: text(
+        "Next: its certificate has expired or cannot be read, and signs no more; ask the issuer for a new "
+        "card."
+    ),
+    Action.CHECK_CLOCK: text("Next: its certificate is not valid yet; check the computer's clock"),
+    Action.NOTHING: text("Ready to use."),
+}
+
+
+def next_step(error: XcaError) -> str:
+    """Say what to do after a failure, and how to reach the issuer if only that can help."""
+    said = NEXT_STEPS.get(type(error))
+    step = said.format(**error.facts())() if said else error.next_step()
+    if not (isinstance(error, errors.CardError) and error.needs_issuer):
+        return step
+    return with_issuer(step, _card(error.facts().get("number")))
+
+
+def next_step_of(card: Card) -> str:
+    """Say what a card needs next, and how to reach the issuer if only that can help."""
+    action = next_action(card)
+    step = _AFTER_A_LOOK[action]()
+    return with_issuer(step, card) if action in (Action.SEE_ISSUER, Action.RENEW) else step
+
+
+def with_issuer(step: str, card: Card | None) -> str:
+    """Add to a next step how to reach the issuer of a card, if a plugin knows."""
+    return f"{step} {card_text.issuer(card.issuer)}" if card and card.issuer else step
+
+
+def _card(number: object) -> Card | None:
+    try:
+        return next((card for card in Cards().detect() if card.number == number), None)
+    except XcaError:
+        return None  # the failure that is being told matters more
