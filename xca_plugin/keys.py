@@ -26,10 +26,10 @@ _HASHES: Final = ", ".join(member.name for member in Hash)
 class CardPrivateKey(rsa.RSAPrivateKey):
     """A private key on a card.
 
-    The constructor tries no PIN. With a PIN, every signature and every decryption is one login, and the caller
+    The constructor tries no PIN. With a PIN, every signature and every decryption is one login; the caller
     wipes the PIN. The last try is spent only if `card` says that one try is left, and only once; to spend it
     again, make another key from the card's new state. With a session (Cards.session) there is one login for
-    all of them; the key works for as long as the session does.
+    all of them, and the key works for as long as the session does.
 
     Attributes:
         certificate: the certificate that belongs to the key.

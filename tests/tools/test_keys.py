@@ -143,7 +143,7 @@ Path("self.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM
 
 def test_what_the_documentation_shows_works(program: Program) -> None:
     (program.folder / "contract.txt").write_bytes(b"agreed\r\n")
-    (example,) = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    example, session = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     authorities = (program.card.environment.pki / name for name in ("root.pem", "ca.pem"))
     (program.folder / "trusted.pem").write_text("".join(file.read_text() for file in authorities))
     program.run(example, head="import getpass, os\ngetpass.getpass = lambda prompt: os.environ['PIN']\n")
@@ -153,6 +153,8 @@ def test_what_the_documentation_shows_works(program: Program) -> None:
     )
     assert "successful" in said
     assert (program.folder / "content").read_bytes() == b"agreed\r\n"
+    prepared = 'pin, many = Secret(os.environ["PIN"]), [b"one", b"two"]\n'
+    assert program.run(f"{prepared}{session}print([len(each) for each in signatures])") == ["[256, 256]"]
 
 
 def test_the_other_key_decrypts_what_was_encrypted_to_it(program: Program) -> None:
