@@ -5,7 +5,11 @@
 
 #include <string.h>
 
-/* Tokens that are no cards, as this thread last read them whole. By thread, so that no lock is needed. */
+/*
+ * Tokens that are no cards, as this thread last read them whole. The rule: a token that still has that label
+ * and that serial number is no card, since a card's token file that is half-written has neither. By thread,
+ * so that no lock is needed.
+ */
 #define STRANGERS 8
 static _Thread_local struct {
     bool known;
@@ -29,23 +33,38 @@ bool card_has_name(const CK_TOKEN_INFO *token) {
     return token->label[0] != ' ' && token->serialNumber[0] != ' ';
 }
 
-struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token) {
+/* The card's number in a token's label; empty for a label with no card number in it. */
+static void card_number(const CK_TOKEN_INFO *token, char number[XCA_CARD_NUMBER_LENGTH + 1]) {
     const size_t prefix = sizeof XCA_INNER_LABEL - 1;
-    struct card card = {.is_card = memcmp(inner_token->label, XCA_INNER_LABEL, prefix) == 0};
+    const CK_UTF8CHAR *at = token->label + prefix;
+    size_t length = sizeof token->label - prefix;
+    while (length > 0 && at[length - 1] == ' ') {
+        length--;
+    }
+    memset(number, 0, XCA_CARD_NUMBER_LENGTH + 1);
+    if (length == XCA_CARD_NUMBER_LENGTH) {
+        memcpy(number, at, length);
+    }
+}
+
+static bool card_is(const CK_TOKEN_INFO *token) {
+    return memcmp(token->label, XCA_INNER_LABEL, sizeof XCA_INNER_LABEL - 1) == 0;
+}
+
+bool card_has_number(const CK_TOKEN_INFO *inner_token, const char *number) {
+    char found[XCA_CARD_NUMBER_LENGTH + 1];
+    card_number(inner_token, found);
+    return card_is(inner_token) && strcmp(found, number) == 0;
+}
+
+struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token) {
+    struct card card = {.is_card = card_is(inner_token)};
     size_t place = slot % STRANGERS;
     strangers[place].known = !card.is_card && card_has_name(inner_token);
     strangers[place].slot = slot;
     strangers[place].info = *inner_token;
-    if (!card.is_card) {
-        return card;
-    }
-    const CK_UTF8CHAR *number = inner_token->label + prefix;
-    size_t length = sizeof inner_token->label - prefix;
-    while (length > 0 && number[length - 1] == ' ') {
-        length--;
-    }
-    if (length == XCA_CARD_NUMBER_LENGTH) {
-        memcpy(card.number, number, length);
+    if (card.is_card) {
+        card_number(inner_token, card.number);
     }
     return card;
 }

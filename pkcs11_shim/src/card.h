@@ -24,6 +24,9 @@ struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token);
  */
 bool card_reads_stranger(CK_SLOT_ID slot, CK_TOKEN_INFO *inner_token);
 
+/* Whether it is the card of this number, which is not empty. */
+bool card_has_number(const CK_TOKEN_INFO *inner_token, const char *number);
+
 /* False: it may be a card whose file is just being written. */
 bool card_has_name(const CK_TOKEN_INFO *token);
 

@@ -10,4 +10,7 @@ void hashing_forget(CK_SESSION_HANDLE session);
 void hashing_forget_slot(CK_SLOT_ID slot);
 void hashing_forget_all(void);
 
+/* Gives the child of a fork locks of its own. Once a process. */
+void hashing_survive_fork(void);
+
 #endif

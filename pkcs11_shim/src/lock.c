@@ -80,6 +80,14 @@ static int milliseconds_of(const struct lock *lock) {
     return lock->kind == LOCK_SHOWING ? SHOWING_MS : DECIDING_MS;
 }
 
+/* How long the lock is waited for, from when this is first asked: most locks are free, and never ask. */
+static const struct timespec *deadline_of(struct lock *lock) {
+    if (lock->deadline.tv_sec == 0) {
+        lock->deadline = after(milliseconds_of(lock));
+    }
+    return &lock->deadline;
+}
+
 /* The list. The functions below, down to `tell`, are called with the mutex held. */
 
 static void enter(struct lock *lock) {
@@ -130,16 +138,16 @@ static void tell(void) {
     }
 }
 
-/* Takes the lock's place among the calls under way; without a deadline, only if that is free. */
-static bool join(struct lock *lock, int reach, const struct timespec *deadline) {
+/* Takes the lock's place among the calls under way, if that is free, or once it is. */
+static bool join(struct lock *lock, int reach, bool waits) {
     lock->reach = reach;
     lock->turn = ++turns;
-    bool in_time = deadline != NULL;
-    bool blocked;
-    while ((blocked = must_wait(lock)) && in_time) {
+    bool blocked = must_wait(lock);
+    while (blocked && waits) {
         waiting++;
-        in_time = pthread_cond_clockwait(&changed, &mutex, CLOCK_MONOTONIC, deadline) != ETIMEDOUT;
+        waits = pthread_cond_clockwait(&changed, &mutex, CLOCK_MONOTONIC, deadline_of(lock)) != ETIMEDOUT;
         waiting--;
+        blocked = must_wait(lock);
     }
     if (blocked) {
         lock->reach = REACH_NOTHING;
@@ -148,9 +156,9 @@ static bool join(struct lock *lock, int reach, const struct timespec *deadline) 
     return !blocked;
 }
 
-static bool join_now(struct lock *lock, const struct timespec *deadline) {
+static bool join_now(struct lock *lock, bool waits) {
     pthread_mutex_lock(&mutex);
-    bool joined = join(lock, kinds[lock->kind].reach, deadline);
+    bool joined = join(lock, kinds[lock->kind].reach, waits);
     pthread_mutex_unlock(&mutex);
     return joined;
 }
@@ -255,10 +263,10 @@ static bool open_again(struct lock *lock) {
 }
 
 /* Polls, since a blocking F_OFD_SETLKW has no time limit. */
-static bool wait_for_file(struct lock *lock, const struct timespec *deadline) {
-    struct timespec yielding = after(YIELDING_MS), pause = {.tv_nsec = SHORTEST_PAUSE_NS};
+static bool wait_for_file(struct lock *lock) {
+    struct timespec yielding = {0}, pause = {.tv_nsec = SHORTEST_PAUSE_NS};
     while (lock->file >= 0) {
-        int error = lock_file(lock, !past(&yielding));
+        int error = lock_file(lock, yielding.tv_sec == 0 || !past(&yielding));
         if (error == 0 && is_at_its_path(lock->file)) {
             return true;
         }
@@ -270,9 +278,12 @@ static bool wait_for_file(struct lock *lock, const struct timespec *deadline) {
             lock->error = error;
             return true;
         }
-        if (past(deadline)) {
+        if (past(deadline_of(lock))) {
             log_line(LOG_ERROR, "%s: not to be had within %d ms", config.store_lock, milliseconds_of(lock));
             return false;
+        }
+        if (yielding.tv_sec == 0) {
+            yielding = after(YIELDING_MS);
         }
         rest(lock, &pause);
         pause.tv_nsec = pause.tv_nsec * 2 < LONGEST_PAUSE_NS ? pause.tv_nsec * 2 : LONGEST_PAUSE_NS;
@@ -281,18 +292,18 @@ static bool wait_for_file(struct lock *lock, const struct timespec *deadline) {
 }
 
 /* Waits for the file or for other threads, but never for one while it holds the other. */
-static bool take_both(struct lock *lock, const struct timespec *deadline) {
+static bool take_both(struct lock *lock) {
     for (;;) {
-        if (!wait_for_file(lock, deadline)) {
+        if (!wait_for_file(lock)) {
             return false;
         }
-        if (join_now(lock, lock->file < 0 ? deadline : NULL)) {
+        if (join_now(lock, lock->file < 0)) {
             return true;
         }
         if (lock->file >= 0) {
             unlock_file(lock);
         }
-        if (lock->file < 0 || !join_now(lock, deadline)) {
+        if (lock->file < 0 || !join_now(lock, true)) {
             log_line(LOG_ERROR, "another thread's call took more than %d ms", milliseconds_of(lock));
             return false;
         }
@@ -306,19 +317,19 @@ static bool take_both(struct lock *lock, const struct timespec *deadline) {
 bool lock_take(struct lock *lock) {
     lock->file = -1;
     lock->error = 0;
+    lock->deadline = (struct timespec){0};
     if (inside) {
         log_line(LOG_ERROR, "the inner module calls this module");
         return false;
     }
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &lock->cancelability);
     bool takes_file = kinds[lock->kind].file != F_UNLCK && *config.store != '\0';
-    struct timespec deadline = after(milliseconds_of(lock));
     pthread_mutex_lock(&mutex);
     enter(lock);
     bool open = !takes_file || open_file(lock);
-    bool taken = open && !takes_file && join(lock, kinds[lock->kind].reach, &deadline);
+    bool taken = open && !takes_file && join(lock, kinds[lock->kind].reach, true);
     pthread_mutex_unlock(&mutex);
-    if (taken || (open && take_both(lock, &deadline))) {
+    if (taken || (open && take_both(lock))) {
         inside = true;
         return true;
     }
@@ -351,12 +362,11 @@ static _Thread_local bool forks_in_time;
 static void before_fork(void) {
     int cancelability;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
-    struct timespec deadline = after(DECIDING_MS);
     pthread_mutex_lock(&mutex);
     forking = (struct lock){.kind = LOCK_LOGOUT, .file = -1};
     enter(&forking);
     /* An inner module that forks is not waited for by its own thread. */
-    forks_in_time = inside || join(&forking, REACH_LOGIN, &deadline);
+    forks_in_time = inside || join(&forking, REACH_LOGIN, true);
     pthread_setcancelstate(cancelability, NULL);
 }
 

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 enum lock_kind {
     LOCK_SESSION,       /* `session` stays open, and no login to a card changes */
@@ -33,6 +34,7 @@ struct lock {
     int error; /* errno: why the file cannot be locked as it should be; 0: it is, or none was asked for */
     int reach; /* the rest is lock.c's */
     uint64_t turn;
+    struct timespec deadline; /* zero until somebody waits */
     int cancelability;
     struct lock *next;
 };

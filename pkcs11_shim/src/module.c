@@ -4,13 +4,20 @@
 #include "module.h"
 
 #include "config.h"
+#include "hashing.h"
 #include "lock.h"
 #include "log.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
+
+/* How long a fork waits for the inner module to be loaded: five seconds. */
+#define FORK_PAUSES   5000
+#define FORK_PAUSE_NS 1000000L
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -28,8 +35,11 @@ static CK_UTF8CHAR standard[] = "PKCS 11";
 static CK_INTERFACE interfaces[2]; /* the newest first */
 static CK_ULONG interface_count;
 
-/* Checks for errors: an inner module that loads this one again is told so instead of hanging. */
-static pthread_mutex_t loading = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+static atomic_bool loaded;                                  /* the above is complete, and changes no more */
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER; /* held while the above is made */
+
+/* This thread holds it: an inner module that loads this one again is told so instead of hanging. */
+static _Thread_local bool is_loading;
 
 /* What stands in the lists for the exported functions. */
 static CK_RV card_C_GetFunctionList(CK_FUNCTION_LIST **list) {
@@ -135,6 +145,7 @@ static bool load(void) {
         return false;
     }
     inner = found;
+    interface_count = 0;
     /* 3.0 and no later one: the list of 3.2 has functions that no entry of replaced.def guards. */
     const CK_INTERFACE *interface3 = find_interface(library, (CK_VERSION){3, 0});
     if (interface3 != NULL) {
@@ -149,24 +160,64 @@ static bool load(void) {
     }
     replace(&list2, NULL);
     offer(&list2, find_interface(library, list2.version));
-    lock_survive_fork();
     log_line(LOG_DEBUG, "inner module %s loaded", config.module);
     return true;
 }
 
 /* Once; a failure is tried again at the next call, when its cause may be gone. */
 static CK_RV load_once(void) {
-    int cancelability;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
-    if (pthread_mutex_lock(&loading) != 0) {
-        pthread_setcancelstate(cancelability, NULL);
+    if (loaded) {
+        return CKR_OK;
+    }
+    if (is_loading) {
         log_line(LOG_ERROR, "inner module %s: loads this module again", config.module);
         return CKR_GENERAL_ERROR;
     }
-    bool loaded = inner != NULL || load();
+    int cancelability;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
+    pthread_mutex_lock(&loading);
+    is_loading = true;
+    loaded = loaded || load();
+    is_loading = false;
     pthread_mutex_unlock(&loading);
     pthread_setcancelstate(cancelability, NULL);
     return loaded ? CKR_OK : CKR_GENERAL_ERROR;
+}
+
+static _Thread_local bool keeps_from_loading;
+
+/* A fork waits for a thread that loads the inner module, but not for ever, and not for its own. */
+static void before_fork(void) {
+    const struct timespec pause = {.tv_nsec = FORK_PAUSE_NS};
+    int cancelability;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
+    keeps_from_loading = false;
+    for (int pauses = 0; pauses < FORK_PAUSES && !loaded && !is_loading && !keeps_from_loading; pauses++) {
+        keeps_from_loading = pthread_mutex_trylock(&loading) == 0;
+        if (!keeps_from_loading) {
+            nanosleep(&pause, NULL);
+        }
+    }
+    pthread_setcancelstate(cancelability, NULL);
+}
+
+static void after_fork_in_parent(void) {
+    if (keeps_from_loading) {
+        pthread_mutex_unlock(&loading);
+    }
+}
+
+/* What was not completely loaded is loaded again. */
+static void after_fork_in_child(void) {
+    loading = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+/* When the module itself is loaded, so that no fork comes before. A fork calls what is registered last first:
+ * a call that it then waits for never waits for the inner module to be loaded. */
+__attribute__((constructor)) static void survive_fork(void) {
+    hashing_survive_fork();
+    lock_survive_fork();
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {

@@ -15,11 +15,20 @@
 /* A change within the clock's step of the last one would leave the file's times as they were. */
 #define SETTLED_NANOSECONDS 50000000
 
-/* The last row shown, for as long as the store's file has not changed. Used with the lock held; decides
- * nothing. */
-static struct {
+/* The store's file and its lock file, by what tells that one was written or replaced. */
+struct present_files {
+    struct stat store, lock;
+};
+
+/*
+ * The row that this thread read last. The rule: it was read with the lock held, so that no try was open, from
+ * files whose times were old enough to differ after any later change. As long as they are the same, no
+ * decision has begun, since each begins by writing to the store. The row is shown, and decides nothing.
+ */
+static _Thread_local struct {
+    CK_SLOT_ID slot;
     char number[XCA_CARD_NUMBER_LENGTH + 1];
-    struct stat facts; /* of the file */
+    struct present_files files;
     struct row row;
 } shown;
 
@@ -55,16 +64,17 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 static bool is_settled(const struct stat *facts) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return between(&facts->st_mtim, &now) > SETTLED_NANOSECONDS;
+    return between(&facts->st_ctim, &now) > SETTLED_NANOSECONDS; /* every write sets it too */
 }
 
-static bool read_row(const char *number, struct row *row) {
-    struct stat facts;
-    bool reusable = stat(config.store, &facts) == 0 && is_settled(&facts);
-    if (reusable && strcmp(shown.number, number) == 0 && same_file(&shown.facts, &facts)) {
-        *row = shown.row;
-        return true;
-    }
+static bool read_files(struct present_files *files) {
+    return stat(config.store, &files->store) == 0 && lstat(config.store_lock, &files->lock) == 0;
+}
+
+/* With the lock held. */
+static bool read_row(CK_SLOT_ID slot, const char *number, struct row *row) {
+    struct present_files files;
+    bool reusable = read_files(&files) && is_settled(&files.store) && is_settled(&files.lock);
     struct store *store = store_open(false);
     if (store == NULL) {
         return false;
@@ -72,11 +82,21 @@ static bool read_row(const char *number, struct row *row) {
     bool found = store_read(store, number, row);
     store_close(store);
     if (found && reusable) {
+        shown.slot = slot;
         memcpy(shown.number, number, sizeof shown.number);
-        shown.facts = facts;
+        shown.files = files;
         shown.row = *row;
     }
     return found;
+}
+
+/* Without the lock: whether the row that was shown last is this slot's, and still is as it was. The token
+ * information is read first, so that it was not half-written either. */
+static bool is_shown_still(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
+    struct present_files files;
+    return shown.number[0] != '\0' && shown.slot == slot && inner->C_GetTokenInfo(slot, info) == CKR_OK &&
+           card_has_number(info, shown.number) && read_files(&files) &&
+           same_file(&shown.files.store, &files.store) && same_file(&shown.files.lock, &files.lock);
 }
 
 /* The three flags that tell how many tries are left, PKCS#11 2.40 section 3.2, CK_TOKEN_INFO. */
@@ -116,6 +136,12 @@ static CK_RV look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struc
     if (card_reads_stranger(slot, info)) {
         return CKR_OK;
     }
+    if (is_shown_still(slot, info)) {
+        *card = (struct card){.is_card = true};
+        memcpy(card->number, shown.number, sizeof card->number);
+        *row = shown.row;
+        return CKR_OK;
+    }
     struct lock lock = {.kind = LOCK_SHOWING};
     if (!lock_take(&lock)) {
         return CKR_DEVICE_ERROR;
@@ -123,7 +149,7 @@ static CK_RV look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struc
     CK_RV rv = inner->C_GetTokenInfo(slot, info);
     if (rv == CKR_OK) {
         *card = card_of_token(slot, info);
-        if (card->is_card && (lock.file < 0 || !read_row(card->number, row))) {
+        if (card->is_card && (lock.file < 0 || !read_row(slot, card->number, row))) {
             rv = CKR_DEVICE_ERROR;
         }
     }

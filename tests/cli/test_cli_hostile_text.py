@@ -5,12 +5,15 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from pkcs11_shim import module_path
+from pkcs11_shim.store import _EVENT, _event_offset, _packed
 from softhsm import Environment
 from support.cli.xcactl import PIN, XCACTL, Desk, install
 from support.module.cards import Card
@@ -148,6 +151,52 @@ def completions(desk: Desk, shell: str) -> list[str]:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
+
+
+HOSTILE_PROGRAM = b"\x1b[2J" + "\u202e".encode() + b"\x9b1m\nok!!"
+"""What a program may call itself: 15 bytes."""
+_LOG_IN = """
+import ctypes, sys
+import pkcs11
+ctypes.CDLL(None).prctl(15, sys.argv[1].encode("utf-8", "surrogateescape"))  # PR_SET_NAME
+token = pkcs11.lib(sys.argv[2]).get_token(token_label="HiCOS PKI Smart Card")
+with token.open(user_pin=sys.argv[3]):
+    pass
+"""
+
+
+def test_program_with_a_hostile_name_does_not_act_on_the_terminal(active: Desk) -> None:
+    assert len(HOSTILE_PROGRAM) == 15
+    subprocess.run(
+        [sys.executable, "-c", _LOG_IN, HOSTILE_PROGRAM, module_path(), PIN],
+        env=active.environment,
+        check=True,
+    )
+    assert "?[2J????1m" in shown_in_a_terminal(active, XCACTL, "events")
+    *_, login = json.loads(shown_in_a_terminal(active, XCACTL, "events", "--json"))["events"]
+    assert (login["event"], login["program"]) == ("verify-pin", "?[2J????1m")
+
+
+def test_event_of_a_hostile_program_in_the_store_does_not_act_on_the_terminal(active: Desk) -> None:
+    """Whoever else writes the store may put any bytes there."""
+    card = Card(active.path)
+    with card.store.writing() as writer:
+        place, slot = writer._find(card.number)
+        content = _packed(
+            _EVENT,
+            0,
+            slot.events + 1,
+            int(time.time()),
+            b"\x1b[2J\nThe signature is",
+            HOSTILE_PROGRAM + b"\xff",
+        )
+        writer._put(content, _event_offset(place, slot.events + 1))
+        writer._write(place, slot._replace(events=slot.events + 1))
+    said = shown_in_a_terminal(active, XCACTL, "events")
+    assert "<U+001B>[2J<U+000A>The signature is" in said
+    assert "<U+001B>[2J<U+202E>\ufffd1m<U+000A>ok!!" in said
+    *_, odd = json.loads(shown_in_a_terminal(active, XCACTL, "events", "--json"))["events"]
+    assert odd["program"].startswith("\x1b[2J\u202e")
 
 
 def test_completions_are_harmless(hostile: Desk) -> None:

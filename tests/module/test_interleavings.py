@@ -71,3 +71,18 @@ def test_readers_wait_for_a_login_that_waits(run: Run) -> None:
 
 def test_lock_file_replaced_before_it_is_locked_is_locked_where_it_is_now(run: Run) -> None:
     assert run("interleavings", "replaced") == ""
+
+
+def test_signatures_in_several_sessions_do_not_wait_for_each_other(hashing: Run) -> None:
+    assert hashing("interleavings", "signing") == ""
+
+
+def test_fork_while_another_thread_signs_leaves_a_child_that_signs(hashing: Run) -> None:
+    assert hashing("interleavings", "fork-signing") == ""
+
+
+@pytest.mark.parametrize("check", ["loading", "loading-in-time"])
+def test_fork_while_another_thread_loads_the_inner_module_leaves_a_child_that_loads_it(
+    run: Run, check: str
+) -> None:
+    assert run("interleavings", check) == ""

@@ -123,6 +123,36 @@ def test_a_try_that_is_still_open_is_never_shown_as_locked(card: Card, inner: In
     assert not reader.flags(slot) & (TokenFlag.USER_PIN_LOCKED | TokenFlag.USER_PIN_COUNT_LOW)
 
 
+def test_reader_that_has_just_shown_the_card_shows_no_try_that_is_still_open(
+    card: Card, inner: Inner, gate: Gate
+) -> None:
+    card.set_tries(pin=1)
+    writer, reader = card.host(inner), card.host()
+    session, slot = card_session(writer), card_slot(reader)
+    time.sleep(0.1)  # what was written longer ago than a clock's step is remembered
+    assert reader.flags(slot) & TokenFlag.USER_PIN_FINAL_TRY
+    inner.does(f"C_Login wait {gate.path}")
+    writer.ask_call("C_Login", session, UserType.USER, *given(WRONG[0]))
+    waiting = gate.arrived()
+    seen = [
+        reader.call("C_GetTokenInfo", slot, Room(208)).rv,
+        reader.call("C_GetSlotInfo", slot, Room(104)).rv,
+    ]
+    os.close(waiting)
+    assert seen == [CKR.DEVICE_ERROR] * 2
+    assert writer.answer().rv == CKR.PIN_LOCKED
+    assert reader.flags(slot) & TokenFlag.USER_PIN_LOCKED
+
+
+def test_reader_that_has_just_shown_the_card_shows_it_again_without_the_lock(card: Card) -> None:
+    reader = card.host()
+    slot = card_slot(reader)
+    time.sleep(0.1)
+    flags = reader.flags(slot)
+    with card.store.lock(exclusive=True):
+        assert reader.flags(slot) == flags
+
+
 def test_a_reader_sees_every_change_at_once(card: Card) -> None:
     writer, reader = card.host(), card.host()
     session, slot = card_session(writer), card_slot(reader)

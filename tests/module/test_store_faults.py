@@ -339,7 +339,7 @@ def test_a_program_that_starts_anew_cannot_know_of_an_older_store(card: Card) ->
 
 def test_a_lock_that_somebody_holds_refuses_after_five_seconds(card: Card, inner: Inner) -> None:
     host, maker, reader = card.host(inner), card.host(), card.host()
-    session, makers_session, slot = card_session(host), card_session(maker), card_slot(reader)
+    session, makers_session, slot = card_session(host), card_session(maker), card_slot(host)
     token_object = Template([(Attribute.TOKEN, b"\x01")])
     with card.store.lock(exclusive=True):
         start = time.monotonic()

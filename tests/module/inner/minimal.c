@@ -579,6 +579,9 @@ EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list);
 static CK_FUNCTION_LIST list = {.version = {2, 40}, EVERY(ENTRY).C_GetFunctionList = C_GetFunctionList};
 
 EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out) {
+    if (control.enter != NULL) {
+        control.enter("C_GetFunctionList");
+    }
     for (int slot = 0; slot < 2; slot++) {
         tokens[slot].user = LOGGED_OUT;
         set(&tokens[slot].secrets[0], (const CK_BYTE *)MINIMAL_PIN, sizeof MINIMAL_PIN - 1);

@@ -5,7 +5,8 @@
  * MINIMAL, as XCA_PKCS11_CONF says; its store is XCA_CARD_STORE, with both cards of minimal.h.
  *
  *   interleavings MODULE pairs | closers  public | user | so    who is logged in at the start
- *   interleavings MODULE handles | last-try | cancel | fork | orphan | unhindered | readers | replaced
+ *   interleavings MODULE handles | last-try | cancel | fork | orphan | unhindered | readers | replaced |
+ *                                signing | fork-signing | loading | loading-in-time
  *
  * prints a line for everything that goes wrong.
  */
@@ -262,6 +263,8 @@ static CK_RV sign(struct run *run) {
     CK_RV rv = list->C_SignInit(run->session, &with_hash, 32); /* a key of 2048 bits */
     return rv == CKR_OK ? list->C_Sign(run->session, VALUE(pin), signature, &length) : rv;
 }
+
+static const struct call signing = {"sign", sign};
 
 static void *carry_out(void *argument) {
     struct run *run = argument;
@@ -587,7 +590,6 @@ static void cancel(void) {
     for (size_t i = 0; i < LENGTH(waits); i++) {
         cancel_while_it_waits(&waits[i]);
     }
-    static const struct call signing = ROW(sign);
     cancel_at_every_point(&signing);
     for (size_t i = 0; i < LENGTH(calls); i++) {
         cancel_at_every_point(&calls[i]);
@@ -837,15 +839,153 @@ static void replaced(void) {
     check_replaced(&showing, CKR_DEVICE_ERROR, 0, INT_MAX); /* in the end it gives up */
 }
 
+/* [quirks] hash = module: signatures in several threads */
+
+static void prepare_signing(struct run runs[2], const struct call *second) {
+    const struct call *which[] = {&signing, second};
+    prepare(runs, 2, which, CKS_RW_USER_FUNCTIONS);
+}
+
+/* A signature that is stopped keeps nobody from signing in another session. */
+static void sign_beside(void) {
+    struct run runs[2];
+    bool stopped = true;
+    for (int point = 0; stopped; point++) {
+        prepare_signing(runs, &signing);
+        stopped = begin_and_stop(&runs[0], point);
+        runs[1].rv = sign(&runs[1]);
+        go_on();
+        join(&runs[0]);
+        if (runs[0].rv != CKR_OK || runs[1].rv != CKR_OK) {
+            say("no signature", runs, 2, CKS_RW_USER_FUNCTIONS, point);
+        }
+    }
+}
+
+/* In one session, calls and closers wait for each other or find nothing; the session can be used afterwards.
+ */
+static void sign_together(const struct call *second) {
+    struct run runs[2];
+    bool stopped = true;
+    for (int point = 0; stopped; point++) {
+        CK_SESSION_HANDLE sessions[2];
+        prepare_signing(runs, second);
+        runs[1].session = runs[0].session;
+        stopped = begin_and_stop(&runs[0], point);
+        begin(&runs[1]);
+        settle(&runs[1]);
+        go_on();
+        join(&runs[0]);
+        join(&runs[1]);
+        if (runs[0].rv != CKR_OK && runs[1].rv != CKR_OK) {
+            say("nothing done", runs, 2, CKS_RW_USER_FUNCTIONS, point);
+        }
+        reset(CKS_RW_USER_FUNCTIONS, sessions);
+        runs[0].session = sessions[0];
+        MUST(sign(&runs[0]) == CKR_OK);
+    }
+}
+
+static void signatures(void) {
+    static const struct call seconds[] = {ROW(sign), ROW(close_first), ROW(close_all), ROW(finalize)};
+    alarm(120);
+    sign_beside();
+    for (size_t i = 0; i < LENGTH(seconds); i++) {
+        sign_together(&seconds[i]);
+    }
+}
+
+/* In a child, the signature that another thread of its parent was at work on is no more; the others go on. */
+static void fork_signing(void) {
+    struct run runs[2];
+    bool stopped = true;
+    for (int point = 0; stopped; point++) {
+        CK_BYTE signature[256];
+        CK_ULONG length = sizeof signature;
+        prepare_signing(runs, &signing);
+        stopped = begin_and_stop(&runs[0], point);
+        pid_t child = fork();
+        MUST(child >= 0);
+        if (child == 0) {
+            alarm(10);
+            MUST(sign(&runs[1]) == CKR_OK);
+            MUST(list->C_Sign(runs[0].session, VALUE(pin), signature, &length) ==
+                 CKR_OPERATION_NOT_INITIALIZED);
+            MUST(sign(&runs[0]) == CKR_OK);
+            MUST(list->C_Finalize(NULL) == CKR_OK);
+            _exit(0);
+        }
+        int status;
+        MUST(waitpid(child, &status, 0) == child);
+        if (status != 0) {
+            say("the child does not sign", runs, 1, CKS_RW_USER_FUNCTIONS, point);
+        }
+        go_on();
+        join(&runs[0]);
+        MUST(runs[0].rv == CKR_OK);
+    }
+}
+
+/* A fork while another thread loads the inner module */
+
+static CK_C_GetFunctionList get_list;
+
+static CK_RV load(struct run *run) {
+    (void)run;
+    return get_list(&list);
+}
+
+static const struct call loading = ROW(load);
+
+static void load_in_child(void) {
+    alarm(20);
+    MUST(get_list(&list) == CKR_OK);
+    CK_SESSION_HANDLE sessions[2];
+    reset(CKS_RW_USER_FUNCTIONS, sessions);
+}
+
+static CK_RV fork_and_load(struct run *run) {
+    (void)run;
+    pid_t child = fork();
+    if (child == 0) {
+        load_in_child();
+        _exit(0);
+    }
+    int status;
+    MUST(waitpid(child, &status, 0) == child);
+    must(status == 0, "a child does not load the inner module");
+    return CKR_OK;
+}
+
+/* The thread that loads is stopped in the inner module: for as long as the fork lasts, or until it waits. */
+static void fork_while_loading(bool in_time) {
+    static const struct call forks = ROW(fork_and_load);
+    struct run runs[2] = {{.call = &loading}, {.call = &forks}};
+    control->enter = pass_point;
+    MUST(begin_and_stop(&runs[0], 0));
+    begin(&runs[1]);
+    if (in_time) {
+        settle(&runs[1]);
+        go_on();
+        join(&runs[1]);
+    } else {
+        join(&runs[1]);
+        go_on();
+    }
+    join(&runs[0]);
+    MUST(runs[0].rv == CKR_OK);
+}
+
 int main(int count, char **arguments) {
     static const struct {
         const char *name;
         void (*check)(void);
-    } checks[] = {{"pairs", pairs},     {"closers", closers_of_secrets},
-                  {"handles", handles}, {"last-try", last_try},
-                  {"cancel", cancel},   {"fork", fork_in_time},
-                  {"orphan", orphan},   {"unhindered", unhindered},
-                  {"readers", readers}, {"replaced", replaced}};
+    } checks[] = {{"pairs", pairs},        {"closers", closers_of_secrets},
+                  {"handles", handles},    {"last-try", last_try},
+                  {"cancel", cancel},      {"fork", fork_in_time},
+                  {"orphan", orphan},      {"unhindered", unhindered},
+                  {"readers", readers},    {"replaced", replaced},
+                  {"signing", signatures}, {"fork-signing", fork_signing}};
     must(count >= 3, "usage: interleavings MODULE CHECK [START]");
     if (count == 4) {
         start = strcmp(arguments[3], "so") == 0     ? CKS_RW_SO_FUNCTIONS
@@ -858,16 +998,19 @@ int main(int count, char **arguments) {
     void *module = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
     void *library = dlopen(getenv("MINIMAL"), RTLD_NOW | RTLD_LOCAL);
     must(lock_file >= 0 && module != NULL && library != NULL, "what it needs is not there");
-    CK_C_GetFunctionList get;
     minimal_function *inner;
     CK_C_GetInterface get_interface;
     CK_INTERFACE *interface = NULL;
-    *(void **)&get = dlsym(module, "C_GetFunctionList");
+    *(void **)&get_list = dlsym(module, "C_GetFunctionList");
     *(void **)&get_interface = dlsym(module, "C_GetInterface");
     *(void **)&renew_inner = dlsym(library, "C_GetFunctionList");
     *(void **)&inner = dlsym(library, "minimal");
     control = inner();
-    MUST(get(&list) == CKR_OK && get_interface(NULL, NULL, &interface, 0) == CKR_OK);
+    if (strncmp(arguments[2], "loading", strlen("loading")) == 0) {
+        fork_while_loading(strcmp(arguments[2], "loading-in-time") == 0);
+        return 0;
+    }
+    MUST(get_list(&list) == CKR_OK && get_interface(NULL, NULL, &interface, 0) == CKR_OK);
     list_3_0 = interface->pFunctionList;
     MUST(list->C_Initialize(NULL) == CKR_OK);
     control->enter = pass_point;
