@@ -37,7 +37,8 @@ void log_program(char name[16]) {
         close(file);
     }
     name[length > 0 ? length : 0] = '\0';
-    name[strcspn(name, "\n")] = '\0';
+    size_t used = strcspn(name, "\n");
+    memset(name + used, 0, 16 - used); /* what follows a newline in a name is not kept */
     for (char *c = name; *c != '\0'; c++) {
         *c = *c < 0x20 || *c > 0x7E ? '?' : *c;
     }
