@@ -9,7 +9,6 @@ from pkcs11_shim.config import (
     module_path,
     store_path,
 )
-from pkcs11_shim.folders import make_private
 from pkcs11_shim.store import EMPTY_STORE, CardRow, Event, Store, StoreError, StoreWriter
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "StoreWriter",
     "configuration_path",
     "inner_module_path",
-    "make_private",
     "module_path",
     "rules",
     "store_path",

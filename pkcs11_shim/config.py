@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from xca_common.base_directories import SYSTEM_CONFIGURATION, own_configuration, own_data
+
 _MODULE: Final = "xca-pkcs11.so"
 
 
@@ -46,8 +48,8 @@ def configuration_path() -> Path | None:
     """Return the configuration file that the module reads, or None when there is none."""
     if named := os.environ.get("XCA_PKCS11_CONF"):
         return Path(named)
-    for folder in (_xdg("XDG_CONFIG_HOME", ".config"), Path("/etc")):
-        file = folder / "xca" / "pkcs11.conf"
+    for folder in (own_configuration(), SYSTEM_CONFIGURATION):
+        file = folder / "pkcs11.conf"
         if file.exists():
             return file
     return None
@@ -60,7 +62,7 @@ def store_path() -> Path:
         OSError: the configuration cannot be read.
         ConfigurationError: it means nothing.
     """
-    return _named("XCA_CARD_STORE", "store") or _xdg("XDG_DATA_HOME", ".local/share") / "xca" / "cards.db"
+    return _named("XCA_CARD_STORE", "store") or own_data() / "cards.db"
 
 
 def inner_module_path() -> Path | None:
@@ -110,7 +112,3 @@ def _named(variable: str, section: str) -> Path | None:
             raise ConfigurationError(file, None)
     named = configuration.get(section, "path", fallback="")
     return Path(named) if named else None
-
-
-def _xdg(variable: str, below_home: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / below_home)

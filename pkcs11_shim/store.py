@@ -11,12 +11,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from pkcs11_shim import rules
 from pkcs11_shim.config import store_path
+from xca_common import taipei
 
 _DEFINES: Final = {
     name: int(value, 0)
@@ -36,7 +37,6 @@ _EVENT_SIZE: Final = _CHECKSUM.size + _EVENT.size
 _RECORD: Final = 2 * _BLOCK + _EVENTS * _EVENT_SIZE
 _OWN: Final = 0  # the place of the store's own record
 _LOCK_SECONDS: Final = 5.0
-_TAIPEI: Final = timezone(timedelta(hours=8))
 _DAY_0: Final = date(1970, 1, 1)
 _LAST: Final = 2**63 - 1  # number of an event
 _YIELDING_SECONDS: Final = 0.1
@@ -430,7 +430,7 @@ def _odd(slot: _Slot) -> StoreError:
 def _row(slot: _Slot, generation: int) -> CardRow:
     if not _can_be_a_card(slot, generation):
         raise _odd(slot)
-    today = datetime.now(_TAIPEI).date()
+    today = taipei.today()
     try:
         activate_by = _DAY_0 + timedelta(days=slot.activate_by)
         return CardRow(

@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from pkcs11_shim import EMPTY_STORE, Store, make_private, module_path
+from pkcs11_shim import EMPTY_STORE, Store, module_path
 from softhsm.errors import IssuerError, NoEnvironmentError
 from xca_common import atomic_file
+from xca_common.base_directories import own_data
+from xca_common.folders import make_private
 from xca_common.pki import profile
 
 _LINE_MAX: Final = 198  # bytes of a configuration line before its newline: inih's INI_MAX_LINE
@@ -185,7 +187,7 @@ class Environment:
 
 def default_path() -> Path:
     """Return the directory of the user's own environment: $XDG_DATA_HOME/xca/softhsm."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "xca" / "softhsm"
+    return own_data() / "softhsm"
 
 
 def inner_configuration(tokens: Path) -> bytes:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
@@ -26,11 +26,10 @@ from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
 from softhsm.inner import InnerModule
 from xca_common import atomic_file
 from xca_common.pki import profile
+from xca_common.taipei import TAIPEI
 
 ACTIVATION_DAYS: Final = 90
 """Days after the day of issue within which a card must be activated (開卡作業流程說明, 注意事項 1)."""
-TAIPEI: Final = timezone(timedelta(hours=8))
-"""The calendar of every day that is printed on a card."""
 
 _NUMBER: Final = r"XC[0-9]{14}"
 _READER_MAX: Final = 64  # CK_SLOT_INFO.slotDescription

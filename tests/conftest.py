@@ -15,6 +15,7 @@ LANES: Final = frozenset({"fast", "integration", "browser", "slow", "soak"})
 FOLDERS: Final = {
     "agent": "integration",
     "cli": "integration",
+    "common": "fast",
     "module": "fast",
     "plugin": "fast",
     "softhsm": "fast",

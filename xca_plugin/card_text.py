@@ -4,13 +4,13 @@
 from datetime import date, datetime
 from typing import Final
 
+from xca_common import taipei
 from xca_common.pki.certificate import Certificate
 from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
 from xca_plugin.model import Card, CardState, IssuerContact
 from xca_plugin.pcsc import Reader
-from xca_plugin.validity import NO_END, at
-from xca_plugin.validity import day as day_in_taipei
+from xca_plugin.validity import NO_END, local
 from xca_plugin.watch import Change, ChangeKind
 
 SOON_DAYS: Final = 14
@@ -91,15 +91,15 @@ def day(when: date) -> str:
 
 def moment(when: datetime) -> str:
     """Say a time, in the local zone."""
-    return at(when).isoformat(" ", "seconds")[:19]
+    return local(when).isoformat(" ", "seconds")[:19]
 
 
 def validity(certificate: Certificate) -> str:
     """Say from when to when a certificate is valid."""
-    start = day(day_in_taipei(certificate.not_before))
+    start = day(taipei.day(certificate.not_before))
     if certificate.not_after == NO_END:
         return text("from {start}, without end").format(start=start)()
-    end = day(day_in_taipei(certificate.not_after))
+    end = day(taipei.day(certificate.not_after))
     return text("from {start} to {end}").format(start=start, end=end)()
 
 

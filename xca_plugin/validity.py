@@ -1,27 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When certificates are valid, and which day that is in Taipei."""
+"""When certificates are valid."""
 
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime
 from typing import Final
 
 from xca_common.pki.certificate import Certificate
+from xca_common.taipei import day
 from xca_plugin import errors
 
 NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The end of what is valid without one (RFC 5280, section 4.1.2.5)."""
 
-_TAIPEI: Final = timezone(timedelta(hours=8))  # the calendar of the days that concern a card
 
-
-def day(when: datetime) -> date:
-    """Return the day in Taipei."""
-    return at(when, _TAIPEI).date()
-
-
-def at(when: datetime, zone: tzinfo | None = None) -> datetime:
-    """Return a time in a zone, by default the computer's; as it is where the calendar ends before that."""
+def local(when: datetime) -> datetime:
+    """Return a time in the computer's zone; as it is where the calendar ends before that."""
     try:
-        return when.astimezone(zone)
+        return when.astimezone()
     except (OverflowError, ValueError):
         return when
 

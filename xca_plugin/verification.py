@@ -39,9 +39,9 @@ from xca_common.pki.certificate import Certificate
 from xca_common.pki.chain import STRONG, UNREADABLE, Chain, TooManyError, chains, digests, is_strong
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing
+from xca_common.taipei import day
 from xca_plugin import errors, own_loop
 from xca_plugin.i18n import text
-from xca_plugin.validity import day
 
 _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
 _MOST_TRUSTED_BYTES: Final = 4 << 20

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,12 +13,21 @@ from xca_common.errors import FileProblem, os_reason
 
 
 @contextmanager
-def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
-    """Write a file that appears whole or not at all; entering it fails before anything else is done.
+def replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """Write a file that takes the place of the one that is there; it is on the disk when the block ends.
+
+    Entering the block fails before anything else is done. When the block raises, all is as it was. A symbolic
+    link is replaced too, not followed.
+
+    Args:
+        path: the file.
+        mode: its mode, less the umask.
 
     Raises:
-        FileProblem: it cannot be written there.
+        OSError: it cannot be written there, or what is there is neither a file nor a link to one.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file")  # such as a device: the program would take it away
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -25,27 +35,38 @@ def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
-    except OSError as error:
-        raise FileProblem(path=path, detail=os_reason(error)) from error
     finally:
         scratch.unlink(missing_ok=True)
+    try:
+        sync(path.parent)
+    except OSError as error:
+        # A folder that may only be written to, and a file system that cannot do it with folders (CIFS).
+        if error.errno not in (errno.EACCES, errno.EINVAL):
+            raise
+
+
+@contextmanager
+def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """Do the same as replacement(), for a file that a person named.
+
+    Raises:
+        FileProblem: it cannot be written there.
+    """
+    try:
+        with replacement(path, mode) as file:
+            yield file
+    except OSError as error:
+        raise FileProblem(path=path, detail=os_reason(error)) from error
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write or replace a file of mode 0600 in one step; it is on the disk when the call returns.
+    """Write or replace a file of mode 0600 (replacement).
 
     Raises:
         OSError: it cannot be written.
     """
-    new = path.with_name(f"{path.name}.new")
-    # A former attempt's file may be there, with whatever mode it had.
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with replacement(path, 0o600) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync(path.parent)
 
 
 def sync(path: Path) -> None:

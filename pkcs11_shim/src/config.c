@@ -63,11 +63,13 @@ static const char *variable(const char *name) {
     return text != NULL && *text != '\0' ? text : NULL;
 }
 
-/* Writes `$<xdg>/<file>`, or `$HOME/<below>/<file>`; an empty string when neither variable is set. */
+/* Writes `$<xdg>/<file>`, or `$HOME/<below>/<file>` when that variable holds no absolute path (XDG Base
+ * Directory Specification); an empty string when there is none of either. xca_common/base_directories.py has
+ * the same rule. */
 static void user_path(char *path, size_t size, const char *xdg, const char *below, const char *file) {
     const char *folder = variable(xdg), *home = variable("HOME");
     int length = -1;
-    if (folder != NULL) {
+    if (folder != NULL && *folder == '/') {
         length = snprintf(path, size, "%s/%s", folder, file);
     } else if (home != NULL) {
         length = snprintf(path, size, "%s/%s/%s", home, below, file);

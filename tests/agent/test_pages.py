@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import jsonschema
@@ -18,11 +18,11 @@ import pytest
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
 from softhsm.card_fixture import HeldCard
-from softhsm.issuer import TAIPEI
 from support.agent.agent_process import SECONDS, Start, configure, running
 from support.agent.component_client import SITE, Asking
 from support.agent.page_visitor import WRONG, Leading, Visitor, visiting, words
 from support.odd_certificates import odd_ones, put
+from xca_common import taipei
 
 USER_CODE = "Code~8642"
 NEW_PIN = "5g8!Rw2"
@@ -72,7 +72,7 @@ class TwoCards:
 @pytest.fixture(scope="module")
 def first_two_cards(tmp_path_factory: pytest.TempPathFactory) -> TwoCards:
     environment = Environment.create(tmp_path_factory.mktemp("two") / "cards")
-    today = datetime.now(TAIPEI).date()
+    today = taipei.today()
 
     def number(days_ago: int, holder: str) -> str:
         application = Application(holder=holder, issued_on=today - timedelta(days=days_ago))

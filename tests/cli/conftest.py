@@ -2,19 +2,19 @@
 """Desks with a card on them; issued once, copied for every test."""
 
 import subprocess
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, issue
-from softhsm.issuer import TAIPEI
 from support.cli.xcactl import USER_CODE, Desk, Scripted
+from xca_common import taipei
 
 
 def _issued(folder: Path, days_ago: int = 0) -> Desk:
     environment = Environment.create(folder / "desk")
-    issued_on = datetime.now(TAIPEI).date() - timedelta(days=days_ago)
+    issued_on = taipei.today() - timedelta(days=days_ago)
     issue(environment, USER_CODE, Application(issued_on=issued_on))
     return Desk(environment.path, environment.path)
 

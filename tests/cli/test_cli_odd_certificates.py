@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from softhsm import Application, Environment, issue
-from softhsm.issuer import TAIPEI
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, USER_CODE, Desk
 from support.module.cards import Card
 from support.odd_certificates import NO_END, certificate, odd_ones, put
+from xca_common import taipei
 
 ODD = odd_ones()
 READABLE = {"no end", "the last second but one", "from 1950", "no name", "another key", "another curve"}
@@ -98,7 +98,7 @@ def test_card_without_a_readable_certificate_signs_nothing(
 def expired(tmp_path: Path) -> Desk:
     """An activated card whose certificate has expired."""
     environment = Environment.create(tmp_path / "expired")
-    issued_on = datetime.now(TAIPEI).date() - timedelta(days=400)
+    issued_on = taipei.today() - timedelta(days=400)
     issue(environment, USER_CODE, Application(issued_on=issued_on, years=1))
     Card(environment.path).last_day(1)
     desk = Desk(environment.path, environment.path)

@@ -2,14 +2,15 @@
 """Cards for the module's tests: issued once a session, copied for every test."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from softhsm.issuer import ACTIVATION_DAYS, TAIPEI, Application
+from softhsm.issuer import ACTIVATION_DAYS, Application
 from support.module import compiling
 from support.module.cards import Card, Gate, Inner, issue_card
+from xca_common import taipei
 
 INNER = compiling.TESTS / "inner" / "inner.c"
 
@@ -21,7 +22,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Card:
 
 @pytest.fixture(scope="session")
 def issued_long_ago(tmp_path_factory: pytest.TempPathFactory) -> Card:
-    long_ago = datetime.now(TAIPEI).date() - timedelta(days=ACTIVATION_DAYS + 1)
+    long_ago = taipei.today() - timedelta(days=ACTIVATION_DAYS + 1)
     return issue_card(tmp_path_factory.mktemp("long-ago") / "card", Application(issued_on=long_ago))
 
 

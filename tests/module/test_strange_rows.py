@@ -5,17 +5,16 @@ import os
 import re
 import subprocess
 import sys
-from datetime import datetime
 
 import pytest
 from pkcs11 import UserType
 
 from pkcs11_shim import StoreError, rules
 from softhsm import Environment, issue, remove
-from softhsm.issuer import TAIPEI
 from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, card_slot
 from support.module.cryptoki import CKR
 from support.module.host import Room, given
+from xca_common import taipei
 
 LAST = 2**63 - 1
 
@@ -62,7 +61,7 @@ def test_python_on_a_record_that_is_used_up_says_so(card: Card, values: dict[str
 
 def test_python_on_the_last_generation_says_so(card: Card) -> None:
     card.write_generation(LAST)
-    today = datetime.now(TAIPEI).date()
+    today = taipei.today()
     with card.store.writing() as writer, pytest.raises(StoreError, match="used up"):
         writer.add("XC00000000000009", reader="r", model="m", issued_on=today, activate_by=today)
 

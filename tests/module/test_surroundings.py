@@ -119,6 +119,15 @@ def test_the_users_own_configuration_is_found(card: Card, tmp_path: Path, variab
     host.stop()
 
 
+def test_a_relative_folder_of_configurations_is_ignored(card: Card, tmp_path: Path) -> None:
+    folder = tmp_path / ".config" / "xca"
+    folder.mkdir(parents=True)
+    shutil.copy(card.configuration, folder / "pkcs11.conf")
+    host = Host(module_path(), {"XDG_CONFIG_HOME": "relative", "HOME": str(tmp_path)})
+    assert host.initialize() == CKR.OK
+    host.stop()
+
+
 def test_variables_override_the_file(card: Card, closed: Card, tmp_path: Path) -> None:
     log = tmp_path / "log"
     store = str(closed.store.path)

@@ -3,13 +3,14 @@
 
 from datetime import UTC, datetime
 
+from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.cards import signing_certificate
 from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import plural, text
 from xca_plugin.model import Card, CardState
-from xca_plugin.validity import NO_END, day
+from xca_plugin.validity import NO_END
 
 
 def state(seen: Observations, card: Card) -> Answer:

@@ -17,13 +17,13 @@ from xca_common.pki import revocation
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.revocation import Judgement, Standing, Statement
+from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.cards import signing_certificate
 from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
-from xca_plugin.validity import day
 
 FETCHING_SECONDS: Final = 15.0
 """Seconds that all addresses of one check may take together."""

@@ -6,9 +6,10 @@
 import socket
 from pathlib import Path
 
+from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import module, own_folder, run, shell, which
+from xca_plugin.tools.host_environment import module, run, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.openssl import folders
 from xca_plugin.tools.tool import ANY_CARD_URI, CARD_URI, SIGN_KEY_URI, Look, Tool
@@ -58,4 +59,4 @@ class Curl(Tool):
 
 
 def _file() -> Path:
-    return own_folder() / "curl.cfg"
+    return own_configuration() / "curl.cfg"

@@ -4,13 +4,13 @@
 import difflib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xca_common import atomic_file
 from xca_common.errors import FileProblem, os_reason
 from xca_common.harmless_text import harmless
 from xca_plugin.i18n import text
@@ -70,11 +70,10 @@ class FileChange:
 
     def _write(self, content: bytes) -> None:
         missing = [folder for folder in self.path.parents if not folder.exists()]
-        scratch = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         try:
             for folder in reversed(missing):
                 folder.mkdir(self.folder_mode)
-            with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with atomic_file.replacement(self.path, 0o600) as file:
                 file.write(content)
                 mode = self.mode
                 if self.before is not None:
@@ -82,12 +81,7 @@ class FileChange:
                     mode = stat.S_IMODE(known.st_mode)
                     os.fchown(file.fileno(), known.st_uid, known.st_gid)
                 os.fchmod(file.fileno(), mode)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(self.path)
         except BaseException:
-            with suppress(OSError):
-                scratch.unlink()
             _remove_empty(missing)
             raise
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from pkcs11_shim import configuration_path, module_path
+from xca_common.base_directories import SYSTEM_CONFIGURATION, own_configuration
 from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
 from xca_plugin.errors import NoModule, NotEditable
@@ -39,16 +40,6 @@ def module() -> Path:
     if not re.fullmatch(r"[\w/.,:+@~ -]+", str(path)):
         raise NotEditable(path=path, detail=text("configuration files cannot hold this name"))
     return path
-
-
-def config_home() -> Path:
-    """Return the user's folder for configurations (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-
-
-def own_folder() -> Path:
-    """Return the folder of the files that are ours alone."""
-    return config_home() / "xca"
 
 
 def which(*names: str) -> Path | None:
@@ -142,7 +133,7 @@ def needs_variable() -> bool:
 
 def configuration_remark() -> Text | None:
     """Say what a person has to do for every program to find the module's configuration; None: nothing."""
-    own = own_folder() / "pkcs11.conf"
+    own = own_configuration() / "pkcs11.conf"
     named = configuration_path()
     if named is None:
         return text(
@@ -163,7 +154,7 @@ def configuration_remark() -> Text | None:
 
 
 def _without_variable() -> Path | None:
-    for file in (own_folder() / "pkcs11.conf", Path("/etc/xca/pkcs11.conf")):
+    for file in (own_configuration() / "pkcs11.conf", SYSTEM_CONFIGURATION / "pkcs11.conf"):
         if file.exists():
             return file
     return None

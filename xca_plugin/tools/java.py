@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from pkcs11_shim import rules
+from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import module, own_folder, run, scratch, shell, which
+from xca_plugin.tools.host_environment import module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
 
@@ -56,4 +57,4 @@ class Java(Tool):
 
 
 def _file() -> Path:
-    return own_folder() / "java.cfg"
+    return own_configuration() / "java.cfg"

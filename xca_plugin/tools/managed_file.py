@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from xca_common.base_directories import config_home, own_configuration
 from xca_plugin.errors import EditedByHand, NotEditable
 from xca_plugin.i18n import text
 from xca_plugin.tools import managed_block
 from xca_plugin.tools.file_change import FileChange, read
-from xca_plugin.tools.host_environment import config_home, own_folder
 
 
 class State(StrEnum):
@@ -140,7 +140,7 @@ class Place:
     def _new_folders(self) -> int:
         """Count the folders above the file that are not there, or are only because of us."""
         made_by_us: set[Path] = set()
-        for file in (*own_folder().glob("*"), *config_home().glob("pkcs11/modules/*")):
+        for file in (*own_configuration().glob("*"), *config_home().glob("pkcs11/modules/*")):
             made_by_us.update(file.resolve().parents[: _made_folders(file)])
         count = 0
         while (folder := self.path.parents[count]) in made_by_us or not folder.exists():

@@ -6,7 +6,6 @@ others; modutil proves it with a copy, so that the database is never half change
 """
 
 import configparser
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,11 +15,12 @@ from typing import ClassVar, Final
 
 from pkcs11_shim import ConfigurationError, rules
 from pkcs11_shim.config import parse
+from xca_common.base_directories import config_home, data_home
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange
-from xca_plugin.tools.host_environment import config_home, module, run, scratch, shell, which
+from xca_plugin.tools.host_environment import module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
 
@@ -135,7 +135,7 @@ class Chromium(_Browser):
 
     def _folders(self) -> tuple[Path, ...]:
         old = Path.home() / ".pki" / "nssdb"
-        new = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "pki" / "nssdb"
+        new = data_home() / "pki" / "nssdb"
         return old, new
 
 

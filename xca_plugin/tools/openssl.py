@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import module, own_folder, run, shell, which
+from xca_plugin.tools.host_environment import module, run, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import ANY_CARD_URI, SIGN_KEY_URI, Look, Tool
 
@@ -50,7 +51,7 @@ class _OpenSSL(Tool):
         raise NotImplementedError
 
     def _configuration(self) -> Path:
-        return own_folder() / f"{self.name}.cnf"
+        return own_configuration() / f"{self.name}.cnf"
 
     def _extension(self) -> Path:
         return folders().get(self._folder, Path()) / "pkcs11.so"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from pkcs11_shim import rules
+from xca_common.base_directories import config_home
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import config_home, module, run, shell, which
+from xca_plugin.tools.host_environment import module, run, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import CARD_URI, Look, Tool
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from pkcs11_shim import rules
+from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import module, own_folder, run, scratch, shell, which
+from xca_plugin.tools.host_environment import module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import Place
 from xca_plugin.tools.tool import Look, Tool
 
@@ -141,7 +142,7 @@ def _setups(path: Path) -> Place:
 
 
 def _own_file() -> Path:
-    return own_folder() / "pyhanko.yml"
+    return own_configuration() / "pyhanko.yml"
 
 
 def _entry(indent: str) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from pkcs11 import Attribute, ObjectClass, UserType
 from pkcs11_shim import CardRow, Store, module_path, rules
 from pkcs11_shim.store import _OWN, _Slot
 from softhsm.environment import Environment
-from softhsm.issuer import TAIPEI, Application, issue
+from softhsm.issuer import Application, issue
 from support.module.cryptoki import CKR
 from support.module.host import Host, HostDiedError, given, ulong
+from xca_common import taipei
 
 USER_CODE = "Code~8642"
 PIN = "Pin+1357"
@@ -142,7 +143,7 @@ class Card:
 
     def last_day(self, days_from_today: int) -> None:
         """Have the card's last day for its activation be some days away from today in Taipei."""
-        today = datetime.now(TAIPEI).date() - date(1970, 1, 1)
+        today = taipei.today() - date(1970, 1, 1)
         self.write(activate_by=today.days + days_from_today)
 
 

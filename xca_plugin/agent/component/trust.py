@@ -5,9 +5,9 @@ import logging
 import time
 from typing import Final
 
-from pkcs11_shim import make_private
 from xca_common.atomic_file import whole_file
 from xca_common.errors import FileProblem, os_reason
+from xca_common.folders import make_private
 from xca_plugin import errors
 from xca_plugin.agent.process.settings import Settings, is_origin
 

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from pkcs11_shim import make_private
 from xca_common.atomic_file import whole_file
+from xca_common.base_directories import config_home
 from xca_common.errors import FileProblem, os_reason
+from xca_common.folders import make_private
 from xca_plugin import errors
 from xca_plugin.agent_port import PORT, check_free
 from xca_plugin.i18n import _, text
-from xca_plugin.tools.host_environment import config_home
 
 _UNIT: Final = "xca-agent.service"
 _ENTRY: Final = "xca-agent.desktop"

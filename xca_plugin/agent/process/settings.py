@@ -10,13 +10,13 @@ from typing import Final, Self
 
 from pkcs11_shim import ConfigurationError
 from pkcs11_shim.config import parse
+from xca_common.base_directories import SYSTEM_CONFIGURATION, own_configuration
 from xca_common.errors import os_reason
 from xca_plugin import errors
 from xca_plugin.agent_port import PORT
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import own_folder
 
-SYSTEM_FILE: Final = Path("/etc/xca/agent.conf")
+SYSTEM_FILE: Final = SYSTEM_CONFIGURATION / "agent.conf"
 """The administrator's configuration."""
 
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
@@ -56,7 +56,7 @@ class Settings:
         Raises:
             BadAgentConfiguration: a file cannot be read, or says something that means nothing.
         """
-        folder = own_folder()
+        folder = own_configuration()
         said: dict[str, str] = {}
         for file in (system_file, folder / "agent.conf"):
             said |= _read(file)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a user's files are (XDG Base Directory Specification); pkcs11_shim/src/config.c has the same rule."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+SYSTEM_CONFIGURATION: Final = Path("/etc/xca")
+"""Folder of the administrator's configuration files."""
+
+
+def config_home() -> Path:
+    """Return the folder of the user's configurations: $XDG_CONFIG_HOME, else ~/.config."""
+    return _folder("XDG_CONFIG_HOME", ".config")
+
+
+def data_home() -> Path:
+    """Return the folder of the user's data: $XDG_DATA_HOME, else ~/.local/share."""
+    return _folder("XDG_DATA_HOME", ".local/share")
+
+
+def own_configuration() -> Path:
+    """Return the folder of this project's configuration files in the user's."""
+    return config_home() / "xca"
+
+
+def own_data() -> Path:
+    """Return the folder of this project's files in the user's data."""
+    return data_home() / "xca"
+
+
+def _folder(variable: str, below_home: str) -> Path:
+    named = Path(os.environ.get(variable, ""))
+    # "If an implementation encounters a relative path … it should consider the path invalid and ignore it."
+    return named if named.is_absolute() else Path.home() / below_home

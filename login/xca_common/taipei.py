@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calendar of every day that concerns a card: Taipei's, eight hours ahead of UTC all year."""
+
+from datetime import date, datetime, timedelta, timezone
+from typing import Final
+
+TAIPEI: Final = timezone(timedelta(hours=8))
+"""The zone. It needs no database of zones, which not every system has."""
+
+
+def day(when: datetime) -> date:
+    """Return the day in Taipei; the day in its own zone where the calendar ends before that (year 9999)."""
+    try:
+        return when.astimezone(TAIPEI).date()
+    except (OverflowError, ValueError):
+        return when.date()
+
+
+def today() -> date:
+    """Return the day that it is in Taipei."""
+    return datetime.now(TAIPEI).date()
