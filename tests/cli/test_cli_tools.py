@@ -29,7 +29,7 @@ from support.tools import provider
 from xca_common.errors import FileProblem
 from xca_plugin import errors
 from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
-from xca_plugin.tools import State, Tool, all_tools, make
+from xca_plugin.tools import Registration, Tool, all_tools, make
 from xca_plugin.tools.managed_block import insert
 
 Tree = dict[str, tuple[int, bytes | str | None]]
@@ -417,7 +417,7 @@ def test_lines_for_a_module_that_moved_are_corrected_in_place(at_home: Path) -> 
     file.parent.mkdir()
     old = insert(b"Host a\n", 7, "openssh", ["Match all", '    PKCS11Provider "/gone.so"'], 0)
     file.write_bytes(old + b"Host later\n")
-    assert named("openssh").state() is State.OUTDATED
+    assert named("openssh").state() is Registration.OUTDATED
     register("openssh")
     assert file.read_bytes() == old.replace(b"/gone.so", os.fsencode(module_path())).replace(
         re.findall(rb"[0-9a-f]{16}$", old, re.MULTILINE)[0],
@@ -446,7 +446,7 @@ def half(home: Path) -> None:
 def test_lines_changed_by_hand_are_left_alone(at_home: Path, spoil: Any) -> None:
     spoil(at_home)
     before = tree(at_home)
-    assert named("openssh").state() is State.EDITED
+    assert named("openssh").state() is Registration.EDITED
     for plan in (Tool.plan_register, Tool.plan_unregister):
         with pytest.raises(errors.EditedByHand) as raised:
             plan(named("openssh"))
@@ -532,7 +532,7 @@ def test_all_profiles_are_changed_or_none(at_home: Path) -> None:
     register("firefox")
     assert named("firefox").registered()
     (profiles[0] / "pkcs11.txt").unlink()
-    assert named("firefox").state() is State.OUTDATED
+    assert named("firefox").state() is Registration.OUTDATED
     unregister("firefox")
     assert tree(at_home).keys() == before.keys()
 

@@ -16,21 +16,21 @@ from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
 from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
-from xca_plugin.tools import FileChange, State, Tool, all_tools, make
+from xca_plugin.tools import FileChange, Registration, Tool, all_tools, make
 from xca_plugin.tools.host_environment import configuration_remark
 
 _STATES: Final = {
-    State.ABSENT: text("not registered"),
-    State.REGISTERED: text("registered"),
-    State.OUTDATED: text("out of date"),
-    State.EDITED: text("changed by hand"),
-    State.UNREADABLE: text("a file of it cannot be read"),
+    Registration.ABSENT: text("not registered"),
+    Registration.REGISTERED: text("registered"),
+    Registration.OUTDATED: text("out of date"),
+    Registration.EDITED: text("changed by hand"),
+    Registration.UNREADABLE: text("a file of it cannot be read"),
 }
 _STYLES: Final = {
-    State.REGISTERED: "green",
-    State.OUTDATED: "yellow",
-    State.EDITED: "red",
-    State.UNREADABLE: "red",
+    Registration.REGISTERED: "green",
+    Registration.OUTDATED: "yellow",
+    Registration.EDITED: "red",
+    Registration.UNREADABLE: "red",
 }
 
 
@@ -55,7 +55,7 @@ def list_tools(as_json: bool) -> None:
     add_heads(table, _("Tool"), _("State"), _("What it is"))
     for tool in known:
         missing, state = tool.missing(), tool.state()
-        said = _STATES[state]() if missing is None or state is not State.ABSENT else _("not here")
+        said = _STATES[state]() if missing is None or state is not Registration.ABSENT else _("not here")
         table.add_row(tool.name, Text(said, style=_STYLES.get(state, "")), tool.title())
     console().print(table)
     for tool in known:
@@ -67,7 +67,7 @@ def _show_use(tool: Tool) -> None:
     missing, remarks = tool.missing(), tool.remarks()
     if missing is None:
         say(f"\n{tool.name}:\n  {harmless(tool.command(), longest=None)}")
-    elif remarks or tool.state() is not State.ABSENT:
+    elif remarks or tool.state() is not Registration.ABSENT:
         say(f"\n{tool.name}:\n  {missing()}")
     else:
         return

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from xca_plugin.tools.curl import Curl
 from xca_plugin.tools.file_change import FileChange, make
 from xca_plugin.tools.java import Java
-from xca_plugin.tools.managed_file import State
+from xca_plugin.tools.managed_file import Registration
 from xca_plugin.tools.nss import Chromium, Firefox
 from xca_plugin.tools.openssh import OpenSSH
 from xca_plugin.tools.openssl import Engine, Provider
 from xca_plugin.tools.p11_kit import P11Kit
 from xca_plugin.tools.pyhanko import PyHanko
-from xca_plugin.tools.tool import Look, Tool
+from xca_plugin.tools.tool import ProbeResult, Tool
 
-__all__ = ["FileChange", "Look", "State", "Tool", "all_tools", "make"]
+__all__ = ["FileChange", "ProbeResult", "Registration", "Tool", "all_tools", "make"]
 
 
 def all_tools() -> Sequence[Tool]:

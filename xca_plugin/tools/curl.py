@@ -10,9 +10,9 @@ from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, run, shell, which
-from xca_plugin.tools.managed_file import Place
+from xca_plugin.tools.managed_file import ManagedFile
 from xca_plugin.tools.openssl import folders
-from xca_plugin.tools.tool import ANY_CARD_URI, CARD_URI, SIGN_KEY_URI, Look, Tool
+from xca_plugin.tools.tool import ANY_CARD_URI, CARD_URI, SIGN_KEY_URI, ProbeResult, Tool
 
 
 class Curl(Tool):
@@ -33,16 +33,16 @@ class Curl(Tool):
     def program(self) -> Path | None:
         return which("curl")
 
-    def places(self) -> list[Place]:
+    def files(self) -> list[ManagedFile]:
         return [
-            Place(_file(), self.name, ['engine = "pkcs11"', 'cert-type = "ENG"', 'key-type = "ENG"']),
+            ManagedFile(_file(), self.name, ['engine = "pkcs11"', 'cert-type = "ENG"', 'key-type = "ENG"']),
         ]
 
     def command(self) -> str:
         words = ("--cert", f"{CARD_URI};object=cert1;type=cert", "--key", SIGN_KEY_URI, "URL")
         return shell("curl", "--config", _file(), *words, PKCS11_MODULE_PATH=module())
 
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         # A server that only listens: curl reads the certificate before it says anything, then looks for the
         # key. One that is no key ends it there; the card's own would need a login.
         key = ("--key", "/dev/null", "--key-type", "PEM")
@@ -55,7 +55,7 @@ class Curl(Tool):
                 *("--noproxy", "*", "--cert", f"{ANY_CARD_URI};object=cert1;type=cert", *key, address),
             )
         works = "private key" in said and "client cert" not in said
-        return Look(works, "" if works else said.strip().splitlines()[-1])
+        return ProbeResult(works, "" if works else said.strip().splitlines()[-1])
 
 
 def _file() -> Path:

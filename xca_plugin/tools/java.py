@@ -11,8 +11,8 @@ from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
-from xca_plugin.tools.managed_file import Place
-from xca_plugin.tools.tool import Look, Tool
+from xca_plugin.tools.managed_file import ManagedFile
+from xca_plugin.tools.tool import ProbeResult, Tool
 
 _KEYTOOL: Final = (
     *("keytool", "-list", "-keystore", "NONE", "-storetype", "PKCS11"),
@@ -33,8 +33,8 @@ class Java(Tool):
     def program(self) -> Path | None:
         return which("java")
 
-    def places(self) -> list[Place]:
-        return [Place(_file(), self.name, ["name = XCA", f"library = {module()}"])]
+    def files(self) -> list[ManagedFile]:
+        return [ManagedFile(_file(), self.name, ["name = XCA", f"library = {module()}"])]
 
     def command(self) -> str:
         return shell(*_KEYTOOL, _file())
@@ -45,15 +45,15 @@ class Java(Tool):
         )
         return [*super().remarks(), first.format(path=_file())]
 
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         with scratch() as folder:
             telling = folder / "xca.cfg"
             telling.write_bytes(_file().read_bytes() + b"showInfo = true\n")
             # -protected: no PIN is asked for or given; it tells of the card and then fails to log in.
             _, said = run(*_KEYTOOL, telling, "-protected")
         if f"label: {rules.CARD_LABEL}" in said:
-            return Look(True, "")
-        return Look(False, said.strip().splitlines()[-1] if said.strip() else "")
+            return ProbeResult(True, "")
+        return ProbeResult(False, said.strip().splitlines()[-1] if said.strip() else "")
 
 
 def _file() -> Path:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our lines in a file of somebody else: put in, found again, taken out; every other byte stays as it was.
 
-The lines stand between two comments. The first carries a digest, so that an edit by hand is noticed, and how
-much of the place was made for them, so that this can be taken away again: no record is kept elsewhere. All
-files that take such lines have comments that start with `#`.
+The lines stand between two comments. The first carries a digest, so that an edit by hand is noticed. It also
+tells whether the file, and how many folders above it, were made for the lines, so that they can be taken away
+again: no record is kept elsewhere. All files that take such lines have comments that start with `#`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ class EditedError(Exception):
 
 
 @dataclass(frozen=True)
-class Block:
+class ManagedBlock:
     """Our lines as they were found.
 
     Attributes:
@@ -33,7 +33,7 @@ class Block:
     made: int
 
 
-def find(content: bytes, tool: str, *, blank_after: bool = False) -> Block | None:
+def find(content: bytes, tool: str, *, blank_after: bool = False) -> ManagedBlock | None:
     """Find the lines of a tool; None when there are none.
 
     Args:
@@ -63,7 +63,7 @@ def find(content: bytes, tool: str, *, blank_after: bool = False) -> Block | Non
     body = tuple(whole[3].decode("utf-8", "replace").replace("\r\n", "\n").split("\n")[:-1])
     if whole[2].decode() != _digest(body, made):
         raise EditedError
-    return Block(whole.start(), whole.end(), body, made)
+    return ManagedBlock(whole.start(), whole.end(), body, made)
 
 
 def insert(
@@ -86,7 +86,7 @@ def insert(
     return content[:at] + text + eol + content[at:]
 
 
-def cut(content: bytes, block: Block) -> bytes:
+def cut(content: bytes, block: ManagedBlock) -> bytes:
     """Return the file as it was before insert()."""
     before, after = content[: block.start], content[block.end :]
     if not content[: block.end].endswith(b"\n"):
@@ -99,6 +99,6 @@ def _digest(body: Sequence[str], made: int) -> str:
 
 
 def made(content: bytes) -> int:
-    """Return how much of the place was made for the lines of any tool (Block.made)."""
+    """Return what was made for the lines of any tool, counted as in ManagedBlock.made."""
     counts = re.findall(rb"# >>> xcactl tools: \S+, made (\d+),", content)
     return max(map(int, counts), default=0)

@@ -13,7 +13,7 @@ from xca_plugin.tools import managed_block
 from xca_plugin.tools.file_change import FileChange, read
 
 
-class State(StrEnum):
+class Registration(StrEnum):
     """How a tool's registration stands."""
 
     ABSENT = "not-registered"
@@ -26,7 +26,7 @@ class State(StrEnum):
     """A file of the tool cannot be read, or not understood."""
 
 
-class Place:
+class ManagedFile:
     """A file that is ours alone, or that the lines go to the end of.
 
     Attributes:
@@ -68,7 +68,7 @@ class Place:
             NotEditable: it does not.
         """
 
-    def state(self) -> State:
+    def state(self) -> Registration:
         """Tell how it stands here.
 
         Raises:
@@ -78,11 +78,11 @@ class Place:
         try:
             found = self._find(content)
         except EditedByHand:
-            return State.EDITED
+            return Registration.EDITED
         if found is None:
-            return State.ABSENT
+            return Registration.ABSENT
         current = found.body == tuple(self.body(managed_block.cut(content, found)))
-        return State.REGISTERED if current else State.OUTDATED
+        return Registration.REGISTERED if current else Registration.OUTDATED
 
     def plan_register(self) -> list[FileChange]:
         """Return what has to be changed for our lines to be there as they have to be.
@@ -128,7 +128,7 @@ class Place:
             return [FileChange(self.path, content, None, found.made - 1)]
         return [FileChange(self.path, content, rest)]
 
-    def _find(self, content: bytes) -> managed_block.Block | None:
+    def _find(self, content: bytes) -> managed_block.ManagedBlock | None:
         try:
             return managed_block.find(content, self._tool, blank_after=self.blank_after)
         except managed_block.EditedError as error:

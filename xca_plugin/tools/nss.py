@@ -21,8 +21,8 @@ from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
-from xca_plugin.tools.managed_file import Place
-from xca_plugin.tools.tool import Look, Tool
+from xca_plugin.tools.managed_file import ManagedFile
+from xca_plugin.tools.tool import ProbeResult, Tool
 
 _DATABASE: Final = ("cert9.db", "key4.db")
 _LOCK: Final = ".parentlock"
@@ -44,7 +44,7 @@ class _Browser(Tool):
         program = which(*self._programs)
         return None if program is None or _sandboxed(program) else program
 
-    def places(self) -> list[Place]:
+    def files(self) -> list[ManagedFile]:
         lines = [f"library={module()}", "name=XCA"]
         return [_Modules(folder / "pkcs11.txt", self.name, lines, own=False) for folder in self._databases()]
 
@@ -65,15 +65,15 @@ class _Browser(Tool):
         )
         return [*super().remarks(), *(sandboxed.format(folder=f"~/{folder}") for folder in found)]
 
-    def check(self) -> Look:
-        for place in self.places():
-            with _copy(place.path.parent) as folder:
+    def check(self) -> ProbeResult:
+        for file in self.files():
+            with _copy(file.path.parent) as folder:
                 _, said = run("modutil", "-dbdir", f"sql:{folder}", "-list")
             ours = re.search(rf"library name: {re.escape(str(module()))}\n(?:.+\n|\n(?=\t))*", said)
             if ours is None or f"token: {rules.CARD_LABEL}" not in ours[0]:
-                detail = text("{path}: no card is seen there").format(path=place.path.parent)
-                return Look(False, detail())
-        return Look(True, "")
+                detail = text("{path}: no card is seen there").format(path=file.path.parent)
+                return ProbeResult(False, detail())
+        return ProbeResult(True, "")
 
     def _started(self) -> bool:
         """Tell whether such a browser was ever started here."""
@@ -139,7 +139,7 @@ class Chromium(_Browser):
         return old, new
 
 
-class _Modules(Place):
+class _Modules(ManagedFile):
     blank_after = True  # paragraphs end with one
 
     def position(self, rest: bytes) -> int:

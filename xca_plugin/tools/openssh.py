@@ -15,8 +15,8 @@ from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
 from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
-from xca_plugin.tools.managed_file import Place
-from xca_plugin.tools.tool import Look, Tool
+from xca_plugin.tools.managed_file import ManagedFile
+from xca_plugin.tools.tool import ProbeResult, Tool
 
 _NO_HOST: Final = "xca.invalid"
 
@@ -33,7 +33,7 @@ class OpenSSH(Tool):
     def program(self) -> Path | None:
         return which("ssh")
 
-    def places(self) -> list[Place]:
+    def files(self) -> list[ManagedFile]:
         lines = ["Match all", f'    PKCS11Provider "{module()}"']
         return [_Configuration(_file(), self.name, lines, own=False)]
 
@@ -45,16 +45,16 @@ class OpenSSH(Tool):
         agent = shell("ssh-agent", "-P", module().resolve(), "sh", "-c", add)
         return [*super().remarks(), text("With an agent: {command}").format(command=agent)]
 
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         provider = _provider(_file())
         if provider != str(module()):
-            return Look(False, text("ssh uses another PKCS11Provider: {path}").format(path=provider)())
+            return ProbeResult(False, text("ssh uses another PKCS11Provider: {path}").format(path=provider)())
         status, said = run("ssh-keygen", "-D", module())
         works = status == 0 and re.search(r"^(ssh|ecdsa)-", said, re.MULTILINE) is not None
-        return Look(works, "" if works else said.strip().splitlines()[-1])
+        return ProbeResult(works, "" if works else said.strip().splitlines()[-1])
 
 
-class _Configuration(Place):
+class _Configuration(ManagedFile):
     def prove(self, rest: bytes, content: bytes) -> None:
         with scratch() as folder:
             planned = folder / "config"

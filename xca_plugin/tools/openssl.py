@@ -15,8 +15,8 @@ from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, run, shell, which
-from xca_plugin.tools.managed_file import Place
-from xca_plugin.tools.tool import ANY_CARD_URI, SIGN_KEY_URI, Look, Tool
+from xca_plugin.tools.managed_file import ManagedFile
+from xca_plugin.tools.tool import ANY_CARD_URI, SIGN_KEY_URI, ProbeResult, Tool
 
 
 class _OpenSSL(Tool):
@@ -32,10 +32,10 @@ class _OpenSSL(Tool):
     def program(self) -> Path | None:
         return which("openssl")
 
-    def places(self) -> list[Place]:
+    def files(self) -> list[ManagedFile]:
         base = _base()
         return [
-            Place(
+            ManagedFile(
                 self._configuration(),
                 self.name,
                 [
@@ -88,11 +88,11 @@ class Engine(_OpenSSL):
             OPENSSL_CONF=self._configuration(),
         )
 
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         uri = f"{ANY_CARD_URI};id=%53%49%47%4E;type=public"
         # Not its status: with SoftHSM the engine may crash when all is done.
         _, said = self._run("pkey", "-engine", "pkcs11", "-inform", "engine", "-pubin", "-in", uri, "-pubout")
-        return Look("BEGIN PUBLIC KEY" in said, "" if "BEGIN PUBLIC KEY" in said else _reason(said))
+        return ProbeResult("BEGIN PUBLIC KEY" in said, "" if "BEGIN PUBLIC KEY" in said else _reason(said))
 
 
 class Provider(_OpenSSL):
@@ -125,10 +125,10 @@ class Provider(_OpenSSL):
         words = ("openssl", "dgst", "-sha256", "-sign", SIGN_KEY_URI, "-out", "FILE.sig", "FILE")
         return shell(*words, OPENSSL_CONF=self._configuration())
 
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         status, said = self._run("storeutl", "-noout", "-certs", f"{ANY_CARD_URI};object=cert1;type=cert")
         works = status == 0 and "Total found: 0" not in said
-        return Look(works, "" if works else _reason(said))
+        return ProbeResult(works, "" if works else _reason(said))
 
 
 def folders() -> dict[str, Path]:

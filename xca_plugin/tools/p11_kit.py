@@ -13,8 +13,8 @@ from xca_common.base_directories import config_home
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, run, shell, which
-from xca_plugin.tools.managed_file import Place
-from xca_plugin.tools.tool import CARD_URI, Look, Tool
+from xca_plugin.tools.managed_file import ManagedFile
+from xca_plugin.tools.tool import CARD_URI, ProbeResult, Tool
 
 _SYSTEM: Final = Path("/etc/pkcs11/modules")
 
@@ -31,23 +31,23 @@ class P11Kit(Tool):
     def program(self) -> Path | None:
         return which("p11-kit")
 
-    def places(self) -> list[Place]:
+    def files(self) -> list[ManagedFile]:
         lines = [f"module: {module()}"]
         if os.geteuid() == 0:
-            return [Place(_SYSTEM / "xca.module", self.name, lines, mode=0o644, folder_mode=0o755)]
-        return [Place(config_home() / "pkcs11" / "modules" / "xca.module", self.name, lines)]
+            return [ManagedFile(_SYSTEM / "xca.module", self.name, lines, mode=0o644, folder_mode=0o755)]
+        return [ManagedFile(config_home() / "pkcs11" / "modules" / "xca.module", self.name, lines)]
 
     def command(self) -> str:
         if which("p11tool"):
             return shell("p11tool", "--login", "--list-all", CARD_URI)
         return shell("p11-kit", "list-modules")
 
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         _, said = run("p11-kit", "list-modules")
         # A module's first line: "xca: PATH", since p11-kit 0.25 "module: xca".
         ours = re.search(r"^(?:xca: .*|module: xca)\n(?:[ \t].*\n)*", said, re.MULTILINE)
         if ours is None:
-            return Look(False, text("p11-kit does not load the module")())
+            return ProbeResult(False, text("p11-kit does not load the module")())
         if f"token: {rules.CARD_LABEL}" not in ours[0]:
-            return Look(False, text("p11-kit sees no card")())
-        return Look(True, "")
+            return ProbeResult(False, text("p11-kit sees no card")())
+        return ProbeResult(True, "")

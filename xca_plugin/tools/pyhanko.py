@@ -20,8 +20,8 @@ from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
 from xca_plugin.i18n import text
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
-from xca_plugin.tools.managed_file import Place
-from xca_plugin.tools.tool import Look, Tool
+from xca_plugin.tools.managed_file import ManagedFile
+from xca_plugin.tools.tool import ProbeResult, Tool
 
 _KEY: Final = "pkcs11-setups"
 _SETUP: Final = "xca"
@@ -41,17 +41,17 @@ class PyHanko(Tool):
         beside = Path(sys.executable).with_name("pyhanko")
         return which("pyhanko") or (beside if os.access(beside, os.X_OK) else None)
 
-    def places(self) -> list[Place]:
+    def files(self) -> list[ManagedFile]:
         here = Path.cwd() / "pyhanko.yml"
         return [_setups(here)] if here.exists() else [_setups(_own_file())]
 
-    def traces(self) -> list[Place]:
+    def traces(self) -> list[ManagedFile]:
         return [_setups(Path.cwd() / "pyhanko.yml"), _setups(_own_file())]
 
     def command(self) -> str:
         program = "pyhanko" if which("pyhanko") else self.program() or "pyhanko"
-        (place,) = self.places()
-        named = () if place.path.parent == Path.cwd() else ("--config", place.path)
+        (file,) = self.files()
+        named = () if file.path.parent == Path.cwd() else ("--config", file.path)
         sign = ("sign", "addsig", "--field", "Sig1", *_WITH_SETUP)
         return shell(program, *named, *sign, "IN.pdf", "OUT.pdf")
 
@@ -63,7 +63,7 @@ class PyHanko(Tool):
         )
         return [*super().remarks(), first.format(command=plugin)]
 
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         program = self.program() or "pyhanko"
         with scratch() as folder:
             # pyHanko skips the login then: it finds the certificate, and no key to sign with.
@@ -74,10 +74,10 @@ class PyHanko(Tool):
             _, said = run(program, *sign, cwd=folder)
         works = "Could not find private key" in said
         reasons = re.findall(r"^[\w.]*(?:Error|Exception|Removed|Invalid)\b.*", said, re.MULTILINE)
-        return Look(works, "" if works else (reasons or [said])[0].strip())
+        return ProbeResult(works, "" if works else (reasons or [said])[0].strip())
 
 
-class _Setups(Place):
+class _Setups(ManagedFile):
     """YAML of others stays byte for byte: our lines are put between theirs."""
 
     def body(self, rest: bytes) -> Sequence[str]:
@@ -137,7 +137,7 @@ class _Setups(Place):
         return NotEditable(path=self.path, detail=detail)
 
 
-def _setups(path: Path) -> Place:
+def _setups(path: Path) -> ManagedFile:
     return _Setups(path, PyHanko.name, (), own=path == _own_file())
 
 

@@ -14,7 +14,7 @@ from xca_plugin.errors import ToolNotInstalled, WrongArchitecture
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange
 from xca_plugin.tools.host_environment import architecture, module
-from xca_plugin.tools.managed_file import Place, State
+from xca_plugin.tools.managed_file import ManagedFile, Registration
 
 CARD_URI: Final = "pkcs11:serial=NUMBER"
 """PKCS#11 URI (RFC 7512) of a card, in commands that are shown; NUMBER stands for the card's number."""
@@ -25,7 +25,7 @@ ANY_CARD_URI: Final = "pkcs11:token=" + rules.CARD_LABEL.replace(" ", "%20")
 
 
 @dataclass(frozen=True)
-class Look:
+class ProbeResult:
     """What a tool saw.
 
     Attributes:
@@ -57,7 +57,7 @@ class Tool(ABC):
         """Return the program that loads the module, if there is one to be looked at."""
 
     @abstractmethod
-    def places(self) -> Sequence[Place]:
+    def files(self) -> Sequence[ManagedFile]:
         """Return the files that registering writes.
 
         Raises:
@@ -69,12 +69,12 @@ class Tool(ABC):
         """Return the exact command to use it; words in capitals are the reader's to fill in."""
 
     @abstractmethod
-    def check(self) -> Look:
+    def check(self) -> ProbeResult:
         """Look at a card through the tool, without a login: it costs no try."""
 
-    def traces(self) -> Sequence[Place]:
+    def traces(self) -> Sequence[ManagedFile]:
         """Return the files that may hold lines of ours."""
-        return self.places()
+        return self.files()
 
     def remarks(self) -> Sequence[Text]:
         """Return what a person has to know of it, here and now."""
@@ -85,22 +85,22 @@ class Tool(ABC):
         """Tell whether it can be used here."""
         return self.missing() is None
 
-    def state(self) -> State:
+    def state(self) -> Registration:
         """Tell how its registration stands."""
         try:
-            states = {place.state() for place in self.places()}
+            states = {file.state() for file in self.files()}
         except XcaError:
-            return State.UNREADABLE
-        for state in (State.EDITED, State.OUTDATED):
+            return Registration.UNREADABLE
+        for state in (Registration.EDITED, Registration.OUTDATED):
             if state in states:
                 return state
         if len(states) > 1:
-            return State.OUTDATED
-        return next(iter(states), State.ABSENT)
+            return Registration.OUTDATED
+        return next(iter(states), Registration.ABSENT)
 
     def registered(self) -> bool:
         """Tell whether it finds the module."""
-        return self.state() is State.REGISTERED
+        return self.state() is Registration.REGISTERED
 
     def plan_register(self) -> list[FileChange]:
         """Return the changes that tell it of the module; none when it knows.
@@ -114,7 +114,7 @@ class Tool(ABC):
         wrong = self._wrong_architecture()
         if wrong is not None:
             raise WrongArchitecture(detail=wrong)
-        return [change for place in self.places() for change in place.plan_register()]
+        return [change for file in self.files() for change in file.plan_register()]
 
     def plan_unregister(self) -> list[FileChange]:
         """Return the changes after which all is as it was before.
@@ -122,7 +122,7 @@ class Tool(ABC):
         Raises:
             FileProblem, EditedByHand.
         """
-        return [change for place in self.traces() for change in place.plan_unregister()]
+        return [change for file in self.traces() for change in file.plan_unregister()]
 
     def _wrong_architecture(self) -> Text | None:
         program = self.program()
