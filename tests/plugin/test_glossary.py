@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/glossary.md has one word for one thing, and messages keep to it."""
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import pytest
+from babel.messages.pofile import read_po
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = ("login/xca_common", "xca_plugin")
+
+
+def _rows() -> Iterator[tuple[list[str], list[str]]]:
+    """The words of each row of the glossary, and the synonyms that are not used."""
+    for line in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[-1] != "not":
+            english, chinese, _, synonyms = cells
+            yield re.split("[,、]", f"{english},{chinese}"), [word for word in synonyms.split(", ") if word]
+
+
+WORDS: Final = {word.strip() for words, _ in _rows() for word in words} | {"指令列", "處理程序", "連接埠"}
+SYNONYMS: Final = [synonym for _, synonyms in _rows() for synonym in synonyms]
+
+
+def _synonyms_in(sentence: str) -> list[str]:
+    """Find synonyms in a sentence, but not in a word of the glossary, such as 程序 in 處理程序."""
+    sentence = re.sub(r"\{[^}]*\}", "", sentence)
+    return [each for each in SYNONYMS if _says(sentence, each)]
+
+
+def _says(sentence: str, synonym: str) -> bool:
+    for word in WORDS:
+        if synonym in word:
+            sentence = sentence.replace(word, "|")
+    pattern = rf"\b{re.escape(synonym)}\b" if synonym.isascii() else re.escape(synonym)
+    return re.search(pattern, sentence, re.IGNORECASE) is not None
+
+
+def test_glossary_has_each_word_and_each_synonym_once() -> None:
+    words = [word.strip().lower() for words, _ in _rows() for word in words]
+    assert len(words) > 60
+    assert [word for word in words if words.count(word) > 1] == []
+    assert [each for each in SYNONYMS if SYNONYMS.count(each) > 1 or each in WORDS] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_catalogue_has_no_synonym_of_a_word_of_the_glossary(package: str) -> None:
+    catalogue = (ROOT / package / "locale/zh_TW/LC_MESSAGES/messages.po").read_bytes()
+    messages = [each for each in read_po(BytesIO(catalogue), "zh_TW") if each.id]
+    sentences = chain.from_iterable(
+        side if isinstance(side, tuple) else (side,) for each in messages for side in (each.id, each.string)
+    )
+    found = {sentence: synonyms for sentence in sentences if (synonyms := _synonyms_in(sentence))}
+    assert found == {}
+
+
+def test_documents_have_no_chinese_synonym_of_a_word_of_the_glossary() -> None:
+    documents = {ROOT / "README.zh-TW.md", *(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "glossary.md"}
+    lines = chain.from_iterable(each.read_text(encoding="utf-8").splitlines() for each in documents)
+    found = {line: [each for each in _synonyms_in(line) if not each.isascii()] for line in lines}
+    assert {line: synonyms for line, synonyms in found.items() if synonyms} == {}
+
+
+def test_synonym_in_a_sentence_is_found() -> None:
+    assert _synonyms_in("請結束這個程序，再輸入命令。") == ["命令", "程序"]
+    assert _synonyms_in("簽署者的憑證串鏈、PIN 碼") == ["PIN 碼", "憑證串鏈"]
+    assert _synonyms_in("請結束這個處理程序，再輸入指令。Type the passphrase.") == ["passphrase"]
