@@ -54,7 +54,9 @@ def test_catalogue_has_no_synonym_of_a_word_of_the_glossary(package: str) -> Non
     catalogue = (ROOT / package / "locale/zh_TW/LC_MESSAGES/messages.po").read_bytes()
     messages = [each for each in read_po(BytesIO(catalogue), "zh_TW") if each.id]
     sentences = chain.from_iterable(
-        side if isinstance(side, tuple) else (side,) for each in messages for side in (each.id, each.string)
+        [side] if isinstance(side, str) else side or []
+        for each in messages
+        for side in (each.id, each.string)
     )
     found = {sentence: synonyms for sentence in sentences if (synonyms := _synonyms_in(sentence))}
     assert found == {}
