@@ -5,7 +5,8 @@ import errno
 import http.client
 import json
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
+from threading import Timer
 from typing import Final
 
 from xca_common.i18n import Text
@@ -73,14 +74,24 @@ def _agent_at(address: str, port: int) -> str | None:
             connection.connect()
         except OSError:
             return None
+        # The timeout is for each piece; whoever answers in many is another program, and is not waited for.
+        end = Timer(_SECONDS, _hang_up, [connection.sock])
+        end.start()
         try:
             connection.request("GET", "/agent.json", headers={"Host": f"localhost:{port}"})
             said = json.loads(connection.getresponse().read(1000))
             if said["name"] == "xca-plugin":
                 return str(said["version"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError):
             pass  # another program
+        finally:
+            end.cancel()
     raise errors.PortTaken(port=port, holder=_holder(port))
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _holder(port: int) -> Text | str:

@@ -58,7 +58,11 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__}, {where}"
 
 
-class FileProblem(XcaError):
+class FileError(XcaError):
+    """Something about a file that is read or written."""
+
+
+class FileProblem(FileError):
     """A file cannot be read or written."""
 
     path: Text | str | Path

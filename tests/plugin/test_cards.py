@@ -5,8 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from support.odd_certificates import certificate
+from xca_common.pki.certificate import Certificate
 from xca_plugin import Card, Cards, CardState, Hash, Key, Padding, Secret, errors, hookimpl
 from xca_plugin.hicos import Hicos
+from xca_plugin.model import IssuerContact
 
 PIN = "k4r7q9z1"
 USER_CODE = "Qz-8812x"
@@ -181,3 +184,30 @@ def test_a_module_that_is_none(
     with pytest.raises(errors.ModuleFailed) as failed:
         Cards().detect()
     assert str(file) in failed.value.message()
+
+
+# --- who issued a card
+
+
+def test_issuer_contact_of_a_plugin_becomes_part_of_the_card(memory: Memory) -> None:
+    class Directory:
+        @hookimpl
+        def xca_issuer_contact(self, card: Card) -> IssuerContact | None:
+            return IssuerContact("centre", "https://centre.test", "1234") if card.family == "memory" else None
+
+    cards = Cards([memory, Directory()])
+    (card,) = cards.detect()
+    after = cards.activate(card, Secret(USER_CODE), Secret(PIN))
+    for each in (card, cards.read(card), after):
+        assert each.issuer == IssuerContact("centre", "https://centre.test", "1234")
+
+
+def test_issuer_contact_of_the_xca_is_for_its_own_cards(memory: Memory) -> None:
+    (other,) = Cards([memory]).detect()
+    assert other.issuer is None
+    own = replace(CLOSED, family="hicos")
+    contact = Hicos().xca_issuer_contact(own)
+    assert contact is not None
+    assert contact.website == "https://xca.nat.gov.tw"
+    elsewhere = Certificate.parse("cert1", "SIGN", certificate())
+    assert Hicos().xca_issuer_contact(replace(own, certificate=elsewhere)) is None

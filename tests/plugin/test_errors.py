@@ -8,7 +8,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 from support.errors import with_facts
-from xca_common.errors import XcaError
+from xca_common.errors import FileError, SecretMissing, XcaError
 from xca_common.i18n import CHINESE, ENGLISH, speaking
 from xca_plugin import errors
 from xca_plugin.i18n import text
@@ -92,6 +92,12 @@ def test_module_of_errors_holds_its_own_classes_alone() -> None:
         name for name, kind in vars(errors).items() if getattr(kind, "__module__", "") == "xca_common.errors"
     }
     assert shared == {"XcaError"}  # what they are made of
+
+
+def test_every_situation_is_of_one_family() -> None:
+    families = (errors.CardError, FileError, errors.CmsError, errors.ToolError, errors.AgentError)
+    of_none = {each for each in SITUATIONS if sum(issubclass(each, family) for family in families) != 1}
+    assert of_none == {SecretMissing, errors.NotInOrder}
 
 
 def test_error_without_a_fact_is_refused_when_it_is_made() -> None:
