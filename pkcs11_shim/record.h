@@ -22,7 +22,7 @@
 #define XCA_STORE_EVENTS 512        /* of a card; a newer one overwrites the oldest */
 
 /* The store's own slot has a sequence, and its generation as epoch; nothing else. */
-struct slot {
+struct record_slot {
     uint32_t checksum; /* crc32(3) of zlib, of all that follows */
     uint32_t format;
     int64_t sequence;     /* rises by one with every slot that is written to the record */
@@ -38,7 +38,7 @@ struct slot {
     char model[32];
 };
 
-struct event {
+struct record_event {
     uint32_t checksum; /* crc32(3) of zlib, of all that follows */
     uint32_t result;   /* the CK_RV that the caller was given */
     int64_t number;    /* from 1; its place is the remainder by XCA_STORE_EVENTS */
@@ -49,13 +49,13 @@ struct event {
 
 struct record {
     struct {
-        struct slot slot;
-        char rest[XCA_STORE_BLOCK - sizeof(struct slot)];
+        struct record_slot slot;
+        char rest[XCA_STORE_BLOCK - sizeof(struct record_slot)];
     } blocks[2];
-    struct event events[XCA_STORE_EVENTS];
+    struct record_event events[XCA_STORE_EVENTS];
 };
 
-_Static_assert(sizeof(struct slot) == 240, "as in store.py");
-_Static_assert(sizeof(struct event) == 64, "as in store.py");
+_Static_assert(sizeof(struct record_slot) == 240, "as in store.py");
+_Static_assert(sizeof(struct record_event) == 64, "as in store.py");
 
 #endif

@@ -31,8 +31,8 @@ _FORMAT: Final = _DEFINES["FORMAT"]
 _BLOCK: Final = _DEFINES["BLOCK"]
 _EVENTS: Final = _DEFINES["EVENTS"]
 _CHECKSUM: Final = struct.Struct("=I")
-_SLOT: Final = struct.Struct("=I5q4i16s128s32s")  # struct slot, after its checksum
-_EVENT: Final = struct.Struct("=Iqq24s16s")  # struct event, after its checksum
+_SLOT: Final = struct.Struct("=I5q4i16s128s32s")  # struct record_slot, after its checksum
+_EVENT: Final = struct.Struct("=Iqq24s16s")  # struct record_event, after its checksum
 _EVENT_SIZE: Final = _CHECKSUM.size + _EVENT.size
 _RECORD: Final = 2 * _BLOCK + _EVENTS * _EVENT_SIZE
 _OWN: Final = 0  # the place of the store's own record
@@ -114,7 +114,7 @@ def _checked(written: bytes) -> bytes | None:
 
 
 class _Slot(NamedTuple):
-    """A struct slot without its checksum and its format."""
+    """A struct record_slot without its checksum and its format."""
 
     sequence: int = 0
     epoch: int = 0
@@ -451,7 +451,7 @@ def _row(slot: _Slot, generation: int) -> CardRow:
 
 
 def _can_be_a_card(slot: _Slot, generation: int) -> bool:
-    """Say whether the module lets the card be used (store.c, no_card_can_have)."""
+    """Say whether the module lets the card be used (store.c, store_no_card_can_have)."""
     tries = range(rules.MAX_TRIES + 1)
     return (
         slot.pin_tries in tries

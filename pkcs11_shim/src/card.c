@@ -17,7 +17,7 @@ static _Thread_local struct {
     CK_TOKEN_INFO info;
 } strangers[STRANGERS];
 
-static bool same_token(const CK_TOKEN_INFO *a, const CK_TOKEN_INFO *b) {
+static bool card_same_token(const CK_TOKEN_INFO *a, const CK_TOKEN_INFO *b) {
     return memcmp(a->label, b->label, sizeof a->label) == 0 &&
            memcmp(a->serialNumber, b->serialNumber, sizeof a->serialNumber) == 0;
 }
@@ -26,7 +26,7 @@ bool card_reads_stranger(CK_SLOT_ID slot, CK_TOKEN_INFO *inner_token) {
     size_t place = slot % STRANGERS;
     return strangers[place].known && strangers[place].slot == slot &&
            inner->C_GetTokenInfo(slot, inner_token) == CKR_OK &&
-           same_token(inner_token, &strangers[place].info);
+           card_same_token(inner_token, &strangers[place].info);
 }
 
 bool card_has_name(const CK_TOKEN_INFO *token) {

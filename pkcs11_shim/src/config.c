@@ -17,14 +17,14 @@
 
 struct config config;
 
-struct value {
+struct config_entry {
     const char *section, *name;
     char *to;
     size_t size;
     const char *variable; /* overrides the file */
 };
 
-static const struct value values[] = {
+static const struct config_entry entries[] = {
     {"module", "path", config.module, sizeof config.module, "XCA_PKCS11_MODULE"},
     {"module", "environment", config.environment, sizeof config.environment, NULL},
     {"store", "path", config.store, sizeof config.store, "XCA_CARD_STORE"},
@@ -34,31 +34,31 @@ static const struct value values[] = {
     {"log", "level", config.log_level, sizeof config.log_level, "XCA_LOG_LEVEL"},
     {"log", "file", config.log_file, sizeof config.log_file, "XCA_LOG_FILE"},
 };
-#define VALUES (sizeof values / sizeof values[0])
+#define ENTRIES (sizeof entries / sizeof entries[0])
 
-static bool put(const struct value *value, const char *text) {
+static bool config_put(const struct config_entry *entry, const char *text) {
     size_t length = strlen(text);
-    if (length >= value->size) {
+    if (length >= entry->size) {
         return false;
     }
-    memcpy(value->to, text, length + 1);
+    memcpy(entry->to, text, length + 1);
     return true;
 }
 
 /* inih's handler: 0 is an error. A name that is unknown or stands twice is one: a misspelt rule must not be
  * ignored. */
-static int on_value(void *user, const char *section, const char *name, const char *text) {
+static int config_on_value(void *user, const char *section, const char *name, const char *text) {
     (void)user;
-    for (size_t i = 0; i < VALUES; i++) {
-        const struct value *value = &values[i];
-        if (strcmp(section, value->section) == 0 && strcmp(name, value->name) == 0) {
-            return *value->to == '\0' && *text != '\0' && put(value, text);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct config_entry *entry = &entries[i];
+        if (strcmp(section, entry->section) == 0 && strcmp(name, entry->name) == 0) {
+            return *entry->to == '\0' && *text != '\0' && config_put(entry, text);
         }
     }
     return 0;
 }
 
-static const char *variable(const char *name) {
+static const char *config_variable(const char *name) {
     const char *text = secure_getenv(name);
     return text != NULL && *text != '\0' ? text : NULL;
 }
@@ -66,8 +66,8 @@ static const char *variable(const char *name) {
 /* Writes `$<xdg>/<file>`, or `$HOME/<below>/<file>` when that variable holds no absolute path (XDG Base
  * Directory Specification); an empty string when there is none of either. xca_common/base_directories.py has
  * the same rule. */
-static void user_path(char *path, size_t size, const char *xdg, const char *below, const char *file) {
-    const char *folder = variable(xdg), *home = variable("HOME");
+static void config_user_path(char *path, size_t size, const char *xdg, const char *below, const char *file) {
+    const char *folder = config_variable(xdg), *home = config_variable("HOME");
     int length = -1;
     if (folder != NULL && *folder == '/') {
         length = snprintf(path, size, "%s/%s", folder, file);
@@ -80,19 +80,19 @@ static void user_path(char *path, size_t size, const char *xdg, const char *belo
 }
 
 /* The file to read, or an empty path when there is none and the environment alone must do. */
-static void find_file(char *path, size_t size) {
-    const char *named = variable("XCA_PKCS11_CONF");
+static void config_find_file(char *path, size_t size) {
+    const char *named = config_variable("XCA_PKCS11_CONF");
     if (named != NULL) {
         snprintf(path, size, "%s", named);
         return;
     }
-    user_path(path, size, "XDG_CONFIG_HOME", ".config", "xca/pkcs11.conf");
+    config_user_path(path, size, "XDG_CONFIG_HOME", ".config", "xca/pkcs11.conf");
     if (*path == '\0' || access(path, F_OK) != 0) {
         snprintf(path, size, "%s", access(SYSTEM_FILE, F_OK) == 0 ? SYSTEM_FILE : "");
     }
 }
 
-static bool read_file(const char *path) {
+static bool config_read_file(const char *path) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat facts;
     if (descriptor < 0 || fstat(descriptor, &facts) != 0) {
@@ -113,7 +113,7 @@ static bool read_file(const char *path) {
         close(descriptor);
         return false;
     }
-    int line = ini_parse_file(file, on_value, NULL);
+    int line = ini_parse_file(file, config_on_value, NULL);
     fclose(file);
     if (line != 0) {
         log_line(LOG_ERROR, "configuration %s: line %d is too long, or no known section, name and value",
@@ -124,7 +124,8 @@ static bool read_file(const char *path) {
 }
 
 /* Reads a value that is one of two words, or missing; false when it is another. */
-static bool read_choice(const char *name, const char *text, const char *on, const char *off, bool *value) {
+static bool config_read_choice(const char *name, const char *text, const char *on, const char *off,
+                               bool *value) {
     *value = strcmp(text, on) == 0;
     if (*value || *text == '\0' || (off != NULL && strcmp(text, off) == 0)) {
         return true;
@@ -133,7 +134,7 @@ static bool read_choice(const char *name, const char *text, const char *on, cons
     return false;
 }
 
-static bool check(void) {
+static bool config_check(void) {
     int level = *config.log_level == '\0' ? LOG_ERROR : log_level_from(config.log_level);
     if (level < 0) {
         log_line(LOG_ERROR, "configuration: log level is none of error, info, debug");
@@ -145,7 +146,7 @@ static bool check(void) {
         return false;
     }
     if (*config.store == '\0') {
-        user_path(config.store, sizeof config.store, "XDG_DATA_HOME", ".local/share", "xca/cards.db");
+        config_user_path(config.store, sizeof config.store, "XDG_DATA_HOME", ".local/share", "xca/cards.db");
     }
     snprintf(config.store_lock, sizeof config.store_lock, "%s.lock", config.store);
     const char *const paths[] = {config.module, config.store, config.log_file};
@@ -164,26 +165,27 @@ static bool check(void) {
         *equals = '\0';
         config.environment_value = equals + 1;
     }
-    return read_choice("[quirks] hash", config.hash, "module", NULL, &config.hash_in_module) &&
-           read_choice("[quirks] strings", config.strings, "trim", NULL, &config.trim_strings) &&
-           read_choice("[guard] keep_last_try", config.keep_last_try, "yes", "no", &config.guard_last_try);
+    return config_read_choice("[quirks] hash", config.hash, "module", NULL, &config.hash_in_module) &&
+           config_read_choice("[quirks] strings", config.strings, "trim", NULL, &config.trim_strings) &&
+           config_read_choice("[guard] keep_last_try", config.keep_last_try, "yes", "no",
+                              &config.guard_last_try);
 }
 
 bool config_load(void) {
     memset(&config, 0, sizeof config);
-    const char *log_file = variable("XCA_LOG_FILE");
+    const char *log_file = config_variable("XCA_LOG_FILE");
     log_to(LOG_ERROR, log_file);
     char path[PATH_MAX];
-    find_file(path, sizeof path);
-    if (*path != '\0' && !read_file(path)) {
+    config_find_file(path, sizeof path);
+    if (*path != '\0' && !config_read_file(path)) {
         return false;
     }
-    for (size_t i = 0; i < VALUES; i++) {
-        const char *text = values[i].variable != NULL ? variable(values[i].variable) : NULL;
-        if (text != NULL && !put(&values[i], text)) {
-            log_line(LOG_ERROR, "configuration: %s is too long", values[i].variable);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const char *text = entries[i].variable != NULL ? config_variable(entries[i].variable) : NULL;
+        if (text != NULL && !config_put(&entries[i], text)) {
+            log_line(LOG_ERROR, "configuration: %s is too long", entries[i].variable);
             return false;
         }
     }
-    return check();
+    return config_check();
 }

@@ -52,8 +52,8 @@ void emsa_digest_info(const struct emsa_hash *hash, const CK_BYTE *digest, CK_BY
     memcpy(out + hash->prefix_length, digest, hash->length);
 }
 
-static CK_RV digest_of(const struct emsa_hash *hash, CK_SESSION_HANDLE session, CK_BYTE *data,
-                       CK_ULONG length, CK_BYTE *digest) {
+static CK_RV emsa_digest_of(const struct emsa_hash *hash, CK_SESSION_HANDLE session, CK_BYTE *data,
+                            CK_ULONG length, CK_BYTE *digest) {
     CK_MECHANISM mechanism = {hash->digest, NULL, 0};
     CK_ULONG digest_length = hash->length;
     CK_RV rv = inner->C_DigestInit(session, &mechanism);
@@ -61,14 +61,14 @@ static CK_RV digest_of(const struct emsa_hash *hash, CK_SESSION_HANDLE session, 
 }
 
 /* Section B.2.1; XORs the mask onto the data. */
-static CK_RV mask(const struct emsa_hash *hash, CK_SESSION_HANDLE session, const CK_BYTE *seed,
-                  CK_ULONG seed_length, CK_BYTE *data, CK_ULONG length) {
+static CK_RV emsa_mask(const struct emsa_hash *hash, CK_SESSION_HANDLE session, const CK_BYTE *seed,
+                       CK_ULONG seed_length, CK_BYTE *data, CK_ULONG length) {
     CK_BYTE input[EMSA_LARGEST_DIGEST + 4], block[EMSA_LARGEST_DIGEST];
     memcpy(input, seed, seed_length);
     for (CK_ULONG done = 0, counter = 0; done < length; counter++) {
         const CK_BYTE number[4] = {0, 0, (CK_BYTE)(counter >> 8), (CK_BYTE)counter};
         memcpy(input + seed_length, number, sizeof number);
-        CK_RV rv = digest_of(hash, session, input, seed_length + sizeof number, block);
+        CK_RV rv = emsa_digest_of(hash, session, input, seed_length + sizeof number, block);
         if (rv != CKR_OK) {
             return rv;
         }
@@ -102,9 +102,9 @@ CK_RV emsa_pss_encode(const struct emsa_pss *pss, CK_SESSION_HANDLE session, con
     CK_BYTE message[8 + EMSA_LARGEST_DIGEST + EMSA_LARGEST_MODULUS] = {0};
     memcpy(message + 8, digest, hash_length);
     memcpy(message + 8 + hash_length, salt, salt_length);
-    rv = digest_of(pss->hash, session, message, 8 + hash_length + salt_length, h);
+    rv = emsa_digest_of(pss->hash, session, message, 8 + hash_length + salt_length, h);
     if (rv == CKR_OK) {
-        rv = mask(pss->mgf1, session, h, hash_length, em, db_length);
+        rv = emsa_mask(pss->mgf1, session, h, hash_length, em, db_length);
     }
     em[0] &= (CK_BYTE)(0xFF >> (8 * em_length - em_bits));
     em[em_length - 1] = 0xbc;

@@ -10,7 +10,7 @@
 /* How often C_Finalize has ended every session; read and written with a lock held. */
 static unsigned finalized;
 
-static CK_RV read_session(struct guard *guard, bool of_session, CK_SLOT_ID *slot) {
+static CK_RV guard_read_session(struct guard *guard, bool of_session, CK_SLOT_ID *slot) {
     if (!of_session) {
         return CKR_OK;
     }
@@ -22,19 +22,19 @@ static CK_RV read_session(struct guard *guard, bool of_session, CK_SLOT_ID *slot
 }
 
 /* Without a lock the label of a card may be half-written just now, and would not be told from no label. */
-static bool is_in_doubt(const struct lock *lock, const CK_TOKEN_INFO *token) {
+static bool guard_is_in_doubt(const struct lock *lock, const CK_TOKEN_INFO *token) {
     return lock->file < 0 && lock->error != 0 && lock->error != ENOENT && lock->error != ENOTDIR &&
            !card_has_name(token);
 }
 
-static CK_RV read_card(struct guard *guard, CK_SLOT_ID slot) {
+static CK_RV guard_read_card(struct guard *guard, CK_SLOT_ID slot) {
     CK_TOKEN_INFO token;
     CK_RV rv = inner->C_GetTokenInfo(slot, &token);
     if (rv != CKR_OK) {
         return rv;
     }
     guard->card = card_of_token(slot, &token);
-    if (!guard->card.is_card && is_in_doubt(&guard->lock, &token)) {
+    if (!guard->card.is_card && guard_is_in_doubt(&guard->lock, &token)) {
         log_line(LOG_ERROR, "slot %lu: a token without a name, and the card store's lock: %s", slot,
                  strerror(guard->lock.error));
         return CKR_DEVICE_ERROR;
@@ -46,14 +46,14 @@ static CK_RV read_card(struct guard *guard, CK_SLOT_ID slot) {
  * Twice: a known token that is no card needs no file, and who waits for the file may not keep the session
  * open meanwhile. So the second time everything is read again.
  */
-static CK_RV begin(struct guard *guard, CK_SESSION_HANDLE session, bool of_session, CK_SLOT_ID slot,
-                   enum guard_kind kind) {
+static CK_RV guard_begin(struct guard *guard, CK_SESSION_HANDLE session, bool of_session, CK_SLOT_ID slot,
+                         enum guard_kind kind) {
     CK_TOKEN_INFO token;
     *guard = (struct guard){.kind = kind, .lock = {.kind = LOCK_SESSION, .session = session}};
     if (!lock_take(&guard->lock)) {
         return CKR_DEVICE_ERROR;
     }
-    CK_RV rv = read_session(guard, of_session, &slot);
+    CK_RV rv = guard_read_session(guard, of_session, &slot);
     if (rv == CKR_OK && kind != GUARD_LAST_TRY && card_reads_stranger(slot, &token)) {
         lock_pass(&guard->lock, slot);
         guard->held = true;
@@ -71,9 +71,9 @@ static CK_RV begin(struct guard *guard, CK_SESSION_HANDLE session, bool of_sessi
         return CKR_DEVICE_ERROR;
     }
     guard->held = true;
-    rv = read_session(guard, of_session, &slot);
+    rv = guard_read_session(guard, of_session, &slot);
     if (rv == CKR_OK) {
-        rv = read_card(guard, slot);
+        rv = guard_read_card(guard, slot);
     }
     if (rv == CKR_OK && (finalized != first_finalized || slot != first_slot)) {
         /* Another session or token has the number now; the caller's is gone. */
@@ -91,11 +91,11 @@ static CK_RV begin(struct guard *guard, CK_SESSION_HANDLE session, bool of_sessi
 }
 
 CK_RV guard_session(struct guard *guard, CK_SESSION_HANDLE session, enum guard_kind kind) {
-    return begin(guard, session, true, 0, kind);
+    return guard_begin(guard, session, true, 0, kind);
 }
 
 CK_RV guard_slot(struct guard *guard, CK_SLOT_ID slot, enum guard_kind kind) {
-    return begin(guard, CK_INVALID_HANDLE, false, slot, kind);
+    return guard_begin(guard, CK_INVALID_HANDLE, false, slot, kind);
 }
 
 CK_RV guard_end(struct guard *guard, CK_RV rv) {

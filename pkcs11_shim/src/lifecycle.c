@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* A store that cannot be read has no generation: its cards then refuse, every other token works. */
-static int64_t read_generation(const struct lock *lock) {
+static int64_t lifecycle_read_generation(const struct lock *lock) {
     int64_t generation;
     return lock->file >= 0 && store_generation(&generation) ? generation : -1;
 }
@@ -27,7 +27,7 @@ static int64_t read_generation(const struct lock *lock) {
 static char entry[sizeof config.environment];
 
 /* The inner module's C_Initialize, with [module] environment set for just that long. */
-static CK_RV initialize_inner(void *arguments) {
+static CK_RV lifecycle_initialize_inner(void *arguments) {
     if (config.environment_value == NULL) {
         return inner->C_Initialize(arguments);
     }
@@ -58,8 +58,8 @@ CK_RV card_C_Initialize(void *arguments) {
     if (!lock_take(&lock)) {
         return CKR_FUNCTION_FAILED; /* of the values that C_Initialize may answer, PKCS#11 2.40 section 5.4 */
     }
-    int64_t generation = read_generation(&lock);
-    CK_RV rv = initialize_inner(arguments);
+    int64_t generation = lifecycle_read_generation(&lock);
+    CK_RV rv = lifecycle_initialize_inner(arguments);
     /* Where somebody else has initialised it, the inner module's knowledge is of unknown age: no epoch is
      * current until C_Finalize and C_Initialize. */
     if (rv == CKR_OK) {

@@ -55,7 +55,7 @@ static const struct {
     {0x4E00, 0x9FFF}, {0xF900, 0xFA6D}, {0xFF01, 0xFF9F}, {0x20000, 0x2A6DF},
 };
 
-static bool is_shown(uint32_t character) {
+static bool log_is_shown(uint32_t character) {
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         if (character >= shown[i].first && character <= shown[i].last) {
             return true;
@@ -65,7 +65,7 @@ static bool is_shown(uint32_t character) {
 }
 
 /* Reads a character of UTF-8 (RFC 3629); its length is 0 if there is none here. */
-static size_t decode(const unsigned char *text, size_t length, uint32_t *character) {
+static size_t log_decode(const unsigned char *text, size_t length, uint32_t *character) {
     unsigned char first = text[0];
     size_t bytes = first < 0x80   ? 1
                    : first < 0xC2 ? 0
@@ -88,19 +88,19 @@ static size_t decode(const unsigned char *text, size_t length, uint32_t *charact
 }
 
 /* Copies a text, as much of it as has room, in a form that harms no reader; returns the length. */
-static size_t make_harmless(char *to, size_t room, const char *text, size_t length) {
+static size_t log_make_harmless(char *to, size_t room, const char *text, size_t length) {
     size_t used = 0;
     for (size_t at = 0, bytes; at < length; at += bytes) {
         uint32_t character;
         char code[sizeof "<U+10FFFF>"];
         const char *piece = text + at;
         int size;
-        bytes = decode((const unsigned char *)text + at, length - at, &character);
+        bytes = log_decode((const unsigned char *)text + at, length - at, &character);
         if (bytes == 0) {
             bytes = 1;
             size = snprintf(code, sizeof code, "<0x%02X>", (unsigned char)text[at]);
             piece = code;
-        } else if (is_shown(character)) {
+        } else if (log_is_shown(character)) {
             size = (int)bytes;
         } else {
             size = snprintf(code, sizeof code, "<U+%04X>", (unsigned)character);
@@ -116,7 +116,7 @@ static size_t make_harmless(char *to, size_t room, const char *text, size_t leng
 }
 
 /* One write, so that the lines of several processes do not mix; nobody can be told if it fails. */
-static void put(int file, const char *line, size_t length) {
+static void log_put(int file, const char *line, size_t length) {
     ssize_t written = write(file, line, length);
     (void)written;
 }
@@ -139,17 +139,17 @@ void log_line(enum log_level level, const char *format, ...) {
     va_end(arguments);
     if (length >= 0) {
         used += (size_t)length < sizeof line - used - 1 ? (size_t)length : sizeof line - used - 2;
-        used = make_harmless(harmless, sizeof harmless - 1, line, used);
+        used = log_make_harmless(harmless, sizeof harmless - 1, line, used);
         harmless[used++] = '\n';
         if (path != NULL) {
             int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
             if (file >= 0) {
-                put(file, harmless, used);
+                log_put(file, harmless, used);
                 close(file);
             }
         }
         if (isatty(STDERR_FILENO)) {
-            put(STDERR_FILENO, harmless, used);
+            log_put(STDERR_FILENO, harmless, used);
         }
     }
     errno = saved_errno;

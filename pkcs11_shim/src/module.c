@@ -57,7 +57,7 @@ static CK_RV card_C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTE
 
 /* Puts ours in a list, and in the 3.0 part behind it if there is one. Ours ask the 2.40 list: what is NULL
  * there is NULL. */
-static void replace(CK_FUNCTION_LIST *list, CK_FUNCTION_LIST_3_0 *more) {
+static void module_replace(CK_FUNCTION_LIST *list, CK_FUNCTION_LIST_3_0 *more) {
 #define XCA_REPLACED(name) list->name = inner->name != NULL ? card_##name : NULL;
 #define XCA_REPLACED_3(name)                                                                                 \
     if (more != NULL && more->name != NULL) {                                                                \
@@ -75,7 +75,7 @@ static void replace(CK_FUNCTION_LIST *list, CK_FUNCTION_LIST_3_0 *more) {
 }
 
 /* The inner module's 2.40 list, or NULL with a line in the log. */
-static const CK_FUNCTION_LIST *find_inner(void *library) {
+static const CK_FUNCTION_LIST *module_find_inner(void *library) {
     CK_C_GetFunctionList get_list;
     *(void **)&get_list = dlsym(library, "C_GetFunctionList");
     if (get_list == NULL) {
@@ -108,30 +108,30 @@ static const CK_FUNCTION_LIST *find_inner(void *library) {
     return list;
 }
 
-static bool same_version(const CK_VERSION *a, const CK_VERSION *b) {
+static bool module_same_version(const CK_VERSION *a, const CK_VERSION *b) {
     return a->major == b->major && a->minor == b->minor;
 }
 
 /* The inner module's standard interface of a version; NULL when it offers none, errs, or reports another
  * version. */
-static const CK_INTERFACE *find_interface(void *library, CK_VERSION version) {
+static const CK_INTERFACE *module_find_interface(void *library, CK_VERSION version) {
     CK_C_GetInterface get_interface;
     *(void **)&get_interface = dlsym(library, "C_GetInterface");
     CK_INTERFACE *interface = NULL;
     if (get_interface == NULL || get_interface == C_GetInterface ||
         get_interface(standard, &version, &interface, 0) != CKR_OK || interface == NULL ||
-        interface->pFunctionList == NULL || !same_version(interface->pFunctionList, &version)) {
+        interface->pFunctionList == NULL || !module_same_version(interface->pFunctionList, &version)) {
         return NULL;
     }
     return interface;
 }
 
-static void offer(void *list, const CK_INTERFACE *inner_interface) {
+static void module_offer(void *list, const CK_INTERFACE *inner_interface) {
     CK_FLAGS flags = inner_interface != NULL ? inner_interface->flags : 0;
     interfaces[interface_count++] = (CK_INTERFACE){standard, list, flags};
 }
 
-static bool load(void) {
+static bool module_load(void) {
     if (!config_load()) {
         return false;
     }
@@ -140,32 +140,32 @@ static bool load(void) {
         log_line(LOG_ERROR, "inner module: %s", dlerror());
         return false;
     }
-    const CK_FUNCTION_LIST *found = find_inner(library);
+    const CK_FUNCTION_LIST *found = module_find_inner(library);
     if (found == NULL) {
         return false;
     }
     inner = found;
     interface_count = 0;
     /* 3.0 and no later one: the list of 3.2 has functions that no entry of replaced.def guards. */
-    const CK_INTERFACE *interface3 = find_interface(library, (CK_VERSION){3, 0});
+    const CK_INTERFACE *interface3 = module_find_interface(library, (CK_VERSION){3, 0});
     if (interface3 != NULL) {
         inner3 = interface3->pFunctionList;
         list3 = *inner3;
-        replace(&list3.v2, &list3);
-        offer(&list3, interface3);
+        module_replace(&list3.v2, &list3);
+        module_offer(&list3, interface3);
     }
     list2 = *found;
     if (list2.version.major != 2) {
         list2.version = (CK_VERSION){2, 40};
     }
-    replace(&list2, NULL);
-    offer(&list2, find_interface(library, list2.version));
+    module_replace(&list2, NULL);
+    module_offer(&list2, module_find_interface(library, list2.version));
     log_line(LOG_DEBUG, "inner module %s loaded", config.module);
     return true;
 }
 
 /* Once; a failure is tried again at the next call, when its cause may be gone. */
-static CK_RV load_once(void) {
+static CK_RV module_load_once(void) {
     if (loaded) {
         return CKR_OK;
     }
@@ -177,7 +177,7 @@ static CK_RV load_once(void) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
     pthread_mutex_lock(&loading);
     is_loading = true;
-    loaded = loaded || load();
+    loaded = loaded || module_load();
     is_loading = false;
     pthread_mutex_unlock(&loading);
     pthread_setcancelstate(cancelability, NULL);
@@ -187,7 +187,7 @@ static CK_RV load_once(void) {
 static _Thread_local bool keeps_from_loading;
 
 /* A fork waits for a thread that loads the inner module, but not for ever, and not for its own. */
-static void before_fork(void) {
+static void module_before_fork(void) {
     const struct timespec pause = {.tv_nsec = FORK_PAUSE_NS};
     int cancelability;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
@@ -201,30 +201,30 @@ static void before_fork(void) {
     pthread_setcancelstate(cancelability, NULL);
 }
 
-static void after_fork_in_parent(void) {
+static void module_after_fork_in_parent(void) {
     if (keeps_from_loading) {
         pthread_mutex_unlock(&loading);
     }
 }
 
 /* What was not completely loaded is loaded again. */
-static void after_fork_in_child(void) {
+static void module_after_fork_in_child(void) {
     loading = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
 /* When the module itself is loaded, so that no fork comes before. A fork calls what is registered last first:
  * a call that it then waits for never waits for the inner module to be loaded. */
-__attribute__((constructor)) static void survive_fork(void) {
+__attribute__((constructor)) static void module_survive_fork(void) {
     hashing_survive_fork();
     lock_survive_fork();
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    pthread_atfork(module_before_fork, module_after_fork_in_parent, module_after_fork_in_child);
 }
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {
     if (list == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    CK_RV rv = load_once();
+    CK_RV rv = module_load_once();
     if (rv == CKR_OK) {
         *list = &list2;
     }
@@ -236,7 +236,7 @@ CK_RV C_GetInterfaceList(CK_INTERFACE *list, CK_ULONG *count) {
     if (count == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    CK_RV rv = load_once();
+    CK_RV rv = module_load_once();
     if (rv != CKR_OK) {
         return rv;
     }
@@ -258,13 +258,13 @@ CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **inte
     if (interface == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    CK_RV rv = load_once();
+    CK_RV rv = module_load_once();
     if (rv != CKR_OK) {
         return rv;
     }
     for (CK_ULONG i = 0; i < interface_count; i++) {
         if ((name == NULL || strcmp((const char *)name, (const char *)standard) == 0) &&
-            (version == NULL || same_version(version, interfaces[i].pFunctionList)) &&
+            (version == NULL || module_same_version(version, interfaces[i].pFunctionList)) &&
             (interfaces[i].flags & flags) == flags) {
             *interface = &interfaces[i];
             return CKR_OK;

@@ -29,11 +29,11 @@ static _Thread_local struct {
     CK_SLOT_ID slot;
     char number[XCA_CARD_NUMBER_LENGTH + 1];
     struct present_files files;
-    struct row row;
+    struct store_row row;
 } shown;
 
 /* PKCS#11 2.40 section 2.1: blank-padded, without a terminating null. */
-static void pad(CK_UTF8CHAR *field, size_t size, const char *text) {
+static void present_pad(CK_UTF8CHAR *field, size_t size, const char *text) {
     size_t length = strnlen(text, size);
     while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
         length--; /* never half a UTF-8 character */
@@ -41,40 +41,41 @@ static void pad(CK_UTF8CHAR *field, size_t size, const char *text) {
     memcpy(field, text, length);
     memset(field + length, ' ', size - length);
 }
-#define PAD(field, text) pad(field, sizeof(field), text)
+#define PAD(field, text) present_pad(field, sizeof(field), text)
 
 /* The vendor's module leaves blanks, tabs or nulls where the padding should be. */
-static void trim(CK_UTF8CHAR *field, size_t size) {
+static void present_trim(CK_UTF8CHAR *field, size_t size) {
     while (size > 0 && (field[size - 1] == ' ' || field[size - 1] == '\t' || field[size - 1] == '\0')) {
         field[--size] = ' ';
     }
 }
-#define TRIM(field) trim(field, sizeof(field))
+#define TRIM(field) present_trim(field, sizeof(field))
 
 /* Nanoseconds from one time to another. */
-static int64_t between(const struct timespec *from, const struct timespec *to) {
+static int64_t present_between(const struct timespec *from, const struct timespec *to) {
     return (to->tv_sec - from->tv_sec) * INT64_C(1000000000) + to->tv_nsec - from->tv_nsec;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b) {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && between(&a->st_mtim, &b->st_mtim) == 0 &&
-           between(&a->st_ctim, &b->st_ctim) == 0;
+static bool present_same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           present_between(&a->st_mtim, &b->st_mtim) == 0 && present_between(&a->st_ctim, &b->st_ctim) == 0;
 }
 
-static bool is_settled(const struct stat *facts) {
+static bool present_is_settled(const struct stat *facts) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return between(&facts->st_ctim, &now) > SETTLED_NANOSECONDS; /* every write sets it too */
+    return present_between(&facts->st_ctim, &now) > SETTLED_NANOSECONDS; /* every write sets it too */
 }
 
-static bool read_files(struct present_files *files) {
+static bool present_read_files(struct present_files *files) {
     return stat(config.store, &files->store) == 0 && lstat(config.store_lock, &files->lock) == 0;
 }
 
 /* With the lock held. */
-static bool read_row(CK_SLOT_ID slot, const char *number, struct row *row) {
+static bool present_read_row(CK_SLOT_ID slot, const char *number, struct store_row *row) {
     struct present_files files;
-    bool reusable = read_files(&files) && is_settled(&files.store) && is_settled(&files.lock);
+    bool reusable =
+        present_read_files(&files) && present_is_settled(&files.store) && present_is_settled(&files.lock);
     struct store *store = store_open(false);
     if (store == NULL) {
         return false;
@@ -92,15 +93,16 @@ static bool read_row(CK_SLOT_ID slot, const char *number, struct row *row) {
 
 /* Without the lock: whether the row that was shown last is this slot's, and still is as it was. The token
  * information is read first, so that it was not half-written either. */
-static bool is_shown_still(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
+static bool present_is_shown_still(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
     struct present_files files;
     return shown.number[0] != '\0' && shown.slot == slot && inner->C_GetTokenInfo(slot, info) == CKR_OK &&
-           card_has_number(info, shown.number) && read_files(&files) &&
-           same_file(&shown.files.store, &files.store) && same_file(&shown.files.lock, &files.lock);
+           card_has_number(info, shown.number) && present_read_files(&files) &&
+           present_same_file(&shown.files.store, &files.store) &&
+           present_same_file(&shown.files.lock, &files.lock);
 }
 
 /* The three flags that tell how many tries are left, PKCS#11 2.40 section 3.2, CK_TOKEN_INFO. */
-static CK_FLAGS tries_flags(int tries, CK_FLAGS count_low, CK_FLAGS final_try, CK_FLAGS locked) {
+static CK_FLAGS present_tries_flags(int tries, CK_FLAGS count_low, CK_FLAGS final_try, CK_FLAGS locked) {
     switch (tries) {
     case XCA_MAX_TRIES:
         return 0;
@@ -113,7 +115,7 @@ static CK_FLAGS tries_flags(int tries, CK_FLAGS count_low, CK_FLAGS final_try, C
     }
 }
 
-static void show_card(CK_TOKEN_INFO *info, const char *number, const struct row *row) {
+static void present_show_card(CK_TOKEN_INFO *info, const char *number, const struct store_row *row) {
     PAD(info->label, XCA_CARD_LABEL);
     PAD(info->manufacturerID, XCA_CARD_MANUFACTURER);
     PAD(info->model, row->model);
@@ -124,19 +126,19 @@ static void show_card(CK_TOKEN_INFO *info, const char *number, const struct row 
                                CKF_USER_PIN_LOCKED | CKF_USER_PIN_TO_BE_CHANGED | CKF_SO_PIN_COUNT_LOW |
                                CKF_SO_PIN_FINAL_TRY | CKF_SO_PIN_LOCKED | CKF_SO_PIN_TO_BE_CHANGED);
     info->flags |= row->activated ? CKF_USER_PIN_INITIALIZED : 0;
-    info->flags |= tries_flags(row->tries[SECRET_PIN], CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY,
-                               CKF_USER_PIN_LOCKED);
-    info->flags |= tries_flags(row->tries[SECRET_USER_CODE], CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY,
-                               CKF_SO_PIN_LOCKED);
+    info->flags |= present_tries_flags(row->tries[SECRET_PIN], CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY,
+                                       CKF_USER_PIN_LOCKED);
+    info->flags |= present_tries_flags(row->tries[SECRET_USER_CODE], CKF_SO_PIN_COUNT_LOW,
+                                       CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED);
 }
 
 /* A card's with the lock shared, so that a try that is spent and not yet settled is never shown. */
-static CK_RV look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struct row *row) {
+static CK_RV present_look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struct store_row *row) {
     *card = (struct card){.is_card = false};
     if (card_reads_stranger(slot, info)) {
         return CKR_OK;
     }
-    if (is_shown_still(slot, info)) {
+    if (present_is_shown_still(slot, info)) {
         *card = (struct card){.is_card = true};
         memcpy(card->number, shown.number, sizeof card->number);
         *row = shown.row;
@@ -149,7 +151,7 @@ static CK_RV look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struc
     CK_RV rv = inner->C_GetTokenInfo(slot, info);
     if (rv == CKR_OK) {
         *card = card_of_token(slot, info);
-        if (card->is_card && (lock.file < 0 || !read_row(slot, card->number, row))) {
+        if (card->is_card && (lock.file < 0 || !present_read_row(slot, card->number, row))) {
             rv = CKR_DEVICE_ERROR;
         }
     }
@@ -172,8 +174,8 @@ CK_RV card_C_GetSlotInfo(CK_SLOT_ID slot, CK_SLOT_INFO *info) {
     }
     CK_TOKEN_INFO token;
     struct card card;
-    struct row row;
-    rv = look(slot, &token, &card, &row);
+    struct store_row row;
+    rv = present_look(slot, &token, &card, &row);
     if (rv == CKR_OK && card.is_card) {
         PAD(info->slotDescription, row.reader);
     }
@@ -187,11 +189,11 @@ CK_RV card_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
     }
     CK_TOKEN_INFO token;
     struct card card;
-    struct row row;
-    CK_RV rv = look(slot, &token, &card, &row);
+    struct store_row row;
+    CK_RV rv = present_look(slot, &token, &card, &row);
     if (rv == CKR_OK) {
         if (card.is_card) {
-            show_card(&token, card.number, &row);
+            present_show_card(&token, card.number, &row);
         } else if (config.trim_strings) {
             TRIM(token.label);
             TRIM(token.manufacturerID);

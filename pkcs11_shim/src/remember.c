@@ -17,7 +17,7 @@
 #define METHOD "$y$"
 #define COST   1
 
-struct wrong {
+struct remember_entry {
     char number[XCA_CARD_NUMBER_LENGTH + 1]; /* empty: a free place */
     enum secret secret;
     int64_t epoch;
@@ -25,16 +25,16 @@ struct wrong {
     char hash[CRYPT_OUTPUT_SIZE];
 };
 
-static struct wrong wrongs[PLACES];
+static struct remember_entry wrongs[PLACES];
 
-static time_t now(void) {
+static time_t remember_now(void) {
     struct timespec time;
     clock_gettime(CLOCK_BOOTTIME, &time);
     return time.tv_sec;
 }
 
-static bool hash(const char *setting, const CK_UTF8CHAR *value, CK_ULONG length,
-                 char out[CRYPT_OUTPUT_SIZE]) {
+static bool remember_hash(const char *setting, const CK_UTF8CHAR *value, CK_ULONG length,
+                          char out[CRYPT_OUTPUT_SIZE]) {
     char phrase[XCA_USER_CODE_MAX + 1] = "";
     struct crypt_data *data = calloc(1, sizeof *data);
     if (data == NULL || length >= sizeof phrase) {
@@ -53,7 +53,7 @@ static bool hash(const char *setting, const CK_UTF8CHAR *value, CK_ULONG length,
     return done;
 }
 
-static struct wrong *find(const char *number, enum secret secret) {
+static struct remember_entry *remember_find(const char *number, enum secret secret) {
     for (size_t i = 0; i < PLACES; i++) {
         if (strcmp(wrongs[i].number, number) == 0 && wrongs[i].secret == secret) {
             return &wrongs[i];
@@ -63,8 +63,8 @@ static struct wrong *find(const char *number, enum secret secret) {
 }
 
 /* A free place is as old as can be. */
-static struct wrong *oldest(void) {
-    struct wrong *place = &wrongs[0];
+static struct remember_entry *remember_oldest(void) {
+    struct remember_entry *place = &wrongs[0];
     for (size_t i = 1; i < PLACES; i++) {
         if (wrongs[i].since < place->since) {
             place = &wrongs[i];
@@ -75,36 +75,36 @@ static struct wrong *oldest(void) {
 
 bool remember_is_wrong(const char *number, enum secret secret, int64_t epoch, const CK_UTF8CHAR *value,
                        CK_ULONG length) {
-    struct wrong *wrong = find(number, secret);
+    struct remember_entry *wrong = remember_find(number, secret);
     if (wrong == NULL) {
         return false;
     }
-    if (wrong->epoch != epoch || now() - wrong->since >= SECONDS) {
+    if (wrong->epoch != epoch || remember_now() - wrong->since >= SECONDS) {
         remember_forget(number, secret);
         return false;
     }
     char again[CRYPT_OUTPUT_SIZE];
-    return hash(wrong->hash, value, length, again) && strcmp(again, wrong->hash) == 0;
+    return remember_hash(wrong->hash, value, length, again) && strcmp(again, wrong->hash) == 0;
 }
 
 void remember_wrong(const char *number, enum secret secret, int64_t epoch, const CK_UTF8CHAR *value,
                     CK_ULONG length) {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-    struct wrong new = {.secret = secret, .epoch = epoch, .since = now()};
+    struct remember_entry new = {.secret = secret, .epoch = epoch, .since = remember_now()};
     memcpy(new.number, number, sizeof new.number);
     if (crypt_gensalt_rn(METHOD, COST, NULL, 0, setting, sizeof setting) == NULL ||
-        !hash(setting, value, length, new.hash)) {
+        !remember_hash(setting, value, length, new.hash)) {
         return;
     }
-    struct wrong *place = find(number, secret);
+    struct remember_entry *place = remember_find(number, secret);
     if (place == NULL) {
-        place = oldest();
+        place = remember_oldest();
     }
     *place = new;
 }
 
 void remember_forget(const char *number, enum secret secret) {
-    struct wrong *wrong = find(number, secret);
+    struct remember_entry *wrong = remember_find(number, secret);
     if (wrong != NULL) {
         explicit_bzero(wrong, sizeof *wrong);
     }

@@ -18,24 +18,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct decision {
+struct secrets_decision {
     const char *number;
     struct store *store;
-    struct row row;
+    struct store_row row;
 };
 
-struct value {
+struct secrets_value {
     const CK_UTF8CHAR *text;
     CK_ULONG length;
 };
 
 /* A secret, where no other thread of the host can change it. */
-struct copy {
+struct secrets_copy {
     CK_UTF8CHAR text[XCA_USER_CODE_MAX];
 };
 
 /* Returns where the copy is. Of a secret that is too long there is none: its form is refused unread. */
-static CK_UTF8CHAR *copy_secret(struct copy *copy, const CK_UTF8CHAR *secret, CK_ULONG length) {
+static CK_UTF8CHAR *secrets_copy_secret(struct secrets_copy *copy, const CK_UTF8CHAR *secret,
+                                        CK_ULONG length) {
     if (length <= sizeof copy->text) {
         fetch(copy->text, secret, length);
     }
@@ -43,7 +44,7 @@ static CK_UTF8CHAR *copy_secret(struct copy *copy, const CK_UTF8CHAR *secret, CK
 }
 
 /* Whether tries can be counted, which takes a lock that nobody else has. */
-static bool is_locked(const struct lock *lock, const char *number) {
+static bool secrets_is_locked(const struct lock *lock, const char *number) {
     if (lock->file >= 0 && lock->error == 0) {
         return true;
     }
@@ -52,14 +53,18 @@ static bool is_locked(const struct lock *lock, const char *number) {
     return false;
 }
 
-/* With the lock held, reads the row and compares the epoch; on CKR_OK the caller calls decision_end. */
-static CK_RV decision_begin(struct decision *decision, const struct guard *guard) {
+/* With the lock held, reads the row and compares the epoch; on CKR_OK the caller calls secrets_end. */
+static CK_RV secrets_begin(struct secrets_decision *decision, const struct guard *guard) {
     const char *number = decision->number = guard->card.number;
-    if (!is_locked(&guard->lock, number) || (decision->store = store_open(true)) == NULL) {
+    if (!secrets_is_locked(&guard->lock, number)) {
+        return CKR_DEVICE_ERROR;
+    }
+    decision->store = store_open(true);
+    if (decision->store == NULL) {
         return CKR_DEVICE_ERROR;
     }
     CK_RV rv = CKR_DEVICE_ERROR;
-    struct row *row = &decision->row;
+    struct store_row *row = &decision->row;
     bool read = store_read(decision->store, number, row);
     if (read && row->pending) {
         log_line(LOG_INFO, "card %s: a change of its secrets was cut off", number);
@@ -78,12 +83,12 @@ static CK_RV decision_begin(struct decision *decision, const struct guard *guard
     return rv;
 }
 
-static void decision_end(struct decision *decision) {
+static void secrets_end(struct secrets_decision *decision) {
     store_close(decision->store);
 }
 
 /* The form of a secret; looking at it costs no try. */
-static CK_RV check_form(enum secret secret, struct value value) {
+static CK_RV secrets_check_form(enum secret secret, struct secrets_value value) {
     CK_ULONG least = secret == SECRET_PIN ? XCA_PIN_MIN : XCA_USER_CODE_MIN;
     CK_ULONG most = secret == SECRET_PIN ? XCA_PIN_MAX : XCA_USER_CODE_MAX;
     if (value.length < least || value.length > most) {
@@ -98,8 +103,8 @@ static CK_RV check_form(enum secret secret, struct value value) {
 }
 
 /* Whether the secret may be tried at all, in the order in which a person can do something about it. */
-static CK_RV check_state(const struct decision *decision, enum secret secret) {
-    const struct row *row = &decision->row;
+static CK_RV secrets_check_state(const struct secrets_decision *decision, enum secret secret) {
+    const struct store_row *row = &decision->row;
     if (secret == SECRET_USER_CODE && row->lapsed) {
         log_line(LOG_ERROR, "card %s: not activated in time, its certificate lapses: CKR_PIN_EXPIRED",
                  decision->number);
@@ -117,7 +122,7 @@ static CK_RV check_state(const struct decision *decision, enum secret secret) {
 
 /* Whether this process must not spend a last try: [guard] keep_last_try says so, unless XCA_LAST_TRY=allow,
  * or the process itself, with XCA_LAST_TRY=keep. */
-static bool keeps_last_try(void) {
+static bool secrets_keeps_last_try(void) {
     const char *said = secure_getenv("XCA_LAST_TRY");
     if (said != NULL && strcmp(said, "allow") == 0) {
         return false;
@@ -125,16 +130,16 @@ static bool keeps_last_try(void) {
     return config.guard_last_try || (said != NULL && strcmp(said, "keep") == 0);
 }
 
-static enum guard_kind kind_of_try(void) {
-    return keeps_last_try() ? GUARD_LAST_TRY : GUARD_SECRET;
+static enum guard_kind secrets_kind_of_try(void) {
+    return secrets_keeps_last_try() ? GUARD_LAST_TRY : GUARD_SECRET;
 }
 
-static CK_RV keep_last_try(bool is_last) {
-    return is_last && keeps_last_try() ? CKR_FUNCTION_REJECTED : CKR_OK;
+static CK_RV secrets_keep_last_try(bool is_last) {
+    return is_last && secrets_keeps_last_try() ? CKR_FUNCTION_REJECTED : CKR_OK;
 }
 
 /* The same for a token that counts its own tries, which only its flags can tell. */
-static CK_RV keep_last_try_of_token(const struct guard *guard, CK_SLOT_ID slot, enum secret secret) {
+static CK_RV secrets_keep_last_try_of_token(const struct guard *guard, CK_SLOT_ID slot, enum secret secret) {
     if (guard->kind != GUARD_LAST_TRY) {
         return CKR_OK;
     }
@@ -144,21 +149,22 @@ static CK_RV keep_last_try_of_token(const struct guard *guard, CK_SLOT_ID slot, 
     return rv == CKR_OK && (info.flags & final_try) != 0 ? CKR_FUNCTION_REJECTED : rv;
 }
 
-static CK_RV check_secret(const struct decision *decision, enum secret secret, struct value value) {
-    CK_RV rv = check_state(decision, secret);
+static CK_RV secrets_check_secret(const struct secrets_decision *decision, enum secret secret,
+                                  struct secrets_value value) {
+    CK_RV rv = secrets_check_state(decision, secret);
     if (rv == CKR_OK) {
-        rv = check_form(secret, value);
+        rv = secrets_check_form(secret, value);
     }
     if (rv == CKR_OK &&
         remember_is_wrong(decision->number, secret, decision->row.epoch, value.text, value.length)) {
         rv = CKR_PIN_INCORRECT;
     }
-    return rv == CKR_OK ? keep_last_try(decision->row.tries[secret] == 1) : rv;
+    return rv == CKR_OK ? secrets_keep_last_try(decision->row.tries[secret] == 1) : rv;
 }
 
 /* Answers that the inner module gives before it looks at the secret; measured for SoftHSM's
  * CKR_GENERAL_ERROR. */
-static bool proves_not_looked_at(CK_RV rv) {
+static bool secrets_proves_not_looked_at(CK_RV rv) {
     switch (rv) {
     case CKR_USER_ALREADY_LOGGED_IN:
     case CKR_USER_ANOTHER_ALREADY_LOGGED_IN:
@@ -179,7 +185,7 @@ static bool proves_not_looked_at(CK_RV rv) {
 }
 
 /* Answers after which the secret certainly is what it was. After any other the change stays pending. */
-static bool proves_unchanged(CK_RV rv) {
+static bool secrets_proves_unchanged(CK_RV rv) {
     switch (rv) {
     case CKR_PIN_INCORRECT:
     case CKR_PIN_INVALID:
@@ -188,14 +194,14 @@ static bool proves_unchanged(CK_RV rv) {
     case CKR_FUNCTION_NOT_SUPPORTED:
         return true;
     default:
-        return proves_not_looked_at(rv) && rv != CKR_GENERAL_ERROR;
+        return secrets_proves_not_looked_at(rv) && rv != CKR_GENERAL_ERROR;
     }
 }
 
 /* What a tried secret leaves behind, and what the caller is told: the wrong value that locks says so. */
-static struct outcome outcome_of_try(struct decision *decision, enum secret secret, struct value value,
-                                     CK_RV rv, const char *event) {
-    struct outcome outcome = {.event = event, .result = rv};
+static struct store_outcome secrets_outcome_of_try(struct secrets_decision *decision, enum secret secret,
+                                                   struct secrets_value value, CK_RV rv, const char *event) {
+    struct store_outcome outcome = {.event = event, .result = rv};
     if (rv == CKR_OK) {
         outcome.fill = true;
         remember_forget(decision->number, secret);
@@ -203,16 +209,17 @@ static struct outcome outcome_of_try(struct decision *decision, enum secret secr
         remember_wrong(decision->number, secret, decision->row.epoch, value.text, value.length);
         outcome.result = decision->row.tries[secret] == 1 ? CKR_PIN_LOCKED : CKR_PIN_INCORRECT;
     } else {
-        outcome.give_back = proves_not_looked_at(rv);
+        outcome.give_back = secrets_proves_not_looked_at(rv);
     }
     return outcome;
 }
 
-static void log_decision(const struct decision *decision, const struct outcome *outcome) {
+static void secrets_log_decision(const struct secrets_decision *decision,
+                                 const struct store_outcome *outcome) {
     log_line(LOG_INFO, "card %s: %s answers 0x%lx", decision->number, outcome->event, outcome->result);
 }
 
-struct login {
+struct secrets_login {
     CK_SESSION_HANDLE session;
     CK_USER_TYPE user;
     CK_UTF8CHAR *pin;
@@ -222,17 +229,17 @@ struct login {
     CK_ULONG name_length;
 };
 
-static enum secret secret_of(CK_USER_TYPE user) {
+static enum secret secrets_secret_of(CK_USER_TYPE user) {
     return user == CKU_SO ? SECRET_USER_CODE : SECRET_PIN;
 }
 
-static CK_RV ask_inner(const struct login *login) {
+static CK_RV secrets_ask_inner(const struct secrets_login *login) {
     return login->named ? inner3->C_LoginUser(login->session, login->user, login->pin, login->pin_length,
                                               login->name, login->name_length)
                         : inner->C_Login(login->session, login->user, login->pin, login->pin_length);
 }
 
-static CK_RV check_login_state(CK_STATE state, CK_USER_TYPE user) {
+static CK_RV secrets_check_login_state(CK_STATE state, CK_USER_TYPE user) {
     bool is_user = state == CKS_RO_USER_FUNCTIONS || state == CKS_RW_USER_FUNCTIONS;
     bool is_so = state == CKS_RW_SO_FUNCTIONS;
     switch (user) {
@@ -249,20 +256,20 @@ static CK_RV check_login_state(CK_STATE state, CK_USER_TYPE user) {
     }
 }
 
-static CK_RV try_login(struct decision *decision, const struct login *login) {
-    enum secret secret = secret_of(login->user);
-    struct value value = {login->pin, login->pin_length};
-    CK_RV rv = check_secret(decision, secret, value);
+static CK_RV secrets_try_login(struct secrets_decision *decision, const struct secrets_login *login) {
+    enum secret secret = secrets_secret_of(login->user);
+    struct secrets_value value = {login->pin, login->pin_length};
+    CK_RV rv = secrets_check_secret(decision, secret, value);
     if (rv != CKR_OK) {
         return rv;
     }
     if (!store_spend(decision->store, secret, false)) {
         return CKR_DEVICE_ERROR;
     }
-    rv = ask_inner(login);
-    struct outcome outcome =
-        outcome_of_try(decision, secret, value, rv, secret == SECRET_PIN ? "verify-pin" : "verify-user-code");
-    log_decision(decision, &outcome);
+    rv = secrets_ask_inner(login);
+    struct store_outcome outcome = secrets_outcome_of_try(
+        decision, secret, value, rv, secret == SECRET_PIN ? "verify-pin" : "verify-user-code");
+    secrets_log_decision(decision, &outcome);
     if (!store_settle(decision->store, secret, &outcome) && rv == CKR_OK) {
         /* The card could not note the right value: it is as if it had not been given. */
         inner->C_Logout(login->session);
@@ -271,57 +278,61 @@ static CK_RV try_login(struct decision *decision, const struct login *login) {
     return outcome.result;
 }
 
-static CK_RV login_to_card(const struct guard *guard, const struct login *login) {
-    CK_RV rv = check_login_state(guard->info.state, login->user);
+static CK_RV secrets_login_to_card(const struct guard *guard, const struct secrets_login *login) {
+    CK_RV rv = secrets_check_login_state(guard->info.state, login->user);
     if (rv == CKR_OK && login->pin == NULL) {
         rv = CKR_ARGUMENTS_BAD;
     }
-    struct decision decision;
-    if (rv == CKR_OK && (rv = decision_begin(&decision, guard)) == CKR_OK) {
-        struct copy pin;
-        struct login taken = *login;
-        taken.pin = copy_secret(&pin, login->pin, login->pin_length);
-        rv = try_login(&decision, &taken);
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    struct secrets_decision decision;
+    rv = secrets_begin(&decision, guard);
+    if (rv == CKR_OK) {
+        struct secrets_copy pin;
+        struct secrets_login taken = *login;
+        taken.pin = secrets_copy_secret(&pin, login->pin, login->pin_length);
+        rv = secrets_try_login(&decision, &taken);
         explicit_bzero(&pin, sizeof pin);
-        decision_end(&decision);
+        secrets_end(&decision);
     }
     return rv;
 }
 
-static CK_RV login_to_other(const struct guard *guard, const struct login *login) {
-    CK_RV rv = keep_last_try_of_token(guard, guard->info.slotID, secret_of(login->user));
-    return rv == CKR_OK ? ask_inner(login) : rv;
+static CK_RV secrets_login_to_other(const struct guard *guard, const struct secrets_login *login) {
+    CK_RV rv = secrets_keep_last_try_of_token(guard, guard->info.slotID, secrets_secret_of(login->user));
+    return rv == CKR_OK ? secrets_ask_inner(login) : rv;
 }
 
-static CK_RV guard_login(const struct login *login) {
+static CK_RV secrets_guard_login(const struct secrets_login *login) {
     struct guard guard;
-    CK_RV rv = guard_session(&guard, login->session, kind_of_try());
+    CK_RV rv = guard_session(&guard, login->session, secrets_kind_of_try());
     if (rv != CKR_OK) {
         return rv;
     }
-    rv = guard.card.is_card ? login_to_card(&guard, login) : login_to_other(&guard, login);
+    rv = guard.card.is_card ? secrets_login_to_card(&guard, login) : secrets_login_to_other(&guard, login);
     return guard_end(&guard, rv);
 }
 
 CK_RV card_C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG pin_length) {
-    struct login login = {.session = session, .user = user, .pin = pin, .pin_length = pin_length};
-    return guard_login(&login);
+    struct secrets_login login = {.session = session, .user = user, .pin = pin, .pin_length = pin_length};
+    return secrets_guard_login(&login);
 }
 
 CK_RV card_C_LoginUser(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG pin_length,
                        CK_UTF8CHAR *name, CK_ULONG name_length) {
-    struct login login = {session, user, pin, pin_length, true, name, name_length};
-    return guard_login(&login);
+    struct secrets_login login = {session, user, pin, pin_length, true, name, name_length};
+    return secrets_guard_login(&login);
 }
 
 /* Activates the card, or gives an activated one a new PIN: the user code was verified by this session's
  * login. */
-static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, CK_UTF8CHAR *pin,
-                          CK_ULONG pin_length) {
+static CK_RV secrets_try_init_pin(struct secrets_decision *decision, CK_SESSION_HANDLE session,
+                                  CK_UTF8CHAR *pin, CK_ULONG pin_length) {
     if (decision->row.lapsed) {
         return CKR_PIN_EXPIRED;
     }
-    CK_RV rv = check_form(SECRET_PIN, (struct value){pin, pin_length});
+    CK_RV rv = secrets_check_form(SECRET_PIN, (struct secrets_value){pin, pin_length});
     if (rv != CKR_OK) {
         return rv;
     }
@@ -330,15 +341,15 @@ static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, 
     }
     rv = inner->C_InitPIN(session, pin, pin_length);
     bool done = rv == CKR_OK;
-    struct outcome outcome = {
+    struct store_outcome outcome = {
         .fill = done,
         .activate = done && !decision->row.activated,
         .changed = done,
-        .unchanged = proves_unchanged(rv),
+        .unchanged = secrets_proves_unchanged(rv),
         .event = decision->row.activated ? "reset-pin" : "activate",
         .result = rv,
     };
-    log_decision(decision, &outcome);
+    secrets_log_decision(decision, &outcome);
     if (!store_settle(decision->store, SECRET_PIN, &outcome)) {
         return done ? CKR_DEVICE_ERROR : rv;
     }
@@ -348,21 +359,22 @@ static CK_RV try_init_pin(struct decision *decision, CK_SESSION_HANDLE session, 
     return rv;
 }
 
-static CK_RV init_pin_of_card(const struct guard *guard, CK_SESSION_HANDLE session, CK_UTF8CHAR *pin,
-                              CK_ULONG pin_length) {
+static CK_RV secrets_init_pin_of_card(const struct guard *guard, CK_SESSION_HANDLE session, CK_UTF8CHAR *pin,
+                                      CK_ULONG pin_length) {
     if (guard->info.state != CKS_RW_SO_FUNCTIONS) {
         return CKR_USER_NOT_LOGGED_IN;
     }
     if (pin == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    struct decision decision;
-    CK_RV rv = decision_begin(&decision, guard);
+    struct secrets_decision decision;
+    CK_RV rv = secrets_begin(&decision, guard);
     if (rv == CKR_OK) {
-        struct copy copy;
-        rv = try_init_pin(&decision, session, copy_secret(&copy, pin, pin_length), pin_length);
+        struct secrets_copy copy;
+        rv =
+            secrets_try_init_pin(&decision, session, secrets_copy_secret(&copy, pin, pin_length), pin_length);
         explicit_bzero(&copy, sizeof copy);
-        decision_end(&decision);
+        secrets_end(&decision);
     }
     return rv;
 }
@@ -373,21 +385,21 @@ CK_RV card_C_InitPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *pin, CK_ULONG pin_l
     if (rv != CKR_OK) {
         return rv;
     }
-    rv = guard.card.is_card ? init_pin_of_card(&guard, session, pin, pin_length)
+    rv = guard.card.is_card ? secrets_init_pin_of_card(&guard, session, pin, pin_length)
                             : inner->C_InitPIN(session, pin, pin_length);
     return guard_end(&guard, rv);
 }
 
-struct change {
+struct secrets_change {
     CK_SESSION_HANDLE session;
     enum secret secret;
     CK_UTF8CHAR *old, *new;
     CK_ULONG old_length, new_length;
 };
 
-static CK_RV try_set_pin(struct decision *decision, const struct change *change) {
-    struct value old = {change->old, change->old_length};
-    CK_RV rv = check_secret(decision, change->secret, old);
+static CK_RV secrets_try_set_pin(struct secrets_decision *decision, const struct secrets_change *change) {
+    struct secrets_value old = {change->old, change->old_length};
+    CK_RV rv = secrets_check_secret(decision, change->secret, old);
     if (rv != CKR_OK) {
         return rv;
     }
@@ -395,11 +407,11 @@ static CK_RV try_set_pin(struct decision *decision, const struct change *change)
         return CKR_DEVICE_ERROR;
     }
     rv = inner->C_SetPIN(change->session, change->old, change->old_length, change->new, change->new_length);
-    struct outcome outcome = outcome_of_try(decision, change->secret, old, rv,
-                                            change->secret == SECRET_PIN ? "change-pin" : "change-user-code");
+    struct store_outcome outcome = secrets_outcome_of_try(
+        decision, change->secret, old, rv, change->secret == SECRET_PIN ? "change-pin" : "change-user-code");
     outcome.changed = rv == CKR_OK;
-    outcome.unchanged = proves_unchanged(rv);
-    log_decision(decision, &outcome);
+    outcome.unchanged = secrets_proves_unchanged(rv);
+    secrets_log_decision(decision, &outcome);
     if (!store_settle(decision->store, change->secret, &outcome)) {
         return rv == CKR_OK ? CKR_DEVICE_ERROR : outcome.result;
     }
@@ -409,30 +421,33 @@ static CK_RV try_set_pin(struct decision *decision, const struct change *change)
     return outcome.result;
 }
 
-static CK_RV set_pin_of_card(const struct guard *guard, const struct change *change) {
+static CK_RV secrets_set_pin_of_card(const struct guard *guard, const struct secrets_change *change) {
     if (guard->info.state == CKS_RO_PUBLIC_SESSION || guard->info.state == CKS_RO_USER_FUNCTIONS) {
         return CKR_SESSION_READ_ONLY;
     }
     if (change->old == NULL || change->new == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    struct copy old, new;
-    struct change taken = *change;
-    taken.old = copy_secret(&old, change->old, change->old_length);
-    taken.new = copy_secret(&new, change->new, change->new_length);
-    struct decision decision;
-    CK_RV rv = check_form(taken.secret, (struct value){taken.new, taken.new_length});
-    if (rv == CKR_OK && (rv = decision_begin(&decision, guard)) == CKR_OK) {
-        rv = try_set_pin(&decision, &taken);
-        decision_end(&decision);
+    struct secrets_copy old, new;
+    struct secrets_change taken = *change;
+    taken.old = secrets_copy_secret(&old, change->old, change->old_length);
+    taken.new = secrets_copy_secret(&new, change->new, change->new_length);
+    struct secrets_decision decision;
+    CK_RV rv = secrets_check_form(taken.secret, (struct secrets_value){taken.new, taken.new_length});
+    if (rv == CKR_OK) {
+        rv = secrets_begin(&decision, guard);
+    }
+    if (rv == CKR_OK) {
+        rv = secrets_try_set_pin(&decision, &taken);
+        secrets_end(&decision);
     }
     explicit_bzero(&old, sizeof old);
     explicit_bzero(&new, sizeof new);
     return rv;
 }
 
-static CK_RV set_pin_of_other(const struct guard *guard, const struct change *change) {
-    CK_RV rv = keep_last_try_of_token(guard, guard->info.slotID, change->secret);
+static CK_RV secrets_set_pin_of_other(const struct guard *guard, const struct secrets_change *change) {
+    CK_RV rv = secrets_keep_last_try_of_token(guard, guard->info.slotID, change->secret);
     return rv == CKR_OK ? inner->C_SetPIN(change->session, change->old, change->old_length, change->new,
                                           change->new_length)
                         : rv;
@@ -441,18 +456,19 @@ static CK_RV set_pin_of_other(const struct guard *guard, const struct change *ch
 CK_RV card_C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *old, CK_ULONG old_length, CK_UTF8CHAR *new,
                     CK_ULONG new_length) {
     struct guard guard;
-    CK_RV rv = guard_session(&guard, session, kind_of_try());
+    CK_RV rv = guard_session(&guard, session, secrets_kind_of_try());
     if (rv != CKR_OK) {
         return rv;
     }
     enum secret secret = guard.info.state == CKS_RW_SO_FUNCTIONS ? SECRET_USER_CODE : SECRET_PIN;
-    struct change change = {session, secret, old, new, old_length, new_length};
-    rv = guard.card.is_card ? set_pin_of_card(&guard, &change) : set_pin_of_other(&guard, &change);
+    struct secrets_change change = {session, secret, old, new, old_length, new_length};
+    rv = guard.card.is_card ? secrets_set_pin_of_card(&guard, &change)
+                            : secrets_set_pin_of_other(&guard, &change);
     return guard_end(&guard, rv);
 }
 
-static CK_RV init_other_token(const struct guard *guard, CK_SLOT_ID slot, CK_UTF8CHAR *pin,
-                              CK_ULONG pin_length, CK_UTF8CHAR *label) {
+static CK_RV secrets_init_other_token(const struct guard *guard, CK_SLOT_ID slot, CK_UTF8CHAR *pin,
+                                      CK_ULONG pin_length, CK_UTF8CHAR *label) {
     CK_TOKEN_INFO new;
     if (label != NULL) {
         fetch(new.label, label, sizeof new.label);
@@ -463,17 +479,17 @@ static CK_RV init_other_token(const struct guard *guard, CK_SLOT_ID slot, CK_UTF
             return CKR_TOKEN_WRITE_PROTECTED;
         }
     }
-    CK_RV rv = keep_last_try_of_token(guard, slot, SECRET_USER_CODE);
+    CK_RV rv = secrets_keep_last_try_of_token(guard, slot, SECRET_USER_CODE);
     return rv == CKR_OK ? inner->C_InitToken(slot, pin, pin_length, label) : rv;
 }
 
 CK_RV card_C_InitToken(CK_SLOT_ID slot, CK_UTF8CHAR *pin, CK_ULONG pin_length, CK_UTF8CHAR *label) {
     struct guard guard;
-    CK_RV rv = guard_slot(&guard, slot, kind_of_try());
+    CK_RV rv = guard_slot(&guard, slot, secrets_kind_of_try());
     if (rv != CKR_OK) {
         return rv;
     }
     rv = guard.card.is_card ? CKR_TOKEN_WRITE_PROTECTED
-                            : init_other_token(&guard, slot, pin, pin_length, label);
+                            : secrets_init_other_token(&guard, slot, pin, pin_length, label);
     return guard_end(&guard, rv);
 }

@@ -27,16 +27,16 @@ static struct store {
     int file;
     bool locked;
     int64_t place; /* of the card's record in the file */
-    struct slot own, card;
+    struct record_slot own, card;
 } opened = {.file = -1};
 
-static bool fail(const char *what) {
+static bool store_fail(const char *what) {
     log_line(LOG_ERROR, "card store %s: %s", config.store, what);
     return false;
 }
 
 /* A store that others may write, or that is somebody else's, remembers nothing for certain. */
-static const char *why_not_ours(int file) {
+static const char *store_why_not_ours(int file) {
     struct stat facts;
     if (fstat(file, &facts) != 0) {
         return strerror(errno);
@@ -50,35 +50,35 @@ static const char *why_not_ours(int file) {
     return (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? "others may write it" : NULL;
 }
 
-static uint32_t checksum(const void *of, size_t size) {
+static uint32_t store_checksum(const void *of, size_t size) {
     const uint32_t *after = (const uint32_t *)of + 1;
     return (uint32_t)crc32(0, (const Bytef *)after, (uInt)(size - sizeof *after));
 }
 
-static off_t offset_of(int64_t place) {
+static off_t store_offset_of(int64_t place) {
     return (off_t)(place * (int64_t)sizeof(struct record));
 }
 
-static bool is_whole(const struct slot *slot, int block) {
-    return slot->format == XCA_STORE_FORMAT && slot->checksum == checksum(slot, sizeof *slot) &&
+static bool store_is_whole(const struct record_slot *slot, int block) {
+    return slot->format == XCA_STORE_FORMAT && slot->checksum == store_checksum(slot, sizeof *slot) &&
            slot->sequence >= 0 && slot->sequence % 2 == block;
 }
 
-enum found { FOUND, NOTHING_WHOLE, END_OF_FILE };
+enum store_found { FOUND, NOTHING_WHOLE, END_OF_FILE };
 
 /* The newest whole slot of a record. */
-static enum found read_slot(int file, int64_t place, struct slot *slot) {
-    struct slot slots[2];
+static enum store_found store_read_slot(int file, int64_t place, struct record_slot *slot) {
+    struct record_slot slots[2];
     for (int block = 0; block < 2; block++) {
-        off_t offset = offset_of(place) + block * XCA_STORE_BLOCK;
+        off_t offset = store_offset_of(place) + block * XCA_STORE_BLOCK;
         if (pread(file, &slots[block], sizeof slots[block], offset) != sizeof slots[block]) {
             return END_OF_FILE;
         }
     }
     /* Of the newer one alone the checksum is made, as a rule. */
     int newer = slots[1].sequence > slots[0].sequence;
-    int newest = is_whole(&slots[newer], newer) ? newer : !newer;
-    if (newest != newer && !is_whole(&slots[newest], newest)) {
+    int newest = store_is_whole(&slots[newer], newer) ? newer : !newer;
+    if (newest != newer && !store_is_whole(&slots[newest], newest)) {
         return NOTHING_WHOLE;
     }
     *slot = slots[newest];
@@ -86,30 +86,30 @@ static enum found read_slot(int file, int64_t place, struct slot *slot) {
 }
 
 /* Over the older slot of the record; durable when it returns true. */
-static bool write_slot(int file, int64_t place, struct slot *slot) {
+static bool store_write_slot(int file, int64_t place, struct record_slot *slot) {
     if (slot->sequence == INT64_MAX) {
-        return fail("its sequence is used up");
+        return store_fail("its sequence is used up");
     }
     slot->sequence++;
-    slot->checksum = checksum(slot, sizeof *slot);
-    off_t offset = offset_of(place) + slot->sequence % 2 * XCA_STORE_BLOCK;
+    slot->checksum = store_checksum(slot, sizeof *slot);
+    off_t offset = store_offset_of(place) + slot->sequence % 2 * XCA_STORE_BLOCK;
     return (pwrite(file, slot, sizeof *slot, offset) == sizeof *slot && fdatasync(file) == 0) ||
-           fail(strerror(errno));
+           store_fail(strerror(errno));
 }
 
-static bool write_card(struct store *store) {
-    return write_slot(store->file, store->place, &store->card) &&
+static bool store_write_card(struct store *store) {
+    return store_write_slot(store->file, store->place, &store->card) &&
            epochs_forward(store->own.epoch, store->card.number, store->card.epoch, store->card.sequence);
 }
 
-static bool read_own(struct store *store) {
-    if (read_slot(store->file, OWN, &store->own) != FOUND) {
+static bool store_read_own(struct store *store) {
+    if (store_read_slot(store->file, OWN, &store->own) != FOUND) {
         log_line(LOG_ERROR,
                  "card store %s: damaged, or made by another version (this one reads format 0x%08x)",
                  config.store, (unsigned)XCA_STORE_FORMAT);
         return false;
     }
-    return store->own.epoch >= 0 || fail("its generation is negative");
+    return store->own.epoch >= 0 || store_fail("its generation is negative");
 }
 
 /* 0, or what fcntl(2) says. */
@@ -131,16 +131,16 @@ static const char *store_why_not_writable(void) {
 
 struct store *store_open(bool for_writing) {
     if (*config.store == '\0') {
-        fail("no path is configured and HOME is not set");
+        store_fail("no path is configured and HOME is not set");
         return NULL;
     }
     opened.file = open(config.store, (for_writing ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    const char *why_not = opened.file < 0 ? strerror(errno) : why_not_ours(opened.file);
+    const char *why_not = opened.file < 0 ? strerror(errno) : store_why_not_ours(opened.file);
     if (why_not == NULL && for_writing) {
         why_not = store_why_not_writable();
     }
     if (why_not != NULL) {
-        fail(why_not);
+        store_fail(why_not);
         store_close(&opened);
         return NULL;
     }
@@ -162,13 +162,13 @@ void store_close_in_child(void) {
     opened.locked = false;
 }
 
-static bool find_card(struct store *store, const char *number) {
+static bool store_find_card(struct store *store, const char *number) {
     if (*number == '\0') {
         return false; /* as in the label of a token that claims to be a card: free records are nobody's */
     }
-    enum found found = FOUND;
+    enum store_found found = FOUND;
     for (int64_t place = OWN + 1; found != END_OF_FILE; place++) {
-        found = read_slot(store->file, place, &store->card);
+        found = store_read_slot(store->file, place, &store->card);
         if (found == FOUND && memcmp(store->card.number, number, sizeof store->card.number) == 0) {
             store->place = place;
             return true;
@@ -177,7 +177,7 @@ static bool find_card(struct store *store, const char *number) {
     return false;
 }
 
-static bool no_card_can_have(const struct slot *card, int64_t generation) {
+static bool store_no_card_can_have(const struct record_slot *card, int64_t generation) {
     for (int secret = 0; secret < 2; secret++) {
         if (card->tries[secret] < 0 || card->tries[secret] > XCA_MAX_TRIES) {
             return true;
@@ -188,26 +188,26 @@ static bool no_card_can_have(const struct slot *card, int64_t generation) {
            card->events < 0 || card->events == INT64_MAX;
 }
 
-static bool is_past(int32_t day) {
+static bool store_is_past(int32_t day) {
     return (time(NULL) + TAIPEI_AHEAD_OF_UTC) / SECONDS_A_DAY > day;
 }
 
-bool store_read(struct store *store, const char *number, struct row *row) {
-    if (!read_own(store)) {
+bool store_read(struct store *store, const char *number, struct store_row *row) {
+    if (!store_read_own(store)) {
         return false;
     }
-    const struct slot *card = &store->card;
-    if (!find_card(store, number) || no_card_can_have(card, store->own.epoch)) {
+    const struct record_slot *card = &store->card;
+    if (!store_find_card(store, number) || store_no_card_can_have(card, store->own.epoch)) {
         log_line(LOG_ERROR, "card store %s: no usable row for card %s", config.store, number);
         return false;
     }
     if (!epochs_forward(store->own.epoch, number, card->epoch, card->sequence)) {
-        return fail("older than it was; when that is meant, start the program again");
+        return store_fail("older than it was; when that is meant, start the program again");
     }
     snprintf(row->reader, sizeof row->reader, "%.*s", (int)sizeof card->reader, card->reader);
     snprintf(row->model, sizeof row->model, "%.*s", (int)sizeof card->model, card->model);
     row->activated = card->activated_at != 0;
-    row->lapsed = !row->activated && is_past(card->activate_by);
+    row->lapsed = !row->activated && store_is_past(card->activate_by);
     row->tries[SECRET_PIN] = card->tries[SECRET_PIN];
     row->tries[SECRET_USER_CODE] = card->tries[SECRET_USER_CODE];
     row->epoch = card->epoch;
@@ -215,73 +215,74 @@ bool store_read(struct store *store, const char *number, struct row *row) {
     return true;
 }
 
-static bool write_event(const struct store *store, const struct event *event) {
-    off_t offset = offset_of(store->place) + (off_t)offsetof(struct record, events) +
+static bool store_write_event(const struct store *store, const struct record_event *event) {
+    off_t offset = store_offset_of(store->place) + (off_t)offsetof(struct record, events) +
                    event->number % XCA_STORE_EVENTS * (off_t)sizeof *event;
-    return pwrite(store->file, event, sizeof *event, offset) == sizeof *event || fail(strerror(errno));
+    return pwrite(store->file, event, sizeof *event, offset) == sizeof *event || store_fail(strerror(errno));
 }
 
 /* What will be settled must not fail for want of space. A copied store may have holes where there were zeros,
  * and a process may be forbidden to write that far into a file: the coming event is the farthest that is
  * written. */
-static bool can_settle(const struct store *store) {
-    off_t begin = offset_of(store->place);
+static bool store_can_settle(const struct store *store) {
+    off_t begin = store_offset_of(store->place);
     off_t hole = lseek(store->file, begin, SEEK_HOLE);
     if (hole >= 0 && hole < begin + (off_t)sizeof(struct record) &&
         fallocate(store->file, 0, begin, sizeof(struct record)) != 0 && errno != EOPNOTSUPP) {
-        return fail(strerror(errno));
+        return store_fail(strerror(errno));
     }
-    return write_event(store, &(struct event){.number = store->card.events + 1});
+    return store_write_event(store, &(struct record_event){.number = store->card.events + 1});
 }
 
 /* The generation first: no card is ever ahead of its store. */
-static bool begin_change(struct store *store) {
+static bool store_raise_generation(struct store *store) {
     if (store->own.epoch == INT64_MAX) {
-        return fail("its generations are used up");
+        return store_fail("its generations are used up");
     }
     store->own.epoch++;
     store->card.pending = store->own.epoch;
-    return write_slot(store->file, OWN, &store->own);
+    return store_write_slot(store->file, OWN, &store->own);
 }
 
 /* Whoever initialised before the change began is behind its generation; whoever did later has seen it. */
-static void end_change(struct slot *card) {
+static void store_end_change(struct record_slot *card) {
     card->epoch = card->pending;
     card->pending = 0;
 }
 
 bool store_end_pending(struct store *store) {
-    end_change(&store->card);
-    return write_card(store);
+    store_end_change(&store->card);
+    return store_write_card(store);
 }
 
 bool store_spend(struct store *store, enum secret secret, bool begins_change) {
-    if (store->card.tries[secret] <= 0 || !can_settle(store) || (begins_change && !begin_change(store))) {
+    if (store->card.tries[secret] <= 0 || !store_can_settle(store) ||
+        (begins_change && !store_raise_generation(store))) {
         return false;
     }
     store->card.tries[secret]--;
-    return write_card(store);
+    return store_write_card(store);
 }
 
 bool store_begin_change(struct store *store) {
-    return can_settle(store) && begin_change(store) && write_card(store);
+    return store_can_settle(store) && store_raise_generation(store) && store_write_card(store);
 }
 
 /* Not durable before the slot that counts it is. */
-static bool record_event(struct store *store, const struct outcome *outcome) {
-    struct event event = {
+static bool store_record_event(struct store *store, const struct store_outcome *outcome) {
+    struct record_event event = {
         .result = (uint32_t)outcome->result,
         .number = ++store->card.events,
         .at = time(NULL),
     };
     snprintf(event.event, sizeof event.event, "%s", outcome->event);
     log_program(event.program);
-    event.checksum = checksum(&event, sizeof event);
-    return write_event(store, &event);
+    event.checksum = store_checksum(&event, sizeof event);
+    return store_write_event(store, &event);
 }
 
-bool store_settle(struct store *store, enum secret secret, struct outcome *outcome) {
-    struct slot *card = &store->card;
+bool store_settle(struct store *store, enum secret secret, struct store_outcome *outcome) {
+    struct record_slot *card = &store->card;
     if (outcome->fill) {
         card->tries[secret] = XCA_MAX_TRIES;
     }
@@ -293,12 +294,12 @@ bool store_settle(struct store *store, enum secret secret, struct outcome *outco
         card->activated_at = now > 0 ? now : 1;
     }
     if (outcome->changed) {
-        end_change(card);
+        store_end_change(card);
     } else if (outcome->unchanged) {
         card->pending = 0;
     }
     outcome->epoch = card->epoch;
-    return record_event(store, outcome) && write_card(store);
+    return store_record_event(store, outcome) && store_write_card(store);
 }
 
 bool store_generation(int64_t *generation) {
@@ -306,7 +307,7 @@ bool store_generation(int64_t *generation) {
     if (store == NULL) {
         return false;
     }
-    bool read = read_own(store);
+    bool read = store_read_own(store);
     *generation = store->own.epoch;
     store_close(store);
     return read;

@@ -12,7 +12,7 @@ enum secret { SECRET_PIN, SECRET_USER_CODE };
 
 struct store;
 
-struct row {
+struct store_row {
     char reader[128 + 1]; /* CK_SLOT_INFO.slotDescription shows 64 bytes of it */
     char model[32 + 1];   /* CK_TOKEN_INFO.model shows 16 */
     bool activated;
@@ -23,7 +23,7 @@ struct row {
 };
 
 /* What a settled decision leaves behind. */
-struct outcome {
+struct store_outcome {
     bool give_back; /* the secret was not looked at: one try back */
     bool fill;      /* the secret was right, or is new: all tries */
     bool activate;
@@ -43,13 +43,13 @@ void store_close_in_child(void);
 
 /* Finds the card that the calls after it are about. False, with a line in the log, when there is no row that
  * can be used, or an older store was put in the place of the one that this process knows. */
-bool store_read(struct store *store, const char *number, struct row *row);
+bool store_read(struct store *store, const char *number, struct store_row *row);
 
 /* Each is durable when it is true; false, with a line in the log, when that is not certain. */
 bool store_end_pending(struct store *store);
 bool store_spend(struct store *store, enum secret secret, bool begins_change);
 bool store_begin_change(struct store *store);
-bool store_settle(struct store *store, enum secret secret, struct outcome *outcome);
+bool store_settle(struct store *store, enum secret secret, struct store_outcome *outcome);
 
 /* The generation of the store that is at its path. */
 bool store_generation(int64_t *generation);

@@ -8,11 +8,11 @@ void template_of(struct template *template, CK_ATTRIBUTE *attributes, CK_ULONG l
     template->length = length;
 }
 
-static CK_RV judge_all(struct template *template, CK_ATTRIBUTE **attributes, CK_ULONG length);
+static CK_RV template_judge_all(struct template *template, CK_ATTRIBUTE **attributes, CK_ULONG length);
 
 /* An attribute in the copy. Whatever is not plainly harmless counts as "on the token": in doubt the card
  * refuses. */
-static CK_RV judge(struct template *template, CK_ATTRIBUTE *attribute) {
+static CK_RV template_judge_one(struct template *template, CK_ATTRIBUTE *attribute) {
     CK_BBOOL value = CK_TRUE;
     CK_ATTRIBUTE *inside = attribute->pValue;
     CK_RV rv = CKR_OK;
@@ -28,7 +28,7 @@ static CK_RV judge(struct template *template, CK_ATTRIBUTE *attribute) {
     case CKA_UNWRAP_TEMPLATE:
     case CKA_DERIVE_TEMPLATE:
         template->says_token = template->says_token || attribute->ulValueLen % sizeof *inside != 0;
-        rv = judge_all(template, &inside, attribute->ulValueLen / sizeof *inside);
+        rv = template_judge_all(template, &inside, attribute->ulValueLen / sizeof *inside);
         attribute->pValue = inside;
         break;
     case CKA_ALLOWED_MECHANISMS:
@@ -39,7 +39,7 @@ static CK_RV judge(struct template *template, CK_ATTRIBUTE *attribute) {
     return rv;
 }
 
-static CK_RV judge_all(struct template *template, CK_ATTRIBUTE **attributes, CK_ULONG length) {
+static CK_RV template_judge_all(struct template *template, CK_ATTRIBUTE **attributes, CK_ULONG length) {
     if (*attributes == NULL) {
         return CKR_OK;
     }
@@ -52,7 +52,7 @@ static CK_RV judge_all(struct template *template, CK_ATTRIBUTE **attributes, CK_
     *attributes = copy;
     CK_RV rv = CKR_OK;
     for (CK_ULONG i = 0; rv == CKR_OK && i < length; i++) {
-        rv = judge(template, &copy[i]);
+        rv = template_judge_one(template, &copy[i]);
     }
     return rv;
 }
@@ -61,5 +61,5 @@ CK_RV template_judge(struct template *template) {
     template->says_token = false;
     template->no = CK_FALSE;
     template->used = 0;
-    return judge_all(template, &template->attributes, template->length);
+    return template_judge_all(template, &template->attributes, template->length);
 }

@@ -37,15 +37,15 @@ static void write_file(const char *path, const void *bytes, size_t size) {
     must(file >= 0 && write(file, bytes, size) == (ssize_t)size && close(file) == 0);
 }
 
-void card_seal(struct slot *slot) {
+void card_seal(struct record_slot *slot) {
     const Bytef *content = (const Bytef *)slot + sizeof slot->checksum;
     slot->checksum = (uint32_t)crc32(0, content, sizeof *slot - sizeof slot->checksum);
 }
 
 static void make_store(void) {
-    struct slot *own = &sound[0].blocks[0].slot, *card = &sound[1].blocks[0].slot;
-    *own = (struct slot){.format = XCA_STORE_FORMAT};
-    *card = (struct slot){
+    struct record_slot *own = &sound[0].blocks[0].slot, *card = &sound[1].blocks[0].slot;
+    *own = (struct record_slot){.format = XCA_STORE_FORMAT};
+    *card = (struct record_slot){
         .format = XCA_STORE_FORMAT,
         .activated_at = 1,
         .tries = {XCA_MAX_TRIES, XCA_MAX_TRIES},

@@ -26,7 +26,7 @@ void card_start(void);
 void card_renew(void);
 
 /* Makes a slot whole, whatever stands in it. */
-void card_seal(struct slot *slot);
+void card_seal(struct record_slot *slot);
 
 /* Ends the process as a finding unless the condition holds. */
 void must(bool holds);

@@ -25,7 +25,7 @@ static void patch_slots(int file) {
     for (uint8_t patches = input_byte() % 16; patches > 0; patches--) {
         uint8_t which = input_byte();
         off_t offset = (off_t)((which & 1) * sizeof(struct record)) + (which >> 1 & 1) * XCA_STORE_BLOCK;
-        struct slot slot;
+        struct record_slot slot;
         must(pread(file, &slot, sizeof slot, offset) == sizeof slot);
         const uint8_t *data;
         uint16_t place = 0;
