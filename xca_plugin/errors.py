@@ -441,7 +441,8 @@ class NotACertificate(CmsError):
     """A file that should hold certificates does not."""
 
     path: str | Path
-    _message = text("{path} holds no certificate in PEM or DER.")
+    detail: Text | str
+    _message = text("{path} holds no certificate in PEM or DER that can be used: {detail}.")
     _next_step = text("Give a certificate in PEM or DER.")
 
 
@@ -449,7 +450,8 @@ class NotASignature(CmsError):
     """A file that should hold a CMS signature does not."""
 
     path: str | Path
-    _message = text("{path} holds no CMS signature of the kind that was asked for, in DER or PEM.")
+    detail: Text
+    _message = text("{path} holds no CMS signature that can be verified: {detail}.")
     _next_step = text("Give a detached signature together with its file; one that holds its content, alone.")
 
 
@@ -465,7 +467,8 @@ class NotEncrypted(CmsError):
     """A file that should hold CMS encrypted data does not."""
 
     path: str | Path
-    _message = text("{path} holds no CMS encrypted data (AES or 3DES in CBC mode) in DER or PEM.")
+    detail: Text
+    _message = text("{path} holds no CMS encrypted data that can be opened: {detail}.")
     _next_step = text("Give a file that was encrypted to the certificate of a card.")
 
 
@@ -513,7 +516,8 @@ class NotRevocationData(CmsError):
     """A file that should hold a CRL or an OCSP response does not."""
 
     path: str | Path
-    _message = text("{path} holds no CRL or OCSP response of the kind that was asked for.")
+    detail: Text | str
+    _message = text("{path} holds no CRL or OCSP response of the kind that was asked for: {detail}.")
     _next_step = text("Give CRLs in DER or PEM, successful OCSP responses in DER.")
 
 

@@ -4,9 +4,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
-from asn1crypto import x509  # type: ignore[import-untyped]
 from asn1crypto.algos import SignedDigestAlgorithm  # type: ignore[import-untyped]
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
@@ -15,6 +13,7 @@ from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
+from xca_plugin.exact_certificate import ExactCertificate
 from xca_plugin.model import Card, Hash, Key, Padding
 
 
@@ -42,14 +41,13 @@ class CardSigner(Signer):
         *,
         prefer_pss: bool = False,
     ) -> None:
-        loaded = {certificate.id: x509.Certificate.load(certificate.der) for certificate in certificates}
+        loaded = {certificate.id: ExactCertificate.load(certificate.der) for certificate in certificates}
         if Key.SIGN not in loaded:
             raise errors.NoSuchCertificate(number=card.number, label="cert1")
         registry = SimpleCertificateStore()  # type: ignore[no-untyped-call]
         for identifier, certificate in loaded.items():
             if identifier not in list(Key):
-                with suppress(ValueError):  # asn1crypto cannot compare this name
-                    registry.register(certificate)
+                registry.register(certificate)
         super().__init__(
             signing_cert=loaded[Key.SIGN], cert_registry=registry, embed_roots=False, prefer_pss=prefer_pss
         )

@@ -4,6 +4,7 @@
 import asyncio
 import base64
 import hashlib
+import ipaddress
 import resource
 import subprocess
 import sys
@@ -11,23 +12,38 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
+from asn1crypto import x509 as asn1_x509
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import XCACTL, Desk, Result
-from support.hostile_pki import DAY, NOW, Party, attribute, attributes, party, signed
+from support.hostile_pki import (
+    DAY,
+    NOW,
+    Party,
+    altered,
+    attribute,
+    attributes,
+    party,
+    signed,
+    with_bad_extension,
+)
 from xca_common.errors import XcaError
-from xca_common.pki.authority import SIGNING
+from xca_common.pki.authority import SIGNING, directory_attributes
+from xca_common.pki.profile import SCHOOL
 from xca_plugin import verification
 from xca_plugin.cli.root import xcactl
 
@@ -236,7 +252,7 @@ def test_weak_mask_of_pss_is_refused(verify: Verifier, root: Party, signer: Part
 
 def test_signature_algorithm_of_another_kind_of_key_is_refused(verify: Verifier, signer: Party) -> None:
     signature = signed(signer, CONTENT, algorithm={"algorithm": "sha256_ecdsa"})
-    refused(verify(signature), "holds no CMS signature", 61)
+    refused(verify(signature), "signature algorithm is not known here, or does not fit the key", 61)
 
 
 # --- bytes around it
@@ -245,14 +261,14 @@ def test_signature_algorithm_of_another_kind_of_key_is_refused(verify: Verifier,
 def test_bytes_after_the_signature_are_refused(verify: Verifier, signer: Party) -> None:
     der = signed(signer, CONTENT)
     for more in (b"\n", b"\nmore", b"more", b"\0", der):
-        refused(verify(der + more), "holds no CMS signature", 61)
+        refused(verify(der + more), "something stands behind it", 61)
     body = base64.encodebytes(der)
     pem = b"-----BEGIN CMS-----\n" + body + b"-----END CMS-----"
     for end in (b"", b"\n", b"\r\n"):
         assert verify(pem + end).status == 0
     inside = b"-----BEGIN CMS-----\n" + base64.encodebytes(der + b"\nmore") + b"-----END CMS-----\n"
     for odd in (pem + b"\nmore", pem + b"more", pem + b"\n" + pem, inside):
-        refused(verify(odd), "holds no CMS signature", 61)
+        refused(verify(odd), "stands behind it", 61)
 
 
 # --- floods
@@ -432,6 +448,296 @@ def test_trusted_ca_that_lets_nobody_certify_others_limits_the_chain(
     verify = Verifier(trusted, tmp_path)
     assert verify(signed(party("signer", between), CONTENT, [between])).status == status
     assert verify(signed(party("signer", trusted), CONTENT)).status == 0
+
+
+def organisation(name: str) -> x509.DirectoryName:
+    return x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)]))
+
+
+POLICIES = {
+    name: x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(oid), None)])
+    for name, oid in (
+        ("tests", "2.16.886.101.0.3.0"),
+        ("cards", "2.16.886.101.0.3.3"),
+        ("any", "2.5.29.32.0"),
+    )
+}
+ADDRESS = x509.SubjectAlternativeName([x509.RFC822Name("it@example.org")])
+IP = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("192.0.2.1"))])
+
+
+def names(
+    permitted: x509.GeneralName | None = None, excluded: x509.GeneralName | None = None
+) -> x509.NameConstraints:
+    return x509.NameConstraints([permitted] if permitted else None, [excluded] if excluded else None)
+
+
+@pytest.mark.parametrize(
+    ("of_the_trusted", "of_the_signer", "words"),
+    [
+        pytest.param([names(organisation("signer"))], [], "", id="its name is permitted"),
+        pytest.param([names(organisation("others"))], [], "chain", id="its name is not permitted"),
+        pytest.param([names(excluded=organisation("signer"))], [], "chain", id="its name is excluded"),
+        pytest.param([names(excluded=organisation("others"))], [], "", id="another name is excluded"),
+        pytest.param([names(organisation("signer"))], [ADDRESS], "", id="nothing is said of addresses"),
+        pytest.param([names(x509.RFC822Name("example.org"))], [ADDRESS], "", id="its address is permitted"),
+        pytest.param(
+            [names(x509.RFC822Name("x.test"))], [ADDRESS], "chain", id="its address is not permitted"
+        ),
+        pytest.param(
+            [names(x509.IPAddress(ipaddress.ip_network("192.0.2.0/24")))],
+            [IP],
+            "cannot be compared",
+            id="pyHanko knows no such constraint",
+        ),
+        pytest.param([x509.PolicyConstraints(0, None)], [], "chain", id="policies are asked for"),
+        pytest.param([x509.PolicyConstraints(0, None)], [POLICIES["tests"]], "", id="any policy will do"),
+        pytest.param([x509.PolicyConstraints(9, None)], [], "", id="policies are asked for further down"),
+        pytest.param(
+            [x509.PolicyConstraints(0, None), POLICIES["cards"]],
+            [POLICIES["tests"]],
+            "chain",
+            id="another policy",
+        ),
+        pytest.param(
+            [x509.PolicyConstraints(0, None), POLICIES["tests"]], [POLICIES["tests"]], "", id="this policy"
+        ),
+        pytest.param(
+            [x509.PolicyConstraints(0, None), x509.InhibitAnyPolicy(0)],
+            [POLICIES["any"]],
+            "chain",
+            id="not any",
+        ),
+        pytest.param([x509.PolicyConstraints(0, None)], [POLICIES["any"]], "", id="any is a policy"),
+        pytest.param(
+            [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])],
+            [],
+            "not meant for signatures",
+            id="purpose",
+        ),
+        pytest.param(
+            [x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")],
+            [],
+            "critical extension that is not understood here: 1.2.3.4.5",
+            id="something unknown",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_direct", [True, False], ids=["direct", "through a CA"])
+def test_constraint_of_the_trusted_ca_counts(
+    tmp_path: Path,
+    of_the_trusted: list[x509.ExtensionType],
+    of_the_signer: list[x509.ExtensionType],
+    words: str,
+    is_direct: bool,
+) -> None:
+    trusted = party("trusted", ca=True, extensions=[(one, True) for one in of_the_trusted])
+    # A CA of the signer's name, with the signer's policies: what is said of one holds for the other.
+    policies = [one for one in of_the_signer if isinstance(one, x509.CertificatePolicies)]
+    between = party(
+        "between",
+        trusted,
+        ca=True,
+        extensions=[(one, False) for one in policies],
+        subject=organisation("signer").value,
+    )
+    issuer, others = (trusted, []) if is_direct else (between, [between])
+    signer = party("signer", issuer, extensions=[(one, False) for one in of_the_signer])
+    result = Verifier(trusted, tmp_path)(signed(signer, CONTENT, others))
+    if words:
+        refused(result, words)
+    else:
+        assert result.status == 0, result.err
+
+
+def test_mapped_policy_does_not_count_where_the_trusted_ca_inhibits_it(tmp_path: Path) -> None:
+    mapping = x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("2.5.29.33"),
+        asn1_x509.PolicyMappings(
+            [{"issuer_domain_policy": "2.16.886.101.0.3.0", "subject_domain_policy": "2.16.886.101.0.3.3"}]
+        ).dump(),
+    )
+    for inhibit, status in ((None, 0), (0, 62)):
+        limits = x509.PolicyConstraints(0, inhibit)
+        trusted = party("trusted", ca=True, extensions=[(limits, True), (POLICIES["tests"], False)])
+        between = party("between", trusted, ca=True, extensions=[(POLICIES["tests"], False), (mapping, True)])
+        signer = party("signer", between, extensions=[(POLICIES["cards"], False)])
+        result = Verifier(trusted, tmp_path)(signed(signer, CONTENT, [between]))
+        assert result.status == status, result.err
+
+
+# --- names
+
+
+def name(*pairs: tuple[x509.ObjectIdentifier, str, _ASN1Type]) -> x509.Name:
+    return x509.Name([x509.NameAttribute(oid, value, kind) for oid, value, kind in pairs])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\U0002a700公司", "x\u2066y", "\U0001f600", "\u1e9e", "ﬁ", "a\u00adb", "台\U000e0100", "\ufdd0"],
+    ids=ascii,
+)
+@pytest.mark.parametrize("kind", [_ASN1Type.UTF8String, _ASN1Type.UniversalString])
+def test_chain_of_any_name_is_found(tmp_path: Path, text: str, kind: _ASN1Type) -> None:
+    odd = name((NameOID.ORGANIZATION_NAME, text, kind))
+    root = party("odd root", ca=True, subject=odd)
+    between = party("odd between", root, ca=True, subject=name((NameOID.COMMON_NAME, text, kind)))
+    signer = party("odd signer", between, subject=name((NameOID.COMMON_NAME, f"{text}!", kind)))
+    verify = Verifier(root, tmp_path)
+    result = verify(signed(signer, CONTENT, [between]), CONTENT, "--json")
+    assert result.status == 0, result.err
+    assert result.json["signer"]["holder"] == f"CN={text}!"
+
+
+def test_chain_of_names_in_sixteen_bits_is_found(tmp_path: Path) -> None:
+    odd = name((NameOID.ORGANIZATION_NAME, "x\u2066公司", _ASN1Type.BMPString))
+    root = party("odd root", ca=True, subject=odd)
+    assert Verifier(root, tmp_path)(signed(party("signer", root), CONTENT)).status == 0
+
+
+def test_chain_of_names_with_strings_of_the_past_is_found(root: Party, tmp_path: Path) -> None:
+    """TeletexString with bytes that are no UTF-8: cryptography refuses to decode them."""
+    placeholder = name((NameOID.ORGANIZATION_NAME, "caf??", _ASN1Type.UTF8String))
+    before, after = b"\x0c\x05caf??", b"\x14\x05caf\xe9\xe8"
+    between = altered(party("between", root, ca=True, subject=placeholder), root, before, after)
+    plain = party(
+        "signer", replace(between, certificate=party("x", root, ca=True, subject=placeholder).certificate)
+    )
+    signer = altered(plain, between, before, after)
+    result = Verifier(root, tmp_path)(signed(signer, CONTENT, [between]))
+    assert result.status == 0, result.err
+
+
+def test_name_with_a_part_that_holds_nothing_is_named(verify: Verifier, root: Party) -> None:
+    usual = party("signer", root)
+    part = bytes.fromhex("310f300d060355040a0c06") + b"signer"
+    # A SET of nothing, and beside it another one that fills its place.
+    empty = bytes.fromhex("3100310d300b060355040a0c04") + b"sign"
+    odd = altered(usual, root, part, empty)
+    result = verify(signed(odd, CONTENT))
+    assert result.status in (0, 61), result.err
+    if result.status:
+        assert "its signer's certificate, its" in result.err
+
+
+def test_names_that_differ_in_case_or_kind_of_string_still_name_the_signer(
+    verify: Verifier, root: Party, signer: Party
+) -> None:
+    whole = cms.ContentInfo.load(signed(signer, CONTENT))
+    info = whole["content"]["signer_infos"][0]
+    info["sid"].chosen["issuer"] = asn1_x509.Name.build({"organization_name": "ROOT"}, use_printable=True)
+    assert verify(whole.dump(force=True)).status == 0
+
+
+# --- what is malformed is named
+
+
+def _of_another_kind(one: Party, issuer: Party) -> dict[str, Party]:
+    """The same certificate with one part that cannot be read each, by what is said of it."""
+    ends = one.certificate.not_valid_after_utc.strftime("%y%m%d%H%M%SZ").encode()
+    holder = one.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value
+    holder = str(holder).encode()
+    return {
+        "its validity": altered(one, issuer, ends, b"991399999999Z"),
+        "its holder": altered(
+            one,
+            issuer,
+            b"\x0c" + bytes((len(holder),)) + holder,
+            b"\x0c" + bytes((len(holder),)) + b"\xff" * len(holder),
+        ),
+        "its extension key usage cannot": with_bad_extension(one, issuer, "2.5.29.15"),
+        "its extension key identifier cannot": with_bad_extension(one, issuer, "2.5.29.14"),
+        "it has the extension key identifier twice": altered(
+            one, issuer, b"\x06\x03\x55\x1d\x20", b"\x06\x03\x55\x1d\x0e"
+        ),
+        "its extension crl distribution points cannot": with_bad_extension(one, issuer, "2.5.29.31"),
+        "its extension authority information access cannot": with_bad_extension(
+            one, issuer, "1.3.6.1.5.5.7.1.1"
+        ),
+        "its extension certificate policies cannot": with_bad_extension(one, issuer, "2.5.29.32"),
+        "its extension subject directory attributes cannot": with_bad_extension(one, issuer, "2.5.29.9"),
+        "its extension subject alt name cannot": with_bad_extension(one, issuer, "2.5.29.17"),
+    }
+
+
+def _with_everything(who: str, issuer: Party | None, **more: Any) -> Party:
+    address = x509.UniformResourceIdentifier("http://x.test/c")
+    extensions: list[x509.ExtensionType] = [
+        x509.CRLDistributionPoints([x509.DistributionPoint([address], None, None, None)]),
+        x509.AuthorityInformationAccess(
+            [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, address)]
+        ),
+        POLICIES["tests"],
+        x509.UnrecognizedExtension(
+            x509.ObjectIdentifier("2.5.29.9"),
+            directory_attributes(SCHOOL, "primary", organisation_oid="2.16.886.111.100000"),
+        ),
+        ADDRESS,
+    ]
+    return party(who, issuer, extensions=[(one, False) for one in extensions], **more)
+
+
+def test_malformed_part_of_the_signers_certificate_is_named(verify: Verifier, root: Party) -> None:
+    usual = _with_everything("signer", root)
+    assert verify(signed(usual, CONTENT)).status == 0
+    for words, odd in _of_another_kind(usual, root).items():
+        refused(verify(signed(odd, CONTENT)), f"of its signer's certificate, {words}", 61)
+
+
+def test_malformed_part_of_a_certificate_between_is_named(verify: Verifier, root: Party) -> None:
+    usual = _with_everything("between", root, ca=True)
+    signer = party("signer", usual)
+    assert verify(signed(signer, CONTENT, [usual])).status == 0
+    for words, odd in _of_another_kind(usual, root).items():
+        refused(verify(signed(signer, CONTENT, [odd])), f"of another certificate in the file, {words}")
+        # It keeps nobody from the one that is whole.
+        assert verify(signed(signer, CONTENT, [odd, usual])).status == 0
+
+
+def test_malformed_part_of_the_trusted_certificate_is_named(tmp_path: Path) -> None:
+    usual = _with_everything("trusted", None, ca=True)
+    signer = party("signer", usual)
+    assert Verifier(usual, tmp_path)(signed(signer, CONTENT)).status == 0
+    for words, odd in _of_another_kind(usual, usual).items():
+        refused(Verifier(odd, tmp_path)(signed(signer, CONTENT)), words, 60)
+
+
+def test_malformed_part_of_the_signature_is_named(verify: Verifier, root: Party, signer: Party) -> None:
+    def changed(change: Callable[[cms.SignedData], None]) -> bytes:
+        whole = cms.ContentInfo.load(signed(signer, CONTENT))
+        change(whole["content"])
+        return bytes(whole.dump(force=True))
+
+    def info(data: cms.SignedData) -> cms.SignerInfo:
+        return data["signer_infos"][0]
+
+    whole = signed(signer, CONTENT)
+    sha256 = bytes.fromhex("0609608648016503040201")
+    assert whole.count(sha256) >= 2
+    at = whole.rindex(sha256)
+    named = bytes.fromhex("06092a864886f70d010904")  # messageDigest
+    cases = {
+        "it has 0 signers": changed(lambda data: data.__setitem__("signer_infos", [])),
+        "it has 2 signers": changed(
+            lambda data: data.__setitem__("signer_infos", [info(data).copy(), info(data).copy()])
+        ),
+        "it does not hold its signer's certificate": changed(
+            lambda data: data.__setitem__("certificates", [])
+        ),
+        "its digest algorithm is not known here: 2.16.840.1.101.3.4.2.99": whole[: at + 10]
+        + b"\x63"
+        + whole[at + 11 :],
+        "what was signed beside the content cannot be read": whole.replace(
+            named + b"\x31", named + b"\x30", 1
+        ),
+        "what stands behind its content cannot be read": whole.replace(b"\xa0\x82", b"\xa2\x82", 1)
+        if whole.count(b"\xa0\x82") == 1
+        else whole[: whole.rindex(b"\xa0\x82")] + b"\xa2" + whole[whole.rindex(b"\xa0\x82") + 1 :],
+        "its structure cannot be read": whole.replace(b"\x02\x01\x01\x31", b"\x05\x01\x01\x31", 1),
+    }
+    for words, odd in cases.items():
+        refused(verify(odd), words, 61)
 
 
 # --- what is odd

@@ -13,7 +13,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from asn1crypto import ocsp as asn1_ocsp  # type: ignore[import-untyped]
+from asn1crypto import core, pem  # type: ignore[import-untyped]
+from asn1crypto import crl as asn1_crl
+from asn1crypto import ocsp as asn1_ocsp
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,6 +28,8 @@ from support.cli.web_proxy import proxy
 from support.cli.xcactl import Result
 from support.hostile_pki import DAY, NOW, Party, party, responder, signed
 from xca_common.pki import fetching
+from xca_common.pki.revocation_list import RevocationList
+from xca_common.pki.standing import Standing
 from xca_plugin.cli.root import xcactl
 
 pytestmark = pytest.mark.fast
@@ -328,6 +332,136 @@ def test_partial_list_that_names_the_signer_counts(verify: Verifier, issuer: Par
         expect(verify(listing, response(issuer, issuer, signer)), "was revoked on")
 
 
+INDIRECT = x509.IssuingDistributionPoint(None, None, False, False, None, True, False)
+STRANGE = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+
+
+@pytest.mark.parametrize("extension", [STRANGE, INDIRECT], ids=["unknown critical", "indirect"])
+def test_list_that_is_not_understood_and_names_the_signer_revokes(
+    verify: Verifier, issuer: Party, signer: Party, extension: x509.ExtensionType
+) -> None:
+    good = response(issuer, issuer, signer)
+    expect(verify(crl(issuer, signer, extensions=[(extension, True)]), good), "was revoked on")
+    expect(verify(crl(issuer, signer, HOLD, extensions=[(extension, True)]), good), "is suspended since")
+    # That it does not name somebody says nothing.
+    expect(verify(crl(issuer, extensions=[(extension, True)])), "not understood")
+
+
+def entry(
+    of: Party, reason: x509.ReasonFlags | None, *extensions: x509.ExtensionType, at: datetime = NOW - HOUR
+) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder().serial_number(of.certificate.serial_number).revocation_date(at)
+    if reason is not None:
+        builder = builder.add_extension(x509.CRLReason(reason), critical=False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.build()
+
+
+def listing(
+    by: Party, *entries: x509.RevokedCertificate, extensions: Sequence[x509.ExtensionType] = ()
+) -> bytes:
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(by.certificate.subject)
+        .last_update(NOW - HOUR)
+        .next_update(NOW + DAY)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    # The builder refuses what comes twice.
+    builder._revoked_certificates = list(entries)
+    return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def test_of_several_entries_the_worst_counts(verify: Verifier, issuer: Party, signer: Party) -> None:
+    hold, for_good = entry(signer, HOLD), entry(signer, FOR_GOOD)
+    for entries in ([hold, for_good], [for_good, hold]):
+        expect(verify(listing(issuer, *entries), response(issuer, issuer, signer)), "was revoked on")
+
+
+def test_entry_with_a_critical_extension_that_is_unknown_revokes_and_makes_the_list_no_proof(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    good = response(issuer, issuer, signer)
+    expect(verify(listing(issuer, entry(signer, HOLD, STRANGE)), good), "was revoked on")
+    somebody = party("somebody", issuer)
+    expect(verify(listing(issuer, entry(somebody, FOR_GOOD, STRANGE))), "not understood")
+    expect(verify(listing(issuer, entry(somebody, FOR_GOOD))), "not revoked")
+
+
+def test_entry_of_an_indirect_list_counts_for_the_issuer_that_it_names(
+    verify: Verifier, root: Party, issuer: Party, signer: Party
+) -> None:
+    good = response(issuer, issuer, signer)
+
+    def named(who: Party) -> x509.CertificateIssuer:
+        return x509.CertificateIssuer([x509.DirectoryName(who.certificate.subject)])
+
+    other, own = entry(party("x", issuer), FOR_GOOD, named(root)), entry(signer, FOR_GOOD)
+    # An entry without a name is of the issuer that the one before it names.
+    expect(verify(listing(issuer, other, own, extensions=[INDIRECT]), good), "not revoked")
+    own = entry(signer, FOR_GOOD, named(issuer))
+    expect(verify(listing(issuer, other, own, extensions=[INDIRECT]), good), "was revoked on")
+    expect(verify(listing(issuer, entry(signer, FOR_GOOD, named(root))), good), "was revoked on")
+
+
+def test_removal_counts_in_delta_lists_alone(verify: Verifier, issuer: Party, signer: Party) -> None:
+    removed = x509.ReasonFlags.remove_from_crl
+    good, delta = response(issuer, issuer, signer), [(x509.DeltaCRLIndicator(1), True)]
+    expect(verify(crl(issuer, signer, removed), good), "was revoked on")
+    expect(verify(crl(issuer, signer, removed, extensions=delta), good), "not revoked")
+    expect(verify(crl(issuer, signer, removed, extensions=delta)), "not the list for this certificate")
+    # It lifts no hold either: a complete list or a response must say so.
+    held = crl(issuer, signer, HOLD, at=NOW - 2 * HOUR)
+    expect(verify(held, crl(issuer, signer, removed, extensions=delta)), "is suspended since")
+
+
+def test_list_that_proves_nothing_revokes_all_the_same(
+    verify: Verifier, root: Party, issuer: Party, signer: Party
+) -> None:
+    good = response(issuer, issuer, signer)
+    weak = asn1_crl.CertificateList.load(crl(issuer, signer))
+    weak["signature_algorithm"] = weak["tbs_cert_list"]["signature"] = {"algorithm": "sha1_rsa"}
+    signed_part = weak["tbs_cert_list"].dump(force=True)
+    weak["signature"] = issuer.key.sign(signed_part, padding.PKCS1v15(), hashes.SHA1())
+    expect(verify(weak.dump(force=True), good), "was revoked on")
+    expect(verify(crl(issuer, signer, at=NOW - 9 * DAY, until=NOW - 8 * DAY), good), "was revoked on")
+    certifies = x509.KeyUsage(False, False, False, False, False, True, False, False, False)
+    verify.issuer = party("issuer", root, ca=True, key_name="issuer", usage=certifies)
+    expect(verify(crl(verify.issuer, signer), good), "was revoked on")
+
+
+def test_every_list_in_a_pem_file_counts(verify: Verifier, issuer: Party, signer: Party) -> None:
+    both = b"".join(
+        pem.armor("X509 CRL", der) for der in (crl(issuer, at=NOW - HOUR), crl(issuer, signer, at=NOW - DAY))
+    )
+    path = verify.folder / "both.pem"
+    path.write_bytes(both)
+    expect(verify(options=["--crl", str(path)]), "was revoked on")
+
+
+def test_list_is_verified_once_and_looked_up_many_times(
+    issuer: Party, signer: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = RevocationList(crl(issuer, signer))
+    verified = []
+    genuine = found._list
+
+    class Counting:
+        def is_signature_valid(self, key: Any) -> bool:
+            verified.append(key)
+            return genuine.is_signature_valid(key)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(genuine, name)
+
+    monkeypatch.setattr(found, "_list", Counting())
+    for _ in range(3):
+        assert found.statement(signer.certificate, issuer.certificate, NOW).standing is Standing.REVOKED
+    assert len(verified) == 1
+
+
 def test_list_in_the_name_of_its_own_address_is_proof(verify: Verifier, issuer: Party) -> None:
     address = x509.UniformResourceIdentifier("http://x.test/partition.crl")
     point = x509.DistributionPoint([address], None, None, None)
@@ -369,6 +503,63 @@ def test_response_of_anybody_else_is_no_proof(
         expect(verify(answer), UNKNOWN)
 
 
+def test_of_several_answers_in_one_response_the_worst_counts(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    good = asn1_ocsp.OCSPResponse.load(response(issuer, issuer, signer))
+    others = {
+        words: asn1_ocsp.OCSPResponse.load(response(issuer, issuer, signer, reason))
+        for words, reason in (("is suspended since", HOLD), ("was revoked on", FOR_GOOD))
+    }
+    unknown = good.copy()
+    one = unknown.basic_ocsp_response["tbs_response_data"]["responses"][0]
+    one["cert_status"] = asn1_ocsp.CertStatus("unknown", core.Null())
+    others["does not know the certificate"] = unknown
+    revoked, held = others["was revoked on"], others["is suspended since"]
+    cases = [([good, other], words) for words, other in others.items()] + [
+        ([held, revoked], "was revoked on")
+    ]
+    for answers, words in cases:
+        for order in (answers, answers[::-1]):
+            expect(verify(_joined(issuer, *order)), words)
+
+
+def _joined(by: Party, *answers: asn1_ocsp.OCSPResponse, extension: str | None = None) -> bytes:
+    """One response with the answers of several, and a critical extension."""
+    whole = answers[0].copy()
+    basic = whole.basic_ocsp_response
+    data = basic["tbs_response_data"]
+    data["responses"] = [
+        one for answer in answers for one in answer.basic_ocsp_response["tbs_response_data"]["responses"]
+    ]
+    if extension:
+        data["response_extensions"] = [
+            {"extn_id": extension, "critical": True, "extn_value": core.ParsableOctetString(b"\x05\x00")}
+        ]
+    basic["signature"] = by.key.sign(data.dump(force=True), padding.PKCS1v15(), hashes.SHA256())
+    whole["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
+    return bytes(whole.dump(force=True))
+
+
+def test_response_that_is_not_understood_is_no_proof_and_revokes(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    good, bad = (
+        asn1_ocsp.OCSPResponse.load(response(issuer, issuer, signer, reason)) for reason in (None, FOR_GOOD)
+    )
+    expect(verify(_joined(issuer, good)), "not revoked")
+    expect(verify(_joined(issuer, good, extension="1.2.3.4")), "not understood")
+    expect(verify(_joined(issuer, bad, extension="1.2.3.4"), crl(issuer)), "was revoked on")
+
+
+def test_responder_whose_certificate_demands_to_be_understood_is_not_believed(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
+    purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+    strange = party("responder", issuer, extensions=[(purposes, False), (STRANGE, True)])
+    expect(verify(response(strange, issuer, signer)), UNKNOWN)
+
+
 def test_responder_that_was_revoked_is_no_longer_believed(
     verify: Verifier, issuer: Party, signer: Party
 ) -> None:
@@ -382,6 +573,54 @@ def test_file_that_is_no_response_is_named(verify: Verifier) -> None:
     later = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
     for odd in (b"\x30\x00", later.public_bytes(serialization.Encoding.DER), b""):
         assert verify(odd).status == 68
+
+
+def _exchanged(der: bytes, before: bytes, after: bytes) -> bytes:
+    start, found, end = der.rpartition(before)
+    assert found
+    assert len(before) == len(after)
+    return start + after + end
+
+
+def test_malformed_part_of_a_list_is_named(verify: Verifier, issuer: Party, signer: Party) -> None:
+    whole = crl(issuer, signer)
+    time_of = (NOW - HOUR).strftime("%y%m%d%H%M%SZ").encode()
+    until = (NOW + DAY).strftime("%y%m%d%H%M%SZ").encode()
+    crl_number = bytes.fromhex("0603551d1404030201")
+    for words, odd in {
+        "its structure": b"\x30\x03\x02\x01\x01",
+        "the time of its issue or of the next one": _exchanged(whole, until, b"991399999999Z"),
+        "its version or one of its entries": _exchanged(whole, time_of, b"991399999999Z"),
+        "its extension crl number": _exchanged(whole, crl_number, crl_number[:-2] + b"\x05\x01"),
+    }.items():
+        path = verify.folder / "odd.crl"
+        path.write_bytes(odd)
+        result = verify(options=["--crl", str(path)])
+        assert result.status == 68
+        assert f"{words} cannot be read" in result.err
+
+
+def test_malformed_part_of_a_response_is_named(verify: Verifier, issuer: Party, signer: Party) -> None:
+    whole = response(issuer, issuer, signer)
+    time_of = (NOW - HOUR).strftime("%Y%m%d%H%M%SZ").encode()
+    later = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+    for words, odd in {
+        "its structure cannot be read": b"\x30\x03\x02\x01\x01",
+        "it answers: try later": later.public_bytes(serialization.Encoding.DER),
+        "an answer in it cannot be read": _exchanged(whole, time_of, b"99991399999999Z"),
+    }.items():
+        result = verify(odd)
+        assert result.status == 68
+        assert words in result.err
+
+
+def test_malformed_answer_of_an_address_is_named(verify: Verifier, issuer: Party) -> None:
+    until = (NOW + DAY).strftime("%y%m%d%H%M%SZ").encode()
+    odd = _exchanged(crl(issuer), until, b"991399999999Z")
+    with server(answering(odd)) as (port, _):
+        result = fetch(naming(verify, f"http://127.0.0.1:{port}/c.crl"), "127.0.0.1")
+    expect(result, UNKNOWN)
+    assert "something else: the time of its issue or of the next one cannot be read" in result.err
 
 
 # --- whom a certificate may have asked
@@ -628,6 +867,32 @@ def test_behind_a_proxy_the_list_of_hosts_decides(verify: Verifier, issuer: Part
         expect(fetch(naming(verify, inside), http_proxy=address), "not revoked")
         expect(fetch(naming(verify, outside), "crl.example", http_proxy=address), "not revoked")
     assert requests == [inside, outside]
+
+
+@pytest.mark.parametrize(
+    ("proxy_address", "words"),
+    [
+        ("https://{}", "names a proxy with https://, and only http:// is spoken"),
+        ("socks5://{}", "names a proxy with socks5://"),
+        ("http://", "names no proxy"),
+        ("http://:3128", "names no proxy"),
+        ("http://host:port", "names no proxy"),
+    ],
+)
+def test_proxy_that_is_not_spoken_to_in_http_is_refused(
+    verify: Verifier, issuer: Party, proxy_address: str, words: str
+) -> None:
+    inside = "http://crl.nat.gov.tw/c.crl"
+    with proxy({inside: crl(issuer)}) as (address, requests):
+        there = address.removeprefix("http://")
+        named = naming(verify, inside)
+        result = fetch(named, http_proxy=proxy_address.format(f"user:secret@{there}"))
+        expect(result, UNKNOWN)
+        assert words in result.err
+        assert "secret" not in result.err
+        assert requests == []
+        expect(fetch(named, http_proxy=f"HTTP://{there}"), "not revoked")
+        expect(fetch(named, http_proxy=there), "not revoked")
 
 
 def test_allowed_host_without_fetch_is_a_wrong_use(verify: Verifier) -> None:

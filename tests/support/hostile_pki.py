@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from asn1crypto import cms, core  # type: ignore[import-untyped]
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -54,10 +55,11 @@ def party(
     pss: padding.PSS | None = None,
     start: datetime = NOW - 30 * DAY,
     end: datetime = NOW + DAY,
+    subject: x509.Name | None = None,
 ) -> Party:
     """Certify somebody; without an issuer, by themselves."""
     own = key(key_name or name)
-    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+    subject = subject or x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -74,6 +76,41 @@ def party(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     return Party(builder.sign(issuer.key if issuer else own, hashes.SHA256(), rsa_padding=pss), own)
+
+
+def altered(one: Party, issuer: Party, before: bytes, after: bytes) -> Party:
+    """Somebody whose certificate holds other bytes where these stood last, and is signed anew."""
+    whole = asn1_x509.Certificate.load(one.der)
+    tbs = whole["tbs_certificate"].dump()
+    assert len(before) == len(after)
+    start, found, end = tbs.rpartition(before)
+    assert found
+    odd = start + after + end
+    signature = issuer.key.sign(odd, padding.PKCS1v15(), hashes.SHA256())
+    return OddParty(one.certificate, one.key, one.der.replace(tbs, odd)[: -len(signature)] + signature)
+
+
+@dataclass(frozen=True)
+class OddParty(Party):
+    """Somebody with a certificate that need not be readable."""
+
+    encoded: bytes = b""
+
+    @property
+    def der(self) -> bytes:
+        return self.encoded
+
+
+def with_bad_extension(one: Party, issuer: Party, extension: str) -> Party:
+    """Somebody whose certificate has an extension (by its OID) whose value is of another kind."""
+    name = x509.ObjectIdentifier(extension)
+    der = one.der
+    start = der.index(core.ObjectIdentifier(name.dotted_string).dump())
+    value = der.index(b"\x04", start + 5)
+    size = 2 if der[value + 1] < 0x80 else 2 + (der[value + 1] & 0x7F)
+    before = der[start : value + size + 4]
+    after = before[:-4] + b"\x09" + before[-3:]
+    return altered(one, issuer, before, after)
 
 
 def responder(issuer: Party, *, purposes: Sequence[x509.ObjectIdentifier] | None = None) -> Party:

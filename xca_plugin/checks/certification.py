@@ -8,15 +8,16 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped]
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.oid import NameOID
 
 from xca_common.i18n import Text
-from xca_common.pki import revocation
+from xca_common.pki import revocation, strict_certificate
 from xca_common.pki.certificate import Certificate
-from xca_common.pki.fetching import Fetcher, Unreachable
-from xca_common.pki.revocation import Judgement, Standing, Statement
+from xca_common.pki.fetching import Fetcher
+from xca_common.pki.malformed import Malformed
+from xca_common.pki.standing import Judgement, Standing
+from xca_common.pki.strict_certificate import as_asn1, issuer_of, subject_of
 from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.cards import signing_certificate
@@ -27,7 +28,6 @@ from xca_plugin.model import Card
 
 FETCHING_SECONDS: Final = 15.0
 """Seconds that all addresses of one check may take together."""
-_MOST_ADDRESSES: Final = 4
 # Reserved (RFC 6761, section 6.2): nobody knows of it but the proxy of who tests.
 _HOSTS_OF_TESTS: Final = ("xca.test",)
 
@@ -38,61 +38,37 @@ def chain(seen: Observations, card: Card) -> Answer:
     held = list(_held(seen, card))
     now = datetime.now(UTC)
     for _ in held:
-        if issued.issuer == issued.subject:
+        if issuer_of(issued) == subject_of(issued):
             break
         issuer = next((one for one in held if _issued(issued, one)), None)
         if issuer is None:
             missing = text("The card does not hold the certificate of {issuer}, or another one of that name.")
             return failed(
-                missing.format(issuer=_name(issued.issuer)),
+                missing.format(issuer=_name(as_asn1(issued).issuer)),
                 Advice.GET_ISSUERS_CERTIFICATE,
             )
         if not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
             return failed(
-                text("That of {issuer} is not valid today.").format(issuer=_name(issuer.subject)),
+                text("That of {issuer} is not valid today.").format(issuer=_name(as_asn1(issuer).subject)),
                 Advice.NEW_CARD,
             )
         issued = issuer
-    return passed(text("It is whole, and ends at {issuer}.").format(issuer=_name(issued.subject)))
+    return passed(text("It is whole, and ends at {issuer}.").format(issuer=_name(as_asn1(issued).subject)))
 
 
-def _by_list(
-    fetcher: Fetcher, address: str, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
-) -> Statement:
-    return revocation.statement_of_list(fetcher.get_list(address), certificate, issuer, now)
-
-
-def _by_response(
-    fetcher: Fetcher, address: str, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
-) -> Statement:
-    response = fetcher.get_response(address, revocation.question(certificate, issuer))
-    return revocation.statement_of_response(response, certificate, issuer, now)
-
-
-def _by(
-    addresses: Callable[[x509.Certificate], list[str]], ask: Callable[..., Statement]
-) -> Callable[[Observations, Card], Answer]:
+def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observations, Card], Answer]:
     def check(seen: Observations, card: Card) -> Answer:
         certificate = _parsed(signing_certificate(card))
         issuer = next((one for one in _held(seen, card) if _issued(certificate, one)), None)
         if issuer is None:
             return skipped(text("Without the certificate of its issuer there is nothing to ask with."))
-        answer = skipped(text("The certificate names no address."))
+        found = skipped(text("The certificate names no address."))
         fetcher = Fetcher(_HOSTS_OF_TESTS if getproxies().get("http") else (), FETCHING_SECONDS)
-        for address in addresses(certificate)[:_MOST_ADDRESSES]:
-            now = datetime.now(UTC)
-            try:
-                statement = ask(fetcher, address, certificate, issuer, now)
-            except Unreachable as error:
-                answer = _silent(address, error.detail, asked=not error.not_asked)
-            except revocation.Unusable as error:
-                answer = _silent(address, error.detail)
-            else:
-                found = revocation.judge([statement])
-                if found.standing is not Standing.UNKNOWN:
-                    return _told(address, found)
-                answer = _silent(address, found.detail or "")
-        return answer
+        for answer in ask(fetcher, certificate, issuer, datetime.now(UTC)):
+            if answer.judgement.standing is not Standing.UNKNOWN:
+                return _told(answer.address, answer.judgement)
+            found = _silent(answer.address, answer.judgement.detail or "", asked=not answer.not_asked)
+        return found
 
     return check
 
@@ -127,27 +103,27 @@ def _held(seen: Observations, card: Card) -> Iterator[x509.Certificate]:
 
 def _parsed(certificate: Certificate) -> x509.Certificate:
     try:
-        parsed = x509.load_der_x509_certificate(certificate.der)
-        parsed.subject, parsed.issuer, parsed.extensions  # noqa: B018  # read when they are asked for
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        unreadable = text("the certificate {label} cannot be read").format(label=certificate.label)
-        raise errors.CardFault(detail=unreadable) from error
-    return parsed
+        return strict_certificate.load(certificate.der)
+    except Malformed as error:
+        unreadable = text("the certificate {label} cannot be read: {detail}")
+        detail = unreadable.format(label=certificate.label, detail=error.detail)
+        raise errors.CardFault(detail=detail) from error
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+    except strict_certificate.UNUSABLE_KEY:
         return False
     return True
 
 
-def _name(name: x509.Name) -> str:
-    return ", ".join(str(part.value) for part in name if part.oid != NameOID.COUNTRY_NAME)
+def _name(name: asn1_x509.Name) -> str:
+    pairs = (pair for relative in name.chosen for pair in relative)
+    return ", ".join(str(pair["value"].native) for pair in pairs if pair["type"].native != "country_name")
 
 
-revoked_by_list = _by(revocation.list_addresses, _by_list)
+revoked_by_list = _by(revocation.ask_lists)
 """Check whether a revocation list (CRL) says that a card's certificate is revoked or suspended."""
-revoked_by_responder = _by(revocation.responder_addresses, _by_response)
+revoked_by_responder = _by(revocation.ask_responders)
 """Check whether a responder (OCSP) says so."""

@@ -53,6 +53,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "(--to)."
     ),
     errors.NotASignature: text(
+        "Ask the sender for it again. "
         "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
         "one that holds its content stands alone: xcactl verify FILE.p7m"
     ),

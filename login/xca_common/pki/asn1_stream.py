@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, Protocol, Self
 
-from xca_common.i18n import Text, text
+from xca_common.i18n import text
+from xca_common.pki.malformed import Malformed, TooMuchError
 
 CHUNK: Final = 1 << 20
 """Bytes of content that are in memory at a time."""
@@ -38,18 +39,6 @@ _PIECE: Final = 64
 _LINE: Final = 64
 _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
-
-
-class TooMuchError(ValueError):
-    """There is more than is read.
-
-    Attributes:
-        detail: more than what.
-    """
-
-    def __init__(self, detail: Text) -> None:
-        super().__init__()
-        self.detail = detail
 
 
 class Source(Protocol):
@@ -157,9 +146,14 @@ class Reader:
                 return
 
     def finish(self) -> None:
-        """Make sure that the file ends here; after PEM, white space may follow."""
+        """Make sure that the file ends here; after PEM, white space may follow.
+
+        Raises:
+            Malformed: something follows.
+            EOFError: the last line of PEM is cut off.
+        """
         if self._file.read(1):
-            raise ValueError
+            raise _something_behind()
 
     def _whole(self) -> bytes:
         whole = self._unlooked()
@@ -280,6 +274,10 @@ def _too_deep() -> TooMuchError:
     return TooMuchError(text("its parts are nested more than {depth} deep").format(depth=_DEEPEST))
 
 
+def _something_behind() -> Malformed:
+    return Malformed(text("something stands behind it"))
+
+
 def header(tag: int, length: int) -> bytes:
     """Return tag and length of an element in DER."""
     if length < 0x80:
@@ -368,10 +366,13 @@ class _Unarmored:
         self._text = b""
         self._data = bytearray()
         self._ended = False
+        self._end = b""
 
     def read(self, size: int) -> bytes:
         while len(self._data) < size and not self._ended:
             self._fill()
+        if len(self._data) < size:
+            self._check_end()
         data = bytes(self._data[:size])
         del self._data[:size]
         return data
@@ -385,7 +386,7 @@ class _Unarmored:
         end = text.find(b"-")
         if end >= 0:
             self._ended = True
-            self._check_end(text[end:])
+            self._end = text[end:]
             text = text[:end]
         elif len(text) % 4:
             self._text = text[len(text) - len(text) % 4 :]
@@ -395,12 +396,12 @@ class _Unarmored:
         except binascii.Error as error:
             raise ValueError from error
 
-    def _check_end(self, last: bytes) -> None:
+    def _check_end(self) -> None:
         """Make sure that the file ends with its last line; white space may follow."""
-        while self._last.startswith(last) and (more := self._file.read(CHUNK)):
-            last += b"".join(more.split())
-        if last != self._last:
-            raise EOFError if self._last.startswith(last) else ValueError
+        while self._last.startswith(self._end) and (more := self._file.read(CHUNK)):
+            self._end += b"".join(more.split())
+        if self._end != self._last:
+            raise EOFError if self._last.startswith(self._end) else _something_behind()
 
 
 def _is_pem(file: BinaryIO) -> bool:

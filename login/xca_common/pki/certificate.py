@@ -9,7 +9,9 @@ from typing import Self
 
 from asn1crypto import x509  # type: ignore[import-untyped]
 
+from xca_common.i18n import text
 from xca_common.pki import distinguished_name, profile
+from xca_common.pki.malformed import read_extensions, reading
 
 
 @dataclass(frozen=True)
@@ -57,41 +59,43 @@ class Certificate:
         """Read an X.509 certificate (RFC 5280).
 
         Raises:
-            ValueError: it is not one, or a part that is of use here cannot be read.
+            Malformed: it is not one, or a part of it cannot be read.
         """
-        try:
-            return cls._parse(label, identifier, der)
-        except Exception as error:  # asn1crypto's are of many kinds, and come with the bytes
-            raise ValueError(f"a certificate that cannot be read ({type(error).__name__})") from error
-
-    @classmethod
-    def _parse(cls, label: str, identifier: str, der: bytes) -> Self:
-        certificate = x509.Certificate.load(der, strict=True)
-        start, end = certificate.not_valid_before, certificate.not_valid_after
-        if not (isinstance(start, datetime) and isinstance(end, datetime)):
-            raise TypeError("asn1crypto has a kind of its own for the year 0")
-        if None in (start.tzinfo, end.tzinfo):
-            raise ValueError("a validity without a time zone")
-        usage = certificate.key_usage_value
+        with reading(text("its structure")):
+            certificate = x509.Certificate.load(der, strict=True)
+            algorithm = certificate["signature_algorithm"]["algorithm"].dotted
+        with reading(text("its serial number")):
+            serial = f"{certificate.serial_number:x}"
+        with reading(text("its issuer")):
+            issuer = distinguished_name.as_text(certificate.issuer)
+        with reading(text("its holder")):
+            holder, common_name = distinguished_name.as_text(certificate.subject), _common_name(certificate)
+        with reading(text("its validity")):
+            not_before, not_after = (
+                _time(end) for end in (certificate.not_valid_before, certificate.not_valid_after)
+            )
+        with reading(text("its public key")):
+            certificate.public_key.dump()
+        read_extensions(certificate["tbs_certificate"]["extensions"])
         attributes = _directory_attributes(certificate)
-        certificate.public_key.dump()
+        usage = certificate.key_usage_value
         return cls(
             label=label,
             id=identifier,
             der=der,
-            holder=distinguished_name.as_text(certificate.subject),
-            issuer=distinguished_name.as_text(certificate.issuer),
-            serial=f"{certificate.serial_number:x}",
-            not_before=start.astimezone(UTC),
-            not_after=end.astimezone(UTC),
+            holder=holder,
+            issuer=issuer,
+            serial=serial,
+            not_before=not_before,
+            not_after=not_after,
             key_usage=tuple(sorted(usage.native)) if usage else (),
             organisation_oid=attributes.get(profile.ORGANISATION_OID),
             tax_id=attributes.get(profile.TAX_ID),
             rank=attributes.get(profile.CARD_RANK),
             citizen_id=attributes.get(profile.CITIZEN_ID),
-            common_name=_common_name(certificate),
+            common_name=common_name,
             email=_email(certificate),
-            signature_algorithm=certificate["signature_algorithm"]["algorithm"].dotted,
+            signature_algorithm=algorithm,
         )
 
     @property
@@ -112,21 +116,30 @@ class Certificate:
         return hashlib.sha256(self.der).hexdigest()
 
 
+def _time(read: object) -> datetime:
+    # asn1crypto has a kind of its own for the year 0
+    if not isinstance(read, datetime) or read.tzinfo is None:
+        raise ValueError
+    return read.astimezone(UTC)
+
+
 def _common_name(certificate: x509.Certificate) -> str:
     names = certificate.subject.native.get("common_name", "")
     return names if isinstance(names, str) else " ".join(str(name) for name in names)
 
 
 def _email(certificate: x509.Certificate) -> str:
-    names = certificate.subject_alt_name_value or ()
-    return next((str(name.native) for name in names if name.name == "rfc822_name"), "")
+    with reading(text("its extension {name}").format(name="subject alt name")):
+        names = certificate.subject_alt_name_value or ()
+        return next((str(name.native) for name in names if name.name == "rfc822_name"), "")
 
 
 def _directory_attributes(certificate: x509.Certificate) -> dict[str, str]:
     for extension in certificate["tbs_certificate"]["extensions"]:
         if extension["extn_id"].native == "subject_directory_attributes":
-            return {
-                attribute["type"].dotted: str(attribute["values"][0].native)
-                for attribute in extension["extn_value"].parsed
-            }
+            with reading(text("its extension {name}").format(name="subject directory attributes")):
+                return {
+                    attribute["type"].dotted: str(attribute["values"][0].native)
+                    for attribute in extension["extn_value"].parsed
+                }
     return {}

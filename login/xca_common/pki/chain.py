@@ -13,9 +13,10 @@ from typing import Final
 
 from asn1crypto import algos  # type: ignore[import-untyped]
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from xca_common.pki.strict_certificate import UNUSABLE_KEY, extension, issuer_of, subject_of
 
 Chain = tuple[x509.Certificate, ...]
 """A certificate, its issuer, and so on; the last one is trusted."""
@@ -29,19 +30,6 @@ STRONG: Final = frozenset({"sha224", "sha256", "sha384", "sha512"})
 """Digest algorithms that are still secure."""
 # rsassa_pkcs1v15: the plain key algorithm, as CMS has it; the digest is named beside it.
 _WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448", "rsassa_pkcs1v15"})
-UNREADABLE: Final = (
-    InvalidSignature,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
-"""What is raised for certificates, CRLs and OCSP responses that no issuer writes."""
 
 
 class TooManyError(Exception):
@@ -121,9 +109,9 @@ def is_strong(algorithm: algos.SignedDigestAlgorithm) -> bool:
 
 
 def key_identifier(certificate: x509.Certificate) -> bytes | None:
-    """Return the subjectKeyIdentifier; None: it has none that can be read."""
-    extension = _extension(certificate, x509.SubjectKeyIdentifier)
-    return extension.digest if isinstance(extension, x509.SubjectKeyIdentifier) else None
+    """Return the subjectKeyIdentifier; None: it has none."""
+    identifier = extension(certificate, x509.SubjectKeyIdentifier)
+    return identifier.digest if isinstance(identifier, x509.SubjectKeyIdentifier) else None
 
 
 class _Issuers:
@@ -132,7 +120,7 @@ class _Issuers:
     def __init__(self, candidates: Sequence[x509.Certificate], moment: datetime) -> None:
         self._by_name: dict[bytes, list[x509.Certificate]] = defaultdict(list)
         for candidate in dict.fromkeys(candidates):
-            self._by_name[candidate.subject.public_bytes()].append(candidate)
+            self._by_name[subject_of(candidate)].append(candidate)
         self._moment = moment
         self._known: dict[x509.Certificate, list[x509.Certificate]] = {}
         self._checked = 0
@@ -140,7 +128,7 @@ class _Issuers:
     def of(self, certificate: x509.Certificate) -> list[x509.Certificate]:
         """Return the issuers of a certificate, valid ones first."""
         if certificate not in self._known:
-            named = self._by_name[certificate.issuer.public_bytes()]
+            named = self._by_name[issuer_of(certificate)]
             issuers = [one for one in named if one != certificate and self._issued(certificate, one)]
             self._known[certificate] = sorted(issuers, key=self._invalid)
         return self._known[certificate]
@@ -148,7 +136,7 @@ class _Issuers:
     def _issued(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         if not _may_issue(issuer):
             return False
-        authority = _extension(certificate, x509.AuthorityKeyIdentifier)
+        authority = extension(certificate, x509.AuthorityKeyIdentifier)
         wanted = authority.key_identifier if isinstance(authority, x509.AuthorityKeyIdentifier) else None
         if wanted and key_identifier(issuer) not in (None, wanted):
             return False  # another generation of the same CA
@@ -157,7 +145,7 @@ class _Issuers:
             raise TooManyError
         try:
             certificate.verify_directly_issued_by(issuer)
-        except UNREADABLE:
+        except UNUSABLE_KEY:
             return False
         return True
 
@@ -194,7 +182,7 @@ def _distances(
 
 def _may_issue(certificate: x509.Certificate) -> bool:
     """Say whether nothing in a certificate keeps its holder from issuing; a trusted one is no other."""
-    basic, usage = _extension(certificate, x509.BasicConstraints), _extension(certificate, x509.KeyUsage)
+    basic, usage = extension(certificate, x509.BasicConstraints), extension(certificate, x509.KeyUsage)
     is_ca = not isinstance(basic, x509.BasicConstraints) or basic.ca
     return is_ca and (not isinstance(usage, x509.KeyUsage) or usage.key_cert_sign)
 
@@ -202,13 +190,6 @@ def _may_issue(certificate: x509.Certificate) -> bool:
 def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
     try:
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except UNREADABLE:
+    except UNUSABLE_KEY:
         key = certificate.fingerprint(hashes.SHA256())
-    return certificate.subject.public_bytes(), key
-
-
-def _extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> x509.ExtensionType | None:
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, *UNREADABLE):
-        return None
+    return subject_of(certificate), key

@@ -19,10 +19,6 @@ from threading import Thread
 from typing import Any, Final, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509 import ocsp
-
 from xca_common.i18n import Text, text
 
 ISSUERS: Final = "nat.gov.tw"
@@ -32,7 +28,6 @@ SECONDS: Final = 45.0
 _SILENCE: Final = 5.0  # seconds
 _MOST_BYTES: Final = 32 << 20  # complete CRLs are big
 _SOMETHING_ELSE: Final = text("it answers with something else")
-_NO_SUCH_THING: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 # Nothing that a proxy could take for the end of the host's name, as it may a backslash.
 _HOST: Final = re.compile(r"[0-9a-z._:-]+")
 _WORLD: Final = ipaddress.ip_network("2000::/3")  # all that is assigned (RFC 4291, section 2.4)
@@ -89,22 +84,6 @@ class Fetcher:
         except OSError as error:
             raise Unreachable(address, error.strerror or type(error).__name__) from None
 
-    def get_list(self, address: str) -> x509.CertificateRevocationList:
-        """Return the CRL at an address; raises Unreachable, also if it is something else."""
-        data = self.get(address)
-        try:
-            return x509.load_der_x509_crl(data)
-        except _NO_SUCH_THING:
-            raise Unreachable(address, _SOMETHING_ELSE) from None
-
-    def get_response(self, address: str, question: bytes) -> ocsp.OCSPResponse:
-        """Return the OCSP response to a request; raises Unreachable, also if it is something else."""
-        data = self.get(address, question)
-        try:
-            return ocsp.load_der_ocsp_response(data)
-        except _NO_SUCH_THING:
-            raise Unreachable(address, _SOMETHING_ELSE) from None
-
     def _exchanged(self, address: str, url: SplitResult, body: bytes | None) -> bytes:
         host = _canonical(url.hostname or "")
         if url.scheme != "http" or not _HOST.fullmatch(host):
@@ -115,11 +94,10 @@ class Fetcher:
         headers |= {"Host": url.netloc.rpartition("@")[2], "Connection": "close"}
         proxy = urllib.request.getproxies().get("http")
         if proxy and not urllib.request.proxy_bypass(host):
-            through = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            if through.username is not None:
-                name = f"{unquote(through.username)}:{unquote(through.password or '')}"
-                headers["Proxy-Authorization"] = f"Basic {base64.b64encode(name.encode()).decode()}"
-            connected = self._connected(address, through.hostname or "", through.port or 80, anywhere=True)
+            name, port, user = _proxy(address, proxy)
+            if user is not None:
+                headers["Proxy-Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+            connected = self._connected(address, name, port, anywhere=True)
             target = url._replace(netloc=headers["Host"], fragment="").geturl()
         else:
             connected = self._connected(address, host, url.port or 80, anywhere=host in self._hosts)
@@ -202,6 +180,23 @@ class _Timed(socket.socket):
         """Read some bytes."""
         self.patient()
         return super().recv_into(*arguments)
+
+
+def _proxy(address: str, proxy: str) -> tuple[str, int, str | None]:
+    """Return host, port and user:password of a proxy; raises Unreachable for one that is not spoken to."""
+    try:
+        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        host, port = url.hostname, url.port or 80
+    except ValueError:
+        url, host, port = SplitResult("http", "", "", "", ""), None, 80
+    if url.scheme != "http":
+        # In plain HTTP, user and password would go out unprotected, against what the scheme says.
+        wrong = text("http_proxy names a proxy with {scheme}://, and only http:// is spoken with proxies")
+        raise Unreachable(address, wrong.format(scheme=url.scheme))
+    if not host:
+        raise Unreachable(address, text("http_proxy names no proxy; write it like http://HOST:PORT"))
+    user = None if url.username is None else f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return host, port, user
 
 
 def _canonical(host: str) -> str:

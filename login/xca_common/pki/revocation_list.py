@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CRLs (RFC 5280, section 5): verified once, looked up many times.
+
+A list that its issuer's key signed counts in two ways. That it names a certificate counts always, also if
+the list is partial, out of date, weakly signed or says of itself something that is not understood. That it
+does not name one is proof only if all of it is understood and it is the list for this certificate.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final, TypeVar
+
+from asn1crypto import crl as asn1_crl  # type: ignore[import-untyped]
+from asn1crypto import pem
+from cryptography import x509
+
+from xca_common.i18n import text
+from xca_common.pki.addresses import list_addresses
+from xca_common.pki.asn1_stream import INTEGER
+from xca_common.pki.chain import is_strong
+from xca_common.pki.malformed import Malformed, read_extensions, reading
+from xca_common.pki.standing import SKEW, Standing, Statement, Unusable
+from xca_common.pki.strict_certificate import (
+    UNUSABLE_KEY,
+    as_asn1,
+    extension,
+    has_signed,
+    issuer_of,
+    subject_of,
+)
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+# What a list may say of itself for its silence to be understood (RFC 5280, section 5.2), and an entry of
+# itself (section 5.3).
+_UNDERSTOOD: Final = (
+    x509.AuthorityKeyIdentifier,
+    x509.CRLNumber,
+    x509.DeltaCRLIndicator,
+    x509.IssuingDistributionPoint,
+    x509.FreshestCRL,
+    x509.IssuerAlternativeName,
+    x509.AuthorityInformationAccess,
+)
+_UNDERSTOOD_IN_ENTRIES: Final = (x509.CRLReason, x509.InvalidityDate)
+_TRUE: Final = b"\x01\x01\xff"  # the BOOLEAN that says that an extension is critical
+_MOST_KEYS: Final = 64  # whose judgement of the signature is remembered
+
+
+class RevocationList:
+    """A CRL.
+
+    Attributes:
+        at: as of when it is (thisUpdate).
+        until: when the next one is due (nextUpdate); None: it does not say, and its silence proves nothing.
+    """
+
+    def __init__(self, der: bytes) -> None:
+        """Read a list.
+
+        Args:
+            der: the list in DER.
+
+        Raises:
+            Malformed: it is none, or a part of it cannot be read.
+        """
+        with reading(text("its structure")):
+            own = asn1_crl.CertificateList.load(der, strict=True)
+            tbs = own["tbs_cert_list"]
+            self._is_strong = is_strong(own["signature_algorithm"])
+        with reading(text("its issuer")):
+            self._issuer = bytes(tbs["issuer"].dump())
+        with reading(text("the time of its issue or of the next one")):
+            _ = tbs["this_update"].native, tbs["next_update"].native
+        read_extensions(tbs["crl_extensions"])
+        with reading(text("its version or one of its entries")):
+            self._list = x509.load_der_x509_crl(der)
+            self.at, self.until = self._list.last_update_utc, self._list.next_update_utc
+        with reading(text("its extensions")):
+            self._extensions = list(self._list.extensions)
+        self._part = self._own(x509.IssuingDistributionPoint)
+        self._is_delta = self._own(x509.DeltaCRLIndicator) is not None
+        self._is_indirect = self._part is not None and self._part.indirect_crl
+        self._is_understood = self._understood()
+        self._signed_by: dict[bytes, bool] = {}
+
+    def statement(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
+    ) -> Statement:
+        """Return what the list says of a certificate.
+
+        Args:
+            certificate: the certificate.
+            issuer: the certificate of its issuer, whose key must have signed the list.
+            moment: when the statement should be current.
+
+        Raises:
+            Unusable: it says nothing.
+        """
+        if not self._is_by(issuer):
+            raise Unusable(text("the issuer did not sign it"))
+        current = self.until is not None and self.at - SKEW <= moment <= self.until
+        listed = [(self._standing(entry), entry.revocation_date_utc) for entry in self._entries(certificate)]
+        if said := [one for one in listed if one[0] is not Standing.GOOD]:
+            worst = max(standing for standing, _ in said)
+            since = min(since for standing, since in said if standing is worst)
+            return Statement(worst, self.at, current, since)
+        usage = extension(issuer, x509.KeyUsage)
+        if not self._is_strong or (usage is not None and not usage.crl_sign):
+            raise Unusable(text("the issuer did not sign it"))
+        if not self._is_understood:
+            raise Unusable(text("it says something of itself that is not understood here"))
+        if listed or not self._covers(certificate):
+            raise Unusable(text("it is not the list for this certificate"))
+        return Statement(Standing.GOOD, self.at, current)
+
+    def _is_by(self, issuer: x509.Certificate) -> bool:
+        """Say whether the issuer's key signed the list: one generation of a CA, of several with one name."""
+        if self._issuer != subject_of(issuer):
+            return False
+        key = as_asn1(issuer).public_key.dump()
+        if key not in self._signed_by:
+            if len(self._signed_by) == _MOST_KEYS:
+                self._signed_by.clear()
+            self._signed_by[key] = self._is_signed_by(issuer)
+        return self._signed_by[key]
+
+    def _is_signed_by(self, issuer: x509.Certificate) -> bool:
+        found = self._list
+        try:
+            if self._is_strong:
+                return found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+            # cryptography verifies no list in SHA-1
+            return has_signed(
+                issuer, found.signature, found.tbs_certlist_bytes, found.signature_hash_algorithm
+            )
+        except UNUSABLE_KEY:
+            return False
+
+    def _entries(self, certificate: x509.Certificate) -> Iterator[x509.RevokedCertificate]:
+        """Yield the entries that name a certificate: one, but nothing keeps an issuer from writing more."""
+        serial = certificate.serial_number
+        first = self._list.get_revoked_certificate_by_serial_number(serial)
+        if first is None:
+            return
+        size = serial.bit_length() // 8 + 1
+        encoded = bytes((INTEGER, size)) + serial.to_bytes(size)
+        if not self._is_indirect and self._list.tbs_certlist_bytes.count(encoded) == 1:
+            yield first  # to look at each entry takes long
+            return
+        named = own = issuer_of(certificate)  # the issuer of the entries (RFC 5280, section 5.3.3)
+        for entry in self._list:
+            if self._is_indirect and (other := _certificate_issuer(entry)) is not None:
+                named = other
+            if entry.serial_number == serial and named in (own, b""):
+                yield entry
+
+    def _standing(self, entry: x509.RevokedCertificate) -> Standing:
+        try:
+            extensions = list(entry.extensions)
+        except Exception:  # cryptography raises many kinds
+            return Standing.REVOKED  # it is on the list; only why cannot be read
+        if not all(
+            isinstance(one.value, (*_UNDERSTOOD_IN_ENTRIES, x509.CertificateIssuer))
+            for one in extensions
+            if one.critical
+        ):
+            return Standing.REVOKED
+        reasons = [one.value.reason for one in extensions if isinstance(one.value, x509.CRLReason)]
+        if self._is_delta and reasons == [x509.ReasonFlags.remove_from_crl]:
+            return Standing.GOOD  # a hold that ended; in other lists there is no such reason
+        return Standing.SUSPENDED if reasons == [x509.ReasonFlags.certificate_hold] else Standing.REVOKED
+
+    def _understood(self) -> bool:
+        """Say whether all that is critical is understood: without it nothing is proved by silence."""
+        critical = [one for one in self._extensions if one.critical]
+        if self._is_indirect or not all(isinstance(one.value, _UNDERSTOOD) for one in critical):
+            return False
+        if self._list.tbs_certlist_bytes.count(_TRUE) == len(critical):
+            return True  # no entry has a critical extension; to look at each takes long
+        try:
+            return all(
+                isinstance(one.value, _UNDERSTOOD_IN_ENTRIES) or not one.critical
+                for entry in self._list
+                for one in entry.extensions
+            )
+        except Exception:  # cryptography raises many kinds
+            return False
+
+    def _covers(self, certificate: x509.Certificate) -> bool:
+        """Say whether a certificate that is not on the list is good by it (RFC 5280, section 6.3.3)."""
+        if self._is_delta:
+            return False  # it holds what changed
+        part = self._part
+        if part is None:
+            return True
+        basic = extension(certificate, x509.BasicConstraints)
+        is_ca = basic is not None and basic.ca
+        if (
+            part.only_some_reasons
+            or part.only_contains_attribute_certs
+            or (part.only_contains_user_certs and is_ca)
+            or (part.only_contains_ca_certs and not is_ca)
+            or part.relative_name
+        ):
+            return False
+        names = {
+            name.value for name in part.full_name or () if isinstance(name, x509.UniformResourceIdentifier)
+        }
+        return part.full_name is None or not names.isdisjoint(list_addresses(certificate))
+
+    def _own(self, kind: type[_Extension]) -> _Extension | None:
+        return next((one.value for one in self._extensions if isinstance(one.value, kind)), None)
+
+
+def load_all(data: bytes) -> list[RevocationList]:
+    """Read the CRLs of a file: one in DER, or one or several in PEM.
+
+    Raises:
+        Malformed: there is none, or something else.
+    """
+    if not pem.detect(data):
+        return [RevocationList(data)]
+    with reading(text("its PEM armour")):
+        blocks = list(pem.unarmor(data, multiple=True))
+    if not all(kind == "X509 CRL" for kind, _, _ in blocks):
+        raise Malformed(text("it holds something else in PEM"))
+    return [RevocationList(der) for _, _, der in blocks]
+
+
+def _certificate_issuer(entry: x509.RevokedCertificate) -> bytes | None:
+    """Return the issuer that an entry names, as it is encoded; b"": one that cannot be read; None: none."""
+    try:
+        found = [one.value for one in entry.extensions if isinstance(one.value, x509.CertificateIssuer)]
+        names = [name for value in found for name in value if isinstance(name, x509.DirectoryName)]
+        return names[0].value.public_bytes() if names else (b"" if found else None)
+    except Exception:  # cryptography raises many kinds
+        return b""

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates that are read to the last part before anything is decided with them.
+
+Both libraries read lazily and differ in what they accept: here a certificate is one if both can read all of
+it. Names are compared as they are encoded: no text has to be decoded or prepared for that (RFC 5280, section
+7.1, would also let names match that differ in case or in their string types).
+"""
+
+from typing import TypeVar
+
+from asn1crypto import pem  # type: ignore[import-untyped]
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from xca_common.i18n import text
+from xca_common.pki.certificate import Certificate
+from xca_common.pki.malformed import Malformed, reading
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+UNUSABLE_KEY = (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError)
+"""What cryptography raises for keys and signatures of a kind that it does not know, or that do not fit."""
+
+
+def load(der: bytes) -> x509.Certificate:
+    """Read a certificate.
+
+    Raises:
+        Malformed: it is not one, or a part of it cannot be read.
+    """
+    Certificate.parse("", "", der)
+    with reading(text("its version or its structure")):
+        certificate = x509.load_der_x509_certificate(der)
+    with reading(text("its extensions")):
+        _ = certificate.extensions
+    return certificate
+
+
+def load_all(data: bytes) -> list[x509.Certificate]:
+    """Read the certificates of a file: one in DER, or those among the blocks of PEM.
+
+    Raises:
+        Malformed: there is none, or one that cannot be read.
+    """
+    if not pem.detect(data):
+        return [load(data)]
+    with reading(text("its PEM armour")):
+        blocks = list(pem.unarmor(data, multiple=True))
+    found = [load(der) for kind, _, der in blocks if kind == "CERTIFICATE"]
+    if not found:
+        raise Malformed(text("it holds something else in PEM"))
+    return found
+
+
+def subject_of(certificate: x509.Certificate) -> bytes:
+    """Return the subject as it is encoded."""
+    return bytes(as_asn1(certificate).subject.dump())
+
+
+def issuer_of(certificate: x509.Certificate) -> bytes:
+    """Return the issuer as it is encoded."""
+    return bytes(as_asn1(certificate).issuer.dump())
+
+
+def as_asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
+    """Return the same certificate as asn1crypto reads it."""
+    return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+
+
+def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    """Return an extension of a certificate that was read with load; None: it has none of this kind."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def has_signed(
+    certificate: x509.Certificate, signature: bytes, data: bytes, digest: hashes.HashAlgorithm | None
+) -> bool:
+    """Say whether a certificate's key made a signature: RSASSA-PKCS1-v1_5, ECDSA or Ed25519.
+
+    Args:
+        certificate: whose key.
+        signature: the signature.
+        data: what was signed.
+        digest: the digest algorithm, however weak; None for Ed25519.
+    """
+    try:
+        key = certificate.public_key()
+        if isinstance(key, RSAPublicKey) and digest:
+            key.verify(signature, data, PKCS1v15(), digest)
+        elif isinstance(key, EllipticCurvePublicKey) and digest:
+            key.verify(signature, data, ECDSA(digest))
+        elif isinstance(key, Ed25519PublicKey):
+            key.verify(signature, data)
+        else:
+            return False
+    except UNUSABLE_KEY:
+        return False
+    return True
