@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's port: its number, taking it on the loopback addresses, and who holds it."""
+"""The agent's TCP port: listening on it, and who has it."""
 
 import errno
 import http.client
@@ -14,21 +14,21 @@ from xca_plugin import errors
 from xca_plugin.i18n import text
 
 PORT: Final = 61161
-"""The port that existing pages talk to."""
+"""The port that existing web sites ask."""
 
-_SECONDS: Final = 5.0  # an agent on a busy computer is still an agent
+_SECONDS: Final = 5.0  # an agent on a busy computer may be slow
 _FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 _NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def listen(port: int) -> list[socket.socket]:
-    """Bind a port on 127.0.0.1 and, where there is IPv6, on ::1; nowhere else.
+    """Listen on a port of 127.0.0.1 and, where there is IPv6, of ::1; nowhere else.
 
     Args:
-        port: 0 takes any free one.
+        port: 0 takes any free port.
 
     Raises:
-        PortTaken: another program listens there.
+        PortTaken: another program has the port.
     """
     sockets: list[socket.socket] = []
     for address, family in _FAMILIES.items():
@@ -42,14 +42,14 @@ def listen(port: int) -> list[socket.socket]:
             if error.errno != errno.EADDRINUSE:
                 raise
             raise errors.PortTaken(port=port, holder=_holder(port)) from error
-        # Accepted connections inherit it. Without it every answer's body waits 40 ms for the head's receipt.
+        # Accepted connections inherit it. Without it the body of every answer waits 40 ms for the head's ACK.
         sockets[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = sockets[0].getsockname()[1]
     return sockets
 
 
 def check_free(port: int) -> None:
-    """Make sure that an agent could listen on a port.
+    """Check that an agent could listen on a port.
 
     Raises:
         PortTaken: another program does.
@@ -59,13 +59,13 @@ def check_free(port: int) -> None:
 
 
 def agent_at(port: int) -> str | None:
-    """Return the version of the agent that answers on a port; None: nobody listens there.
+    """Return the version of the agent on a port; None: no program listens there.
 
     Raises:
-        PortTaken: another program does, on one of the addresses.
+        PortTaken: another program listens on one of the addresses.
     """
-    there = [_agent_at(address, port) for address in _FAMILIES]
-    return next(filter(None, there), None)
+    versions = [_agent_at(address, port) for address in _FAMILIES]
+    return next(filter(None, versions), None)
 
 
 def _agent_at(address: str, port: int) -> str | None:
@@ -79,9 +79,9 @@ def _agent_at(address: str, port: int) -> str | None:
         end.start()
         try:
             connection.request("GET", "/agent.json", headers={"Host": f"localhost:{port}"})
-            said = json.loads(connection.getresponse().read(1000))
-            if said["name"] == "xca-plugin":
-                return str(said["version"])
+            about = json.loads(connection.getresponse().read(1000))
+            if about["name"] == "xca-plugin":
+                return str(about["version"])
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError):
             pass  # another program
         finally:
@@ -95,9 +95,9 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 def _holder(port: int) -> Text | str:
-    """Say which program listens on a port; the system tells only its owner and root."""
+    """Return which program listens on a port. The system tells that only its owner and root."""
     try:
-        import psutil  # of the extra `agent`, which only who runs the agent needs
+        import psutil  # from the extra `agent`, which xcactl alone does not need
     except ImportError:
         return text("another program")
     for connection in psutil.net_connections("tcp"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How facts of a card are said to a person, in the language of the environment."""
+"""Facts of a card in words, in the language that is being spoken. xcactl and the agent's pages show them."""
 
 from datetime import date, datetime
 from typing import Final
@@ -14,7 +14,7 @@ from xca_plugin.validity import NO_END, local
 from xca_plugin.watch import Change, ChangeKind
 
 SOON_DAYS: Final = 14
-"""With fewer days left to activate, say so aloud."""
+"""With fewer days left to activate a card, the deadline is shown as urgent."""
 
 _STATES: Final = {
     CardState.NOT_ACTIVATED: text("not activated"),
@@ -45,7 +45,7 @@ _CHANGES: Final = {
 
 
 def holder(card: Card) -> str:
-    """Say who holds the card, and whether it is the primary or a secondary one."""
+    """Return who holds the card, and whether it is a primary or a secondary card."""
     if card.certificate is None:
         return _("(the certificate cannot be read)") if card.certificate_odd else _("(no certificate)")
     name = card.certificate.holder or _("(no name)")
@@ -54,7 +54,7 @@ def holder(card: Card) -> str:
 
 
 def state(card: Card) -> str:
-    """Say where the card is in its life, and what is locked."""
+    """Return the card's state, and which of its secrets are locked."""
     said = [_STATES[card.state]()]
     if card.state is CardState.ACTIVE and card.pin_tries == 0:
         said.append(_("PIN locked"))
@@ -63,15 +63,15 @@ def state(card: Card) -> str:
     return _(", ").join(said)
 
 
-def style(card: Card) -> str:
-    """Return the colour of the state."""
+def colour(card: Card) -> str:
+    """Return the colour for the state: green, yellow or red."""
     if card.state is CardState.LAPSED or 0 in (card.pin_tries, card.user_code_tries):
         return "red"
     return "green" if card.state is CardState.ACTIVE else "yellow"
 
 
 def tries(left: int | None) -> str:
-    """Say how many tries are left."""
+    """Return how many tries are left; None: unknown."""
     if left is None:
         return _("tries left unknown")
     if left == 0:
@@ -80,22 +80,22 @@ def tries(left: int | None) -> str:
 
 
 def pin_tries(card: Card) -> str:
-    """Say how many tries the PIN has left."""
+    """Return how many tries the PIN has left, if it is set."""
     return tries(card.pin_tries) if card.state is CardState.ACTIVE else _("not set yet")
 
 
 def day(when: date) -> str:
-    """Say a date."""
+    """Return a date."""
     return text("{year}-{month:02}-{day:02}").format(year=when.year, month=when.month, day=when.day)()
 
 
 def moment(when: datetime) -> str:
-    """Say a time, in the local zone."""
+    """Return a time to the second, in the zone of the computer."""
     return local(when).isoformat(" ", "seconds")[:19]
 
 
 def validity(certificate: Certificate) -> str:
-    """Say from when to when a certificate is valid."""
+    """Return the first and the last day of a certificate's validity, in Taipei."""
     start = day(taipei.day(certificate.not_before))
     if certificate.not_after == NO_END:
         return text("from {start}, without end").format(start=start)()
@@ -104,7 +104,7 @@ def validity(certificate: Certificate) -> str:
 
 
 def deadline(last: date, days_left: int) -> str:
-    """Say until when a card can be activated."""
+    """Return the last day on which a card can be activated, and how many days are left."""
     if days_left < 0:
         return text("{day} (past)").format(day=day(last))()
     left = plural("{day} ({days} day left)", "{day} ({days} days left)", "days")
@@ -112,24 +112,24 @@ def deadline(last: date, days_left: int) -> str:
 
 
 def issuer(contact: IssuerContact) -> str:
-    """Say how to reach who issued a card."""
+    """Return how to reach the issuer of a card."""
     facts = {"name": contact.name, "website": contact.website, "telephone": contact.telephone}
     return text("Issuer: {name}, {website}, telephone {telephone}").format(**facts)()
 
 
 def event(name: str) -> str:
-    """Say what was asked of a card."""
+    """Return what was asked of a card, by the name in its history."""
     return _EVENTS[name]() if name in _EVENTS else name
 
 
 def result(value: int) -> str:
-    """Name a return value of PKCS#11."""
+    """Return the name of a return value of PKCS#11, or its number."""
     known = {member.value: member.name for member in ReturnValue}
     return known.get(value, f"0x{value:08x}")
 
 
 def change(change: Change) -> str:
-    """Say what changed."""
+    """Return what changed at a card or a reader."""
     subject = change.subject
     if isinstance(subject, Card):
         tries_left = text("{state}; PIN: {pin}; user code: {user_code}").format(

@@ -111,7 +111,7 @@ class StoreUnreadable(CardError):
     detail: Text | str
     return_value = ReturnValue.CKR_DEVICE_ERROR
     _message = text("The card store cannot be read: {detail}.")
-    _next_step = text("Check the file and who may read it; no try was spent. Then do it again.")
+    _next_step = text("Check the file, and who may read it. No try was spent. Then repeat what you did.")
 
 
 class StoreNotWritable(CardError):
@@ -121,8 +121,7 @@ class StoreNotWritable(CardError):
     return_value = ReturnValue.CKR_DEVICE_ERROR
     _message = text("The card store could not be written, or another program held it too long: {path}.")
     _next_step = text(
-        "Check the free space and who may write the file and its folder. Then do it again: "
-        "that finishes the job."
+        "Check the free disk space, and who may write the file and its folder. Then repeat what you did."
     )
 
 
@@ -180,7 +179,7 @@ class CardRemoved(CardError):
     number: str
     return_value = ReturnValue.CKR_DEVICE_REMOVED
     _message = text("The card {number} was removed.")
-    _next_step = text("Insert it again and do the same once more: that finishes the job.")
+    _next_step = text("Insert the card again, and repeat what you did.")
 
 
 class CardFault(CardError):
@@ -362,7 +361,7 @@ class LastTryNotConfirmed(CardError):
 
     return_value = ReturnValue.CKR_FUNCTION_REJECTED
     _message = text("Only one try is left. Nothing was tried.")
-    _next_step = text("When you are sure of the value, confirm the last try in words.")
+    _next_step = text("If you are sure of the value, type the words that confirm the last try.")
 
 
 class NotAgreed(CardError):
@@ -665,7 +664,7 @@ class BadAgentConfiguration(AgentError):
     _next_step = text("Correct it as docs/agent.md describes, then start the agent.")
 
 
-class DeskBusy(AgentError):
+class CardWorkerBusy(AgentError):
     """A card operation of the agent did not end in time."""
 
     _message = text("The card did not answer in time, or others use it.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs in threads that may hang, because what they ask does."""
+"""A blocking call in a thread of its own, shared by everybody who asks for its result meanwhile."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,23 +11,31 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
-class Shared(Generic[_T]):
-    """Does one job at a time. Who asks meanwhile shares it: one that hangs holds no second thread."""
+class SingleFlight(Generic[_T]):
+    """Run a blocking call in a daemon thread; concurrent callers share one run.
+
+    A call that hangs therefore holds one thread, however often it is asked for, and does not keep the process
+    from ending. All callers must be in the same event loop.
+    """
 
     def __init__(self) -> None:
-        self._job: Future[_T] | None = None
+        self._running: Future[_T] | None = None
 
-    async def result(self, job: Callable[[], _T]) -> _T:
-        """Return the result of the job that is under way, or of this one."""
-        if self._job is None or self._job.done():
-            self._job = Future()
-            # Not asyncio.to_thread: Python waits at its end for threads that are no daemons.
-            Thread(target=copy_context().run, args=(_do, job, self._job), daemon=True).start()
-        return await asyncio.shield(asyncio.wrap_future(self._job))
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """Return the result of the run under way or, when there is none, of a new run of `call`.
+
+        Raises:
+            BaseException: whatever the call raises, for each of its callers.
+        """
+        if self._running is None or self._running.done():
+            self._running = Future()
+            # Not asyncio.to_thread: at its end Python waits for the threads of that pool.
+            Thread(target=copy_context().run, args=(_run, call, self._running), daemon=True).start()
+        return await asyncio.shield(asyncio.wrap_future(self._running))
 
 
-def _do(job: Callable[[], _T], future: Future[_T]) -> None:
+def _run(call: Callable[[], _T], future: Future[_T]) -> None:
     try:
-        future.set_result(job())
+        future.set_result(call())
     except BaseException as error:
         future.set_exception(error)

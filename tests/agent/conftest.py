@@ -18,6 +18,7 @@ from support.agent.component_client import SITE, Asking
 from support.agent.firefox import Connection, firefox
 from xca_plugin.agent.process.app import create_app
 from xca_plugin.agent.process.settings import PagePin, Settings
+from xca_plugin.agent.process.state import AgentState
 from xca_plugin.agent_port import PORT
 
 PATIENCE = 30_000  # milliseconds: a busy machine may stop for a while
@@ -28,7 +29,7 @@ expect.set_options(timeout=PATIENCE)
 def client(tmp_path: Path) -> Iterator[TestClient]:
     """The agent's application in the test's own process, for requests that come to no card."""
     settings = Settings(PORT, PagePin.ACCEPT, frozenset({SITE}), tmp_path / "trusted-sites")
-    with TestClient(create_app(settings), base_url=settings.origins()[0]) as client:
+    with TestClient(create_app(AgentState.create(settings)), base_url=settings.origins()[0]) as client:
         yield client
 
 

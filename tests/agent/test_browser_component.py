@@ -341,8 +341,8 @@ def test_sites_that_isolate_themselves(shared: Agent, context: BrowserContext, p
         portal.page.evaluate("ask('/popupForm', {func: 'CheckEnvir'})")
         with context.expect_page() as opened:
             portal.page.click("#go")
-        opened.value.wait_for_selector("#alone:visible")
-        assert "same-origin-allow-popups" in opened.value.inner_text("#alone")
+        opened.value.wait_for_selector("#no-opener:visible")
+        assert "same-origin-allow-popups" in opened.value.inner_text("#no-opener")
 
 
 def test_a_public_site_asks_a_local_agent(browser: Browser, origin: str, shared: Agent) -> None:

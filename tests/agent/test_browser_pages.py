@@ -30,10 +30,10 @@ def enter(field: Locator, text: str) -> None:
     field.page.keyboard.type(text)
 
 
-def outcome(page: Page) -> str:
+def result(page: Page) -> str:
     """What the page says of how it ended; the keyboard and the screen reader must be there."""
-    expect(page.locator("#outcome")).to_be_focused()
-    return page.locator("#outcome").inner_text()
+    expect(page.locator("#result")).to_be_focused()
+    return page.locator("#result").inner_text()
 
 
 def barriers(page: Page) -> list[str]:
@@ -98,7 +98,7 @@ def test_the_activation_by_hand(start_agent: Start, xca_issued_card: HeldCard, p
     expect(pin).to_be_focused()
     page.keyboard.type(NEW_PIN)
     page.keyboard.press("Enter")
-    assert "用戶代碼錯誤，還可再試2次" in outcome(page)
+    assert "用戶代碼錯誤，還可再試2次" in result(page)
     expect(code).to_have_value("")
     assert not secrets_in(page, WRONG[0], NEW_PIN)
     assert barriers(page) == []
@@ -106,7 +106,7 @@ def test_the_activation_by_hand(start_agent: Start, xca_issued_card: HeldCard, p
     enter(code, card.user_code)
     enter(pin, NEW_PIN)
     page.keyboard.press("Enter")
-    assert "開卡成功" in outcome(page)
+    assert "開卡成功" in result(page)
     assert card.state is State.ACTIVE
     assert page.title().startswith("開卡成功")
     assert not secrets_in(page, card.user_code, NEW_PIN)
@@ -161,7 +161,7 @@ def test_progress_is_shown_while_the_card_works(agent: Agent, xca_active_card: H
         expect(page.get_by_role("status").filter(has_text="更改PIN碼作業進行中")).to_be_visible()
         expect(page.get_by_role("button", name="更改PIN碼")).to_be_disabled()
         assert not secrets_in(page, xca_active_card.pin, NEW_PIN)
-    assert "PIN碼已更改" in outcome(page)
+    assert "PIN碼已更改" in result(page)
 
 
 def test_the_last_try_is_typed_for(start_agent: Start, xca_issued_card: HeldCard, page: Page) -> None:
@@ -179,7 +179,7 @@ def test_the_last_try_is_typed_for(start_agent: Start, xca_issued_card: HeldCard
     assert barriers(page) == []
     enter(phrase, "最後一次")
     page.keyboard.press("Enter")
-    assert "開卡成功" in outcome(page)
+    assert "開卡成功" in result(page)
 
 
 # --- live
@@ -230,7 +230,7 @@ def test_a_card_upside_down(
 def test_an_agent_that_stops_is_missed(start_agent: Start, xca_active_card: HeldCard, page: Page) -> None:
     agent = start_agent(xca_active_card)
     page.goto(agent.url)
-    stopped = page.get_by_role("alert").filter(has_text="這台電腦上的元件沒有回應")
+    stopped = page.get_by_role("alert").filter(has_text="這部電腦上的本機元件沒有回應")
     expect(stopped).to_be_hidden()
     agent.process.terminate()
     agent.process.wait(SECONDS)
@@ -278,7 +278,7 @@ def test_a_site_whose_window_is_blocked_is_told_what_to_click(allowed: Asking, b
         elsewhere.goto(origin)
         assert elsewhere.evaluate("window.blocked")
         test.goto(f"{allowed.agent.url}/selfTest.htm")
-        visit = test.locator("#visits li", has_text=origin)
+        visit = test.locator("#recent-sites li", has_text=origin)
         expect(visit).to_contain_text("表示視窗被瀏覽器封鎖")
         visit.get_by_role("link", name="這個網站的設定步驟").click()
         expect(test.get_by_text(f"一律允許 {origin} 的彈出式視窗與重新導向")).to_be_visible()
@@ -287,7 +287,7 @@ def test_a_site_whose_window_is_blocked_is_told_what_to_click(allowed: Asking, b
         with elsewhere.expect_popup():
             elsewhere.get_by_role("button").click()
         test.bring_to_front()
-        expect(visit).to_contain_text("視窗已到達")
+        expect(visit).to_contain_text("未被瀏覽器封鎖")
 
 
 def test_a_second_window_without_a_click_is_blocked(allowed: Asking, page: Page) -> None:
@@ -312,6 +312,6 @@ def test_a_second_window_without_a_click_is_blocked(allowed: Asking, page: Page)
 def test_the_checks_are_run(allowed: Asking, page: Page) -> None:
     page.goto(f"{allowed.agent.url}/selfTest.htm")
     page.get_by_role("button", name="開始檢測").click()
-    assert outcome(page)
+    assert result(page)
     expect(page.locator(".check")).not_to_have_count(0)
     expect(page.locator(".check").filter(has_text="PKCS#11")).to_contain_text("通過")

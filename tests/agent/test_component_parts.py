@@ -18,8 +18,16 @@ from support.errors import with_facts
 from xca_common.errors import XcaError
 from xca_plugin import Cards, errors
 from xca_plugin.agent.component import bitmap, information
-from xca_plugin.agent.component.request_body import decode, octets
-from xca_plugin.agent.component.result_codes import Code, Minor, Refusal, compact, failure, of, plain
+from xca_plugin.agent.component.request_body import base64_field, decode_fields
+from xca_plugin.agent.component.result_codes import (
+    Code,
+    MinorCode,
+    Refusal,
+    codes_of,
+    failure,
+    page_safe,
+    to_json,
+)
 from xca_plugin.agent.process.settings import is_origin
 from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
@@ -45,13 +53,13 @@ def test_every_encoding_says_the_same(fields: dict[str, str]) -> None:
         f"tbsPackage={said.replace('+', '%2B')}",
         f"tbsPackage={encoded_values}",
     ):
-        assert decode(body) == expected
+        assert decode_fields(body) == expected
 
 
 @given(st.text())
 def test_any_text_is_decoded_or_refused(body: str) -> None:
     with suppress(Refusal):
-        assert all(isinstance(value, str) and value for value in decode(body).values())
+        assert all(isinstance(value, str) and value for value in decode_fields(body).values())
 
 
 def test_the_worked_example() -> None:
@@ -59,8 +67,8 @@ def test_the_worked_example() -> None:
         'tbsPackage={"tbs":"aGk%2Bd29ybGQ=","tbsEncoding":"base64","pin":"12%2334a","func":"MakeSignature",'
         '"keyidb64":"__NotExistedTag__","nonce":"__NotExistedTag__","withCardSN":false,"slotDescription":0}'
     )
-    fields = decode(body)
-    assert octets(fields, "tbs") == b"hi>world"
+    fields = decode_fields(body)
+    assert base64_field(fields, "tbs") == b"hi>world"
     assert fields == {
         "tbs": "aGk+d29ybGQ=",
         "tbsEncoding": "base64",
@@ -72,19 +80,19 @@ def test_the_worked_example() -> None:
 
 
 def test_what_is_no_percent_encoding_stays() -> None:
-    assert decode('{"tbs": "100% sure, 50%zz, %ff"}')["tbs"] == "100% sure, 50%zz, %ff"
-    assert decode('{"pin": "%ff"}')["pin"] == "%ff"
+    assert decode_fields('{"tbs": "100% sure, 50%zz, %ff"}')["tbs"] == "100% sure, 50%zz, %ff"
+    assert decode_fields('{"pin": "%ff"}')["pin"] == "%ff"
     # The vendor's library replaces plus signs, whatever else is in the text.
-    assert decode('{"tbs": "100%,a%2Bb", "pin": "5%%2Babcd"}') == {"tbs": "100%,a+b", "pin": "5%+abcd"}
+    assert decode_fields('{"tbs": "100%,a%2Bb", "pin": "5%%2Babcd"}') == {"tbs": "100%,a+b", "pin": "5%+abcd"}
 
 
 def test_json_that_was_put_together_by_hand() -> None:
-    assert decode('tbsPackage={"tbs":"two\nlines"}') == {"tbs": "two\nlines"}
+    assert decode_fields('tbsPackage={"tbs":"two\nlines"}') == {"tbs": "two\nlines"}
 
 
 def test_deeply_nested_json_is_refused() -> None:
     with pytest.raises(Refusal):
-        decode("[" * 100_000)
+        decode_fields("[" * 100_000)
 
 
 @given(st.binary())
@@ -92,7 +100,7 @@ def test_base64_survives_what_clients_do_to_it(data: bytes) -> None:
     said = base64.b64encode(data).decode()
     lines = "\r\n".join(said[start : start + 5] for start in range(0, len(said), 5))
     for value in (said, said.replace("+", " "), lines):
-        assert octets({"tbs": value}, "tbs") == data
+        assert base64_field({"tbs": value}, "tbs") == data
 
 
 # --- the bitmap
@@ -108,9 +116,9 @@ def read(picture: bytes) -> str:
     return text
 
 
-@given(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=bitmap.ROOM - 2))
+@given(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=bitmap.CAPACITY - 2))
 def test_the_picture_holds_the_text(text: str) -> None:
-    picture = bitmap.draw(text)
+    picture = bitmap.encode(text)
     assert read(picture).removesuffix(" " * (-len(text) % 3)) == text
     assert len(picture) == 6054
     header = picture[:54]
@@ -129,7 +137,7 @@ def test_what_is_read_as_text_stays_short() -> None:
         for number, name in enumerate(names)
     ]
     cards = cast("Cards", SimpleNamespace(detect=lambda: present, readers=lambda: [*names, "Empty reader"]))
-    text = read(information.draw(information.read(cards)))
+    text = read(information.as_bitmap(information.card_information(cards)))
     assert len(text) < 1900
     assert [slot["token"]["ulMaxPinLen"] for slot in json.loads(text)["slots"]] == [8] * 4
 
@@ -137,11 +145,11 @@ def test_what_is_read_as_text_stays_short() -> None:
 def test_readers_without_a_card_give_way() -> None:
     empty = {"slotDescription": "reader" * 10, "token": None}
     full = {"slotDescription": "reader", "token": {"serialNumber": "XC00000000000001"}}
-    drawn = json.loads(read(information.draw({"slots": [*[empty] * 200, full]})))
+    drawn = json.loads(read(information.as_bitmap({"slots": [*[empty] * 200, full]})))
     assert drawn["slots"] == [full]
-    assert len(json.loads(read(information.draw({"slots": [empty] * 3})))["slots"]) == 3
+    assert len(json.loads(read(information.as_bitmap({"slots": [empty] * 3})))["slots"]) == 3
     with pytest.raises(Refusal):
-        information.draw({"slots": [full] * 200})
+        information.as_bitmap({"slots": [full] * 200})
 
 
 # --- the codes
@@ -187,11 +195,11 @@ def test_codes_are_those_that_pages_know(name: str, number: int) -> None:
         (errors.NoReader(), 0x76100003, 0),
         (errors.NoCard(), 0x76000006, 0),
         (errors.CardFault(detail=""), 0x7610000B, 6),
-        (errors.DeskBusy(), 0x7600000D, 0),
+        (errors.CardWorkerBusy(), 0x7600000D, 0),
     ],
 )
 def test_situations_have_their_codes(error: XcaError, major: int, minor: int) -> None:
-    assert of(error) == (major, minor)
+    assert codes_of(error) == (major, minor)
 
 
 def every_situation() -> Iterator[type[XcaError]]:
@@ -205,15 +213,15 @@ def every_situation() -> Iterator[type[XcaError]]:
 
 @pytest.mark.parametrize("kind", list(every_situation()))
 def test_every_situation_has_its_codes(kind: type[XcaError]) -> None:
-    codes = of(with_facts(kind))
+    codes = codes_of(with_facts(kind))
     assert codes[0] is not Code.OK
     if 10 <= EXIT_STATUSES[kind] < 54:  # of a card, its secrets and keys
-        assert codes != (Code.FAILED, Minor.NONE)
+        assert codes != (Code.FAILED, MinorCode.NONE)
 
 
 @given(st.text())
 def test_plain_text_breaks_neither_json_nor_html(text: str) -> None:
-    said = plain(text)
+    said = page_safe(text)
     assert not set(said) & set("\"\\<>&'`\r\n\u2028\u2029")
     assert all(ord(character) >= 32 for character in said)
     # As the vendor's library puts its own result together.
@@ -222,22 +230,22 @@ def test_plain_text_breaks_neither_json_nor_html(text: str) -> None:
 
 @pytest.mark.parametrize("code", Code)
 def test_messages_are_chinese_and_ascii_on_the_wire(code: Code) -> None:
-    wire = compact(failure("sign", Refusal(code)))
+    wire = to_json(failure("sign", Refusal(code)))
     assert wire.isascii()
     answer = json.loads(wire)
     assert isinstance(answer["ret_code"], int)
     assert any("\u4e00" <= character <= "\u9fff" for character in answer["message"])
-    assert plain(answer["message"]) == answer["message"]
+    assert page_safe(answer["message"]) == answer["message"]
 
 
-@pytest.mark.parametrize("minor", Minor)
-def test_minor_texts_are_plain(minor: Minor) -> None:
-    assert plain(minor.text) == minor.text
+@pytest.mark.parametrize("minor", MinorCode)
+def test_minor_texts_are_plain(minor: MinorCode) -> None:
+    assert page_safe(minor.text) == minor.text
 
 
 def test_the_words_of_an_error_stay_here() -> None:
     answer = failure("sign", errors.StoreUnreadable(detail="/home/somebody/cards.db"))
-    assert "somebody" not in compact(answer)
+    assert "somebody" not in to_json(answer)
 
 
 # --- origins

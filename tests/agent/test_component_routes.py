@@ -18,7 +18,7 @@ from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import Start, configure, running
 from support.agent.component_client import SITE, Asking, Json, b64, openssl, post, verify
 from support.odd_certificates import odd_ones, put
-from xca_plugin.agent.component.result_codes import Code, Minor
+from xca_plugin.agent.component.result_codes import Code, MinorCode
 
 TEXT = "1735689600,登入 + 50%"
 HASHES = ("SHA1", "SHA256", "SHA384", "SHA512")
@@ -449,7 +449,7 @@ def test_three_wrong_pins_lock(start_agent: Start, xca_active_card: HeldCard) ->
         assert answer["ret_code"] == 1980760070
         seen.append(answer["last_error"])
     assert seen == [-2147483646, -2147483647, 164]
-    assert asking.ask(signing(card))["last_error"] == Minor.PIN_LOCKED
+    assert asking.ask(signing(card))["last_error"] == MinorCode.PIN_LOCKED
     (token,) = [slot["token"] for slot in asking.get("/pkcs11info").json()["slots"] if slot["token"]]
     assert token["flags"] & 0x40000
 
@@ -495,7 +495,7 @@ def test_changes_the_pin(start_agent: Start, xca_active_card: HeldCard) -> None:
     nameless = {name: value for name, value in request.items() if name != "cardid"}
     assert asking.ask(nameless)["ret_code"] == 0x77301027
     assert asking.ask({**request, "cardid": "XC99999999999999"})["ret_code"] == Code.NO_CARD
-    assert asking.ask({**request, "newpin": "123"})["last_error"] == Minor.PIN_LEN_RANGE
+    assert asking.ask({**request, "newpin": "123"})["last_error"] == MinorCode.PIN_LEN_RANGE
     assert asking.ask({**request, "newpin": "111111"})["ret_code"] == Code.BAD_NEW_PIN
     answer = asking.ask(request)
     assert (answer["func"], answer["ret_code"]) == ("changeUserPINCode", 0), answer
@@ -510,8 +510,8 @@ def test_a_change_that_is_given_up_is_not_robbed_of_its_pins(
     configure(tmp_path, trusted=(SITE,))
     told = (
         "import signal; from xca_plugin.agent.process import card_worker; from xca_plugin.cli import main; "
-        "signal.signal(signal.SIGUSR1, lambda *_: setattr(card_worker, 'PATIENCE', 0.1)); "
-        "signal.signal(signal.SIGUSR2, lambda *_: setattr(card_worker, 'PATIENCE', 60)); main()"
+        "signal.signal(signal.SIGUSR1, lambda *_: setattr(card_worker, 'OPERATION_SECONDS', 0.1)); "
+        "signal.signal(signal.SIGUSR2, lambda *_: setattr(card_worker, 'OPERATION_SECONDS', 60)); main()"
     )
     with running(tmp_path, card.variables, program=("-c", told)) as agent:
         asking = Asking(agent)

@@ -428,7 +428,10 @@ def test_half_a_request_is_not_done(shared: Agent) -> None:
     page = get(f"{shared.url}/addDomain?domain=evil.example.org").text
     token = page.partition('name="token" value="')[2].partition('"')[0]
     form = f"token={token}&site=https%3A%2F%2Fevil.example.org".encode()
-    head = f"POST /addDomain HTTP/1.1\r\nHost: localhost:{shared.port}\r\nOrigin: {shared.url}\r\n"
+    head = (
+        f"POST /addDomain HTTP/1.1\r\nHost: localhost:{shared.port}\r\nOrigin: {shared.url}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+    )
     raw_head = f"{head}Content-Length: {len(form) + 1}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", shared.port), timeout=SECONDS) as connection:
         connection.sendall(raw_head + form)
@@ -452,7 +455,7 @@ def test_half_a_request_is_not_done(shared: Agent) -> None:
     ],
 )
 def test_nonsense_from_our_own_window(client: TestClient, said: bytes) -> None:
-    ours = {"Origin": str(client.base_url)}
+    ours = {"Origin": str(client.base_url), "Content-Type": "application/json"}
     assert client.post("/popup", content=said, headers=ours).status_code == 400
 
 

@@ -113,7 +113,7 @@ def test_a_card_is_activated_and_its_record_saved(start_agent: Start, xca_issued
         for path in ("/change-pin", "/reset-pin"):
             cannot(visitor, path, "is not activated yet", 'class="go" href="/activate?')
         form = visitor.form("/activate")
-        done = visitor.send("/activate", {**form, "asked": xca_issued_card.user_code, "new_pin": NEW_PIN})
+        done = visitor.send("/activate", {**form, "secret": xca_issued_card.user_code, "new_pin": NEW_PIN})
         assert "The card is activated." in words(done.text)
         assert state(xca_issued_card) is State.ACTIVE
         saved = visitor.client.get("/receipt" + done.text.partition('href="/receipt')[2].partition('"')[0])
@@ -176,21 +176,21 @@ def test_values_of_the_wrong_form_or_that_a_plugin_refuses_cost_no_try(
 def test_a_form_works_once(start_agent: Start, xca_issued_card: HeldCard) -> None:
     """Pressed twice, it spends one try."""
     with visiting(start_agent(xca_issued_card)) as visitor:
-        fields = {**visitor.form("/activate"), "asked": WRONG[0], "new_pin": NEW_PIN}
+        fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
         assert "2 tries are left" in visitor.send("/activate", fields).text
-        again = words(visitor.send("/activate", {**fields, "asked": WRONG[1]}).text)
-        assert "was sent already" in again
+        again = words(visitor.send("/activate", {**fields, "secret": WRONG[1]}).text)
+        assert "was already sent" in again
         assert "2 tries left" in again
-        assert "was sent already" in words(visitor.send("/activate", {**fields, "token": "forged"}).text)
+        assert "was already sent" in words(visitor.send("/activate", {**fields, "token": "forged"}).text)
         elsewhere = visitor.form("/activate")["token"]
-        assert "was sent already" in words(visitor.send("/reset-pin", {**fields, "token": elsewhere}).text)
+        assert "was already sent" in words(visitor.send("/reset-pin", {**fields, "token": elsewhere}).text)
 
 
 def test_a_card_that_is_pulled_out_before_the_form_comes(
     start_agent: Start, xca_issued_card: HeldCard
 ) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
-        fields = {**visitor.form("/activate"), "asked": xca_issued_card.user_code, "new_pin": NEW_PIN}
+        fields = {**visitor.form("/activate"), "secret": xca_issued_card.user_code, "new_pin": NEW_PIN}
         remove(xca_issued_card.environment, xca_issued_card.number)
         said = words(visitor.send("/activate", fields).text)
         assert f"The card {xca_issued_card.number} is not here." in said
@@ -199,23 +199,27 @@ def test_a_card_that_is_pulled_out_before_the_form_comes(
 
 def test_another_sites_form_does_nothing(start_agent: Start, xca_issued_card: HeldCard) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
-        fields = {**visitor.form("/activate"), "asked": WRONG[0], "new_pin": NEW_PIN}
+        fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
         for origin in ("https://evil.example", "null", "http://localhost:1"):
             assert visitor.send("/activate", fields, origin).status_code == 403, origin
         assert "3 tries left" in visitor.see("/activate")
 
 
 def test_what_is_no_form_is_refused(allowed: Asking) -> None:
+    form = "application/x-www-form-urlencoded"
     with visiting(allowed.agent) as visitor:
-        for content, kind in (
-            (b"{}", "application/json"),
-            (b"\xff=1", "application/x-www-form-urlencoded"),
-            (b"a=%ff", "application/x-www-form-urlencoded"),
-            (b"a=1&" * 100, "application/x-www-form-urlencoded"),
-            (b"a=" + b"1" * 5000, "application/x-www-form-urlencoded"),
+        for content, media_type, status in (
+            (b"{}", "application/json", 415),
+            (b"a=1", "", 415),
+            (b"\xff=1", form, 400),
+            (b"a=%ff", form, 400),
+            (b"a=1&" * 100, form, 400),
+            (b"a=" + b"1" * 5000, form, 413),
         ):
-            headers = {"Origin": allowed.agent.url, "Content-Type": kind}
-            assert visitor.client.post("/change-pin", content=content, headers=headers).status_code == 400
+            headers = {"Origin": allowed.agent.url, "Content-Type": media_type}
+            answer = visitor.client.post("/change-pin", content=content, headers=headers)
+            assert answer.status_code == status
+            assert "is not a form of this program" in words(answer.text)
 
 
 # --- no card, other cards, a store that fails
@@ -247,7 +251,7 @@ def test_among_several_cards_none_is_taken_for_the_right_one(start_agent: Start,
         assert "is not here" in visitor.see("/activate?card=XC00000000000000")
         form = visitor.form(f"/activate?card={two_cards.late}")
         assert form["card"] == two_cards.late
-        answer = visitor.send("/activate", {**form, "asked": WRONG[0], "new_pin": NEW_PIN})
+        answer = visitor.send("/activate", {**form, "secret": WRONG[0], "new_pin": NEW_PIN})
         assert "2 tries left" in words(answer.text)
         assert "3 tries left" in visitor.see(f"/card?card={two_cards.lapsed}")
 
@@ -274,7 +278,7 @@ def test_a_real_card_needs_consent(start_agent: Start, real_card: Leading) -> No
 def test_the_numbers_of_a_pin_are_those_that_the_card_reports(start_agent: Start, real_card: Leading) -> None:
     """SoftHSM itself reports 4 to 255 characters."""
     with visiting(start_agent(real_card)) as visitor:
-        assert "(4 to 255 characters, no blanks)" in visitor.see("/activate")
+        assert "(4 to 255 characters, no spaces)" in visitor.see("/activate")
         said = visitor.fill("/activate", USER_CODE, "123", agreed="yes")
         assert "A PIN has 4 to 255 characters" in said
         assert "is activated." in visitor.fill("/activate", USER_CODE, "7r+9", agreed="yes")
@@ -351,7 +355,7 @@ def test_an_agent_whose_module_hangs_can_be_ended(
     variables = {**xca_environment.exports(), **hung_pcscd.variables, "XCA_PKCS11_MODULE": str(opensc)}
     soon = (
         "from xca_plugin.agent.process import card_worker; from xca_plugin.cli import main; "
-        "card_worker._ENDING = 1; main()"
+        "card_worker._STOP_SECONDS = 1; main()"
     )
     configure(tmp_path / "home", allow=SITE)
     with running(tmp_path / "home", variables, program=("-c", soon)) as agent, ThreadPoolExecutor(1) as site:

@@ -12,7 +12,7 @@ from support.agent.page_visitor import WRONG
 pytestmark = pytest.mark.browser
 
 NEW_PIN = "5g8!Rw2"
-OUTCOME = "document.activeElement?.id === 'outcome' && document.activeElement.innerText.includes('{}')"
+RESULT = "document.activeElement?.id === 'result' && document.activeElement.innerText.includes('{}')"
 NAVIGATION = ["/", "/activate", "/change-pin", "/reset-pin", "/card", "/selfTest.htm"]
 
 
@@ -51,49 +51,49 @@ def test_activation_typed(start_agent: Start, xca_issued_card: HeldCard, tab: Ta
     tab.press("Enter")
     tab.see("location.pathname === '/activate' && document.querySelector('[data-shows]')?.hidden === false")
     assert walks(tab)[:2] == ["card", "偵測卡片"]
-    tab.tab_to("asked")
+    tab.tab_to("secret")
     tab.type("short")
     tab.press("Enter")
-    tab.read("6~10碼", "#asked-error")
-    assert tab.focused() == "asked"
+    tab.read("6~10碼", "#secret-error")
+    assert tab.focused() == "secret"
     tab.press(*["Backspace"] * 5)
     tab.type(WRONG[0])
     tab.press("Tab", " ")
-    assert tab.now("document.getElementById('asked').type") == "text"
+    assert tab.now("document.getElementById('secret').type") == "text"
     tab.press("Tab")
     assert tab.focused() == "new_pin"
     tab.type(NEW_PIN)
     tab.press("Enter")
-    tab.see(OUTCOME.format("還可再試2次"))
-    tab.click("#asked")
+    tab.see(RESULT.format("還可再試2次"))
+    tab.click("#secret")
     tab.type(card.user_code)
     tab.click("#new_pin")
     tab.type(NEW_PIN)
     tab.click("button.main")
-    tab.see(OUTCOME.format("開卡成功"))
+    tab.see(RESULT.format("開卡成功"))
     assert card.state is State.ACTIVE
 
 
 def test_start_over_clicked_empties_the_form(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{start_agent(xca_issued_card).url}/activate")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
-    tab.click("#asked")
+    tab.click("#secret")
     tab.type(WRONG[0])
     tab.click("[type=reset]")
-    tab.see("document.getElementById('asked').value === ''")
-    assert tab.focused() == "asked"
+    tab.see("document.getElementById('secret').value === ''")
+    assert tab.focused() == "secret"
 
 
 def test_done_page_walked(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     tab.go(f"{agent.url}/activate")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
-    tab.tab_to("asked")
+    tab.tab_to("secret")
     tab.type(card.user_code)
     tab.press("Tab", "Tab")
     tab.type(NEW_PIN)
     tab.press("Enter")
-    tab.see(OUTCOME.format("開卡成功"))
+    tab.see(RESULT.format("開卡成功"))
     print_button, receipt, details, home = walks(tab)
     assert (print_button, details, home) == ("列印開卡紀錄", f"/card?card={card.number}", "/")
     assert "receipt" in receipt
@@ -107,15 +107,19 @@ def test_pin_changed_with_typed_values(start_agent: Start, xca_active_card: Held
     tab.go(f"{start_agent(card).url}/change-pin")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
     controls = walks(tab)
-    assert [name for name in controls if name in ("card", "asked", "new_pin")] == ["card", "asked", "new_pin"]
-    tab.tab_to("asked")
+    assert [name for name in controls if name in ("card", "secret", "new_pin")] == [
+        "card",
+        "secret",
+        "new_pin",
+    ]
+    tab.tab_to("secret")
     tab.type(str(card.pin))
     tab.press("Tab", "Tab")
     tab.type(NEW_PIN)
     tab.press("Tab", "Tab")
     assert tab.focused() == "更改PIN碼"
     tab.press(" ")
-    tab.see(OUTCOME.format("PIN碼已更改"))
+    tab.see(RESULT.format("PIN碼已更改"))
 
 
 def test_pin_reset_with_typed_values(start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> None:
@@ -123,12 +127,12 @@ def test_pin_reset_with_typed_values(start_agent: Start, xca_active_card: HeldCa
     tab.go(f"{start_agent(card).url}/reset-pin")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
     assert len(walks(tab)) == 8
-    tab.tab_to("asked")
+    tab.tab_to("secret")
     tab.type(card.user_code)
     tab.press("Tab", "Tab")
     tab.type(NEW_PIN)
     tab.press("Enter")
-    tab.see("document.activeElement?.id === 'outcome'")
+    tab.see("document.activeElement?.id === 'result'")
     assert card.state is State.ACTIVE
 
 
@@ -136,13 +140,13 @@ def test_last_try_typed_for(start_agent: Start, xca_active_card: HeldCard, tab: 
     tab.go(f"{start_agent(xca_active_card).url}/change-pin")
     for left, wrong in ((2, WRONG[0]), (1, WRONG[1])):
         tab.see("document.querySelector('[data-shows]')?.hidden === false")
-        tab.tab_to("asked")
+        tab.tab_to("secret")
         tab.type(wrong)
         tab.press("Tab", "Tab")
         tab.type(NEW_PIN)
         tab.press("Enter")
-        tab.see(OUTCOME.format(f"還可再試{left}次"))
-    tab.tab_to("asked")
+        tab.see(RESULT.format(f"還可再試{left}次"))
+    tab.tab_to("secret")
     tab.type(str(xca_active_card.pin))
     tab.press("Tab", "Tab")
     tab.type(NEW_PIN)
@@ -150,7 +154,7 @@ def test_last_try_typed_for(start_agent: Start, xca_active_card: HeldCard, tab: 
     assert tab.focused() == "last_try"
     tab.type("最後一次")
     tab.press("Enter")
-    tab.see(OUTCOME.format("PIN碼已更改"))
+    tab.see(RESULT.format("PIN碼已更改"))
 
 
 def test_card_chosen_with_arrow_keeps_the_focus(
@@ -198,7 +202,7 @@ def test_self_test_walked_and_run_with_enter(shared: Agent, active_card: HeldCar
     assert [stop for stop in walks(tab) if "#allow" not in stop] == ["run", "try-windows", "site", "顯示"]
     tab.tab_to("run")
     tab.press("Enter")
-    tab.see("document.activeElement?.id === 'outcome'")
+    tab.see("document.activeElement?.id === 'result'")
     tab.tab_to("site")
     tab.press("Control+a")
     tab.type("https://portal.example.gov.tw")
@@ -221,7 +225,7 @@ def test_self_test_window_opens_and_closes(shared: Agent, active_card: HeldCard,
 
 def test_problem_page_read_and_left(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{shared.url}/certificate?card={active_card.number}&label=none&form=der")
-    tab.see("document.activeElement?.id === 'outcome'")
+    tab.see("document.activeElement?.id === 'result'")
     assert walks(tab) == []
     tab.tab_to("/")
     tab.press("Enter")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xca_plugin.agent.component.result_codes import Code, Minor
+from xca_plugin.agent.component.result_codes import Code, MinorCode
 
 pytestmark = pytest.mark.fast
 
@@ -19,8 +19,8 @@ def test_every_code_of_the_component_is_there() -> None:
             row = re.search(rf"^\| 0x{code % (1 << 32):08X} \| (.*) \| {code.text} \|", TEXT, re.MULTILINE)
             assert row, code
             assert str(int(code)) in row[1].split(", "), code
-    for minor in Minor:
-        if minor is not Minor.NONE:
+    for minor in MinorCode:
+        if minor is not MinorCode.NONE:
             row = re.search(rf"^\| {int(minor)} \(0x{minor % (1 << 32):x}\) \| ", TEXT, re.MULTILINE)
             assert row, minor
 

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.browser
 NEW_PIN = "5g8!Rw2"
 ASKS = "document.getElementById('consent')?.hidden === false"
 IN_FRONT = "document.readyState === 'complete' && document.hasFocus()"
-READY = "document.querySelector('[data-hesitate]').ariaDisabled === 'false'"
-WAITS = "document.querySelector('[data-hesitate]').ariaDisabled === 'true'"
+READY = "document.querySelector('[data-consent-delay]').ariaDisabled === 'false'"
+WAITS = "document.querySelector('[data-consent-delay]').ariaDisabled === 'true'"
 BOX_OF_SITE = """(() => {
     const range = document.createRange();
     range.selectNodeContents(document.getElementById("site"));
@@ -199,7 +199,7 @@ def test_information_window_asks_nothing_and_closes(portal: Portal, active_card:
 
 def test_window_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
     tab.go(f"{shared.url}/ChtPopupForm")
-    tab.read("same-origin-allow-popups", "#alone")
+    tab.read("same-origin-allow-popups", "#no-opener")
 
 
 def test_add_domain_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
@@ -239,16 +239,16 @@ def test_consent_text_selected_with_mouse(portal: Portal, active_card: HeldCard)
 
 
 def click(window: Tab) -> None:
-    window.click("[data-hesitate]")
+    window.click("[data-consent-delay]")
 
 
 def double_click(window: Tab) -> None:
-    window.click("[data-hesitate]")
-    window.click("[data-hesitate]")
+    window.click("[data-consent-delay]")
+    window.click("[data-consent-delay]")
 
 
 def mouse_pressed_before_and_let_go_after(window: Tab) -> None:
-    window.point_at("[data-hesitate]")
+    window.point_at("[data-consent-delay]")
     window.mouse_down()
     window.now("letTimePass()")
     window.mouse_up()
@@ -314,7 +314,7 @@ def test_trust_too_early_does_not_count(stranger: Portal) -> None:
         act(window)
         assert window.now(f"submissions === 0 && {WAITS}"), act
     window.now("letTimePass()")
-    window.click("[data-hesitate]")
+    window.click("[data-consent-delay]")
     window.closes()
 
 
@@ -353,7 +353,7 @@ def test_typing_ends_no_pause_and_begins_none(asking_portal: Portal, xca_active_
 
 def test_window_changed_waits_again(origin: str, shared: Agent, page: Page) -> None:
     page.goto(f"{shared.url}/addDomain?domain=portal.example.gov.tw")
-    page.wait_for_selector("[data-hesitate][aria-disabled=false]")
+    page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
     # Noted where a selector can read it: the page's policy lets the driver evaluate nothing while it waits.
     page.evaluate(
         "addEventListener('resize', () => {"
@@ -361,7 +361,7 @@ def test_window_changed_waits_again(origin: str, shared: Agent, page: Page) -> N
     )
     page.set_viewport_size({"width": 500, "height": 500})
     page.wait_for_selector("body[data-waits=true]")
-    page.wait_for_selector("[data-hesitate][aria-disabled=false]")
+    page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
 
 
 def test_window_back_in_front_waits_again(

@@ -3,10 +3,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from xca_plugin.cards import Cards
-from xca_plugin.model import Card
+from xca_common.pki.certificate import Certificate
+from xca_plugin.model import Card, Event
 from xca_plugin.pcsc import Reader
+
+
+class CardSource(Protocol):
+    """What the checks ask for: Cards itself, or what asks Cards in another thread."""
+
+    def readers(self) -> Sequence[str]:
+        """As Cards.readers."""
+
+    def detect(self) -> Sequence[Card]:
+        """As Cards.detect."""
+
+    def certificates(self, card: Card) -> Sequence[Certificate]:
+        """As Cards.certificates."""
+
+    def history(self) -> Sequence[Event]:
+        """As Cards.history, of all cards."""
 
 
 @dataclass
@@ -21,7 +38,7 @@ class Observations:
         present: the cards.
     """
 
-    cards: Cards
+    cards: CardSource
     works: bool = False
     stand_in: bool = False
     readers: Sequence[Reader] | None = None

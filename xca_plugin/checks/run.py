@@ -9,10 +9,9 @@ from typing import Final
 
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
-from xca_plugin.cards import Cards
 from xca_plugin.checks import card_state, certification, installation, machine, readers
 from xca_plugin.checks.finding import Advice, Answer, Finding, failed, failed_with, skipped
-from xca_plugin.checks.observations import Observations
+from xca_plugin.checks.observations import CardSource, Observations
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
@@ -21,7 +20,7 @@ _SECONDS: Final = 20.0  # for one check; the slowest asks addresses (certificati
 _Check = Callable[[Observations], Iterator[Answer]]
 
 
-def run(cards: Cards) -> Iterator[Finding]:
+def run(cards: CardSource) -> Iterator[Finding]:
     """Do every check, in the order of CHECKS; yield each finding as soon as it is there."""
     seen = Observations(cards)
     for name, (title, check) in CHECKS.items():

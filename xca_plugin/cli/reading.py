@@ -74,7 +74,7 @@ def _show_all(cards: Sequence[Card], readers: Sequence[pcsc.Reader]) -> None:
         table = grid(False, False, True, True)
         add_heads(table, _("Card number"), _("State"), _("Holder"), _("Reader"))
         for card in cards:
-            state = Text(card_text.state(card), style=card_text.style(card))
+            state = Text(card_text.state(card), style=card_text.colour(card))
             table.add_row(card.number, state, card_text.holder(card), card.reader)
         console().print(table)
     if readers:
@@ -129,7 +129,7 @@ def show(card: Card, *, err: bool = False) -> None:
     table.add_row(_("Holder"), card_text.holder(card))
     if card.certificate:
         table.add_row(_("Validity"), card_text.validity(card.certificate))
-    table.add_row(_("State"), Text(card_text.state(card), style=card_text.style(card)))
+    table.add_row(_("State"), Text(card_text.state(card), style=card_text.colour(card)))
     if card.state is not CardState.ACTIVE and card.activate_by is not None and card.days_left is not None:
         table.add_row(_("Activate by"), card_text.deadline(card.activate_by, card.days_left))
     table.add_row(_("PIN"), card_text.pin_tries(card))

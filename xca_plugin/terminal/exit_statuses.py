@@ -66,7 +66,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.AgentNotInstalled: 85,
     errors.PortTaken: 86,
     errors.BadAgentConfiguration: 87,
-    errors.DeskBusy: 88,
+    errors.CardWorkerBusy: 88,
     errors.ServiceFailed: 89,
     errors.AgentNotRunning: 90,
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's own scripts, styles and pictures: answered from memory, and kept by browsers until they change.
+"""Scripts, styles and pictures of a web program, answered from memory.
 
-A window of the agent's has to speak a moment after a click: it must not wait for a disk, nor ask for its
-script again.
+The address of an asset changes with its content, so that browsers keep each version for ever and never ask
+for it again.
 """
 
 import hashlib
@@ -13,35 +13,44 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+_PATH: Final = "/static"
 _MEDIA_TYPES: Final = {
     ".css": "text/css",
     ".gif": "image/gif",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_FILES: Final = {file.name: file.read_bytes() for file in Path(__file__).with_name("static").iterdir()}
-_VERSIONS: Final = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in _FILES.items()}
-# The address changes with the content (RFC 8246).
-_KEPT: Final = {"Cache-Control": "max-age=31536000, immutable"}
+_FOR_EVER: Final = {"Cache-Control": "max-age=31536000, immutable"}  # RFC 8246
 
 
-def routes() -> list[Route]:
-    """Return the route of the assets."""
-    return [Route("/static/{name}", _asset)]
+class Assets:
+    """The files of a folder, read once.
 
+    Args:
+        folder: the folder; every file in it is an asset.
+    """
 
-def address(name: str) -> str:
-    """Return where a page finds an asset, in its present version."""
-    return f"/static/{name}?{_VERSIONS[name]}"
+    def __init__(self, folder: Path) -> None:
+        self._contents = {file.name: file.read_bytes() for file in folder.iterdir()}
+        self._versions = {
+            name: hashlib.sha256(content).hexdigest()[:16] for name, content in self._contents.items()
+        }
 
+    def routes(self) -> list[Route]:
+        """Return the route of the assets."""
+        return [Route(f"{_PATH}/{{name}}", self._serve)]
 
-def answer(name: str, headers: dict[str, str] | None = None) -> Response:
-    """Return an asset."""
-    return Response(_FILES[name], media_type=_MEDIA_TYPES[Path(name).suffix], headers=headers)
+    def address(self, name: str) -> str:
+        """Return the address of an asset's present version."""
+        return f"{_PATH}/{name}?{self._versions[name]}"
 
+    def response(self, name: str, headers: dict[str, str] | None = None) -> Response:
+        """Return an asset as a response."""
+        media_type = _MEDIA_TYPES[Path(name).suffix]
+        return Response(self._contents[name], media_type=media_type, headers=headers)
 
-async def _asset(request: Request) -> Response:
-    name: str = request.path_params["name"]
-    if name not in _FILES:
-        return PlainTextResponse("There is no such file.\n", 404)
-    return answer(name, _KEPT if request.url.query == _VERSIONS[name] else None)
+    async def _serve(self, request: Request) -> Response:
+        name: str = request.path_params["name"]
+        if name not in self._contents:
+            return PlainTextResponse("There is no such file.\n", 404)
+        return self.response(name, _FOR_EVER if request.url.query == self._versions[name] else None)

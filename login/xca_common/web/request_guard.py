@@ -1,135 +1,189 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every request passes before anything else sees it: who may ask at all, how much, how long."""
+"""Which requests reach a web program at all: by host, origin, content type, size and time.
+
+The guard names the reason of a refusal and its status. What the client reads is the program's own choice.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xca_common.errors import place_of
-from xca_plugin.agent.component.result_codes import Code, Refusal, failure
-from xca_plugin.agent.process.settings import Settings
-
-BODY_MAX: Final = 8 << 20
-"""Bytes of a request's body."""
-BODY_SECONDS: Final = 5.0
-"""Seconds in which a body has to arrive."""
 
 _log = logging.getLogger(__name__)
 
-_HEADERS: Final = {
+_SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: a form of ours would then be sent with the Origin "null".
+    # Not no-referrer: with it, browsers send the program's own forms with the Origin "null".
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")  # RFC 9110, section 9.2.1
 
 
-class Guard:
-    """ASGI middleware around the whole application.
+class RefusalReason(Enum):
+    """Why a request was not answered by the program itself. The value is the HTTP status (RFC 9110)."""
 
-    A request with another Host is refused (DNS rebinding). One that another origin's page makes is refused,
-    unless it opens a window (no frame) or its path is one that decides for itself. What changes anything is
-    asked for by POST, and by a page of ours says so in Origin. Bodies are limited in size and time. What
-    fails unexpectedly is answered without its text, which may hold a secret, and logged the same way.
+    WRONG_HOST = 421
+    """The Host header names none of the program's hosts (DNS rebinding)."""
+    FOREIGN_ORIGIN = 403
+    """A page of another origin asks what only the program's own pages may ask."""
+    WRONG_CONTENT_TYPE = 415
+    """The body has a media type that this path does not take."""
+    BODY_TOO_LARGE = 413
+    """The body has more bytes than this path takes."""
+    BODY_TOO_SLOW = 408
+    """The body did not arrive in time."""
+    UNEXPECTED_ERROR = 500
+    """The program failed. The log names the place; the text of the error may hold a secret."""
 
-    Args:
-        app: what is guarded.
-        settings: tells the own origins.
-        is_open: tells the component's paths, which look at Origin themselves.
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """What requests to a path may be.
+
+    Attributes:
+        any_origin: pages of other origins may ask; the endpoint judges the Origin header itself.
+        content_types: media types that a body may have; None: any, and none at all.
+        body_max: bytes of a body.
+        body_seconds: seconds in which the body has to arrive.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, is_open: Callable[[str], bool]) -> None:
+    any_origin: bool
+    content_types: frozenset[str] | None
+    body_max: int
+    body_seconds: float = 5.0
+
+
+class RequestGuard:
+    """ASGI middleware around a whole web program.
+
+    A request whose Host is not the program's own is refused. So is one that a page of another origin makes,
+    unless the path's rule allows it or the request opens a page in a window of its own (not in a frame).
+    Whatever changes something is asked for by POST, with an Origin header that names the program. The program
+    sees a request only when its whole body is there. Every answer carries headers that forbid frames, inline
+    scripts, sniffing and caching, unless the endpoint has set them otherwise.
+
+    Args:
+        app: the program.
+        origins: its own origins, such as https://login.example.gov.tw.
+        rule_of: returns the rule of a path.
+        refuse: returns the answer to a refused request.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: Sequence[str],
+        rule_of: Callable[[str], PathRule],
+        refuse: Callable[[Request, RefusalReason], Response],
+    ) -> None:
         self._app = app
-        self._origins = frozenset(settings.origins())
-        self._hosts = frozenset(origin.removeprefix("http://") for origin in self._origins)
-        self._is_open = is_open
+        self._origins = frozenset(origins)
+        self._hosts = frozenset(origin.partition("://")[2] for origin in origins)
+        self._rule_of = rule_of
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on with its whole body."""
+        """Refuse a request, or hand it on with its whole body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = False
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
+        rule = self._rule_of(scope["path"])
         try:
-            if refusal := self._refusal(scope):
-                raise _RefusedError(refusal)
-            body = await _body(scope, receive)
-            await self._app(scope, _whole(body, receive), send_guarded)
+            self._check_head(scope, rule)
+            body = await _read_body(scope, receive, rule)
         except _RefusedError as error:
-            await error.answer(scope, receive, send_guarded)
+            response = self._refuse(Request(scope), error.reason)
+            response.headers["Connection"] = "close"  # what else comes over it is the rest of this request
+            await response(scope, receive, send_with_headers)
+            return
         except ClientDisconnect:
-            pass  # in the middle of its request, which is not to be done by half
+            return  # half a request is not answered
+        try:
+            await self._app(scope, _receive_whole(body, receive), send_with_headers)
+        except ClientDisconnect:
+            return
         except Exception as error:
             _log.error("unexpected problem: %s", place_of(error))
             if not started:  # else half an answer is out, and the server ends the connection
-                await _failed(Code.FAILED, 500)(scope, receive, send_guarded)
+                response = self._refuse(Request(scope), RefusalReason.UNEXPECTED_ERROR)
+                await response(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _check_head(self, scope: Scope, rule: PathRule) -> None:
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._hosts]:
-            return PlainTextResponse("This is not the host you asked for.\n", 421)
-        if self._is_open(scope["path"]):
-            return None
+            raise _RefusedError(RefusalReason.WRONG_HOST)
+        if not rule.any_origin and not self._is_own_request(scope["method"], headers):
+            raise _RefusedError(RefusalReason.FOREIGN_ORIGIN)
+        if scope["method"] not in _SAFE_METHODS and rule.content_types is not None:
+            media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type not in rule.content_types:
+                raise _RefusedError(RefusalReason.WRONG_CONTENT_TYPE)
+
+    def _is_own_request(self, method: str, headers: Headers) -> bool:
+        """Tell whether a page of the program's own asks, or somebody who opens one of its pages."""
         origins = headers.getlist("origin")
-        ours = all(origin in self._origins for origin in origins)
-        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
-            ours = ours and bool(origins)
-        elif headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            ours = (
-                ours
-                and headers.get("sec-fetch-mode") == "navigate"
-                and headers.get("sec-fetch-dest") == "document"
-            )
-        return None if ours else PlainTextResponse("Only this agent's own pages may ask this.\n", 403)
+        if not all(origin in self._origins for origin in origins):
+            return False
+        if method not in _SAFE_METHODS:
+            return bool(origins)
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+        return True
 
 
 class _RefusedError(Exception):
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        answer.headers["Connection"] = "close"
-        self.answer = answer
+    def __init__(self, reason: RefusalReason) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
+async def _read_body(scope: Scope, receive: Receive, rule: PathRule) -> bytes:
     body = bytearray()
-    length = int(Headers(scope=scope).get("content-length", "0"))
+    length = Headers(scope=scope).get("content-length", "0")
+    # A server that lets through what is no number cannot be trusted with the size either.
+    announced = int(length) if length.isascii() and length.isdecimal() else rule.body_max + 1
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while max(length, len(body)) <= BODY_MAX:
+        async with asyncio.timeout(rule.body_seconds):
+            while max(announced, len(body)) <= rule.body_max:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
                 body += message.get("body", b"")  # both may be left out (ASGI HTTP, "Request")
-                if not message.get("more_body", False) and len(body) <= BODY_MAX:
+                if not message.get("more_body", False) and len(body) <= rule.body_max:
                     return bytes(body)
     except TimeoutError:
-        raise _RefusedError(_failed(Code.FAILED, 408)) from None
-    raise _RefusedError(_failed(Code.TOO_LARGE, 413))
+        raise _RefusedError(RefusalReason.BODY_TOO_SLOW) from None
+    raise _RefusedError(RefusalReason.BODY_TOO_LARGE)
 
 
-def _whole(body: bytes, receive: Receive) -> Receive:
-    """Return a receive that gives the body at once, and afterwards tells of the disconnection."""
+def _receive_whole(body: bytes, receive: Receive) -> Receive:
+    """Return a receive function that gives the body at once, and then whatever comes after it."""
     given = False
 
     async def receive_whole() -> Message:
@@ -140,7 +194,3 @@ def _whole(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_whole
-
-
-def _failed(code: Code, status: int) -> Response:
-    return JSONResponse(failure("", Refusal(code)), status)

@@ -63,8 +63,8 @@ class Visitor:
     def fill(self, path: str, asked: str, new_pin: str, **more: str) -> str:
         """Fill the page's form in, send it, and return the words of the page that comes then."""
         form = self.form(path)
-        assert (form["asked"], form["new_pin"]) == ("", "")
-        return words(self.send(path, {**form, "asked": asked, "new_pin": new_pin, **more}).text)
+        assert (form["secret"], form["new_pin"]) == ("", "")
+        return words(self.send(path, {**form, "secret": asked, "new_pin": new_pin, **more}).text)
 
 
 @contextmanager

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol that web sites speak with the computer's own component: requests, consent, answers."""
+"""The component: answers web sites in the vendor's protocol, once the person trusts and agrees."""

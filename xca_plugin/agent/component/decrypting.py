@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DecryptData: a bare RSA block, or CMS EnvelopedData."""
+"""DecryptData: decrypts one RSA block (PKCS1) or CMS EnvelopedData (PKCS7)."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from io import BytesIO
 from typing import Any
 
 from xca_common.secret import Secret
-from xca_plugin.agent.component.operation import Shown, Task, choose
-from xca_plugin.agent.component.request_body import octets
+from xca_plugin.agent.component.operation import ConsentFact, Operation, choose_card
+from xca_plugin.agent.component.request_body import base64_field
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
 from xca_plugin.enveloped import Enveloped
@@ -17,17 +17,17 @@ from xca_plugin.i18n import text
 from xca_plugin.model import Card, Padding
 
 
-class Decrypting(Task):
-    """What was encrypted to the card's certificate cert2, given back to the page."""
+class DecryptOperation(Operation):
+    """Decrypts what was encrypted to the card's certificate cert2, and gives the content to the site."""
 
     title = text("Decrypt with the card and give the content to the site")
-    may_go_unasked = True
+    allowance_covers = True
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = fields
         if "cipher" not in fields:
             raise Refusal(Code.NO_CIPHER)
-        self._cipher = octets(fields, "cipher")
+        self._cipher = base64_field(fields, "cipher")
         self._type = fields.get("cipherType", "PKCS1").upper()
         self._encoding = fields.get("plainEncoding", "NONE").upper()
         if self._type not in ("PKCS1", "PKCS7"):
@@ -35,19 +35,19 @@ class Decrypting(Task):
         if self._encoding not in ("NONE", "BASE64"):
             raise Refusal(Code.BAD_PARAMETER)
 
-    def card(self, cards: Cards) -> Card:
-        """Return the card; what names its recipients must name it."""
-        card = choose(cards, self._fields)
+    def find_card(self, cards: Cards) -> Card:
+        """Return the card; EnvelopedData must name it among its recipients."""
+        card = choose_card(cards, self._fields)
         if self._type == "PKCS7":
             self._enveloped().check_card(cards, card)
         return card
 
-    def shown(self) -> Sequence[Shown]:
-        """Return how much it is: nobody can read it yet."""
-        return [Shown(text("Encrypted data, in bytes"), str(len(self._cipher)))]
+    def consent_facts(self) -> Sequence[ConsentFact]:
+        """Return the size: the content cannot be shown before it is decrypted."""
+        return [ConsentFact(text("Encrypted data, in bytes"), str(len(self._cipher)))]
 
-    def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
-        """Decrypt."""
+    def perform(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
+        """Return the content, as text or in base64 as the site asks."""
         if self._type == "PKCS7":
             plain = BytesIO()
             self._enveloped().decrypt(plain, cards, card, pin)
@@ -59,7 +59,7 @@ class Decrypting(Task):
         try:
             return {"plain": content.decode("utf-8")}
         except UnicodeDecodeError:
-            # No answer of its own: a key that does not fit may show in bytes that mean nothing.
+            # The same answer as for a wrong key, which can yield such bytes too: nobody learns which it was.
             raise NotDecryptable(number=card.number) from None
 
     def _enveloped(self) -> Enveloped:

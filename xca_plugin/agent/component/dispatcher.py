@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What web sites ask by name, from trust over consent to the answer."""
+"""Takes a site's request by its name through trust and consent to the card, and returns the answer."""
 
 import asyncio
 import hashlib
@@ -12,20 +12,20 @@ from typing import Any, Final
 from xca_common.errors import SecretMissing, XcaError
 from xca_common.harmless_text import harmless
 from xca_common.secret import Secret
-from xca_common.web.one_time_tokens import Tokens
+from xca_common.web.one_time_tokens import OneTimeTokens
 from xca_plugin import card_text, errors
 from xca_plugin.agent.component import information
-from xca_plugin.agent.component.decrypting import Decrypting
-from xca_plugin.agent.component.enrolment import Request, Writing
-from xca_plugin.agent.component.operation import Task
-from xca_plugin.agent.component.pin_change import PinChange
-from xca_plugin.agent.component.request_body import decode
-from xca_plugin.agent.component.result_codes import Code, Refusal, failure, plain, success
-from xca_plugin.agent.component.signing import Signing
-from xca_plugin.agent.component.trust import Trust
+from xca_plugin.agent.component.decrypting import DecryptOperation
+from xca_plugin.agent.component.enrolment import CertificateRequestOperation, WriteCertificateOperation
+from xca_plugin.agent.component.operation import Operation
+from xca_plugin.agent.component.pin_change import ChangePinOperation
+from xca_plugin.agent.component.request_body import decode_fields
+from xca_plugin.agent.component.result_codes import Code, Refusal, failure, page_safe, success
+from xca_plugin.agent.component.signing import SignOperation
+from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, RESET_PIN
-from xca_plugin.agent.pages.pin_pattern import pin_of
-from xca_plugin.agent.process.card_worker import Desk
+from xca_plugin.agent.pages.pin_pattern import pin_pattern
+from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
 from xca_plugin.i18n import _, text
@@ -35,15 +35,15 @@ from xca_plugin.model import Card
 _CHALLENGE_BYTES: Final = 8
 _NEW_PIN_FIELD: Final = "newpin"
 _WITH_CERTIFICATES: Final = {"CheckEnvir": False, "GetUserCert": True}
-_TASKS: Final[Mapping[str, type[Task]]] = {
-    "MakeSignature": Signing,
-    "DecryptData": Decrypting,
-    "changeUserPINCode": PinChange,
-    "makeCsr": Request,
-    "writecert": Writing,
+_OPERATIONS: Final[Mapping[str, type[Operation]]] = {
+    "MakeSignature": SignOperation,
+    "DecryptData": DecryptOperation,
+    "changeUserPINCode": ChangePinOperation,
+    "makeCsr": CertificateRequestOperation,
+    "writecert": WriteCertificateOperation,
 }
-# What the card-management centre does for pages, and our page for the same: a centre would come in here.
-_CENTRE: Final = {
+# What the card-management centre does for the vendor's component, and the agent's own page for the same.
+_OWN_PAGES: Final = {
     "umakeSig": "/",
     "bulidResetUserPINRequest": RESET_PIN.path,
     "resetUserPIN": RESET_PIN.path,
@@ -53,35 +53,36 @@ _CENTRE: Final = {
     "buildOpenCardValidateUserRequest": ACTIVATE.path,
     "openCard": ACTIVATE.path,
 }
-ANSWERS: Final = {
-    "CheckEnvir": information.FUNC,
-    "GetUserCert": information.FUNC,
+ANSWER_NAMES: Final = {
+    "CheckEnvir": information.ANSWER_NAME,
+    "GetUserCert": information.ANSWER_NAME,
     "MakeSignature": "sign",
     "DecryptData": "decrypt",
     "makeCsr": "csr",
     "writecert": "writeCert",
 }
-"""Names of answers, by the names of requests, where they are not the same."""
+"""The name of the answer by the name of the request, where the two differ."""
 _NOT_ENCRYPTED: Final = text(
-    "The site is not encrypted: others on the network may read along, or pose as it."
+    "The connection to this site is not encrypted. Others on the network can read it, or pretend to be the "
+    "site."
 )
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a person said to a Consent.
+    """What a person answered to a ConsentRequest.
 
     Attributes:
-        ticket: of the Consent, good for the same request once.
-        number: card number of the Consent.
-        pin: typed into our window; None: it was not asked for.
+        ticket: the one in the ConsentRequest. It is good once, for the same request.
+        card_number: the one in the ConsentRequest.
+        pin: as typed into the popup; None: the popup did not ask for it.
         new_pin: likewise.
         for_a_while: the site may go on without asking.
         last_try: the last try may be spent.
     """
 
     ticket: str
-    number: str
+    card_number: str
     pin: str | None = field(repr=False)
     new_pin: str | None = field(repr=False)
     for_a_while: bool
@@ -89,176 +90,189 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Consent:
-    """A question to the person.
+class ConsentRequest:
+    """A question that the person has to answer before a request is carried out.
 
     Attributes:
-        shown: what the window shows, as JSON.
-        refusal: the answer if the person refuses.
+        question: what the popup shows and asks for, as JSON.
+        refusal: the answer to the site if the person refuses.
     """
 
-    shown: Mapping[str, Any]
+    question: Mapping[str, Any]
     refusal: Mapping[str, Any]
 
 
-class Component:
-    """Answers requests of web sites.
+class Dispatcher:
+    """Answers the requests of web sites.
+
+    A site's trust is judged when its request comes, and again when its turn at the card has come: what the
+    person took back in between is not carried out.
 
     Args:
-        desk: where the cards are.
+        card_worker: where the cards are used.
         settings: the agent's.
-        trust: which sites may ask.
+        trusted_sites: which sites may ask.
     """
 
-    def __init__(self, desk: Desk, settings: Settings, trust: Trust) -> None:
-        self._desk, self._settings, self._trust = desk, settings, trust
-        self._tickets = Tokens()
-        self._looks: dict[bool, asyncio.Future[Mapping[str, Any]]] = {}
+    def __init__(self, card_worker: CardWorker, settings: Settings, trusted_sites: TrustedSites) -> None:
+        self._card_worker, self._settings, self._trusted_sites = card_worker, settings, trusted_sites
+        self._tickets = OneTimeTokens()
+        self._waiting_queries: dict[bool, asyncio.Future[Mapping[str, Any]]] = {}
 
     async def answer(
         self, site: str, body: str, func: str | None = None, agreement: Agreement | None = None
-    ) -> Mapping[str, Any] | Consent:
+    ) -> Mapping[str, Any] | ConsentRequest:
         """Return the answer to a request, or what the person has to be asked first.
 
         Args:
-            site: true origin of who asks; empty when nobody knows.
+            site: the origin of who asks, as the browser tells it; empty if it does not.
             body: the request, in any of its encodings.
-            func: name of the request; by default its own member.
-            agreement: what the person said to the Consent for the same request.
+            func: the request's name; None: its own member tells it.
+            agreement: what the person answered to the ConsentRequest for the same request.
         """
         try:
-            fields = decode(body)
+            fields = decode_fields(body)
             func = func or fields.get("func", "")
-            if not self._trust.trusts(site):
-                raise Refusal(Code.NOT_TRUSTED)
+            self._check_trust(site)
             if func in _WITH_CERTIFICATES:
-                return await self._look(_WITH_CERTIFICATES[func])
+                answer = await self._query_cards(_WITH_CERTIFICATES[func])
+                self._check_trust(site)
+                return answer
             if func == "getChallenge":
                 return success(func, challenge=secrets.token_hex(_CHALLENGE_BYTES))
-            if func in _TASKS:
-                return await self._ask_card(site, func, body, fields, agreement)
-            raise Refusal(Code.UNSUPPORTED, self._centre(func))
+            if func in _OPERATIONS:
+                return await self._run_operation(site, func, body, fields, agreement)
+            raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page(func))
         except (Refusal, XcaError) as error:
             return failure(_answer_name(func or ""), error)
 
-    async def _look(self, certificates: bool) -> Mapping[str, Any]:
-        """Look at readers and cards; those who ask before a look has begun share it."""
+    def _check_trust(self, site: str) -> None:
+        if not self._trusted_sites.trusts(site):
+            raise Refusal(Code.NOT_TRUSTED)
 
-        def look(cards: Cards) -> Mapping[str, Any]:
-            self._looks.pop(certificates, None)  # it has begun
-            return information.read(cards, certificates=certificates)
+    async def _query_cards(self, certificates: bool) -> Mapping[str, Any]:
+        """Read readers and cards. Everybody who asks before a query has begun shares its result."""
 
-        awaited = self._looks.get(certificates)
-        if awaited is None or awaited.done():
-            awaited = self._looks[certificates] = asyncio.ensure_future(self._desk.ask(look))
-        return await asyncio.shield(awaited)
+        def query(cards: Cards) -> Mapping[str, Any]:
+            self._waiting_queries.pop(certificates, None)  # it has begun
+            return information.card_information(cards, certificates=certificates)
 
-    async def _ask_card(
+        waiting = self._waiting_queries.get(certificates)
+        if waiting is None or waiting.done():
+            waiting = asyncio.ensure_future(self._card_worker.run(query))
+            self._waiting_queries[certificates] = waiting
+        return await asyncio.shield(waiting)
+
+    async def _run_operation(
         self, site: str, func: str, body: str, fields: Mapping[str, str], agreement: Agreement | None
-    ) -> Mapping[str, Any] | Consent:
-        task = _TASKS[func](fields)
+    ) -> Mapping[str, Any] | ConsentRequest:
+        operation = _OPERATIONS[func](fields)
 
         def secret(typed: str | None, name: str) -> Secret | None:
             if typed is None and self._settings.page_pin is PagePin.ACCEPT:
                 typed = fields.get(name)
             return None if typed is None else Secret(typed)
 
-        asked = _Asked(
+        pending = _PendingOperation(
             site,
             func,
             hashlib.sha256("\0".join((site, func, body)).encode("utf-8", "surrogatepass")).hexdigest(),
-            task,
-            secret(agreement.pin if agreement else None, task.pin_field),
+            operation,
+            secret(agreement.pin if agreement else None, operation.pin_field),
             secret(agreement.new_pin if agreement else None, _NEW_PIN_FIELD),
         )
-        if agreement and not self._tickets.spend(asked.purpose(agreement.number), agreement.ticket):
+        if agreement and not self._tickets.spend(
+            pending.ticket_purpose(agreement.card_number), agreement.ticket
+        ):
             agreement = None
-        return await self._desk.ask(
-            lambda cards: self._operate(cards, asked, agreement),
-            [each for each in (asked.pin, asked.new_pin) if each],
+        return await self._card_worker.run(
+            lambda cards: self._perform_or_ask(cards, pending, agreement),
+            [each for each in (pending.pin, pending.new_pin) if each],
         )
 
-    def _operate(
-        self, cards: Cards, asked: "_Asked", agreement: Agreement | None
-    ) -> Mapping[str, Any] | Consent:
-        task = asked.task
-        card = task.card(cards)
+    def _perform_or_ask(
+        self, cards: Cards, pending: "_PendingOperation", agreement: Agreement | None
+    ) -> Mapping[str, Any] | ConsentRequest:
+        """Carry an operation out, or return the question that has to be asked first. Runs in the worker."""
+        self._check_trust(pending.site)
+        operation = pending.operation
+        card = operation.find_card(cards)
         check_pin_usable(card)
         if agreement is None:
-            unasked = task.may_go_unasked and asked.pin is not None and card.pin_tries != 1
-            if not (unasked and self._trust.needs_no_consent(asked.site, card.number)):
-                return self._consent(asked, card)
-        elif agreement.number != card.number:
-            raise errors.CardNotFound(number=agreement.number)
+            unasked = operation.allowance_covers and pending.pin is not None and card.pin_tries != 1
+            if not (unasked and self._trusted_sites.may_skip_consent(pending.site, card.number)):
+                return self._consent_request(pending, card)
+        elif agreement.card_number != card.number:
+            raise errors.CardNotFound(number=agreement.card_number)
         elif card.pin_tries == 1 and not agreement.last_try:
-            return self._consent(asked, card)
-        if asked.pin is None:
-            raise SecretMissing(option=task.pin_field, detail="")
+            return self._consent_request(pending, card)
+        if pending.pin is None:
+            raise SecretMissing(option=operation.pin_field, detail="")
         try:
             with allowed() if card.pin_tries == 1 else nullcontext():
-                members = task.do(cards, card, asked.pin, asked.new_pin)
+                members = operation.perform(cards, card, pending.pin, pending.new_pin)
         except errors.LastTryNotConfirmed:
-            # Another program left one try since the card was looked at. Nothing was tried.
-            return self._consent(asked, cards.read(card))
+            # Since the card was read, another program has left it one try. No PIN was tried here.
+            return self._consent_request(pending, cards.read(card))
         except errors.WrongPin:
-            self._trust.ask_again(asked.site, card.number)
+            self._trusted_sites.end_allowance(pending.site, card.number)
             raise
-        if agreement and agreement.for_a_while and task.may_go_unasked:
-            self._trust.allow(asked.site, card.number)
-        return success(_answer_name(asked.func), **members)
+        if agreement and agreement.for_a_while and operation.allowance_covers:
+            self._trusted_sites.allow(pending.site, card.number)
+        return success(_answer_name(pending.func), **members)
 
-    def _consent(self, asked: "_Asked", card: Card) -> Consent:
-        refusal = failure(_answer_name(asked.func), Refusal(Code.CANCELLED))
-        return Consent(self._question(asked, card), refusal)
+    def _consent_request(self, pending: "_PendingOperation", card: Card) -> ConsentRequest:
+        refusal = failure(_answer_name(pending.func), Refusal(Code.CANCELLED))
+        return ConsentRequest(self._question(pending, card), refusal)
 
-    def _question(self, asked: "_Asked", card: Card) -> Mapping[str, Any]:
-        task, form = asked.task, pin_of(card)
+    def _question(self, pending: "_PendingOperation", card: Card) -> Mapping[str, Any]:
+        operation, pattern = pending.operation, pin_pattern(card)
         warnings = [
-            (_NOT_ENCRYPTED, asked.site.startswith("http:")),
+            (_NOT_ENCRYPTED, pending.site.startswith("http:")),
             (REAL_CARD_WARNING, card.real),
         ]
         facts = [
             (_("Card"), f"{card.number}, {card_text.holder(card)}"),
             (_("PIN"), card_text.pin_tries(card)),
-            *((shown.label(), shown.value) for shown in task.shown()),
+            *((fact.label(), fact.value) for fact in operation.consent_facts()),
         ]
         return {
-            "ticket": self._tickets.issue(asked.purpose(card.number)),
+            "ticket": self._tickets.issue(pending.ticket_purpose(card.number)),
             "number": card.number,
-            "site": harmless(asked.site),
-            "title": task.title(),
+            "site": harmless(pending.site),
+            "title": operation.title(),
             "facts": [[label, harmless(value, lines=True)] for label, value in facts],
-            "warnings": [warning() for warning, due in warnings if due],
-            "pin": asked.pin is None,
-            "pinPattern": form.pattern,
-            "pinForm": form.otherwise.message(),
-            "newPin": task.asks_new_pin and asked.new_pin is None,
-            "forAWhile": task.may_go_unasked and asked.pin is not None,
+            "warnings": [warning() for warning, applies in warnings if applies],
+            "pin": pending.pin is None,
+            "pinPattern": pattern.regex,
+            "pinForm": pattern.mismatch.message(),
+            "newPin": operation.needs_new_pin and pending.new_pin is None,
+            "forAWhile": operation.allowance_covers and pending.pin is not None,
             "lastTry": card.pin_tries == 1,
         }
 
-    def _centre(self, func: str) -> str | None:
-        if func not in _CENTRE:
+    def _hint_at_own_page(self, func: str) -> str | None:
+        if func not in _OWN_PAGES:
             return None
-        page = f"{self._settings.origins()[0]}{_CENTRE[func]}"
+        page = f"{self._settings.origins()[0]}{_OWN_PAGES[func]}"
         return f"本元件不經卡管中心辦理，請改用您電腦上的網頁：{page}"
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A task, who asks for it, and the secrets that are there for it."""
+class _PendingOperation:
+    """An operation, the site that asks for it, and the PINs that came with it."""
 
     site: str
     func: str
     digest: str
-    task: Task
+    operation: Operation
     pin: Secret | None
     new_pin: Secret | None
 
-    def purpose(self, number: str) -> str:
-        """Return what a ticket for this request with that card is good for."""
-        return f"{self.digest} {number}"
+    def ticket_purpose(self, card_number: str) -> str:
+        """Return what a ticket is good for: this request of this site, with that card."""
+        return f"{self.digest} {card_number}"
 
 
 def _answer_name(func: str) -> str:
-    return plain(ANSWERS.get(func, func))
+    return page_safe(ANSWER_NAMES.get(func, func))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""makeCsr and writecert: a new certificate for a key that is on the card already."""
+"""makeCsr and writecert: a new certificate for a key of the card."""
 
 import base64
 import binascii
@@ -16,7 +16,13 @@ from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.agent.component.information import distinguished_name
-from xca_plugin.agent.component.operation import Shown, Task, choose, named_hash, named_key
+from xca_plugin.agent.component.operation import (
+    ConsentFact,
+    Operation,
+    choose_card,
+    requested_hash,
+    requested_key,
+)
 from xca_plugin.agent.component.request_body import is_true
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
@@ -32,34 +38,36 @@ _HASHES: Final[Mapping[Hash, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
 _CHALLENGE_MAX: Final = 255  # characters (PKCS #9, section 5.4.1)
 
 
-class Request(Task):
-    """A certification request (PKCS #10, RFC 2986) in the name that the key's certificate has now."""
+class CertificateRequestOperation(Operation):
+    """A certification request (PKCS #10, RFC 2986) with the name in the key's present certificate."""
 
-    title = text("Make a request for a new certificate, signed with the card")
+    title = text("Sign a request for a new certificate with the card")
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = fields
-        self._key = Key(fields["keyid"]) if fields.get("keyid") in list(Key) else named_key(fields, "keyid")
-        self._hash = named_hash(fields)
+        self._key = (
+            Key(fields["keyid"]) if fields.get("keyid") in list(Key) else requested_key(fields, "keyid")
+        )
+        self._hash = requested_hash(fields)
         if self._hash not in _HASHES:
             raise Refusal(Code.BAD_PARAMETER)
         self._challenge = fields.get("challenge", "")
         if len(self._challenge) > _CHALLENGE_MAX:
             raise Refusal(Code.BAD_PARAMETER)
 
-    def card(self, cards: Cards) -> Card:
-        """Return the card."""
-        return choose(cards, self._fields)
+    def find_card(self, cards: Cards) -> Card:
+        """Return the card; any card can sign a request."""
+        return choose_card(cards, self._fields)
 
-    def shown(self) -> Sequence[Shown]:
-        """Return which key it is for, and what else is signed."""
-        shown = [Shown(text("Key"), f"{self._key.value}, {self._hash.name}")]
+    def consent_facts(self) -> Sequence[ConsentFact]:
+        """Return the key, and the site's challenge, which is signed too."""
+        facts = [ConsentFact(text("Key"), f"{self._key.value}, {self._hash.name}")]
         if self._challenge:
-            shown.append(Shown(text("Signed with it: the site's challenge"), self._challenge))
-        return shown
+            facts.append(ConsentFact(text("Also signed: the challenge of the site"), self._challenge))
+        return facts
 
-    def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
-        """Make it."""
+    def perform(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
+        """Return the request in base64 of its DER form."""
         key = CardPrivateKey(cards, card, pin, self._key)
         request = x509.CertificateSigningRequestBuilder().subject_name(key.certificate.subject)
         if self._challenge:
@@ -71,8 +79,8 @@ class Request(Task):
         return {"csr": base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()}
 
 
-class Writing(Task):
-    """A certificate put on the card, for one of its keys."""
+class WriteCertificateOperation(Operation):
+    """Writes a certificate for one of the card's keys to the card."""
 
     title = text("Write a certificate to the card")
 
@@ -82,34 +90,34 @@ class Writing(Task):
             raise Refusal(Code.UNSUPPORTED)
         if "value" not in fields:
             raise Refusal(Code.NO_CERTIFICATE)
-        self._given = list(_certificates(fields["value"]))
-        if not self._given:
+        self._certificates = list(_certificates(fields["value"]))
+        if not self._certificates:
             raise Refusal(Code.NO_CERTIFICATE)
 
-    def card(self, cards: Cards) -> Card:
-        """Return the card; one of the certificates must be for one of its keys."""
-        card = choose(cards, self._fields)
-        self._own = cards.certificate_for(card, self._given)
+    def find_card(self, cards: Cards) -> Card:
+        """Return the card; one of the certificates that the site sent must fit one of its keys."""
+        card = choose_card(cards, self._fields)
+        self._certificate = cards.certificate_for(card, self._certificates)
         return card
 
-    def shown(self) -> Sequence[Shown]:
-        """Return whose certificate it is."""
+    def consent_facts(self) -> Sequence[ConsentFact]:
+        """Return the certificate's holder and issuer."""
         return [
-            Shown(text("Holder in the certificate"), distinguished_name(self._own.holder)),
-            Shown(text("Issuer of the certificate"), distinguished_name(self._own.issuer)),
+            ConsentFact(text("Holder in the certificate"), distinguished_name(self._certificate.holder)),
+            ConsentFact(text("Issuer of the certificate"), distinguished_name(self._certificate.issuer)),
         ]
 
-    def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
-        """Write it."""
+    def perform(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
+        """Write the certificate; the answer has no members of its own."""
         try:
-            cards.write_certificate(card, pin, self._own)
+            cards.write_certificate(card, pin, self._certificate)
         except errors.CardFault:
             raise Refusal(Code.NOT_WRITTEN) from None
         return {}
 
 
 def _certificates(value: str) -> Iterator[Certificate]:
-    """Take certificates out of PEM or base64: one of X.509, or those of a PKCS #7."""
+    """Yield the certificates in PEM or base64: of X.509, or those inside a PKCS #7."""
     try:
         if pem.detect(value.encode()):
             found = [der for _, _, der in pem.unarmor(value.encode(), multiple=True)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pages learn of readers, cards and certificates without a PIN: CheckEnvir, GetUserCert, the bitmap."""
+"""CheckEnvir and GetUserCert: readers, cards and certificates, as JSON or as a bitmap. No PIN is needed."""
 
 import base64
 import hashlib
@@ -13,16 +13,16 @@ from asn1crypto import x509  # type: ignore[import-untyped]
 from pkcs11_shim import rules
 from xca_common.pki.certificate import Certificate
 from xca_plugin.agent.component import bitmap
-from xca_plugin.agent.component.result_codes import Code, Refusal, compact, plain, success
+from xca_plugin.agent.component.result_codes import Code, Refusal, page_safe, success, to_json
 from xca_plugin.cards import Cards
 from xca_plugin.model import Card, CardState, Key
 
-FUNC: Final = "pkcs11info"
-"""Name of these answers."""
+ANSWER_NAME: Final = "pkcs11info"
+"""The name of these answers."""
 HELPER_VERSION: Final = "2.3.2"
-"""Value of `version`, which pages show."""
+"""The value of `version`, which pages show."""
 
-# Pages compare it, as a string, with the least version that they want; this passes all known comparisons.
+# Pages compare it as a string with the lowest version that they take. It passes all known comparisons.
 _SERVER_VERSION: Final = "1.3.4.99999"
 _NAME: Final = "xca-plugin"
 
@@ -32,14 +32,14 @@ _SLOT_FULL: Final = 0x07
 _TOKEN: Final = 0x405  # random numbers, login required, token initialised
 _PIN_INITIALIZED: Final = 0x08
 _BY_TRIES_LEFT: Final = {2: 0x10000, 1: 0x30000, 0: 0x40000}  # count low; and final try; locked
-# The rest of CK_TOKEN_INFO as real cards are seen with it: 0, and CK_UNAVAILABLE_INFORMATION of 32 bits.
+# The rest of CK_TOKEN_INFO as real cards show it: 0, and CK_UNAVAILABLE_INFORMATION of 32 bits.
 _COUNTS: Final = dict.fromkeys(
     ("ulMaxSessionCount", "ulSessionCount", "ulMaxRwSessionCount", "ulRwSessionCount"), 0
 ) | dict.fromkeys(
     ("ulTotalPublicMemory", "ulFreePublicMemory", "ulTotalPrivateMemory", "ulFreePrivateMemory"), 0xFFFFFFFF
 )
 
-# In the order of the bits (RFC 5280, section 4.2.1.3), as asn1crypto and as pages name them.
+# asn1crypto's name to the name that pages know, in the order of the bits (RFC 5280, section 4.2.1.3).
 _USAGES: Final = {
     "digital_signature": "digitalSignature",
     "non_repudiation": "nonRepudiation",
@@ -51,13 +51,13 @@ _USAGES: Final = {
     "encipher_only": "encipherOnly",
     "decipher_only": "decipherOnly",
 }
-_READ_AS_TEXT: Final = 1900  # bytes; some pages fetch the bitmap as text and read no further
-# Separators of a DN that a value holds, in wide forms: no comma of a name may start another attribute.
+_READ_AT_MOST: Final = 1900  # bytes; some pages read no more of the bitmap
+# An escaped separator in a value of a DN becomes its wide form: pages split a DN at every comma.
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
-def about() -> dict[str, Any]:
-    """Return what anybody may know: our versions."""
+def versions() -> dict[str, Any]:
+    """Return the agent's versions, which anybody may know."""
     own = version(_NAME)
     return {
         "serverVersion": _SERVER_VERSION,
@@ -67,8 +67,8 @@ def about() -> dict[str, Any]:
     }
 
 
-def read(cards: Cards, *, certificates: bool = False) -> dict[str, Any]:
-    """Return the answer to CheckEnvir, or with certificates to GetUserCert.
+def card_information(cards: Cards, *, certificates: bool = False) -> dict[str, Any]:
+    """Return the answer to CheckEnvir or, with certificates, to GetUserCert.
 
     Raises:
         XcaError: as Cards.detect and Cards.certificates.
@@ -79,8 +79,8 @@ def read(cards: Cards, *, certificates: bool = False) -> dict[str, Any]:
         for number, reader in enumerate(cards.readers())
     ]
     return success(
-        FUNC,
-        **about(),
+        ANSWER_NAME,
+        **versions(),
         cryptokiVersion=2.4,
         flags=0,
         libraryDescription=_NAME,
@@ -90,13 +90,13 @@ def read(cards: Cards, *, certificates: bool = False) -> dict[str, Any]:
     )
 
 
-def draw(answer: Mapping[str, Any]) -> bytes:
+def as_bitmap(answer: Mapping[str, Any]) -> bytes:
     """Return an answer as a bitmap.
 
-    If it is long, readers without a card are left out, and if it still is, what no page reads.
+    From a long answer readers without a card are left out; if it is still long, also what no page reads.
 
     Raises:
-        Refusal: it does not fit even so.
+        Refusal: it is too long even then.
     """
     filled = [slot for slot in answer["slots"] if slot["token"]]
     brief = [
@@ -104,12 +104,12 @@ def draw(answer: Mapping[str, Any]) -> bytes:
         for slot in filled
     ]
     for slots in (answer["slots"], filled, brief):
-        text = compact({**answer, "slots": slots})
-        if len(text) <= _READ_AS_TEXT:
+        text = to_json({**answer, "slots": slots})
+        if len(text) <= _READ_AT_MOST:
             break
-    if len(text) > bitmap.ROOM:
+    if len(text) > bitmap.CAPACITY:
         raise Refusal(Code.TOO_LARGE)
-    return bitmap.draw(text)
+    return bitmap.encode(text)
 
 
 def _slot(number: int, reader: str, card: Card | None, cards: Cards | None) -> dict[str, Any]:
@@ -117,11 +117,11 @@ def _slot(number: int, reader: str, card: Card | None, cards: Cards | None) -> d
     if card is not None:
         token = _token(card)
         if cards is not None:
-            held = cards.certificates(card)
-            token["certs"] = [_certificate(certificate) for certificate in held]
-            token["keys"] = [_key(certificate) for certificate in held if certificate.id in list(Key)]
+            on_card = cards.certificates(card)
+            token["certs"] = [_certificate(certificate) for certificate in on_card]
+            token["keys"] = [_key(certificate) for certificate in on_card if certificate.id in list(Key)]
     return {
-        "slotDescription": plain(reader),
+        "slotDescription": page_safe(reader),
         "slotID": number,
         "flags": _SLOT_FULL if card else _SLOT_EMPTY,
         "manufacturerID": "unKnow",
@@ -138,10 +138,10 @@ def _token(card: Card) -> dict[str, Any]:
         if card.pin_tries is not None:
             flags |= _BY_TRIES_LEFT.get(card.pin_tries, 0)
     return {
-        "serialNumber": plain(card.number),
+        "serialNumber": page_safe(card.number),
         "label": rules.CARD_LABEL,
         "manufacturerID": rules.CARD_MANUFACTURER,
-        "model": plain(card.model),
+        "model": page_safe(card.model),
         "flags": flags,
         "ulMinPinLen": card.pin_min,
         "ulMaxPinLen": card.pin_max,
@@ -157,28 +157,28 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
     serial = certificate.serial
     return {
         "certb64": base64.b64encode(certificate.der).decode(),
-        "label": plain(certificate.label),
+        "label": page_safe(certificate.label),
         "id": base64.b64encode(certificate.id.encode()).decode(),
         "subjectDN": distinguished_name(certificate.holder),
         "issuerDN": distinguished_name(certificate.issuer),
-        "subjectCN": plain(certificate.common_name),
+        "subjectCN": page_safe(certificate.common_name),
         "sn": serial.zfill(len(serial) + len(serial) % 2).upper(),
         "thumbprint": hashlib.sha1(certificate.der, usedforsecurity=False).hexdigest().upper(),
         "signatureAlgorithm": certificate.signature_algorithm,
-        "notBefore": plain(validity["not_before"].chosen.contents.decode("ascii", "replace")),
-        "notAfter": plain(validity["not_after"].chosen.contents.decode("ascii", "replace")),
+        "notBefore": page_safe(validity["not_before"].chosen.contents.decode("ascii", "replace")),
+        "notAfter": page_safe(validity["not_after"].chosen.contents.decode("ascii", "replace")),
         "notBeforeT": int(certificate.not_before.timestamp()),
         "notAfterT": int(certificate.not_after.timestamp()),
         "usage": "|".join(said for name, said in _USAGES.items() if name in certificate.key_usage),
-        "subjectID": plain(_holder_id(certificate)),
-        "holderRank": plain(certificate.rank or ""),
-        "email": plain(certificate.email),
+        "subjectID": page_safe(_subject_id(certificate)),
+        "holderRank": page_safe(certificate.rank or ""),
+        "email": page_safe(certificate.email),
     }
 
 
 def distinguished_name(name: str) -> str:
-    """Return a DN as pages take it apart: at commas and equals signs, which no value holds."""
-    return plain(_ESCAPED.sub(lambda found: chr(ord(found[1]) + 0xFEE0), name))
+    """Return a DN whose values hold no comma or equals sign: pages split it there."""
+    return page_safe(_ESCAPED.sub(lambda found: chr(ord(found[1]) + 0xFEE0), name))
 
 
 def _key(certificate: Certificate) -> dict[str, str]:
@@ -188,5 +188,5 @@ def _key(certificate: Certificate) -> dict[str, str]:
     }
 
 
-def _holder_id(certificate: Certificate) -> str:
+def _subject_id(certificate: Certificate) -> str:
     return certificate.organisation_oid or certificate.tax_id or certificate.citizen_id or ""

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""changeUserPINCode: another PIN, knowing the old one (更改PIN碼)."""
+"""changeUserPINCode: changes the PIN (更改PIN碼)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xca_common.errors import SecretMissing
 from xca_common.secret import Secret
-from xca_plugin.agent.component.operation import Shown, Task, choose
+from xca_plugin.agent.component.operation import ConsentFact, Operation, choose_card
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
 
-class PinChange(Task):
-    """A new PIN. Pages must name the card by its number, so that no other card's PIN is changed."""
+class ChangePinOperation(Operation):
+    """Changes the PIN. The site must name the card's number, so that it is the PIN of the right card."""
 
     title = text("Change the PIN of the card")
-    asks_new_pin = True
+    needs_new_pin = True
     pin_field = "currentPIN"
 
     def __init__(self, fields: Mapping[str, str]) -> None:
@@ -25,16 +25,16 @@ class PinChange(Task):
         if "cardid" not in fields:
             raise Refusal(Code.NO_CARD_NUMBER)
 
-    def card(self, cards: Cards) -> Card:
-        """Return the card."""
-        return choose(cards, self._fields)
+    def find_card(self, cards: Cards) -> Card:
+        """Return the card; the card itself judges both PINs."""
+        return choose_card(cards, self._fields)
 
-    def shown(self) -> Sequence[Shown]:
-        """Return nothing: the card is shown anyway."""
+    def consent_facts(self) -> Sequence[ConsentFact]:
+        """Return no facts: site and card are all there is to say."""
         return []
 
-    def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
-        """Change it."""
+    def perform(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
+        """Set the new PIN; the answer has no members of its own."""
         if new_pin is None:
             raise SecretMissing(option="newpin", detail="")
         cards.change_pin(card, pin, new_pin)

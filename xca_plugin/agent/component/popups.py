@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The windows that web sites open: the bridge that carries one request, and the page to trust a site."""
+"""The popups that web sites open: one carries a request with the person's consent, one trusts a site."""
 
 import json
 import re
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -12,137 +11,131 @@ from starlette.routing import Route
 
 from xca_common.errors import XcaError
 from xca_common.i18n import LANGUAGES
-from xca_common.web.language import Endpoint, chosen
-from xca_common.web.one_time_tokens import Tokens
-from xca_plugin.agent.component.dispatcher import ANSWERS, Agreement, Component, Consent
-from xca_plugin.agent.component.result_codes import compact
-from xca_plugin.agent.component.trust import Trust
-from xca_plugin.agent.pages import assets
-from xca_plugin.agent.pages.rendering import page, render
+from xca_common.web.forms import MalformedForm, read_form
+from xca_common.web.language import Endpoint, language_of
+from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, ConsentRequest
+from xca_plugin.agent.component.popup_paths import FIRST_WORDS
+from xca_plugin.agent.component.result_codes import to_json
+from xca_plugin.agent.pages.rendering import ASSETS, page, render
 from xca_plugin.agent.process.settings import is_origin
+from xca_plugin.agent.process.state import AgentState, endpoint
 
-BRIDGES: Final = {
-    "/popupForm": "getTbs",
-    "/ChtPopupForm": "getTbs",
-    "/CardManagement/CMCPopForm": "CMCAtn",
-    "/PrintCard/ChtPopupFormPrintCard": "getTbs",
-    "/MOEACA/ChtPopupFormMOEACA": "getTbs",
-    "/eIDPM/ChtPopupFormEIDPM": "getTbs",
-}
-"""Paths of the bridge, and what it says first."""
+REQUEST_PATH: Final = "/popup"
+"""Where the consent popup sends the request that it got from a site."""
 
-_ADD: Final = "/addDomain"
+_ADD_SITE: Final = "/addDomain"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-# The opener must stay reachable: these windows answer it.
-_REACHABLE: Final = {"Cross-Origin-Opener-Policy": "unsafe-none"}
+# A popup answers the page that opened it, so that page must stay reachable.
+_KEEP_OPENER: Final = {"Cross-Origin-Opener-Policy": "unsafe-none"}
 
 
-def routes() -> list[Route]:
-    """Return the routes of the windows."""
+def routes(state: AgentState) -> list[Route]:
+    """Return the routes of the popups."""
     return [
-        *(Route(path, _bridge(hello)) for path, hello in BRIDGES.items()),
-        Route("/popup", _carry, methods=["POST"]),
-        Route("/waiting.gif", _waiting),
-        Route(_ADD, _add_domain),
-        Route(_ADD, _added, methods=["POST"]),
+        *(Route(path, _consent_popup(first_word)) for path, first_word in FIRST_WORDS.items()),
+        Route(REQUEST_PATH, endpoint(state, _carry_request), methods=["POST"]),
+        Route("/waiting.gif", _waiting_picture),
+        Route(_ADD_SITE, endpoint(state, _ask_to_add_site)),
+        Route(_ADD_SITE, endpoint(state, _add_site), methods=["POST"]),
     ]
 
 
-def _bridge(hello: str) -> Endpoint:
-    """Return what serves the window at once: sites wait for its first word. No card is looked at before."""
-    in_language = {
-        language: render("bridge.html", language, hello=hello, answers=ANSWERS) for language in LANGUAGES
+def _consent_popup(first_word: str) -> Endpoint:
+    """Return what serves the consent popup. It is ready made: sites wait for its first message."""
+    html = {
+        language: render("consent_popup.html", language, first_word=first_word, answer_names=ANSWER_NAMES)
+        for language in LANGUAGES
     }
 
     async def serve(request: Request) -> Response:
-        return HTMLResponse(in_language[chosen(request)], headers=_REACHABLE)
+        return HTMLResponse(html[language_of(request)], headers=_KEEP_OPENER)
 
     return serve
 
 
-async def _carry(request: Request) -> Response:
-    """Take a request that the bridge got from a site; answer it, or have the person asked."""
+async def _carry_request(state: AgentState, request: Request) -> Response:
+    """Answer a request that the popup got from a site, or tell the popup what to ask the person."""
     try:
-        said = json.loads(await request.body())
-        site, body = said["site"], said["request"]
-        agreement = _agreement(said["agreement"]) if "agreement" in said else None
+        message = json.loads(await request.body())
+        site, body = message["site"], message["request"]
+        agreement = _agreement(message["agreement"]) if "agreement" in message else None
         if not isinstance(site, str) or not isinstance(body, str):
             raise TypeError
-        json.dumps(said, ensure_ascii=False).encode()  # no half characters
+        json.dumps(message, ensure_ascii=False).encode()  # refuses half surrogate pairs
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
-    component: Component = request.app.state.component
-    answer = await component.answer(site, body, agreement=agreement)
-    if isinstance(answer, Consent):
-        return JSONResponse({"consent": answer.shown, "refusal": compact(answer.refusal)})
-    return JSONResponse({"answer": compact(answer)})
+    answer = await state.dispatcher.answer(site, body, agreement=agreement)
+    if isinstance(answer, ConsentRequest):
+        return JSONResponse({"consent": answer.question, "refusal": to_json(answer.refusal)})
+    return JSONResponse({"answer": to_json(answer)})
 
 
-def _agreement(said: dict[str, Any]) -> Agreement:
+def _agreement(members: dict[str, Any]) -> Agreement:
     def typed(name: str) -> str | None:
-        return str(said[name]) if said.get(name) else None
+        return str(members[name]) if members.get(name) else None
 
     return Agreement(
-        ticket=str(said["ticket"]),
-        number=str(said["number"]),
+        ticket=str(members["ticket"]),
+        card_number=str(members["number"]),
         pin=typed("pin"),
         new_pin=typed("newPin"),
-        for_a_while=said.get("forAWhile") is True,
-        last_try=said.get("lastTry") is True,
+        for_a_while=members.get("forAWhile") is True,
+        last_try=members.get("lastTry") is True,
     )
 
 
-async def _waiting(request: Request) -> Response:
-    return assets.answer("waiting.gif")
+async def _waiting_picture(request: Request) -> Response:
+    return ASSETS.response("waiting.gif")
 
 
-async def _add_domain(request: Request) -> Response:
-    """Ask the person whether to trust a site. Nothing changes by this."""
+async def _ask_to_add_site(state: AgentState, request: Request) -> Response:
+    """Ask the person whether to trust a site. A GET changes nothing."""
     host = request.query_params.get("domain", "").lower()
     if not _HOST.fullmatch(host):
-        return _window(request, "add_domain.html", status=400, site=None, problem=None)
-    site = _asking(request, host)
-    trust: Trust = request.app.state.trust
-    tokens: Tokens = request.app.state.tokens
-    if trust.trusts(site):
-        # Only the site itself is told: no other shall learn which sites are trusted.
-        return _window(request, "domain_added.html", site=site, tells=_opener(request) == site)
-    return _window(request, "add_domain.html", site=site, problem=None, token=tokens.issue(f"{_ADD} {site}"))
+        return _popup(request, "add_domain.html", status=400, site=None, problem=None)
+    site = _origin_to_add(request, host)
+    if state.trusted_sites.trusts(site):
+        # Only the site itself is told: no other may learn which sites are trusted.
+        return _popup(request, "domain_added.html", site=site, tell_site=_opener_origin(request) == site)
+    token = state.form_tokens.issue(f"{_ADD_SITE} {site}")
+    return _popup(request, "add_domain.html", site=site, problem=None, token=token)
 
 
-async def _added(request: Request) -> Response:
-    """Trust the site, if the person pressed the button of the page that asked."""
-    said = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
-    site = said.get("site", "")
-    tokens: Tokens = request.app.state.tokens
-    if not is_origin(site) or not tokens.spend(f"{_ADD} {site}", said.get("token", "")):
-        return _window(request, "add_domain.html", status=400, site=None, problem=None)
-    trust: Trust = request.app.state.trust
+async def _add_site(state: AgentState, request: Request) -> Response:
+    """Trust a site, if the person pressed the button of the page that asked."""
     try:
-        trust.add(site)
+        fields = await read_form(request)
+    except MalformedForm:
+        fields = {}
+    site = fields.get("site", "")
+    is_asked = is_origin(site) and state.form_tokens.spend(f"{_ADD_SITE} {site}", fields.get("token", ""))
+    if not is_asked:
+        return _popup(request, "add_domain.html", status=400, site=None, problem=None)
+    try:
+        state.trusted_sites.add(site)
     except XcaError as error:
-        return _window(request, "add_domain.html", status=500, site=None, problem=error)
-    return _window(request, "domain_added.html", site=site, tells=True)
+        return _popup(request, "add_domain.html", status=500, site=None, problem=error)
+    return _popup(request, "domain_added.html", site=site, tell_site=True)
 
 
-def _asking(request: Request, host: str) -> str:
-    """Return the origin to trust: of the page that opened this window, if it is of that host.
+def _origin_to_add(request: Request, host: str) -> str:
+    """Return the origin that is meant by a host, which is all that a site names.
 
-    Sites name their host alone. A browser that does not say which page it was means one over HTTPS.
+    It is the page that opened the popup, if that is of this host, else the host over HTTPS.
     """
-    opener = _opener(request)
+    opener = _opener_origin(request)
     address = opener.partition("://")[2]
-    named = address == host or address.startswith(f"{host}:")
-    return opener if named and is_origin(opener) else f"https://{host}"
+    same_host = address == host or address.startswith(f"{host}:")
+    return opener if same_host and is_origin(opener) else f"https://{host}"
 
 
-def _opener(request: Request) -> str:
-    """Return the origin of the page that opened this window, as far as the browser says it."""
+def _opener_origin(request: Request) -> str:
+    """Return the origin of the page that opened the popup, as far as the browser tells it."""
     scheme, _, rest = request.headers.get("referer", "").partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
-def _window(request: Request, template: str, *, status: int = 200, **context: object) -> Response:
-    window = page(request, template, status=status, **context)
-    window.headers.update(_REACHABLE)
-    return window
+def _popup(request: Request, template: str, *, status: int = 200, **context: object) -> Response:
+    popup = page(request, template, status=status, **context)
+    popup.headers.update(_KEEP_OPENER)
+    return popup

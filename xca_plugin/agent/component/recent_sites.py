@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which web sites came lately, and whether their windows reached the agent: how a pop-up blocker shows.
+"""Which web sites asked lately, and whether their windows opened: that shows whether a browser blocks them.
 
-A site first asks the component who is there (p11Image.bmp) and then opens a window of the agent's; when the
-browser blocks that window, nothing of it comes here. Kept in memory, for the self-test page alone.
+A site first asks who is there (p11Image.bmp or pkcs11info) and then opens a popup of the agent. When the
+browser blocks the popup, no request for it arrives. The list is kept in memory, for the self-test page alone.
 """
 
 from dataclasses import dataclass, replace
@@ -13,81 +13,81 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from xca_plugin.agent.component.popups import BRIDGES
-from xca_plugin.agent.pages.events import Topic
+from xca_plugin.agent.component.popup_paths import FIRST_WORDS
+from xca_plugin.agent.process.change_topics import ChangeTopic
 from xca_plugin.agent.process.settings import is_origin
 
 _KEPT: Final = 20
-_QUESTIONS: Final = {"/p11Image.bmp", "/pkcs11info"}
+_QUERY_PATHS: Final = frozenset({"/p11Image.bmp", "/pkcs11info"})
 
 
 @dataclass(frozen=True)
-class Visit:
-    """What a site did.
+class RecentSite:
+    """When a site last asked and last opened a popup.
 
     Attributes:
-        site: its origin, such as https://xcaweb.nat.gov.tw.
-        asked: when it last asked the component.
-        window: when its last window came.
+        origin: such as https://xcaweb.nat.gov.tw.
+        asked_at: when it last asked who is there.
+        popup_at: when its last popup opened.
     """
 
-    site: str
-    asked: datetime | None = None
-    window: datetime | None = None
+    origin: str
+    asked_at: datetime | None = None
+    popup_at: datetime | None = None
 
     @property
-    def at(self) -> datetime:
-        """When it came last."""
-        return max(at for at in (self.asked, self.window) if at)
+    def latest_at(self) -> datetime:
+        """The later of the two times."""
+        return max(at for at in (self.asked_at, self.popup_at) if at)
 
     @property
-    def window_came(self) -> bool:
-        """Tell whether its last question was followed by a window."""
-        return self.window is not None and self.window == self.at
+    def popup_opened(self) -> bool:
+        """Whether a popup followed its last question."""
+        return self.popup_at is not None and self.popup_at == self.latest_at
 
 
-class Visits(Topic):
-    """The latest visits, one a site."""
+class RecentSites(ChangeTopic):
+    """The sites that came last."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._visits: dict[str, Visit] = {}
+        self._by_origin: dict[str, RecentSite] = {}
 
     @property
-    def latest(self) -> list[Visit]:
-        """The visits, the latest first."""
-        return sorted(self._visits.values(), key=lambda visit: visit.at, reverse=True)
+    def latest_first(self) -> list[RecentSite]:
+        """The sites, the latest first."""
+        return sorted(self._by_origin.values(), key=lambda site: site.latest_at, reverse=True)
 
-    def note(self, site: str, *, window: bool) -> None:
-        """Note that a site asked, or that its window came; only in the event loop's thread."""
-        visit = self._visits.pop(site, Visit(site))
-        while len(self._visits) >= _KEPT:
-            del self._visits[next(iter(self._visits))]
+    def record(self, origin: str, *, popup: bool) -> None:
+        """Record that a site asked, or that its popup opened."""
+        site = self._by_origin.pop(origin, RecentSite(origin))
+        while len(self._by_origin) >= _KEPT:
+            del self._by_origin[next(iter(self._by_origin))]
         now = datetime.now(UTC)
-        self._visits[site] = replace(visit, window=now) if window else replace(visit, asked=now)
-        self.changed()
+        self._by_origin[origin] = replace(site, popup_at=now) if popup else replace(site, asked_at=now)
+        self.announce()
 
 
-class Noting:
-    """ASGI middleware that notes who comes to the component."""
+class RecentSitesMiddleware:
+    """ASGI middleware that records the sites that come to the component."""
 
-    def __init__(self, app: ASGIApp, visits: Visits) -> None:
-        self._app, self._visits = app, visits
+    def __init__(self, app: ASGIApp, recent_sites: RecentSites) -> None:
+        self._app, self._recent_sites = app, recent_sites
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the site, and hand the request on."""
-        if scope["type"] == "http" and scope["path"] in (*_QUESTIONS, *BRIDGES):
-            site = _site(Headers(scope=scope))
-            if site:
-                self._visits.note(site, window=scope["path"] in BRIDGES)
+        """Record the site and hand the request on."""
+        if scope["type"] == "http" and (scope["path"] in _QUERY_PATHS or scope["path"] in FIRST_WORDS):
+            origin = _asking_origin(Headers(scope=scope))
+            if origin:
+                self._recent_sites.record(origin, popup=scope["path"] in FIRST_WORDS)
         await self._app(scope, receive, send)
 
 
-def _site(headers: Headers) -> str | None:
-    """Return the site that asks; a window comes without Origin, but with a Referer if the site lets it."""
+def _asking_origin(headers: Headers) -> str | None:
+    """Return the site that asks. A popup has no Origin header, but a Referer unless the site forbids it."""
     try:
         parts = urlsplit(headers.get("origin") or headers.get("referer", ""))
     except ValueError:
         return None
-    site = f"{parts.scheme}://{parts.netloc}"
-    return site if is_origin(site) and parts.netloc != headers.get("host") else None
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin if is_origin(origin) and parts.netloc != headers.get("host") else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pages send: JSON in one of the many encodings that their clients use."""
+"""The fields of a site's request: JSON, in one of the encodings that clients use."""
 
 import base64
 import binascii
@@ -11,39 +11,39 @@ from urllib.parse import unquote, unquote_plus
 
 from xca_plugin.agent.component.result_codes import Code, Refusal
 
-_PREFIX: Final = "tbsPackage="
-_ABSENT: Final = ("", "__NotExistedTag__")
+_BODY_PREFIX: Final = "tbsPackage="
+_ABSENT_VALUES: Final = ("", "__NotExistedTag__")
 _FIELDS_MAX: Final = 256  # the vendor's library sends some sixty
 _LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def decode(body: str) -> dict[str, str]:
-    """Return the fields of a request: texts, also for numbers and booleans; absent ones left out.
+def decode_fields(body: str) -> dict[str, str]:
+    """Return the fields of a request as texts, also numbers and booleans; absent fields are left out.
 
     The body is `tbsPackage=` and JSON, form-encoded JSON, or JSON alone; values may be percent-encoded once
-    more. Fields that hold anything else are of no use to this agent and ignored.
+    more. Fields with any other value are ignored.
 
     Raises:
-        Refusal: it is no JSON object.
+        Refusal: the body is no JSON object.
     """
-    text = body.removeprefix(_PREFIX)
-    said = _object(text)
+    text = body.removeprefix(_BODY_PREFIX)
+    members = _json_object(text)
     try:
-        said = said or _object(unquote_plus(text, errors="strict"))
-        if said is None or len(said) > _FIELDS_MAX:
+        members = members or _json_object(unquote_plus(text, errors="strict"))
+        if members is None or len(members) > _FIELDS_MAX:
             raise Refusal(Code.BAD_JSON)
-        fields = {name: _text(value) for name, value in said.items()}
+        fields = {name: _as_text(value) for name, value in members.items()}
         "".join(fields.values()).encode()
-    except UnicodeError:  # half a character, in the encoding or in JSON
+    except UnicodeError:  # half a surrogate pair or no UTF-8
         raise Refusal(Code.BAD_JSON) from None
-    return {name: value for name, value in fields.items() if value not in _ABSENT}
+    return {name: value for name, value in fields.items() if value not in _ABSENT_VALUES}
 
 
-def octets(fields: Mapping[str, str], name: str) -> bytes:
-    """Return what a base64 field holds; a blank was a plus sign before somebody decoded it.
+def base64_field(fields: Mapping[str, str], name: str) -> bytes:
+    """Return the bytes of a base64 field. A blank in it stands for a plus sign that a decoder replaced.
 
     Raises:
-        Refusal: it is no base64.
+        Refusal: the field is no base64.
     """
     value = re.sub(r"[\r\n]", "", fields.get(name, "")).replace(" ", "+")
     try:
@@ -53,26 +53,26 @@ def octets(fields: Mapping[str, str], name: str) -> bytes:
 
 
 def is_true(fields: Mapping[str, str], name: str) -> bool:
-    """Tell whether a field says true."""
+    """Tell whether a field is "true", in any case."""
     return fields.get(name, "").lower() == "true"
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _json_object(text: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(text, strict=False)  # some pages put it together by hand, line breaks and all
+        members = json.loads(text, strict=False)  # some pages join it by hand and leave line breaks in it
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return members if isinstance(members, dict) else None
 
 
-def _text(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, str):
-        return _unquoted(value)
+        return _percent_decoded(value)
     return json.dumps(value) if isinstance(value, (bool, int, float)) else ""
 
 
-def _unquoted(text: str) -> str:
-    """Percent-decode once; in what is no such encoding, only the plus signs that some clients replace."""
+def _percent_decoded(text: str) -> str:
+    """Percent-decode once. Where that is not possible, replace only %2B, which some clients send for "+"."""
     if not _LONE_PERCENT.search(text):
         try:
             return unquote(text, errors="strict")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The component's answers: their codes, what each means, and which situation has which.
+"""The answers of the component: their codes, and which code each error has.
 
-The codes and their meanings are those that pages print from their own tables; they are told apart by pages,
-so they must not be changed. Texts are in Chinese, as pages show them.
+Codes and texts are the vendor's: pages tell answers apart by the code and print their own text for it, so
+neither may be changed. Texts are in Chinese, as pages show them.
 """
 
 import json
@@ -13,18 +13,19 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from xca_common.errors import SecretMissing, XcaError
+from xca_common.web.request_guard import RefusalReason
 from xca_plugin import errors
 from xca_plugin.errors import ReturnValue
 
 
 class Code(IntEnum):
-    """Values of ret_code (MajorErrorReason)."""
+    """Values of ret_code (MajorErrorReason), each with its text."""
 
     text: str
 
     def __new__(cls, value: int, text: str) -> "Code":
-        """Make a member from its value and its meaning."""
-        # Above 0x7FFFFFFF in the form that older and newer pages understand: negative, 32 bits.
+        """Make a member from its value and its text."""
+        # Above 0x7FFFFFFF as a negative number of 32 bits, which older and newer pages understand.
         member = int.__new__(cls, value if value < 0x80000000 else value - (1 << 32))
         member._value_ = int(member)
         member.text = text
@@ -68,13 +69,13 @@ class Code(IntEnum):
     BAD_USER_CODE = 0x83000106, "用戶代碼格式錯誤"
 
 
-class Minor(IntEnum):
-    """Values of last_error (MinorErrorReason): of PKCS#11, and the two of the vendor's own."""
+class MinorCode(IntEnum):
+    """Values of last_error (MinorErrorReason): those of PKCS#11, and two of the vendor's."""
 
     text: str
 
-    def __new__(cls, value: int, text: str) -> "Minor":
-        """Make a member from its value and its meaning."""
+    def __new__(cls, value: int, text: str) -> "MinorCode":
+        """Make a member from its value and its text."""
         member = int.__new__(cls, value)
         member._value_ = value
         member.text = text
@@ -93,67 +94,77 @@ class Minor(IntEnum):
     TWO_TRIES_LEFT = -0x7FFFFFFE, "PIN碼錯誤，剩兩次"
 
 
-SITUATIONS: Final[Mapping[type[XcaError], tuple[Code, Minor]]] = {
-    XcaError: (Code.FAILED, Minor.NONE),  # files, tools, the agent itself: a page cannot help with those
-    errors.NoModule: (Code.NO_MODULE, Minor.NONE),
-    errors.ModuleFailed: (Code.NO_MODULE, Minor.NONE),
-    errors.StoreUnreadable: (Code.CARD_FAILED, Minor.DEVICE_ERROR),
-    errors.StoreNotWritable: (Code.CARD_FAILED, Minor.DEVICE_ERROR),
-    errors.PluginFailed: (Code.NO_MODULE, Minor.NONE),
-    errors.NoReader: (Code.NO_READER, Minor.NONE),
-    errors.NoCard: (Code.NO_CARD, Minor.NONE),
-    errors.CardNotFound: (Code.NO_CARD, Minor.NONE),
-    errors.SeveralCards: (Code.BAD_PARAMETER, Minor.NONE),
-    errors.CardRemoved: (Code.NO_CARD, Minor.DEVICE_REMOVED),
-    errors.CardFault: (Code.CARD_FAILED, Minor.FUNCTION_FAILED),
-    errors.Unsupported: (Code.UNSUPPORTED, Minor.NONE),
-    errors.NotActivated: (Code.NOT_ACTIVATED, Minor.PIN_NOT_INITIALIZED),
-    errors.AlreadyActive: (Code.ALREADY_ACTIVE, Minor.NONE),
-    errors.CardLapsed: (Code.NOT_ACTIVATED, Minor.PIN_EXPIRED),
-    errors.WrongUserCode: (Code.WRONG_USER_CODE_ONCE, Minor.NONE),  # or twice, see of()
-    errors.UserCodeLocked: (Code.USER_CODE_LOCKED, Minor.NONE),
-    errors.InvalidUserCode: (Code.BAD_USER_CODE, Minor.NONE),
-    errors.WrongPin: (Code.LOGIN_FAILED, Minor.PIN_INCORRECT),  # or by the tries left, see of()
-    errors.PinLocked: (Code.LOGIN_FAILED, Minor.PIN_LOCKED),
-    errors.InvalidPin: (Code.LOGIN_FAILED, Minor.PIN_LEN_RANGE),
-    errors.PinRefused: (Code.BAD_NEW_PIN, Minor.NONE),
-    errors.SessionEnded: (Code.LOGIN_FAILED, Minor.FUNCTION_FAILED),
-    errors.PinNotProved: (Code.LOGIN_FAILED, Minor.FUNCTION_FAILED),
-    errors.LastTryNotConfirmed: (Code.LOGIN_FAILED, Minor.ONE_TRY_LEFT),
-    errors.NotAgreed: (Code.CANCELLED, Minor.NONE),
-    SecretMissing: (Code.NO_PIN, Minor.NONE),
-    errors.NoSuchCertificate: (Code.CERTIFICATE_NOT_FOUND, Minor.NONE),
-    errors.NoSuchKey: (Code.KEY_NOT_FOUND, Minor.NONE),
-    errors.NotDecryptable: (Code.NOT_DECRYPTED, Minor.NONE),
-    errors.KeyStaysOnCard: (Code.UNSUPPORTED, Minor.NONE),
-    errors.CertificateExpired: (Code.EXPIRED, Minor.NONE),
-    errors.CertificateNotYetValid: (Code.NOT_YET_VALID, Minor.NONE),
-    errors.NotACertificate: (Code.NO_CERTIFICATE, Minor.NONE),
-    errors.NotEncrypted: (Code.BAD_CIPHER_DER, Minor.NONE),
-    errors.NotForThisCard: (Code.NOT_DECRYPTED, Minor.NONE),
-    errors.CutOff: (Code.BAD_CIPHER_DER, Minor.NONE),
+CODES_BY_ERROR: Final[Mapping[type[XcaError], tuple[Code, MinorCode]]] = {
+    XcaError: (Code.FAILED, MinorCode.NONE),  # files, tools, the agent itself: pages have no code for them
+    errors.NoModule: (Code.NO_MODULE, MinorCode.NONE),
+    errors.ModuleFailed: (Code.NO_MODULE, MinorCode.NONE),
+    errors.StoreUnreadable: (Code.CARD_FAILED, MinorCode.DEVICE_ERROR),
+    errors.StoreNotWritable: (Code.CARD_FAILED, MinorCode.DEVICE_ERROR),
+    errors.PluginFailed: (Code.NO_MODULE, MinorCode.NONE),
+    errors.NoReader: (Code.NO_READER, MinorCode.NONE),
+    errors.NoCard: (Code.NO_CARD, MinorCode.NONE),
+    errors.CardNotFound: (Code.NO_CARD, MinorCode.NONE),
+    errors.SeveralCards: (Code.BAD_PARAMETER, MinorCode.NONE),
+    errors.CardRemoved: (Code.NO_CARD, MinorCode.DEVICE_REMOVED),
+    errors.CardFault: (Code.CARD_FAILED, MinorCode.FUNCTION_FAILED),
+    errors.Unsupported: (Code.UNSUPPORTED, MinorCode.NONE),
+    errors.NotActivated: (Code.NOT_ACTIVATED, MinorCode.PIN_NOT_INITIALIZED),
+    errors.AlreadyActive: (Code.ALREADY_ACTIVE, MinorCode.NONE),
+    errors.CardLapsed: (Code.NOT_ACTIVATED, MinorCode.PIN_EXPIRED),
+    errors.WrongUserCode: (Code.WRONG_USER_CODE_ONCE, MinorCode.NONE),  # or twice, see codes_of()
+    errors.UserCodeLocked: (Code.USER_CODE_LOCKED, MinorCode.NONE),
+    errors.InvalidUserCode: (Code.BAD_USER_CODE, MinorCode.NONE),
+    errors.WrongPin: (Code.LOGIN_FAILED, MinorCode.PIN_INCORRECT),  # or by the tries left, see codes_of()
+    errors.PinLocked: (Code.LOGIN_FAILED, MinorCode.PIN_LOCKED),
+    errors.InvalidPin: (Code.LOGIN_FAILED, MinorCode.PIN_LEN_RANGE),
+    errors.PinRefused: (Code.BAD_NEW_PIN, MinorCode.NONE),
+    errors.SessionEnded: (Code.LOGIN_FAILED, MinorCode.FUNCTION_FAILED),
+    errors.PinNotProved: (Code.LOGIN_FAILED, MinorCode.FUNCTION_FAILED),
+    errors.LastTryNotConfirmed: (Code.LOGIN_FAILED, MinorCode.ONE_TRY_LEFT),
+    errors.NotAgreed: (Code.CANCELLED, MinorCode.NONE),
+    SecretMissing: (Code.NO_PIN, MinorCode.NONE),
+    errors.NoSuchCertificate: (Code.CERTIFICATE_NOT_FOUND, MinorCode.NONE),
+    errors.NoSuchKey: (Code.KEY_NOT_FOUND, MinorCode.NONE),
+    errors.NotDecryptable: (Code.NOT_DECRYPTED, MinorCode.NONE),
+    errors.KeyStaysOnCard: (Code.UNSUPPORTED, MinorCode.NONE),
+    errors.CertificateExpired: (Code.EXPIRED, MinorCode.NONE),
+    errors.CertificateNotYetValid: (Code.NOT_YET_VALID, MinorCode.NONE),
+    errors.NotACertificate: (Code.NO_CERTIFICATE, MinorCode.NONE),
+    errors.NotEncrypted: (Code.BAD_CIPHER_DER, MinorCode.NONE),
+    errors.NotForThisCard: (Code.NOT_DECRYPTED, MinorCode.NONE),
+    errors.CutOff: (Code.BAD_CIPHER_DER, MinorCode.NONE),
 }
-"""Every situation; one that is not named here is its base class's."""
+"""The codes of each error. An error that is not named here has those of its base class."""
 
-_BY_TRIES_LEFT: Final[Mapping[type[XcaError], Mapping[int | None, tuple[Code, Minor]]]] = {
-    errors.WrongUserCode: {1: (Code.WRONG_USER_CODE_TWICE, Minor.NONE)},
+_BY_TRIES_LEFT: Final[Mapping[type[XcaError], Mapping[int | None, tuple[Code, MinorCode]]]] = {
+    errors.WrongUserCode: {1: (Code.WRONG_USER_CODE_TWICE, MinorCode.NONE)},
     errors.WrongPin: {
-        1: (Code.LOGIN_FAILED, Minor.ONE_TRY_LEFT),
-        2: (Code.LOGIN_FAILED, Minor.TWO_TRIES_LEFT),
+        1: (Code.LOGIN_FAILED, MinorCode.ONE_TRY_LEFT),
+        2: (Code.LOGIN_FAILED, MinorCode.TWO_TRIES_LEFT),
     },
 }
 
-# What would end a string of JSON that a page puts together by itself, or mean something in HTML.
-_WIDE: Final = {ord(character): ord(character) + 0xFEE0 for character in "\"\\<>&'`"}
-_BLANK: Final = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), ord(" "))  # controls
+_REFUSED_REQUESTS: Final = {
+    RefusalReason.FOREIGN_ORIGIN: Code.NOT_TRUSTED,
+    RefusalReason.WRONG_CONTENT_TYPE: Code.BAD_JSON,
+    RefusalReason.BODY_TOO_LARGE: Code.TOO_LARGE,
+    RefusalReason.BODY_TOO_SLOW: Code.FAILED,
+    RefusalReason.UNEXPECTED_ERROR: Code.FAILED,
+}
+
+# What ends a string in JSON that a page joins by hand, or has a meaning in HTML, becomes its wide form.
+_WIDE_FORMS: Final = {ord(character): ord(character) + 0xFEE0 for character in "\"\\<>&'`"}
+_CONTROLS_AS_BLANKS: Final = dict.fromkeys(
+    (*range(32), *range(127, 160), 0x2028, 0x2029), ord(" ")
+)  # controls
 
 
-class Refusal(Exception):  # as in xca_plugin.errors
-    """A request that gets this code for an answer.
+class Refusal(Exception):  # named after the situation, as in xca_plugin.errors
+    """The agent refuses a request.
 
     Attributes:
-        code: the ret_code.
-        message: what the page shows; by default the meaning of the code.
+        code: the ret_code of the answer.
+        message: what the page shows; by default the text of the code.
     """
 
     def __init__(self, code: Code, message: str | None = None) -> None:
@@ -161,46 +172,52 @@ class Refusal(Exception):  # as in xca_plugin.errors
         self.code, self.message = code, message or code.text
 
 
-def plain(value: str) -> str:
-    """Return a text that harms neither JSON put together by hand nor a page."""
-    return value.translate(_WIDE | _BLANK)
+def page_safe(value: str) -> str:
+    """Return a text that is harmless in HTML and in JSON that a page joins by hand."""
+    return value.translate(_WIDE_FORMS | _CONTROLS_AS_BLANKS)
 
 
-def of(error: XcaError) -> tuple[Code, Minor]:
-    """Return ret_code and last_error of a situation."""
-    kind = next(kind for kind in type(error).__mro__ if kind in SITUATIONS)
+def codes_of(error: XcaError) -> tuple[Code, MinorCode]:
+    """Return the ret_code and the last_error of an error."""
+    error_class = next(each for each in type(error).__mro__ if each in CODES_BY_ERROR)
     tries_left = getattr(error, "tries_left", None)
-    return _BY_TRIES_LEFT.get(kind, {}).get(tries_left, SITUATIONS[kind])
+    return _BY_TRIES_LEFT.get(error_class, {}).get(tries_left, CODES_BY_ERROR[error_class])
 
 
 def success(func: str, **members: object) -> dict[str, Any]:
-    """Return the answer to a request that was done."""
-    return {"func": func, "ret_code": int(Code.OK), "last_error": int(Minor.NONE), **members}
+    """Return the answer to a request that was carried out."""
+    return {"func": func, "ret_code": int(Code.OK), "last_error": int(MinorCode.NONE), **members}
 
 
 def failure(func: str, error: XcaError | Refusal) -> dict[str, Any]:
-    """Return the answer to a request that was not done; the error's own words may tell a path."""
+    """Return the answer to a request that failed. It has the code's text: the error's own may name a path."""
     if isinstance(error, Refusal):
-        code, minor, message = error.code, Minor.NONE, error.message
+        code, minor, message = error.code, MinorCode.NONE, error.message
     else:
-        code, minor = of(error)
+        code, minor = codes_of(error)
         message = code.text
     answer = {
         "func": func,
         "ret_code": int(code),
         "last_error": int(minor),
-        "message": plain(message),
+        "message": page_safe(message),
         "message2": minor.text,
     }
-    # makeCsr has a name of its own for it.
+    # Pages that ask for makeCsr read the message in another member.
     return answer | {"messagedata": answer["message"]} if func == "csr" else answer
 
 
-def compact(answer: Mapping[str, Any]) -> str:
-    """Return an answer as JSON without blanks, in ASCII."""
+def to_json(answer: Mapping[str, Any]) -> str:
+    """Return an answer as JSON in ASCII, without blanks."""
     return json.dumps(answer, ensure_ascii=True, separators=(",", ":"))
 
 
-def response(answer: Mapping[str, Any]) -> Response:
-    """Return an answer as pages expect it: status 200 whatever it says."""
-    return Response(compact(answer), media_type="application/json")
+def json_response(answer: Mapping[str, Any]) -> Response:
+    """Return an answer as a response. Pages expect status 200 whatever the answer says."""
+    return Response(to_json(answer), media_type="application/json")
+
+
+def refusal_response(reason: RefusalReason) -> Response:
+    """Return the answer to a request that the request guard refused, with the guard's status."""
+    answer = failure("", Refusal(_REFUSED_REQUESTS[reason]))
+    return Response(to_json(answer), reason.value, media_type="application/json")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The component's paths, as pages and programs ask them directly."""
+"""The component's paths: what web sites and other clients ask directly, without a popup."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,109 +9,111 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from xca_plugin.agent.component import information
-from xca_plugin.agent.component.dispatcher import Component, Consent
-from xca_plugin.agent.component.result_codes import Code, Refusal, failure, response
-from xca_plugin.agent.component.trust import Trust
+from xca_plugin.agent.component.dispatcher import ConsentRequest
+from xca_plugin.agent.component.result_codes import Code, Refusal, failure, json_response
+from xca_plugin.agent.process.state import AgentState, endpoint
 
-_FUNCS: Final[Mapping[str, str | None]] = {
+_FUNCTIONS: Final[Mapping[str, str | None]] = {
     "/sign": "MakeSignature",
     "/umakeSig": "umakeSig",
     "/decrypt": "DecryptData",
     "/writecert": "writecert",
     "/makeCsr": "makeCsr",
     "/getChallenge": "getChallenge",
-    "/CardManagement/sendCardCommand": None,  # named in the request
+    "/CardManagement/sendCardCommand": None,  # the request names it
 }
+"""The name of the function by its path."""
 _INFORMATION: Final = "/pkcs11info"
 _BITMAP: Final = "/p11Image.bmp"
-# Printers of cards, secondary cards of companies, the New eID: none of their commands is known here.
-_OTHERS: Final = ("/PrintCard/", "/MOEACA/", "/eIDPM/")
+# Card printers, secondary cards of companies, the New eID. The agent knows none of their commands.
+_OTHER_FAMILIES: Final = ("/PrintCard/", "/MOEACA/", "/eIDPM/")
 
-_NEEDS_WINDOW: Final = "此網站須經由元件的視窗取得您的同意"
+_NEEDS_POPUP: Final = "此網站須經由元件的視窗取得您的同意"
 
 
-def routes() -> list[Route]:
-    """Return the routes of the wire."""
+def routes(state: AgentState) -> list[Route]:
+    """Return the routes of the component's paths."""
+    information_endpoint, function_endpoint = endpoint(state, _information), endpoint(state, _function)
     return [
-        Route(_INFORMATION, _information, methods=["GET", "POST", "OPTIONS"]),
-        Route(_BITMAP, _bitmap, methods=["GET", "OPTIONS"]),
-        *(Route(path, _function, methods=["POST", "OPTIONS"]) for path in _FUNCS),
-        *(Route(f"{path}{{command}}", _function, methods=["POST", "OPTIONS"]) for path in _OTHERS),
+        Route(_INFORMATION, information_endpoint, methods=["GET", "POST", "OPTIONS"]),
+        Route(_BITMAP, endpoint(state, _bitmap), methods=["GET", "OPTIONS"]),
+        *(Route(path, function_endpoint, methods=["POST", "OPTIONS"]) for path in _FUNCTIONS),
+        *(
+            Route(f"{path}{{command}}", function_endpoint, methods=["POST", "OPTIONS"])
+            for path in _OTHER_FAMILIES
+        ),
     ]
 
 
 def is_open(path: str) -> bool:
-    """Tell whether pages of other origins may ask a path: one that looks at Origin itself."""
-    return path in (*_FUNCS, _INFORMATION, _BITMAP) or path.startswith(_OTHERS)
+    """Tell whether pages of other origins may ask for a path, which then judges the Origin header itself."""
+    return path in (*_FUNCTIONS, _INFORMATION, _BITMAP) or path.startswith(_OTHER_FAMILIES)
 
 
 async def unknown(request: Request) -> Response:
-    """Answer what is asked at any other path."""
-    return response(failure("", Refusal(Code.UNSUPPORTED)))
+    """Answer a request for any other path."""
+    return json_response(failure("", Refusal(Code.UNSUPPORTED)))
 
 
-async def _information(request: Request) -> Response:
+async def _information(state: AgentState, request: Request) -> Response:
     if request.method == "OPTIONS":
-        return _preflight(request)
+        return _preflight(state, request)
     with_certificates = request.query_params.get("withcert") == "true"
-    return await _answered(request, "{}", "GetUserCert" if with_certificates else "CheckEnvir")
+    return await _answer(state, request, "{}", "GetUserCert" if with_certificates else "CheckEnvir")
 
 
-async def _function(request: Request) -> Response:
+async def _function(state: AgentState, request: Request) -> Response:
     if request.method == "OPTIONS":
-        return _preflight(request)
-    trust: Trust = request.app.state.trust
+        return _preflight(state, request)
     body = ""
-    if trust.trusts(_site(request)):  # what strangers send is not even looked at
-        # What is no UTF-8 stays recognisable, and is refused where the fields are decoded.
+    if state.trusted_sites.trusts(_site(request)):  # the body of a stranger's request is not even parsed
+        # Bytes that are no UTF-8 stay recognisable, and are refused where the fields are decoded.
         body = (await request.body()).decode("utf-8", "surrogateescape")
-    return await _answered(request, body or "{}", _FUNCS.get(request.url.path))
+    return await _answer(state, request, body or "{}", _FUNCTIONS.get(request.url.path))
 
 
-async def _bitmap(request: Request) -> Response:
-    """Tell in a picture what pkcs11info tells; to sites that are not trusted only our versions."""
+async def _bitmap(state: AgentState, request: Request) -> Response:
+    """Return the answer of /pkcs11info as a picture. Sites that are not trusted read the versions in it."""
     if request.method == "OPTIONS":
-        return _share(_preflight(request), request)
-    component: Component = request.app.state.component
-    answer = await component.answer(_site(request), "{}", "CheckEnvir")
-    assert not isinstance(answer, Consent)  # noqa: S101  # reading needs none
+        return _allow_reading(_preflight(state, request), request)
+    answer = await state.dispatcher.answer(_site(request), "{}", "CheckEnvir")
+    assert not isinstance(answer, ConsentRequest)  # noqa: S101  # only operations need consent
     if answer["ret_code"] == Code.NOT_TRUSTED:
-        answer = {**answer, **information.about(), "slots": []}
-    picture = Response(information.draw(answer), media_type="image/bmp")
+        answer = {**answer, **information.versions(), "slots": []}
+    picture = Response(information.as_bitmap(answer), media_type="image/bmp")
     picture.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    return _share(picture, request)
+    return _allow_reading(picture, request)
 
 
-async def _answered(request: Request, body: str, func: str | None) -> Response:
-    component: Component = request.app.state.component
-    answer: Mapping[str, Any] | Consent = await component.answer(_site(request), body, func)
-    if isinstance(answer, Consent):
-        # Nobody can be asked here.
-        answer = failure(answer.refusal["func"], Refusal(Code.CANCELLED, _NEEDS_WINDOW))
-    return _share_with_trusted(response(answer), request)
+async def _answer(state: AgentState, request: Request, body: str, func: str | None) -> Response:
+    answer: Mapping[str, Any] | ConsentRequest = await state.dispatcher.answer(_site(request), body, func)
+    if isinstance(answer, ConsentRequest):
+        # There is no popup here that could ask the person.
+        answer = failure(answer.refusal["func"], Refusal(Code.CANCELLED, _NEEDS_POPUP))
+    return _allow_reading_if_trusted(json_response(answer), state, request)
 
 
 def _site(request: Request) -> str:
     return request.headers.get("origin", "")
 
 
-def _preflight(request: Request) -> Response:
+def _preflight(state: AgentState, request: Request) -> Response:
     allowed = {
         "Access-Control-Allow-Methods": "GET, POST",
         "Access-Control-Allow-Headers": "Content-Type",
         "Access-Control-Allow-Private-Network": "true",
         "Access-Control-Max-Age": "60",
     }
-    return _share_with_trusted(Response(status_code=204, headers=allowed), request)
+    return _allow_reading_if_trusted(Response(status_code=204, headers=allowed), state, request)
 
 
-def _share_with_trusted(answer: Response, request: Request) -> Response:
-    trust: Trust = request.app.state.trust
-    return _share(answer, request) if trust.trusts(_site(request)) else answer
+def _allow_reading_if_trusted(response: Response, state: AgentState, request: Request) -> Response:
+    is_trusted = state.trusted_sites.trusts(_site(request))
+    return _allow_reading(response, request) if is_trusted else response
 
 
-def _share(answer: Response, request: Request) -> Response:
+def _allow_reading(response: Response, request: Request) -> Response:
     if site := _site(request):
-        answer.headers["Access-Control-Allow-Origin"] = site
-        answer.headers["Vary"] = "Origin"
-    return answer
+        response.headers["Access-Control-Allow-Origin"] = site
+        response.headers["Vary"] = "Origin"
+    return response

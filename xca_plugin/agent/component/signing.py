@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MakeSignature: PKCS1, PKCS7, RAW."""
+"""MakeSignature: a signature of the types PKCS1, PKCS7 and RAW."""
 
 import base64
 import hashlib
@@ -13,8 +13,15 @@ from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.agent.component.information import HELPER_VERSION
-from xca_plugin.agent.component.operation import Shown, Task, choose, named_hash, named_key, readable
-from xca_plugin.agent.component.request_body import is_true, octets
+from xca_plugin.agent.component.operation import (
+    ConsentFact,
+    Operation,
+    choose_card,
+    data_fact,
+    requested_hash,
+    requested_key,
+)
+from xca_plugin.agent.component.request_body import base64_field, is_true
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
@@ -23,74 +30,78 @@ from xca_plugin.validity import check_now
 
 _NONCE: Final = "1.2.840.113549.1.9.25.3"  # PKCS #9, section 5.5: randomNonce
 _CARD_NUMBER: Final = "2.16.886.1.100.2.204"
-# Servers cut two bytes, tag and length, off the value of these two and take the rest for text.
+# Servers take the first two bytes of these attributes for tag and length: so the length must be one byte.
 _ATTRIBUTE_MAX: Final = 127
 _PRINTABLE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
-_BY_LENGTH: Final = {hashlib.new(member).digest_size: member for member in Hash}
+_HASH_BY_LENGTH: Final = {hashlib.new(member).digest_size: member for member in Hash}
 _LABELS: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
 
 
-class Signing(Task):
-    """A signature, RSASSA-PKCS1-v1_5 (RFC 8017), of data or of a ready hash; or CMS SignedData (RFC 5652)."""
+class SignOperation(Operation):
+    """A signature with a key of the card.
+
+    PKCS1 is RSASSA-PKCS1-v1_5 (RFC 8017) of data, RAW the same of a hash that the site made, PKCS7 a CMS
+    SignedData (RFC 5652) with the data inside.
+    """
 
     title = text("Sign with the card")
-    may_go_unasked = True
+    allowance_covers = True
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = fields
         self._type = fields.get("signatureType", "PKCS1").upper()
         if "tbs" not in fields:
             raise Refusal(Code.NO_DATA)
-        self._key = named_key(fields, "keyidb64")
+        self._key = requested_key(fields, "keyidb64")
         if self._type == "RAW":
-            self._digest = octets(fields, "tbs")
-            if len(self._digest) not in _BY_LENGTH:
+            self._digest = base64_field(fields, "tbs")
+            if len(self._digest) not in _HASH_BY_LENGTH:
                 raise Refusal(Code.BAD_PARAMETER)
-            self._hash = _BY_LENGTH[len(self._digest)]
+            self._hash = _HASH_BY_LENGTH[len(self._digest)]
         elif self._type in ("PKCS1", "PKCS7"):
             self._content = self._data()
-            self._hash = named_hash(fields)
+            self._hash = requested_hash(fields)
             self._digest = hashlib.new(self._hash, self._content).digest()
         else:
             raise Refusal(Code.WRONG_TYPE)
         pkcs7 = self._type == "PKCS7"
-        self._nonce = _attribute(fields["nonce"]) if pkcs7 and "nonce" in fields else None
+        self._nonce = _string_attribute(fields["nonce"]) if pkcs7 and "nonce" in fields else None
 
-    def card(self, cards: Cards) -> Card:
-        """Return the card; its certificate must be valid today, unless the page does not mind."""
-        card = choose(cards, self._fields)
+    def find_card(self, cards: Cards) -> Card:
+        """Return the card; unless the page allows otherwise, its certificate must be valid today."""
+        card = choose_card(cards, self._fields)
         certificate = self._certificate(cards, card)
         if self._fields.get("checkValidity", "").lower() != "false":
             check_now(certificate, card.number)
         return card
 
-    def shown(self) -> Sequence[Shown]:
-        """Return what is to be signed: a text, or a hash of something that is not here."""
+    def consent_facts(self) -> Sequence[ConsentFact]:
+        """Return what is to be signed: the data, or only its hash; and the nonce, which is signed too."""
         if self._type == "RAW":
-            label = text("A {name} hash; what was hashed is not known here").format(name=self._hash.name)
-            return [Shown(label, self._digest.hex())]
-        shown = [
-            Shown(text("Kind of signature"), f"{self._type}, {self._hash.name}"),
-            readable(text("What is to be signed"), self._content),
+            label = text("A {name} hash; the agent cannot know what was hashed").format(name=self._hash.name)
+            return [ConsentFact(label, self._digest.hex())]
+        facts = [
+            ConsentFact(text("Type of signature"), f"{self._type}, {self._hash.name}"),
+            data_fact(text("What is to be signed"), self._content),
         ]
         if self._nonce is not None:
-            shown.append(Shown(text("Signed with it: the site's nonce"), self._nonce.native))
-        return shown
+            facts.append(ConsentFact(text("Also signed: the nonce of the site"), self._nonce.native))
+        return facts
 
-    def do(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
-        """Sign."""
+    def perform(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:
+        """Return the signature, the certificate and the card number."""
         certificate = self._certificate(cards, card)
         if self._type == "PKCS7":
             signature = self._signed_data(cards, card, pin, certificate)
         else:
-            signature = self._sign(cards, card, pin, self._digest)
+            signature = self._sign_digest(cards, card, pin, self._digest)
         members = {
             "cardSN": card.number,
             "certb64": base64.b64encode(certificate.der).decode(),
             "signature": base64.b64encode(signature).decode(),
             "version": HELPER_VERSION,
         }
-        # The authorisation of a secondary card (附卡授權證): none is known here, and pages take a text apart.
+        # Pages want a text as the authorisation of a secondary card (附卡授權證). The agent has none.
         return members | ({"SCAP": ""} if is_true(self._fields, "withSCAP") else {})
 
     def _data(self) -> bytes:
@@ -98,7 +109,7 @@ class Signing(Task):
         if encoding == "NONE":
             return self._fields["tbs"].encode()
         if encoding == "BASE64":
-            return octets(self._fields, "tbs")
+            return base64_field(self._fields, "tbs")
         raise Refusal(Code.BAD_PARAMETER)
 
     def _certificate(self, cards: Cards, card: Card) -> Certificate:
@@ -107,11 +118,11 @@ class Signing(Task):
                 return certificate
         raise errors.NoSuchCertificate(number=card.number, label=_LABELS[self._key])
 
-    def _sign(self, cards: Cards, card: Card, pin: Secret, digest: bytes) -> bytes:
+    def _sign_digest(self, cards: Cards, card: Card, pin: Secret, digest: bytes) -> bytes:
         return cards.sign(card, pin, digest, key=self._key, digest_hash=self._hash)
 
     def _signed_data(self, cards: Cards, card: Card, pin: Secret, certificate: Certificate) -> bytes:
-        """Return SignedData with its content, the signer's certificate alone, and what servers look for."""
+        """Return SignedData with the content, the certificate and the attributes that servers read."""
         attributes: list[Any] = [
             {"type": "content_type", "values": ["data"]},
             {"type": "message_digest", "values": [self._digest]},
@@ -122,15 +133,16 @@ class Signing(Task):
         if self._nonce is not None:
             attributes.append({"type": _NONCE, "values": [self._nonce]})
         if is_true(self._fields, "withCardSN"):
-            attributes.append({"type": _CARD_NUMBER, "values": [_attribute(card.number)]})
+            attributes.append({"type": _CARD_NUMBER, "values": [_string_attribute(card.number)]})
         signed = cms.CMSAttributes(attributes)
-        signature = self._sign(cards, card, pin, hashlib.new(self._hash, signed.dump()).digest())
-        own = x509.Certificate.load(certificate.der)
+        signature = self._sign_digest(cards, card, pin, hashlib.new(self._hash, signed.dump()).digest())
+        signer_certificate = x509.Certificate.load(certificate.der)
         algorithm = {"algorithm": self._hash.value}
         signer = {
             "version": "v1",
             "sid": cms.SignerIdentifier(
-                "issuer_and_serial_number", {"issuer": own.issuer, "serial_number": own.serial_number}
+                "issuer_and_serial_number",
+                {"issuer": signer_certificate.issuer, "serial_number": signer_certificate.serial_number},
             ),
             "digest_algorithm": algorithm,
             "signed_attrs": signed,
@@ -141,13 +153,13 @@ class Signing(Task):
             "version": "v1",
             "digest_algorithms": [algorithm],
             "encap_content_info": {"content_type": "data", "content": self._content},
-            "certificates": [own],
+            "certificates": [signer_certificate],
             "signer_infos": [signer],
         }
         return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed_data}).dump())
 
 
-def _attribute(value: str) -> core.Asn1Value:
+def _string_attribute(value: str) -> core.Asn1Value:
     kind = core.PrintableString if _PRINTABLE.issuperset(value) else core.UTF8String
     string = kind(value)
     if len(string.contents) > _ATTRIBUTE_MAX:

@@ -12,33 +12,34 @@ from xca_plugin import errors
 from xca_plugin.agent.process.settings import Settings, is_origin
 
 ALLOWANCE_SECONDS: Final = 600
-"""How long a site may go on without asking once the person allowed it."""
+"""How long a site need not ask once the person allowed it."""
 
 _log = logging.getLogger(__name__)
 
 
-class Trust:
-    """The sites that the person added, those of the administrator's allow-list, and allowances for a while.
+class TrustedSites:
+    """The sites that the person or the administrator trusts, and their allowances.
 
-    The file of trusted sites has one origin a line and is read at every question: what is taken out of it by
-    hand counts at once.
+    The person's file has one origin a line. It is read for every question, so that a line taken out by hand
+    counts at once. An allowance lets a site sign and decrypt with one card without asking; it ends after
+    ALLOWANCE_SECONDS or with a wrong PIN.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.trusted_sites
         self._allowed = settings.allowed
-        self._own = settings.origins()
-        self._told = ""
-        self._until: dict[tuple[str, str], float] = {}
+        self._own_origins = settings.origins()
+        self._logged = ""
+        self._allowances: dict[tuple[str, str], float] = {}
 
     def trusts(self, origin: str) -> bool:
-        """Tell whether a site may ask for the card at all; none was added if the file cannot be read."""
+        """Tell whether a site may ask at all. A file that cannot be read trusts nobody."""
         try:
-            return origin in self._allowed or origin in self._added()
+            return origin in self._allowed or origin in self._read()
         except errors.BadAgentConfiguration as error:
-            if str(error) != self._told:
+            if str(error) != self._logged:
                 _log.warning("%s", error)
-            self._told = str(error)
+            self._logged = str(error)
             return False
 
     def add(self, origin: str) -> None:
@@ -46,41 +47,42 @@ class Trust:
 
         Raises:
             BadAgentConfiguration: the file cannot be read.
-            FileProblem: it cannot be written.
+            FileProblem: the file cannot be written.
         """
-        if origin in self._added():
+        if origin in self._read():
             return
         try:
             make_private(self._file.parent)
         except OSError as error:
             raise FileProblem(path=self._file.parent, detail=os_reason(error)) from error
-        file = self._file.resolve()  # whoever links it somewhere means that one
-        said = file.read_bytes() if file.exists() else b""
+        file = self._file.resolve()  # the person may have put a link to it in its place
+        content = file.read_bytes() if file.exists() else b""
+        separator = b"" if content.endswith(b"\n") or not content else b"\n"
         with whole_file(file, 0o600) as target:
-            target.write(said + (b"" if said.endswith(b"\n") or not said else b"\n") + f"{origin}\n".encode())
+            target.write(content + separator + f"{origin}\n".encode())
 
-    def allow(self, origin: str, number: str) -> None:
-        """Let a site go on with a card without asking, for a while."""
-        self._until[origin, number] = _now() + ALLOWANCE_SECONDS
+    def allow(self, origin: str, card_number: str) -> None:
+        """Let a site sign and decrypt with a card without asking, for ALLOWANCE_SECONDS."""
+        self._allowances[origin, card_number] = _seconds() + ALLOWANCE_SECONDS
 
-    def ask_again(self, origin: str, number: str) -> None:
-        """Take the allowance back: a site that does not know the PIN does not go on trying."""
-        self._until.pop((origin, number), None)
+    def end_allowance(self, origin: str, card_number: str) -> None:
+        """Have a site ask again: one that does not know the PIN must not go on trying."""
+        self._allowances.pop((origin, card_number), None)
 
-    def needs_no_consent(self, origin: str, number: str) -> bool:
+    def may_skip_consent(self, origin: str, card_number: str) -> bool:
         """Tell whether a site may sign and decrypt with a card without asking."""
-        return origin in self._allowed or _now() < self._until.get((origin, number), 0.0)
+        return origin in self._allowed or _seconds() < self._allowances.get((origin, card_number), 0.0)
 
-    def _added(self) -> list[str]:
+    def _read(self) -> list[str]:
         try:
             lines = self._file.read_text(encoding="utf-8").split()
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError) as error:
             raise errors.BadAgentConfiguration(path=self._file, detail=str(error)) from error
-        return [line for line in lines if is_origin(line) and line not in self._own]
+        return [line for line in lines if is_origin(line) and line not in self._own_origins]
 
 
-def _now() -> float:
-    """Return seconds that go on while the computer sleeps."""
+def _seconds() -> float:
+    """Return seconds that count on while the computer sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

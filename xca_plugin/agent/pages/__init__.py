@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The person's own pages: the card, its PIN, the self-test."""
+"""The agent's own pages for the card holder: the card, its PIN, the self-test."""

@@ -1,90 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a page shows of the cards: a look at all of them, and the one that is meant."""
+"""The readers and cards that a page shows, read at one moment, and the card that the page is about."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.requests import Request
-
 from xca_common.errors import XcaError
-from xca_common.single_flight import Shared
 from xca_plugin import errors, pcsc
-from xca_plugin.agent.pages.events import CardChanges
-from xca_plugin.agent.process.card_worker import Desk
+from xca_plugin.agent.process.state import AgentState
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
 _READERS_SECONDS: Final = 3.0
-_Readers = tuple[Sequence[pcsc.Reader], XcaError | None]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is there.
+class CardSnapshot:
+    """Readers and cards at one moment.
 
     Attributes:
+        version: the version of CardChanges that this is as new as.
         cards: every card.
         readers: every reader of the computer (PC/SC), with or without a card.
-        card: the one that is meant; None while several are there and none was chosen.
-        situation: why there is no card to show, or not the one that is meant.
-        version: what all this is as of, see events.
+        card: the card that the page is about; None: none was chosen of several, or it is not there.
+        problem: why there is no such card.
     """
 
     version: str
     cards: Sequence[Card] = ()
     readers: Sequence[pcsc.Reader] = ()
     card: Card | None = None
-    situation: XcaError | None = None
+    problem: XcaError | None = None
 
 
-def desk_of(request: Request) -> Desk:
-    """Return the place where the agent's cards are."""
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-async def look(request: Request, number: str | None = None) -> Look:
-    """Look at the cards for a page; the only one is meant unless another number is given."""
-    changes: CardChanges = request.app.state.card_changes
-    version = changes.version  # before the look, so that no change between goes unnoticed
-    readers, problem = await _readers_in_time(request)
+async def take_snapshot(state: AgentState, card_number: str | None = None) -> CardSnapshot:
+    """Read readers and cards. Without a card number the page is about the only card."""
+    version = state.card_changes.version  # before reading, so that a change meanwhile is noticed
+    readers, reader_problem = await _query_readers(state)
     try:
-        cards, slots = await desk_of(request).ask(lambda cards: (cards.detect(), cards.readers()))
+        cards, slots = await state.card_worker.run(lambda cards: (cards.detect(), cards.readers()))
     except XcaError as error:
-        return Look(version, (), readers, None, _mute(readers) or error)
+        return CardSnapshot(version, (), readers, None, _mute_card(readers) or error)
     if not cards:
-        return Look(version, (), readers, None, _mute(readers) or _nothing(bool(slots or readers), problem))
-    if number:
-        named = next((card for card in cards if card.number == number), None)
-        return Look(version, cards, readers, named, None if named else errors.CardNotFound(number=number))
-    return Look(version, cards, readers, cards[0] if len(cards) == 1 else None)
+        problem = _mute_card(readers) or _no_card(bool(slots or readers), reader_problem)
+        return CardSnapshot(version, (), readers, None, problem)
+    if card_number:
+        card = next((each for each in cards if each.number == card_number), None)
+        absent = None if card else errors.CardNotFound(number=card_number)
+        return CardSnapshot(version, cards, readers, card, absent)
+    return CardSnapshot(version, cards, readers, cards[0] if len(cards) == 1 else None)
 
 
-async def _readers_in_time(request: Request) -> _Readers:
-    """Look at the readers, but not for longer than a page may take: their daemon may hang."""
-    shared: Shared[_Readers] = request.app.state.reader_look
+async def _query_readers(state: AgentState) -> tuple[Sequence[pcsc.Reader], XcaError | None]:
+    """Return the readers, or why they cannot be read. The daemon may hang: a page waits only so long."""
     try:
         async with asyncio.timeout(_READERS_SECONDS):
-            return await shared.result(_readers)
+            return await state.reader_query.run(pcsc.readers), None
     except TimeoutError:
         return (), errors.ReaderFault(detail=text("no answer"))
+    except XcaError as error:
+        return (), error
 
 
-def _readers() -> _Readers:
-    try:
-        return pcsc.readers(), None
-    except XcaError as problem:
-        return (), problem
-
-
-def _mute(readers: Sequence[pcsc.Reader]) -> XcaError | None:
+def _mute_card(readers: Sequence[pcsc.Reader]) -> XcaError | None:
     mute = [reader.name for reader in readers if reader.contents is pcsc.Contents.MUTE]
     return errors.CardMute(name=mute[0]) if mute else None
 
 
-def _nothing(reader: bool, problem: XcaError | None) -> XcaError:
-    if reader:
+def _no_card(has_reader: bool, reader_problem: XcaError | None) -> XcaError:
+    if has_reader:
         return errors.NoCard()
-    return errors.NoReader() if problem is None or isinstance(problem, errors.NoReaderSupport) else problem
+    if reader_problem is None or isinstance(reader_problem, errors.NoReaderSupport):
+        return errors.NoReader()
+    return reader_problem

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's own pages of the cards as they are, and of their certificates."""
+"""The agent's pages that show cards and certificates, and the downloads of certificates."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,11 +12,12 @@ from starlette.routing import Route
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
-from xca_common.web.language import choosable
+from xca_common.web.language import with_language_choice
 from xca_plugin import errors
-from xca_plugin.agent.pages.card_snapshot import desk_of, look
-from xca_plugin.agent.pages.pin_actions import JOBS
+from xca_plugin.agent.pages.card_snapshot import take_snapshot
+from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
 from xca_plugin.agent.pages.rendering import download, page
+from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import OddCertificate
@@ -26,31 +27,31 @@ _DOWNLOADS: Final[dict[str, tuple[Text, str, str]]] = {
     "pem": (text("Download PEM"), "pem", "application/x-pem-file"),
     "chain": (text("Download chain (PEM)"), "chain.pem", "application/x-pem-file"),
 }
-"""Name of a form: what its link says, end of the file's name, media type (RFC 2585, 4; RFC 8555, 9.1)."""
+"""By format: the text of the link, the file's ending, the media type (RFC 2585, 4; RFC 8555, 9.1)."""
 
 
-def routes() -> list[Route]:
+def routes(state: AgentState) -> list[Route]:
     """Return the routes of these pages."""
     return [
-        Route("/", choosable(_home)),
-        Route("/card", choosable(_card)),
-        Route("/certificate", _certificate),
+        Route("/", with_language_choice(endpoint(state, _home))),
+        Route("/card", with_language_choice(endpoint(state, _card))),
+        Route("/certificate", endpoint(state, _certificate)),
     ]
 
 
-async def _home(request: Request) -> Response:
-    return page(request, "home.html", seen=await look(request), jobs=JOBS)
+async def _home(state: AgentState, request: Request) -> Response:
+    return page(request, "home.html", snapshot=await take_snapshot(state), actions=PIN_ACTIONS)
 
 
-async def _card(request: Request) -> Response:
+async def _card(state: AgentState, request: Request) -> Response:
     """檢視憑證IC卡資訊, 憑證下載."""
-    seen = await look(request, request.query_params.get("card"))
+    snapshot = await take_snapshot(state, request.query_params.get("card"))
     certificates: Sequence[Certificate] = ()
     odd: Sequence[OddCertificate] = ()
     error = None
-    if (card := seen.card) is not None:
+    if (card := snapshot.card) is not None:
         try:
-            certificates, odd = await desk_of(request).ask(
+            certificates, odd = await state.card_worker.run(
                 lambda cards: (cards.certificates(card), cards.odd_certificates(card))
             )
         except XcaError as failure:
@@ -58,46 +59,46 @@ async def _card(request: Request) -> Response:
     return page(
         request,
         "card.html",
-        seen=seen,
+        snapshot=snapshot,
         error=error,
         certificates=certificates,
-        odd=odd,
+        odd_certificates=odd,
         downloads=_DOWNLOADS,
         now=datetime.now(UTC),
     )
 
 
-async def _certificate(request: Request) -> Response:
-    """One certificate, or it and those of its issuers."""
+async def _certificate(state: AgentState, request: Request) -> Response:
+    """Return a certificate as a file, alone or with those of its issuers."""
     query = request.query_params
-    form, number, label = query.get("form", ""), query.get("card", ""), query.get("label", "")
+    form, card_number, label = query.get("form", ""), query.get("card", ""), query.get("label", "")
     if form not in _DOWNLOADS:
         return PlainTextResponse("form is der, pem or chain\n", 400)
 
     def read(cards: Cards) -> bytes:
-        certificates = cards.certificates(cards.find(number))
+        certificates = cards.certificates(cards.find(card_number))
         for certificate in certificates:
             if certificate.label == label:
                 if form == "der":
                     return certificate.der
-                whole = _chain(certificate, certificates) if form == "chain" else [certificate]
-                return "".join(each.pem for each in whole).encode()
-        raise errors.NoSuchCertificate(number=number, label=label)
+                chain = _chain(certificate, certificates) if form == "chain" else [certificate]
+                return "".join(each.pem for each in chain).encode()
+        raise errors.NoSuchCertificate(number=card_number, label=label)
 
     try:
-        content = await desk_of(request).ask(read)
+        content = await state.card_worker.run(read)
     except XcaError as error:
         return page(request, "problem.html", status=404, error=error)
     _, ending, media_type = _DOWNLOADS[form]
-    return download(content, f"{number}-{label}", ending, media_type)
+    return download(content, f"{card_number}-{label}", ending, media_type)
 
 
 def _chain(certificate: Certificate, certificates: Sequence[Certificate]) -> list[Certificate]:
-    """Return a certificate and, as far as the card has them, those above it, up to the root."""
+    """Return a certificate and those of its issuers up to the root, as far as the card holds them."""
     chain = [certificate]
     while chain[-1].issuer != chain[-1].holder:
-        above = [each for each in certificates if each.holder == chain[-1].issuer and each not in chain]
-        if not above:
+        issuers = [each for each in certificates if each.holder == chain[-1].issuer and each not in chain]
+        if not issuers:
             break
-        chain.append(above[0])
+        chain.append(issuers[0])
     return chain

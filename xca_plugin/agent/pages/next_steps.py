@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out of each situation, for a person in front of a page instead of a terminal."""
+"""What a person should do next, said for a page: it names the page that helps, not a command."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,92 +8,86 @@ from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.action import Action, next_action
-from xca_plugin.agent.pages.pin_actions import ACTIVATE, CHANGE_PIN, RESET_PIN, Job
+from xca_plugin.agent.pages.pin_actions import ACTIVATE, CHANGE_PIN, RESET_PIN, PinAction
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardState
 
 
 @dataclass(frozen=True)
-class WayOut:
+class NextStep:
     """What to do next.
 
     Attributes:
-        says: in a sentence.
-        job: the page that does it, if one does.
-        issuer: only the issuer can help; the page tells how to reach it.
+        sentence: the advice.
+        action: the PIN action that helps, if one does.
+        needs_issuer: only the issuer can help; the page tells how to reach it.
     """
 
-    says: Text | str
-    job: Job | None = None
-    issuer: bool = False
+    sentence: Text | str
+    action: PinAction | None = None
+    needs_issuer: bool = False
 
 
-_SEE_ISSUER: Final = text(
+_RESET_USER_CODE: Final = text(
     "Have the user code reset (用戶代碼重設) by the issuer (a test card: softhsm-card reset-user-code). "
     "Then come back with the new user code."
 )
-_AGAIN: Final = text("Look at the card on this page; when all is well, do it again: that finishes the job.")
+_CHECK_AND_REPEAT: Final = text(
+    "Check the state of the card on this page. If nothing is wrong with it, repeat what you did."
+)
 
-_AFTER_ERROR: Final[dict[type[XcaError], WayOut]] = {
-    errors.NoReader: WayOut(text("Connect the card reader. This page notices it.")),
-    errors.NoCard: WayOut(text("Insert the card the right way round. This page notices it.")),
-    errors.CardNotFound: WayOut(text("Insert the card again, or choose another one.")),
-    errors.CardRemoved: WayOut(text("Insert it again and do the same once more: that finishes the job.")),
-    errors.CardFault: WayOut(_AGAIN),
-    errors.StoreUnreadable: WayOut(text("Check the file and who may read it. No try was spent.")),
-    errors.StoreNotWritable: WayOut(
-        text("Check the free space, and who may write the file and its folder. Then do the same once more.")
-    ),
-    errors.NotActivated: WayOut(text("Activate it with the user code."), ACTIVATE),
-    errors.AlreadyActive: WayOut(
+_AFTER_ERROR: Final[dict[type[XcaError], NextStep]] = {
+    errors.NoReader: NextStep(text("Connect the card reader. This page notices it.")),
+    errors.NoCard: NextStep(text("Insert the card the right way round. This page notices it.")),
+    errors.CardNotFound: NextStep(text("Insert the card again, or choose another one.")),
+    errors.CardFault: NextStep(_CHECK_AND_REPEAT),
+    errors.NotActivated: NextStep(text("Activate it with the user code."), ACTIVATE),
+    errors.AlreadyActive: NextStep(
         text("It is ready to use. If its PIN is forgotten or locked, reset it with the user code."), RESET_PIN
     ),
-    errors.UserCodeLocked: WayOut(_SEE_ISSUER, issuer=True),
-    errors.WrongPin: WayOut(text("If the PIN is forgotten, reset it with the user code."), RESET_PIN),
-    errors.PinLocked: WayOut(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
-    errors.PinNotProved: WayOut(text("Reset the PIN with the user code."), RESET_PIN),
-    errors.LastTryNotConfirmed: WayOut(
-        text("When you are sure of the value, confirm the last try in words.")
-    ),
-    errors.NotAgreed: WayOut(
-        text("Read the warning about real cards and agree to it, if you want to go on.")
+    errors.UserCodeLocked: NextStep(_RESET_USER_CODE, needs_issuer=True),
+    errors.WrongPin: NextStep(text("If the PIN is forgotten, reset it with the user code."), RESET_PIN),
+    errors.PinLocked: NextStep(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
+    errors.PinNotProved: NextStep(text("Reset the PIN with the user code."), RESET_PIN),
+    errors.NotAgreed: NextStep(
+        text("Read the warning about real cards, and agree to it if you want to continue.")
     ),
 }
 _NEXT: Final = {
-    Action.ACTIVATE: WayOut(text("Activate it with the user code."), ACTIVATE),
-    Action.CHANGE_PIN: WayOut(text("Change the PIN that somebody else set."), CHANGE_PIN),
-    Action.RESET_PIN: WayOut(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
-    Action.RENEW: WayOut(
+    Action.ACTIVATE: NextStep(text("Activate it with the user code."), ACTIVATE),
+    Action.CHANGE_PIN: NextStep(text("Change the PIN that somebody else set."), CHANGE_PIN),
+    Action.RESET_PIN: NextStep(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
+    Action.RENEW: NextStep(
         text(
             "Its certificate has expired or cannot be read, and signs no more. Ask the issuer for a new card."
         ),
-        issuer=True,
+        needs_issuer=True,
     ),
-    Action.CHECK_CLOCK: WayOut(text("Its certificate is not valid yet. Check the computer's clock.")),
-    Action.NOTHING: WayOut(text("Ready to use.")),
+    Action.CHECK_CLOCK: NextStep(text("Its certificate is not valid yet. Check the computer's clock.")),
+    Action.NOTHING: NextStep(text("Ready to use.")),
 }
 
-_READY_BUT_LOCKED: Final = WayOut(
+_READY_BUT_LOCKED: Final = NextStep(
     text(
         "Ready to use with its PIN. Have the user code reset (用戶代碼重設) by the issuer before you need it."
     ),
-    issuer=True,
+    needs_issuer=True,
 )
 
 
-def after_error(error: XcaError) -> WayOut:
-    """Return the way out of a failure; most are the error's own next step."""
+def step_after_error(error: XcaError) -> NextStep:
+    """Return what to do after an error. By default it is the error's own next step."""
     needs_issuer = isinstance(error, errors.CardError) and error.needs_issuer
-    return _AFTER_ERROR.get(type(error)) or WayOut(error.next_step(), issuer=needs_issuer)
+    return _AFTER_ERROR.get(type(error)) or NextStep(error.next_step(), needs_issuer=needs_issuer)
 
 
-def next_for(card: Card) -> WayOut:
+def step_for_card(card: Card) -> NextStep:
     """Return what a card needs next."""
     action = next_action(card)
     if card.state is CardState.LAPSED:
-        return after_error(errors.CardLapsed(number=card.number))
+        return step_after_error(errors.CardLapsed(number=card.number))
     if action is Action.SEE_ISSUER:
-        return after_error(errors.UserCodeLocked(number=card.number))
+        return step_after_error(errors.UserCodeLocked(number=card.number))
     if action is Action.NOTHING and card.user_code_tries == 0:
         return _READY_BUT_LOCKED
     return _NEXT[action]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a holder does with two values typed into a page: activate, change the PIN, reset it."""
+"""The PIN actions that have a page: activate a card, change its PIN, reset its PIN."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ from xca_plugin.last_try import allowed
 from xca_plugin.model import Card, CardState
 
 LAST_TRY: Final = text("last try")
-"""What a person types to risk the last try, in their language; as xcactl asks for it."""
+"""The words that a person types to spend the last try. xcactl asks for the same."""
 
-_SECRETS_NOTE: Final = text("Keep the PIN in mind and to yourself.")
+_SECRETS_NOTE: Final = text("Remember the PIN, and tell it to nobody.")
 
 
 @dataclass(frozen=True)
-class Job:
-    """A page with a form.
+class PinAction:
+    """An action that takes a secret and a new PIN, with the texts of its page.
 
     Attributes:
-        path: where it is.
+        path: the path of its page.
         title: its name.
-        button: what starts it.
-        hint: what to do, in a sentence.
-        working: what is said while the card works.
-        done: what is said when it is done.
+        button: the text of the button that starts it.
+        hint: what the person should do, in one sentence.
+        working: shown while the card is at work.
+        done: shown when the action has succeeded.
         after: what the holder can do then.
         notes: what the holder should know.
-        asks_user_code: the card asks for the user code; else for the PIN.
-        act: does it: with the card, the value asked for, the new PIN.
+        asks_user_code: the secret is the user code; otherwise it is the PIN.
+        card_operation: performs it with a card, the secret and the new PIN.
     """
 
     path: str
@@ -46,14 +46,14 @@ class Job:
     after: Text
     notes: tuple[Text, ...]
     asks_user_code: bool
-    act: Callable[[Cards, Card, Secret, Secret], Card]
+    card_operation: Callable[[Cards, Card, Secret, Secret], Card]
 
     def tries(self, card: Card) -> int | None:
-        """Return the tries left of the value that is asked for; None is unknown."""
+        """Return how many tries the secret has left; None: unknown."""
         return card.user_code_tries if self.asks_user_code else card.pin_tries
 
     def obstacle(self, card: Card) -> XcaError | None:
-        """Return what stands in the way before anything is typed."""
+        """Return why the action is not possible now, None if it is."""
         if card.state is CardState.LAPSED:
             return errors.CardLapsed(number=card.number)
         if self is ACTIVATE and card.state is CardState.ACTIVE:
@@ -65,36 +65,36 @@ class Job:
             return locked(number=card.number)
         return None
 
-    def do(
-        self, cards: Cards, number: str, asked: Secret, new_pin: Secret, *, agreed: bool, last_try: bool
+    def perform(
+        self, cards: Cards, card_number: str, secret: Secret, new_pin: Secret, *, agreed: bool, last_try: bool
     ) -> Card:
-        """Do it with the card as it is now, which may be another than the page showed.
+        """Perform the action. The card is read again: it may have changed since the page showed it.
 
         Args:
-            cards: the cards that are here.
-            number: card number.
-            asked: the user code or the PIN.
+            cards: the cards.
+            card_number: the card to use.
+            secret: the user code or the PIN.
             new_pin: the new PIN.
-            agreed: the holder of a real card agreed to REAL_CARD_WARNING.
-            last_try: the holder typed LAST_TRY.
+            agreed: the person agreed to REAL_CARD_WARNING; needed for a real card.
+            last_try: the person typed LAST_TRY; needed when one try is left.
 
         Raises:
             CardNotFound, NotAgreed, LastTryNotConfirmed, and as Cards.activate, change_pin, reset_pin.
         """
-        card = cards.find(number)
+        card = cards.find(card_number)
         if obstacle := self.obstacle(card):
             raise obstacle
         if card.real and not agreed:
             raise errors.NotAgreed
         if self.tries(card) != 1:
-            return self.act(cards, card, asked, new_pin)
+            return self.card_operation(cards, card, secret, new_pin)
         if not last_try:
             raise errors.LastTryNotConfirmed
         with allowed():
-            return self.act(cards, card, asked, new_pin)
+            return self.card_operation(cards, card, secret, new_pin)
 
 
-ACTIVATE: Final = Job(
+ACTIVATE: Final = PinAction(
     path="/activate",
     title=text("Activate a card"),
     button=text("Activate"),
@@ -120,9 +120,9 @@ ACTIVATE: Final = Job(
         text("If you did not note down your new PIN, unlock the card or reset its PIN with the user code."),
     ),
     asks_user_code=True,
-    act=Cards.activate,
+    card_operation=Cards.activate,
 )
-CHANGE_PIN: Final = Job(
+CHANGE_PIN: Final = PinAction(
     path="/change-pin",
     title=text("Change the PIN"),
     button=text("Change the PIN"),
@@ -136,9 +136,9 @@ CHANGE_PIN: Final = Job(
         text("If you forgot the PIN, reset it with the user code."),
     ),
     asks_user_code=False,
-    act=Cards.change_pin,
+    card_operation=Cards.change_pin,
 )
-RESET_PIN: Final = Job(
+RESET_PIN: Final = PinAction(
     path="/reset-pin",
     title=text("Unlock, reset the PIN"),
     button=text("Reset the PIN"),
@@ -157,7 +157,7 @@ RESET_PIN: Final = Job(
         _SECRETS_NOTE,
     ),
     asks_user_code=True,
-    act=Cards.reset_pin,
+    card_operation=Cards.reset_pin,
 )
-JOBS: Final = (ACTIVATE, CHANGE_PIN, RESET_PIN)
+PIN_ACTIONS: Final = (ACTIVATE, CHANGE_PIN, RESET_PIN)
 """In the order of the navigation."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form of a PIN and of a user code, for an early check in a page; the card decides."""
+"""Length and characters of PINs and user codes, for an early check in the browser. The card decides."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,28 +11,29 @@ from xca_plugin.model import Card
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A form.
+class SecretPattern:
+    """What a PIN or a user code looks like.
 
     Attributes:
-        shortest: fewest characters.
-        longest: most characters.
-        otherwise: what is said of a value that has another form.
+        min_length: fewest characters.
+        max_length: most characters.
+        mismatch: tells a person what is wrong with a value that does not match.
     """
 
-    shortest: int
-    longest: int
-    otherwise: XcaError
+    min_length: int
+    max_length: int
+    mismatch: XcaError
 
     @property
-    def pattern(self) -> str:
-        """A regular expression for HTML's attribute of that name."""
-        return rf"[\x{rules.CHAR_FIRST:02x}-\x{rules.CHAR_LAST:02x}]{{{self.shortest},{self.longest}}}"
+    def regex(self) -> str:
+        """A regular expression for the HTML attribute `pattern`."""
+        return rf"[\x{rules.CHAR_FIRST:02x}-\x{rules.CHAR_LAST:02x}]{{{self.min_length},{self.max_length}}}"
 
 
-USER_CODE: Final = Shape(rules.USER_CODE_MIN, rules.USER_CODE_MAX, errors.InvalidUserCode())
+USER_CODE_PATTERN: Final = SecretPattern(rules.USER_CODE_MIN, rules.USER_CODE_MAX, errors.InvalidUserCode())
 
 
-def pin_of(card: Card) -> Shape:
-    """Return the form of a card's PIN, by the numbers that the card reports."""
-    return Shape(card.pin_min, card.pin_max, errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max))
+def pin_pattern(card: Card) -> SecretPattern:
+    """Return what a PIN of a card looks like, with the lengths that the card reports."""
+    mismatch = errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max)
+    return SecretPattern(card.pin_min, card.pin_max, mismatch)

@@ -1,82 +1,103 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages from templates, in the language that is being spoken."""
+"""The agent's pages: from templates and assets, in the language of who asks."""
 
 import re
+from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from xca_common.harmless_text import harmless
-from xca_common.i18n import CHINESE, ENGLISH, speaking
-from xca_common.web.language import chosen
+from xca_common.i18n import CHINESE, ENGLISH
+from xca_common.web.assets import Assets
+from xca_common.web.language import language_of
+from xca_common.web.request_guard import RefusalReason
+from xca_common.web.templates import Templates
 from xca_plugin import card_text
-from xca_plugin.agent.pages import assets
-from xca_plugin.agent.pages.next_steps import after_error, next_for
-from xca_plugin.agent.pages.pin_actions import JOBS
+from xca_plugin.agent.pages.next_steps import step_after_error, step_for_card
+from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
 from xca_plugin.i18n import plural, text
+
+ASSETS: Final = Assets(Path(__file__).with_name("static"))
+"""The agent's scripts, styles and pictures."""
 
 _NAVIGATION: Final = (
     ("/", text("Your card")),
-    *((job.path, job.title) for job in JOBS),
+    *((action.path, action.title) for action in PIN_ACTIONS),
     ("/card", text("Card information")),
     ("/selfTest.htm", text("Self-test")),
 )
+_TEMPLATES: Final = Templates(
+    "xca_plugin.agent.pages",
+    text,
+    plural,
+    {
+        "asset": ASSETS.address,
+        "card_text": card_text,
+        "navigation": _NAVIGATION,
+        "step_after_error": step_after_error,
+        "step_for_card": step_for_card,
+    },
+)
+_NOT_OUR_FORM: Final = (
+    text("What the browser sent is not a form of this program. Nothing was done."),
+    text("Open the page again and repeat it."),
+)
+_REFUSALS: Final = {
+    RefusalReason.FOREIGN_ORIGIN: (
+        text("Another web site asked for this page. Nothing was done."),
+        text("If you want to see it, open it yourself."),
+    ),
+    RefusalReason.WRONG_CONTENT_TYPE: _NOT_OUR_FORM,
+    RefusalReason.BODY_TOO_LARGE: _NOT_OUR_FORM,
+    RefusalReason.BODY_TOO_SLOW: (
+        text("The form did not arrive in time. Nothing was done."),
+        text("Open the page again and repeat it."),
+    ),
+    RefusalReason.UNEXPECTED_ERROR: (
+        text("An unexpected problem occurred."),
+        text("Check the state of the card before you repeat anything. The log of the agent tells more."),
+    ),
+}
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
-    """Return a page of ours, in the language of who asks for it."""
-    language = chosen(request)
-    other = ENGLISH if language == CHINESE else CHINESE
+    """Return a page in the language of who asks."""
+    language = language_of(request)
+    other_language = ENGLISH if language == CHINESE else CHINESE
     html = render(
         template,
         language,
         **context,
-        other_language=other,
-        in_other_language=f"?{request.url.include_query_params(lang=other).query}",
+        other_language=other_language,
+        other_language_address=f"?{request.url.include_query_params(lang=other_language).query}",
         path=request.url.path,
     )
     return HTMLResponse(html, status)
 
 
+def malformed_form_page(request: Request) -> Response:
+    """Return the page that says that a form's fields could not be read."""
+    return _message_page(request, _NOT_OUR_FORM, 400)
+
+
+def refusal_page(request: Request, reason: RefusalReason) -> Response:
+    """Return the page that says why the request guard refused a request."""
+    return _message_page(request, _REFUSALS[reason], reason.value)
+
+
 def render(template: str, language: str, **context: object) -> str:
-    """Return a page of ours in a language (zh_TW, en)."""
-    with speaking(language):
-        return _TEMPLATES.get_template(template).render(context, language=language)
+    """Return a template's HTML in a language (zh_TW, en)."""
+    return _TEMPLATES.render(template, language, **context)
 
 
 def download(content: bytes, name: str, ending: str, media_type: str) -> Response:
-    """Return a file to be saved; its name, which may come from a card, keeps letters and digits alone."""
+    """Return a file to be saved. Its name, which may come from a card, keeps letters and digits only."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
     disposition = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
     return Response(content, media_type=media_type, headers=disposition)
 
 
-def _say(sentence: str, **facts: object) -> str:
-    return text(sentence).format(**facts)()
-
-
-def _harmless(value: object) -> object:
-    """Make harmless what a template shows, but for what templates have made already."""
-    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-_TEMPLATES: Final = Environment(
-    loader=PackageLoader("xca_plugin.agent.pages"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    finalize=_harmless,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.globals |= {
-    "_": _say,
-    "asset": assets.address,
-    "plural": plural,
-    "card_text": card_text,
-    "navigation": _NAVIGATION,
-    "after_error": after_error,
-    "next_for": next_for,
-}
+def _message_page(request: Request, message: tuple[object, object], status: int) -> Response:
+    sentence, next_step = message
+    return page(request, "message.html", status=status, sentence=sentence, next_step=next_step)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How jobs ended, kept for the page that a browser is sent to after a form."""
+"""How PIN actions ended, kept for the page that the browser is sent to after a form."""
 
 import secrets
 from dataclasses import dataclass
@@ -7,51 +7,51 @@ from datetime import datetime
 from typing import Final
 
 from xca_common.errors import XcaError
-from xca_plugin.agent.pages.pin_actions import Job
+from xca_plugin.agent.pages.pin_actions import PinAction
 from xca_plugin.model import Card
 
 _KEPT: Final = 100
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a job ended. No secret is part of it.
+class ActionResult:
+    """How a PIN action ended. It holds no secret.
 
     Attributes:
-        job: what was asked for.
-        number: card number.
-        at: when.
-        card: the card afterwards; None: it failed.
-        error: why it failed; None: it did not.
+        action: the action.
+        card_number: the card.
+        at: when it ended.
+        card: the card afterwards; None: the action failed.
+        error: why it failed; None: it succeeded.
     """
 
-    job: Job
-    number: str
+    action: PinAction
+    card_number: str
     at: datetime
     card: Card | None = None
     error: XcaError | None = None
 
 
-class Outcomes:
-    """The latest outcomes, by a name that only their page knows.
+class ActionResults:
+    """The latest results, each by an id that only its own page knows.
 
-    The browser's history keeps what a form sent if its answer is shown in its place. So the answer to a form
-    is a redirection to another page (303, RFC 9110, section 15.4.4), and this is what that page shows.
+    A browser keeps what a form sent in its history if the answer is a page. So the answer is a redirection to
+    another page (303, RFC 9110, section 15.4.4), and that page shows the result.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, Outcome] = {}
+        self._by_id: dict[str, ActionResult] = {}
 
-    def keep(self, outcome: Outcome) -> str:
-        """Keep an outcome; the oldest gives way. Returns its name."""
-        if outcome.error:  # a traceback holds on to what was typed
-            outcome.error.__traceback__ = outcome.error.__cause__ = outcome.error.__context__ = None
-        while len(self._kept) >= _KEPT:
-            del self._kept[next(iter(self._kept))]
-        name = secrets.token_urlsafe(16)
-        self._kept[name] = outcome
-        return name
+    def add(self, result: ActionResult) -> str:
+        """Keep a result, drop the oldest ones, and return the new one's id."""
+        if result.error:  # its traceback refers to what was typed
+            result.error.__traceback__ = result.error.__cause__ = result.error.__context__ = None
+        while len(self._by_id) >= _KEPT:
+            del self._by_id[next(iter(self._by_id))]
+        result_id = secrets.token_urlsafe(16)
+        self._by_id[result_id] = result
+        return result_id
 
-    def get(self, name: str | None) -> Outcome | None:
-        """Return the outcome of that name, if it is still kept."""
-        return self._kept.get(name or "")
+    def get(self, result_id: str | None) -> ActionResult | None:
+        """Return the result of that id, if it is still kept."""
+        return self._by_id.get(result_id or "")

@@ -3,26 +3,27 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_common.single_flight import Shared
-from xca_common.web.language import choosable
-from xca_plugin.agent.component.recent_sites import Visits
+from xca_common.pki.certificate import Certificate
+from xca_common.web.language import with_language_choice
 from xca_plugin.agent.pages.rendering import page
-from xca_plugin.agent.process.card_worker import Desk
+from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import is_origin
+from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import Cards
 from xca_plugin.checks.finding import Finding, Outcome
 from xca_plugin.checks.run import run
 from xca_plugin.i18n import text
+from xca_plugin.model import Card, Event
 
-_SITE: Final = "https://xcaweb.nat.gov.tw"
-"""The issuer's own site, unless another is named or led here."""
+_DEFAULT_SITE: Final = "https://xcaweb.nat.gov.tw"
+"""The issuer's own site: the instructions name it unless the person names another."""
 
 _OUTCOMES: Final = {
     Outcome.PASSED: text("passed"),
@@ -30,57 +31,71 @@ _OUTCOMES: Final = {
     Outcome.SKIPPED: text("skipped"),
 }
 
-
-def routes() -> list[Route]:
-    """Return the routes: the page that sites link to, and the window that it tries to open."""
-    return [Route("/selfTest.htm", choosable(_self_test)), Route("/selfTest/window", _window)]
+_T = TypeVar("_T")
 
 
-async def _self_test(request: Request) -> Response:
-    visits: Visits = request.app.state.visits
-    version = visits.version
+def routes(state: AgentState) -> list[Route]:
+    """Return the routes of the page, to which sites link, and of the popup that it tries to open."""
+    return [
+        Route("/selfTest.htm", with_language_choice(endpoint(state, _self_test))),
+        Route("/selfTest/window", _popup),
+    ]
+
+
+async def _self_test(state: AgentState, request: Request) -> Response:
+    version = state.recent_sites.version
     findings: Sequence[Finding] | None = None
-    # Not for a page of somebody else's that leads here: they take long, and ask servers in the network.
+    # The checks take long and ask servers in the network: a link on another site does not start them.
     own = request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
     if "run" in request.query_params and own:
-        cards = cast("Cards", _AtDesk(request.app.state.desk))
-        shared: Shared[Sequence[Finding]] = request.app.state.self_test
-        findings = await shared.result(lambda: list(run(cards)))
+        cards = _CardsOfWorker(state.card_worker, asyncio.get_running_loop())
+        findings = await state.self_test.run(lambda: list(run(cards)))
     return page(
         request,
         "selftest.html",
         version=version,
         findings=findings,
         outcomes=_OUTCOMES,
-        visits=visits.latest,
-        site=_site(request, request.query_params.get("site", ""))
-        or _site(request, request.headers.get("referer", ""))
-        or _SITE,
+        recent_sites=state.recent_sites.latest_first,
+        site=_other_site(request, request.query_params.get("site", ""))
+        or _other_site(request, request.headers.get("referer", ""))
+        or _DEFAULT_SITE,
     )
 
 
-async def _window(request: Request) -> Response:
-    return page(request, "selftest_window.html")
+async def _popup(request: Request) -> Response:
+    return page(request, "selftest_popup.html")
 
 
-class _AtDesk:
-    """Cards whose methods are asked at the desk, so that others use theirs while a check waits."""
+class _CardsOfWorker:
+    """The cards as the checks ask for them, from a thread of their own.
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._loop = desk, asyncio.get_running_loop()
+    Each question is an operation of its own in the card worker: others have their turn in between.
+    """
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def ask(*given: object) -> Any:
-            asked = self._desk.ask(lambda cards: getattr(cards, name)(*given))
-            return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+    def __init__(self, card_worker: CardWorker, loop: asyncio.AbstractEventLoop) -> None:
+        self._card_worker, self._loop = card_worker, loop
 
-        return ask
+    def readers(self) -> Sequence[str]:
+        return self._ask(lambda cards: cards.readers())
+
+    def detect(self) -> Sequence[Card]:
+        return self._ask(lambda cards: cards.detect())
+
+    def certificates(self, card: Card) -> Sequence[Certificate]:
+        return self._ask(lambda cards: cards.certificates(card))
+
+    def history(self) -> Sequence[Event]:
+        return self._ask(lambda cards: cards.history())
+
+    def _ask(self, question: Callable[[Cards], _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(self._card_worker.run(question), self._loop).result()
 
 
-def _site(request: Request, said: str) -> str | None:
-    """Return the origin of an address that a person typed or a browser came from; None: no other site's."""
+def _other_site(request: Request, address: str) -> str | None:
+    """Return the origin of an address that was typed or that the browser came from, if not the agent's."""
     try:
-        parts = urlsplit(said if "//" in said else f"https://{said.strip()}")
+        parts = urlsplit(address if "//" in address else f"https://{address.strip()}")
     except ValueError:
         return None
     site = f"{parts.scheme}://{parts.netloc}".lower()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a program: its application, server, port, service and settings."""
+"""The agent as a process: application, server, settings, service, card worker and shared state."""

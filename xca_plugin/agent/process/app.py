@@ -1,69 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's parts, put together."""
+"""The agent as an ASGI application: all its routes, behind the request guard."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from xca_common.single_flight import Shared
-from xca_common.web.language import Speaking
-from xca_common.web.one_time_tokens import Tokens
+from xca_common.web.forms import FORM
+from xca_common.web.language import LanguageMiddleware
+from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
 from xca_plugin.agent.component import popups, routes
-from xca_plugin.agent.component.dispatcher import Component
-from xca_plugin.agent.component.recent_sites import Noting, Visits
-from xca_plugin.agent.component.trust import Trust
-from xca_plugin.agent.pages import action_forms, assets, events, home, selftest
-from xca_plugin.agent.pages.events import CardChanges
-from xca_plugin.agent.process.card_worker import Desk
-from xca_plugin.agent.process.guard import Guard
-from xca_plugin.agent.process.settings import Settings
+from xca_plugin.agent.component.recent_sites import RecentSitesMiddleware
+from xca_plugin.agent.component.result_codes import refusal_response
+from xca_plugin.agent.pages import action_forms, events, home, rendering, selftest
+from xca_plugin.agent.process.state import AgentState
+
+_REQUEST_MAX: Final = 8 << 20  # bytes; a site's request holds what is to be signed
+_FORM_MAX: Final = 4096  # bytes
+_COMPONENT_RULE: Final = PathRule(any_origin=True, content_types=None, body_max=_REQUEST_MAX)
+_POPUP_RULE: Final = PathRule(
+    any_origin=False, content_types=frozenset({"application/json"}), body_max=_REQUEST_MAX
+)
+_PAGE_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=_FORM_MAX)
 
 
-def create_app(settings: Settings) -> Starlette:
-    """Return the application; its state holds what the parts share."""
+def create_app(state: AgentState) -> Starlette:
+    """Return the application. When it ends, so does the state's card worker."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        app.state.desk.close()
+        state.card_worker.close()
 
-    visits = Visits()
-    app = Starlette(
+    return Starlette(
         routes=[
             Route("/agent.json", _about),
-            *home.routes(),
-            *action_forms.routes(),
-            *events.routes(),
-            *selftest.routes(),
-            *routes.routes(),
-            *popups.routes(),
-            *assets.routes(),
+            *home.routes(state),
+            *action_forms.routes(state),
+            *events.routes(state),
+            *selftest.routes(state),
+            *routes.routes(state),
+            *popups.routes(state),
+            *rendering.ASSETS.routes(),
             Route("/{path:path}", routes.unknown, methods=["GET", "POST"]),
         ],
         middleware=[
-            Middleware(Guard, settings=settings, is_open=routes.is_open),
-            Middleware(Noting, visits=visits),
-            Middleware(Speaking),
+            Middleware(RequestGuard, origins=state.settings.origins(), rule_of=_rule_of, refuse=_refuse),
+            Middleware(RecentSitesMiddleware, recent_sites=state.recent_sites),
+            Middleware(LanguageMiddleware),
         ],
         lifespan=lifespan,
     )
-    app.state.settings = settings
-    app.state.origin = settings.origins()[0]
-    app.state.desk = desk = Desk()
-    app.state.tokens = Tokens()
-    app.state.trust = trust = Trust(settings)
-    app.state.component = Component(desk, settings, trust)
-    app.state.card_changes = CardChanges(desk)
-    app.state.visits = visits
-    app.state.reader_look = Shared()
-    app.state.self_test = Shared()
-    return app
+
+
+def _rule_of(path: str) -> PathRule:
+    if routes.is_open(path):
+        return _COMPONENT_RULE
+    return _POPUP_RULE if path == popups.REQUEST_PATH else _PAGE_RULE
+
+
+def _refuse(request: Request, reason: RefusalReason) -> Response:
+    if reason is RefusalReason.WRONG_HOST:
+        return PlainTextResponse("This is not the address of the agent.\n", reason.value)
+    if routes.is_open(request.url.path) or request.url.path == popups.REQUEST_PATH:
+        return refusal_response(reason)
+    return rendering.refusal_page(request, reason)
 
 
 async def _about(request: Request) -> JSONResponse:

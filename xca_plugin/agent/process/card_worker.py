@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place in the agent where cards are touched."""
+"""The thread in which the agent uses cards. No other part of the agent calls the PKCS#11 module."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -12,57 +12,61 @@ from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 
-PATIENCE: Final = 60.0
-"""Seconds that an operation may wait for those before it and take itself."""
+OPERATION_SECONDS: Final = 60.0
+"""Seconds that an operation may take, with its wait for those before it."""
 
-_ENDING: Final = 10.0  # seconds; more than the module waits for anything
+_STOP_SECONDS: Final = 10.0  # more than the module waits for anything
 
 _T = TypeVar("_T")
 
 
-class Desk:
-    """Does one card operation at a time; a second waits its turn.
+class CardWorker:
+    """Runs one card operation at a time, in the order in which they come.
 
-    Every operation meets readers and cards as they are then, also those that came since the one before.
+    Each operation sees the readers and cards that are there when it begins.
 
     Attributes:
-        ended: it was closed, and nothing is at work any more.
+        stopped: it was closed, and no operation is running any more.
     """
 
-    ended = False
+    stopped = False
 
     def __init__(self) -> None:
-        self._at_work = Lock()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
+        self._running = Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="card-worker")
         self._cards: Cards | None = None
 
-    async def ask(self, operation: Callable[[Cards], _T], secrets: Iterable[Secret] = ()) -> _T:
+    async def run(self, operation: Callable[[Cards], _T], secrets: Iterable[Secret] = ()) -> _T:
         """Run an operation in the worker's thread and return its result.
 
         Args:
-            operation: what is done.
-            secrets: those that it uses. They are wiped once it has ended or can no longer begin; not when it
-                is given up here, because the card may still be at work with them.
+            operation: what to do with the cards.
+            secrets: the PINs and user codes that the operation uses. They are wiped when it has ended, or can
+                no longer begin; not when the caller gives up, because the card may still need them.
 
         Raises:
-            DeskBusy: it took too long. If its turn had not come it never will; else its result is lost.
-            XcaError: what the operation raises, or Cards itself.
+            CardWorkerBusy: it took too long. If it had not begun, it never will; else its result is lost.
+            XcaError: as the operation, or Cards itself.
         """
-        turn = self._worker.submit(copy_context().run, self._do, operation)
-        turn.add_done_callback(lambda _: _wipe(secrets))
         try:
-            async with asyncio.timeout(PATIENCE):
-                return await asyncio.wrap_future(turn)
+            future = self._thread.submit(copy_context().run, self._run, operation)
+        except RuntimeError:  # closed
+            _wipe(secrets)
+            raise errors.CardWorkerBusy from None
+        future.add_done_callback(lambda _: _wipe(secrets))
+        try:
+            async with asyncio.timeout(OPERATION_SECONDS):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
-            raise errors.DeskBusy from None
+            raise errors.CardWorkerBusy from None
 
     def close(self) -> None:
-        """Forget the operations that wait; wait a while for the one that runs, if one does."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
-        self.ended = self._at_work.acquire(timeout=_ENDING)
+        """Drop the operations that have not begun, and wait a while for the one that runs."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self.stopped = self._running.acquire(timeout=_STOP_SECONDS)
 
-    def _do(self, operation: Callable[[Cards], _T]) -> _T:
-        with self._at_work:
+    def _run(self, operation: Callable[[Cards], _T]) -> _T:
+        with self._running:
             if self._cards is None:
                 self._cards = Cards()
             self._cards.refresh()

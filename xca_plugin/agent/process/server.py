@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a running program."""
+"""Runs the agent: sockets, limits, log and the HTTP server."""
 
 import asyncio
 import logging
@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from xca_common.harmless_text import harmless
 from xca_plugin.agent.process.app import create_app
 from xca_plugin.agent.process.settings import Settings
+from xca_plugin.agent.process.state import AgentState
 from xca_plugin.agent_port import listen
 
 HEAD_SECONDS: Final = 5.0
@@ -31,26 +32,30 @@ _LOOPBACK: Final = {
 }
 
 
-class WaryProtocol(H11Protocol):
-    """uvicorn's own protocol, for the same user alone, and not waiting for ever for the rest of a head."""
+class LocalProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol, with two more rules.
+
+    Only programs of the agent's own user, and of root, are answered. The head of a request has to arrive in
+    HEAD_SECONDS.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Give a new connection its time, or end it."""
+        """Start the time limit of a new connection, or end it if somebody else made it."""
         if _is_own(transport):
             super().connection_made(transport)
-            self._watch()
+            self._set_time_limit()
         else:
-            transport.set_protocol(asyncio.Protocol())  # nothing that it sends is read
+            transport.set_protocol(asyncio.Protocol())  # what it sends is not read
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Give the next request its time, until its head is complete."""
+        """Stop the time limit when a head is complete; start it for the next request."""
         super().data_received(data)
-        self._watch()
+        self._set_time_limit()
 
-    def _watch(self) -> None:
+    def _set_time_limit(self) -> None:
         if self.conn.their_state is h11.IDLE:
             self._deadline = self._deadline or self.loop.call_later(HEAD_SECONDS, self.transport.close)
         elif self._deadline is not None:
@@ -58,22 +63,22 @@ class WaryProtocol(H11Protocol):
             self._deadline = None
 
 
-class _Formatter(logging.Formatter):
+class _HarmlessFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record as one line, whatever a stranger has put into it."""
+        """Return a record as one line of harmless text."""
         return harmless(super().format(record))
 
 
 class _Server(uvicorn.Server):
-    """Tells when it can be reached; from then on signals end it in good order."""
+    """A server that calls back when it listens. From then on signals end it in good order."""
 
     def __init__(self, configuration: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(configuration)
-        self._tell = started
+        self._started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._tell()
+        self._started()
 
 
 def run(settings: Settings, listening: Callable[[str], None]) -> None:
@@ -81,7 +86,7 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
 
     Args:
         settings: port 0 takes any free one.
-        listening: told the agent's address when it can be reached.
+        listening: called with the agent's address once it listens.
 
     Raises:
         PortTaken: another program listens there.
@@ -89,14 +94,16 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
     sockets = listen(settings.port)
     settings = replace(settings, port=sockets[0].getsockname()[1])
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # so that nobody's connections crowd others out
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most, most)
+    )  # so that one program's connections leave some to others
     log = logging.StreamHandler(sys.stderr)
-    log.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+    log.setFormatter(_HarmlessFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[log])
-    app = create_app(settings)
+    state = AgentState.create(settings)
     configuration = uvicorn.Config(
-        app,
-        http=WaryProtocol,
+        create_app(state),
+        http=LocalProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -113,19 +120,19 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
 
     with suppress(KeyboardInterrupt):
         _Server(configuration, started).run(sockets)
-    if not app.state.desk.ended:
-        os._exit(1)  # Python would wait for it
+    if not state.card_worker.stopped:
+        os._exit(1)  # at its end Python would wait for the worker's thread
 
 
 def _tell_systemd() -> None:
-    """Tell the service manager that the agent can be reached, if one waits for that (sd_notify(3))."""
+    """Tell systemd that the agent listens, if it waits for that (sd_notify(3))."""
     if address := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
             notifier.sendto(b"READY=1", address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
 def _is_own(transport: Any) -> bool:
-    """Tell whether the other end of a connection belongs to this program's user, or to root (proc(5))."""
+    """Tell whether the other end of a connection belongs to the agent's user or to root (proc(5))."""
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     if not client or client[0] not in _LOOPBACK:
         return False
@@ -133,8 +140,8 @@ def _is_own(transport: Any) -> bool:
     ends = f"{address}:{client[1]:04X} {address}:{server[1]:04X}"
     try:
         _, _, rest = table.read_text(encoding="ascii").partition(f" {ends} ")
-    except OSError:  # no file can be opened any more: in doubt it is somebody else
+    except OSError:  # no file descriptor is left: in doubt it is somebody else
         return False
     fields = rest.split(maxsplit=7)  # state, queues, timer, retransmissions, user, timeout, inode
-    # A socket that was closed already is nobody's, and passes for root's.
+    # A socket that is closed already has inode 0, and user 0 as if it were root's.
     return len(fields) > 6 and int(fields[4]) in (os.getuid(), 0) and fields[6] != "0"

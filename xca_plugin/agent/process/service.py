@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Having the agent started at every login: by systemd, or by an autostart entry where there is none."""
+"""Starts the agent at every login: with a systemd user service, or without systemd an autostart entry."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from xca_plugin.i18n import _, text
 
 _UNIT: Final = "xca-agent.service"
 _ENTRY: Final = "xca-agent.desktop"
-# What leads to the card and the configuration; a service does not get it from the shell that installs it.
+# They name the card and the configuration. A service does not inherit them from the shell that installs it.
 _VARIABLES: Final = (
     "XCA_PKCS11_CONF",
     "XCA_PKCS11_MODULE",
@@ -33,13 +33,13 @@ _PLAIN: Final = re.compile(r"[\w/.,:+@~= -]+")
 
 
 def install() -> str:
-    """Set it up and start it; doing so again renews it.
+    """Write the service or entry and start the agent. A second call renews them.
 
     Returns:
         What was done, for the person.
 
     Raises:
-        PortTaken: another program, or an agent that was started otherwise, listens there. Nothing is set up.
+        PortTaken: another program, or an agent started by hand, has the port. Nothing is written.
         ServiceFailed: systemd refuses, or the agent does not start.
         FileProblem: the file cannot be written.
     """
@@ -58,7 +58,7 @@ def install() -> str:
 
 
 def uninstall() -> str:
-    """Undo install(): end it, and remove the files; nothing to undo is no error.
+    """Stop the agent and remove what install() wrote, if anything.
 
     Returns:
         What was done, for the person.
@@ -82,16 +82,16 @@ def uninstall() -> str:
 
 
 def installed() -> Path | None:
-    """Return the file that has the agent started at every login, or None."""
+    """Return the file that starts the agent at every login, None if there is none."""
     return next((file for file in (_unit_file(), _entry_file()) if file.exists()), None)
 
 
 def _has_systemd() -> bool:
-    """Tell whether a systemd of the user's own runs and can be asked."""
+    """Tell whether the user has a systemd of their own that answers."""
     if not shutil.which("systemctl"):
         return False
-    asked = subprocess.run(["systemctl", "--user", "show-environment"], capture_output=True)  # noqa: S607
-    return asked.returncode == 0
+    done = subprocess.run(["systemctl", "--user", "show-environment"], capture_output=True)  # noqa: S607
+    return done.returncode == 0
 
 
 def _systemctl(*arguments: str) -> None:
@@ -111,7 +111,7 @@ def _variables() -> dict[str, str]:
 
 
 def _unit() -> str:
-    """Return the unit (systemd.service(5))."""
+    """Return the unit file (systemd.service(5))."""
     environment = "".join(
         f"Environment={_quoted(f'{name}={value}')}\n" for name, value in _variables().items()
     )
@@ -139,7 +139,7 @@ def _entry() -> str:
 
 
 def _quoted(word: str) -> str:
-    """Quote a word of what both formats take as it stands."""
+    """Quote a word for both file formats; refuse one that they would change."""
     if not _PLAIN.fullmatch(word):
         raise FileProblem(path=word, detail=text("configuration files cannot hold this name"))
     return f'"{word}"'

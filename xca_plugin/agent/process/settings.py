@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the agent is told to behave: its port and its configuration files (docs/agent.md)."""
+"""The agent's settings: its port and its configuration files (docs/agent.md)."""
 
 import configparser
 import re
@@ -25,23 +25,23 @@ _NAMES: Final = {"page_pin", "allow"}
 
 
 class PagePin(StrEnum):
-    """What becomes of a PIN that a web page sends."""
+    """What the agent does with a PIN that a web page sends."""
 
     ACCEPT = "accept"
-    """It is used, as pages expect."""
+    """Use it, as pages expect."""
     ASK = "ask"
-    """It is ignored; the agent's own window asks for it."""
+    """Ignore it and ask for the PIN in the agent's own window."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the agent is told.
+    """What the command line and the configuration files say.
 
     Attributes:
-        port: TCP port; pages know only the standard one.
-        page_pin: what becomes of a page's PIN.
-        allowed: origins of sites that may use the card without asking (the administrator's allow-list).
-        trusted_sites: the file of the sites that the person trusts.
+        port: TCP port; web sites know only the standard one.
+        page_pin: what to do with a PIN that a page sends.
+        allowed: origins that may sign and decrypt without asking (the administrator's allow-list).
+        trusted_sites: the file with the sites that the person trusts.
     """
 
     port: int
@@ -51,29 +51,29 @@ class Settings:
 
     @classmethod
     def load(cls, port: int = PORT, system_file: Path = SYSTEM_FILE) -> Self:
-        """Read the configuration: the administrator's, then the person's own, whose values win.
+        """Read the administrator's file, then the person's own, whose values win.
 
         Raises:
-            BadAgentConfiguration: a file cannot be read, or says something that means nothing.
+            BadAgentConfiguration: a file cannot be read, or has an unknown name or value.
         """
         folder = own_configuration()
-        said: dict[str, str] = {}
+        values: dict[str, str] = {}
         for file in (system_file, folder / "agent.conf"):
-            said |= _read(file)
+            values |= _read(file)
         return cls(
             port=port,
-            page_pin=PagePin(said.get("page_pin", PagePin.ACCEPT)),
-            allowed=frozenset(said.get("allow", "").split()),
+            page_pin=PagePin(values.get("page_pin", PagePin.ACCEPT)),
+            allowed=frozenset(values.get("allow", "").split()),
             trusted_sites=folder / "trusted-sites",
         )
 
     def origins(self) -> tuple[str, ...]:
-        """Return the agent's own origins; the first is the one that pages know."""
+        """Return the agent's own origins. The first is the one that web sites know."""
         return tuple(f"http://{host}:{self.port}" for host in ("localhost", "127.0.0.1", "[::1]"))
 
 
 def is_origin(value: str) -> bool:
-    """Tell whether a text is the origin of a web site (RFC 6454, section 6.2) such as https://example.gov.tw."""
+    """Tell whether a text is a web site's origin (RFC 6454, section 6.2), such as https://example.gov.tw."""
     return _ORIGIN.fullmatch(value) is not None
 
 
@@ -87,16 +87,16 @@ def _read(file: Path) -> dict[str, str]:
         raise errors.BadAgentConfiguration(path=file, detail=os_reason(error)) from error
     except ConfigurationError as error:
         raise errors.BadAgentConfiguration(path=file, detail=errors.where(error)) from error
-    said = dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
-    unknown = [name for name in parser.sections() if name != _SECTION] + sorted(said.keys() - _NAMES)
+    values = dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
+    unknown = [name for name in parser.sections() if name != _SECTION] + sorted(values.keys() - _NAMES)
     if unknown:
         raise errors.BadAgentConfiguration(
             path=file, detail=text("unknown: {names}").format(names=", ".join(unknown))
         )
-    if said.get("page_pin", PagePin.ACCEPT) not in list(PagePin):
+    if values.get("page_pin", PagePin.ACCEPT) not in list(PagePin):
         raise errors.BadAgentConfiguration(path=file, detail=text("page_pin is accept or ask"))
-    for site in said.get("allow", "").split():
+    for site in values.get("allow", "").split():
         if not is_origin(site):
             detail = text("{site} is no origin such as https://example.gov.tw").format(site=site)
             raise errors.BadAgentConfiguration(path=file, detail=detail)
-    return said
+    return values

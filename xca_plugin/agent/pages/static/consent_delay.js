@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nobody agrees to a window that came only just now: a click or a key that was meant for another window does nothing.
-// The button of [data-hesitate] counts once its window has been in front, unchanged, for a moment. Only the agreement
-// waits; typing, moving, selecting and scrolling go on.
+// Keeps a person from agreeing by accident: a click or a key that was meant for another window does nothing.
+// The button [data-consent-delay] works once its popup has been in front, unchanged, for PAUSE. Only the agreement is
+// delayed; typing, moving, selecting and scrolling are not.
 "use strict";
 
-const hesitate = (() => {
+const restartConsentDelay = (() => {
   const PAUSE = 500; // milliseconds
-  const button = document.querySelector("[data-hesitate]");
-  let pause = null;
+  const button = document.querySelector("[data-consent-delay]");
+  let timer = null;
 
-  const waits = () => button.ariaDisabled === "true"; // not disabled: that would take the focus away
+  const isDelayed = () => button.ariaDisabled === "true"; // not `disabled`, which would take the focus away
   const stop = () => {
-    clearTimeout(pause);
+    clearTimeout(timer);
     button.ariaDisabled = "true";
   };
   const start = () => {
     stop();
     if (document.hasFocus()) {
-      pause = setTimeout(() => (button.ariaDisabled = "false"), PAUSE);
+      timer = setTimeout(() => (button.ariaDisabled = "false"), PAUSE);
     }
   };
 
-  // What is pressed too early counts neither then nor when it is let go. A key that repeats was pressed before.
-  const press = (event) => (waits() || event.repeat) && stop();
-  const release = () => waits() && start();
-  const presses = (event) => ["Enter", " "].includes(event.key);
+  // A button or key that is pressed too early has no effect, also not when it is released. A key that repeats was pressed
+  // earlier.
+  const press = (event) => (isDelayed() || event.repeat) && stop();
+  const release = () => isDelayed() && start();
+  const isConfirmKey = (event) => ["Enter", " "].includes(event.key);
 
   if (button) {
     for (const change of ["focus", "blur", "resize"]) {
@@ -34,18 +35,18 @@ const hesitate = (() => {
     for (const end of ["pointerup", "pointercancel"]) {
       addEventListener(end, release, true);
     }
-    addEventListener("keydown", (event) => presses(event) && press(event), true);
-    addEventListener("keyup", (event) => presses(event) && release(), true);
-    // Clicks, Enter in a field, Space: all of them submit.
-    const hold = (event) => {
-      if (waits()) {
+    addEventListener("keydown", (event) => isConfirmKey(event) && press(event), true);
+    addEventListener("keyup", (event) => isConfirmKey(event) && release(), true);
+    // A click, Enter in a field and Space all end in a submit event.
+    const blockEarly = (event) => {
+      if (isDelayed()) {
         event.preventDefault();
         event.stopImmediatePropagation();
       }
     };
-    addEventListener("submit", hold, true);
+    addEventListener("submit", blockEarly, true);
     start();
-    button.disabled = false; // in the page it is, lest anybody agrees before this script runs
+    button.disabled = false; // the HTML has it disabled, so that nobody agrees before this script runs
   }
   return start;
 })();

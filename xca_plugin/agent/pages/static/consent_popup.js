@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Carries one request from the site that opened this window to the agent, and its answer back. It speaks before the
-// rest of the window is there.
+// Carries one request from the site that opened this popup to the agent, and the answer back. Its first message is sent
+// before the rest of the popup has loaded: sites wait for it.
 "use strict";
 
 (() => {
   const FAILED = { ret_code: 0x7600000d, last_error: 0, message: "元件沒有回應" };
 
-  const { hello, answers } = document.currentScript.dataset;
+  const { firstWord, answerNames } = document.currentScript.dataset;
   const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const site = { window: window.opener, origin: null, request: null };
   const element = (id) => document.getElementById(id);
-  let refusal = null; // what to answer if the person closes the window
+  let refusal = null; // the answer if the person closes the popup
 
   function show(id) {
-    for (const part of ["working", "alone", "consent"]) {
+    for (const part of ["working", "no-opener", "consent"]) {
       element(part).hidden = part !== id;
     }
   }
 
   function finish(answer) {
     refusal = null;
-    // A page without an origin (a file, a sandbox) can only be answered openly; it is never told more than a refusal.
+    // A page without an origin (a file, a sandbox) can only be answered with "*". The agent gives it nothing but refusals.
     site.window.postMessage(answer, site.origin === "null" ? "*" : site.origin);
     for (const field of document.querySelectorAll("input")) {
       field.value = "";
@@ -38,7 +38,7 @@
       });
       reply = await response.json();
     } catch {
-      // The agent ended; the answer below says so.
+      // The agent has ended. The answer below says so.
     }
     if (reply.consent) {
       await ready;
@@ -48,11 +48,11 @@
     }
   }
 
-  // The name of the answer, which pages wait for, where the agent could not give one.
+  // The name of the answer, which pages wait for, when the agent did not answer.
   function answerName() {
     try {
       const { func } = JSON.parse(site.request);
-      return JSON.parse(answers)[func] ?? func ?? "";
+      return JSON.parse(answerNames)[func] ?? func ?? "";
     } catch {
       return "";
     }
@@ -79,14 +79,14 @@
         return [term, description];
       }),
     );
-    const asked = {
+    const fields = {
       pin: question.pin,
       "new-pin": question.newPin,
       again: question.newPin,
       "last-try": question.lastTry,
       "for-a-while": question.forAWhile,
     };
-    for (const [field, isAsked] of Object.entries(asked)) {
+    for (const [field, isAsked] of Object.entries(fields)) {
       element(`${field}-field`).hidden = !isAsked;
       element(field).required = isAsked && field !== "for-a-while";
     }
@@ -118,13 +118,13 @@
     };
     element("refuse").onclick = () => finish(refused);
     show("consent");
-    makeRoom();
-    element(question.pin ? "pin" : "title").focus({ preventScroll: true }); // who asks, and for what, comes first
-    hesitate();
+    fitPopup();
+    element(question.pin ? "pin" : "title").focus({ preventScroll: true }); // with a PIN field or not, the top of the question stays in view
+    restartConsentDelay();
   }
 
   if (!site.window) {
-    ready.then(() => show("alone"));
+    ready.then(() => show("no-opener"));
     return;
   }
   window.addEventListener("message", (event) => {
@@ -134,13 +134,13 @@
       carry({});
     }
   });
-  // Not pagehide: what a closing window says then no longer arrives.
-  // Only if it is the person who closes it: a site whose button is pressed once more leads its window here again, and
-  // would take this for the answer to its new request.
+  // Not pagehide: a message that is sent then no longer arrives.
+  // Only if the person closes the popup: a site whose button is pressed again loads it anew, and would take this message
+  // for the answer to its new request.
   window.addEventListener("beforeunload", () => {
     if (refusal !== null && document.hasFocus()) {
       finish(refusal);
     }
   });
-  site.window.postMessage(JSON.stringify({ func: hello }), "*");
+  site.window.postMessage(JSON.stringify({ func: firstWord }), "*");
 })();

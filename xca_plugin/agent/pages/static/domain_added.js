@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells the site that opened this window that it is trusted now; it loads itself again.
+// Tells the site that opened this popup that it is trusted now. The site then loads itself again.
 "use strict";
 
 if (window.opener) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Windows that sites open are as small as a stamp: makes room for all of a question, so that nobody agrees to what lies
-// below the edge.
+// Makes the popup large enough for its whole content, so that nobody agrees to what lies out of sight. Sites open it very
+// small.
 "use strict";
 
-function makeRoom() {
+function fitPopup() {
   const WIDTH = 480; // pixels
   const fit = () => {
     const frame = window.outerHeight - window.innerHeight;
@@ -13,10 +13,10 @@ function makeRoom() {
     fit();
     return;
   }
-  window.addEventListener("resize", fit, { once: true }); // the lines break anew first
+  window.addEventListener("resize", fit, { once: true }); // the new width changes the line breaks, and so the height
   window.resizeTo(WIDTH, window.outerHeight);
 }
 
-if (document.querySelector("[data-room]")) {
-  makeRoom();
+if (document.querySelector("[data-fit-popup]")) {
+  fitPopup();
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tries what sites do: a window on a click, and a second one, without a click, when the first has answered.
+// Opens windows as sites do: one on a click and, when that has answered, a second one without a click.
 
 const button = document.getElementById("try-windows");
 const result = document.getElementById("windows");

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Says that it came, as the component's windows do, and goes.
+// Tells the self-test page that this popup opened, and closes.
 opener?.postMessage("here", location.origin);
 close();

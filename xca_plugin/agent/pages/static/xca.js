@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What makes the pages quicker and kinder. Without it they work all the same.
+// Live updates and comfort for the agent's pages. They work without it.
 
-// --- pages that show cards stay true
+// --- pages that show cards follow the changes
 
 const live = document.querySelector("[data-live]");
 let stream;
 
-// The same control in a fresh region.
+// The control in a new region that corresponds to one in the old region.
 function counterpart(control, region) {
   const alike = control.id ? (each) => each.id === control.id : (each) => each.outerHTML === control.outerHTML;
   return [...region.querySelectorAll(control.localName)].find(alike);
 }
 
-// Replaces the regions that differ from what the agent shows now. Regions with a key differ by their key alone.
+// Replaces the regions that differ from the page as it is now. Regions with a key are compared by the key alone.
 async function refresh() {
   const answer = await fetch(live.dataset.from ?? location.href);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -44,7 +44,7 @@ function listen() {
   });
 }
 
-// Only the page that is looked at listens: a browser allows few connections to one host.
+// Only a visible page listens: a browser allows few connections to one host.
 function listenWhenSeen() {
   stream?.close();
   if (document.visibilityState === "visible") listen();
@@ -74,7 +74,7 @@ async function send(form) {
   clear(form);
   document.querySelectorAll("button").forEach((button) => (button.disabled = true));
   const working = showWorking(form);
-  stream?.close(); // what the card does now is ours to tell
+  stream?.close(); // the answer will tell how the card is
   try {
     const answer = await fetch(form.action, { method: "POST", body });
     location.replace(answer.url);
@@ -86,11 +86,11 @@ async function send(form) {
 }
 
 function prepareForm(form) {
-  const fields = [...form.querySelectorAll("[data-otherwise]")];
-  form.noValidate = true; // the browser would speak its own language
+  const fields = [...form.querySelectorAll("[data-mismatch]")];
+  form.noValidate = true; // the browser's own messages may be in another language
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    for (const field of fields) complain(field, field.validity.valid ? "" : field.dataset.otherwise);
+    for (const field of fields) complain(field, field.validity.valid ? "" : field.dataset.mismatch);
     const wrong = fields.find((field) => !field.validity.valid);
     if (wrong) wrong.focus();
     else send(form);
@@ -112,7 +112,7 @@ function prepareShow(button) {
 }
 
 function prepare(part) {
-  part.querySelectorAll("form[data-job]").forEach(prepareForm);
+  part.querySelectorAll("form[data-pin-action]").forEach(prepareForm);
   part.querySelectorAll("[data-shows]").forEach(prepareShow);
   part.querySelectorAll("[data-choose]").forEach((choice) => choice.addEventListener("change", () => choice.form.requestSubmit()));
   part.querySelectorAll("form[data-checks]").forEach((form) => form.addEventListener("submit", () => showWorking(form)));
@@ -123,16 +123,16 @@ function prepare(part) {
 }
 
 prepare(document);
-document.getElementById("outcome")?.focus(); // autofocus, where a browser knows it for fields only
+document.getElementById("result")?.focus(); // for browsers in which autofocus works for fields only
 if (live) {
   listenWhenSeen();
   document.addEventListener("visibilitychange", listenWhenSeen);
 }
 
-// Nothing typed outlives the page: not in the back/forward cache, not in what a browser restores.
+// Nothing that was typed outlives the page, neither in the back/forward cache nor in what a browser restores.
 addEventListener("pagehide", () => {
   stream?.close();
-  document.querySelectorAll("form[data-job]").forEach((form) => form.reset());
+  document.querySelectorAll("form[data-pin-action]").forEach((form) => form.reset());
 });
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();

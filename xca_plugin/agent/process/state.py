@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lives as long as the agent's process, in one object that every handler is given."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from xca_common.single_flight import SingleFlight
+from xca_common.web.language import Endpoint
+from xca_common.web.one_time_tokens import OneTimeTokens
+from xca_plugin import pcsc
+from xca_plugin.agent.component.dispatcher import Dispatcher
+from xca_plugin.agent.component.recent_sites import RecentSites
+from xca_plugin.agent.component.trusted_sites import TrustedSites
+from xca_plugin.agent.pages.results import ActionResults
+from xca_plugin.agent.process.card_worker import CardWorker
+from xca_plugin.agent.process.change_topics import CardChanges
+from xca_plugin.agent.process.settings import Settings
+from xca_plugin.checks.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """What the agent's handlers share. All of it is used in the event loop's thread.
+
+    Attributes:
+        settings: what the configuration files say.
+        card_worker: where cards are used.
+        trusted_sites: the sites that may ask, and their allowances.
+        dispatcher: answers what sites ask.
+        form_tokens: one token for each form of the agent's own pages.
+        action_results: how the latest PIN actions ended.
+        card_changes: what pages that show cards follow.
+        recent_sites: the sites that came lately.
+        reader_query: asks PC/SC for the readers; the daemon behind it may hang.
+        self_test: the checks of the self-test page.
+    """
+
+    settings: Settings
+    card_worker: CardWorker
+    trusted_sites: TrustedSites
+    dispatcher: Dispatcher
+    form_tokens: OneTimeTokens
+    action_results: ActionResults
+    card_changes: CardChanges
+    recent_sites: RecentSites
+    reader_query: SingleFlight[Sequence[pcsc.Reader]]
+    self_test: SingleFlight[Sequence[Finding]]
+
+    @classmethod
+    def create(cls, settings: Settings) -> Self:
+        """Return the state of a new process."""
+        card_worker = CardWorker()
+        trusted_sites = TrustedSites(settings)
+        return cls(
+            settings=settings,
+            card_worker=card_worker,
+            trusted_sites=trusted_sites,
+            dispatcher=Dispatcher(card_worker, settings, trusted_sites),
+            form_tokens=OneTimeTokens(),
+            action_results=ActionResults(),
+            card_changes=CardChanges(card_worker),
+            recent_sites=RecentSites(),
+            reader_query=SingleFlight(),
+            self_test=SingleFlight(),
+        )
+
+
+Handler = Callable[[AgentState, Request], Awaitable[Response]]
+"""Answers a request to one path."""
+
+
+def endpoint(state: AgentState, handler: Handler) -> Endpoint:
+    """Return a handler as Starlette calls it."""
+    return partial(handler, state)
