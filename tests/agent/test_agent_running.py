@@ -39,7 +39,7 @@ def xcactl(home: Path, *arguments: str, **variables: str) -> "subprocess.Complet
 # --- running
 
 
-def test_status_tells_who_is_there(agent: Agent, tmp_path: Path) -> None:
+def test_status_of_a_port_names_the_program_on_it(agent: Agent, tmp_path: Path) -> None:
     done = xcactl(tmp_path, "agent", "status", "--port", str(agent.port))
     assert done.returncode == 0
     assert "It runs: version" in done.stdout
@@ -53,7 +53,7 @@ def test_status_tells_who_is_there(agent: Agent, tmp_path: Path) -> None:
     assert f"(process {os.getpid()})" in done.stderr
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_run_on_a_taken_port_fails_and_names_the_program(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = xcactl(tmp_path, "agent", "run", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 86
@@ -61,14 +61,16 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_ends_when_it_is_told_to(start_agent: Start, xca_active_card: HeldCard, ending: int) -> None:
+def test_agent_with_a_signal_ends_silently(
+    start_agent: Start, xca_active_card: HeldCard, ending: int
+) -> None:
     agent = start_agent(xca_active_card)
     agent.process.send_signal(ending)
     assert agent.process.wait(SECONDS) in (0, -signal.SIGTERM)
     assert agent.log == ""
 
 
-def test_sees_cards_that_are_issued_while_it_runs(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_cards_issued_while_the_agent_runs_are_listed(start_agent: Start, xca_active_card: HeldCard) -> None:
     from softhsm import issue, remove
 
     asking = Asking(start_agent(xca_active_card, trusted=(SITE,)))
@@ -84,7 +86,7 @@ def test_sees_cards_that_are_issued_while_it_runs(start_agent: Start, xca_active
     assert numbers() == {xca_active_card.number}
 
 
-def test_says_what_is_not_installed(tmp_path: Path) -> None:
+def test_run_without_the_extra_names_what_to_install(tmp_path: Path) -> None:
     without = "import sys; sys.modules['uvicorn'] = None; sys.argv = ['xcactl', 'agent', 'run']; "
     done = subprocess.run(
         [sys.executable, "-c", f"{without}from xca_plugin.cli import main; main()"],
@@ -99,7 +101,9 @@ def test_says_what_is_not_installed(tmp_path: Path) -> None:
 # --- its configuration
 
 
-def test_the_persons_configuration_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_in_both_files_take_the_persons_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
     system = tmp_path / "agent.conf"
     assert Settings.load(system_file=system).page_pin is PagePin.ACCEPT
@@ -123,14 +127,14 @@ def test_the_persons_configuration_wins(tmp_path: Path, monkeypatch: pytest.Monk
         "\xff",
     ],
 )
-def test_a_configuration_that_means_nothing(text: str, tmp_path: Path) -> None:
+def test_settings_with_unknown_content_are_refused(text: str, tmp_path: Path) -> None:
     system = tmp_path / "agent.conf"
     system.write_bytes(text.encode("latin-1"))
     with pytest.raises(BadAgentConfiguration):
         Settings.load(system_file=system)
 
 
-def test_a_bad_configuration_keeps_it_from_starting(tmp_path: Path) -> None:
+def test_run_with_bad_settings_fails_and_names_the_file(tmp_path: Path) -> None:
     configure(tmp_path, page_pin="perhaps")
     for command in (("run", "--port", "0"), ("install",)):
         done = xcactl(tmp_path, "agent", *command)
@@ -142,7 +146,9 @@ def test_a_bad_configuration_keeps_it_from_starting(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can have a systemd for itself")
-def test_systemd_starts_it(xca_active_card: HeldCard, tmp_path: Path) -> None:
+def test_install_with_systemd_starts_and_restarts_the_agent(
+    xca_active_card: HeldCard, tmp_path: Path
+) -> None:
     card = xca_active_card.copy(tmp_path / "a card")  # whose path the unit has to quote
     with systemd(tmp_path) as inside:
 
@@ -187,7 +193,9 @@ def no_systemd(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{folder}:/bin:/usr/bin"}
 
 
-def test_the_desktop_starts_it_where_there_is_no_systemd(no_systemd: dict[str, str], tmp_path: Path) -> None:
+def test_install_without_systemd_writes_an_autostart_entry(
+    no_systemd: dict[str, str], tmp_path: Path
+) -> None:
     variables = {**no_systemd, "XCA_PKCS11_CONF": "/home/a person/x.conf"}
     done = xcactl(tmp_path, "agent", "install", **variables)
     assert done.returncode == 0, done.stderr
@@ -200,7 +208,7 @@ def test_the_desktop_starts_it_where_there_is_no_systemd(no_systemd: dict[str, s
     assert not entry.exists()
 
 
-def test_folders_are_private_whatever_the_umask(
+def test_folders_with_any_umask_are_private(
     no_systemd: dict[str, str], tmp_path: Path, xca_active_card: HeldCard
 ) -> None:
     home, before = tmp_path / "home", os.umask(0)
@@ -229,14 +237,14 @@ def test_folders_are_private_whatever_the_umask(
     assert {name: (home / name).stat().st_mode & 0o777 for name in folders} == dict.fromkeys(folders, 0o700)
 
 
-def test_what_no_such_file_can_hold(no_systemd: dict[str, str], tmp_path: Path) -> None:
+def test_install_with_an_unquotable_path_is_refused(no_systemd: dict[str, str], tmp_path: Path) -> None:
     variables = {**no_systemd, "XCA_PKCS11_CONF": '/a "$HOME" %h'}
     done = xcactl(tmp_path, "agent", "install", **variables)
     assert done.returncode == 63
     assert not (tmp_path / ".config").exists()
 
 
-def test_a_restart_on_the_same_port(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_agent_restarted_on_the_same_port_answers(start_agent: Start, xca_active_card: HeldCard) -> None:
     agent = start_agent(xca_active_card, trusted=(SITE,))
     agent.process.terminate()
     agent.process.wait(SECONDS)

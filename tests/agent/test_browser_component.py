@@ -115,7 +115,7 @@ def signing(card: HeldCard, **fields: Any) -> Json:
 # --- information
 
 
-def test_information_by_picture_and_by_window(portal: Portal, active_card: HeldCard) -> None:
+def test_information_by_bitmap_and_by_popup_is_the_same(portal: Portal, active_card: HeldCard) -> None:
     told = portal.page.evaluate("information()")
     assert told["slots"][0]["token"]["serialNumber"] == active_card.number
     assert portal.page.evaluate("get('/pkcs11info')") == told
@@ -128,7 +128,7 @@ def test_information_by_picture_and_by_window(portal: Portal, active_card: HeldC
         assert ("certs" in token) == (func == "GetUserCert")
 
 
-def test_the_window_speaks_before_any_card_is_looked_at(portal: Portal, active_card: HeldCard) -> None:
+def test_popup_first_message_comes_before_cards_are_read(portal: Portal, active_card: HeldCard) -> None:
     portal.page.evaluate("ask('/popupForm', {func: 'CheckEnvir'})")
     # The module waits for this lock before it says anything of a card.
     with active_card.environment.store.lock(exclusive=True):
@@ -141,7 +141,7 @@ def test_the_window_speaks_before_any_card_is_looked_at(portal: Portal, active_c
 # --- signing in
 
 
-def test_sign_in_with_pkcs7_and_pkcs1(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+def test_login_with_pkcs7_and_pkcs1_verifies(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
     card = active_card
     window = portal.click(
         signing(
@@ -169,7 +169,7 @@ def test_sign_in_with_pkcs7_and_pkcs1(portal: Portal, active_card: HeldCard, tmp
     verify(answer, "SHA256", b"contract-4711", tmp_path)
 
 
-def test_no_click_slips_through(portal: Portal, active_card: HeldCard) -> None:
+def test_popup_clicked_too_early_stays_disabled(portal: Portal, active_card: HeldCard) -> None:
     """The button comes to life a moment after the window came: a double click agrees to nothing."""
     clock = portal.page.context.clock
     clock.pause_at(datetime.now() + timedelta(hours=1))
@@ -187,7 +187,7 @@ def test_no_click_slips_through(portal: Portal, active_card: HeldCard) -> None:
     assert window.is_enabled("#agree")
 
 
-def test_a_batch_is_asked_once(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+def test_batch_with_an_allowance_asks_once(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
     for number in range(3):
         document = f"document {number}".encode()
         tbs = b64(openssl("dgst", "-sha256", "-binary", stdin=document))
@@ -198,7 +198,9 @@ def test_a_batch_is_asked_once(portal: Portal, active_card: HeldCard, tmp_path: 
         verify(portal.answer(), "SHA256", document, tmp_path)
 
 
-def test_decrypting(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+def test_decryption_by_popup_returns_the_content(
+    portal: Portal, active_card: HeldCard, tmp_path: Path
+) -> None:
     portal.click({"func": "GetUserCert"})
     certs = {item["label"]: item for item in portal.answer()["slots"][0]["token"]["certs"]}
     cert2 = tmp_path / "cert2.pem"
@@ -216,7 +218,7 @@ def test_decrypting(portal: Portal, active_card: HeldCard, tmp_path: Path) -> No
     assert (answer["func"], answer["plain"]) == ("decrypt", "機密")
 
 
-def test_the_pin_typed_into_our_window(
+def test_signature_with_pin_typed_into_the_popup_verifies(
     origin: str, start_agent: Start, xca_active_card: HeldCard, context: BrowserContext
 ) -> None:
     card = xca_active_card
@@ -244,7 +246,7 @@ def test_the_pin_typed_into_our_window(
     assert portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 
 
-def test_wrong_pins_until_it_locks(own_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_wrong_pins_in_the_popup_lock_the_card(own_portal: Portal, xca_active_card: HeldCard) -> None:
     seen = []
     for wrong in ("wrong-1", "wrong-2", "wrong-3"):
         window = own_portal.click(signing(xca_active_card, pin=wrong))
@@ -263,7 +265,7 @@ def test_wrong_pins_until_it_locks(own_portal: Portal, xca_active_card: HeldCard
 # --- trust and consent
 
 
-def test_a_site_is_trusted_with_the_button(
+def test_add_domain_button_clicked_trusts_the_site(
     origin: str, shared: Agent, active_card: HeldCard, context: BrowserContext
 ) -> None:
     portal = Portal.open(origin, shared, context)
@@ -283,7 +285,7 @@ def test_a_site_is_trusted_with_the_button(
     assert page.evaluate("information()")["ret_code"] == 0
 
 
-def test_windows_make_room_for_the_question(origin: str, shared: Agent, browser: Browser) -> None:
+def test_popup_of_any_size_grows_to_show_the_question(origin: str, shared: Agent, browser: Browser) -> None:
     """Sites open them as small as a stamp."""
     with browser.new_context(locale="zh-TW", no_viewport=True) as context:
         page = context.new_page()
@@ -295,7 +297,7 @@ def test_windows_make_room_for_the_question(origin: str, shared: Agent, browser:
         expect(window.get_by_role("button")).to_be_in_viewport(ratio=1)
 
 
-def test_refused_by_button_or_by_closing(portal: Portal, active_card: HeldCard) -> None:
+def test_popup_refused_or_closed_answers_cancelled(portal: Portal, active_card: HeldCard) -> None:
     press(portal.click(signing(active_card)), "#refuse")
     assert (portal.answer()["func"], portal.answer()["ret_code"]) == ("sign", Code.CANCELLED)
     window = portal.click(signing(active_card))
@@ -304,7 +306,7 @@ def test_refused_by_button_or_by_closing(portal: Portal, active_card: HeldCard) 
     assert portal.answer()["ret_code"] == Code.CANCELLED
 
 
-def test_a_page_without_origin_is_refused(
+def test_page_without_origin_is_refused(
     shared: Agent, active_card: HeldCard, context: BrowserContext, tmp_path: Path
 ) -> None:
     file = tmp_path / "page.html"
@@ -320,7 +322,7 @@ def test_a_page_without_origin_is_refused(
 # --- what stands between a site and the agent
 
 
-def test_a_window_that_the_browser_blocks(portal: Portal) -> None:
+def test_popup_blocked_without_a_click_opens_with_one(portal: Portal) -> None:
     page = portal.page.context.new_page()
     page.goto(f"{portal.origin}/?agent={portal.agent.url}#at-once")
     assert page.evaluate("blocked")
@@ -330,7 +332,7 @@ def test_a_window_that_the_browser_blocks(portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("policy", ["same-origin", "same-origin-allow-popups"])
-def test_sites_that_isolate_themselves(shared: Agent, context: BrowserContext, policy: str) -> None:
+def test_site_that_isolates_itself_is_told_why(shared: Agent, context: BrowserContext, policy: str) -> None:
     with site(Cross_Origin_Opener_Policy=policy) as origin:
         trust(shared, origin)
         portal = Portal.open(origin, shared, context)
@@ -345,7 +347,9 @@ def test_sites_that_isolate_themselves(shared: Agent, context: BrowserContext, p
         assert "same-origin-allow-popups" in opened.value.inner_text("#no-opener")
 
 
-def test_a_public_site_asks_a_local_agent(browser: Browser, origin: str, shared: Agent) -> None:
+def test_public_site_with_local_network_permission_is_answered(
+    browser: Browser, origin: str, shared: Agent
+) -> None:
     """Local Network Access: what a page fetches needs the person's permission, windows do not."""
     trust(shared, origin)
     address = origin.removeprefix("http://")
@@ -371,7 +375,9 @@ def test_a_public_site_asks_a_local_agent(browser: Browser, origin: str, shared:
 # --- readers, cards, agents that come and go
 
 
-def test_two_readers(own_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_signature_with_two_cards_uses_the_named_reader(
+    own_portal: Portal, xca_active_card: HeldCard
+) -> None:
     card = xca_active_card
     other = issue(card.environment, "Kp-4tzQ9w")
     slots = own_portal.page.evaluate("information()")["slots"]
@@ -381,7 +387,7 @@ def test_two_readers(own_portal: Portal, xca_active_card: HeldCard) -> None:
     assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
 
 
-def test_no_card(
+def test_signature_without_a_card_answers_no_card(
     origin: str, start_agent: Start, xca_environment: Environment, context: BrowserContext
 ) -> None:
     empty = HeldCard(xca_environment, "", "", None)
@@ -391,7 +397,7 @@ def test_no_card(
     assert portal.answer()["ret_code"] == Code.NO_CARD
 
 
-def test_no_reader(
+def test_signature_without_a_reader_answers_no_reader(
     origin: str, tmp_path: Path, xca_environment: Environment, context: BrowserContext
 ) -> None:
     # OpenSC shows a slot a reader, and without the readers' daemon none; SoftHSM always shows one.
@@ -410,7 +416,9 @@ def test_no_reader(
         assert "讀卡機" in page.inner_text("#values")
 
 
-def test_a_card_removed_half_way(own_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_signature_with_the_card_removed_answers_no_card(
+    own_portal: Portal, xca_active_card: HeldCard
+) -> None:
     window = own_portal.click(signing(xca_active_card))
     window.wait_for_selector("#agree:enabled")
     remove(xca_active_card.environment, xca_active_card.number)
@@ -418,7 +426,9 @@ def test_a_card_removed_half_way(own_portal: Portal, xca_active_card: HeldCard) 
     assert own_portal.answer()["ret_code"] == Code.NO_CARD
 
 
-def test_an_agent_that_ends_and_starts_again(own_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_agent_restarted_while_the_popup_asks_answers_again(
+    own_portal: Portal, xca_active_card: HeldCard
+) -> None:
     window = own_portal.click(signing(xca_active_card))
     window.wait_for_selector("#agree:enabled")
     own_portal.agent.process.terminate()

@@ -65,7 +65,9 @@ def by_another_program(card: HeldCard, *arguments: str, secrets: Sequence[str]) 
     )
 
 
-def test_the_activation_by_hand(start_agent: Start, xca_issued_card: HeldCard, page: Page) -> None:
+def test_activation_typed_and_clicked_shows_the_receipt(
+    start_agent: Start, xca_issued_card: HeldCard, page: Page
+) -> None:
     """In the words of the issuer's page; by keyboard alone; a wrong user code first."""
     agent, card = start_agent(xca_issued_card), xca_issued_card
     page.goto(agent.url)
@@ -120,7 +122,7 @@ def test_the_activation_by_hand(start_agent: Start, xca_issued_card: HeldCard, p
         assert not secrets_in(page, WRONG[0], card.user_code, NEW_PIN)
 
 
-def test_without_scripts_and_in_english(
+def test_activation_without_scripts_works(
     start_agent: Start, xca_issued_card: HeldCard, browser: Browser
 ) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
@@ -139,7 +141,7 @@ def test_without_scripts_and_in_english(
         expect(page.get_by_label("5.目前的PIN碼")).to_be_visible()
 
 
-def test_what_is_typed_goes_when_the_page_does(agent: Agent, page: Page) -> None:
+def test_typed_secrets_after_leaving_the_page_are_gone(agent: Agent, page: Page) -> None:
     page.goto(f"{agent.url}/change-pin")
     old = page.get_by_label("5.目前的PIN碼")
     enter(old, WRONG[0])
@@ -151,7 +153,9 @@ def test_what_is_typed_goes_when_the_page_does(agent: Agent, page: Page) -> None
     expect(old).to_have_attribute("type", "password")
 
 
-def test_progress_is_shown_while_the_card_works(agent: Agent, xca_active_card: HeldCard, page: Page) -> None:
+def test_form_sent_shows_progress_until_the_card_answers(
+    agent: Agent, xca_active_card: HeldCard, page: Page
+) -> None:
     assert xca_active_card.pin
     page.goto(f"{agent.url}/change-pin")
     enter(page.get_by_label("5.目前的PIN碼"), xca_active_card.pin)
@@ -164,7 +168,9 @@ def test_progress_is_shown_while_the_card_works(agent: Agent, xca_active_card: H
     assert "PIN碼已更改" in result(page)
 
 
-def test_the_last_try_is_typed_for(start_agent: Start, xca_issued_card: HeldCard, page: Page) -> None:
+def test_last_try_without_the_words_is_not_sent(
+    start_agent: Start, xca_issued_card: HeldCard, page: Page
+) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     for wrong in WRONG[:2]:
         by_another_program(
@@ -185,7 +191,9 @@ def test_the_last_try_is_typed_for(start_agent: Start, xca_issued_card: HeldCard
 # --- live
 
 
-def test_cards_come_and_change_and_go(start_agent: Start, xca_environment: Environment, page: Page) -> None:
+def test_home_with_cards_changing_follows(
+    start_agent: Start, xca_environment: Environment, page: Page
+) -> None:
     card = HeldCard(xca_environment, "", "Code~8642", None)
     page.goto(start_agent(card).url)
     expect(page.get_by_role("heading", name="讀卡機內沒有卡片。")).to_be_visible()
@@ -201,7 +209,9 @@ def test_cards_come_and_change_and_go(start_agent: Start, xca_environment: Envir
     expect(page.get_by_role("heading", name="讀卡機內沒有卡片。")).to_be_visible()
 
 
-def test_typing_goes_on_while_another_card_comes(agent: Agent, xca_active_card: HeldCard, page: Page) -> None:
+def test_form_with_another_card_coming_keeps_what_is_typed(
+    agent: Agent, xca_active_card: HeldCard, page: Page
+) -> None:
     page.goto(f"{agent.url}/change-pin?card={xca_active_card.number}")
     old = page.get_by_label("5.目前的PIN碼")
     enter(old, WRONG[0])
@@ -216,7 +226,7 @@ def test_typing_goes_on_while_another_card_comes(agent: Agent, xca_active_card: 
     expect(page.get_by_role("heading", name=f"卡號 {number} 的卡片尚未開卡。")).to_be_visible()
 
 
-def test_a_card_upside_down(
+def test_home_with_a_mute_card_names_its_reader(
     start_agent: Start, xca_environment: Environment, xca_virtual_reader: VirtualReader, page: Page
 ) -> None:
     reader = xca_virtual_reader
@@ -227,7 +237,9 @@ def test_a_card_upside_down(
     expect(page.get_by_text("晶片")).to_be_visible()
 
 
-def test_an_agent_that_stops_is_missed(start_agent: Start, xca_active_card: HeldCard, page: Page) -> None:
+def test_page_with_the_agent_stopped_says_so(
+    start_agent: Start, xca_active_card: HeldCard, page: Page
+) -> None:
     agent = start_agent(xca_active_card)
     page.goto(agent.url)
     stopped = page.get_by_role("alert").filter(has_text="這部電腦上的本機元件沒有回應")
@@ -251,7 +263,7 @@ def test_an_agent_that_stops_is_missed(start_agent: Start, xca_active_card: Held
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_barriers_and_nothing_sticks_out(allowed: Asking, browser: Browser, scheme: str) -> None:
+def test_pages_in_every_scheme_pass_axe_and_fit(allowed: Asking, browser: Browser, scheme: str) -> None:
     # 320 px is what WCAG 2.2 asks for (1.4.10), 640 what a screen of 1280 px has at 200 % zoom.
     language, width = {"light": ("zh-TW", 320), "dark": ("en-US", 640)}[scheme]
     with browser.new_context(
@@ -269,7 +281,7 @@ def test_no_barriers_and_nothing_sticks_out(allowed: Asking, browser: Browser, s
 # --- the self-test
 
 
-def test_a_site_whose_window_is_blocked_is_told_what_to_click(allowed: Asking, browser: Browser) -> None:
+def test_self_test_with_a_blocked_popup_shows_how_to_allow_it(allowed: Asking, browser: Browser) -> None:
     script = f"""<!doctype html><title>site</title><img crossorigin src="{allowed.agent.url}/p11Image.bmp">
     <button onclick="window.open('{allowed.agent.url}/ChtPopupForm')">go</button>
     <script>window.blocked = open("{allowed.agent.url}/ChtPopupForm") === null</script>"""
@@ -290,7 +302,7 @@ def test_a_site_whose_window_is_blocked_is_told_what_to_click(allowed: Asking, b
         expect(visit).to_contain_text("未被瀏覽器封鎖")
 
 
-def test_a_second_window_without_a_click_is_blocked(allowed: Asking, page: Page) -> None:
+def test_self_test_second_popup_without_a_click_is_reported_blocked(allowed: Asking, page: Page) -> None:
     page.goto(f"{allowed.agent.url}/selfTest.htm")
     protocol = page.context.new_cdp_session(page)
     page.get_by_role("button", name="測試彈出式視窗").focus()
@@ -309,7 +321,7 @@ def test_a_second_window_without_a_click_is_blocked(allowed: Asking, page: Page)
     assert "未經點選的視窗被封鎖" in answer["result"]["value"]
 
 
-def test_the_checks_are_run(allowed: Asking, page: Page) -> None:
+def test_self_test_button_clicked_shows_the_findings(allowed: Asking, page: Page) -> None:
     page.goto(f"{allowed.agent.url}/selfTest.htm")
     page.get_by_role("button", name="開始檢測").click()
     assert result(page)

@@ -50,12 +50,12 @@ def answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
 @pytest.mark.slow
 @DESCRIPTION.parametrize()
 @settings(max_examples=15, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
+def test_component_fuzzed_answers_as_documented(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
     answers_as_described(case, fuzzed)
 
 
 @pytest.mark.soak
 @DESCRIPTION.parametrize()
 @settings(max_examples=2_000, derandomize=False, suppress_health_check=list(HealthCheck))
-def test_many_answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
+def test_component_fuzzed_for_long_answers_as_documented(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
     answers_as_described(case, fuzzed)

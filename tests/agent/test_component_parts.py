@@ -41,7 +41,7 @@ FIELDS = st.dictionaries(st.text(string.ascii_letters, min_size=1), TEXT)
 
 
 @given(FIELDS)
-def test_every_encoding_says_the_same(fields: dict[str, str]) -> None:
+def test_request_in_every_encoding_decodes_to_the_same_fields(fields: dict[str, str]) -> None:
     said = json.dumps(fields)
     encoded_values = json.dumps({name: quote(value, safe="") for name, value in fields.items()})
     expected = {name: value for name, value in fields.items() if value not in ("", "__NotExistedTag__")}
@@ -57,12 +57,12 @@ def test_every_encoding_says_the_same(fields: dict[str, str]) -> None:
 
 
 @given(st.text())
-def test_any_text_is_decoded_or_refused(body: str) -> None:
+def test_request_of_any_text_is_decoded_or_refused(body: str) -> None:
     with suppress(Refusal):
         assert all(isinstance(value, str) and value for value in decode_fields(body).values())
 
 
-def test_the_worked_example() -> None:
+def test_request_of_the_vendors_example_is_decoded() -> None:
     body = (
         'tbsPackage={"tbs":"aGk%2Bd29ybGQ=","tbsEncoding":"base64","pin":"12%2334a","func":"MakeSignature",'
         '"keyidb64":"__NotExistedTag__","nonce":"__NotExistedTag__","withCardSN":false,"slotDescription":0}'
@@ -79,24 +79,24 @@ def test_the_worked_example() -> None:
     }
 
 
-def test_what_is_no_percent_encoding_stays() -> None:
+def test_value_with_a_lone_percent_sign_stays() -> None:
     assert decode_fields('{"tbs": "100% sure, 50%zz, %ff"}')["tbs"] == "100% sure, 50%zz, %ff"
     assert decode_fields('{"pin": "%ff"}')["pin"] == "%ff"
     # The vendor's library replaces plus signs, whatever else is in the text.
     assert decode_fields('{"tbs": "100%,a%2Bb", "pin": "5%%2Babcd"}') == {"tbs": "100%,a+b", "pin": "5%+abcd"}
 
 
-def test_json_that_was_put_together_by_hand() -> None:
+def test_request_with_raw_line_breaks_is_decoded() -> None:
     assert decode_fields('tbsPackage={"tbs":"two\nlines"}') == {"tbs": "two\nlines"}
 
 
-def test_deeply_nested_json_is_refused() -> None:
+def test_request_of_deeply_nested_json_is_refused() -> None:
     with pytest.raises(Refusal):
         decode_fields("[" * 100_000)
 
 
 @given(st.binary())
-def test_base64_survives_what_clients_do_to_it(data: bytes) -> None:
+def test_base64_field_changed_by_clients_is_decoded(data: bytes) -> None:
     said = base64.b64encode(data).decode()
     lines = "\r\n".join(said[start : start + 5] for start in range(0, len(said), 5))
     for value in (said, said.replace("+", " "), lines):
@@ -117,7 +117,7 @@ def read(picture: bytes) -> str:
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=bitmap.CAPACITY - 2))
-def test_the_picture_holds_the_text(text: str) -> None:
+def test_bitmap_of_any_text_holds_the_text(text: str) -> None:
     picture = bitmap.encode(text)
     assert read(picture).removesuffix(" " * (-len(text) % 3)) == text
     assert len(picture) == 6054
@@ -130,7 +130,7 @@ def test_the_picture_holds_the_text(text: str) -> None:
     assert len(header.decode("utf-8", "replace")) == 54
 
 
-def test_what_is_read_as_text_stays_short() -> None:
+def test_bitmap_of_a_long_answer_stays_short() -> None:
     names = [f"Reader {number}" for number in range(4)]
     present = [
         Card(f"XC{number:014}", name, "T7SXC000000", "hicos", CardState.ACTIVE, 3, 3)
@@ -142,7 +142,7 @@ def test_what_is_read_as_text_stays_short() -> None:
     assert [slot["token"]["ulMaxPinLen"] for slot in json.loads(text)["slots"]] == [8] * 4
 
 
-def test_readers_without_a_card_give_way() -> None:
+def test_bitmap_of_many_readers_leaves_out_empty_ones() -> None:
     empty = {"slotDescription": "reader" * 10, "token": None}
     full = {"slotDescription": "reader", "token": {"serialNumber": "XC00000000000001"}}
     drawn = json.loads(read(information.as_bitmap({"slots": [*[empty] * 200, full]})))
@@ -176,7 +176,7 @@ MAJOR = {
 
 
 @pytest.mark.parametrize(("name", "number"), MAJOR.items())
-def test_codes_are_those_that_pages_know(name: str, number: int) -> None:
+def test_codes_compared_with_the_vendors_are_the_same(name: str, number: int) -> None:
     assert Code[name] == number
 
 
@@ -198,7 +198,7 @@ def test_codes_are_those_that_pages_know(name: str, number: int) -> None:
         (errors.CardWorkerBusy(), 0x7600000D, 0),
     ],
 )
-def test_situations_have_their_codes(error: XcaError, major: int, minor: int) -> None:
+def test_error_of_a_kind_has_its_codes(error: XcaError, major: int, minor: int) -> None:
     assert codes_of(error) == (major, minor)
 
 
@@ -212,7 +212,7 @@ def every_situation() -> Iterator[type[XcaError]]:
 
 
 @pytest.mark.parametrize("kind", list(every_situation()))
-def test_every_situation_has_its_codes(kind: type[XcaError]) -> None:
+def test_error_of_every_kind_has_codes(kind: type[XcaError]) -> None:
     codes = codes_of(with_facts(kind))
     assert codes[0] is not Code.OK
     if 10 <= EXIT_STATUSES[kind] < 54:  # of a card, its secrets and keys
@@ -220,7 +220,7 @@ def test_every_situation_has_its_codes(kind: type[XcaError]) -> None:
 
 
 @given(st.text())
-def test_plain_text_breaks_neither_json_nor_html(text: str) -> None:
+def test_page_safe_text_in_json_and_html_breaks_neither(text: str) -> None:
     said = page_safe(text)
     assert not set(said) & set("\"\\<>&'`\r\n\u2028\u2029")
     assert all(ord(character) >= 32 for character in said)
@@ -229,7 +229,7 @@ def test_plain_text_breaks_neither_json_nor_html(text: str) -> None:
 
 
 @pytest.mark.parametrize("code", Code)
-def test_messages_are_chinese_and_ascii_on_the_wire(code: Code) -> None:
+def test_answer_of_every_code_is_ascii_with_a_chinese_message(code: Code) -> None:
     wire = to_json(failure("sign", Refusal(code)))
     assert wire.isascii()
     answer = json.loads(wire)
@@ -239,11 +239,11 @@ def test_messages_are_chinese_and_ascii_on_the_wire(code: Code) -> None:
 
 
 @pytest.mark.parametrize("minor", MinorCode)
-def test_minor_texts_are_plain(minor: MinorCode) -> None:
+def test_minor_code_texts_are_page_safe(minor: MinorCode) -> None:
     assert page_safe(minor.text) == minor.text
 
 
-def test_the_words_of_an_error_stay_here() -> None:
+def test_answer_to_an_error_holds_none_of_its_words() -> None:
     answer = failure("sign", errors.StoreUnreadable(detail="/home/somebody/cards.db"))
     assert "somebody" not in to_json(answer)
 
@@ -254,7 +254,7 @@ def test_the_words_of_an_error_stay_here() -> None:
 @pytest.mark.parametrize(
     "origin", ["https://example.gov.tw", "http://127.0.0.1:8080", "https://[::1]:8443", "http://host"]
 )
-def test_origins(origin: str) -> None:
+def test_origin_of_a_site_is_recognised(origin: str) -> None:
     assert is_origin(origin)
 
 
@@ -263,5 +263,5 @@ def test_origins(origin: str) -> None:
     ["", "null", "*", "example.gov.tw", "https://", "https://a/", "https://a/b", "https://u@a", "ftp://a",
      "HTTPS://a", "https://a:0", "https://a:x", "https://例子.tw", "https://a b", "https://a\n", "https://[::1"],
 )  # fmt: skip
-def test_what_is_no_origin(text: str) -> None:
+def test_text_that_is_no_origin_is_refused(text: str) -> None:
     assert not is_origin(text)

@@ -40,7 +40,7 @@ def authorities(asking: Asking, folder: Path) -> Path:
 # --- information
 
 
-def test_tells_readers_and_card(allowed: Asking, active_card: HeldCard) -> None:
+def test_information_with_a_card_lists_reader_and_card(allowed: Asking, active_card: HeldCard) -> None:
     for answer in (allowed.get("/pkcs11info").json(), allowed.post("/pkcs11info")):
         assert (answer["func"], answer["ret_code"], answer["last_error"]) == ("pkcs11info", 0, 0)
         assert answer["agent"]["name"] == "xca-plugin"
@@ -60,11 +60,11 @@ def test_tells_readers_and_card(allowed: Asking, active_card: HeldCard) -> None:
     "gate",
     ["1.3.4.103305", "1.3.4.10", "1.3.4.3", "1.3.4.103328", "1.3.4.103327", "1.3.4.13", "1.3.4.103319"],
 )
-def test_the_version_passes_every_gate(allowed: Asking, gate: str) -> None:
+def test_version_compared_by_pages_is_high_enough(allowed: Asking, gate: str) -> None:
     assert not allowed.get("/pkcs11info").json()["serverVersion"] < gate
 
 
-def test_tells_the_certificates(allowed: Asking) -> None:
+def test_information_with_certificates_lists_them(allowed: Asking) -> None:
     answer = allowed.get("/pkcs11info?withcert=true").json()
     (token,) = [slot["token"] for slot in answer["slots"] if slot["token"]]
     held = {item["label"]: item for item in token["certs"]}
@@ -93,7 +93,7 @@ def test_tells_the_certificates(allowed: Asking) -> None:
     openssl("pkey", "-pubin", "-inform", "DER", "-noout", stdin=base64.b64decode(keys[b"SIGN"]))
 
 
-def test_the_picture_tells_the_same(allowed: Asking) -> None:
+def test_bitmap_and_information_are_the_same(allowed: Asking) -> None:
     picture = allowed.get("/p11Image.bmp?1735689600")
     assert picture.headers["Access-Control-Allow-Origin"] == SITE
     text = picture.content[54:].split(b"\0")[0].decode("ascii")
@@ -106,7 +106,9 @@ def test_the_picture_tells_the_same(allowed: Asking) -> None:
 
 
 @pytest.mark.parametrize("hash_name", HASHES)
-def test_signs_text(allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path) -> None:
+def test_signature_of_text_verifies(
+    allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path
+) -> None:
     request = signing(
         active_card, signatureType="PKCS1", hashAlgorithm=hash_name, tbs=TEXT.replace("%", "%25")
     )
@@ -116,13 +118,15 @@ def test_signs_text(allowed: Asking, active_card: HeldCard, hash_name: str, tmp_
 
 
 @pytest.mark.parametrize("hash_name", HASHES)
-def test_signs_a_ready_hash(allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path) -> None:
+def test_signature_of_a_ready_hash_verifies(
+    allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path
+) -> None:
     tbs = b64(hashlib.new(hash_name, b"document").digest())
     answer = allowed.post("/sign", signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
     verify(answer, hash_name, b"document", tmp_path)
 
 
-def test_signs_base64_as_every_client_writes_it(
+def test_signature_of_base64_in_every_spelling_verifies(
     allowed: Asking, active_card: HeldCard, tmp_path: Path
 ) -> None:
     content = b"\xfb\xef\xbe hi>world?"  # plus signs and slashes in base64
@@ -138,7 +142,9 @@ def test_signs_base64_as_every_client_writes_it(
         verify(allowed.post("/sign", body), "SHA256", content, tmp_path)
 
 
-def test_signs_for_many_at_once(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+def test_signatures_of_many_requests_at_once_verify(
+    allowed: Asking, active_card: HeldCard, tmp_path: Path
+) -> None:
     """One after the other, each its own."""
     texts = [f"document {number}" for number in range(8)]
     with ThreadPoolExecutor(len(texts)) as clients:
@@ -147,7 +153,7 @@ def test_signs_for_many_at_once(allowed: Asking, active_card: HeldCard, tmp_path
         verify(answer, "SHA256", tbs.encode(), tmp_path)
 
 
-def test_makes_signed_data_with_what_servers_look_for(
+def test_signed_data_holds_the_attributes_that_servers_read(
     allowed: Asking, active_card: HeldCard, tmp_path: Path
 ) -> None:
     answer = allowed.post(
@@ -185,7 +191,9 @@ def test_makes_signed_data_with_what_servers_look_for(
 
 
 @pytest.mark.parametrize("absent", ["", "__NotExistedTag__"])
-def test_leaves_out_what_is_not_asked_for(allowed: Asking, active_card: HeldCard, absent: str) -> None:
+def test_signed_data_leaves_out_what_is_not_asked_for(
+    allowed: Asking, active_card: HeldCard, absent: str
+) -> None:
     answer = allowed.post(
         "/sign",
         signing(active_card, signatureType="PKCS7", nonce=absent, withCardSN=absent, withSigningTime="false"),
@@ -195,7 +203,9 @@ def test_leaves_out_what_is_not_asked_for(allowed: Asking, active_card: HeldCard
     assert kinds == {"content_type", "message_digest"}
 
 
-def test_ignores_what_it_does_not_know(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+def test_request_with_unknown_fields_is_carried_out(
+    allowed: Asking, active_card: HeldCard, tmp_path: Path
+) -> None:
     """A whole field set as the vendor's library sends it."""
     request = signing(
         active_card,
@@ -235,7 +245,7 @@ def test_ignores_what_it_does_not_know(allowed: Asking, active_card: HeldCard, t
         ({"pin": "12"}, Code.LOGIN_FAILED),
     ],
 )
-def test_says_what_is_wrong_with_a_request(
+def test_request_with_a_wrong_field_answers_its_code(
     allowed: Asking, active_card: HeldCard, fields: Json, code: Code
 ) -> None:
     answer = allowed.post("/sign", signing(active_card, **fields))
@@ -256,7 +266,7 @@ def test_says_what_is_wrong_with_a_request(
         b"%7b%22tbs%22:%22%ff%22%7d",
     ],
 )
-def test_says_that_it_is_no_json(allowed: Asking, body: bytes) -> None:
+def test_request_that_is_no_json_answers_bad_json(allowed: Asking, body: bytes) -> None:
     answer = post(f"{allowed.agent.url}/sign", content=body, headers={"Origin": SITE}).json()
     assert (answer["func"], answer["ret_code"]) == ("sign", Code.BAD_JSON)
 
@@ -275,7 +285,7 @@ def cert2(allowed: Asking, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("cipher", ["-des3", "-aes256", "-aes128"])
-def test_decrypts_what_servers_encrypt(
+def test_decryption_of_enveloped_data_returns_the_content(
     allowed: Asking, active_card: HeldCard, cert2: Path, cipher: str
 ) -> None:
     content = '機密內容 "quoted"'.encode()
@@ -289,7 +299,9 @@ def test_decrypts_what_servers_encrypt(
     assert base64.b64decode(answer["plain"]) == content
 
 
-def test_decrypts_a_bare_block(allowed: Asking, active_card: HeldCard, cert2: Path) -> None:
+def test_decryption_of_one_block_returns_the_content(
+    allowed: Asking, active_card: HeldCard, cert2: Path
+) -> None:
     block = openssl("pkeyutl", "-encrypt", "-certin", "-inkey", cert2, stdin=b"\xff\x00key")
     request = {"cipher": b64(block), "cipherType": "PKCS1", "plainEncoding": "base64", "pin": active_card.pin}
     assert base64.b64decode(allowed.post("/decrypt", request)["plain"]) == b"\xff\x00key"
@@ -310,14 +322,14 @@ def test_decrypts_a_bare_block(allowed: Asking, active_card: HeldCard, cert2: Pa
         ({"cipher": b64(b"x"), "plainEncoding": "hex"}, Code.BAD_PARAMETER),
     ],
 )
-def test_says_what_it_cannot_decrypt(
+def test_decryption_of_a_wrong_cipher_answers_its_code(
     allowed: Asking, active_card: HeldCard, fields: Json, code: Code
 ) -> None:
     answer = allowed.post("/decrypt", {"pin": active_card.pin, **fields})
     assert (answer["func"], answer["ret_code"]) == ("decrypt", code)
 
 
-def test_decrypts_a_block_of_somebody_elses_to_nothing(allowed: Asking, active_card: HeldCard) -> None:
+def test_decryption_of_anothers_block_reveals_nothing(allowed: Asking, active_card: HeldCard) -> None:
     answers = [
         allowed.post("/decrypt", {"pin": active_card.pin, "cipher": b64(bytes([number]) * 256)})
         for number in range(1, 9)
@@ -331,7 +343,9 @@ def test_decrypts_a_block_of_somebody_elses_to_nothing(allowed: Asking, active_c
 # --- the rest of the functions
 
 
-def test_makes_a_request_for_a_certificate(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+def test_certificate_request_of_a_key_verifies(
+    allowed: Asking, active_card: HeldCard, tmp_path: Path
+) -> None:
     answer = allowed.ask(
         {
             "func": "makeCsr",
@@ -351,7 +365,7 @@ def test_makes_a_request_for_a_certificate(allowed: Asking, active_card: HeldCar
     assert refused["messagedata"] == refused["message"]
 
 
-def test_writes_a_certificate_for_a_key_of_the_card(
+def test_certificate_of_a_key_is_written(
     start_agent: Start, xca_active_card: HeldCard, tmp_path: Path
 ) -> None:
     card = xca_active_card
@@ -390,7 +404,7 @@ def test_writes_a_certificate_for_a_key_of_the_card(
     )
 
 
-def test_gives_challenges(allowed: Asking) -> None:
+def test_challenge_asked_twice_differs(allowed: Asking) -> None:
     first, second = (allowed.post("/getChallenge") for _ in range(2))
     assert (first["func"], first["ret_code"]) == ("getChallenge", 0)
     assert len(bytes.fromhex(first["challenge"])) == 8
@@ -410,7 +424,7 @@ def test_gives_challenges(allowed: Asking) -> None:
         ("openCard", "/activate"),
     ],
 )
-def test_names_our_page_for_what_needs_the_centre(allowed: Asking, func: str, page: str) -> None:
+def test_function_of_the_centre_names_the_agents_page(allowed: Asking, func: str, page: str) -> None:
     path = "/umakeSig" if func == "umakeSig" else "/CardManagement/sendCardCommand"
     answer = allowed.post(path, {"func": func, "sid": "USER0001", "newpin": "654321"})
     assert (answer["func"], answer["ret_code"]) == (func, 1979711502)
@@ -419,20 +433,20 @@ def test_names_our_page_for_what_needs_the_centre(allowed: Asking, func: str, pa
 
 
 @pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID"])
-def test_answers_what_other_cards_are_asked(allowed: Asking, path: str) -> None:
+def test_function_of_other_cards_answers_unsupported(allowed: Asking, path: str) -> None:
     answer = allowed.post(path, {"func": "ListEID"})
     assert (answer["func"], answer["ret_code"]) == ("ListEID", 1979711502)
 
 
 @pytest.mark.fast
 @pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID", "/nothing"])
-def test_answers_unknown_paths(client: TestClient, path: str) -> None:
+def test_path_that_is_unknown_answers_unsupported(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 200
     assert response.json()["ret_code"] == 1979711502
 
 
-def test_answers_unknown_functions(allowed: Asking) -> None:
+def test_function_that_is_unknown_answers_unsupported(allowed: Asking) -> None:
     answer = allowed.ask({"func": 'printCard"<'})
     assert (answer["func"], answer["ret_code"]) == ("printCard＂＜", 1979711502)
 
@@ -440,7 +454,7 @@ def test_answers_unknown_functions(allowed: Asking) -> None:
 # --- PINs
 
 
-def test_three_wrong_pins_lock(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_wrong_pin_three_times_locks_the_card(start_agent: Start, xca_active_card: HeldCard) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, trusted=(SITE,)))
     seen = []
@@ -454,7 +468,7 @@ def test_three_wrong_pins_lock(start_agent: Start, xca_active_card: HeldCard) ->
     assert token["flags"] & 0x40000
 
 
-def test_the_last_try_is_not_spent_unasked(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_last_try_without_confirmation_is_not_spent(start_agent: Start, xca_active_card: HeldCard) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, allow=SITE))
     for wrong in ("wrong-1", "wrong-2"):
@@ -468,7 +482,7 @@ def test_the_last_try_is_not_spent_unasked(start_agent: Start, xca_active_card: 
     assert asking.ask(signing(card), lastTry=True)["ret_code"] == 0
 
 
-def test_tries_that_others_spend_while_the_window_asks_lead_to_the_question(
+def test_last_try_reached_while_the_popup_asks_is_asked_for(
     start_agent: Start, xca_active_card: HeldCard
 ) -> None:
     card = xca_active_card
@@ -483,7 +497,9 @@ def test_tries_that_others_spend_while_the_window_asks_lead_to_the_question(
     assert asking.ask(signing(card), lastTry=True)["ret_code"] == 0
 
 
-def test_changes_the_pin(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_pin_change_with_the_card_named_changes_the_pin(
+    start_agent: Start, xca_active_card: HeldCard
+) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, trusted=(SITE,)))
     request = {
@@ -502,9 +518,7 @@ def test_changes_the_pin(start_agent: Start, xca_active_card: HeldCard) -> None:
     assert asking.ask(signing(card, pin="7%2B42!x9"))["ret_code"] == 0
 
 
-def test_a_change_that_is_given_up_is_not_robbed_of_its_pins(
-    xca_active_card: HeldCard, tmp_path: Path
-) -> None:
+def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: HeldCard, tmp_path: Path) -> None:
     """The answer says that nobody knows; the card, which is still at work, does it as it was asked to."""
     card = xca_active_card
     configure(tmp_path, trusted=(SITE,))
@@ -531,7 +545,9 @@ def test_a_change_that_is_given_up_is_not_robbed_of_its_pins(
         assert asking.ask(signing(card, pin="new4711"))["ret_code"] == 0
 
 
-def test_a_card_that_is_not_activated(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_signature_with_an_inactive_card_answers_not_activated(
+    start_agent: Start, xca_issued_card: HeldCard
+) -> None:
     asking = Asking(start_agent(xca_issued_card, trusted=(SITE,)))
     answer = asking.ask(signing(xca_issued_card, pin="123456"))
     assert answer["ret_code"] + (1 << 32) == 0x81000225
@@ -540,7 +556,7 @@ def test_a_card_that_is_not_activated(start_agent: Start, xca_issued_card: HeldC
 # --- readers
 
 
-def test_two_readers(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_signature_with_two_cards_needs_a_named_card(start_agent: Start, xca_active_card: HeldCard) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, allow=SITE))
     other = issue(card.environment, "Kp-4tzQ9w")
@@ -566,7 +582,9 @@ def test_two_readers(start_agent: Start, xca_active_card: HeldCard) -> None:
     assert asking.post("/sign", {**request, **contradiction})["ret_code"] == Code.NO_CARD
 
 
-def test_no_card(start_agent: Start, xca_environment: Environment, active_card: HeldCard) -> None:
+def test_signature_without_a_card_answers_no_card(
+    start_agent: Start, xca_environment: Environment, active_card: HeldCard
+) -> None:
     empty = HeldCard(xca_environment, active_card.number, "", active_card.pin)
     asking = Asking(start_agent(empty, allow=SITE))
     assert [slot["token"] for slot in asking.get("/pkcs11info").json()["slots"]] == [None]
@@ -576,7 +594,7 @@ def test_no_card(start_agent: Start, xca_environment: Environment, active_card: 
 # --- odd certificates
 
 
-def test_odd_certificates_are_left_out(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_certificates_that_cannot_be_read_are_left_out(start_agent: Start, xca_active_card: HeldCard) -> None:
     environment = xca_active_card.environment
     ones = odd_ones()
     for name in ("no end", "no DER", "nothing", "year nought"):

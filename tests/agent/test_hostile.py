@@ -59,7 +59,7 @@ def raw(agent: Agent, request: bytes) -> bytes:
     ["evil.example", "evil.example:{port}", "localhost", "localhost:1", "127.0.0.1.evil.example:{port}", ""],
 )
 @pytest.mark.parametrize("path", ["/", "/pkcs11info", "/agent.json", "/static/xca.css"])
-def test_another_host_is_refused(allowed: Asking, host: str, path: str) -> None:
+def test_request_for_another_host_is_refused(allowed: Asking, host: str, path: str) -> None:
     """DNS rebinding: the browser thinks that it talks to the site."""
     headers = f"Host: {host.format(port=allowed.agent.port)}\r\nOrigin: {SITE}\r\nConnection: close\r\n"
     answer = raw(allowed.agent, f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
@@ -67,7 +67,7 @@ def test_another_host_is_refused(allowed: Asking, host: str, path: str) -> None:
     assert b"XC0" not in answer
 
 
-def test_both_loopback_addresses_and_no_other(allowed: Asking) -> None:
+def test_agent_listens_on_loopback_addresses_only(allowed: Asking) -> None:
     port = allowed.agent.port
     assert get(f"http://127.0.0.1:{port}/agent.json").status_code == 200
     assert get(f"http://[::1]:{port}/agent.json").status_code == 200
@@ -81,7 +81,7 @@ def test_both_loopback_addresses_and_no_other(allowed: Asking) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_another_user_of_the_computer_is_not_answered(allowed: Asking) -> None:
+def test_connection_of_another_user_is_not_answered(allowed: Asking) -> None:
     ask = f"import urllib.request as r; print(r.urlopen('{allowed.agent.url}/agent.json').status)"
     for somebody, answered in ((0, True), (65534, False)):
         done = subprocess.run(["/usr/bin/python3", "-I", "-c", ask], user=somebody, capture_output=True)
@@ -90,7 +90,7 @@ def test_another_user_of_the_computer_is_not_answered(allowed: Asking) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_another_user_who_goes_at_once_is_not_taken_for_root(allowed: Asking) -> None:
+def test_connection_closed_by_another_user_is_not_taken_for_roots(allowed: Asking) -> None:
     """The socket of who has closed it already is listed as root's."""
     port = allowed.agent.port
     ask = (
@@ -112,7 +112,7 @@ def test_another_user_who_goes_at_once_is_not_taken_for_root(allowed: Asking) ->
     assert "passed-for-root" not in visits
 
 
-def test_who_cannot_be_told_is_not_answered(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_connection_of_an_unknown_user_is_not_answered(start_agent: Start, xca_active_card: HeldCard) -> None:
     """Without a free file descriptor nobody can look up whose connection it is."""
     agent = start_agent(xca_active_card)
     process = agent.process.pid
@@ -145,7 +145,9 @@ def test_who_cannot_be_told_is_not_answered(start_agent: Start, xca_active_card:
     "origin",
     [STRANGER, "null", "http://portal.example.gov.tw", f"{SITE}.evil.example", f"{SITE}:8443"],
 )
-def test_a_stranger_learns_nothing(allowed: Asking, active_card: HeldCard, origin: str) -> None:
+def test_unknown_site_asking_learns_the_version_only(
+    allowed: Asking, active_card: HeldCard, origin: str
+) -> None:
     stranger = Asking(allowed.agent, origin)
     for path in ("/pkcs11info", "/pkcs11info?withcert=true", "/sign", "/decrypt", "/getChallenge"):
         response = stranger.http.post(
@@ -164,7 +166,7 @@ def test_a_stranger_learns_nothing(allowed: Asking, active_card: HeldCard, origi
     assert json.loads(stranger.window(signing(active_card))["answer"])["ret_code"] == 0x76000031
 
 
-def test_a_program_that_does_not_say_who_it_is_learns_nothing(allowed: Asking, active_card: HeldCard) -> None:
+def test_program_without_origin_learns_nothing(allowed: Asking, active_card: HeldCard) -> None:
     url = allowed.agent.url
     for response in (get(f"{url}/pkcs11info"), post(f"{url}/sign", json=signing(active_card))):
         assert response.json()["ret_code"] == 0x76000031
@@ -172,7 +174,7 @@ def test_a_program_that_does_not_say_who_it_is_learns_nothing(allowed: Asking, a
 
 
 @pytest.mark.parametrize(("origin", "shared"), [(SITE, True), (STRANGER, False)])
-def test_preflights(allowed: Asking, origin: str, shared: bool) -> None:
+def test_preflight_of_a_trusted_site_only_allows_reading(allowed: Asking, origin: str, shared: bool) -> None:
     """CORS, and access to the local network from a public site."""
     asks = {
         "Origin": origin,
@@ -189,14 +191,14 @@ def test_preflights(allowed: Asking, origin: str, shared: bool) -> None:
 @pytest.mark.fast
 @pytest.mark.parametrize("origin", [None, SITE, STRANGER, "null", "http://localhost", "http://localhost:1"])
 @pytest.mark.parametrize("path", ["/popup", "/addDomain", "/activate", "/change-pin", "/reset-pin"])
-def test_only_our_own_pages_may_change_anything(client: TestClient, origin: str | None, path: str) -> None:
+def test_post_of_a_foreign_origin_is_refused(client: TestClient, origin: str | None, path: str) -> None:
     headers = {} if origin is None else {"Origin": origin}
     said = {"site": SITE, "request": "{}"}
     assert client.post(path, json=said, headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize("site_of", ["cross-site", "same-site"])
-def test_other_pages_may_open_ours_but_not_fetch_them(allowed: Asking, site_of: str) -> None:
+def test_page_fetched_or_framed_by_another_site_is_refused(allowed: Asking, site_of: str) -> None:
     fetch = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "no-cors"}
     assert get(f"{allowed.agent.url}/", headers=fetch).status_code == 403
     window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -211,7 +213,7 @@ def test_other_pages_may_open_ours_but_not_fetch_them(allowed: Asking, site_of: 
 # --- consent
 
 
-def test_a_trusted_site_signs_only_through_the_window(trusting: Asking, active_card: HeldCard) -> None:
+def test_trusted_site_signing_without_popup_is_cancelled(trusting: Asking, active_card: HeldCard) -> None:
     answer = trusting.post("/sign", signing(active_card))
     assert (answer["ret_code"], answer["func"]) == (Code.CANCELLED, "sign")
     assert "signature" not in answer
@@ -219,7 +221,7 @@ def test_a_trusted_site_signs_only_through_the_window(trusting: Asking, active_c
     assert answer["messagedata"] == answer["message"]
 
 
-def test_the_person_sees_who_asks_and_for_what(trusting: Asking, active_card: HeldCard) -> None:
+def test_consent_of_every_kind_shows_site_and_content(trusting: Asking, active_card: HeldCard) -> None:
     consent = trusting.window(signing(active_card))["consent"]
     assert consent["site"] == trusting.origin
     assert any(active_card.number in value for _, value in consent["facts"])
@@ -238,7 +240,7 @@ def test_the_person_sees_who_asks_and_for_what(trusting: Asking, active_card: He
     assert "pay\n\tall<U+3164>" in [value for _, value in hidden["facts"]]
 
 
-def test_a_ticket_is_for_one_request_once(trusting: Asking, active_card: HeldCard) -> None:
+def test_ticket_for_another_request_or_twice_is_refused(trusting: Asking, active_card: HeldCard) -> None:
     card = active_card
     consent = trusting.window(signing(card))["consent"]
     said = {"ticket": consent["ticket"], "number": consent["number"]}
@@ -253,7 +255,7 @@ def test_a_ticket_is_for_one_request_once(trusting: Asking, active_card: HeldCar
     assert "consent" in trusting.window(signing(card), **{**said, "ticket": f"{said['ticket']}!!"})
 
 
-def test_ten_minutes_are_for_that_site_and_for_signing(trusting: Asking, active_card: HeldCard) -> None:
+def test_allowance_covers_signing_of_that_site_only(trusting: Asking, active_card: HeldCard) -> None:
     card = active_card
     assert "consent" in trusting.window(signing(card))
     assert trusting.ask(signing(card), forAWhile=True)["ret_code"] == 0
@@ -264,7 +266,7 @@ def test_ten_minutes_are_for_that_site_and_for_signing(trusting: Asking, active_
     assert "consent" in trusting.window({"func": "makeCsr", "pin": card.pin})
 
 
-def test_a_wrong_pin_earns_no_ten_minutes(trusting: Asking, active_card: HeldCard) -> None:
+def test_allowance_with_a_wrong_pin_ends(trusting: Asking, active_card: HeldCard) -> None:
     wrong = trusting.ask(signing(active_card, pin="wrong-1"), forAWhile=True)
     assert wrong["ret_code"] == Code.LOGIN_FAILED
     assert "consent" in trusting.window(signing(active_card))
@@ -276,7 +278,7 @@ def test_a_wrong_pin_earns_no_ten_minutes(trusting: Asking, active_card: HeldCar
     assert trusting.ask(signing(active_card))["ret_code"] == 0
 
 
-def test_page_pin_ask(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_page_pin_with_ask_is_ignored(start_agent: Start, xca_active_card: HeldCard) -> None:
     """A PIN that the page sends is ignored, even a wrong one; the window asks."""
     card = xca_active_card
     asking = Asking(start_agent(card, page_pin="ask", allow=SITE))
@@ -295,7 +297,7 @@ def test_page_pin_ask(start_agent: Start, xca_active_card: HeldCard) -> None:
 # --- trusting a site
 
 
-def test_a_get_alone_trusts_nobody(shared: Agent) -> None:
+def test_add_domain_opened_trusts_nobody(shared: Agent) -> None:
     stranger = Asking(shared, STRANGER)
     page = stranger.http.get(f"{shared.url}/addDomain?domain=evil.example")
     assert page.status_code == 200
@@ -303,7 +305,7 @@ def test_a_get_alone_trusts_nobody(shared: Agent) -> None:
     assert stranger.post("/pkcs11info")["ret_code"] == 0x76000031
 
 
-def test_the_button_trusts_once(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_add_domain_token_trusts_one_site_once(start_agent: Start, xca_active_card: HeldCard) -> None:
     agent = start_agent(xca_active_card, trusted=(SITE,))
     url, stranger = agent.url, Asking(agent, STRANGER)
     page = stranger.http.get(f"{url}/addDomain?domain=evil.example").text
@@ -345,20 +347,18 @@ def test_the_button_trusts_once(start_agent: Start, xca_active_card: HeldCard) -
         ("http://u@evil.example/", "https://evil.example"),
     ],
 )
-def test_the_page_that_asks_is_offered_if_it_is_of_that_host(
-    allowed: Asking, referer: str, offered: str
-) -> None:
+def test_add_domain_opener_of_that_host_is_offered(allowed: Asking, referer: str, offered: str) -> None:
     address = f"{allowed.agent.url}/addDomain?domain=evil.example"
     page = get(address, headers={"Referer": referer}).text
     assert f'name="site" value="{offered}"' in page
 
 
-def test_a_host_with_an_underscore(allowed: Asking) -> None:
+def test_add_domain_host_with_an_underscore_is_offered(allowed: Asking) -> None:
     page = allowed.http.get(f"{allowed.agent.url}/addDomain?domain=my_host.example").text
     assert 'value="https://my_host.example"' in page
 
 
-def test_only_the_site_itself_is_told_that_it_is_trusted(allowed: Asking) -> None:
+def test_add_domain_of_a_trusted_site_tells_that_site_only(allowed: Asking) -> None:
     address = f"{allowed.agent.url}/addDomain?domain={SITE.partition('//')[2]}"
     for referer, told in ((f"{SITE}/login", True), (f"{STRANGER}/", False), ("", False)):
         page = get(address, headers={"Referer": referer}).text
@@ -367,7 +367,7 @@ def test_only_the_site_itself_is_told_that_it_is_trusted(allowed: Asking) -> Non
 
 @pytest.mark.fast
 @pytest.mark.parametrize("domain", ["", "<b>", "a b", "https://evil.example", "a/b", "例子.tw", "..", "a\n"])
-def test_what_is_no_host_is_not_offered(client: TestClient, domain: str) -> None:
+def test_add_domain_without_a_host_offers_nothing(client: TestClient, domain: str) -> None:
     response = client.get("/addDomain", params={"domain": domain})
     assert response.status_code == 400
     assert "<form" not in response.text
@@ -376,7 +376,7 @@ def test_what_is_no_host_is_not_offered(client: TestClient, domain: str) -> None
 # --- how much, how long
 
 
-def test_oversized_bodies(allowed: Asking) -> None:
+def test_body_over_the_limit_is_refused(allowed: Asking) -> None:
     url = allowed.agent.url
     big = b"x" * (8 * 1024 * 1024 + 1)
     assert post(f"{url}/sign", content=big, headers={"Origin": SITE}).status_code == 413
@@ -391,7 +391,7 @@ def test_oversized_bodies(allowed: Asking) -> None:
     assert allowed.http.get(f"{url}/agent.json").status_code == 200
 
 
-def test_slow_requests_and_500_at_once(allowed: Asking) -> None:
+def test_slow_requests_are_cut_off_while_others_are_answered(allowed: Asking) -> None:
     """Heads and bodies that never end are cut off; meanwhile everybody else is answered."""
     port = allowed.agent.port
     head = f"GET /pkcs11info HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: {SITE}\r\nConnection: close\r\n"
@@ -423,7 +423,7 @@ def test_slow_requests_and_500_at_once(allowed: Asking) -> None:
         assert time.monotonic() - start > 2
 
 
-def test_half_a_request_is_not_done(shared: Agent) -> None:
+def test_form_that_is_cut_off_does_nothing(shared: Agent) -> None:
     """A form that is cut off still reads as a form, with other values in it."""
     page = get(f"{shared.url}/addDomain?domain=evil.example.org").text
     token = page.partition('name="token" value="')[2].partition('"')[0]
@@ -454,7 +454,7 @@ def test_half_a_request_is_not_done(shared: Agent) -> None:
         b"[" * 100_000,
     ],
 )
-def test_nonsense_from_our_own_window(client: TestClient, said: bytes) -> None:
+def test_popup_request_that_makes_no_sense_is_refused(client: TestClient, said: bytes) -> None:
     ours = {"Origin": str(client.base_url), "Content-Type": "application/json"}
     assert client.post("/popup", content=said, headers=ours).status_code == 400
 
@@ -465,7 +465,7 @@ def test_nonsense_from_our_own_window(client: TestClient, said: bytes) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/popupForm", "/addDomain?domain=a.example", "/agent.json", "/p11Image.bmp", "/waiting.gif"]
 )
-def test_every_answer_forbids_frames_and_inline_script(allowed: Asking, path: str) -> None:
+def test_answer_of_every_path_forbids_frames_and_inline_script(allowed: Asking, path: str) -> None:
     response = allowed.http.get(f"{allowed.agent.url}{path}")
     policy = response.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy
@@ -475,7 +475,7 @@ def test_every_answer_forbids_frames_and_inline_script(allowed: Asking, path: st
 
 
 @pytest.mark.browser
-def test_a_browser_does_not_frame_the_window(allowed: Asking, page: Page) -> None:
+def test_popup_in_a_frame_is_refused_by_the_browser(allowed: Asking, page: Page) -> None:
     with site(f'<iframe src="{allowed.agent.url}/popupForm"></iframe>') as origin:
         refused = []
         page.on("console", lambda message: refused.append(message.text))
@@ -485,7 +485,7 @@ def test_a_browser_does_not_frame_the_window(allowed: Asking, page: Page) -> Non
 
 
 @pytest.mark.browser
-def test_a_card_whose_strings_carry_markup(
+def test_card_with_markup_in_its_strings_runs_nothing(
     start_agent: Start, xca_environment: Environment, page: Page
 ) -> None:
     holder = r"C=TW,O=\<img src\=x onerror\=alert(1)\>\"\\ O\,CN\=x"
@@ -510,7 +510,7 @@ def test_a_card_whose_strings_carry_markup(
     assert not alarms
 
 
-def test_nothing_of_it_is_logged(trusting: Asking, active_card: HeldCard) -> None:
+def test_log_after_operations_holds_no_secret(trusting: Asking, active_card: HeldCard) -> None:
     card = active_card
     answer = trusting.ask(signing(card, signatureType="PKCS7"))
     trusting.ask(signing(card, pin="wrong-1"))

@@ -107,7 +107,7 @@ def state(card: HeldCard) -> State:
 # --- the three jobs, and every situation of a card
 
 
-def test_a_card_is_activated_and_its_record_saved(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_card: HeldCard) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         assert "not activated" in visitor.see("/")
         for path in ("/change-pin", "/reset-pin"):
@@ -125,7 +125,7 @@ def test_a_card_is_activated_and_its_record_saved(start_agent: Start, xca_issued
         cannot(visitor, "/activate", "is activated already", 'class="go" href="/reset-pin?')
 
 
-def test_wrong_user_codes_count_down_and_the_last_try_is_asked_for(
+def test_wrong_user_codes_count_down_and_need_confirmation(
     start_agent: Start, xca_issued_card: HeldCard
 ) -> None:
     with xca_issued_card.environment.configuration.open("a") as configuration:
@@ -146,7 +146,7 @@ def test_wrong_user_codes_count_down_and_the_last_try_is_asked_for(
         assert secret not in agent.log
 
 
-def test_the_pin_is_changed_and_wrong_ones_count_down(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_pin_change_with_wrong_pins_counts_down(start_agent: Start, xca_active_card: HeldCard) -> None:
     assert xca_active_card.pin
     with visiting(start_agent(xca_active_card)) as visitor:
         assert "2 tries are left" in visitor.fill("/change-pin", WRONG[0], NEW_PIN)
@@ -155,7 +155,7 @@ def test_the_pin_is_changed_and_wrong_ones_count_down(start_agent: Start, xca_ac
         assert "3 tries left" in visitor.see("/reset-pin")
 
 
-def test_a_locked_card_is_unlocked(start_agent: Start, xca_pin_locked_card: HeldCard) -> None:
+def test_pin_reset_of_a_locked_card_unlocks_it(start_agent: Start, xca_pin_locked_card: HeldCard) -> None:
     with visiting(start_agent(xca_pin_locked_card)) as visitor:
         assert "PIN locked" in visitor.see("/")
         cannot(visitor, "/change-pin", "is locked", 'class="go" href="/reset-pin?')
@@ -163,9 +163,7 @@ def test_a_locked_card_is_unlocked(start_agent: Start, xca_pin_locked_card: Held
         assert state(xca_pin_locked_card) is State.ACTIVE
 
 
-def test_values_of_the_wrong_form_or_that_a_plugin_refuses_cost_no_try(
-    start_agent: Start, xca_issued_card: HeldCard
-) -> None:
+def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card: HeldCard) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         assert "A user code has 6 to 10" in visitor.fill("/activate", "short", NEW_PIN)
         assert "A PIN has 6 to 8" in visitor.fill("/activate", WRONG[0], "密碼密碼密碼")
@@ -173,7 +171,7 @@ def test_values_of_the_wrong_form_or_that_a_plugin_refuses_cost_no_try(
         assert "3 tries left" in visitor.see("/activate")
 
 
-def test_a_form_works_once(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_form_sent_twice_works_once(start_agent: Start, xca_issued_card: HeldCard) -> None:
     """Pressed twice, it spends one try."""
     with visiting(start_agent(xca_issued_card)) as visitor:
         fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
@@ -186,9 +184,7 @@ def test_a_form_works_once(start_agent: Start, xca_issued_card: HeldCard) -> Non
         assert "was already sent" in words(visitor.send("/reset-pin", {**fields, "token": elsewhere}).text)
 
 
-def test_a_card_that_is_pulled_out_before_the_form_comes(
-    start_agent: Start, xca_issued_card: HeldCard
-) -> None:
+def test_form_for_a_removed_card_says_so(start_agent: Start, xca_issued_card: HeldCard) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         fields = {**visitor.form("/activate"), "secret": xca_issued_card.user_code, "new_pin": NEW_PIN}
         remove(xca_issued_card.environment, xca_issued_card.number)
@@ -197,7 +193,7 @@ def test_a_card_that_is_pulled_out_before_the_form_comes(
         assert "There is no card in the reader." in said
 
 
-def test_another_sites_form_does_nothing(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_form_of_another_site_does_nothing(start_agent: Start, xca_issued_card: HeldCard) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
         for origin in ("https://evil.example", "null", "http://localhost:1"):
@@ -205,7 +201,7 @@ def test_another_sites_form_does_nothing(start_agent: Start, xca_issued_card: He
         assert "3 tries left" in visitor.see("/activate")
 
 
-def test_what_is_no_form_is_refused(allowed: Asking) -> None:
+def test_post_that_is_no_form_is_refused(allowed: Asking) -> None:
     form = "application/x-www-form-urlencoded"
     with visiting(allowed.agent) as visitor:
         for content, media_type, status in (
@@ -225,7 +221,7 @@ def test_what_is_no_form_is_refused(allowed: Asking) -> None:
 # --- no card, other cards, a store that fails
 
 
-def test_no_card(start_agent: Start, xca_environment: Environment) -> None:
+def test_pages_without_a_card_say_so(start_agent: Start, xca_environment: Environment) -> None:
     with visiting(start_agent(HeldCard(xca_environment, "", "", None))) as visitor:
         for path in ("/", "/card", *JOBS):
             said = visitor.see(path)
@@ -233,7 +229,7 @@ def test_no_card(start_agent: Start, xca_environment: Environment) -> None:
             assert "the right way round" in said, path
 
 
-def test_a_card_that_lapsed_and_one_with_few_days_left(start_agent: Start, two_cards: TwoCards) -> None:
+def test_cards_lapsed_or_due_soon_say_so(start_agent: Start, two_cards: TwoCards) -> None:
     with visiting(start_agent(two_cards)) as visitor:
         home = visitor.see("/")
         assert "Ask the issuer for a new card" in home
@@ -244,7 +240,7 @@ def test_a_card_that_lapsed_and_one_with_few_days_left(start_agent: Start, two_c
         assert "(3 days left)" in visitor.see(f"/activate?card={two_cards.late}")
 
 
-def test_among_several_cards_none_is_taken_for_the_right_one(start_agent: Start, two_cards: TwoCards) -> None:
+def test_form_with_several_cards_chooses_none(start_agent: Start, two_cards: TwoCards) -> None:
     with visiting(start_agent(two_cards)) as visitor:
         assert "Choose one" in visitor.see("/activate")
         assert visitor.form("/activate") == {}
@@ -256,7 +252,7 @@ def test_among_several_cards_none_is_taken_for_the_right_one(start_agent: Start,
         assert "3 tries left" in visitor.see(f"/card?card={two_cards.lapsed}")
 
 
-def test_a_hostile_holder_stays_text(start_agent: Start, two_cards: TwoCards) -> None:
+def test_holder_with_markup_stays_text(start_agent: Start, two_cards: TwoCards) -> None:
     with visiting(start_agent(two_cards)) as visitor:
         for path in ("/", "/card", "/activate"):
             html = visitor.client.get(f"{path}?card={two_cards.late}").text
@@ -266,7 +262,7 @@ def test_a_hostile_holder_stays_text(start_agent: Start, two_cards: TwoCards) ->
             assert "&lt;U+202E&gt;&lt;U+0007&gt;" in html, path
 
 
-def test_a_real_card_needs_consent(start_agent: Start, real_card: Leading) -> None:
+def test_activation_of_a_real_card_needs_agreement(start_agent: Start, real_card: Leading) -> None:
     with visiting(start_agent(real_card)) as visitor:
         assert "This is a real card." in visitor.see("/activate")
         assert "You did not agree" in visitor.fill("/activate", WRONG[0], NEW_PIN)
@@ -275,7 +271,7 @@ def test_a_real_card_needs_consent(start_agent: Start, real_card: Leading) -> No
         assert "is activated." in visitor.fill("/activate", USER_CODE, NEW_PIN, agreed="yes")
 
 
-def test_the_numbers_of_a_pin_are_those_that_the_card_reports(start_agent: Start, real_card: Leading) -> None:
+def test_pin_lengths_are_those_that_the_card_reports(start_agent: Start, real_card: Leading) -> None:
     """SoftHSM itself reports 4 to 255 characters."""
     with visiting(start_agent(real_card)) as visitor:
         assert "(4 to 255 characters, no spaces)" in visitor.see("/activate")
@@ -284,7 +280,7 @@ def test_the_numbers_of_a_pin_are_those_that_the_card_reports(start_agent: Start
         assert "is activated." in visitor.fill("/activate", USER_CODE, "7r+9", agreed="yes")
 
 
-def test_a_store_that_cannot_be_read(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_pages_with_an_unreadable_store_say_so(start_agent: Start, xca_active_card: HeldCard) -> None:
     agent = start_agent(xca_active_card)
     xca_active_card.environment.store.path.write_bytes(b"no database")
     with visiting(agent) as visitor:
@@ -292,7 +288,9 @@ def test_a_store_that_cannot_be_read(start_agent: Start, xca_active_card: HeldCa
         assert "The card store cannot be read" in visitor.see("/change-pin")
 
 
-def test_a_label_that_is_no_text(start_agent: Start, xca_active_card: HeldCard, tmp_path: Path) -> None:
+def test_certificate_with_an_undecodable_label_is_shown(
+    start_agent: Start, xca_active_card: HeldCard, tmp_path: Path
+) -> None:
     """One certificate with it takes neither the card nor the others away."""
     card = xca_active_card
     agent = start_agent(card)
@@ -337,7 +335,7 @@ def hung_pcscd(tmp_path: Path) -> Iterator[HungDaemon]:
         yield HungDaemon(listening)
 
 
-def test_a_readers_daemon_that_hangs_holds_nobody_up(
+def test_pages_with_a_hung_reader_daemon_are_served(
     start_agent: Start, xca_active_card: HeldCard, hung_pcscd: HungDaemon
 ) -> None:
     agent = start_agent(Leading({**xca_active_card.variables, **hung_pcscd.variables}))
@@ -347,7 +345,7 @@ def test_a_readers_daemon_that_hangs_holds_nobody_up(
             assert xca_active_card.number in said
 
 
-def test_an_agent_whose_module_hangs_can_be_ended(
+def test_agent_with_a_hung_module_ends(
     xca_environment: Environment, hung_pcscd: HungDaemon, tmp_path: Path
 ) -> None:
     listed = subprocess.run(["dpkg", "-L", "opensc-pkcs11"], check=True, capture_output=True, text=True)
@@ -369,7 +367,9 @@ def test_an_agent_whose_module_hangs_can_be_ended(
 # --- certificates
 
 
-def test_certificates_are_downloaded(allowed: Asking, active_card: HeldCard, tmp_path: Path) -> None:
+def test_certificate_downloaded_in_each_format_is_right(
+    allowed: Asking, active_card: HeldCard, tmp_path: Path
+) -> None:
     number = active_card.number
     with visiting(allowed.agent) as visitor:
         assert "cert1" in visitor.see("/card")
@@ -394,7 +394,7 @@ def test_certificates_are_downloaded(allowed: Asking, active_card: HeldCard, tmp
         assert "has no certificate no" in words(missing.text)
 
 
-def test_nobody_leads_a_person_to_a_text_of_his_own(allowed: Asking) -> None:
+def test_self_test_link_with_a_false_site_shows_none_of_it(allowed: Asking) -> None:
     with visiting(allowed.agent) as visitor:
         for said in ("https://Your card is LOCKED, call 0900-123456", "https://gov.tw@evil.example"):
             page = visitor.client.get("/selfTest.htm", params={"site": said}).text
@@ -405,7 +405,7 @@ def test_nobody_leads_a_person_to_a_text_of_his_own(allowed: Asking) -> None:
 # --- events, headers and language
 
 
-def test_events_tell_that_something_changed_and_nothing_of_it(allowed: Asking) -> None:
+def test_events_of_each_topic_hold_a_version_only(allowed: Asking) -> None:
     with visiting(allowed.agent) as visitor:
         for of in ("cards", "sites"):
             with visitor.client.stream("GET", f"/events?of={of}") as stream:
@@ -416,7 +416,7 @@ def test_events_tell_that_something_changed_and_nothing_of_it(allowed: Asking) -
         assert foreign.status_code == 403
 
 
-def test_nothing_is_kept_and_nothing_foreign_is_run(allowed: Asking) -> None:
+def test_pages_forbid_caching_and_foreign_scripts(allowed: Asking) -> None:
     with visiting(allowed.agent) as visitor:
         for path in ("/", "/card", *JOBS, "/selfTest.htm"):
             headers = visitor.client.get(path).headers
@@ -427,7 +427,7 @@ def test_nothing_is_kept_and_nothing_foreign_is_run(allowed: Asking) -> None:
             assert "unsafe" not in policy
 
 
-def test_scripts_and_styles_are_kept_until_they_change(allowed: Asking) -> None:
+def test_assets_of_the_present_version_are_cached(allowed: Asking) -> None:
     """A window asks for them once: the next one speaks the sooner."""
     with visiting(allowed.agent) as visitor:
         addresses = re.findall(r'"(/static/[^"]+)"', visitor.client.get("/popupForm").text)
@@ -439,7 +439,7 @@ def test_scripts_and_styles_are_kept_until_they_change(allowed: Asking) -> None:
         assert visitor.client.get("/static/nothing.js").status_code == 404
 
 
-def test_the_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> None:
+def test_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> None:
     for wished, title in (
         ("zh-TW,en;q=0.5", "您的卡片"),
         ("zh-HK", "您的卡片"),
@@ -458,7 +458,9 @@ def test_the_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> No
         assert "Your card" in visitor.see("/")
 
 
-def test_odd_certificates_are_shown_as_odd(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_certificates_that_cannot_be_read_are_shown_as_such(
+    start_agent: Start, xca_active_card: HeldCard
+) -> None:
     environment = xca_active_card.environment
     ones = odd_ones()
     for name in ("no end", "no DER", "nothing", "year nought"):
@@ -471,7 +473,7 @@ def test_odd_certificates_are_shown_as_odd(start_agent: Start, xca_active_card: 
         assert "Ready to use." in visitor.see("/")
 
 
-def test_an_odd_signing_certificate_is_not_ready_to_use(
+def test_card_with_an_unreadable_certificate_is_not_ready(
     start_agent: Start, real_card: Leading, xca_environment: Environment
 ) -> None:
     put(

@@ -26,7 +26,7 @@ def walks(tab: Tab) -> list[str]:
     return controls[head:]
 
 
-def test_home_walked_and_followed_with_enter(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_home_by_keyboard_reaches_the_card_page(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(shared.url)
     tab.read(active_card.number)
     number = active_card.number
@@ -36,7 +36,7 @@ def test_home_walked_and_followed_with_enter(shared: Agent, active_card: HeldCar
     tab.read("SHA-256")
 
 
-def test_skip_link_leads_to_the_content(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_skip_link_pressed_moves_to_the_content(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{shared.url}/change-pin")
     tab.see("document.hasFocus() && document.querySelector('[data-shows]')?.hidden === false")
     tab.tab_to("#main")
@@ -44,7 +44,7 @@ def test_skip_link_leads_to_the_content(shared: Agent, active_card: HeldCard, ta
     assert tab.focused() == "card"
 
 
-def test_activation_typed(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
+def test_activation_by_keyboard_activates(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     tab.go(agent.url)
     tab.tab_to("/activate")
@@ -84,7 +84,9 @@ def test_start_over_clicked_empties_the_form(start_agent: Start, xca_issued_card
     assert tab.focused() == "secret"
 
 
-def test_done_page_walked(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
+def test_done_page_by_keyboard_reaches_every_control(
+    start_agent: Start, xca_issued_card: HeldCard, tab: Tab
+) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     tab.go(f"{agent.url}/activate")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
@@ -102,7 +104,9 @@ def test_done_page_walked(start_agent: Start, xca_issued_card: HeldCard, tab: Ta
     tab.see("location.pathname === '/card' || null")
 
 
-def test_pin_changed_with_typed_values(start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> None:
+def test_pin_change_by_keyboard_changes_the_pin(
+    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+) -> None:
     card = xca_active_card
     tab.go(f"{start_agent(card).url}/change-pin")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
@@ -122,7 +126,9 @@ def test_pin_changed_with_typed_values(start_agent: Start, xca_active_card: Held
     tab.see(RESULT.format("PIN碼已更改"))
 
 
-def test_pin_reset_with_typed_values(start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> None:
+def test_pin_reset_by_keyboard_resets_the_pin(
+    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+) -> None:
     card = xca_active_card
     tab.go(f"{start_agent(card).url}/reset-pin")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
@@ -136,7 +142,9 @@ def test_pin_reset_with_typed_values(start_agent: Start, xca_active_card: HeldCa
     assert card.state is State.ACTIVE
 
 
-def test_last_try_typed_for(start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> None:
+def test_last_try_with_the_words_typed_is_spent(
+    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+) -> None:
     tab.go(f"{start_agent(xca_active_card).url}/change-pin")
     for left, wrong in ((2, WRONG[0]), (1, WRONG[1])):
         tab.see("document.querySelector('[data-shows]')?.hidden === false")
@@ -174,7 +182,7 @@ def test_card_chosen_with_arrow_keeps_the_focus(
             tab.see("document.activeElement?.id === 'card'")
 
 
-def test_link_keeps_the_focus_when_another_card_comes(
+def test_link_with_another_card_coming_keeps_the_focus(
     start_agent: Start, xca_active_card: HeldCard, tab: Tab
 ) -> None:
     card = xca_active_card
@@ -187,7 +195,7 @@ def test_link_keeps_the_focus_when_another_card_comes(
     assert tab.focused() == link
 
 
-def test_card_page_walked(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_card_page_by_keyboard_reaches_every_control(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{shared.url}/card")
     tab.read("SHA-256")
     controls = walks(tab)
@@ -195,7 +203,7 @@ def test_card_page_walked(shared: Agent, active_card: HeldCard, tab: Tab) -> Non
     assert any("form=chain" in control for control in controls)
 
 
-def test_self_test_walked_and_run_with_enter(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_self_test_by_keyboard_runs_the_checks(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{shared.url}/selfTest.htm")
     tab.see("document.getElementById('try-windows')?.hidden === false")
     # Beside these, a link for each site that came to the agent lately, in whatever test.
@@ -210,7 +218,7 @@ def test_self_test_walked_and_run_with_enter(shared: Agent, active_card: HeldCar
     tab.read("https://portal.example.gov.tw", "#allow-head")
 
 
-def test_self_test_window_opens_and_closes(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_self_test_popup_opened_closes_itself(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{shared.url}/selfTest.htm")
     tab.see("document.getElementById('try-windows')?.hidden === false")
     tab.tab_to("try-windows")
@@ -223,7 +231,7 @@ def test_self_test_window_opens_and_closes(shared: Agent, active_card: HeldCard,
     tab.see("document.hasFocus()")
 
 
-def test_problem_page_read_and_left(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_problem_page_by_keyboard_is_read_and_left(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
     tab.go(f"{shared.url}/certificate?card={active_card.number}&label=none&form=der")
     tab.see("document.activeElement?.id === 'result'")
     assert walks(tab) == []
@@ -233,7 +241,7 @@ def test_problem_page_read_and_left(shared: Agent, active_card: HeldCard, tab: T
 
 
 @pytest.mark.parametrize("path", ["/", "/change-pin", "/reset-pin", "/card", "/selfTest.htm"])
-def test_language_switched_with_enter_and_with_a_click(
+def test_language_link_used_switches_the_language(
     shared: Agent, active_card: HeldCard, tab: Tab, path: str
 ) -> None:
     tab.go(f"{shared.url}{path}")

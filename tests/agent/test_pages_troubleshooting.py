@@ -13,7 +13,7 @@ pytestmark = pytest.mark.fast
 TEXT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 
 
-def test_every_code_of_the_component_is_there() -> None:
+def test_troubleshooting_lists_every_code() -> None:
     for code in Code:
         if code is not Code.OK:
             row = re.search(rf"^\| 0x{code % (1 << 32):08X} \| (.*) \| {code.text} \|", TEXT, re.MULTILINE)
@@ -25,7 +25,7 @@ def test_every_code_of_the_component_is_there() -> None:
             assert row, minor
 
 
-def test_every_number_says_the_same_twice() -> None:
+def test_troubleshooting_numbers_in_both_forms_agree() -> None:
     twins = re.findall(r"\b([2-9]\d{3}) \(([0-9a-f]{3,4})\)", TEXT)
     assert len(twins) > 20
     assert [(number, twin) for number, twin in twins if f"{int(number):x}" != twin] == []

@@ -110,9 +110,7 @@ def test_consent_with_pin_typed_signs(
     window.closes()
 
 
-def test_consent_with_pin_of_wrong_form_goes_nowhere(
-    asking_portal: Portal, xca_active_card: HeldCard
-) -> None:
+def test_consent_with_malformed_pin_is_not_sent(asking_portal: Portal, xca_active_card: HeldCard) -> None:
     window = asking_portal.asks(SIGN)
     window.type("short")
     window.see(READY)
@@ -125,7 +123,7 @@ def test_consent_with_pin_of_wrong_form_goes_nowhere(
     assert asking_portal.answer()["ret_code"] == 0
 
 
-def test_consent_controls_all_reached_by_tab(portal: Portal, active_card: HeldCard) -> None:
+def test_consent_by_keyboard_reaches_every_control(portal: Portal, active_card: HeldCard) -> None:
     window = portal.asks({**SIGN, "pin": active_card.pin})
     window.see(READY)
     assert window.walk() == ["for-a-while", "agree", "refuse"]
@@ -138,7 +136,7 @@ def test_consent_controls_all_reached_by_tab(portal: Portal, active_card: HeldCa
     window.closes()
 
 
-def test_consent_to_new_pin_typed_changes_it(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_consent_with_new_pin_typed_changes_the_pin(asking_portal: Portal, xca_active_card: HeldCard) -> None:
     card = xca_active_card
     window = asking_portal.asks(
         {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
@@ -156,7 +154,7 @@ def test_consent_to_new_pin_typed_changes_it(asking_portal: Portal, xca_active_c
     assert asking_portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 
 
-def test_consent_to_last_try_ticked_with_space(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_card: HeldCard) -> None:
     for wrong in ("wrong-1", "wrong-2"):
         window = asking_portal.asks(SIGN)
         window.type(wrong)
@@ -176,7 +174,7 @@ def test_consent_to_last_try_ticked_with_space(asking_portal: Portal, xca_active
     assert asking_portal.answer()["ret_code"] == 0
 
 
-def test_add_domain_enter_on_button_trusts(stranger: Portal, active_card: HeldCard) -> None:
+def test_add_domain_button_with_enter_trusts(stranger: Portal, active_card: HeldCard) -> None:
     window = stranger.adds_itself()
     window.see(READY)
     assert window.walk() == ["agree"]
@@ -191,13 +189,13 @@ def test_add_domain_enter_on_button_trusts(stranger: Portal, active_card: HeldCa
 
 
 @pytest.mark.parametrize("func", ["CheckEnvir", "GetUserCert"])
-def test_information_window_asks_nothing_and_closes(portal: Portal, active_card: HeldCard, func: str) -> None:
+def test_information_popup_asks_nothing_and_closes(portal: Portal, active_card: HeldCard, func: str) -> None:
     window = portal.click({"func": func}, "/popupForm")
     assert portal.answer()["slots"][0]["token"]["serialNumber"] == active_card.number
     window.closes()
 
 
-def test_window_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
+def test_popup_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
     tab.go(f"{shared.url}/ChtPopupForm")
     tab.read("same-origin-allow-popups", "#no-opener")
 
@@ -210,7 +208,7 @@ def test_add_domain_without_a_site_explains_itself(shared: Agent, tab: Tab) -> N
 # --- by mouse
 
 
-def test_consent_long_read_with_wheel_and_clicked(
+def test_consent_of_long_text_scrolled_and_clicked_signs(
     asking_portal: Portal, xca_active_card: HeldCard, tmp_path: Path
 ) -> None:
     tbs = "\n".join(f"line {number}" for number in range(120))
@@ -224,7 +222,7 @@ def test_consent_long_read_with_wheel_and_clicked(
     verify(asking_portal.answer(), "SHA256", tbs.encode(), tmp_path)
 
 
-def test_consent_text_selected_with_mouse(portal: Portal, active_card: HeldCard) -> None:
+def test_consent_text_with_the_mouse_can_be_selected(portal: Portal, active_card: HeldCard) -> None:
     window = portal.asks({**SIGN, "pin": active_card.pin})
     window.see(READY)
     left, top, right, bottom = json.loads(window.now(BOX_OF_SITE))
@@ -318,9 +316,7 @@ def test_trust_too_early_does_not_count(stranger: Portal) -> None:
     window.closes()
 
 
-def test_key_that_repeats_does_not_count(
-    origin: str, shared: Agent, active_card: HeldCard, page: Page
-) -> None:
+def test_key_held_down_does_not_count(origin: str, shared: Agent, active_card: HeldCard, page: Page) -> None:
     """As one that was pressed in another window. Not in Firefox: there WebDriver's keys do not repeat."""
     trust(shared, origin)
     page.goto(f"{origin}/?agent={shared.url}")
@@ -337,7 +333,7 @@ def test_key_that_repeats_does_not_count(
     window.closes()
 
 
-def test_typing_ends_no_pause_and_begins_none(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_active_card: HeldCard) -> None:
     asking_portal.tab.before_scripts(HOLD_TIMERS)
     window = asking_portal.asks(SIGN)
     window.type(str(xca_active_card.pin))
@@ -351,7 +347,7 @@ def test_typing_ends_no_pause_and_begins_none(asking_portal: Portal, xca_active_
     assert asking_portal.answer()["ret_code"] == 0
 
 
-def test_window_changed_waits_again(origin: str, shared: Agent, page: Page) -> None:
+def test_popup_resized_delays_the_button_again(origin: str, shared: Agent, page: Page) -> None:
     page.goto(f"{shared.url}/addDomain?domain=portal.example.gov.tw")
     page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
     # Noted where a selector can read it: the page's policy lets the driver evaluate nothing while it waits.
@@ -364,7 +360,7 @@ def test_window_changed_waits_again(origin: str, shared: Agent, page: Page) -> N
     page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
 
 
-def test_window_back_in_front_waits_again(
+def test_popup_back_in_front_delays_the_button_again(
     origin: str, shared: Agent, active_card: HeldCard, firefox_tab: Tab
 ) -> None:
     """Not in Chromium: there Playwright lets every page think that it is in front."""
@@ -387,7 +383,7 @@ def test_window_back_in_front_waits_again(
     assert window.now(READY)
 
 
-def test_button_of_the_site_pressed_again_while_the_window_asks(
+def test_site_button_pressed_again_while_the_popup_asks_is_answered(
     origin: str, shared: Agent, active_card: HeldCard, firefox_tab: Tab
 ) -> None:
     """The vendor's library leads the same window to its new request, which no other answer may come before.
@@ -404,7 +400,7 @@ def test_button_of_the_site_pressed_again_while_the_window_asks(
     assert portal.answer()["func"] == "pkcs11info"
 
 
-def test_information_by_picture(portal: Portal, active_card: HeldCard) -> None:
+def test_information_by_bitmap_is_read(portal: Portal, active_card: HeldCard) -> None:
     portal.tab.see("information().then((told) => { window.told = JSON.stringify(told); }) && true")
     told = json.loads(portal.tab.see("window.told"))
     assert told["slots"][0]["token"]["serialNumber"] == active_card.number
