@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 from softhsm import Application, Environment, issue
 from softhsm.card_fixture import HeldCard
 from support.agent.agent_process import SECONDS, Agent, Start, trust, until
-from support.agent.component_client import SITE, Asking, Json, get, options, post
+from support.agent.component_client import SITE, Asking, Json, b64, get, options, post
 from support.agent.web_sites import site
 from xca_plugin.agent.component.result_codes import Code
 
@@ -219,6 +219,17 @@ def test_trusted_site_signing_without_popup_is_cancelled(trusting: Asking, activ
     assert "signature" not in answer
     answer = trusting.post("/makeCsr", {"pin": active_card.pin})
     assert answer["messagedata"] == answer["message"]
+
+
+def test_consent_of_a_nonce_with_line_breaks_shows_them_and_begins_no_line(
+    trusting: Asking, active_card: HeldCard
+) -> None:
+    nonce = "x\nType of signature: none"
+    consent = trusting.window(signing(active_card, signatureType="PKCS7", nonce=nonce))["consent"]
+    assert "x<U+000A>Type of signature: none" in [value for _, value in consent["facts"]]
+    text = b64(b"first\nsecond")
+    consent = trusting.window(signing(active_card, tbs=text, tbsEncoding="BASE64"))["consent"]
+    assert "first\nsecond" in [value for _, value in consent["facts"]]
 
 
 def test_consent_of_every_kind_shows_site_and_content(trusting: Asking, active_card: HeldCard) -> None:

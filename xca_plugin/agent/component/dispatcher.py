@@ -232,16 +232,16 @@ class Dispatcher:
             (REAL_CARD_WARNING, card.real),
         ]
         facts = [
-            (_("Card"), f"{card.number}, {card_text.holder(card)}"),
+            (_("Card"), harmless(f"{card.number}, {card_text.holder(card)}")),
             (_("PIN"), card_text.pin_tries(card)),
-            *((fact.label(), fact.value) for fact in operation.consent_facts()),
+            *((fact.label(), harmless(fact.value, lines=fact.lines)) for fact in operation.consent_facts()),
         ]
         return {
             "ticket": self._tickets.issue(pending.ticket_purpose(card.number)),
             "number": card.number,
             "site": harmless(pending.site),
             "title": operation.title(),
-            "facts": [[label, harmless(value, lines=True)] for label, value in facts],
+            "facts": [list(fact) for fact in facts],
             "warnings": [warning() for warning, applies in warnings if applies],
             "pin": pending.pin is None,
             "pinPattern": pattern.regex,

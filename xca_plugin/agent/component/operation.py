@@ -21,10 +21,17 @@ _READER_FIELDS: Final = ("slotDescription", "readername", "ifdName")
 
 @dataclass(frozen=True)
 class ConsentFact:
-    """A line of what the person is shown before they agree."""
+    """A line of what the person is shown before they agree.
+
+    Attributes:
+        label: what it is.
+        value: it, in a site's or a certificate's own words.
+        lines: it may have several lines; else a line break is shown as what it is, and begins none.
+    """
 
     label: Text
     value: str
+    lines: bool = False
 
 
 class Operation(ABC):
@@ -136,5 +143,5 @@ def data_fact(label: Text, data: bytes) -> ConsentFact:
         shown = data[: _SHOWN_MAX // 3].hex(" ")
     if len(shown) > _SHOWN_MAX or len(data) > _SHOWN_MAX:
         label = text("{what}, the start of {count} bytes").format(what=label, count=len(data))
-        return ConsentFact(label, shown[:_SHOWN_MAX])
-    return ConsentFact(label, shown)
+        return ConsentFact(label, shown[:_SHOWN_MAX], lines=True)
+    return ConsentFact(label, shown, lines=True)
