@@ -91,6 +91,23 @@ def test_card_without_a_readable_certificate_signs_nothing(
     assert not list(active.home.glob("text.*"))
 
 
+def test_holder_of_any_name_signs_and_is_verified(tmp_path: Path) -> None:
+    """asn1crypto cannot compare names with characters younger than Unicode 3.2."""
+    environment = Environment.create(tmp_path / "desk")
+    issue(environment, USER_CODE, Application(holder="C=TW,O=\U0002a700\u2066公司"))
+    desk = Desk(environment.path, environment.path)
+    desk.activate()
+    (desk.home / "text").write_text("tender\n")
+    assert desk.run("sign", "text", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    result = desk.run("verify", "text", "text.p7s", "--ca-file", str(environment.pki / "root.pem"), "--json")
+    assert result.status == 0, result.err
+    assert result.json["signer"]["holder"] == "C=TW,O=\U0002a700\u2066公司"
+    assert desk.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
+    assert desk.run("encrypt", "text", "--to", "cert2.pem").status == 0
+    done = desk.run("decrypt", "text.p7e", "-o", "out", "--pin", "stdin", stdin=f"{PIN}\n")
+    assert done.status == 0, done.err
+
+
 # --- one that is not valid today
 
 

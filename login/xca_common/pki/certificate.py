@@ -76,7 +76,7 @@ class Certificate:
             )
         with reading(text("its public key")):
             certificate.public_key.dump()
-        read_extensions(certificate["tbs_certificate"]["extensions"])
+        read_extensions(certificate["tbs_certificate"], "extensions")
         attributes = _directory_attributes(certificate)
         usage = certificate.key_usage_value
         return cls(

@@ -63,15 +63,19 @@ _WITH_ADDRESSES: Final = frozenset(
 )
 
 
-def read_extensions(extensions: core.SequenceOf) -> None:
+def read_extensions(holder: core.Sequence, part: str) -> None:
     """Read the extensions of a certificate, CRL or response as far as their structure is known.
+
+    Args:
+        holder: what has them.
+        part: which of its parts they are.
 
     Raises:
         Malformed: one of them cannot be read, or is there twice; it is named.
     """
     seen = set()
     with reading(text("its extensions")):
-        for extension in extensions:
+        for extension in holder[part]:
             identifier, _ = extension["extn_id"], extension["critical"].native
             name = str(identifier.native).replace("_", " ")
             if identifier.dotted in seen:

@@ -72,7 +72,7 @@ class Response:
             for one in data["responses"]:  # why somebody was revoked may be unreadable
                 _ = one["cert_status"].name
                 _ = [one[part].native for part in ("cert_id", "this_update", "next_update")]
-        read_extensions(data["response_extensions"])
+        read_extensions(data, "response_extensions")
         with reading(text("its extensions")):
             self._is_understood = _is_understood(data)
         with reading(text("its version or a certificate in it")):

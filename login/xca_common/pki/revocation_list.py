@@ -72,7 +72,7 @@ class RevocationList:
             self._issuer = bytes(tbs["issuer"].dump())
         with reading(text("the time of its issue or of the next one")):
             _ = tbs["this_update"].native, tbs["next_update"].native
-        read_extensions(tbs["crl_extensions"])
+        read_extensions(tbs, "crl_extensions")
         with reading(text("its version or one of its entries")):
             self._list = x509.load_der_x509_crl(der)
             self.at, self.until = self._list.last_update_utc, self._list.next_update_utc
