@@ -85,6 +85,14 @@ static enum store_found store_read_slot(int file, int64_t place, struct record_s
     return FOUND;
 }
 
+static bool store_put(int file, const void *content, size_t size, off_t offset) {
+    ssize_t written = pwrite(file, content, size, offset);
+    if (written >= 0 && (size_t)written < size) {
+        errno = ENOSPC; /* of a part that is written the reason is not told */
+    }
+    return written >= 0 && (size_t)written == size;
+}
+
 /* Over the older slot of the record; durable when it returns true. */
 static bool store_write_slot(int file, int64_t place, struct record_slot *slot) {
     if (slot->sequence == INT64_MAX) {
@@ -93,7 +101,7 @@ static bool store_write_slot(int file, int64_t place, struct record_slot *slot) 
     slot->sequence++;
     slot->checksum = store_checksum(slot, sizeof *slot);
     off_t offset = store_offset_of(place) + slot->sequence % 2 * XCA_STORE_BLOCK;
-    return (pwrite(file, slot, sizeof *slot, offset) == sizeof *slot && fdatasync(file) == 0) ||
+    return (store_put(file, slot, sizeof *slot, offset) && fdatasync(file) == 0) ||
            store_fail(strerror(errno));
 }
 
@@ -218,7 +226,7 @@ bool store_read(struct store *store, const char *number, struct store_row *row) 
 static bool store_write_event(const struct store *store, const struct record_event *event) {
     off_t offset = store_offset_of(store->place) + (off_t)offsetof(struct record, events) +
                    event->number % XCA_STORE_EVENTS * (off_t)sizeof *event;
-    return pwrite(store->file, event, sizeof *event, offset) == sizeof *event || store_fail(strerror(errno));
+    return store_put(store->file, event, sizeof *event, offset) || store_fail(strerror(errno));
 }
 
 /* What will be settled must not fail for want of space. A copied store may have holes where there were zeros,

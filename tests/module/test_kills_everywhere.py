@@ -13,7 +13,17 @@ from pkcs11 import UserType
 
 from pkcs11_shim import rules
 from softhsm import Environment, repair
-from support.module.cards import PIN, USER_CODE, WRONG, Card, Inner, card_session, signs, so_session
+from support.module.cards import (
+    PIN,
+    USER_CODE,
+    WRONG,
+    Card,
+    Inner,
+    card_session,
+    card_slot,
+    signs,
+    so_session,
+)
 from support.module.cryptoki import CKR
 from support.module.host import Host, HostDiedError
 
@@ -161,6 +171,65 @@ def test_a_kill_at_any_moment(
                 break
             kills += 1
     assert kills > len(syscalls)
+
+
+FAULTS = (
+    ("pwrite64", "error=EIO"),
+    ("pwrite64", "error=ENOSPC"),
+    ("pwrite64", "retval=10"),  # a part only
+    ("fdatasync", "error=EIO"),
+    ("pread64", "error=EIO"),
+    ("pread64", "retval=10"),
+    ("openat", "error=EMFILE"),
+    ("fcntl", "error=ENOLCK"),
+)
+TRIED: dict[str, tuple[Callable[[Host, int], CKR | None], str]] = {
+    "right PIN": (lambda host, session: host.login(session, UserType.USER, PIN), PIN),
+    "wrong PIN": (lambda host, session: host.login(session, UserType.USER, WRONG[0]), PIN),
+    "change": (lambda host, session: host.set_pin(session, PIN, NEW_PIN), NEW_PIN),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("call", "value"), TRIED.values(), ids=TRIED)
+@pytest.mark.parametrize(("syscall", "fault"), FAULTS, ids=[" ".join(fault) for fault in FAULTS])
+def test_disk_that_fails_once_at_any_moment_gains_no_try(
+    activated: Card,
+    inner: Inner,
+    tmp_path: Path,
+    syscall: str,
+    fault: str,
+    call: Callable[[Host, int], CKR | None],
+    value: str,
+) -> None:
+    faults = 0
+    for which in itertools.count(1):
+        card = activated.copy(tmp_path / "card")
+        slot = card_slot(card.host())
+        asked, settled = inner.count(*ASKED), tries_settled(card)
+        log = tmp_path / "trace"
+        inject = f"inject={syscall}:{fault}:when={which}"
+        tracer = traced(card, "-o", str(log), "-e", f"trace={syscall}", "-e", inject)
+        said = tmp_path / "log"
+        host = card.host(inner, initialize=False, prefix=tracer, XCA_LOG_FILE=str(said))
+        answer = host.initialize()
+        if answer == CKR.OK:
+            answer = call(host, host.open(slot))
+        card.stop()
+        happened = "INJECTED" in log.read_text()
+        asked, settled = inner.count(*ASKED) - asked, tries_settled(card) - settled
+        row = card.row()
+        spent = rules.MAX_TRIES - row.pin_tries
+        assert asked <= settled + spent, which
+        assert answer != CKR.OK or spent == 0, which
+        assert not said.exists() or "Success" not in said.read_text()
+        works_now = works(card, UserType.USER, value)
+        assert works_now or (answer != CKR.OK and works(card, UserType.USER, PIN)), which
+        shutil.rmtree(card.path)
+        if not happened:
+            break
+        faults += 1
+    assert faults > 1
 
 
 @pytest.mark.integration

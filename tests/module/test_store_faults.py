@@ -407,6 +407,31 @@ def test_a_reader_does_not_keep_a_reader_out(card: Card) -> None:
         assert host.call("C_GetTokenInfo", slot, Room(208)).rv == CKR.OK
 
 
+@pytest.mark.parametrize(
+    "size", [0, 100, _BLOCK, _RECORD, _RECORD + 100, _RECORD + _BLOCK, _RECORD + 2 * _BLOCK]
+)
+@pytest.mark.parametrize("turn", [0, 1])
+def test_store_truncated_in_the_middle_of_a_login_gives_no_try_back(
+    card: Card, inner: Inner, gate: Gate, size: int, turn: int
+) -> None:
+    for _ in range(turn):  # slots are written by turns
+        card.set_tries()
+    host = card.host(inner)
+    session = card_session(host)
+    inner.does(f"C_Login wait {gate.path}")
+    host.ask_call("C_Login", session, UserType.USER, *given(WRONG[0]))
+    waiting = gate.arrived()
+    os.truncate(card.store.path, size)
+    os.close(waiting)
+    assert host.answer().rv == CKR.PIN_INCORRECT
+    inner.does()
+    if size == 0:  # in all other cases the store's own slot is whole, and settling writes the card's anew
+        assert_refused(host, session, inner)
+    else:
+        assert card.pin_tries == 2
+        assert host.login(session, UserType.USER, PIN) == CKR.OK
+
+
 def test_a_store_that_comes_back_is_used_again(card: Card) -> None:
     host = card.host()
     session = card_session(host)
