@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct card {
-    bool is_card; /* false: not ours to touch */
+    bool is_card; /* false: another token, to which calls are forwarded */
     char number[XCA_CARD_NUMBER_LENGTH +
                 1]; /* empty for a label with no card number in it: no store has a row for it */
 };

@@ -18,14 +18,14 @@
 #define DECIDING_MS 5000
 #define SHOWING_MS  250
 
-/* Who only reads lets those that decide go first for so long; then it takes its chance among them. */
+/* Calls that only read let those that decide go first for so long; after that they compete with them. */
 #define YIELDING_MS 100
 
 #define SHORTEST_PAUSE_NS 20000L
 #define LONGEST_PAUSE_NS  300000L
 
-/* Bytes of the file. The second is only ever locked shared, by those that decide or wait to: who only reads
- * looks whether somebody does. */
+/* Bytes of the file. BYTE_LOCK is the lock. BYTE_DECIDERS tells readers that somebody decides or waits to
+ * decide: those lock it shared, and nobody locks it exclusively. */
 enum { BYTE_LOCK, BYTE_DECIDERS };
 
 /* What a call keeps from others in this process, the widest last. */
@@ -122,7 +122,7 @@ static bool lock_keeps_out(const struct lock *one, const struct lock *other) {
     }
 }
 
-/* In the order in which they came, so that nobody waits for ever. */
+/* A call waits only for calls that came before it, so that none waits for ever. */
 static bool lock_must_wait(const struct lock *lock) {
     for (const struct lock *other = calls; other != NULL; other = other->next) {
         if (other->turn < lock->turn && (lock_keeps_out(lock, other) || lock_keeps_out(other, lock))) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The locks of a call. Against other processes: open-file-description locks on `<store>.lock`. Against the
- * other threads of this process: a list of the calls under way. A call that waits for the file stands in
- * nobody's way: no other thread and no fork waits for it, and its thread can be cancelled.
+ * other threads of this process: a list of the calls under way. No other thread and no fork waits for a call
+ * that waits for the file, and its thread can be cancelled.
  */
 #ifndef XCA_LOCK_H
 #define XCA_LOCK_H

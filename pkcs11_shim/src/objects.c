@@ -23,9 +23,9 @@ static bool objects_is_limited(const struct guard *guard) {
 }
 
 /*
- * Looks the session's card up; a session that the inner module does not know becomes the one that never is:
- * asked with that, the inner module does nothing, and says what it says first of a call that is wrong in
- * several ways.
+ * Looks the session's card up. A session that the inner module does not know is replaced by
+ * CK_INVALID_HANDLE, and the call goes on: the inner module then does nothing, and chooses the error of a
+ * call that is wrong in several ways.
  */
 static CK_RV objects_look_up(struct guard *guard, CK_SESSION_HANDLE *session) {
     CK_RV rv = guard_session(guard, *session, GUARD_OBJECT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The four doors at which a PIN or a user code is tried or set, and C_InitToken, which stays shut. Every
- * decision runs under one exclusive lock: the row is read, a try is spent durably, the inner module is asked,
+ * The four calls that try or set a PIN or a user code, and C_InitToken, which a card refuses. Every decision
+ * runs under one exclusive lock: the row is read, a try is spent durably, the inner module is asked,
  * and what it answers is settled durably. A process that is killed anywhere in between leaves the try spent.
  */
 #include "card.h"
@@ -102,7 +102,7 @@ static CK_RV secrets_check_form(enum secret secret, struct secrets_value value) 
     return CKR_OK;
 }
 
-/* Whether the secret may be tried at all, in the order in which a person can do something about it. */
+/* Whether the secret may be tried at all. What a person can mend first is answered first. */
 static CK_RV secrets_check_state(const struct secrets_decision *decision, enum secret secret) {
     const struct store_row *row = &decision->row;
     if (secret == SECRET_USER_CODE && row->lapsed) {

@@ -35,7 +35,7 @@ static bool store_fail(const char *what) {
     return false;
 }
 
-/* A store that others may write, or that is somebody else's, remembers nothing for certain. */
+/* What a store says cannot be trusted when others may write it or it belongs to somebody else. */
 static const char *store_why_not_ours(int file) {
     struct stat facts;
     if (fstat(file, &facts) != 0) {
@@ -75,7 +75,7 @@ static enum store_found store_read_slot(int file, int64_t place, struct record_s
             return END_OF_FILE;
         }
     }
-    /* Of the newer one alone the checksum is made, as a rule. */
+    /* The older slot's checksum is needed only where the newer one is not whole. */
     int newer = slots[1].sequence > slots[0].sequence;
     int newest = store_is_whole(&slots[newer], newer) ? newer : !newer;
     if (newest != newer && !store_is_whole(&slots[newest], newest)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzzes what stands in the card store. The rest of the input is patches: two bytes of place, one of length,
- * then the bytes. The first bit of the input chooses where they go: 0: into a slot, which a byte before each
- * patch chooses; it is made whole again 1: anywhere in the file Then the card is shown, and its secrets are
- * tried as the next bits say. No store may allow more wrong secrets than a card has tries.
+ * Fuzzes what stands in the card store. The first byte of the input has one bit for each of the choices
+ * below; the rest is patches: two bytes of place, one of length, then the bytes. Patches go anywhere in the
+ * file, or into a slot, which a byte before each patch chooses and which gets a right checksum again. Then
+ * the card is shown, and its secrets are tried. No store may allow more wrong secrets than a card has tries.
  */
 #include "card.h"
 
