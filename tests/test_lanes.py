@@ -31,20 +31,20 @@ def run(
     )
 
 
-def test_a_test_without_a_lane_is_an_error(tmp_path: Path) -> None:
+def test_lane_missing_is_an_error(tmp_path: Path) -> None:
     done = run(tmp_path, "def test_it(): pass\n")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "test_it is in 0 lanes" in done.stderr
 
 
-def test_a_test_in_two_lanes_is_an_error(tmp_path: Path) -> None:
+def test_lanes_two_of_a_test_are_an_error(tmp_path: Path) -> None:
     marks = "import pytest\npytestmark = pytest.mark.slow\n@pytest.mark.fast\ndef test_it(): pass\n"
     done = run(tmp_path, marks, inside="plugin")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "test_it is in 2 lanes ['fast', 'slow']" in done.stderr
 
 
-def test_a_test_without_a_mark_is_in_its_folders_lane(tmp_path: Path) -> None:
+def test_lane_of_a_test_without_a_mark_is_its_folders(tmp_path: Path) -> None:
     done = run(tmp_path, "def test_it(): pass\n", "-m", "fast", inside="plugin")
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
@@ -58,7 +58,7 @@ def test_a_test_without_a_mark_is_in_its_folders_lane(tmp_path: Path) -> None:
     ],
     ids=["in Python", "in C"],
 )
-def test_a_test_that_hangs_is_ended_and_says_where(tmp_path: Path, hanging: str, said: str) -> None:
+def test_timeout_of_a_test_ends_it_and_says_where(tmp_path: Path, hanging: str, said: str) -> None:
     source = f"import ctypes, subprocess\nmutex = bytes(64)\ndef test_it():\n    {hanging}\n"
     options = ("-o", "timeout=1", "-o", "faulthandler_timeout=3")
     done = run(tmp_path, source, *options, inside="plugin")

@@ -28,13 +28,13 @@ def without_comments(code: str) -> str:
 
 
 @pytest.mark.parametrize("language", ["python", "ini"])
-def test_both_languages_show_the_same_code(language: str) -> None:
+def test_readme_in_both_languages_shows_the_same_code(language: str) -> None:
     english, chinese = ([without_comments(code) for code in blocks(file, language)] for file in READMES)
     assert english
     assert chinese == english
 
 
-def test_the_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     issuing, plugin, library = blocks(READMES[0], "python")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
@@ -63,7 +63,7 @@ def test_the_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert done.stdout.endswith("active\n")
 
 
-def test_a_strangers_tool_activates_as_shown(tmp_path: Path) -> None:
+def test_readme_command_of_another_tool_activates(tmp_path: Path) -> None:
     environment = Environment.create(tmp_path / "cards")
     issue(environment, USER_CODE)
     (line,) = re.findall(r"^ *\$ (pkcs11-tool .*--init-pin.*)$", READMES[0].read_text(), re.MULTILINE)
@@ -78,7 +78,7 @@ def test_a_strangers_tool_activates_as_shown(tmp_path: Path) -> None:
     assert card.activated_at is not None
 
 
-def test_the_demonstration_runs_again_and_leaves_a_card_to_enter(tmp_path: Path) -> None:
+def test_demo_runs_again_and_leaves_a_card_to_enter(tmp_path: Path) -> None:
     for _ in range(2):
         done = subprocess.run(
             ["sh", "softhsm/demo.sh", str(tmp_path / "demo")],

@@ -144,7 +144,7 @@ def firefox_profile(home: Path) -> Path:
 # --- the whole way
 
 
-def test_all_of_them_see_the_card_and_all_is_undone(person: Person) -> None:
+def test_tools_registered_see_the_card_and_all_is_undone(person: Person) -> None:
     permitted(ORDINARY)
     person = Person(person.desk, person.home, ORDINARY)
     firefox_profile(person.home)
@@ -186,7 +186,7 @@ def test_all_of_them_see_the_card_and_all_is_undone(person: Person) -> None:
     assert tree(person.home) == before
 
 
-def test_root_registers_for_the_system(active: Desk, home: Path, tmp_path: Path) -> None:
+def test_register_by_root_is_for_the_system(active: Desk, home: Path, tmp_path: Path) -> None:
     system = tmp_path / "etc"
     subprocess.run(["cp", "-r", "/etc", system], check=False, capture_output=True)
     shutil.rmtree(system / "pkcs11", ignore_errors=True)
@@ -259,7 +259,7 @@ def use(person: Person, name: str, **filled: str) -> str:
     return said
 
 
-def test_gnutls_lists_the_keys_as_shown(person: Person) -> None:
+def test_gnutls_lists_the_keys_with_the_command_shown(person: Person) -> None:
     permitted(ORDINARY)
     said = use(Person(person.desk, person.home, ORDINARY), "p11-kit")
     assert "Type: Private key" in said
@@ -280,7 +280,7 @@ def with_provider(person: Person) -> Person:
 
 
 @pytest.mark.parametrize("name", ["openssl-engine", "openssl-provider"])
-def test_openssl_signs_as_shown(person: Person, name: str) -> None:
+def test_openssl_signs_with_the_command_shown(person: Person, name: str) -> None:
     if name == "openssl-provider":
         person = with_provider(person)
     (person.home / "FILE").write_bytes(b"contract")
@@ -292,11 +292,11 @@ def test_openssl_signs_as_shown(person: Person, name: str) -> None:
     key.verify(signature, b"contract", padding.PKCS1v15(), SHA256())
 
 
-def test_java_lists_the_keys_as_shown(person: Person) -> None:
+def test_java_lists_the_keys_with_the_command_shown(person: Person) -> None:
     assert "cert1, PrivateKeyEntry" in use(person, "java")
 
 
-def test_pyhanko_signs_as_shown(person: Person) -> None:
+def test_pyhanko_signs_with_the_command_shown(person: Person) -> None:
     from pyhanko.pdf_utils import generic
     from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
@@ -310,7 +310,9 @@ def test_pyhanko_signs_as_shown(person: Person) -> None:
     assert b"/ByteRange" in (person.home / "OUT.pdf").read_bytes(), said
 
 
-def test_curl_shows_the_certificate_as_shown(person: Person, server: tuple[str, list[str]]) -> None:
+def test_curl_shows_the_certificate_with_the_command_shown(
+    person: Person, server: tuple[str, list[str]]
+) -> None:
     url, seen = server
     said = use(person, "curl", URL=f"--silent --show-error --cacert server.pem {url}")
     assert len(seen) == 1, said
@@ -332,7 +334,7 @@ def test_curl_shows_the_certificate_as_shown(person: Person, server: tuple[str, 
         "# 我的設定\nHost example\n\tPKCS11Provider none\n\n\n".encode(),
     ],
 )
-def test_ssh_configurations_come_back_to_the_byte(at_home: Path, content: bytes) -> None:
+def test_unregister_restores_an_ssh_configuration_to_the_byte(at_home: Path, content: bytes) -> None:
     file = at_home / "dotfiles" / "ssh"
     file.parent.mkdir()
     file.write_bytes(content)
@@ -365,7 +367,7 @@ def test_ssh_configurations_come_back_to_the_byte(at_home: Path, content: bytes)
         "---\nstamp-styles:\n  a: |\n    text\n\n",
     ],
 )
-def test_pyhanko_configurations_come_back_to_the_byte(at_home: Path, content: str) -> None:
+def test_unregister_restores_a_pyhanko_configuration_to_the_byte(at_home: Path, content: str) -> None:
     file = at_home / "pyhanko.yml"
     file.write_bytes(content.encode())
     before = tree(at_home)
@@ -380,7 +382,7 @@ def test_pyhanko_configurations_come_back_to_the_byte(at_home: Path, content: st
     assert tree(at_home) == before
 
 
-def test_files_and_folders_made_for_a_tool_go_with_the_last_of_them(at_home: Path) -> None:
+def test_unregister_of_the_last_tool_removes_the_folders_made_for_it(at_home: Path) -> None:
     for first, last in (("java", "pyhanko"), ("pyhanko", "java")):
         register("java")
         register("pyhanko")
@@ -390,7 +392,7 @@ def test_files_and_folders_made_for_a_tool_go_with_the_last_of_them(at_home: Pat
         assert tree(at_home) == {}
 
 
-def test_what_others_added_since_stays(at_home: Path) -> None:
+def test_unregister_keeps_what_others_added_since(at_home: Path) -> None:
     register("openssh")
     file = at_home / ".ssh" / "config"
     with file.open("a") as configuration:
@@ -399,7 +401,7 @@ def test_what_others_added_since_stays(at_home: Path) -> None:
     assert file.read_text() == "Host later\n"
 
 
-def test_modutil_and_ours_get_along(at_home: Path) -> None:
+def test_register_and_modutil_keep_each_others_modules(at_home: Path) -> None:
     database = nss_database(at_home / ".pki" / "nssdb")
     before = (database / "pkcs11.txt").read_bytes()
     register("chromium")
@@ -412,7 +414,7 @@ def test_modutil_and_ours_get_along(at_home: Path) -> None:
     assert (database / "pkcs11.txt").read_bytes() == before
 
 
-def test_lines_for_a_module_that_moved_are_corrected_in_place(at_home: Path) -> None:
+def test_register_after_the_module_moved_corrects_the_lines_in_place(at_home: Path) -> None:
     file = at_home / ".ssh" / "config"
     file.parent.mkdir()
     old = insert(b"Host a\n", 7, "openssh", ["Match all", '    PKCS11Provider "/gone.so"'], 0)
@@ -471,7 +473,7 @@ def test_lines_changed_by_hand_are_left_alone(at_home: Path, spoil: Any) -> None
         ("chromium", ".pki/nssdb/pkcs11.txt", b"library=/other.so\nname=Other\n", "empty line"),
     ],
 )
-def test_what_cannot_be_parsed_is_left_alone(
+def test_register_in_a_file_that_cannot_be_parsed_changes_nothing(
     at_home: Path, name: str, file: str, content: bytes, says: str
 ) -> None:
     (at_home / file).parent.mkdir(parents=True, exist_ok=True)
@@ -484,7 +486,7 @@ def test_what_cannot_be_parsed_is_left_alone(
     assert tree(at_home) == before
 
 
-def test_one_that_cannot_be_changed_does_not_keep_the_others_from_it(person: Person) -> None:
+def test_register_of_all_goes_on_after_one_that_cannot_be_changed(person: Person) -> None:
     (person.home / ".ssh").write_text("not a folder")
     result = person.run("register", "openssh", "pyhanko")
     assert result.status == EXIT_STATUSES[FileProblem]
@@ -495,7 +497,7 @@ def test_one_that_cannot_be_changed_does_not_keep_the_others_from_it(person: Per
     assert (person.home / ".ssh").read_text() == "not a folder"
 
 
-def test_a_file_that_may_only_be_read_stays(person: Person) -> None:
+def test_register_in_a_read_only_file_changes_nothing(person: Person) -> None:
     (person.home / ".ssh").mkdir()
     (person.home / ".ssh" / "config").write_text("Host a\n")
     (person.home / ".ssh" / "config").chmod(0o444)
@@ -505,7 +507,7 @@ def test_a_file_that_may_only_be_read_stays(person: Person) -> None:
     assert tree(person.home) == before
 
 
-def test_a_full_disk_leaves_nothing_behind(person: Person) -> None:
+def test_register_on_a_full_disk_leaves_nothing_behind(person: Person) -> None:
     (person.home / ".ssh").mkdir()
     (person.home / ".ssh" / "config").write_text("Host a\n")
     before = tree(person.home)
@@ -516,7 +518,7 @@ def test_a_full_disk_leaves_nothing_behind(person: Person) -> None:
     assert tree(person.home) == before
 
 
-def test_all_profiles_are_changed_or_none(at_home: Path) -> None:
+def test_register_in_several_profiles_changes_all_or_none(at_home: Path) -> None:
     profiles = [at_home / ".config" / "mozilla" / "firefox" / name for name in ("a", "b")]
     for profile in profiles:
         profile.mkdir(parents=True)
@@ -537,7 +539,7 @@ def test_all_profiles_are_changed_or_none(at_home: Path) -> None:
     assert tree(at_home).keys() == before.keys()
 
 
-def test_a_browser_must_be_closed(at_home: Path) -> None:
+def test_register_while_the_browser_runs_is_refused(at_home: Path) -> None:
     profile = firefox_profile(at_home)
     before = tree(at_home)
     with (profile / "cert9.db").open("rb"), pytest.raises(errors.ToolInUse, match=rf"\({os.getpid()}\)"):
@@ -550,7 +552,7 @@ def test_a_browser_must_be_closed(at_home: Path) -> None:
     assert tree(at_home) == before
 
 
-def test_sandboxed_browsers_are_noticed(person: Person) -> None:
+def test_list_names_sandboxed_browsers(person: Person) -> None:
     (person.home / "snap" / "firefox").mkdir(parents=True)
     (person.home / ".var" / "app" / "org.chromium.Chromium").mkdir(parents=True)
     tools = person.tools()
@@ -561,7 +563,7 @@ def test_sandboxed_browsers_are_noticed(person: Person) -> None:
     assert "not as snap or flatpak" in result.err
 
 
-def test_what_is_not_installed_says_what_to_install(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_says_what_to_install(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(at_home))
     for tool in all_tools():
         if tool.name != "pyhanko":  # it is in this Python environment
@@ -572,7 +574,9 @@ def test_what_is_not_installed_says_what_to_install(at_home: Path, monkeypatch: 
     assert tree(at_home) == {}
 
 
-def test_a_tool_for_another_machine_is_noticed(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_register_of_a_tool_for_another_architecture_is_refused(
+    at_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = at_home / "java"
     head = bytearray(Path(sys.executable).resolve().read_bytes()[:64])
     head[4], head[18:20] = 1, (3).to_bytes(2, "little")  # ELFCLASS32, EM_386
@@ -590,7 +594,7 @@ def test_a_tool_for_another_machine_is_noticed(at_home: Path, monkeypatch: pytes
 # --- the configuration, and what is seen
 
 
-def test_a_configuration_that_only_a_variable_names_is_told(person: Person) -> None:
+def test_register_says_when_only_a_variable_names_the_configuration(person: Person) -> None:
     result = person.run("register", "java")
     (command,) = re.findall(r"find it: (.*)$", result.err, re.MULTILINE)
     assert f"XCA_PKCS11_CONF={person.desk.path}/pkcs11.conf keytool" in result.out
@@ -602,7 +606,7 @@ def test_a_configuration_that_only_a_variable_names_is_told(person: Person) -> N
     assert "Make that file the one you mean" in person.run("list").err
 
 
-def test_a_tool_that_does_not_see_the_card_is_named(person: Person) -> None:
+def test_check_names_a_tool_that_does_not_see_the_card(person: Person) -> None:
     (person.home / ".ssh").mkdir()
     (person.home / ".ssh" / "config").write_text("PKCS11Provider /other.so\n")
     assert person.run("register", "openssh").status == 0
@@ -615,7 +619,7 @@ def test_a_tool_that_does_not_see_the_card_is_named(person: Person) -> None:
     assert java == {"name": "java", "works": False, "detail": "not registered"}
 
 
-def test_without_a_card_there_is_nothing_to_look_at(person: Person) -> None:
+def test_check_without_a_card_has_nothing_to_look_at(person: Person) -> None:
     configuration = person.home / "softhsm2.conf"
     (person.home / "none").mkdir()
     configuration.write_text(f"directories.tokendir = {person.home}/none\nobjectstore.backend = file\n")
@@ -626,11 +630,11 @@ def test_without_a_card_there_is_nothing_to_look_at(person: Person) -> None:
     assert result.status in (EXIT_STATUSES[errors.NoCard], EXIT_STATUSES[errors.NoReader])
 
 
-def test_no_other_program_touches_a_real_card_before_its_activation(real: Desk, home: Path) -> None:
+def test_check_never_touches_a_real_card_before_its_activation(real: Desk, home: Path) -> None:
     result = Person(real, home).run("check")
     assert result.status == EXIT_STATUSES[errors.NotActivated]
 
 
-def test_tools_must_be_named(person: Person) -> None:
+def test_register_without_a_name_is_a_usage_error(person: Person) -> None:
     assert person.run("register").status == 2
     assert person.run("register", "--all", "java").status == 2

@@ -60,7 +60,9 @@ def _rdns(name: asn1.Name) -> list[tuple[str, str, str]]:
     return parts
 
 
-def test_version_serial_signature_and_key(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_of_a_card_has_the_version_serial_signature_and_key_of_the_profile(
+    tbs: asn1.TbsCertificate,
+) -> None:
     assert tbs["version"].native == "v3"
     assert len(tbs["serial_number"].contents) == 16
     assert tbs["serial_number"].native > 0
@@ -70,7 +72,7 @@ def test_version_serial_signature_and_key(tbs: asn1.TbsCertificate) -> None:
     assert key["public_key"].native["public_exponent"] == 65537
 
 
-def test_issuer_names_a_test_ca(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_of_a_card_names_a_test_ca_as_issuer(tbs: asn1.TbsCertificate) -> None:
     assert _rdns(tbs["issuer"]) == [
         ("country_name", "PrintableString", "TW"),
         ("organization_name", "UTF8String", "行政院"),
@@ -78,7 +80,7 @@ def test_issuer_names_a_test_ca(tbs: asn1.TbsCertificate) -> None:
     ]
 
 
-def test_subject_is_the_holder(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_of_a_card_names_the_holder_as_subject(tbs: asn1.TbsCertificate) -> None:
     assert _rdns(tbs["subject"]) == [
         ("country_name", "PrintableString", "TW"),
         ("locality_name", "UTF8String", "臺北市"),
@@ -86,18 +88,20 @@ def test_subject_is_the_holder(tbs: asn1.TbsCertificate) -> None:
     ]
 
 
-def test_six_years_to_the_second(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_of_a_card_is_valid_for_six_years_to_the_second(tbs: asn1.TbsCertificate) -> None:
     start, end = tbs["validity"]["not_before"], tbs["validity"]["not_after"]
     assert (start.name, end.name) == ("utc_time", "utc_time")
     assert end.native == start.native.replace(year=start.native.year + 6)
     assert abs(datetime.now(UTC) - start.native) < timedelta(minutes=10)
 
 
-def test_extensions_in_order(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_of_a_card_has_the_extensions_of_the_profile_in_order(tbs: asn1.TbsCertificate) -> None:
     assert [(e["extn_id"].native, e["critical"].native) for e in tbs["extensions"]] == EXTENSIONS
 
 
-def test_key_identifiers(tbs: asn1.TbsCertificate, certificates: dict[str, Path]) -> None:
+def test_certificate_of_a_card_has_the_key_identifiers_of_its_key_and_issuer(
+    tbs: asn1.TbsCertificate, certificates: dict[str, Path]
+) -> None:
     ca = asn1.Certificate.load(certificates["CA Cert"].read_bytes())
     authority = asn1.AuthorityKeyIdentifier.load(_extension(tbs, "authority_key_identifier"))
     assert authority.native == {
@@ -108,17 +112,17 @@ def test_key_identifiers(tbs: asn1.TbsCertificate, certificates: dict[str, Path]
     assert tbs["subject_public_key_info"].sha1 in _extension(tbs, "key_identifier")
 
 
-def test_key_usage(tbs: asn1.TbsCertificate, label: str) -> None:
+def test_certificate_of_each_key_has_its_own_key_usage(tbs: asn1.TbsCertificate, label: str) -> None:
     allowed = {"cert1": {"digital_signature"}, "cert2": {"key_encipherment", "data_encipherment"}}
     assert asn1.KeyUsage.load(_extension(tbs, "key_usage")).native == allowed[label]
 
 
-def test_test_policy_without_qualifier(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_of_a_card_has_the_test_policy_without_qualifier(tbs: asn1.TbsCertificate) -> None:
     policies = asn1.CertificatePolicies.load(_extension(tbs, "certificate_policies")).native
     assert policies == [{"policy_identifier": "2.16.886.101.0.3.0", "policy_qualifiers": None}]
 
 
-def test_addresses_are_reserved_names(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_addresses_are_reserved_names(tbs: asn1.TbsCertificate) -> None:
     access = asn1.AuthorityInfoAccessSyntax.load(_extension(tbs, "authority_information_access"))
     assert [entry["access_method"].native for entry in access] == ["ca_issuers", "ocsp"]
     points = asn1.CRLDistributionPoints.load(_extension(tbs, "crl_distribution_points"))
@@ -129,14 +133,14 @@ def test_addresses_are_reserved_names(tbs: asn1.TbsCertificate) -> None:
     assert all(re.match(r"http://xca\.test/", url) for url in everything)
 
 
-def test_directory_attributes_of_a_school(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_of_a_school_has_its_directory_attributes(tbs: asn1.TbsCertificate) -> None:
     assert _extension(tbs, "subject_directory_attributes").hex() == (
         "30453015060760867601640201310a0608608676016403020b3016060760867601640202310b13097365636f6e6461727930"
         "14060760867601640266310906076086766f868d20"
     )
 
 
-def test_directory_attributes_in_both_forms() -> None:
+def test_directory_attributes_have_both_forms() -> None:
     school = directory_attributes(SCHOOL, "secondary", organisation_oid="2.16.886.111.100000")
     assert school.hex() == (
         "30453015060760867601640201310a0608608676016403020b3016060760867601640202310b13097365636f6e6461727930"
@@ -148,7 +152,9 @@ def test_directory_attributes_in_both_forms() -> None:
     )
 
 
-def test_openssl_accepts_the_chain(certificates: dict[str, Path], label: str, tmp_path: Path) -> None:
+def test_certificate_chain_is_accepted_by_openssl(
+    certificates: dict[str, Path], label: str, tmp_path: Path
+) -> None:
     pem = {
         name: openssl("x509", "-inform", "DER", "-in", certificates[source])
         for name, source in {"leaf": label, "ca": "CA Cert", "root": "ROOT CA Cert"}.items()
@@ -161,13 +167,15 @@ def test_openssl_accepts_the_chain(certificates: dict[str, Path], label: str, tm
     # What the card carries is what the environment offers for verification.
 
 
-def test_the_environment_offers_its_cas(shared_issuer: Issuer, certificates: dict[str, Path]) -> None:
+def test_environment_offers_the_certificates_of_its_cas(
+    shared_issuer: Issuer, certificates: dict[str, Path]
+) -> None:
     for label, file in {"CA Cert": "ca.pem", "ROOT CA Cert": "root.pem"}.items():
         offered = openssl("x509", "-in", shared_issuer.environment.pki / file, "-outform", "DER")
         assert offered == certificates[label].read_bytes()
 
 
-def test_cas_may_certify_and_nothing_else(certificates: dict[str, Path]) -> None:
+def test_ca_certificates_may_certify_and_nothing_else(certificates: dict[str, Path]) -> None:
     for label, path_length in {"CA Cert": 0, "ROOT CA Cert": None}.items():
         certificate = asn1.Certificate.load(certificates[label].read_bytes())
         assert {"basic_constraints", "key_usage"} <= set(certificate.critical_extensions)
@@ -179,7 +187,7 @@ def test_cas_may_certify_and_nothing_else(certificates: dict[str, Path]) -> None
         assert "測試" in certificate.subject.human_friendly
 
 
-def test_options_reach_the_certificate(shared_issuer: Issuer, tmp_path: Path) -> None:
+def test_issue_with_options_puts_them_into_the_certificate(shared_issuer: Issuer, tmp_path: Path) -> None:
     card = shared_issuer.issue(
         *("--holder", r"C=TW,L=臺北市,L=大安區,O=某\,協會", "--organisation-oid", "2.16.886.111.7"),
         *("--rank", "primary", "--email", "it@example.org", "--years", "3", "--issue-date", "2024-02-29"),
@@ -200,7 +208,7 @@ def test_options_reach_the_certificate(shared_issuer: Issuer, tmp_path: Path) ->
     assert end - start == timedelta(days=3 * 365)
 
 
-def test_compatibility_policy_is_asked_for_at_init(tmp_path: Path) -> None:
+def test_init_with_the_compatibility_policy_puts_it_into_certificates(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path / "environment")
     assert issuer.run("init", "--compatibility-policy").returncode == 0
     number = issue(issuer.environment, USER_CODE).number
@@ -208,14 +216,14 @@ def test_compatibility_policy_is_asked_for_at_init(tmp_path: Path) -> None:
     assert certificate.certificate_policies_value.native[0]["policy_identifier"] == "2.16.886.101.0.3.3"
 
 
-def test_a_leap_day_ends_on_the_28th_where_there_is_none() -> None:
+def test_validity_from_a_leap_day_ends_on_the_28th_where_there_is_none() -> None:
     day = datetime(2024, 2, 29, 12, 30, 5, tzinfo=UTC)
     assert validity(day, 6)[1] == day.replace(year=2030, day=28)
     assert validity(day, 4)[1] == day.replace(year=2028)
 
 
 @pytest.mark.parametrize("text", ["", "國立臺灣大學", "C=TWN,O=x", "C=TW,O=x+OU=y", "C=TW,O=", "X=1"])
-def test_a_holder_that_is_no_name_is_refused(issuer: Issuer, text: str) -> None:
+def test_holder_that_is_no_name_is_refused(issuer: Issuer, text: str) -> None:
     with pytest.raises(BadValueError, match="C=TW,L=臺北市,O=國立臺灣大學"):
         issue(Environment(issuer.path), USER_CODE, Application(holder=text))
 
@@ -230,7 +238,7 @@ def test_a_holder_that_is_no_name_is_refused(issuer: Issuer, text: str) -> None:
         Application(years=10000),
     ],
 )
-def test_what_no_certificate_can_hold_is_refused(issuer: Issuer, application: Application) -> None:
+def test_issue_of_what_no_certificate_can_hold_is_refused(issuer: Issuer, application: Application) -> None:
     with pytest.raises(BadValueError):
         issue(Environment(issuer.path), USER_CODE, application)
     assert issuer.cards() == {}

@@ -40,13 +40,13 @@ def test_init_takes_an_empty_directory_and_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 150, "a#b", "a ;b", "a\nb"])
-def test_a_name_that_no_configuration_holds_is_refused(tmp_path: Path, name: str) -> None:
+def test_init_with_a_name_that_no_configuration_holds_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(IssuerError, match="--dir"):
         Environment.create(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_longest_name_works(tmp_path: Path) -> None:
+def test_init_with_the_longest_name_works(tmp_path: Path) -> None:
     room = 198 - len("environment=SOFTHSM2_CONF=") - len("/softhsm2.conf") - len(os.fsencode(tmp_path)) - 1
     issuer = Issuer(Environment.create(tmp_path / ("n" * room)).path)
     number = issue(issuer.environment, USER_CODE).number
@@ -55,7 +55,7 @@ def test_the_longest_name_works(tmp_path: Path) -> None:
         Environment.create(tmp_path / ("n" * (room + 1)))
 
 
-def test_one_line_in_a_shell_is_all(tmp_path: Path) -> None:
+def test_env_in_one_line_of_a_shell_is_all(tmp_path: Path) -> None:
     issuer = Issuer(Environment.create(tmp_path / "it's a 卡片 $HOME").path)
     number = issue(issuer.environment, USER_CODE).number
     entered = subprocess.run(
@@ -83,7 +83,7 @@ def test_one_line_in_a_shell_is_all(tmp_path: Path) -> None:
     ]
 
 
-def test_the_users_own_environment_is_below_xdg_data_home(tmp_path: Path) -> None:
+def test_environment_of_the_user_is_below_xdg_data_home(tmp_path: Path) -> None:
     without = {name: value for name, value in os.environ.items() if not name.startswith("XCA_")}
     subprocess.run(
         [sys.executable, "-m", "softhsm.cli", "init"],
@@ -94,7 +94,7 @@ def test_the_users_own_environment_is_below_xdg_data_home(tmp_path: Path) -> Non
     assert Environment(tmp_path / "xca" / "softhsm").store.cards() == []
 
 
-def test_without_an_environment_every_command_says_what_to_do(tmp_path: Path) -> None:
+def test_command_without_an_environment_says_what_to_do(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path / "nothing")
     for command in (["list"], ["env"], ["issue", "--user-code", "stdin"], ["repair", "XC1"]):
         done = issuer.run(*command, stdin=USER_CODE)
@@ -105,7 +105,7 @@ def test_without_an_environment_every_command_says_what_to_do(tmp_path: Path) ->
     assert not issuer.path.exists()
 
 
-def test_without_softhsm_init_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_without_softhsm_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOFTHSM2_MODULE", str(tmp_path / "libsofthsm2.so"))
     done = Issuer(tmp_path / "environment").run("init")
     assert done.returncode == 1
@@ -113,7 +113,7 @@ def test_without_softhsm_init_says_what_to_install(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_library_is_one_line(issuer: Issuer) -> None:
+def test_command_with_a_broken_library_says_one_line(issuer: Issuer) -> None:
     issuer.environment.inner_module.write_bytes(b"not a library")
     done = issuer.run("issue", "--user-code", "stdin", stdin=USER_CODE)
     assert done.returncode == 1
@@ -122,7 +122,7 @@ def test_a_broken_library_is_one_line(issuer: Issuer) -> None:
     assert issuer.cards() == {}
 
 
-def test_a_broken_store_is_one_line(issuer: Issuer) -> None:
+def test_command_with_a_broken_store_says_one_line(issuer: Issuer) -> None:
     issuer.environment.store.path.write_bytes(b"not a store" * 100)
     for command in (["list"], ["issue", "--user-code", "stdin"]):
         done = issuer.run(*command, stdin=USER_CODE)
@@ -137,18 +137,18 @@ def test_help_names_every_exit_status(issuer: Issuer) -> None:
         assert all(f"  {status}  " in said for status in range(4))
 
 
-def test_an_empty_list_says_what_to_do(issuer: Issuer) -> None:
+def test_list_without_cards_says_what_to_do(issuer: Issuer) -> None:
     assert "softhsm-card issue" in issuer.run("list").stdout.decode()
     assert issuer.run("list", "--json").stdout == b"[]\n"
 
 
-def test_a_list_shows_the_words_of_the_page(issuer: Issuer, closed: str) -> None:
+def test_list_shows_the_words_of_the_page(issuer: Issuer, closed: str) -> None:
     said = issuer.run("list").stdout.decode()
     card = issuer.cards()[closed]
     assert all(word in said for word in (closed, card["reader"], card["activate_by"], "未開卡"))
 
 
-def test_a_copy_has_the_same_cards_and_goes_its_own_way(issuer: Issuer, active: str, tmp_path: Path) -> None:
+def test_copy_has_the_same_cards_and_goes_its_own_way(issuer: Issuer, active: str, tmp_path: Path) -> None:
     copy = Issuer(issuer.environment.copy(tmp_path / "copy").path)
     assert copy.guarded("--login", "--pin", "env:PIN", "-O", PIN=PIN).returncode == 0
     assert copy.guarded("--login", "--pin", "env:PIN", "-O", PIN="wrong-1").returncode == 1
@@ -161,13 +161,13 @@ def test_a_copy_has_the_same_cards_and_goes_its_own_way(issuer: Issuer, active: 
     assert not any(os.fsencode(issuer.path) in text for text in inside)
 
 
-def test_a_copy_leaves_out_cards_in_the_making(issuer: Issuer, tmp_path: Path) -> None:
+def test_copy_leaves_out_cards_in_the_making(issuer: Issuer, tmp_path: Path) -> None:
     (issuer.environment.staging / "XC00000000000001").mkdir()
     copy = issuer.environment.copy(tmp_path / "copy")
     assert list(copy.staging.iterdir()) == []
 
 
-def test_a_copy_needs_a_place_of_its_own(issuer: Issuer, tmp_path: Path) -> None:
+def test_copy_into_a_folder_in_use_is_refused(issuer: Issuer, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.odt").write_bytes(b"irreplaceable")
     for place in (tmp_path / "mine", issuer.path, issuer.path / "inside", tmp_path / ("x" * 150)):

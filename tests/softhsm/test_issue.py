@@ -62,14 +62,14 @@ def test_objects_have_the_labels_and_ids_of_a_real_card(things: Things) -> None:
     }
 
 
-def test_nothing_on_the_card_can_be_changed_or_destroyed(things: Things) -> None:
+def test_objects_of_a_new_card_cannot_be_changed_or_destroyed(things: Things) -> None:
     for thing in things.values():
         assert thing["TOKEN"] is True
         assert (thing["MODIFIABLE"], thing["relabel"]) == (False, ACTION_PROHIBITED)
         assert (thing["DESTROYABLE"], thing["destroy"]) == (False, ACTION_PROHIBITED)
 
 
-def test_private_keys_were_born_on_the_card_and_stay(things: Things) -> None:
+def test_private_keys_were_made_on_the_card_and_stay(things: Things) -> None:
     for key_id, allowed in {"SIGN": {"SIGN"}, "KEYX": {"DECRYPT", "UNWRAP"}}.items():
         key = things["PRIVATE_KEY", key_id]
         for attribute in ("PRIVATE", "SENSITIVE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL"):
@@ -79,7 +79,7 @@ def test_private_keys_were_born_on_the_card_and_stay(things: Things) -> None:
         assert {use for use in uses if key[use]} == allowed
 
 
-def test_public_keys_match(things: Things) -> None:
+def test_public_keys_match_the_certificates(things: Things) -> None:
     for key_id, allowed in {"SIGN": {"VERIFY"}, "KEYX": {"ENCRYPT", "WRAP"}}.items():
         key = things["PUBLIC_KEY", key_id]
         assert (key["PRIVATE"], key["MODULUS_BITS"]) == (False, 2048)
@@ -98,7 +98,7 @@ def test_certificate_objects_are_found_by_what_they_say(things: Things) -> None:
         assert thing["SERIAL_NUMBER"] == tbs["serial_number"].dump().hex()
 
 
-def test_the_keys_work_each_for_its_purpose(shared_issuer: Issuer, opened: str, tmp_path: Path) -> None:
+def test_keys_work_each_for_its_purpose(shared_issuer: Issuer, opened: str, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     data.write_bytes(b"data to be signed")
     keys = {}
@@ -121,7 +121,7 @@ def test_the_keys_work_each_for_its_purpose(shared_issuer: Issuer, opened: str, 
     assert shared_issuer.login(opened, *decrypt, b"SIGN".hex(), *files).returncode != 0
 
 
-def test_the_memory_of_a_new_card(issuer: Issuer) -> None:
+def test_store_of_a_new_card_has_all_tries_and_its_last_day(issuer: Issuer) -> None:
     first, second = issuer.issue(), issuer.issue("--reader", "Front desk 00 00")
     today = date.fromisoformat(first["issued_on"])
     assert first == {
@@ -144,12 +144,12 @@ def test_the_memory_of_a_new_card(issuer: Issuer) -> None:
     assert [(e.event, e.result) for e in issuer.environment.store.events(first["number"])] == [("issue", 0)]
 
 
-def test_a_card_of_long_ago_has_lapsed(issuer: Issuer) -> None:
+def test_card_of_long_ago_has_lapsed(issuer: Issuer) -> None:
     card = issuer.issue("--issue-date", "2020-01-01")
     assert (card["state"], card["activate_by"]) == ("lapsed", "2020-03-31")
 
 
-def test_the_guarded_module_shows_the_card(issuer: Issuer, closed: str) -> None:
+def test_module_shows_a_new_card(issuer: Issuer, closed: str) -> None:
     card = issuer.cards()[closed]
     shown = issuer.guarded("--list-slots").stdout.decode()
     assert card["reader"] in shown
@@ -157,14 +157,14 @@ def test_the_guarded_module_shows_the_card(issuer: Issuer, closed: str) -> None:
     assert "xca-card" not in shown
 
 
-def test_states_follow_the_card(issuer: Issuer, active: str) -> None:
+def test_state_follows_what_happens_to_the_card(issuer: Issuer, active: str) -> None:
     assert issuer.cards()[active]["state"] == "active"
     for wrong in ("11112222", "33334444", "55556666"):
         issuer.guarded("--login", "--pin", "env:PIN", "--list-objects", PIN=wrong)
     assert (issuer.cards()[active]["state"], issuer.cards()[active]["pin_tries"]) == ("pin-locked", 0)
 
 
-def test_several_cards_at_once(issuer: Issuer) -> None:
+def test_issue_of_several_cards_makes_each_different(issuer: Issuer) -> None:
     done = issuer.run("issue", "--user-code", "stdin", "--count", "2", stdin=USER_CODE)
     assert done.returncode == 0
     assert set(re.findall(r"XC\d{14}", done.stdout.decode())) == set(issuer.cards())
@@ -172,7 +172,7 @@ def test_several_cards_at_once(issuer: Issuer) -> None:
     assert done.stderr == b""
 
 
-def test_a_terminal_shows_how_far_it_is(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_issue_in_a_terminal_shows_how_far_it_is(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODE", USER_CODE)
     monkeypatch.setenv("TERM", "xterm")
     command, *arguments = issuer.command("issue", "--user-code", "env:CODE", "--count", "2", "--json")
@@ -184,7 +184,7 @@ def test_a_terminal_shows_how_far_it_is(issuer: Issuer, monkeypatch: pytest.Monk
     assert b"100%" in shown
 
 
-def test_several_issuers_at_once(issuer: Issuer) -> None:
+def test_issue_by_several_programs_at_once_makes_every_card(issuer: Issuer) -> None:
     running = [
         subprocess.Popen(issuer.command("issue", "--user-code", "stdin"), stdin=-1, stdout=-1, stderr=-1)
         for _ in range(3)
@@ -219,7 +219,7 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", ["short", "elevenchars", "with blank", "tab\tinside", "用戶代碼一二三"])
-def test_a_user_code_that_breaks_the_rules_is_refused(issuer: Issuer, code: str) -> None:
+def test_user_code_that_breaks_the_rules_is_refused(issuer: Issuer, code: str) -> None:
     done = issuer.run("issue", "--user-code", "stdin", stdin=code)
     assert done.returncode == 2
     assert "用戶代碼" in done.stderr.decode()
@@ -239,14 +239,14 @@ def test_a_user_code_that_breaks_the_rules_is_refused(issuer: Issuer, code: str)
         (["--issue-date", "1999-01-01"], "2010-01-01"),
     ],
 )
-def test_bad_options_are_refused(issuer: Issuer, options: list[str], says: str) -> None:
+def test_issue_with_bad_options_is_refused(issuer: Issuer, options: list[str], says: str) -> None:
     done = issuer.run("issue", "--user-code", "stdin", *options, stdin=USER_CODE)
     assert done.returncode == 2
     assert says in done.stderr.decode()
     assert issuer.cards() == {}
 
 
-def test_a_number_and_a_reader_are_given_once(issuer: Issuer) -> None:
+def test_number_and_reader_in_use_are_refused(issuer: Issuer) -> None:
     taken = issuer.issue("--number", "XC00000000091349")
     for option, value in {"--number": taken["number"], "--reader": taken["reader"]}.items():
         done = issuer.run("issue", "--user-code", "stdin", option, value, stdin=USER_CODE)
@@ -256,7 +256,7 @@ def test_a_number_and_a_reader_are_given_once(issuer: Issuer) -> None:
     assert issuer.labels() == [f"xca-card:{taken['number']}"]
 
 
-def test_a_user_code_is_never_empty_or_guessed(issuer: Issuer) -> None:
+def test_user_code_that_is_not_given_is_never_empty_or_guessed(issuer: Issuer) -> None:
     for source, stdin in {"stdin": "\n", "env:NOT_SET": "", USER_CODE: "", "file:/nowhere": ""}.items():
         done = issuer.run("issue", "--user-code", source, stdin=stdin)
         assert done.returncode == 2
@@ -267,7 +267,7 @@ def test_a_user_code_is_never_empty_or_guessed(issuer: Issuer) -> None:
     assert issuer.cards() == {}
 
 
-def test_a_terminal_asks_twice_and_shows_nothing(issuer: Issuer) -> None:
+def test_issue_in_a_terminal_asks_twice_and_shows_nothing(issuer: Issuer) -> None:
     command, *arguments = issuer.command("issue")
     with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20) as terminal:
         for answer in (USER_CODE, "Mistyped1", USER_CODE, USER_CODE):
@@ -283,7 +283,7 @@ def test_a_terminal_asks_twice_and_shows_nothing(issuer: Issuer) -> None:
     assert issuer.init_pin(number, USER_CODE).returncode == 0
 
 
-def test_a_program_that_has_the_cards_open_may_issue_more(issuer: Issuer) -> None:
+def test_issue_in_a_program_that_has_cards_open_works(issuer: Issuer) -> None:
     program = f"""
 import pkcs11, sys
 from pathlib import Path
@@ -318,7 +318,7 @@ assert number.encode() in [token.serial for token in library.get_tokens()]
         ("rename", 6, None),  # the copies are kept
     ],
 )
-def test_a_killed_issue_shows_no_card_and_can_be_repeated(
+def test_issue_that_is_killed_shows_no_card_and_can_be_repeated(
     issuer: Issuer, kill_at: Callable[..., tuple[str, ...]], call: str, nth: int, on: str | None
 ) -> None:
     command = ("issue", "--user-code", "stdin", "--number", "XC00000000091349")
@@ -334,7 +334,7 @@ def test_a_killed_issue_shows_no_card_and_can_be_repeated(
 
 
 @pytest.mark.integration
-def test_what_a_killed_issue_left_can_be_removed(
+def test_issue_that_is_killed_leaves_what_can_be_removed(
     issuer: Issuer, kill_at: Callable[..., tuple[str, ...]]
 ) -> None:
     command = ("issue", "--user-code", "stdin", "--number", "XC00000000091349")

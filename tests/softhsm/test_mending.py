@@ -57,7 +57,7 @@ def _reset(issuer: Issuer, number: str, *, before: tuple[str, ...] = ()) -> tupl
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other"])
-def test_a_damaged_token_file_is_put_back_and_the_keys_stay(
+def test_repair_of_a_damaged_token_file_keeps_the_keys(
     issuer: Issuer, active: str, tmp_path: Path, damage: str
 ) -> None:
     assert _signs_as_certified(issuer, active, tmp_path)
@@ -87,7 +87,7 @@ def test_a_damaged_token_file_is_put_back_and_the_keys_stay(
     assert _signs_as_certified(issuer, active, tmp_path)
 
 
-def test_a_closed_card_is_repaired_to_a_closed_card(issuer: Issuer, closed: str) -> None:
+def test_repair_of_a_card_before_activation_leaves_it_so(issuer: Issuer, closed: str) -> None:
     _token_file(issuer, closed).write_bytes(b"")
     done = issuer.run("repair", closed)
     assert f"xcactl activate --card {closed}" in done.stdout.decode()
@@ -95,7 +95,7 @@ def test_a_closed_card_is_repaired_to_a_closed_card(issuer: Issuer, closed: str)
     assert issuer.activate(closed).returncode == 0
 
 
-def test_a_sound_card_is_left_alone(issuer: Issuer, active: str) -> None:
+def test_repair_of_a_sound_card_changes_nothing(issuer: Issuer, active: str) -> None:
     done = issuer.run("repair", active)
     assert done.returncode == 0
     assert "nothing to repair" in done.stdout.decode()
@@ -103,7 +103,7 @@ def test_a_sound_card_is_left_alone(issuer: Issuer, active: str) -> None:
     assert _state(issuer, active) == ("active", 3, 3)
 
 
-def test_a_lost_and_locked_user_code_is_reset(issuer: Issuer, active: str, tmp_path: Path) -> None:
+def test_reset_of_a_locked_user_code_sets_the_new_one(issuer: Issuer, active: str, tmp_path: Path) -> None:
     for wrong in WRONG_CODES:
         assert issuer.activate(active, wrong).returncode != 0
     assert _state(issuer, active) == ("user-code-locked", 3, 0)
@@ -122,9 +122,7 @@ def test_a_lost_and_locked_user_code_is_reset(issuer: Issuer, active: str, tmp_p
     assert _signs_as_certified(issuer, active, tmp_path)
 
 
-def test_a_card_that_locked_before_activation_is_opened_with_the_new_code(
-    issuer: Issuer, closed: str
-) -> None:
+def test_reset_before_activation_lets_the_new_code_activate(issuer: Issuer, closed: str) -> None:
     for wrong in WRONG_CODES:
         assert issuer.activate(closed, wrong).returncode != 0
     assert issuer.cards()[closed]["state"] == "user-code-locked"
@@ -135,7 +133,7 @@ def test_a_card_that_locked_before_activation_is_opened_with_the_new_code(
     assert issuer.activate(closed, NEW_CODE).returncode == 0
 
 
-def test_a_reset_can_be_repeated_and_repaired(issuer: Issuer, closed: str) -> None:
+def test_reset_can_be_repeated_and_repaired(issuer: Issuer, closed: str) -> None:
     assert _reset(issuer, closed)[0] == 0
     assert _reset(issuer, closed)[0] == 0
     assert issuer.init_pin(closed, NEW_CODE).returncode == 0
@@ -147,7 +145,7 @@ def test_a_reset_can_be_repeated_and_repaired(issuer: Issuer, closed: str) -> No
     assert issuer.init_pin(closed, USER_CODE).returncode == 0
 
 
-def test_a_lapsed_card_stays_lapsed(issuer: Issuer) -> None:
+def test_reset_of_a_lapsed_card_leaves_it_lapsed(issuer: Issuer) -> None:
     number = issuer.issue("--issue-date", "2020-01-01")["number"]
     status, said = _reset(issuer, number)
     assert status == 0
@@ -156,7 +154,9 @@ def test_a_lapsed_card_stays_lapsed(issuer: Issuer) -> None:
 
 
 @pytest.mark.integration
-def test_the_new_user_code_is_in_no_file_and_no_argument(issuer: Issuer, closed: str, tmp_path: Path) -> None:
+def test_reset_puts_the_new_user_code_into_no_file_and_no_argument(
+    issuer: Issuer, closed: str, tmp_path: Path
+) -> None:
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-v", "-s", "99999", "-e", "trace=execve", "-o", str(trace))
     assert _reset(issuer, closed, before=strace)[0] == 0
@@ -165,7 +165,7 @@ def test_the_new_user_code_is_in_no_file_and_no_argument(issuer: Issuer, closed:
     assert not [f for f in issuer.path.rglob("*") if f.is_file() and NEW_CODE.encode() in f.read_bytes()]
 
 
-def test_issuers_so_pin_opens_the_fresh_copy_and_never_the_card(issuer: Issuer, closed: str) -> None:
+def test_so_pin_of_the_issuer_opens_the_fresh_copy_and_never_the_card(issuer: Issuer, closed: str) -> None:
     copies = issuer.environment.copies / closed
     so_pin = copies / "so-pin"
     assert [path.stat().st_mode & 0o777 for path in (copies, so_pin)] == [0o700, 0o600]
@@ -195,7 +195,7 @@ def test_user_code_kept_by_a_former_version_is_deleted(
     assert issuer.init_pin(closed, USER_CODE).returncode == 0
 
 
-def test_a_new_user_code_keeps_the_rules(issuer: Issuer, closed: str) -> None:
+def test_reset_to_a_user_code_that_breaks_the_rules_is_refused(issuer: Issuer, closed: str) -> None:
     done = issuer.run("reset-user-code", closed, "--new-user-code", "stdin", stdin="short")
     assert done.returncode == 2
     assert _state(issuer, closed) == ("issued", 3, 3)
@@ -213,7 +213,7 @@ def test_a_new_user_code_keeps_the_rules(issuer: Issuer, closed: str) -> None:
         ("rename", 3, None),  # the row is committed, the token still has the old user code
     ],
 )
-def test_a_killed_reset_can_be_repeated(
+def test_reset_that_is_killed_can_be_repeated(
     issuer: Issuer, active: str, kill_at: Callable[..., tuple[str, ...]], call: str, nth: int, on: str | None
 ) -> None:
     prefix = kill_at(call, nth, issuer.path / on if on else None)
@@ -231,7 +231,7 @@ def test_a_killed_reset_can_be_repeated(
 @pytest.mark.parametrize(
     ("call", "on"), [("pwrite64", "cards.db"), ("fdatasync", "cards.db"), ("rename", None)]
 )
-def test_a_killed_repair_can_be_repeated(
+def test_repair_that_is_killed_can_be_repeated(
     issuer: Issuer, active: str, kill_at: Callable[..., tuple[str, ...]], call: str, on: str | None
 ) -> None:
     _token_file(issuer, active).write_bytes(b"")
@@ -266,7 +266,7 @@ def test_remove_takes_everything_and_nothing_else(issuer: Issuer, closed: str) -
         ("pwrite64", 1, "cards.db"),  # the copies are gone, the row not yet
     ],
 )
-def test_a_killed_remove_can_be_repeated(
+def test_remove_that_is_killed_can_be_repeated(
     issuer: Issuer, closed: str, kill_at: Callable[..., tuple[str, ...]], call: str, nth: int, on: str | None
 ) -> None:
     prefix = kill_at(call, nth, issuer.path / on if on else None)
@@ -279,7 +279,7 @@ def test_a_killed_remove_can_be_repeated(
 
 
 @pytest.mark.parametrize("command", ["repair", "reset-user-code", "remove"])
-def test_a_card_that_is_not_there_is_said_so(issuer: Issuer, command: str) -> None:
+def test_command_for_a_card_that_is_not_there_says_so(issuer: Issuer, command: str) -> None:
     done = issuer.run(command, "XC00000000091349")
     assert done.returncode == 3
     assert "softhsm-card list" in done.stderr.decode()

@@ -58,7 +58,7 @@ def by_ocsp(environment: Environment, number: str, certificate: Path) -> str:
     return done.stdout
 
 
-def test_a_suspended_card_is_on_hold_and_good_again(issuer: Issuer, active: str, tmp_path: Path) -> None:
+def test_suspended_card_is_on_hold_and_good_after_resume(issuer: Issuer, active: str, tmp_path: Path) -> None:
     environment = issuer.environment
     certificates = []
     for label in ("cert1", "cert2"):
@@ -88,7 +88,7 @@ def test_a_suspended_card_is_on_hold_and_good_again(issuer: Issuer, active: str,
         assert ": good" in by_ocsp(environment, active, certificate)
 
 
-def test_revoked_is_for_good(issuer: Issuer, active: str) -> None:
+def test_revoked_card_stays_revoked(issuer: Issuer, active: str) -> None:
     environment = issuer.environment
     published(issuer, "suspend", active)
     published(issuer, "revoke", active, "--reason", "keyCompromise")
@@ -104,7 +104,7 @@ def test_revoked_is_for_good(issuer: Issuer, active: str) -> None:
     assert crl_text(environment).count("Key Compromise") == 2
 
 
-def test_other_cards_keep_what_is_said_of_them(issuer: Issuer, active: str) -> None:
+def test_revocation_of_one_card_changes_no_other(issuer: Issuer, active: str) -> None:
     other = issuer.issue()["number"]
     published(issuer, "suspend", active)
     published(issuer, "revoke", other)
@@ -115,7 +115,7 @@ def test_other_cards_keep_what_is_said_of_them(issuer: Issuer, active: str) -> N
     assert crl_text(issuer.environment).count("Serial Number") == 2
 
 
-def test_what_cannot_be_is_refused(issuer: Issuer, active: str) -> None:
+def test_revocation_that_cannot_be_is_refused(issuer: Issuer, active: str) -> None:
     done = issuer.run("revoke", active, "--reason", "boredom")
     assert done.returncode == 2
     assert b"keyCompromise" in done.stderr

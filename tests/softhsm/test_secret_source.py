@@ -21,12 +21,12 @@ def reader() -> Iterator[SecretReader]:
         yield opened
 
 
-def test_an_environment_variable(monkeypatch: pytest.MonkeyPatch, reader: SecretReader) -> None:
+def test_secret_source_env_is_the_variable(monkeypatch: pytest.MonkeyPatch, reader: SecretReader) -> None:
     monkeypatch.setenv("CODE", SECRET)
     assert [reader.read("env:CODE"), reader.read("env:CODE")] == [SECRET, SECRET]
 
 
-def test_a_file_gives_its_next_line_each_time(tmp_path: Path, reader: SecretReader) -> None:
+def test_secret_source_file_gives_its_next_line_each_time(tmp_path: Path, reader: SecretReader) -> None:
     file = tmp_path / "codes"
     file.write_bytes(f"{SECRET}\r\nsecond\nthird".encode())
     assert [reader.read(f"file:{file}") for _ in range(3)] == [SECRET, "second", "third"]
@@ -34,7 +34,7 @@ def test_a_file_gives_its_next_line_each_time(tmp_path: Path, reader: SecretRead
         reader.read(f"file:{file}")
 
 
-def test_a_descriptor_is_read_to_the_end_of_the_line_only() -> None:
+def test_secret_source_fd_is_read_to_the_end_of_the_line_only() -> None:
     end, start = os.pipe()
     os.write(start, f"{SECRET}\nsecond\nrest".encode())
     assert [read_secret(f"fd:{end}"), read_secret(f"fd:{end}")] == [SECRET, "second"]
@@ -43,7 +43,7 @@ def test_a_descriptor_is_read_to_the_end_of_the_line_only() -> None:
     os.close(start)
 
 
-def test_standard_input_carries_several_secrets() -> None:
+def test_secret_source_stdin_carries_several_secrets() -> None:
     program = (
         "from xca_common.secret_source import SecretReader\n"
         "with SecretReader() as reader:\n"
@@ -54,14 +54,14 @@ def test_standard_input_carries_several_secrets() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n", b"\nsecond"])
-def test_an_empty_secret_is_an_error(tmp_path: Path, content: bytes) -> None:
+def test_secret_source_that_is_empty_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "code"
     file.write_bytes(content)
     with pytest.raises(SecretSourceError, match=f"file:{file}: empty"):
         read_secret(f"file:{file}")
 
 
-def test_sources_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_secret_source_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CODE", raising=False)
     monkeypatch.setenv("EMPTY", "")
     for source in (
@@ -78,14 +78,14 @@ def test_sources_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.parametrize("source", [SECRET, f"pass:{SECRET}", f"fd:{SECRET}", "env:", "file:", "fd:-1", ""])
-def test_what_is_no_source_is_not_repeated(source: str) -> None:
+def test_secret_source_of_no_form_is_not_repeated(source: str) -> None:
     with pytest.raises(SecretSourceError, match="env:NAME, file:PATH, fd:N or stdin") as caught:
         read_secret(source)
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [SECRET.encode() * 200, SECRET.encode() + b"\xff\n"])
-def test_what_is_no_text_is_not_repeated(tmp_path: Path, content: bytes) -> None:
+def test_secret_source_that_is_no_text_is_not_repeated(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "code"
     file.write_bytes(content)
     with pytest.raises(SecretSourceError) as caught:

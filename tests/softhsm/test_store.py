@@ -32,7 +32,7 @@ def add(store: Store, *numbers: str) -> None:
             )
 
 
-def test_a_card_added_is_read_as_it_was_written(store: Store) -> None:
+def test_store_reads_a_card_as_it_was_written(store: Store) -> None:
     add(store, SECOND, FIRST)
     row = store.card(FIRST)
     assert row
@@ -44,7 +44,7 @@ def test_a_card_added_is_read_as_it_was_written(store: Store) -> None:
     assert store.card(THIRD) is None
 
 
-def test_a_record_freed_is_used_again_without_its_history(store: Store) -> None:
+def test_store_uses_a_freed_record_again_without_its_history(store: Store) -> None:
     add(store, FIRST, SECOND)
     size = store.path.stat().st_size
     with store.writing() as writer:
@@ -59,7 +59,7 @@ def test_a_record_freed_is_used_again_without_its_history(store: Store) -> None:
     assert [event.event for event in store.events(THIRD)] == ["issue"]
 
 
-def test_a_number_issued_again_is_of_a_later_epoch(store: Store) -> None:
+def test_store_gives_a_number_issued_again_a_later_epoch(store: Store) -> None:
     add(store, FIRST)
     before = store.card(FIRST)
     with store.writing() as writer:
@@ -71,7 +71,7 @@ def test_a_number_issued_again_is_of_a_later_epoch(store: Store) -> None:
     assert after.epoch > before.epoch
 
 
-def test_a_long_history_keeps_its_newest_events(store: Store) -> None:
+def test_store_keeps_the_newest_events_of_a_long_history(store: Store) -> None:
     add(store, FIRST, SECOND)
     with store.writing() as writer:
         for _ in range(_EVENTS):
@@ -82,7 +82,7 @@ def test_a_long_history_keeps_its_newest_events(store: Store) -> None:
     assert [event.event for event in store.events(SECOND)] == ["issue"]
 
 
-def test_a_record_that_is_not_whole_hides_no_other_card(store: Store) -> None:
+def test_store_with_a_record_that_is_not_whole_shows_the_other_cards(store: Store) -> None:
     add(store, FIRST, SECOND)
     with store.path.open("r+b") as file:
         file.seek(_RECORD)
@@ -93,7 +93,7 @@ def test_a_record_that_is_not_whole_hides_no_other_card(store: Store) -> None:
     assert store.path.stat().st_size == 4 * _RECORD
 
 
-def test_a_store_of_an_earlier_version_is_refused_with_what_to_do(store: Store) -> None:
+def test_store_of_an_earlier_version_is_refused_with_what_to_do(store: Store) -> None:
     store.path.write_bytes(b"SQLite format 3\0".ljust(4096, b"\0"))
     with pytest.raises(StoreError, match=r"another version.*issued anew"):
         store.cards()
@@ -101,6 +101,6 @@ def test_a_store_of_an_earlier_version_is_refused_with_what_to_do(store: Store) 
         add(store, FIRST)
 
 
-def test_a_card_that_is_not_there_has_no_secrets_to_replace(store: Store) -> None:
+def test_store_without_the_card_refuses_to_replace_its_secrets(store: Store) -> None:
     with store.writing() as writer, pytest.raises(StoreError, match=FIRST):
         writer.replace_secrets(FIRST, event="repair")

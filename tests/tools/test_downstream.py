@@ -54,7 +54,7 @@ def _clean_environment(folder: Path) -> Path:
     return python
 
 
-def test_a_project_tests_with_the_installed_wheel(tmp_path: Path) -> None:
+def test_wheel_in_another_project_gives_it_working_fixtures(tmp_path: Path) -> None:
     sample = tmp_path / "sample"
     sample.mkdir()
     for name in ("pyproject.toml", "receipts.py"):

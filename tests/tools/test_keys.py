@@ -141,7 +141,7 @@ Path("self.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM
     program.openssl("verify", "-check_ss_sig", "-CAfile", "self.pem", "self.pem")
 
 
-def test_what_the_documentation_shows_works(program: Program) -> None:
+def test_documentation_example_works(program: Program) -> None:
     (program.folder / "contract.txt").write_bytes(b"agreed\r\n")
     example, session = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     authorities = (program.card.environment.pki / name for name in ("root.pem", "ca.pem"))
@@ -157,7 +157,7 @@ def test_what_the_documentation_shows_works(program: Program) -> None:
     assert program.run(f"{prepared}{session}print([len(each) for each in signatures])") == ["[256, 256]"]
 
 
-def test_the_other_key_decrypts_what_was_encrypted_to_it(program: Program) -> None:
+def test_key_for_encryption_decrypts_what_was_encrypted_to_it(program: Program) -> None:
     public = program.public_key("decrypting")
     oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
     (program.folder / "oaep").write_bytes(public.encrypt(b"session key", oaep))
@@ -171,7 +171,7 @@ print(decrypting.decrypt(Path("pkcs1").read_bytes(), padding.PKCS1v15()))
 """) == ["b'session key'", "b'by openssl'"]
 
 
-def test_what_was_not_encrypted_to_it_has_one_answer(program: Program) -> None:
+def test_key_for_encryption_answers_alike_to_what_was_not_encrypted_to_it(program: Program) -> None:
     # Of the right length and padded in the older way it may be answered with bytes that mean nothing.
     answers = program.run("""
 failure(lambda: decrypting.decrypt(bytes(255), padding.PKCS1v15()))
@@ -182,7 +182,7 @@ failure(lambda: decrypting.decrypt(b"1" * 256, oaep(hashes.SHA1())))
     assert answers[0].startswith("NotDecryptable - ")
 
 
-def test_a_key_stays_on_its_card(program: Program) -> None:
+def test_key_stays_on_its_card(program: Program) -> None:
     answers = program.run("""
 print(isinstance(signing, rsa.RSAPrivateKey), signing.key_size)
 failure(signing.private_numbers)
@@ -197,7 +197,7 @@ failure(lambda: pickle.dumps(signing))
     assert all(answer.startswith("KeyStaysOnCard - ") for answer in answers)
 
 
-def test_what_is_not_possible_is_said_with_what_is_and_costs_no_try(program: Program) -> None:
+def test_operation_that_is_not_possible_says_what_is_and_costs_no_try(program: Program) -> None:
     answers = program.run(
         """
 failure(lambda: signing.sign(b"", pss(hashes.SHA256(), 20), hashes.SHA256()))
@@ -226,13 +226,13 @@ failure(lambda: signing.sign(b"short", padding.PKCS1v15(), utils.Prehashed(hashe
     assert program.tries == 3
 
 
-def test_what_only_the_card_cannot_do_is_said_likewise(program: Program) -> None:
+def test_operation_that_only_the_card_cannot_do_says_what_is(program: Program) -> None:
     (answer,) = program.run("failure(lambda: decrypting.decrypt(bytes(256), oaep(hashes.SHA256())))")
     assert answer.startswith("UnsupportedAlgorithm - ")
     assert "SHA1" in answer
 
 
-def test_a_wrong_pin_costs_one_try_and_says_how_many_are_left(program: Program) -> None:
+def test_wrong_pin_costs_one_try_and_says_how_many_are_left(program: Program) -> None:
     (answer,) = program.run(
         """
 request = x509.CertificateSigningRequestBuilder().subject_name(signing.certificate.subject)
@@ -244,7 +244,7 @@ failure(lambda: request.sign(signing, hashes.SHA256()))
     assert program.tries == 2
 
 
-def test_a_closed_card_says_so(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_card_before_activation_says_so(xca_issued_card: HeldCard, tmp_path: Path) -> None:
     program = Program(xca_issued_card, tmp_path)
     (answer,) = program.run("failure(lambda: signing.sign(b'', padding.PKCS1v15(), hashes.SHA256()))")
     assert answer.startswith("NotActivated - ")
@@ -254,7 +254,7 @@ def test_a_closed_card_says_so(xca_issued_card: HeldCard, tmp_path: Path) -> Non
     "wrong_use",
     ["cards.sign(card, pin, bytes(32), key=Key.KEYX)", "cards.decrypt(card, pin, bytes(256), key=Key.SIGN)"],
 )
-def test_a_key_is_for_one_use(xca_active_card: HeldCard, tmp_path: Path, wrong_use: str) -> None:
+def test_key_is_for_one_use(xca_active_card: HeldCard, tmp_path: Path, wrong_use: str) -> None:
     program = Program(xca_active_card, tmp_path)
     (line,) = program.run(f'pin = Secret(os.environ["PIN"])\nfailure(lambda: {wrong_use})')
     assert line.startswith("Unsupported")

@@ -204,7 +204,7 @@ def closed(
 
 
 @every_job
-def test_somebody_else_verifies_what_it_signs(active: Desk, tool: Tool, job: Job) -> None:
+def test_signature_by_a_tool_is_verified_by_another(active: Desk, tool: Tool, job: Job) -> None:
     assert active.card.pin is not None
     signed = active.asks(tool.prepare + job.sign, active.card.pin, job.prompt)
     assert tool.crashes or signed.status == 0, signed.words
@@ -214,7 +214,7 @@ def test_somebody_else_verifies_what_it_signs(active: Desk, tool: Tool, job: Job
 
 
 @every_job
-def test_before_activation_it_says_so_and_costs_no_try(closed: Desk, tool: Tool, job: Job) -> None:
+def test_tool_before_activation_says_so_and_costs_no_try(closed: Desk, tool: Tool, job: Job) -> None:
     refused = closed.asks(tool.prepare + job.sign, WRONG_PIN, job.prompt)
     assert refused.status != 0
     assert job.closed in refused.words
@@ -224,7 +224,7 @@ def test_before_activation_it_says_so_and_costs_no_try(closed: Desk, tool: Tool,
 
 
 @every_job
-def test_a_wrong_pin_costs_exactly_one_try(active: Desk, tool: Tool, job: Job) -> None:
+def test_wrong_pin_in_a_tool_costs_exactly_one_try(active: Desk, tool: Tool, job: Job) -> None:
     refused = active.asks(tool.prepare + job.sign, WRONG_PIN, job.prompt)
     assert refused.status != 0
     assert job.wrong in refused.words
@@ -233,5 +233,5 @@ def test_a_wrong_pin_costs_exactly_one_try(active: Desk, tool: Tool, job: Job) -
         assert "CKR_PIN_INCORRECT" in active.does("xcactl events")
 
 
-def test_the_page_shows_what_is_tested() -> None:
+def test_page_shows_what_is_tested() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/support/tools/tool_matrix.py"

@@ -149,7 +149,7 @@ def desk(xca_active_card: HeldCard, tmp_path: Path) -> Desk:
         (("--use-pades", "--prefer-pss"), ("ETSI.CAdES.detached", "rsassa_pss")),
     ],
 )
-def test_two_programs_accept_the_signature(
+def test_pdf_signature_is_accepted_by_two_programs(
     desk: Desk, options: tuple[str, ...], facts: tuple[str, ...]
 ) -> None:
     result = desk.sign(*options)
@@ -159,7 +159,7 @@ def test_two_programs_accept_the_signature(
     assert all(fact in said for fact in facts)
 
 
-def test_a_visible_stamp_shows_the_holder_in_chinese(desk: Desk) -> None:
+def test_pdf_stamp_shows_the_holder_in_chinese(desk: Desk) -> None:
     (stamping,) = re.findall(r"^pyhanko (sign .*--style-name.*) xca in.pdf out.pdf$", DOCUMENT, re.MULTILINE)
     result = desk.pyhanko(*stamping.split(), "xca", "--pin", "env:PIN", "in.pdf", "out.pdf")
     assert result.status == 0, result.said
@@ -172,13 +172,13 @@ def test_a_visible_stamp_shows_the_holder_in_chinese(desk: Desk) -> None:
     assert float(right) - float(left) == pytest.approx(100, abs=15)
 
 
-def test_an_identity_of_the_configuration_signs_with_its_card(desk: Desk) -> None:
+def test_pdf_identity_of_the_configuration_signs_with_its_card(desk: Desk) -> None:
     options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
     assert desk.pyhanko(*options, variables={"XCA_CARD": "XC00000000000000"}).status == 0
     assert (desk.folder / "out.pdf").exists()
 
 
-def test_an_identity_without_a_number_heeds_the_variable(desk: Desk) -> None:
+def test_pdf_identity_without_a_number_takes_the_variables_card(desk: Desk) -> None:
     configuration = desk.folder / "pyhanko.yml"
     configuration.write_text(configuration.read_text().replace(f"number: {desk.card.number}", ""))
     options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
@@ -186,7 +186,7 @@ def test_an_identity_without_a_number_heeds_the_variable(desk: Desk) -> None:
     desk.refused(result, 17, "The card XC00000000000000 is not here.")
 
 
-def test_any_file_is_signed_apart(desk: Desk) -> None:
+def test_pdf_command_signs_any_file_apart(desk: Desk) -> None:
     (desk.folder / "text").write_bytes(b"tender")
     result = desk.pyhanko("sign", "addsig", "--detach", "xca", "--pin", "env:PIN", "text", "text.p7s")
     assert result.status == 0, result.said
@@ -202,7 +202,7 @@ def test_any_file_is_signed_apart(desk: Desk) -> None:
     assert b"successful" in done.stderr
 
 
-def test_in_a_terminal_the_pin_is_asked_for_last_and_not_shown(desk: Desk) -> None:
+def test_pin_prompt_in_a_terminal_comes_last_and_shows_nothing(desk: Desk) -> None:
     page(desk.folder / "locked.pdf", password="for the paper")
     child = pexpect.spawn(
         PYHANKO,
@@ -230,7 +230,7 @@ def test_in_a_terminal_the_pin_is_asked_for_last_and_not_shown(desk: Desk) -> No
 
 
 @pytest.mark.parametrize("moment", ["at the PIN", "after a refused PIN"])
-def test_ctrl_c_at_the_pin_prompt_ends_at_once(desk: Desk, moment: str) -> None:
+def test_pin_prompt_after_ctrl_c_ends_at_once(desk: Desk, moment: str) -> None:
     child = pexpect.spawn(
         PYHANKO,
         ["sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf"],
@@ -255,7 +255,7 @@ def test_ctrl_c_at_the_pin_prompt_ends_at_once(desk: Desk, moment: str) -> None:
     assert row.pin_tries == 3
 
 
-def test_an_interruption_before_the_pin_prompt_asks_and_tries_nothing(desk: Desk) -> None:
+def test_interruption_before_the_pin_prompt_asks_and_tries_nothing(desk: Desk) -> None:
     """pyHanko signs within asyncio.run(), which takes the first Ctrl-C for itself."""
     program = """
         import asyncio, signal
@@ -290,7 +290,7 @@ def test_an_interruption_before_the_pin_prompt_asks_and_tries_nothing(desk: Desk
     assert row.pin_tries == 3
 
 
-def test_a_wrong_pin_costs_one_try_and_leaves_no_file(desk: Desk) -> None:
+def test_wrong_pin_costs_one_try_and_leaves_no_file(desk: Desk) -> None:
     options = (
         "--verbose",
         "sign",
@@ -306,34 +306,34 @@ def test_a_wrong_pin_costs_one_try_and_leaves_no_file(desk: Desk) -> None:
     desk.refused(desk.pyhanko(*options), 35, "The PIN is wrong. 2 tries are left.", tries=2)
 
 
-def test_among_several_cards_the_first_is_never_taken(desk: Desk) -> None:
+def test_several_cards_without_a_number_are_refused(desk: Desk) -> None:
     other = issue(desk.card.environment, desk.card.user_code)
     result = desk.sign(XCA_CARD="")
     desk.refused(result, 18, "Name the one that you mean: --card NUMBER")
     assert other.number in result.said
 
 
-def test_a_closed_card_says_what_to_do(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_card_before_activation_says_what_to_do(xca_issued_card: HeldCard, tmp_path: Path) -> None:
     desk = Desk(xca_issued_card, tmp_path)
     desk.refused(desk.sign(), 30, "Activate it with the user code: xcactl activate")
 
 
-def test_a_locked_card_says_what_to_do(xca_pin_locked_card: HeldCard, tmp_path: Path) -> None:
+def test_locked_card_says_what_to_do(xca_pin_locked_card: HeldCard, tmp_path: Path) -> None:
     desk = Desk(xca_pin_locked_card, tmp_path)
     desk.refused(desk.sign(), 36, "xcactl pin reset", tries=0)
 
 
-def test_the_language_is_the_persons(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_messages_are_in_the_persons_language(xca_issued_card: HeldCard, tmp_path: Path) -> None:
     desk = Desk(xca_issued_card, tmp_path)
     desk.refused(desk.sign(LANGUAGE="zh_TW", LANG="C.UTF-8"), 30, "錯誤：")
 
 
-def test_without_a_terminal_a_pin_needs_a_source(desk: Desk) -> None:
+def test_pin_without_a_terminal_needs_a_source(desk: Desk) -> None:
     result = desk.pyhanko("sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf")
     desk.refused(result, 43, "No value for --pin")
 
 
-def test_a_file_that_is_no_pdf_costs_no_try(desk: Desk) -> None:
+def test_file_that_is_no_pdf_costs_no_try(desk: Desk) -> None:
     (desk.folder / "text.pdf").write_text("no PDF\n")
     desk.refused(desk.sign(pin="env:WRONG", source="text.pdf"), 1, "Illegal PDF header")
     whole = (desk.folder / "in.pdf").read_bytes()
@@ -341,12 +341,12 @@ def test_a_file_that_is_no_pdf_costs_no_try(desk: Desk) -> None:
     desk.refused(desk.sign(pin="env:WRONG", source="half.pdf"), 1, "Failed to read PDF file")
 
 
-def test_an_encrypted_file_costs_no_try(desk: Desk) -> None:
+def test_encrypted_file_costs_no_try(desk: Desk) -> None:
     page(desk.folder / "locked.pdf", password="for the paper")
     desk.refused(desk.sign(pin="env:WRONG", source="locked.pdf"), 63, "it is encrypted")
 
 
-def test_a_place_that_cannot_be_written_costs_no_try(desk: Desk) -> None:
+def test_output_that_cannot_be_written_costs_no_try(desk: Desk) -> None:
     options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:WRONG", "in.pdf")
     desk.refused(desk.pyhanko(*options, "/nowhere/out.pdf"), 63, "it cannot be written there")
     before = (desk.folder / "in.pdf").read_bytes()
@@ -354,13 +354,13 @@ def test_a_place_that_cannot_be_written_costs_no_try(desk: Desk) -> None:
     assert (desk.folder / "in.pdf").read_bytes() == before
 
 
-def test_a_full_disk_leaves_no_half_file(desk: Desk) -> None:
+def test_full_disk_leaves_no_half_file(desk: Desk) -> None:
     page(desk.folder / "big.pdf", more=bytes(1 << 20))
     options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:PIN", "big.pdf", "out.pdf")
     desk.refused(desk.pyhanko(*options, most_bytes=1 << 20), 63, "File too large")
 
 
-def test_tries_that_others_spend_during_the_pin_prompt_lead_to_the_question(desk: Desk) -> None:
+def test_tries_spent_by_others_during_the_pin_prompt_lead_to_the_question(desk: Desk) -> None:
     child = pexpect.spawn(
         PYHANKO,
         ["sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf"],
@@ -385,7 +385,7 @@ def test_tries_that_others_spend_during_the_pin_prompt_lead_to_the_question(desk
     assert child.exitstatus == 41
 
 
-def test_a_certificate_that_is_not_valid_today_costs_no_try(desk: Desk) -> None:
+def test_certificate_that_is_not_valid_today_costs_no_try(desk: Desk) -> None:
     environment = desk.card.environment
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     early = certificate(start=tomorrow, end=tomorrow + timedelta(days=9))

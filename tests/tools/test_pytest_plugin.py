@@ -51,7 +51,7 @@ def _init_pin(card: HeldCard, user_code: str) -> subprocess.CompletedProcess[byt
 # Cards
 
 
-def test_an_issued_card_waits_for_its_activation(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_issued_card_waits_for_its_activation(xca_issued_card: HeldCard, tmp_path: Path) -> None:
     card = xca_issued_card
     assert (card.state, card.pin) == (State.ISSUED, None)
     assert b"CKR_USER_PIN_NOT_INITIALIZED" in _sign(card, None, tmp_path).stderr
@@ -59,12 +59,12 @@ def test_an_issued_card_waits_for_its_activation(xca_issued_card: HeldCard, tmp_
     assert _sign(card, NEW_PIN, tmp_path).returncode == 0
 
 
-def test_an_active_card_signs(xca_active_card: HeldCard, tmp_path: Path) -> None:
+def test_active_card_signs(xca_active_card: HeldCard, tmp_path: Path) -> None:
     assert xca_active_card.state is State.ACTIVE
     assert _sign(xca_active_card, xca_active_card.pin, tmp_path).returncode == 0
 
 
-def test_a_pin_locked_card_needs_its_user_code(xca_pin_locked_card: HeldCard, tmp_path: Path) -> None:
+def test_pin_locked_card_needs_its_user_code(xca_pin_locked_card: HeldCard, tmp_path: Path) -> None:
     card = xca_pin_locked_card
     assert card.state is State.PIN_LOCKED
     assert b"CKR_PIN_LOCKED" in _sign(card, card.pin, tmp_path).stderr
@@ -72,7 +72,7 @@ def test_a_pin_locked_card_needs_its_user_code(xca_pin_locked_card: HeldCard, tm
     assert _sign(card, NEW_PIN, tmp_path).returncode == 0
 
 
-def test_a_user_code_locked_card_needs_its_issuer(xca_user_code_locked_card: HeldCard) -> None:
+def test_user_code_locked_card_needs_its_issuer(xca_user_code_locked_card: HeldCard) -> None:
     card = xca_user_code_locked_card
     assert (card.state, card.pin) == (State.USER_CODE_LOCKED, None)
     assert b"CKR_PIN_LOCKED" in _init_pin(card, card.user_code).stderr
@@ -80,25 +80,27 @@ def test_a_user_code_locked_card_needs_its_issuer(xca_user_code_locked_card: Hel
     assert _init_pin(card, "Other=97").returncode == 0
 
 
-def test_an_environment_has_no_cards_until_some_are_issued(xca_environment: Environment) -> None:
+def test_environment_fixture_has_no_cards_until_some_are_issued(xca_environment: Environment) -> None:
     assert xca_environment.store.cards() == []
     number = issue(xca_environment, "Abcd2345").number
     assert [row.number for row in xca_environment.store.cards()] == [number]
 
 
-def test_the_module_is_the_installed_one(xca_module: Path, xca_active_card: HeldCard) -> None:
+def test_module_fixture_is_the_installed_one(xca_module: Path, xca_active_card: HeldCard) -> None:
     assert xca_module == module_path()
     assert xca_active_card.module != xca_module
 
 
-def test_two_cards_of_a_test_are_two(xca_active_card: HeldCard, xca_issued_card: HeldCard) -> None:
+def test_two_card_fixtures_of_a_test_are_two_cards(
+    xca_active_card: HeldCard, xca_issued_card: HeldCard
+) -> None:
     assert xca_active_card.number != xca_issued_card.number
     listed = _tool(xca_active_card, "--list-slots").stdout.decode()
     assert xca_active_card.number in listed
     assert xca_issued_card.number not in listed
 
 
-def test_the_variables_overrule_those_that_lead_elsewhere(
+def test_variables_of_a_card_overrule_those_that_lead_elsewhere(
     xca_active_card: HeldCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("XCA_PKCS11_CONF", "XCA_PKCS11_MODULE", "XCA_CARD_STORE", "XCA_CARD"):
@@ -109,13 +111,13 @@ def test_the_variables_overrule_those_that_lead_elsewhere(
     assert xca_active_card.number in done.stdout
 
 
-def test_a_card_shows_its_secrets_to_nobody_by_itself(xca_active_card: HeldCard) -> None:
+def test_card_fixture_shows_no_secret_in_its_repr(xca_active_card: HeldCard) -> None:
     shown = f"{xca_active_card} {xca_active_card!r} {xca_active_card.variables}"
     assert xca_active_card.user_code not in shown
     assert str(xca_active_card.pin) not in shown
 
 
-def test_the_tests_own_process_is_led_to_a_card_only_when_told(
+def test_process_of_a_test_is_led_to_a_card_only_when_told(
     xca_active_card: HeldCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = dict(os.environ)
@@ -129,7 +131,7 @@ def test_the_tests_own_process_is_led_to_a_card_only_when_told(
 # Other projects' sessions
 
 
-def test_nothing_leaks_between_tests_in_parallel(pytester: pytest.Pytester) -> None:
+def test_tests_in_parallel_share_no_card(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import os
@@ -170,7 +172,7 @@ def test_nothing_leaks_between_tests_in_parallel(pytester: pytest.Pytester) -> N
     assert not any(Path(path).exists() for path in paths)
 
 
-def test_a_project_that_uses_no_fixture_pays_nothing() -> None:
+def test_project_that_uses_no_fixture_imports_nothing() -> None:
     source = (
         "import sys, pytest, _pytest.tmpdir; before = set(sys.modules); "
         "import softhsm.pytest_plugin; print(*sorted(set(sys.modules) - before))"
@@ -179,7 +181,7 @@ def test_a_project_that_uses_no_fixture_pays_nothing() -> None:
     assert done.stdout.split() == ["softhsm", "softhsm.pytest_plugin"]
 
 
-def test_fixtures_explain_themselves(pytester: pytest.Pytester) -> None:
+def test_fixtures_have_a_line_of_help(pytester: pytest.Pytester) -> None:
     listed = pytester.runpytest_subprocess("--fixtures").stdout.str()
     for name in re.findall(r"^\| `(xca_\w+)`", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE):
         assert re.search(rf"^{name}\b.*\n    \S", listed, re.MULTILINE), name
@@ -200,7 +202,7 @@ def _occupied(reader: VirtualReader) -> bool:
     return line.split()[1] == "Yes"
 
 
-def test_a_card_comes_and_goes(xca_virtual_reader: VirtualReader) -> None:
+def test_virtual_reader_shows_a_card_that_comes_and_goes(xca_virtual_reader: VirtualReader) -> None:
     reader = xca_virtual_reader
     first_generation = bytes.fromhex("3BB813008131FA524348544D4F494341A5")
     assert not _occupied(reader)
@@ -215,7 +217,7 @@ def test_a_card_comes_and_goes(xca_virtual_reader: VirtualReader) -> None:
         reader.insert(bytes(34))
 
 
-def test_two_readers_keep_to_themselves(
+def test_two_virtual_readers_keep_to_themselves(
     xca_virtual_reader: VirtualReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in xca_virtual_reader.variables.items():
@@ -226,7 +228,7 @@ def test_two_readers_keep_to_themselves(
     assert not Path(other.variables["PCSCLITE_CSOCK_NAME"]).parent.exists()
 
 
-def test_no_network_reaches_a_reader(xca_virtual_reader: VirtualReader) -> None:
+def test_virtual_reader_is_reached_by_no_network(xca_virtual_reader: VirtualReader) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(xca_virtual_reader.variables["PCSCLITE_CSOCK_NAME"])
         daemon, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -242,7 +244,7 @@ def test_no_network_reaches_a_reader(xca_virtual_reader: VirtualReader) -> None:
     ],
     ids=["no driver", "no namespaces"],
 )
-def test_without_a_reader_the_test_is_skipped_and_told_why(
+def test_virtual_reader_where_none_can_run_skips_and_says_why(
     pytester: pytest.Pytester, xca_virtual_reader: VirtualReader, refuse: str, reason: str
 ) -> None:
     xca_virtual_reader.close()
@@ -262,19 +264,19 @@ def _blocks(kind: str) -> list[str]:
     return [text for language, text in BLOCKS if language == kind]
 
 
-def test_the_page_is_short() -> None:
+def test_page_is_short() -> None:
     assert {language for language, _ in BLOCKS} == set(MARKDOWN_LINES)
     for language, text in BLOCKS:
         assert len([line for line in text.splitlines() if line]) <= MARKDOWN_LINES[language], text
 
 
-def test_the_pages_examples_pass(pytester: pytest.Pytester) -> None:
+def test_page_examples_pass(pytester: pytest.Pytester) -> None:
     examples = {f"test_example_{number}": text for number, text in enumerate(_blocks("python"))}
     pytester.makepyfile(**examples)
     pytester.runpytest_subprocess().assert_outcomes(passed=len(examples))
 
 
-def test_the_pages_pipelines_install_and_test() -> None:
+def test_page_pipelines_install_and_test() -> None:
     github, gitlab = (yaml.safe_load(text) for text in _blocks("yaml"))
     (job,) = github["jobs"].values()
     steps = [step["run"] for step in job["steps"] if "run" in step]
