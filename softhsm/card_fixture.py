@@ -25,7 +25,7 @@ _LOCKED_BY: Final = {State.PIN_LOCKED: "user_pin", State.USER_CODE_LOCKED: "so_p
 
 
 @dataclass(frozen=True)
-class HeldCard:
+class CardFixture:
     """A card in an environment of its own.
 
     Attributes:
@@ -109,7 +109,7 @@ class HeldCard:
             raise SoftHSMError(f"no {state} card can be made with {card.module}: {reason}")
         return card
 
-    def copy(self, to: Path) -> "HeldCard":
+    def copy(self, to: Path) -> "CardFixture":
         """Copy the card with its environment.
 
         Raises:
@@ -117,4 +117,4 @@ class HeldCard:
             StoreError: the card store is missing or busy.
             OSError: a file cannot be read or written.
         """
-        return HeldCard(self.environment.copy(to), self.number, self.user_code, self.pin)
+        return CardFixture(self.environment.copy(to), self.number, self.user_code, self.pin)

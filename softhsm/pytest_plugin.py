@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from softhsm.card_fixture import HeldCard
+    from softhsm.card_fixture import CardFixture
     from softhsm.environment import Environment
     from softhsm.virtual_reader import VirtualReader
 
-_Cards = Callable[[str], "HeldCard"]
+_Cards = Callable[[str], "CardFixture"]
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +41,13 @@ def _xca_first_cards(_xca_first_environment: "Environment") -> _Cards:
     """Cards to copy for the tests; one of a kind is issued when the first test asks for it."""
     from functools import cache
 
-    from softhsm.card_fixture import HeldCard
+    from softhsm.card_fixture import CardFixture
     from softhsm.issuer import State
 
     @cache
-    def first(state: str) -> HeldCard:
+    def first(state: str) -> CardFixture:
         empty = _xca_first_environment
-        return HeldCard.issue(empty.copy(empty.path.with_name(state)), State(state))
+        return CardFixture.issue(empty.copy(empty.path.with_name(state)), State(state))
 
     return first
 
@@ -67,28 +67,28 @@ def xca_environment(_xca_first_environment: "Environment") -> Iterator["Environm
 
 
 @pytest.fixture
-def xca_issued_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+def xca_issued_card(_xca_first_cards: _Cards) -> Iterator["CardFixture"]:
     """A card as it comes to its holder (未開卡): to be activated with `user_code`."""
     with _folder() as folder:
         yield _xca_first_cards("issued").copy(folder)
 
 
 @pytest.fixture
-def xca_active_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+def xca_active_card(_xca_first_cards: _Cards) -> Iterator["CardFixture"]:
     """An activated card (已開卡): signs with `pin`."""
     with _folder() as folder:
         yield _xca_first_cards("active").copy(folder)
 
 
 @pytest.fixture
-def xca_pin_locked_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+def xca_pin_locked_card(_xca_first_cards: _Cards) -> Iterator["CardFixture"]:
     """An activated card after three wrong PINs (鎖卡): `user_code` resets the PIN."""
     with _folder() as folder:
         yield _xca_first_cards("pin-locked").copy(folder)
 
 
 @pytest.fixture
-def xca_user_code_locked_card(_xca_first_cards: _Cards) -> Iterator["HeldCard"]:
+def xca_user_code_locked_card(_xca_first_cards: _Cards) -> Iterator["CardFixture"]:
     """A card that was not activated, after three wrong user codes: only `softhsm.reset_user_code` helps."""
     with _folder() as folder:
         yield _xca_first_cards("user-code-locked").copy(folder)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from starlette.testclient import TestClient
 
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running
 from support.agent.browser_tab import Tab
 from support.agent.chromium import Chromium
@@ -39,7 +39,9 @@ def start_agent(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
         count = 0
 
-        def start(card: HeldCard, *, trusted: tuple[str, ...] = (), port: int = 0, **settings: str) -> Agent:
+        def start(
+            card: CardFixture, *, trusted: tuple[str, ...] = (), port: int = 0, **settings: str
+        ) -> Agent:
             nonlocal count
             count += 1
             home = tmp_path / f"home-{count}"
@@ -50,14 +52,14 @@ def start_agent(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def active_card(_xca_first_cards: Callable[[str], HeldCard]) -> Iterator[HeldCard]:
+def active_card(_xca_first_cards: Callable[[str], CardFixture]) -> Iterator[CardFixture]:
     """An activated card that many tests share: they must leave it as it is."""
     with TemporaryDirectory(prefix="xca-") as folder:
         yield _xca_first_cards("active").copy(Path(folder) / "card")
 
 
 @pytest.fixture(scope="session")
-def allowed(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+def allowed(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     """A site that may sign without asking, and the agent that many tests share."""
     home = tmp_path_factory.mktemp("allowed")
     configure(home, allow=SITE)
@@ -66,7 +68,7 @@ def allowed(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def shared(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def shared(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """An agent that many tests share, each with a site of its own: they leave its card as it is."""
     home = tmp_path_factory.mktemp("shared")
     configure(home)
@@ -75,7 +77,7 @@ def shared(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def agent(start_agent: Start, xca_active_card: HeldCard) -> Agent:
+def agent(start_agent: Start, xca_active_card: CardFixture) -> Agent:
     """A running agent in front of an activated card."""
     return start_agent(xca_active_card)
 

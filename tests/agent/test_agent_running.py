@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start, configure, running, until
 from support.agent.component_client import SITE, Asking
 from support.agent.systemd import systemd
@@ -62,7 +62,7 @@ def test_run_on_a_taken_port_fails_and_names_the_program(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_agent_with_a_signal_ends_silently(
-    start_agent: Start, xca_active_card: HeldCard, ending: int
+    start_agent: Start, xca_active_card: CardFixture, ending: int
 ) -> None:
     agent = start_agent(xca_active_card)
     agent.process.send_signal(ending)
@@ -70,7 +70,9 @@ def test_agent_with_a_signal_ends_silently(
     assert agent.log == ""
 
 
-def test_cards_issued_while_the_agent_runs_are_listed(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_cards_issued_while_the_agent_runs_are_listed(
+    start_agent: Start, xca_active_card: CardFixture
+) -> None:
     from softhsm import issue, remove
 
     asking = Asking(start_agent(xca_active_card, trusted=(SITE,)))
@@ -147,7 +149,7 @@ def test_run_with_bad_settings_fails_and_names_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can have a systemd for itself")
 def test_install_with_systemd_starts_and_restarts_the_agent(
-    xca_active_card: HeldCard, tmp_path: Path
+    xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     card = xca_active_card.copy(tmp_path / "a card")  # whose path the unit has to quote
     with systemd(tmp_path) as inside:
@@ -209,7 +211,7 @@ def test_install_without_systemd_writes_an_autostart_entry(
 
 
 def test_folders_with_any_umask_are_private(
-    no_systemd: dict[str, str], tmp_path: Path, xca_active_card: HeldCard
+    no_systemd: dict[str, str], tmp_path: Path, xca_active_card: CardFixture
 ) -> None:
     home, before = tmp_path / "home", os.umask(0)
     try:
@@ -244,7 +246,7 @@ def test_install_with_an_unquotable_path_is_refused(no_systemd: dict[str, str], 
     assert not (tmp_path / ".config").exists()
 
 
-def test_agent_restarted_on_the_same_port_answers(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_agent_restarted_on_the_same_port_answers(start_agent: Start, xca_active_card: CardFixture) -> None:
     agent = start_agent(xca_active_card, trusted=(SITE,))
     agent.process.terminate()
     agent.process.wait(SECONDS)

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from softhsm import Environment, issue, remove
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import CHROMIUM, FLAGS, SECONDS, Agent, Start, configure, running, trust
 from support.agent.component_client import Json, b64, openssl, verify
 from support.agent.web_sites import PAGE, site
@@ -102,12 +102,14 @@ def portal(origin: str, shared: Agent, context: BrowserContext) -> Portal:
 
 
 @pytest.fixture
-def own_portal(origin: str, start_agent: Start, xca_active_card: HeldCard, context: BrowserContext) -> Portal:
+def own_portal(
+    origin: str, start_agent: Start, xca_active_card: CardFixture, context: BrowserContext
+) -> Portal:
     """A trusted site, and a card for this test alone."""
     return Portal.open(origin, start_agent(xca_active_card, trusted=(origin,)), context)
 
 
-def signing(card: HeldCard, **fields: Any) -> Json:
+def signing(card: CardFixture, **fields: Any) -> Json:
     # As the vendor's library does: raw JSON, plus signs of the text replaced by %2B on their way.
     return {"func": "MakeSignature", "tbs": "contract-4711", "tbsEncoding": "NONE", "pin": card.pin, **fields}
 
@@ -115,7 +117,7 @@ def signing(card: HeldCard, **fields: Any) -> Json:
 # --- information
 
 
-def test_information_by_bitmap_and_by_popup_is_the_same(portal: Portal, active_card: HeldCard) -> None:
+def test_information_by_bitmap_and_by_popup_is_the_same(portal: Portal, active_card: CardFixture) -> None:
     told = portal.page.evaluate("information()")
     assert told["slots"][0]["token"]["serialNumber"] == active_card.number
     assert portal.page.evaluate("get('/pkcs11info')") == told
@@ -128,7 +130,7 @@ def test_information_by_bitmap_and_by_popup_is_the_same(portal: Portal, active_c
         assert ("certs" in token) == (func == "GetUserCert")
 
 
-def test_popup_first_message_comes_before_cards_are_read(portal: Portal, active_card: HeldCard) -> None:
+def test_popup_first_message_comes_before_cards_are_read(portal: Portal, active_card: CardFixture) -> None:
     portal.page.evaluate("ask('/popupForm', {func: 'CheckEnvir'})")
     # The module waits for this lock before it says anything of a card.
     with active_card.environment.store.lock(exclusive=True):
@@ -141,7 +143,9 @@ def test_popup_first_message_comes_before_cards_are_read(portal: Portal, active_
 # --- signing in
 
 
-def test_login_with_pkcs7_and_pkcs1_verifies(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+def test_login_with_pkcs7_and_pkcs1_verifies(
+    portal: Portal, active_card: CardFixture, tmp_path: Path
+) -> None:
     card = active_card
     window = portal.click(
         signing(
@@ -169,7 +173,7 @@ def test_login_with_pkcs7_and_pkcs1_verifies(portal: Portal, active_card: HeldCa
     verify(answer, "SHA256", b"contract-4711", tmp_path)
 
 
-def test_popup_clicked_too_early_stays_disabled(portal: Portal, active_card: HeldCard) -> None:
+def test_popup_clicked_too_early_stays_disabled(portal: Portal, active_card: CardFixture) -> None:
     """The button comes to life a moment after the window came: a double click agrees to nothing."""
     clock = portal.page.context.clock
     clock.pause_at(datetime.now() + timedelta(hours=1))
@@ -187,7 +191,7 @@ def test_popup_clicked_too_early_stays_disabled(portal: Portal, active_card: Hel
     assert window.is_enabled("#agree")
 
 
-def test_batch_with_an_allowance_asks_once(portal: Portal, active_card: HeldCard, tmp_path: Path) -> None:
+def test_batch_with_an_allowance_asks_once(portal: Portal, active_card: CardFixture, tmp_path: Path) -> None:
     for number in range(3):
         document = f"document {number}".encode()
         tbs = b64(openssl("dgst", "-sha256", "-binary", stdin=document))
@@ -199,7 +203,7 @@ def test_batch_with_an_allowance_asks_once(portal: Portal, active_card: HeldCard
 
 
 def test_decryption_by_popup_returns_the_content(
-    portal: Portal, active_card: HeldCard, tmp_path: Path
+    portal: Portal, active_card: CardFixture, tmp_path: Path
 ) -> None:
     portal.click({"func": "GetUserCert"})
     certs = {item["label"]: item for item in portal.answer()["slots"][0]["token"]["certs"]}
@@ -219,7 +223,7 @@ def test_decryption_by_popup_returns_the_content(
 
 
 def test_signature_with_pin_typed_into_the_popup_verifies(
-    origin: str, start_agent: Start, xca_active_card: HeldCard, context: BrowserContext
+    origin: str, start_agent: Start, xca_active_card: CardFixture, context: BrowserContext
 ) -> None:
     card = xca_active_card
     portal = Portal.open(origin, start_agent(card, trusted=(origin,), page_pin="ask"), context)
@@ -246,7 +250,7 @@ def test_signature_with_pin_typed_into_the_popup_verifies(
     assert portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 
 
-def test_wrong_pins_in_the_popup_lock_the_card(own_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_wrong_pins_in_the_popup_lock_the_card(own_portal: Portal, xca_active_card: CardFixture) -> None:
     seen = []
     for wrong in ("wrong-1", "wrong-2", "wrong-3"):
         window = own_portal.click(signing(xca_active_card, pin=wrong))
@@ -266,7 +270,7 @@ def test_wrong_pins_in_the_popup_lock_the_card(own_portal: Portal, xca_active_ca
 
 
 def test_add_domain_button_clicked_trusts_the_site(
-    origin: str, shared: Agent, active_card: HeldCard, context: BrowserContext
+    origin: str, shared: Agent, active_card: CardFixture, context: BrowserContext
 ) -> None:
     portal = Portal.open(origin, shared, context)
     page = portal.page
@@ -297,7 +301,7 @@ def test_popup_of_any_size_grows_to_show_the_question(origin: str, shared: Agent
         expect(window.get_by_role("button")).to_be_in_viewport(ratio=1)
 
 
-def test_popup_refused_or_closed_answers_cancelled(portal: Portal, active_card: HeldCard) -> None:
+def test_popup_refused_or_closed_answers_cancelled(portal: Portal, active_card: CardFixture) -> None:
     press(portal.click(signing(active_card)), "#refuse")
     assert (portal.answer()["func"], portal.answer()["ret_code"]) == ("sign", Code.CANCELLED)
     window = portal.click(signing(active_card))
@@ -307,7 +311,7 @@ def test_popup_refused_or_closed_answers_cancelled(portal: Portal, active_card: 
 
 
 def test_page_without_origin_is_refused(
-    shared: Agent, active_card: HeldCard, context: BrowserContext, tmp_path: Path
+    shared: Agent, active_card: CardFixture, context: BrowserContext, tmp_path: Path
 ) -> None:
     file = tmp_path / "page.html"
     file.write_text(PAGE)
@@ -376,7 +380,7 @@ def test_public_site_with_local_network_permission_is_answered(
 
 
 def test_signature_with_two_cards_uses_the_named_reader(
-    own_portal: Portal, xca_active_card: HeldCard
+    own_portal: Portal, xca_active_card: CardFixture
 ) -> None:
     card = xca_active_card
     other = issue(card.environment, "Kp-4tzQ9w")
@@ -390,7 +394,7 @@ def test_signature_with_two_cards_uses_the_named_reader(
 def test_signature_without_a_card_answers_no_card(
     origin: str, start_agent: Start, xca_environment: Environment, context: BrowserContext
 ) -> None:
-    empty = HeldCard(xca_environment, "", "", None)
+    empty = CardFixture(xca_environment, "", "", None)
     portal = Portal.open(origin, start_agent(empty, trusted=(origin,)), context)
     assert [slot["token"] for slot in portal.page.evaluate("information()")["slots"]] == [None]
     portal.click({"func": "MakeSignature", "tbs": "x", "pin": "123456"})
@@ -404,7 +408,7 @@ def test_signature_without_a_reader_answers_no_reader(
     listed = subprocess.run(["dpkg", "-L", "opensc-pkcs11"], check=True, capture_output=True, text=True)
     (opensc,) = {Path(line).resolve() for line in listed.stdout.split() if line.endswith("/opensc-pkcs11.so")}
     configure(tmp_path, trusted=(origin,))
-    variables = HeldCard(xca_environment, "", "", None).variables
+    variables = CardFixture(xca_environment, "", "", None).variables
     without = {"XCA_PKCS11_MODULE": str(opensc), "PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
     with running(tmp_path, {**variables, **without}) as agent:
         portal = Portal.open(origin, agent, context)
@@ -417,7 +421,7 @@ def test_signature_without_a_reader_answers_no_reader(
 
 
 def test_signature_with_the_card_removed_answers_no_card(
-    own_portal: Portal, xca_active_card: HeldCard
+    own_portal: Portal, xca_active_card: CardFixture
 ) -> None:
     window = own_portal.click(signing(xca_active_card))
     window.wait_for_selector("#agree:enabled")
@@ -427,7 +431,7 @@ def test_signature_with_the_card_removed_answers_no_card(
 
 
 def test_agent_restarted_while_the_popup_asks_answers_again(
-    own_portal: Portal, xca_active_card: HeldCard
+    own_portal: Portal, xca_active_card: CardFixture
 ) -> None:
     window = own_portal.click(signing(xca_active_card))
     window.wait_for_selector("#agree:enabled")

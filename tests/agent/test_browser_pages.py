@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from softhsm import Application, Environment, State, issue, remove
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from softhsm.virtual_reader import VirtualReader
 from support.agent.agent_process import SECONDS, Agent, Start, running
 from support.agent.component_client import Asking
@@ -54,7 +54,7 @@ def secrets_in(page: Page, *secrets: str) -> bool:
     return any(secret in held for secret in secrets)
 
 
-def by_another_program(card: HeldCard, *arguments: str, secrets: Sequence[str]) -> None:
+def by_another_program(card: CardFixture, *arguments: str, secrets: Sequence[str]) -> None:
     """Run xcactl on the card that a page shows."""
     subprocess.run(
         [sys.executable, "-P", "-m", "xca_plugin.cli", *arguments],
@@ -66,7 +66,7 @@ def by_another_program(card: HeldCard, *arguments: str, secrets: Sequence[str]) 
 
 
 def test_activation_typed_and_clicked_shows_the_receipt(
-    start_agent: Start, xca_issued_card: HeldCard, page: Page
+    start_agent: Start, xca_issued_card: CardFixture, page: Page
 ) -> None:
     """In the words of the issuer's page; by keyboard alone; a wrong user code first."""
     agent, card = start_agent(xca_issued_card), xca_issued_card
@@ -123,7 +123,7 @@ def test_activation_typed_and_clicked_shows_the_receipt(
 
 
 def test_activation_without_scripts_works(
-    start_agent: Start, xca_issued_card: HeldCard, browser: Browser
+    start_agent: Start, xca_issued_card: CardFixture, browser: Browser
 ) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     with browser.new_context(locale="en-US", java_script_enabled=False) as context:
@@ -154,7 +154,7 @@ def test_typed_secrets_after_leaving_the_page_are_gone(agent: Agent, page: Page)
 
 
 def test_form_sent_shows_progress_until_the_card_answers(
-    agent: Agent, xca_active_card: HeldCard, page: Page
+    agent: Agent, xca_active_card: CardFixture, page: Page
 ) -> None:
     assert xca_active_card.pin
     page.goto(f"{agent.url}/change-pin")
@@ -169,7 +169,7 @@ def test_form_sent_shows_progress_until_the_card_answers(
 
 
 def test_last_try_without_the_words_is_not_sent(
-    start_agent: Start, xca_issued_card: HeldCard, page: Page
+    start_agent: Start, xca_issued_card: CardFixture, page: Page
 ) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     for wrong in WRONG[:2]:
@@ -194,7 +194,7 @@ def test_last_try_without_the_words_is_not_sent(
 def test_home_with_cards_changing_follows(
     start_agent: Start, xca_environment: Environment, page: Page
 ) -> None:
-    card = HeldCard(xca_environment, "", "Code~8642", None)
+    card = CardFixture(xca_environment, "", "Code~8642", None)
     page.goto(start_agent(card).url)
     expect(page.get_by_role("heading", name="讀卡機內沒有卡片。")).to_be_visible()
     number = issue(xca_environment, card.user_code, Application()).number
@@ -210,7 +210,7 @@ def test_home_with_cards_changing_follows(
 
 
 def test_form_with_another_card_coming_keeps_what_is_typed(
-    agent: Agent, xca_active_card: HeldCard, page: Page
+    agent: Agent, xca_active_card: CardFixture, page: Page
 ) -> None:
     page.goto(f"{agent.url}/change-pin?card={xca_active_card.number}")
     old = page.get_by_label("5.目前的PIN碼")
@@ -238,7 +238,7 @@ def test_home_with_a_mute_card_names_its_reader(
 
 
 def test_page_with_the_agent_stopped_says_so(
-    start_agent: Start, xca_active_card: HeldCard, page: Page
+    start_agent: Start, xca_active_card: CardFixture, page: Page
 ) -> None:
     agent = start_agent(xca_active_card)
     page.goto(agent.url)

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Agent, configure, running
 from support.agent.component_client import SITE
 
@@ -34,7 +34,7 @@ SESSION = requests.Session()
 
 
 @pytest.fixture(scope="module")
-def fuzzed(active_card: HeldCard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def fuzzed(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """An agent whose card may be locked by guesses."""
     home = tmp_path_factory.mktemp("fuzzed")
     configure(home, allow=SITE)

@@ -14,7 +14,7 @@ from asn1crypto import cms, x509  # type: ignore[import-untyped]
 from starlette.testclient import TestClient
 
 from softhsm import Environment, issue
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Start, configure, running
 from support.agent.component_client import SITE, Asking, Json, b64, openssl, post, verify
 from support.odd_certificates import odd_ones, put
@@ -24,7 +24,7 @@ TEXT = "1735689600,登入 + 50%"
 HASHES = ("SHA1", "SHA256", "SHA384", "SHA512")
 
 
-def signing(card: HeldCard, **fields: str) -> Json:
+def signing(card: CardFixture, **fields: str) -> Json:
     return {"func": "MakeSignature", "tbs": TEXT, "tbsEncoding": "NONE", "pin": card.pin, **fields}
 
 
@@ -40,7 +40,7 @@ def authorities(asking: Asking, folder: Path) -> Path:
 # --- information
 
 
-def test_information_with_a_card_lists_reader_and_card(allowed: Asking, active_card: HeldCard) -> None:
+def test_information_with_a_card_lists_reader_and_card(allowed: Asking, active_card: CardFixture) -> None:
     for answer in (allowed.get("/pkcs11info").json(), allowed.post("/pkcs11info")):
         assert (answer["func"], answer["ret_code"], answer["last_error"]) == ("pkcs11info", 0, 0)
         assert answer["agent"]["name"] == "xca-plugin"
@@ -107,7 +107,7 @@ def test_bitmap_and_information_are_the_same(allowed: Asking) -> None:
 
 @pytest.mark.parametrize("hash_name", HASHES)
 def test_signature_of_text_verifies(
-    allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, hash_name: str, tmp_path: Path
 ) -> None:
     request = signing(
         active_card, signatureType="PKCS1", hashAlgorithm=hash_name, tbs=TEXT.replace("%", "%25")
@@ -119,7 +119,7 @@ def test_signature_of_text_verifies(
 
 @pytest.mark.parametrize("hash_name", HASHES)
 def test_signature_of_a_ready_hash_verifies(
-    allowed: Asking, active_card: HeldCard, hash_name: str, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, hash_name: str, tmp_path: Path
 ) -> None:
     tbs = b64(hashlib.new(hash_name, b"document").digest())
     answer = allowed.post("/sign", signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
@@ -127,7 +127,7 @@ def test_signature_of_a_ready_hash_verifies(
 
 
 def test_signature_of_base64_in_every_spelling_verifies(
-    allowed: Asking, active_card: HeldCard, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, tmp_path: Path
 ) -> None:
     content = b"\xfb\xef\xbe hi>world?"  # plus signs and slashes in base64
     request = json.dumps(signing(active_card, tbs=b64(content), tbsEncoding="base64"))
@@ -143,7 +143,7 @@ def test_signature_of_base64_in_every_spelling_verifies(
 
 
 def test_signatures_of_many_requests_at_once_verify(
-    allowed: Asking, active_card: HeldCard, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, tmp_path: Path
 ) -> None:
     """One after the other, each its own."""
     texts = [f"document {number}" for number in range(8)]
@@ -154,7 +154,7 @@ def test_signatures_of_many_requests_at_once_verify(
 
 
 def test_signed_data_holds_the_attributes_that_servers_read(
-    allowed: Asking, active_card: HeldCard, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, tmp_path: Path
 ) -> None:
     answer = allowed.post(
         "/sign",
@@ -192,7 +192,7 @@ def test_signed_data_holds_the_attributes_that_servers_read(
 
 @pytest.mark.parametrize("absent", ["", "__NotExistedTag__"])
 def test_signed_data_leaves_out_what_is_not_asked_for(
-    allowed: Asking, active_card: HeldCard, absent: str
+    allowed: Asking, active_card: CardFixture, absent: str
 ) -> None:
     answer = allowed.post(
         "/sign",
@@ -204,7 +204,7 @@ def test_signed_data_leaves_out_what_is_not_asked_for(
 
 
 def test_request_with_unknown_fields_is_carried_out(
-    allowed: Asking, active_card: HeldCard, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, tmp_path: Path
 ) -> None:
     """A whole field set as the vendor's library sends it."""
     request = signing(
@@ -246,7 +246,7 @@ def test_request_with_unknown_fields_is_carried_out(
     ],
 )
 def test_request_with_a_wrong_field_answers_its_code(
-    allowed: Asking, active_card: HeldCard, fields: Json, code: Code
+    allowed: Asking, active_card: CardFixture, fields: Json, code: Code
 ) -> None:
     answer = allowed.post("/sign", signing(active_card, **fields))
     assert (answer["func"], answer["ret_code"]) == ("sign", code)
@@ -286,7 +286,7 @@ def cert2(allowed: Asking, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("cipher", ["-des3", "-aes256", "-aes128"])
 def test_decryption_of_enveloped_data_returns_the_content(
-    allowed: Asking, active_card: HeldCard, cert2: Path, cipher: str
+    allowed: Asking, active_card: CardFixture, cert2: Path, cipher: str
 ) -> None:
     content = '機密內容 "quoted"'.encode()
     der = openssl("cms", "-encrypt", cipher, "-binary", "-outform", "DER", cert2, stdin=content)
@@ -300,7 +300,7 @@ def test_decryption_of_enveloped_data_returns_the_content(
 
 
 def test_decryption_of_one_block_returns_the_content(
-    allowed: Asking, active_card: HeldCard, cert2: Path
+    allowed: Asking, active_card: CardFixture, cert2: Path
 ) -> None:
     block = openssl("pkeyutl", "-encrypt", "-certin", "-inkey", cert2, stdin=b"\xff\x00key")
     request = {"cipher": b64(block), "cipherType": "PKCS1", "plainEncoding": "base64", "pin": active_card.pin}
@@ -323,13 +323,13 @@ def test_decryption_of_one_block_returns_the_content(
     ],
 )
 def test_decryption_of_a_wrong_cipher_answers_its_code(
-    allowed: Asking, active_card: HeldCard, fields: Json, code: Code
+    allowed: Asking, active_card: CardFixture, fields: Json, code: Code
 ) -> None:
     answer = allowed.post("/decrypt", {"pin": active_card.pin, **fields})
     assert (answer["func"], answer["ret_code"]) == ("decrypt", code)
 
 
-def test_decryption_of_anothers_block_reveals_nothing(allowed: Asking, active_card: HeldCard) -> None:
+def test_decryption_of_anothers_block_reveals_nothing(allowed: Asking, active_card: CardFixture) -> None:
     answers = [
         allowed.post("/decrypt", {"pin": active_card.pin, "cipher": b64(bytes([number]) * 256)})
         for number in range(1, 9)
@@ -344,7 +344,7 @@ def test_decryption_of_anothers_block_reveals_nothing(allowed: Asking, active_ca
 
 
 def test_certificate_request_of_a_key_verifies(
-    allowed: Asking, active_card: HeldCard, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, tmp_path: Path
 ) -> None:
     answer = allowed.ask(
         {
@@ -366,7 +366,7 @@ def test_certificate_request_of_a_key_verifies(
 
 
 def test_certificate_of_a_key_is_written(
-    start_agent: Start, xca_active_card: HeldCard, tmp_path: Path
+    start_agent: Start, xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, trusted=(SITE,)))
@@ -454,7 +454,7 @@ def test_function_that_is_unknown_answers_unsupported(allowed: Asking) -> None:
 # --- PINs
 
 
-def test_wrong_pin_three_times_locks_the_card(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_wrong_pin_three_times_locks_the_card(start_agent: Start, xca_active_card: CardFixture) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, trusted=(SITE,)))
     seen = []
@@ -468,7 +468,7 @@ def test_wrong_pin_three_times_locks_the_card(start_agent: Start, xca_active_car
     assert token["flags"] & 0x40000
 
 
-def test_last_try_without_confirmation_is_not_spent(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_last_try_without_confirmation_is_not_spent(start_agent: Start, xca_active_card: CardFixture) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, allow=SITE))
     for wrong in ("wrong-1", "wrong-2"):
@@ -483,7 +483,7 @@ def test_last_try_without_confirmation_is_not_spent(start_agent: Start, xca_acti
 
 
 def test_last_try_reached_while_the_popup_asks_is_asked_for(
-    start_agent: Start, xca_active_card: HeldCard
+    start_agent: Start, xca_active_card: CardFixture
 ) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, trusted=(SITE,)))
@@ -498,7 +498,7 @@ def test_last_try_reached_while_the_popup_asks_is_asked_for(
 
 
 def test_pin_change_with_the_card_named_changes_the_pin(
-    start_agent: Start, xca_active_card: HeldCard
+    start_agent: Start, xca_active_card: CardFixture
 ) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, trusted=(SITE,)))
@@ -518,7 +518,7 @@ def test_pin_change_with_the_card_named_changes_the_pin(
     assert asking.ask(signing(card, pin="7%2B42!x9"))["ret_code"] == 0
 
 
-def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: HeldCard, tmp_path: Path) -> None:
+def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: CardFixture, tmp_path: Path) -> None:
     """The answer says that nobody knows; the card, which is still at work, does it as it was asked to."""
     card = xca_active_card
     configure(tmp_path, trusted=(SITE,))
@@ -546,7 +546,7 @@ def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: HeldCard
 
 
 def test_signature_with_an_inactive_card_answers_not_activated(
-    start_agent: Start, xca_issued_card: HeldCard
+    start_agent: Start, xca_issued_card: CardFixture
 ) -> None:
     asking = Asking(start_agent(xca_issued_card, trusted=(SITE,)))
     answer = asking.ask(signing(xca_issued_card, pin="123456"))
@@ -556,7 +556,9 @@ def test_signature_with_an_inactive_card_answers_not_activated(
 # --- readers
 
 
-def test_signature_with_two_cards_needs_a_named_card(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_signature_with_two_cards_needs_a_named_card(
+    start_agent: Start, xca_active_card: CardFixture
+) -> None:
     card = xca_active_card
     asking = Asking(start_agent(card, allow=SITE))
     other = issue(card.environment, "Kp-4tzQ9w")
@@ -583,9 +585,9 @@ def test_signature_with_two_cards_needs_a_named_card(start_agent: Start, xca_act
 
 
 def test_signature_without_a_card_answers_no_card(
-    start_agent: Start, xca_environment: Environment, active_card: HeldCard
+    start_agent: Start, xca_environment: Environment, active_card: CardFixture
 ) -> None:
-    empty = HeldCard(xca_environment, active_card.number, "", active_card.pin)
+    empty = CardFixture(xca_environment, active_card.number, "", active_card.pin)
     asking = Asking(start_agent(empty, allow=SITE))
     assert [slot["token"] for slot in asking.get("/pkcs11info").json()["slots"]] == [None]
     assert asking.post("/sign", signing(active_card))["ret_code"] == Code.NO_CARD
@@ -594,7 +596,9 @@ def test_signature_without_a_card_answers_no_card(
 # --- odd certificates
 
 
-def test_certificates_that_cannot_be_read_are_left_out(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_certificates_that_cannot_be_read_are_left_out(
+    start_agent: Start, xca_active_card: CardFixture
+) -> None:
     environment = xca_active_card.environment
     ones = odd_ones()
     for name in ("no end", "no DER", "nothing", "year nought"):

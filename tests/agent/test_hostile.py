@@ -21,7 +21,7 @@ from playwright.sync_api import Dialog, Page
 from starlette.testclient import TestClient
 
 from softhsm import Application, Environment, issue
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start, trust, until
 from support.agent.component_client import SITE, Asking, Json, b64, get, options, post
 from support.agent.web_sites import site
@@ -30,7 +30,7 @@ from xca_plugin.agent.component.result_codes import Code
 STRANGER = "https://evil.example"
 
 
-def signing(card: HeldCard, **fields: str) -> Json:
+def signing(card: CardFixture, **fields: str) -> Json:
     return {"func": "MakeSignature", "tbs": "contract-4711", "pin": card.pin, **fields}
 
 
@@ -112,7 +112,9 @@ def test_connection_closed_by_another_user_is_not_taken_for_roots(allowed: Askin
     assert "passed-for-root" not in visits
 
 
-def test_connection_of_an_unknown_user_is_not_answered(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_connection_of_an_unknown_user_is_not_answered(
+    start_agent: Start, xca_active_card: CardFixture
+) -> None:
     """Without a free file descriptor nobody can look up whose connection it is."""
     agent = start_agent(xca_active_card)
     process = agent.process.pid
@@ -146,7 +148,7 @@ def test_connection_of_an_unknown_user_is_not_answered(start_agent: Start, xca_a
     [STRANGER, "null", "http://portal.example.gov.tw", f"{SITE}.evil.example", f"{SITE}:8443"],
 )
 def test_unknown_site_asking_learns_the_version_only(
-    allowed: Asking, active_card: HeldCard, origin: str
+    allowed: Asking, active_card: CardFixture, origin: str
 ) -> None:
     stranger = Asking(allowed.agent, origin)
     for path in ("/pkcs11info", "/pkcs11info?withcert=true", "/sign", "/decrypt", "/getChallenge"):
@@ -166,7 +168,7 @@ def test_unknown_site_asking_learns_the_version_only(
     assert json.loads(stranger.window(signing(active_card))["answer"])["ret_code"] == 0x76000031
 
 
-def test_program_without_origin_learns_nothing(allowed: Asking, active_card: HeldCard) -> None:
+def test_program_without_origin_learns_nothing(allowed: Asking, active_card: CardFixture) -> None:
     url = allowed.agent.url
     for response in (get(f"{url}/pkcs11info"), post(f"{url}/sign", json=signing(active_card))):
         assert response.json()["ret_code"] == 0x76000031
@@ -213,7 +215,7 @@ def test_page_fetched_or_framed_by_another_site_is_refused(allowed: Asking, site
 # --- consent
 
 
-def test_trusted_site_signing_without_popup_is_cancelled(trusting: Asking, active_card: HeldCard) -> None:
+def test_trusted_site_signing_without_popup_is_cancelled(trusting: Asking, active_card: CardFixture) -> None:
     answer = trusting.post("/sign", signing(active_card))
     assert (answer["ret_code"], answer["func"]) == (Code.CANCELLED, "sign")
     assert "signature" not in answer
@@ -222,7 +224,7 @@ def test_trusted_site_signing_without_popup_is_cancelled(trusting: Asking, activ
 
 
 def test_consent_of_a_nonce_with_line_breaks_shows_them_and_begins_no_line(
-    trusting: Asking, active_card: HeldCard
+    trusting: Asking, active_card: CardFixture
 ) -> None:
     nonce = "x\nType of signature: none"
     consent = trusting.window(signing(active_card, signatureType="PKCS7", nonce=nonce))["consent"]
@@ -232,7 +234,7 @@ def test_consent_of_a_nonce_with_line_breaks_shows_them_and_begins_no_line(
     assert "first\nsecond" in [value for _, value in consent["facts"]]
 
 
-def test_consent_of_every_kind_shows_site_and_content(trusting: Asking, active_card: HeldCard) -> None:
+def test_consent_of_every_kind_shows_site_and_content(trusting: Asking, active_card: CardFixture) -> None:
     consent = trusting.window(signing(active_card))["consent"]
     assert consent["site"] == trusting.origin
     assert any(active_card.number in value for _, value in consent["facts"])
@@ -251,7 +253,7 @@ def test_consent_of_every_kind_shows_site_and_content(trusting: Asking, active_c
     assert "pay\n\tall<U+3164>" in [value for _, value in hidden["facts"]]
 
 
-def test_ticket_for_another_request_or_twice_is_refused(trusting: Asking, active_card: HeldCard) -> None:
+def test_ticket_for_another_request_or_twice_is_refused(trusting: Asking, active_card: CardFixture) -> None:
     card = active_card
     consent = trusting.window(signing(card))["consent"]
     said = {"ticket": consent["ticket"], "number": consent["number"]}
@@ -266,7 +268,7 @@ def test_ticket_for_another_request_or_twice_is_refused(trusting: Asking, active
     assert "consent" in trusting.window(signing(card), **{**said, "ticket": f"{said['ticket']}!!"})
 
 
-def test_allowance_covers_signing_of_that_site_only(trusting: Asking, active_card: HeldCard) -> None:
+def test_allowance_covers_signing_of_that_site_only(trusting: Asking, active_card: CardFixture) -> None:
     card = active_card
     assert "consent" in trusting.window(signing(card))
     assert trusting.ask(signing(card), forAWhile=True)["ret_code"] == 0
@@ -277,7 +279,7 @@ def test_allowance_covers_signing_of_that_site_only(trusting: Asking, active_car
     assert "consent" in trusting.window({"func": "makeCsr", "pin": card.pin})
 
 
-def test_allowance_with_a_wrong_pin_ends(trusting: Asking, active_card: HeldCard) -> None:
+def test_allowance_with_a_wrong_pin_ends(trusting: Asking, active_card: CardFixture) -> None:
     wrong = trusting.ask(signing(active_card, pin="wrong-1"), forAWhile=True)
     assert wrong["ret_code"] == Code.LOGIN_FAILED
     assert "consent" in trusting.window(signing(active_card))
@@ -289,7 +291,7 @@ def test_allowance_with_a_wrong_pin_ends(trusting: Asking, active_card: HeldCard
     assert trusting.ask(signing(active_card))["ret_code"] == 0
 
 
-def test_page_pin_with_ask_is_ignored(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_page_pin_with_ask_is_ignored(start_agent: Start, xca_active_card: CardFixture) -> None:
     """A PIN that the page sends is ignored, even a wrong one; the window asks."""
     card = xca_active_card
     asking = Asking(start_agent(card, page_pin="ask", allow=SITE))
@@ -316,7 +318,7 @@ def test_add_domain_opened_trusts_nobody(shared: Agent) -> None:
     assert stranger.post("/pkcs11info")["ret_code"] == 0x76000031
 
 
-def test_add_domain_token_trusts_one_site_once(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_add_domain_token_trusts_one_site_once(start_agent: Start, xca_active_card: CardFixture) -> None:
     agent = start_agent(xca_active_card, trusted=(SITE,))
     url, stranger = agent.url, Asking(agent, STRANGER)
     page = stranger.http.get(f"{url}/addDomain?domain=evil.example").text
@@ -501,7 +503,7 @@ def test_card_with_markup_in_its_strings_runs_nothing(
 ) -> None:
     holder = r"C=TW,O=\<img src\=x onerror\=alert(1)\>\"\\ O\,CN\=x"
     card = issue(xca_environment, "Kp-4tzQ9w", Application(holder=holder))
-    asking = Asking(start_agent(HeldCard(xca_environment, card.number, "", None), trusted=(SITE,)))
+    asking = Asking(start_agent(CardFixture(xca_environment, card.number, "", None), trusted=(SITE,)))
     (token,) = [
         slot["token"] for slot in asking.get("/pkcs11info?withcert=true").json()["slots"] if slot["token"]
     ]
@@ -521,7 +523,7 @@ def test_card_with_markup_in_its_strings_runs_nothing(
     assert not alarms
 
 
-def test_log_after_operations_holds_no_secret(trusting: Asking, active_card: HeldCard) -> None:
+def test_log_after_operations_holds_no_secret(trusting: Asking, active_card: CardFixture) -> None:
     card = active_card
     answer = trusting.ask(signing(card, signatureType="PKCS7"))
     trusting.ask(signing(card, pin="wrong-1"))

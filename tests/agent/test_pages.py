@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Start, configure, running
 from support.agent.component_client import SITE, Asking
 from support.agent.page_visitor import WRONG, Leading, Visitor, visiting, words
@@ -99,7 +99,7 @@ def cannot(visitor: Visitor, path: str, says: str, way_out: str) -> None:
     assert "xcactl" not in words(html).replace("xcactl agent run", "")
 
 
-def state(card: HeldCard) -> State:
+def state(card: CardFixture) -> State:
     """The card's state now; a property's value would be taken for one that stays."""
     return card.state
 
@@ -107,7 +107,7 @@ def state(card: HeldCard) -> State:
 # --- the three jobs, and every situation of a card
 
 
-def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_card: CardFixture) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         assert "not activated" in visitor.see("/")
         for path in ("/change-pin", "/reset-pin"):
@@ -126,7 +126,7 @@ def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_car
 
 
 def test_wrong_user_codes_count_down_and_need_confirmation(
-    start_agent: Start, xca_issued_card: HeldCard
+    start_agent: Start, xca_issued_card: CardFixture
 ) -> None:
     with xca_issued_card.environment.configuration.open("a") as configuration:
         configuration.write("[guard]\nkeep_last_try = yes\n")
@@ -146,7 +146,7 @@ def test_wrong_user_codes_count_down_and_need_confirmation(
         assert secret not in agent.log
 
 
-def test_pin_change_with_wrong_pins_counts_down(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_pin_change_with_wrong_pins_counts_down(start_agent: Start, xca_active_card: CardFixture) -> None:
     assert xca_active_card.pin
     with visiting(start_agent(xca_active_card)) as visitor:
         assert "2 tries are left" in visitor.fill("/change-pin", WRONG[0], NEW_PIN)
@@ -155,7 +155,7 @@ def test_pin_change_with_wrong_pins_counts_down(start_agent: Start, xca_active_c
         assert "3 tries left" in visitor.see("/reset-pin")
 
 
-def test_pin_reset_of_a_locked_card_unlocks_it(start_agent: Start, xca_pin_locked_card: HeldCard) -> None:
+def test_pin_reset_of_a_locked_card_unlocks_it(start_agent: Start, xca_pin_locked_card: CardFixture) -> None:
     with visiting(start_agent(xca_pin_locked_card)) as visitor:
         assert "PIN locked" in visitor.see("/")
         cannot(visitor, "/change-pin", "is locked", 'class="go" href="/reset-pin?')
@@ -163,7 +163,7 @@ def test_pin_reset_of_a_locked_card_unlocks_it(start_agent: Start, xca_pin_locke
         assert state(xca_pin_locked_card) is State.ACTIVE
 
 
-def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card: CardFixture) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         assert "A user code has 6 to 10" in visitor.fill("/activate", "short", NEW_PIN)
         assert "A PIN has 6 to 8" in visitor.fill("/activate", WRONG[0], "密碼密碼密碼")
@@ -171,7 +171,7 @@ def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card
         assert "3 tries left" in visitor.see("/activate")
 
 
-def test_form_sent_twice_works_once(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_form_sent_twice_works_once(start_agent: Start, xca_issued_card: CardFixture) -> None:
     """Pressed twice, it spends one try."""
     with visiting(start_agent(xca_issued_card)) as visitor:
         fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
@@ -184,7 +184,7 @@ def test_form_sent_twice_works_once(start_agent: Start, xca_issued_card: HeldCar
         assert "was already sent" in words(visitor.send("/reset-pin", {**fields, "token": elsewhere}).text)
 
 
-def test_form_for_a_removed_card_says_so(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_form_for_a_removed_card_says_so(start_agent: Start, xca_issued_card: CardFixture) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         fields = {**visitor.form("/activate"), "secret": xca_issued_card.user_code, "new_pin": NEW_PIN}
         remove(xca_issued_card.environment, xca_issued_card.number)
@@ -193,7 +193,7 @@ def test_form_for_a_removed_card_says_so(start_agent: Start, xca_issued_card: He
         assert "There is no card in the reader." in said
 
 
-def test_form_of_another_site_does_nothing(start_agent: Start, xca_issued_card: HeldCard) -> None:
+def test_form_of_another_site_does_nothing(start_agent: Start, xca_issued_card: CardFixture) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
         fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
         for origin in ("https://evil.example", "null", "http://localhost:1"):
@@ -222,7 +222,7 @@ def test_post_that_is_no_form_is_refused(allowed: Asking) -> None:
 
 
 def test_pages_without_a_card_say_so(start_agent: Start, xca_environment: Environment) -> None:
-    with visiting(start_agent(HeldCard(xca_environment, "", "", None))) as visitor:
+    with visiting(start_agent(CardFixture(xca_environment, "", "", None))) as visitor:
         for path in ("/", "/card", *JOBS):
             said = visitor.see(path)
             assert "There is no card in the reader." in said, path
@@ -280,7 +280,7 @@ def test_pin_lengths_are_those_that_the_card_reports(start_agent: Start, real_ca
         assert "is activated." in visitor.fill("/activate", USER_CODE, "7r+9", agreed="yes")
 
 
-def test_pages_with_an_unreadable_store_say_so(start_agent: Start, xca_active_card: HeldCard) -> None:
+def test_pages_with_an_unreadable_store_say_so(start_agent: Start, xca_active_card: CardFixture) -> None:
     agent = start_agent(xca_active_card)
     xca_active_card.environment.store.path.write_bytes(b"no database")
     with visiting(agent) as visitor:
@@ -289,7 +289,7 @@ def test_pages_with_an_unreadable_store_say_so(start_agent: Start, xca_active_ca
 
 
 def test_certificate_with_an_undecodable_label_is_shown(
-    start_agent: Start, xca_active_card: HeldCard, tmp_path: Path
+    start_agent: Start, xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     """One certificate with it takes neither the card nor the others away."""
     card = xca_active_card
@@ -336,7 +336,7 @@ def hung_pcscd(tmp_path: Path) -> Iterator[HungDaemon]:
 
 
 def test_pages_with_a_hung_reader_daemon_are_served(
-    start_agent: Start, xca_active_card: HeldCard, hung_pcscd: HungDaemon
+    start_agent: Start, xca_active_card: CardFixture, hung_pcscd: HungDaemon
 ) -> None:
     agent = start_agent(Leading({**xca_active_card.variables, **hung_pcscd.variables}))
     with visiting(agent) as visitor, ThreadPoolExecutor(10) as visitors:
@@ -368,7 +368,7 @@ def test_agent_with_a_hung_module_ends(
 
 
 def test_certificate_downloaded_in_each_format_is_right(
-    allowed: Asking, active_card: HeldCard, tmp_path: Path
+    allowed: Asking, active_card: CardFixture, tmp_path: Path
 ) -> None:
     number = active_card.number
     with visiting(allowed.agent) as visitor:
@@ -459,7 +459,7 @@ def test_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> None:
 
 
 def test_certificates_that_cannot_be_read_are_shown_as_such(
-    start_agent: Start, xca_active_card: HeldCard
+    start_agent: Start, xca_active_card: CardFixture
 ) -> None:
     environment = xca_active_card.environment
     ones = odd_ones()

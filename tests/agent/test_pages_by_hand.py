@@ -4,7 +4,7 @@
 import pytest
 
 from softhsm import State, issue
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Agent, Start
 from support.agent.browser_tab import Tab
 from support.agent.page_visitor import WRONG
@@ -26,7 +26,7 @@ def walks(tab: Tab) -> list[str]:
     return controls[head:]
 
 
-def test_home_by_keyboard_reaches_the_card_page(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_home_by_keyboard_reaches_the_card_page(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(shared.url)
     tab.read(active_card.number)
     number = active_card.number
@@ -36,7 +36,7 @@ def test_home_by_keyboard_reaches_the_card_page(shared: Agent, active_card: Held
     tab.read("SHA-256")
 
 
-def test_skip_link_pressed_moves_to_the_content(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_skip_link_pressed_moves_to_the_content(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(f"{shared.url}/change-pin")
     tab.see("document.hasFocus() && document.querySelector('[data-shows]')?.hidden === false")
     tab.tab_to("#main")
@@ -44,7 +44,7 @@ def test_skip_link_pressed_moves_to_the_content(shared: Agent, active_card: Held
     assert tab.focused() == "card"
 
 
-def test_activation_by_keyboard_activates(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
+def test_activation_by_keyboard_activates(start_agent: Start, xca_issued_card: CardFixture, tab: Tab) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     tab.go(agent.url)
     tab.tab_to("/activate")
@@ -74,7 +74,9 @@ def test_activation_by_keyboard_activates(start_agent: Start, xca_issued_card: H
     assert card.state is State.ACTIVE
 
 
-def test_start_over_clicked_empties_the_form(start_agent: Start, xca_issued_card: HeldCard, tab: Tab) -> None:
+def test_start_over_clicked_empties_the_form(
+    start_agent: Start, xca_issued_card: CardFixture, tab: Tab
+) -> None:
     tab.go(f"{start_agent(xca_issued_card).url}/activate")
     tab.see("document.querySelector('[data-shows]')?.hidden === false")
     tab.click("#secret")
@@ -85,7 +87,7 @@ def test_start_over_clicked_empties_the_form(start_agent: Start, xca_issued_card
 
 
 def test_done_page_by_keyboard_reaches_every_control(
-    start_agent: Start, xca_issued_card: HeldCard, tab: Tab
+    start_agent: Start, xca_issued_card: CardFixture, tab: Tab
 ) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     tab.go(f"{agent.url}/activate")
@@ -105,7 +107,7 @@ def test_done_page_by_keyboard_reaches_every_control(
 
 
 def test_pin_change_by_keyboard_changes_the_pin(
-    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+    start_agent: Start, xca_active_card: CardFixture, tab: Tab
 ) -> None:
     card = xca_active_card
     tab.go(f"{start_agent(card).url}/change-pin")
@@ -127,7 +129,7 @@ def test_pin_change_by_keyboard_changes_the_pin(
 
 
 def test_pin_reset_by_keyboard_resets_the_pin(
-    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+    start_agent: Start, xca_active_card: CardFixture, tab: Tab
 ) -> None:
     card = xca_active_card
     tab.go(f"{start_agent(card).url}/reset-pin")
@@ -143,7 +145,7 @@ def test_pin_reset_by_keyboard_resets_the_pin(
 
 
 def test_last_try_with_the_words_typed_is_spent(
-    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+    start_agent: Start, xca_active_card: CardFixture, tab: Tab
 ) -> None:
     tab.go(f"{start_agent(xca_active_card).url}/change-pin")
     for left, wrong in ((2, WRONG[0]), (1, WRONG[1])):
@@ -166,7 +168,7 @@ def test_last_try_with_the_words_typed_is_spent(
 
 
 def test_card_chosen_with_arrow_keeps_the_focus(
-    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+    start_agent: Start, xca_active_card: CardFixture, tab: Tab
 ) -> None:
     """Each arrow chooses a card and shows it; the next arrow goes on from there."""
     card = xca_active_card
@@ -183,7 +185,7 @@ def test_card_chosen_with_arrow_keeps_the_focus(
 
 
 def test_link_with_another_card_coming_keeps_the_focus(
-    start_agent: Start, xca_active_card: HeldCard, tab: Tab
+    start_agent: Start, xca_active_card: CardFixture, tab: Tab
 ) -> None:
     card = xca_active_card
     tab.go(start_agent(card).url)
@@ -195,7 +197,9 @@ def test_link_with_another_card_coming_keeps_the_focus(
     assert tab.focused() == link
 
 
-def test_card_page_by_keyboard_reaches_every_control(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_card_page_by_keyboard_reaches_every_control(
+    shared: Agent, active_card: CardFixture, tab: Tab
+) -> None:
     tab.go(f"{shared.url}/card")
     tab.read("SHA-256")
     controls = walks(tab)
@@ -203,7 +207,7 @@ def test_card_page_by_keyboard_reaches_every_control(shared: Agent, active_card:
     assert any("form=chain" in control for control in controls)
 
 
-def test_self_test_by_keyboard_runs_the_checks(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_self_test_by_keyboard_runs_the_checks(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(f"{shared.url}/selfTest.htm")
     tab.see("document.getElementById('try-windows')?.hidden === false")
     # Beside these, a link for each site that came to the agent lately, in whatever test.
@@ -218,7 +222,7 @@ def test_self_test_by_keyboard_runs_the_checks(shared: Agent, active_card: HeldC
     tab.read("https://portal.example.gov.tw", "#allow-head")
 
 
-def test_self_test_popup_opened_closes_itself(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_self_test_popup_opened_closes_itself(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(f"{shared.url}/selfTest.htm")
     tab.see("document.getElementById('try-windows')?.hidden === false")
     tab.tab_to("try-windows")
@@ -231,7 +235,7 @@ def test_self_test_popup_opened_closes_itself(shared: Agent, active_card: HeldCa
     tab.see("document.hasFocus()")
 
 
-def test_problem_page_by_keyboard_is_read_and_left(shared: Agent, active_card: HeldCard, tab: Tab) -> None:
+def test_problem_page_by_keyboard_is_read_and_left(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(f"{shared.url}/certificate?card={active_card.number}&label=none&form=der")
     tab.see("document.activeElement?.id === 'result'")
     assert walks(tab) == []
@@ -242,7 +246,7 @@ def test_problem_page_by_keyboard_is_read_and_left(shared: Agent, active_card: H
 
 @pytest.mark.parametrize("path", ["/", "/change-pin", "/reset-pin", "/card", "/selfTest.htm"])
 def test_language_link_used_switches_the_language(
-    shared: Agent, active_card: HeldCard, tab: Tab, path: str
+    shared: Agent, active_card: CardFixture, tab: Tab, path: str
 ) -> None:
     tab.go(f"{shared.url}{path}")
     tab.see("document.documentElement.lang === 'zh-Hant-TW'")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Agent, Start, trust
 from support.agent.browser_tab import HOLD_TIMERS, Tab
 from support.agent.chromium import Chromium
@@ -87,7 +87,7 @@ def portal(stranger: Portal) -> Portal:
 
 
 @pytest.fixture
-def asking_portal(origin: str, start_agent: Start, xca_active_card: HeldCard, tab: Tab) -> Portal:
+def asking_portal(origin: str, start_agent: Start, xca_active_card: CardFixture, tab: Tab) -> Portal:
     """A trusted site before an agent that asks for every PIN itself; the card is for this test alone."""
     agent = start_agent(xca_active_card, trusted=(origin,), page_pin="ask")
     tab.go(f"{origin}/?agent={agent.url}")
@@ -98,7 +98,7 @@ def asking_portal(origin: str, start_agent: Start, xca_active_card: HeldCard, ta
 
 
 def test_consent_with_pin_typed_signs(
-    asking_portal: Portal, xca_active_card: HeldCard, tmp_path: Path
+    asking_portal: Portal, xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     window = asking_portal.asks(SIGN)
     assert window.focused() == "pin"
@@ -110,7 +110,7 @@ def test_consent_with_pin_typed_signs(
     window.closes()
 
 
-def test_consent_with_malformed_pin_is_not_sent(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_consent_with_malformed_pin_is_not_sent(asking_portal: Portal, xca_active_card: CardFixture) -> None:
     window = asking_portal.asks(SIGN)
     window.type("short")
     window.see(READY)
@@ -123,7 +123,7 @@ def test_consent_with_malformed_pin_is_not_sent(asking_portal: Portal, xca_activ
     assert asking_portal.answer()["ret_code"] == 0
 
 
-def test_consent_by_keyboard_reaches_every_control(portal: Portal, active_card: HeldCard) -> None:
+def test_consent_by_keyboard_reaches_every_control(portal: Portal, active_card: CardFixture) -> None:
     window = portal.asks({**SIGN, "pin": active_card.pin})
     window.see(READY)
     assert window.walk() == ["for-a-while", "agree", "refuse"]
@@ -136,7 +136,9 @@ def test_consent_by_keyboard_reaches_every_control(portal: Portal, active_card: 
     window.closes()
 
 
-def test_consent_with_new_pin_typed_changes_the_pin(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_consent_with_new_pin_typed_changes_the_pin(
+    asking_portal: Portal, xca_active_card: CardFixture
+) -> None:
     card = xca_active_card
     window = asking_portal.asks(
         {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
@@ -154,7 +156,7 @@ def test_consent_with_new_pin_typed_changes_the_pin(asking_portal: Portal, xca_a
     assert asking_portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 
 
-def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_card: CardFixture) -> None:
     for wrong in ("wrong-1", "wrong-2"):
         window = asking_portal.asks(SIGN)
         window.type(wrong)
@@ -174,7 +176,7 @@ def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_ca
     assert asking_portal.answer()["ret_code"] == 0
 
 
-def test_add_domain_button_with_enter_trusts(stranger: Portal, active_card: HeldCard) -> None:
+def test_add_domain_button_with_enter_trusts(stranger: Portal, active_card: CardFixture) -> None:
     window = stranger.adds_itself()
     window.see(READY)
     assert window.walk() == ["agree"]
@@ -189,7 +191,9 @@ def test_add_domain_button_with_enter_trusts(stranger: Portal, active_card: Held
 
 
 @pytest.mark.parametrize("func", ["CheckEnvir", "GetUserCert"])
-def test_information_popup_asks_nothing_and_closes(portal: Portal, active_card: HeldCard, func: str) -> None:
+def test_information_popup_asks_nothing_and_closes(
+    portal: Portal, active_card: CardFixture, func: str
+) -> None:
     window = portal.click({"func": func}, "/popupForm")
     assert portal.answer()["slots"][0]["token"]["serialNumber"] == active_card.number
     window.closes()
@@ -209,7 +213,7 @@ def test_add_domain_without_a_site_explains_itself(shared: Agent, tab: Tab) -> N
 
 
 def test_consent_of_long_text_scrolled_and_clicked_signs(
-    asking_portal: Portal, xca_active_card: HeldCard, tmp_path: Path
+    asking_portal: Portal, xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     tbs = "\n".join(f"line {number}" for number in range(120))
     window = asking_portal.asks({**SIGN, "tbs": tbs})
@@ -222,7 +226,7 @@ def test_consent_of_long_text_scrolled_and_clicked_signs(
     verify(asking_portal.answer(), "SHA256", tbs.encode(), tmp_path)
 
 
-def test_consent_text_with_the_mouse_can_be_selected(portal: Portal, active_card: HeldCard) -> None:
+def test_consent_text_with_the_mouse_can_be_selected(portal: Portal, active_card: CardFixture) -> None:
     window = portal.asks({**SIGN, "pin": active_card.pin})
     window.see(READY)
     left, top, right, bottom = json.loads(window.now(BOX_OF_SITE))
@@ -294,7 +298,7 @@ EARLY = (
 """What a person does who means another window."""
 
 
-def test_agreement_too_early_does_not_count(portal: Portal, active_card: HeldCard) -> None:
+def test_agreement_too_early_does_not_count(portal: Portal, active_card: CardFixture) -> None:
     portal.tab.before_scripts(HOLD_TIMERS)
     window = portal.asks({**SIGN, "pin": active_card.pin})
     for act in EARLY:
@@ -316,7 +320,9 @@ def test_trust_too_early_does_not_count(stranger: Portal) -> None:
     window.closes()
 
 
-def test_key_held_down_does_not_count(origin: str, shared: Agent, active_card: HeldCard, page: Page) -> None:
+def test_key_held_down_does_not_count(
+    origin: str, shared: Agent, active_card: CardFixture, page: Page
+) -> None:
     """As one that was pressed in another window. Not in Firefox: there WebDriver's keys do not repeat."""
     trust(shared, origin)
     page.goto(f"{origin}/?agent={shared.url}")
@@ -333,7 +339,7 @@ def test_key_held_down_does_not_count(origin: str, shared: Agent, active_card: H
     window.closes()
 
 
-def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_active_card: HeldCard) -> None:
+def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_active_card: CardFixture) -> None:
     asking_portal.tab.before_scripts(HOLD_TIMERS)
     window = asking_portal.asks(SIGN)
     window.type(str(xca_active_card.pin))
@@ -361,7 +367,7 @@ def test_popup_resized_delays_the_button_again(origin: str, shared: Agent, page:
 
 
 def test_popup_back_in_front_delays_the_button_again(
-    origin: str, shared: Agent, active_card: HeldCard, firefox_tab: Tab
+    origin: str, shared: Agent, active_card: CardFixture, firefox_tab: Tab
 ) -> None:
     """Not in Chromium: there Playwright lets every page think that it is in front."""
     trust(shared, origin)
@@ -384,7 +390,7 @@ def test_popup_back_in_front_delays_the_button_again(
 
 
 def test_site_button_pressed_again_while_the_popup_asks_is_answered(
-    origin: str, shared: Agent, active_card: HeldCard, firefox_tab: Tab
+    origin: str, shared: Agent, active_card: CardFixture, firefox_tab: Tab
 ) -> None:
     """The vendor's library leads the same window to its new request, which no other answer may come before.
 
@@ -400,7 +406,7 @@ def test_site_button_pressed_again_while_the_popup_asks_is_answered(
     assert portal.answer()["func"] == "pkcs11info"
 
 
-def test_information_by_bitmap_is_read(portal: Portal, active_card: HeldCard) -> None:
+def test_information_by_bitmap_is_read(portal: Portal, active_card: CardFixture) -> None:
     portal.tab.see("information().then((told) => { window.told = JSON.stringify(told); }) && true")
     told = json.loads(portal.tab.see("window.told"))
     assert told["slots"][0]["token"]["serialNumber"] == active_card.number

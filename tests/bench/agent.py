@@ -17,7 +17,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from softhsm import Environment, State
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, configure, running
 from support.agent.web_sites import site
 
@@ -33,10 +33,10 @@ onmessage = () => { opener.postMessage('{"func":"pkcs11info","ret_code":0}', "*"
 
 
 @contextmanager
-def agent_for(origin: str) -> Iterator[tuple[Agent, HeldCard]]:
+def agent_for(origin: str) -> Iterator[tuple[Agent, CardFixture]]:
     """Yield an agent that a site may use without asking, in front of an activated card."""
     with TemporaryDirectory(prefix="xca-bench-") as folder:
-        card = HeldCard.issue(Environment.create(Path(folder) / "card"), State.ACTIVE)
+        card = CardFixture.issue(Environment.create(Path(folder) / "card"), State.ACTIVE)
         configure(Path(folder), allow=origin)
         with running(Path(folder), card.variables) as agent:
             yield agent, card
@@ -52,7 +52,7 @@ def click(page: Page, request: Mapping[str, object]) -> tuple[float, float]:
     return hello, done
 
 
-def clicks(agent: Agent, card: HeldCard, origin: str, bare: str) -> None:
+def clicks(agent: Agent, card: CardFixture, origin: str, bare: str) -> None:
     """Measure what a person at a web site waits for, next to a window that only says its first word."""
     information = {"func": "GetUserCert"}
     sign = {"func": "MakeSignature", "signatureType": "PKCS7", "tbs": "login", "pin": card.pin}

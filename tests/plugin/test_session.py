@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 
 HEAD = """
 import hashlib, os, threading
@@ -35,7 +35,7 @@ def failure(what):
 """
 
 
-def run(held: HeldCard, source: str) -> list[str]:
+def run(held: CardFixture, source: str) -> list[str]:
     """Run a program of its own: in the tests' own process another test's module may be loaded."""
     done = subprocess.run(
         [sys.executable, "-c", HEAD + source],
@@ -48,12 +48,12 @@ def run(held: HeldCard, source: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def logins(held: HeldCard) -> Counter[str]:
+def logins(held: CardFixture) -> Counter[str]:
     """Count what the card was asked for since it was activated."""
     return Counter(event.event for event in held.environment.store.events(held.number))
 
 
-def test_session_with_many_signatures_and_decryptions_is_one_login(xca_active_card: HeldCard) -> None:
+def test_session_with_many_signatures_and_decryptions_is_one_login(xca_active_card: CardFixture) -> None:
     before = logins(xca_active_card)["verify-pin"]
     said = run(
         xca_active_card,
@@ -79,7 +79,7 @@ failure(lambda: session.sign(digest))
 
 
 def test_session_that_was_logged_out_signs_nothing_and_does_not_log_in_again(
-    xca_active_card: HeldCard,
+    xca_active_card: CardFixture,
 ) -> None:
     before = logins(xca_active_card)["verify-pin"]
     said = run(
@@ -98,7 +98,7 @@ with cards.session(card, pin()) as session:
     assert logins(xca_active_card)["verify-pin"] - before == 2
 
 
-def test_session_of_a_card_that_is_taken_away_says_so(xca_active_card: HeldCard) -> None:
+def test_session_of_a_card_that_is_taken_away_says_so(xca_active_card: CardFixture) -> None:
     said = run(
         xca_active_card,
         """
@@ -116,7 +116,7 @@ print("left")
     assert said == ["CardRemoved", "left"]
 
 
-def test_session_with_a_wrong_pin_costs_one_try_and_wipes_it(xca_active_card: HeldCard) -> None:
+def test_session_with_a_wrong_pin_costs_one_try_and_wipes_it(xca_active_card: CardFixture) -> None:
     said = run(
         xca_active_card,
         """
@@ -134,7 +134,7 @@ print(repr(secret.reveal()), cards.read(card).pin_tries)
     assert said == ["WrongPin", "'' 2", "InvalidPin", "'' 2"]
 
 
-def test_other_threads_wait_until_a_session_is_left(xca_active_card: HeldCard) -> None:
+def test_other_threads_wait_until_a_session_is_left(xca_active_card: CardFixture) -> None:
     said = run(
         xca_active_card,
         """
@@ -155,7 +155,7 @@ print(order)
     assert said == ["['session', 'other']"]
 
 
-def test_user_code_that_is_right_is_said_to_be_and_changes_nothing(xca_active_card: HeldCard) -> None:
+def test_user_code_that_is_right_is_said_to_be_and_changes_nothing(xca_active_card: CardFixture) -> None:
     before = logins(xca_active_card)["verify-user-code"]
     said = run(
         xca_active_card,
@@ -173,7 +173,7 @@ cards.verify_pin(card, pin())
 
 
 def test_user_code_of_a_card_that_does_not_look_at_it_is_not_tried(
-    xca_active_card: HeldCard,
+    xca_active_card: CardFixture,
 ) -> None:
     before = logins(xca_active_card)["verify-user-code"]
     said = run(

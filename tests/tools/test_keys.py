@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "keys.md"
 HEAD = """
@@ -44,7 +44,7 @@ WRONG_PIN = "wrong-00"
 class Program:
     """A program that uses a card's keys, and the folder that it works in."""
 
-    def __init__(self, card: HeldCard, folder: Path) -> None:
+    def __init__(self, card: CardFixture, folder: Path) -> None:
         self.card, self.folder = card, folder
 
     def run(self, source: str, *, head: str = HEAD, pin: str | None = None) -> list[str]:
@@ -88,7 +88,7 @@ class Program:
 
 
 @pytest.fixture
-def program(xca_active_card: HeldCard, tmp_path: Path) -> Program:
+def program(xca_active_card: CardFixture, tmp_path: Path) -> Program:
     return Program(xca_active_card, tmp_path)
 
 
@@ -244,7 +244,7 @@ failure(lambda: request.sign(signing, hashes.SHA256()))
     assert program.tries == 2
 
 
-def test_card_before_activation_says_so(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_card_before_activation_says_so(xca_issued_card: CardFixture, tmp_path: Path) -> None:
     program = Program(xca_issued_card, tmp_path)
     (answer,) = program.run("failure(lambda: signing.sign(b'', padding.PKCS1v15(), hashes.SHA256()))")
     assert answer.startswith("NotActivated - ")
@@ -254,7 +254,7 @@ def test_card_before_activation_says_so(xca_issued_card: HeldCard, tmp_path: Pat
     "wrong_use",
     ["cards.sign(card, pin, bytes(32), key=Key.KEYX)", "cards.decrypt(card, pin, bytes(256), key=Key.SIGN)"],
 )
-def test_key_is_for_one_use(xca_active_card: HeldCard, tmp_path: Path, wrong_use: str) -> None:
+def test_key_is_for_one_use(xca_active_card: CardFixture, tmp_path: Path, wrong_use: str) -> None:
     program = Program(xca_active_card, tmp_path)
     (line,) = program.run(f'pin = Secret(os.environ["PIN"])\nfailure(lambda: {wrong_use})')
     assert line.startswith("Unsupported")

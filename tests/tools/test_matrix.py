@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pexpect
 import pytest
 
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.tools import provider
 from support.tools.tool_matrix import PAGE, START, TOOLS, Job, Tool, page
 from support.tools.windows_program import windows_program
@@ -47,7 +47,7 @@ class Said:
 class Desk:
     """A person with a card, a folder and a terminal."""
 
-    def __init__(self, card: HeldCard, folder: Path, variables: dict[str, str]) -> None:
+    def __init__(self, card: CardFixture, folder: Path, variables: dict[str, str]) -> None:
         self.card, self._folder, self._variables = card, folder, variables
 
     def asks(self, commands: str, pin: str, prompt: str) -> Said:
@@ -120,7 +120,7 @@ class Desk:
         return row.pin_tries
 
 
-def surroundings(card: HeldCard, home: Path) -> dict[str, str]:
+def surroundings(card: CardFixture, home: Path) -> dict[str, str]:
     """A person's variables; what would ask a network hears at once that there is none."""
     nowhere = "http://127.0.0.1:9"
     return {
@@ -139,11 +139,11 @@ def surroundings(card: HeldCard, home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def start() -> Callable[[HeldCard], Start]:
+def start() -> Callable[[CardFixture], Start]:
     """The page's first commands, run once for a card and all its copies."""
     begun: dict[str, Start] = {}
 
-    def begin(card: HeldCard) -> Start:
+    def begin(card: CardFixture) -> Start:
         if card.number not in begun:
             with TemporaryDirectory() as name:
                 done = subprocess.run(
@@ -163,7 +163,7 @@ def start() -> Callable[[HeldCard], Start]:
 
 
 @contextmanager
-def seated(card: HeldCard, begun: Start, tool: Tool, job: Job) -> Iterator[Desk]:
+def seated(card: CardFixture, begun: Start, tool: Tool, job: Job) -> Iterator[Desk]:
     """A desk where all stands ready for a tool's job."""
     # A short name: a socket's path has little room.
     with TemporaryDirectory(prefix="xca-") as name:
@@ -189,7 +189,7 @@ def seated(card: HeldCard, begun: Start, tool: Tool, job: Job) -> Iterator[Desk]
 
 @pytest.fixture
 def active(
-    xca_active_card: HeldCard, start: Callable[[HeldCard], Start], tool: Tool, job: Job
+    xca_active_card: CardFixture, start: Callable[[CardFixture], Start], tool: Tool, job: Job
 ) -> Iterator[Desk]:
     with seated(xca_active_card, start(xca_active_card), tool, job) as desk:
         yield desk
@@ -197,7 +197,7 @@ def active(
 
 @pytest.fixture
 def closed(
-    xca_issued_card: HeldCard, start: Callable[[HeldCard], Start], tool: Tool, job: Job
+    xca_issued_card: CardFixture, start: Callable[[CardFixture], Start], tool: Tool, job: Job
 ) -> Iterator[Desk]:
     with seated(xca_issued_card, start(xca_issued_card), tool, job) as desk:
         yield desk

@@ -20,7 +20,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
 from softhsm import issue
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from support.odd_certificates import certificate, put
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "pdf.md").read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ class Result:
 class Desk:
     """A card, a PDF, and pyhanko.yml as docs/pdf.md shows it."""
 
-    def __init__(self, card: HeldCard, folder: Path) -> None:
+    def __init__(self, card: CardFixture, folder: Path) -> None:
         self.card, self.folder = card, folder
         page(folder / "in.pdf")
         (shown,) = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -137,7 +137,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(xca_active_card: HeldCard, tmp_path: Path) -> Desk:
+def desk(xca_active_card: CardFixture, tmp_path: Path) -> Desk:
     return Desk(xca_active_card, tmp_path)
 
 
@@ -313,17 +313,17 @@ def test_several_cards_without_a_number_are_refused(desk: Desk) -> None:
     assert other.number in result.said
 
 
-def test_card_before_activation_says_what_to_do(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_card_before_activation_says_what_to_do(xca_issued_card: CardFixture, tmp_path: Path) -> None:
     desk = Desk(xca_issued_card, tmp_path)
     desk.refused(desk.sign(), 30, "Activate it with the user code: xcactl activate")
 
 
-def test_locked_card_says_what_to_do(xca_pin_locked_card: HeldCard, tmp_path: Path) -> None:
+def test_locked_card_says_what_to_do(xca_pin_locked_card: CardFixture, tmp_path: Path) -> None:
     desk = Desk(xca_pin_locked_card, tmp_path)
     desk.refused(desk.sign(), 36, "xcactl pin reset", tries=0)
 
 
-def test_messages_are_in_the_persons_language(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_messages_are_in_the_persons_language(xca_issued_card: CardFixture, tmp_path: Path) -> None:
     desk = Desk(xca_issued_card, tmp_path)
     desk.refused(desk.sign(LANGUAGE="zh_TW", LANG="C.UTF-8"), 30, "錯誤：")
 

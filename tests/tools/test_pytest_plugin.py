@@ -16,7 +16,7 @@ import yaml
 
 from pkcs11_shim import module_path
 from softhsm import Environment, State, issue, reset_user_code
-from softhsm.card_fixture import HeldCard
+from softhsm.card_fixture import CardFixture
 from softhsm.virtual_reader import HICOS_ATR, VirtualReader
 
 pytest_plugins = ["pytester"]
@@ -27,7 +27,7 @@ MARKDOWN_LINES = {"python": 10, "yaml": 20}
 NEW_PIN = "New+2468"
 
 
-def _tool(card: HeldCard, *arguments: str, **secrets: str) -> subprocess.CompletedProcess[bytes]:
+def _tool(card: CardFixture, *arguments: str, **secrets: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         ["pkcs11-tool", "--module", card.module, *arguments],
         env=os.environ | card.variables | secrets,
@@ -35,7 +35,7 @@ def _tool(card: HeldCard, *arguments: str, **secrets: str) -> subprocess.Complet
     )
 
 
-def _sign(card: HeldCard, pin: str | None, to: Path) -> subprocess.CompletedProcess[bytes]:
+def _sign(card: CardFixture, pin: str | None, to: Path) -> subprocess.CompletedProcess[bytes]:
     (to / "text").write_bytes(b"text")
     arguments = (
         f"--login --pin env:PIN --sign -m SHA256-RSA-PKCS --id 5349474e -i {to}/text -o {to}/signature"
@@ -43,7 +43,7 @@ def _sign(card: HeldCard, pin: str | None, to: Path) -> subprocess.CompletedProc
     return _tool(card, *shlex.split(arguments), PIN=pin or NEW_PIN)
 
 
-def _init_pin(card: HeldCard, user_code: str) -> subprocess.CompletedProcess[bytes]:
+def _init_pin(card: CardFixture, user_code: str) -> subprocess.CompletedProcess[bytes]:
     arguments = "--login --login-type so --so-pin env:CODE --init-pin --new-pin env:PIN"
     return _tool(card, *arguments.split(), CODE=user_code, PIN=NEW_PIN)
 
@@ -51,7 +51,7 @@ def _init_pin(card: HeldCard, user_code: str) -> subprocess.CompletedProcess[byt
 # Cards
 
 
-def test_issued_card_waits_for_its_activation(xca_issued_card: HeldCard, tmp_path: Path) -> None:
+def test_issued_card_waits_for_its_activation(xca_issued_card: CardFixture, tmp_path: Path) -> None:
     card = xca_issued_card
     assert (card.state, card.pin) == (State.ISSUED, None)
     assert b"CKR_USER_PIN_NOT_INITIALIZED" in _sign(card, None, tmp_path).stderr
@@ -59,12 +59,12 @@ def test_issued_card_waits_for_its_activation(xca_issued_card: HeldCard, tmp_pat
     assert _sign(card, NEW_PIN, tmp_path).returncode == 0
 
 
-def test_active_card_signs(xca_active_card: HeldCard, tmp_path: Path) -> None:
+def test_active_card_signs(xca_active_card: CardFixture, tmp_path: Path) -> None:
     assert xca_active_card.state is State.ACTIVE
     assert _sign(xca_active_card, xca_active_card.pin, tmp_path).returncode == 0
 
 
-def test_pin_locked_card_needs_its_user_code(xca_pin_locked_card: HeldCard, tmp_path: Path) -> None:
+def test_pin_locked_card_needs_its_user_code(xca_pin_locked_card: CardFixture, tmp_path: Path) -> None:
     card = xca_pin_locked_card
     assert card.state is State.PIN_LOCKED
     assert b"CKR_PIN_LOCKED" in _sign(card, card.pin, tmp_path).stderr
@@ -72,7 +72,7 @@ def test_pin_locked_card_needs_its_user_code(xca_pin_locked_card: HeldCard, tmp_
     assert _sign(card, NEW_PIN, tmp_path).returncode == 0
 
 
-def test_user_code_locked_card_needs_its_issuer(xca_user_code_locked_card: HeldCard) -> None:
+def test_user_code_locked_card_needs_its_issuer(xca_user_code_locked_card: CardFixture) -> None:
     card = xca_user_code_locked_card
     assert (card.state, card.pin) == (State.USER_CODE_LOCKED, None)
     assert b"CKR_PIN_LOCKED" in _init_pin(card, card.user_code).stderr
@@ -86,13 +86,13 @@ def test_environment_fixture_has_no_cards_until_some_are_issued(xca_environment:
     assert [row.number for row in xca_environment.store.cards()] == [number]
 
 
-def test_module_fixture_is_the_installed_one(xca_module: Path, xca_active_card: HeldCard) -> None:
+def test_module_fixture_is_the_installed_one(xca_module: Path, xca_active_card: CardFixture) -> None:
     assert xca_module == module_path()
     assert xca_active_card.module != xca_module
 
 
 def test_two_card_fixtures_of_a_test_are_two_cards(
-    xca_active_card: HeldCard, xca_issued_card: HeldCard
+    xca_active_card: CardFixture, xca_issued_card: CardFixture
 ) -> None:
     assert xca_active_card.number != xca_issued_card.number
     listed = _tool(xca_active_card, "--list-slots").stdout.decode()
@@ -101,7 +101,7 @@ def test_two_card_fixtures_of_a_test_are_two_cards(
 
 
 def test_variables_of_a_card_overrule_those_that_lead_elsewhere(
-    xca_active_card: HeldCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    xca_active_card: CardFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("XCA_PKCS11_CONF", "XCA_PKCS11_MODULE", "XCA_CARD_STORE", "XCA_CARD"):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
@@ -111,14 +111,14 @@ def test_variables_of_a_card_overrule_those_that_lead_elsewhere(
     assert xca_active_card.number in done.stdout
 
 
-def test_card_fixture_shows_no_secret_in_its_repr(xca_active_card: HeldCard) -> None:
+def test_card_fixture_shows_no_secret_in_its_repr(xca_active_card: CardFixture) -> None:
     shown = f"{xca_active_card} {xca_active_card!r} {xca_active_card.variables}"
     assert xca_active_card.user_code not in shown
     assert str(xca_active_card.pin) not in shown
 
 
 def test_process_of_a_test_is_led_to_a_card_only_when_told(
-    xca_active_card: HeldCard, monkeypatch: pytest.MonkeyPatch
+    xca_active_card: CardFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = dict(os.environ)
     assert not set(xca_active_card.variables.items()) & set(before.items())
