@@ -9,7 +9,17 @@ from xca_plugin.action import Action, next_action
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
 from xca_plugin.errors import CardError
 from xca_plugin.hookspecs import hookimpl
-from xca_plugin.model import Card, CardSession, CardState, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import (
+    Card,
+    CardSession,
+    CardState,
+    Event,
+    Hash,
+    IssuerContact,
+    Key,
+    OddCertificate,
+    Padding,
+)
 
 __all__ = [
     "REAL_CARD_WARNING",
@@ -22,6 +32,7 @@ __all__ = [
     "Certificate",
     "Event",
     "Hash",
+    "IssuerContact",
     "Key",
     "OddCertificate",
     "Padding",

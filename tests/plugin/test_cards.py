@@ -7,9 +7,8 @@ import pytest
 
 from support.odd_certificates import certificate
 from xca_common.pki.certificate import Certificate
-from xca_plugin import Card, Cards, CardState, Hash, Key, Padding, Secret, errors, hookimpl
+from xca_plugin import Card, Cards, CardState, Hash, IssuerContact, Key, Padding, Secret, errors, hookimpl
 from xca_plugin.hicos import Hicos
-from xca_plugin.model import IssuerContact
 
 PIN = "k4r7q9z1"
 USER_CODE = "Qz-8812x"
