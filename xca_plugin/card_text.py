@@ -55,12 +55,12 @@ def holder(card: Card) -> str:
 
 def state(card: Card) -> str:
     """Return the card's state, and which of its secrets are locked."""
-    said = [_STATES[card.state]()]
+    parts = [_STATES[card.state]()]
     if card.state is CardState.ACTIVE and card.pin_tries == 0:
-        said.append(_("PIN locked"))
+        parts.append(_("PIN locked"))
     if card.user_code_tries == 0:
-        said.append(_("user code locked"))
-    return _(", ").join(said)
+        parts.append(_("user code locked"))
+    return _(", ").join(parts)
 
 
 def colour(card: Card) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent in front of a card, and a browser in front of the agent."""
+"""Running agents, the application without a process, and the browsers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, Start, configure, running
 from support.agent.browser_tab import Tab
 from support.agent.chromium import Chromium
-from support.agent.component_client import SITE, Asking
+from support.agent.component_client import SITE, SiteClient
 from support.agent.firefox import Connection, firefox
 from xca_plugin.agent.process.app import create_app
 from xca_plugin.agent.process.settings import PagePin, Settings
@@ -27,7 +27,7 @@ expect.set_options(timeout=PATIENCE)
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
-    """The agent's application in the test's own process, for requests that come to no card."""
+    """The agent's application in the test's own process, for requests that need no card."""
     settings = Settings(PORT, PagePin.ACCEPT, frozenset({SITE}), tmp_path / "trusted-sites")
     with TestClient(create_app(AgentState.create(settings)), base_url=settings.origins()[0]) as client:
         yield client
@@ -53,23 +53,23 @@ def start_agent(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def active_card(_xca_first_cards: Callable[[str], CardFixture]) -> Iterator[CardFixture]:
-    """An activated card that many tests share: they must leave it as it is."""
+    """An activated card that many tests share and must not change."""
     with TemporaryDirectory(prefix="xca-") as folder:
         yield _xca_first_cards("active").copy(Path(folder) / "card")
 
 
 @pytest.fixture(scope="session")
-def allowed(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+def allowed(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteClient]:
     """A site that may sign without asking, and the agent that many tests share."""
     home = tmp_path_factory.mktemp("allowed")
     configure(home, allow=SITE)
     with running(home, active_card.variables) as agent:
-        yield Asking(agent)
+        yield SiteClient(agent)
 
 
 @pytest.fixture(scope="session")
 def shared(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    """An agent that many tests share, each with a site of its own: they leave its card as it is."""
+    """An agent that many tests share, each with a site of its own. They must not change its card."""
     home = tmp_path_factory.mktemp("shared")
     configure(home)
     with running(home, active_card.variables) as agent:
@@ -78,13 +78,13 @@ def shared(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def agent(start_agent: Start, xca_active_card: CardFixture) -> Agent:
-    """A running agent in front of an activated card."""
+    """A running agent with an activated card."""
     return start_agent(xca_active_card)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; pop-ups are blocked as at home."""
+    """Debian's Chromium, which blocks pop-ups as it does for a person."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=[*FLAGS], ignore_default_args=["--disable-popup-blocking"]
@@ -95,7 +95,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A profile without a past, in Chinese."""
+    """A new profile, in Chinese."""
     context = browser.new_context(locale="zh-TW")
     context.set_default_timeout(PATIENCE)
     yield context
@@ -110,7 +110,7 @@ def page(context: BrowserContext) -> Page:
 
 @pytest.fixture(scope="session")
 def firefox_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
-    """Debian's Firefox; each test has a tab of it without a past."""
+    """Debian's Firefox. Each test has a tab with a new profile."""
     with firefox(tmp_path_factory.mktemp("firefox")) as connection:
         yield connection
 
@@ -124,7 +124,7 @@ def firefox_tab(firefox_browser: Connection) -> Iterator[Tab]:
 
 @pytest.fixture(params=["chromium", "firefox"])
 def tab(request: pytest.FixtureRequest) -> Tab:
-    """An empty tab, of one browser and then of the other."""
+    """An empty tab, once of each browser."""
     if request.param == "firefox":
         tab: Tab = request.getfixturevalue("firefox_tab")
         return tab

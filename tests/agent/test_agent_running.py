@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a program: how it starts, what keeps it from starting, how it is set up to start by itself."""
+"""The agent as a process: starting, stopping, its settings and its service."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ import pytest
 
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start, configure, running, until
-from support.agent.component_client import SITE, Asking
+from support.agent.component_client import SITE, SiteClient
 from support.agent.systemd import systemd
 from support.agent.web_sites import site
 from xca_plugin.agent.process.settings import PagePin, Settings
@@ -75,7 +75,7 @@ def test_cards_issued_while_the_agent_runs_are_listed(
 ) -> None:
     from softhsm import issue, remove
 
-    asking = Asking(start_agent(xca_active_card, trusted=(SITE,)))
+    asking = SiteClient(start_agent(xca_active_card, trusted=(SITE,)))
 
     def numbers() -> set[str]:
         slots = asking.get("/pkcs11info").json()["slots"]
@@ -188,7 +188,7 @@ def test_install_with_systemd_starts_and_restarts_the_agent(
 
 @pytest.fixture
 def no_systemd(tmp_path: Path) -> dict[str, str]:
-    """Where no systemd answers."""
+    """The variables of a system without systemd."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "systemctl").symlink_to("/bin/false")
@@ -251,4 +251,4 @@ def test_agent_restarted_on_the_same_port_answers(start_agent: Start, xca_active
     agent.process.terminate()
     agent.process.wait(SECONDS)
     with running(agent.home, xca_active_card.variables, agent.port) as again:
-        assert Asking(again).get("/pkcs11info").json()["ret_code"] == 0
+        assert SiteClient(again).get("/pkcs11info").json()["ret_code"] == 0

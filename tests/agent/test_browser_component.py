@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Web sites of other origins use the card, in Chromium, as their pages do it."""
+"""Web sites of other origins use the card through Chromium."""
 
 import base64
 import subprocess
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 
 @dataclass(frozen=True)
 class Portal:
-    """A page of a web site, open in a browser, and the agent on the same computer.
+    """A page of a web site in a browser, and the agent on the same computer.
 
     Attributes:
         origin: the site's.
@@ -44,7 +44,7 @@ class Portal:
         return cls(origin, agent, page)
 
     def click(self, request: Json, path: str = "/ChtPopupForm") -> Page:
-        """Click; the window that opens is returned."""
+        """Click and return the popup that opens."""
         self.page.evaluate("([path, request]) => { answers = []; ask(path, request); }", [path, request])
         with self.page.expect_popup() as popup:
             self.page.click("#go")
@@ -66,7 +66,7 @@ class Portal:
 
 
 def press(window: Page, button: str) -> None:
-    """Press a button once it is to be pressed, which a clock of our own brings about at once."""
+    """Press a button once it is enabled; the test's own clock saves the delay."""
     window.wait_for_selector(f"{button}:visible")
     window.clock.fast_forward(1000)
     window.wait_for_selector(f"{button}:enabled")
@@ -77,7 +77,7 @@ def press(window: Page, button: str) -> None:
 
 
 def enter(window: Page, field: str, text: str) -> None:
-    """Click into a field, and put a text in place of what stands there, key by key."""
+    """Click into a field and replace its text, key by key."""
     window.click(field)
     window.keyboard.press("Control+A")
     window.keyboard.press("Backspace")
@@ -96,7 +96,7 @@ def origin() -> Iterator[str]:
 
 @pytest.fixture
 def portal(origin: str, shared: Agent, context: BrowserContext) -> Portal:
-    """A trusted site; the card is to stay as it is."""
+    """A trusted site. The test must not change the card."""
     trust(shared, origin)
     return Portal.open(origin, shared, context)
 
@@ -174,7 +174,7 @@ def test_login_with_pkcs7_and_pkcs1_verifies(
 
 
 def test_popup_clicked_too_early_stays_disabled(portal: Portal, active_card: CardFixture) -> None:
-    """The button comes to life a moment after the window came: a double click agrees to nothing."""
+    """The button is enabled a moment after the popup has opened: a double click agrees to nothing."""
     clock = portal.page.context.clock
     clock.pause_at(datetime.now() + timedelta(hours=1))
     window = portal.click(signing(active_card))
@@ -290,7 +290,7 @@ def test_add_domain_button_clicked_trusts_the_site(
 
 
 def test_popup_of_any_size_grows_to_show_the_question(origin: str, shared: Agent, browser: Browser) -> None:
-    """Sites open them as small as a stamp."""
+    """Sites open popups very small."""
     with browser.new_context(locale="zh-TW", no_viewport=True) as context:
         page = context.new_page()
         page.goto(f"{origin}/?agent={shared.url}")
@@ -354,7 +354,7 @@ def test_site_that_isolates_itself_is_told_why(shared: Agent, context: BrowserCo
 def test_public_site_with_local_network_permission_is_answered(
     browser: Browser, origin: str, shared: Agent
 ) -> None:
-    """Local Network Access: what a page fetches needs the person's permission, windows do not."""
+    """Local Network Access: fetching needs the person's permission, popups do not."""
     trust(shared, origin)
     address = origin.removeprefix("http://")
     public = browser.browser_type.launch(

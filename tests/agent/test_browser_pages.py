@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's own pages in Chromium, as a holder meets them: by keyboard, by ear, on a small screen."""
+"""The agent's own pages in Chromium: by keyboard, for screen readers, on a small screen."""
 
 import subprocess
 import sys
@@ -13,8 +13,8 @@ from softhsm import Application, Environment, State, issue, remove
 from softhsm.card_fixture import CardFixture
 from softhsm.virtual_reader import VirtualReader
 from support.agent.agent_process import SECONDS, Agent, Start, running
-from support.agent.component_client import Asking
-from support.agent.page_visitor import WRONG, Leading
+from support.agent.component_client import SiteClient
+from support.agent.page_visitor import WRONG, CardLocation
 from support.agent.web_sites import site
 
 pytestmark = pytest.mark.browser
@@ -31,13 +31,13 @@ def enter(field: Locator, text: str) -> None:
 
 
 def result(page: Page) -> str:
-    """What the page says of how it ended; the keyboard and the screen reader must be there."""
+    """Return the result that a page shows; it must have the focus."""
     expect(page.locator("#result")).to_be_focused()
     return page.locator("#result").inner_text()
 
 
 def barriers(page: Page) -> list[str]:
-    """What keeps people out, as axe-core finds it."""
+    """Return the violations of accessibility rules that axe-core finds."""
     found = Axe().run(page).response["violations"]
     return [f"{page.url}: {each['id']}: {each['help']}" for each in found if each["impact"] in SERIOUS]
 
@@ -68,7 +68,7 @@ def by_another_program(card: CardFixture, *arguments: str, secrets: Sequence[str
 def test_activation_typed_and_clicked_shows_the_receipt(
     start_agent: Start, xca_issued_card: CardFixture, page: Page
 ) -> None:
-    """In the words of the issuer's page; by keyboard alone; a wrong user code first."""
+    """By keyboard alone, with a wrong user code first; the words are those of the issuer's page."""
     agent, card = start_agent(xca_issued_card), xca_issued_card
     page.goto(agent.url)
     page.get_by_role("link", name="開卡作業").first.click()
@@ -230,7 +230,7 @@ def test_home_with_a_mute_card_names_its_reader(
     start_agent: Start, xca_environment: Environment, xca_virtual_reader: VirtualReader, page: Page
 ) -> None:
     reader = xca_virtual_reader
-    page.goto(start_agent(Leading(xca_environment.exports() | reader.variables)).url)
+    page.goto(start_agent(CardLocation(xca_environment.exports() | reader.variables)).url)
     expect(page.get_by_role("listitem").filter(has_text=reader.name)).to_contain_text("沒有卡片")
     reader.insert_upside_down()
     expect(page.get_by_role("heading", name=f"讀卡機 {reader.name} 內的卡片沒有回應。")).to_be_visible()
@@ -263,7 +263,7 @@ def test_page_with_the_agent_stopped_says_so(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_in_every_scheme_pass_axe_and_fit(allowed: Asking, browser: Browser, scheme: str) -> None:
+def test_pages_in_every_scheme_pass_axe_and_fit(allowed: SiteClient, browser: Browser, scheme: str) -> None:
     # 320 px is what WCAG 2.2 asks for (1.4.10), 640 what a screen of 1280 px has at 200 % zoom.
     language, width = {"light": ("zh-TW", 320), "dark": ("en-US", 640)}[scheme]
     with browser.new_context(
@@ -281,7 +281,7 @@ def test_pages_in_every_scheme_pass_axe_and_fit(allowed: Asking, browser: Browse
 # --- the self-test
 
 
-def test_self_test_with_a_blocked_popup_shows_how_to_allow_it(allowed: Asking, browser: Browser) -> None:
+def test_self_test_with_a_blocked_popup_shows_how_to_allow_it(allowed: SiteClient, browser: Browser) -> None:
     script = f"""<!doctype html><title>site</title><img crossorigin src="{allowed.agent.url}/p11Image.bmp">
     <button onclick="window.open('{allowed.agent.url}/ChtPopupForm')">go</button>
     <script>window.blocked = open("{allowed.agent.url}/ChtPopupForm") === null</script>"""
@@ -302,7 +302,7 @@ def test_self_test_with_a_blocked_popup_shows_how_to_allow_it(allowed: Asking, b
         expect(visit).to_contain_text("未被瀏覽器封鎖")
 
 
-def test_self_test_second_popup_without_a_click_is_reported_blocked(allowed: Asking, page: Page) -> None:
+def test_self_test_second_popup_without_a_click_is_reported_blocked(allowed: SiteClient, page: Page) -> None:
     page.goto(f"{allowed.agent.url}/selfTest.htm")
     protocol = page.context.new_cdp_session(page)
     page.get_by_role("button", name="測試彈出式視窗").focus()
@@ -321,7 +321,7 @@ def test_self_test_second_popup_without_a_click_is_reported_blocked(allowed: Ask
     assert "未經點選的視窗被封鎖" in answer["result"]["value"]
 
 
-def test_self_test_button_clicked_shows_the_findings(allowed: Asking, page: Page) -> None:
+def test_self_test_button_clicked_shows_the_findings(allowed: SiteClient, page: Page) -> None:
     page.goto(f"{allowed.agent.url}/selfTest.htm")
     page.get_by_role("button", name="開始檢測").click()
     assert result(page)

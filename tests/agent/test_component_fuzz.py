@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever is sent, the component answers as docs/openapi.yaml says."""
+"""The component answers any request as docs/openapi.yaml says."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ SESSION = requests.Session()
 
 @pytest.fixture(scope="module")
 def fuzzed(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    """An agent whose card may be locked by guesses."""
+    """An agent with a card that the tests may lock."""
     home = tmp_path_factory.mktemp("fuzzed")
     configure(home, allow=SITE)
     with running(home, active_card.copy(home / "card").variables) as agent:

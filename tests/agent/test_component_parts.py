@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decoder of requests, the bitmap, the table of codes."""
+"""Request decoding, the bitmap, the codes, and origins."""
 
 import base64
 import json
@@ -107,7 +107,7 @@ def test_base64_field_changed_by_clients_is_decoded(data: bytes) -> None:
 
 
 def read(picture: bytes) -> str:
-    """Read it as pages do: pixel by pixel, until one whose first byte is 0."""
+    """Read the text as pages do: pixel by pixel, up to the first whose first byte is 0."""
     text = ""
     for at in range(54, len(picture), 3):
         if picture[at] == 0:
@@ -203,7 +203,7 @@ def test_error_of_a_kind_has_its_codes(error: XcaError, major: int, minor: int) 
 
 
 def every_situation() -> Iterator[type[XcaError]]:
-    """Each class that is one, down to the last."""
+    """Return every class of error."""
     kinds: list[type[XcaError]] = [XcaError]
     for kind in kinds:
         kinds += kind.__subclasses__()

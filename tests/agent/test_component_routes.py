@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the component answers, verified by OpenSSL as servers do it."""
+"""The component's answers over HTTP, verified by OpenSSL as servers do."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from softhsm import Environment, issue
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Start, configure, running
-from support.agent.component_client import SITE, Asking, Json, b64, openssl, post, verify
+from support.agent.component_client import SITE, Json, SiteClient, b64, openssl, post, verify
 from support.odd_certificates import odd_ones, put
 from xca_plugin.agent.component.result_codes import Code, MinorCode
 
@@ -28,8 +28,8 @@ def signing(card: CardFixture, **fields: str) -> Json:
     return {"func": "MakeSignature", "tbs": TEXT, "tbsEncoding": "NONE", "pin": card.pin, **fields}
 
 
-def authorities(asking: Asking, folder: Path) -> Path:
-    """The certificates of the issuers, from the card."""
+def authorities(asking: SiteClient, folder: Path) -> Path:
+    """Return the certificates of the issuers on the card."""
     path = folder / "ca.pem"
     held = asking.get("/pkcs11info?withcert=true").json()["slots"][0]["token"]["certs"]
     ders = [base64.b64decode(item["certb64"]) for item in held if item["usage"].startswith("keyCertSign")]
@@ -40,7 +40,7 @@ def authorities(asking: Asking, folder: Path) -> Path:
 # --- information
 
 
-def test_information_with_a_card_lists_reader_and_card(allowed: Asking, active_card: CardFixture) -> None:
+def test_information_with_a_card_lists_reader_and_card(allowed: SiteClient, active_card: CardFixture) -> None:
     for answer in (allowed.get("/pkcs11info").json(), allowed.post("/pkcs11info")):
         assert (answer["func"], answer["ret_code"], answer["last_error"]) == ("pkcs11info", 0, 0)
         assert answer["agent"]["name"] == "xca-plugin"
@@ -60,11 +60,11 @@ def test_information_with_a_card_lists_reader_and_card(allowed: Asking, active_c
     "gate",
     ["1.3.4.103305", "1.3.4.10", "1.3.4.3", "1.3.4.103328", "1.3.4.103327", "1.3.4.13", "1.3.4.103319"],
 )
-def test_version_compared_by_pages_is_high_enough(allowed: Asking, gate: str) -> None:
+def test_version_compared_by_pages_is_high_enough(allowed: SiteClient, gate: str) -> None:
     assert not allowed.get("/pkcs11info").json()["serverVersion"] < gate
 
 
-def test_information_with_certificates_lists_them(allowed: Asking) -> None:
+def test_information_with_certificates_lists_them(allowed: SiteClient) -> None:
     answer = allowed.get("/pkcs11info?withcert=true").json()
     (token,) = [slot["token"] for slot in answer["slots"] if slot["token"]]
     held = {item["label"]: item for item in token["certs"]}
@@ -93,7 +93,7 @@ def test_information_with_certificates_lists_them(allowed: Asking) -> None:
     openssl("pkey", "-pubin", "-inform", "DER", "-noout", stdin=base64.b64decode(keys[b"SIGN"]))
 
 
-def test_bitmap_and_information_are_the_same(allowed: Asking) -> None:
+def test_bitmap_and_information_are_the_same(allowed: SiteClient) -> None:
     picture = allowed.get("/p11Image.bmp?1735689600")
     assert picture.headers["Access-Control-Allow-Origin"] == SITE
     text = picture.content[54:].split(b"\0")[0].decode("ascii")
@@ -107,7 +107,7 @@ def test_bitmap_and_information_are_the_same(allowed: Asking) -> None:
 
 @pytest.mark.parametrize("hash_name", HASHES)
 def test_signature_of_text_verifies(
-    allowed: Asking, active_card: CardFixture, hash_name: str, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, hash_name: str, tmp_path: Path
 ) -> None:
     request = signing(
         active_card, signatureType="PKCS1", hashAlgorithm=hash_name, tbs=TEXT.replace("%", "%25")
@@ -119,7 +119,7 @@ def test_signature_of_text_verifies(
 
 @pytest.mark.parametrize("hash_name", HASHES)
 def test_signature_of_a_ready_hash_verifies(
-    allowed: Asking, active_card: CardFixture, hash_name: str, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, hash_name: str, tmp_path: Path
 ) -> None:
     tbs = b64(hashlib.new(hash_name, b"document").digest())
     answer = allowed.post("/sign", signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
@@ -127,7 +127,7 @@ def test_signature_of_a_ready_hash_verifies(
 
 
 def test_signature_of_base64_in_every_spelling_verifies(
-    allowed: Asking, active_card: CardFixture, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, tmp_path: Path
 ) -> None:
     content = b"\xfb\xef\xbe hi>world?"  # plus signs and slashes in base64
     request = json.dumps(signing(active_card, tbs=b64(content), tbsEncoding="base64"))
@@ -143,9 +143,9 @@ def test_signature_of_base64_in_every_spelling_verifies(
 
 
 def test_signatures_of_many_requests_at_once_verify(
-    allowed: Asking, active_card: CardFixture, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, tmp_path: Path
 ) -> None:
-    """One after the other, each its own."""
+    """The card signs one after the other, and each gets its own signature."""
     texts = [f"document {number}" for number in range(8)]
     with ThreadPoolExecutor(len(texts)) as clients:
         answers = list(clients.map(lambda tbs: allowed.post("/sign", signing(active_card, tbs=tbs)), texts))
@@ -154,7 +154,7 @@ def test_signatures_of_many_requests_at_once_verify(
 
 
 def test_signed_data_holds_the_attributes_that_servers_read(
-    allowed: Asking, active_card: CardFixture, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, tmp_path: Path
 ) -> None:
     answer = allowed.post(
         "/sign",
@@ -192,7 +192,7 @@ def test_signed_data_holds_the_attributes_that_servers_read(
 
 @pytest.mark.parametrize("absent", ["", "__NotExistedTag__"])
 def test_signed_data_leaves_out_what_is_not_asked_for(
-    allowed: Asking, active_card: CardFixture, absent: str
+    allowed: SiteClient, active_card: CardFixture, absent: str
 ) -> None:
     answer = allowed.post(
         "/sign",
@@ -204,9 +204,9 @@ def test_signed_data_leaves_out_what_is_not_asked_for(
 
 
 def test_request_with_unknown_fields_is_carried_out(
-    allowed: Asking, active_card: CardFixture, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, tmp_path: Path
 ) -> None:
-    """A whole field set as the vendor's library sends it."""
+    """All fields that the vendor's library sends."""
     request = signing(
         active_card,
         signatureType="PKCS1",
@@ -246,7 +246,7 @@ def test_request_with_unknown_fields_is_carried_out(
     ],
 )
 def test_request_with_a_wrong_field_answers_its_code(
-    allowed: Asking, active_card: CardFixture, fields: Json, code: Code
+    allowed: SiteClient, active_card: CardFixture, fields: Json, code: Code
 ) -> None:
     answer = allowed.post("/sign", signing(active_card, **fields))
     assert (answer["func"], answer["ret_code"]) == ("sign", code)
@@ -266,7 +266,7 @@ def test_request_with_a_wrong_field_answers_its_code(
         b"%7b%22tbs%22:%22%ff%22%7d",
     ],
 )
-def test_request_that_is_no_json_answers_bad_json(allowed: Asking, body: bytes) -> None:
+def test_request_that_is_no_json_answers_bad_json(allowed: SiteClient, body: bytes) -> None:
     answer = post(f"{allowed.agent.url}/sign", content=body, headers={"Origin": SITE}).json()
     assert (answer["func"], answer["ret_code"]) == ("sign", Code.BAD_JSON)
 
@@ -275,7 +275,7 @@ def test_request_that_is_no_json_answers_bad_json(allowed: Asking, body: bytes) 
 
 
 @pytest.fixture
-def cert2(allowed: Asking, tmp_path: Path) -> Path:
+def cert2(allowed: SiteClient, tmp_path: Path) -> Path:
     answer = allowed.get("/pkcs11info?withcert=true").json()
     (token,) = [slot["token"] for slot in answer["slots"] if slot["token"]]
     (der,) = [item["certb64"] for item in token["certs"] if item["label"] == "cert2"]
@@ -286,7 +286,7 @@ def cert2(allowed: Asking, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("cipher", ["-des3", "-aes256", "-aes128"])
 def test_decryption_of_enveloped_data_returns_the_content(
-    allowed: Asking, active_card: CardFixture, cert2: Path, cipher: str
+    allowed: SiteClient, active_card: CardFixture, cert2: Path, cipher: str
 ) -> None:
     content = '機密內容 "quoted"'.encode()
     der = openssl("cms", "-encrypt", cipher, "-binary", "-outform", "DER", cert2, stdin=content)
@@ -300,7 +300,7 @@ def test_decryption_of_enveloped_data_returns_the_content(
 
 
 def test_decryption_of_one_block_returns_the_content(
-    allowed: Asking, active_card: CardFixture, cert2: Path
+    allowed: SiteClient, active_card: CardFixture, cert2: Path
 ) -> None:
     block = openssl("pkeyutl", "-encrypt", "-certin", "-inkey", cert2, stdin=b"\xff\x00key")
     request = {"cipher": b64(block), "cipherType": "PKCS1", "plainEncoding": "base64", "pin": active_card.pin}
@@ -323,13 +323,13 @@ def test_decryption_of_one_block_returns_the_content(
     ],
 )
 def test_decryption_of_a_wrong_cipher_answers_its_code(
-    allowed: Asking, active_card: CardFixture, fields: Json, code: Code
+    allowed: SiteClient, active_card: CardFixture, fields: Json, code: Code
 ) -> None:
     answer = allowed.post("/decrypt", {"pin": active_card.pin, **fields})
     assert (answer["func"], answer["ret_code"]) == ("decrypt", code)
 
 
-def test_decryption_of_anothers_block_reveals_nothing(allowed: Asking, active_card: CardFixture) -> None:
+def test_decryption_of_anothers_block_reveals_nothing(allowed: SiteClient, active_card: CardFixture) -> None:
     answers = [
         allowed.post("/decrypt", {"pin": active_card.pin, "cipher": b64(bytes([number]) * 256)})
         for number in range(1, 9)
@@ -344,7 +344,7 @@ def test_decryption_of_anothers_block_reveals_nothing(allowed: Asking, active_ca
 
 
 def test_certificate_request_of_a_key_verifies(
-    allowed: Asking, active_card: CardFixture, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, tmp_path: Path
 ) -> None:
     answer = allowed.ask(
         {
@@ -369,7 +369,7 @@ def test_certificate_of_a_key_is_written(
     start_agent: Start, xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     card = xca_active_card
-    asking = Asking(start_agent(card, trusted=(SITE,)))
+    asking = SiteClient(start_agent(card, trusted=(SITE,)))
     csr = base64.b64decode(asking.ask({"func": "makeCsr", "pin": card.pin})["csr"])
     key, ca, request = tmp_path / "ca.key", tmp_path / "ca.pem", tmp_path / "csr"
     request.write_bytes(csr)
@@ -404,7 +404,7 @@ def test_certificate_of_a_key_is_written(
     )
 
 
-def test_challenge_asked_twice_differs(allowed: Asking) -> None:
+def test_challenge_asked_twice_differs(allowed: SiteClient) -> None:
     first, second = (allowed.post("/getChallenge") for _ in range(2))
     assert (first["func"], first["ret_code"]) == ("getChallenge", 0)
     assert len(bytes.fromhex(first["challenge"])) == 8
@@ -424,7 +424,7 @@ def test_challenge_asked_twice_differs(allowed: Asking) -> None:
         ("openCard", "/activate"),
     ],
 )
-def test_function_of_the_centre_names_the_agents_page(allowed: Asking, func: str, page: str) -> None:
+def test_function_of_the_centre_names_the_agents_page(allowed: SiteClient, func: str, page: str) -> None:
     path = "/umakeSig" if func == "umakeSig" else "/CardManagement/sendCardCommand"
     answer = allowed.post(path, {"func": func, "sid": "USER0001", "newpin": "654321"})
     assert (answer["func"], answer["ret_code"]) == (func, 1979711502)
@@ -433,7 +433,7 @@ def test_function_of_the_centre_names_the_agents_page(allowed: Asking, func: str
 
 
 @pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID"])
-def test_function_of_other_cards_answers_unsupported(allowed: Asking, path: str) -> None:
+def test_function_of_other_cards_answers_unsupported(allowed: SiteClient, path: str) -> None:
     answer = allowed.post(path, {"func": "ListEID"})
     assert (answer["func"], answer["ret_code"]) == ("ListEID", 1979711502)
 
@@ -446,7 +446,7 @@ def test_path_that_is_unknown_answers_unsupported(client: TestClient, path: str)
     assert response.json()["ret_code"] == 1979711502
 
 
-def test_function_that_is_unknown_answers_unsupported(allowed: Asking) -> None:
+def test_function_that_is_unknown_answers_unsupported(allowed: SiteClient) -> None:
     answer = allowed.ask({"func": 'printCard"<'})
     assert (answer["func"], answer["ret_code"]) == ("printCard＂＜", 1979711502)
 
@@ -456,7 +456,7 @@ def test_function_that_is_unknown_answers_unsupported(allowed: Asking) -> None:
 
 def test_wrong_pin_three_times_locks_the_card(start_agent: Start, xca_active_card: CardFixture) -> None:
     card = xca_active_card
-    asking = Asking(start_agent(card, trusted=(SITE,)))
+    asking = SiteClient(start_agent(card, trusted=(SITE,)))
     seen = []
     for wrong in ("wrong-1", "wrong-2", "wrong-3"):
         answer = asking.ask(signing(card, pin=wrong), lastTry=True)
@@ -470,14 +470,14 @@ def test_wrong_pin_three_times_locks_the_card(start_agent: Start, xca_active_car
 
 def test_last_try_without_confirmation_is_not_spent(start_agent: Start, xca_active_card: CardFixture) -> None:
     card = xca_active_card
-    asking = Asking(start_agent(card, allow=SITE))
+    asking = SiteClient(start_agent(card, allow=SITE))
     for wrong in ("wrong-1", "wrong-2"):
         asking.post("/sign", signing(card, pin=wrong))
     # An allowed site is not asked, but for this.
     assert asking.post("/sign", signing(card))["ret_code"] == Code.CANCELLED
-    consent = asking.window(signing(card))["consent"]
+    consent = asking.popup(signing(card))["consent"]
     assert consent["lastTry"]
-    again = asking.window(signing(card), ticket=consent["ticket"], number=consent["number"])["consent"]
+    again = asking.popup(signing(card), ticket=consent["ticket"], number=consent["number"])["consent"]
     assert again["lastTry"]
     assert asking.ask(signing(card), lastTry=True)["ret_code"] == 0
 
@@ -486,13 +486,13 @@ def test_last_try_reached_while_the_popup_asks_is_asked_for(
     start_agent: Start, xca_active_card: CardFixture
 ) -> None:
     card = xca_active_card
-    asking = Asking(start_agent(card, trusted=(SITE,)))
-    consent = asking.window(signing(card, pin="wrong-3"))["consent"]
+    asking = SiteClient(start_agent(card, trusted=(SITE,)))
+    consent = asking.popup(signing(card, pin="wrong-3"))["consent"]
     assert not consent["lastTry"]
     for wrong in ("wrong-1", "wrong-2"):
         asking.ask(signing(card, pin=wrong))
     given = {"ticket": consent["ticket"], "number": consent["number"]}
-    again = asking.window(signing(card, pin="wrong-3"), **given)["consent"]
+    again = asking.popup(signing(card, pin="wrong-3"), **given)["consent"]
     assert again["lastTry"]
     assert asking.ask(signing(card), lastTry=True)["ret_code"] == 0
 
@@ -501,7 +501,7 @@ def test_pin_change_with_the_card_named_changes_the_pin(
     start_agent: Start, xca_active_card: CardFixture
 ) -> None:
     card = xca_active_card
-    asking = Asking(start_agent(card, trusted=(SITE,)))
+    asking = SiteClient(start_agent(card, trusted=(SITE,)))
     request = {
         "func": "changeUserPINCode",
         "currentPIN": card.pin,
@@ -519,7 +519,7 @@ def test_pin_change_with_the_card_named_changes_the_pin(
 
 
 def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: CardFixture, tmp_path: Path) -> None:
-    """The answer says that nobody knows; the card, which is still at work, does it as it was asked to."""
+    """The answer tells a timeout; the card is still at work and completes the change."""
     card = xca_active_card
     configure(tmp_path, trusted=(SITE,))
     told = (
@@ -528,18 +528,18 @@ def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: CardFixt
         "signal.signal(signal.SIGUSR2, lambda *_: setattr(card_worker, 'OPERATION_SECONDS', 60)); main()"
     )
     with running(tmp_path, card.variables, program=("-c", told)) as agent:
-        asking = Asking(agent)
+        asking = SiteClient(agent)
         request = {
             "func": "changeUserPINCode",
             "currentPIN": card.pin,
             "newpin": "new4711",
             "cardid": card.number,
         }
-        consent = asking.window(request)["consent"]
+        consent = asking.popup(request)["consent"]
         # The module waits for this lock before it does anything.
         with card.environment.store.lock(exclusive=True):
             agent.process.send_signal(signal.SIGUSR1)
-            reply = asking.window(request, ticket=consent["ticket"], number=consent["number"])
+            reply = asking.popup(request, ticket=consent["ticket"], number=consent["number"])
             assert json.loads(reply["answer"])["ret_code"] == Code.FAILED
             agent.process.send_signal(signal.SIGUSR2)
         assert asking.ask(signing(card, pin="new4711"))["ret_code"] == 0
@@ -548,7 +548,7 @@ def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: CardFixt
 def test_signature_with_an_inactive_card_answers_not_activated(
     start_agent: Start, xca_issued_card: CardFixture
 ) -> None:
-    asking = Asking(start_agent(xca_issued_card, trusted=(SITE,)))
+    asking = SiteClient(start_agent(xca_issued_card, trusted=(SITE,)))
     answer = asking.ask(signing(xca_issued_card, pin="123456"))
     assert answer["ret_code"] + (1 << 32) == 0x81000225
 
@@ -560,7 +560,7 @@ def test_signature_with_two_cards_needs_a_named_card(
     start_agent: Start, xca_active_card: CardFixture
 ) -> None:
     card = xca_active_card
-    asking = Asking(start_agent(card, allow=SITE))
+    asking = SiteClient(start_agent(card, allow=SITE))
     other = issue(card.environment, "Kp-4tzQ9w")
     slots = {
         slot["token"]["serialNumber"]: slot["slotDescription"]
@@ -588,7 +588,7 @@ def test_signature_without_a_card_answers_no_card(
     start_agent: Start, xca_environment: Environment, active_card: CardFixture
 ) -> None:
     empty = CardFixture(xca_environment, active_card.number, "", active_card.pin)
-    asking = Asking(start_agent(empty, allow=SITE))
+    asking = SiteClient(start_agent(empty, allow=SITE))
     assert [slot["token"] for slot in asking.get("/pkcs11info").json()["slots"]] == [None]
     assert asking.post("/sign", signing(active_card))["ret_code"] == Code.NO_CARD
 
@@ -603,7 +603,7 @@ def test_certificates_that_cannot_be_read_are_left_out(
     ones = odd_ones()
     for name in ("no end", "no DER", "nothing", "year nought"):
         put(environment.inner_module, environment.inner_configuration, ones[name], id="ODD", label=name)
-    asking = Asking(start_agent(xca_active_card, allow=SITE))
+    asking = SiteClient(start_agent(xca_active_card, allow=SITE))
     answer = asking.ask({"func": "GetUserCert"})
     (token,) = [slot["token"] for slot in answer["slots"] if slot["token"]]
     labels = [certificate["label"] for certificate in token["certs"]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What other sites, other programs and a strange card try, and do not get."""
+"""Attacks by other sites, other programs and the strings of a card."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 from softhsm import Application, Environment, issue
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start, trust, until
-from support.agent.component_client import SITE, Asking, Json, b64, get, options, post
+from support.agent.component_client import SITE, Json, SiteClient, b64, get, options, post
 from support.agent.web_sites import site
 from xca_plugin.agent.component.result_codes import Code
 
@@ -35,11 +35,11 @@ def signing(card: CardFixture, **fields: str) -> Json:
 
 
 @pytest.fixture
-def trusting(shared: Agent) -> Asking:
-    """A site that is trusted, but has to ask each time."""
+def trusting(shared: Agent) -> SiteClient:
+    """A site that is trusted and has to ask each time."""
     origin = f"https://{secrets.token_hex(4)}.example"
     trust(shared, origin)
-    return Asking(shared, origin)
+    return SiteClient(shared, origin)
 
 
 def raw(agent: Agent, request: bytes) -> bytes:
@@ -59,7 +59,7 @@ def raw(agent: Agent, request: bytes) -> bytes:
     ["evil.example", "evil.example:{port}", "localhost", "localhost:1", "127.0.0.1.evil.example:{port}", ""],
 )
 @pytest.mark.parametrize("path", ["/", "/pkcs11info", "/agent.json", "/static/xca.css"])
-def test_request_for_another_host_is_refused(allowed: Asking, host: str, path: str) -> None:
+def test_request_for_another_host_is_refused(allowed: SiteClient, host: str, path: str) -> None:
     """DNS rebinding: the browser thinks that it talks to the site."""
     headers = f"Host: {host.format(port=allowed.agent.port)}\r\nOrigin: {SITE}\r\nConnection: close\r\n"
     answer = raw(allowed.agent, f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
@@ -67,7 +67,7 @@ def test_request_for_another_host_is_refused(allowed: Asking, host: str, path: s
     assert b"XC0" not in answer
 
 
-def test_agent_listens_on_loopback_addresses_only(allowed: Asking) -> None:
+def test_agent_listens_on_loopback_addresses_only(allowed: SiteClient) -> None:
     port = allowed.agent.port
     assert get(f"http://127.0.0.1:{port}/agent.json").status_code == 200
     assert get(f"http://[::1]:{port}/agent.json").status_code == 200
@@ -81,7 +81,7 @@ def test_agent_listens_on_loopback_addresses_only(allowed: Asking) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_connection_of_another_user_is_not_answered(allowed: Asking) -> None:
+def test_connection_of_another_user_is_not_answered(allowed: SiteClient) -> None:
     ask = f"import urllib.request as r; print(r.urlopen('{allowed.agent.url}/agent.json').status)"
     for somebody, answered in ((0, True), (65534, False)):
         done = subprocess.run(["/usr/bin/python3", "-I", "-c", ask], user=somebody, capture_output=True)
@@ -90,8 +90,8 @@ def test_connection_of_another_user_is_not_answered(allowed: Asking) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
-def test_connection_closed_by_another_user_is_not_taken_for_roots(allowed: Asking) -> None:
-    """The socket of who has closed it already is listed as root's."""
+def test_connection_closed_by_another_user_is_not_taken_for_roots(allowed: SiteClient) -> None:
+    """The system lists a socket that is already closed as root's."""
     port = allowed.agent.port
     ask = (
         f"import socket; connection = socket.create_connection(('127.0.0.1', {port})); "
@@ -115,7 +115,7 @@ def test_connection_closed_by_another_user_is_not_taken_for_roots(allowed: Askin
 def test_connection_of_an_unknown_user_is_not_answered(
     start_agent: Start, xca_active_card: CardFixture
 ) -> None:
-    """Without a free file descriptor nobody can look up whose connection it is."""
+    """Without a free file descriptor the agent cannot look up the user of a connection."""
     agent = start_agent(xca_active_card)
     process = agent.process.pid
     before = resource.prlimit(process, resource.RLIMIT_NOFILE)
@@ -148,9 +148,9 @@ def test_connection_of_an_unknown_user_is_not_answered(
     [STRANGER, "null", "http://portal.example.gov.tw", f"{SITE}.evil.example", f"{SITE}:8443"],
 )
 def test_unknown_site_asking_learns_the_version_only(
-    allowed: Asking, active_card: CardFixture, origin: str
+    allowed: SiteClient, active_card: CardFixture, origin: str
 ) -> None:
-    stranger = Asking(allowed.agent, origin)
+    stranger = SiteClient(allowed.agent, origin)
     for path in ("/pkcs11info", "/pkcs11info?withcert=true", "/sign", "/decrypt", "/getChallenge"):
         response = stranger.http.post(
             f"{allowed.agent.url}{path}", json=signing(active_card), headers={"Origin": origin}
@@ -165,10 +165,10 @@ def test_unknown_site_asking_learns_the_version_only(
     assert told["slots"] == []
     # Readable all the same: pages tell by it that they are not trusted.
     assert picture.headers["access-control-allow-origin"] == origin
-    assert json.loads(stranger.window(signing(active_card))["answer"])["ret_code"] == 0x76000031
+    assert json.loads(stranger.popup(signing(active_card))["answer"])["ret_code"] == 0x76000031
 
 
-def test_program_without_origin_learns_nothing(allowed: Asking, active_card: CardFixture) -> None:
+def test_program_without_origin_learns_nothing(allowed: SiteClient, active_card: CardFixture) -> None:
     url = allowed.agent.url
     for response in (get(f"{url}/pkcs11info"), post(f"{url}/sign", json=signing(active_card))):
         assert response.json()["ret_code"] == 0x76000031
@@ -176,7 +176,9 @@ def test_program_without_origin_learns_nothing(allowed: Asking, active_card: Car
 
 
 @pytest.mark.parametrize(("origin", "shared"), [(SITE, True), (STRANGER, False)])
-def test_preflight_of_a_trusted_site_only_allows_reading(allowed: Asking, origin: str, shared: bool) -> None:
+def test_preflight_of_a_trusted_site_only_allows_reading(
+    allowed: SiteClient, origin: str, shared: bool
+) -> None:
     """CORS, and access to the local network from a public site."""
     asks = {
         "Origin": origin,
@@ -200,7 +202,7 @@ def test_post_of_a_foreign_origin_is_refused(client: TestClient, origin: str | N
 
 
 @pytest.mark.parametrize("site_of", ["cross-site", "same-site"])
-def test_page_fetched_or_framed_by_another_site_is_refused(allowed: Asking, site_of: str) -> None:
+def test_page_fetched_or_framed_by_another_site_is_refused(allowed: SiteClient, site_of: str) -> None:
     fetch = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "no-cors"}
     assert get(f"{allowed.agent.url}/", headers=fetch).status_code == 403
     window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -215,7 +217,9 @@ def test_page_fetched_or_framed_by_another_site_is_refused(allowed: Asking, site
 # --- consent
 
 
-def test_trusted_site_signing_without_popup_is_cancelled(trusting: Asking, active_card: CardFixture) -> None:
+def test_trusted_site_signing_without_popup_is_cancelled(
+    trusting: SiteClient, active_card: CardFixture
+) -> None:
     answer = trusting.post("/sign", signing(active_card))
     assert (answer["ret_code"], answer["func"]) == (Code.CANCELLED, "sign")
     assert "signature" not in answer
@@ -224,86 +228,88 @@ def test_trusted_site_signing_without_popup_is_cancelled(trusting: Asking, activ
 
 
 def test_consent_of_a_nonce_with_line_breaks_shows_them_and_begins_no_line(
-    trusting: Asking, active_card: CardFixture
+    trusting: SiteClient, active_card: CardFixture
 ) -> None:
     nonce = "x\nType of signature: none"
-    consent = trusting.window(signing(active_card, signatureType="PKCS7", nonce=nonce))["consent"]
+    consent = trusting.popup(signing(active_card, signatureType="PKCS7", nonce=nonce))["consent"]
     assert "x<U+000A>Type of signature: none" in [value for _, value in consent["facts"]]
     text = b64(b"first\nsecond")
-    consent = trusting.window(signing(active_card, tbs=text, tbsEncoding="BASE64"))["consent"]
+    consent = trusting.popup(signing(active_card, tbs=text, tbsEncoding="BASE64"))["consent"]
     assert "first\nsecond" in [value for _, value in consent["facts"]]
 
 
-def test_consent_of_every_kind_shows_site_and_content(trusting: Asking, active_card: CardFixture) -> None:
-    consent = trusting.window(signing(active_card))["consent"]
+def test_consent_of_every_kind_shows_site_and_content(trusting: SiteClient, active_card: CardFixture) -> None:
+    consent = trusting.popup(signing(active_card))["consent"]
     assert consent["site"] == trusting.origin
     assert any(active_card.number in value for _, value in consent["facts"])
     assert "contract-4711" in [value for _, value in consent["facts"]]
     assert "PKCS1, SHA256" in [value for _, value in consent["facts"]]
     # All of it that is signed.
-    more = trusting.window(signing(active_card, signatureType="PKCS7", nonce="and all my shares"))["consent"]
+    more = trusting.popup(signing(active_card, signatureType="PKCS7", nonce="and all my shares"))["consent"]
     assert "and all my shares" in [value for _, value in more["facts"]]
-    request = trusting.window({"func": "makeCsr", "challenge": "secret-4711"})["consent"]
+    request = trusting.popup({"func": "makeCsr", "challenge": "secret-4711"})["consent"]
     assert "secret-4711" in [value for _, value in request["facts"]]
-    digest = trusting.window(signing(active_card, signatureType="RAW", tbs="A" * 43 + "="))["consent"]
+    digest = trusting.popup(signing(active_card, signatureType="RAW", tbs="A" * 43 + "="))["consent"]
     assert "00" * 32 in [value for _, value in digest["facts"]]
-    disguised = trusting.window(signing(active_card, tbs="pay 10\u202e00"))["consent"]
+    disguised = trusting.popup(signing(active_card, tbs="pay 10\u202e00"))["consent"]
     assert not any("\u202e" in value for _, value in disguised["facts"])
-    hidden = trusting.window(signing(active_card, tbs="pay\n\tall\u3164"))["consent"]
+    hidden = trusting.popup(signing(active_card, tbs="pay\n\tall\u3164"))["consent"]
     assert "pay\n\tall<U+3164>" in [value for _, value in hidden["facts"]]
 
 
-def test_ticket_for_another_request_or_twice_is_refused(trusting: Asking, active_card: CardFixture) -> None:
+def test_ticket_for_another_request_or_twice_is_refused(
+    trusting: SiteClient, active_card: CardFixture
+) -> None:
     card = active_card
-    consent = trusting.window(signing(card))["consent"]
+    consent = trusting.popup(signing(card))["consent"]
     said = {"ticket": consent["ticket"], "number": consent["number"]}
     # For another text, another site, another card: the person is asked anew.
-    assert "consent" in trusting.window(signing(card, tbs="another"), **said)
-    assert "answer" in Asking(trusting.agent, STRANGER).window(signing(card), **said)
-    assert "consent" in trusting.window(signing(card), **{**said, "number": "XC99999999999999"})
-    assert "consent" in trusting.window(signing(card), ticket="x", number=card.number)
-    assert json.loads(trusting.window(signing(card), **said)["answer"])["ret_code"] == 0
-    assert "consent" in trusting.window(signing(card), **said)
+    assert "consent" in trusting.popup(signing(card, tbs="another"), **said)
+    assert "answer" in SiteClient(trusting.agent, STRANGER).popup(signing(card), **said)
+    assert "consent" in trusting.popup(signing(card), **{**said, "number": "XC99999999999999"})
+    assert "consent" in trusting.popup(signing(card), ticket="x", number=card.number)
+    assert json.loads(trusting.popup(signing(card), **said)["answer"])["ret_code"] == 0
+    assert "consent" in trusting.popup(signing(card), **said)
     # The same ticket, written otherwise.
-    assert "consent" in trusting.window(signing(card), **{**said, "ticket": f"{said['ticket']}!!"})
+    assert "consent" in trusting.popup(signing(card), **{**said, "ticket": f"{said['ticket']}!!"})
 
 
-def test_allowance_covers_signing_of_that_site_only(trusting: Asking, active_card: CardFixture) -> None:
+def test_allowance_covers_signing_of_that_site_only(trusting: SiteClient, active_card: CardFixture) -> None:
     card = active_card
-    assert "consent" in trusting.window(signing(card))
+    assert "consent" in trusting.popup(signing(card))
     assert trusting.ask(signing(card), forAWhile=True)["ret_code"] == 0
-    assert json.loads(trusting.window(signing(card, tbs="next"))["answer"])["ret_code"] == 0
+    assert json.loads(trusting.popup(signing(card, tbs="next"))["answer"])["ret_code"] == 0
     assert trusting.post("/sign", signing(card, tbs="next"))["ret_code"] == 0
     change = {"func": "changeUserPINCode", "currentPIN": card.pin, "newpin": "new4711", "cardid": card.number}
-    assert "consent" in trusting.window(change)
-    assert "consent" in trusting.window({"func": "makeCsr", "pin": card.pin})
+    assert "consent" in trusting.popup(change)
+    assert "consent" in trusting.popup({"func": "makeCsr", "pin": card.pin})
 
 
-def test_allowance_with_a_wrong_pin_ends(trusting: Asking, active_card: CardFixture) -> None:
+def test_allowance_with_a_wrong_pin_ends(trusting: SiteClient, active_card: CardFixture) -> None:
     wrong = trusting.ask(signing(active_card, pin="wrong-1"), forAWhile=True)
     assert wrong["ret_code"] == Code.LOGIN_FAILED
-    assert "consent" in trusting.window(signing(active_card))
+    assert "consent" in trusting.popup(signing(active_card))
     assert trusting.ask(signing(active_card), forAWhile=True)["ret_code"] == 0  # and the tries are full again
     # It ends them, too: a site that does not know the PIN does not go on trying.
-    wrong = json.loads(trusting.window(signing(active_card, pin="wrong-2"))["answer"])
+    wrong = json.loads(trusting.popup(signing(active_card, pin="wrong-2"))["answer"])
     assert wrong["ret_code"] == Code.LOGIN_FAILED
-    assert "consent" in trusting.window(signing(active_card))
+    assert "consent" in trusting.popup(signing(active_card))
     assert trusting.ask(signing(active_card))["ret_code"] == 0
 
 
 def test_page_pin_with_ask_is_ignored(start_agent: Start, xca_active_card: CardFixture) -> None:
-    """A PIN that the page sends is ignored, even a wrong one; the window asks."""
+    """A PIN that the site sends is ignored, even a wrong one, and the popup asks."""
     card = xca_active_card
-    asking = Asking(start_agent(card, page_pin="ask", allow=SITE))
+    asking = SiteClient(start_agent(card, page_pin="ask", allow=SITE))
     request = signing(card, pin="wrong-1")
-    consent = asking.window(request)["consent"]
+    consent = asking.popup(request)["consent"]
     assert consent["pin"]
     assert not consent["forAWhile"]  # the window would ask all the same
     assert asking.post("/sign", request)["ret_code"] == Code.CANCELLED
     assert asking.ask(request)["ret_code"] == Code.NO_PIN
     assert asking.ask(request, pin=card.pin)["ret_code"] == 0
     change = {"func": "changeUserPINCode", "currentPIN": "wrong-1", "newpin": "x", "cardid": card.number}
-    assert asking.window(change)["consent"]["newPin"]
+    assert asking.popup(change)["consent"]["newPin"]
     assert asking.ask(change, pin=card.pin, newPin="new4711")["ret_code"] == 0
 
 
@@ -311,7 +317,7 @@ def test_page_pin_with_ask_is_ignored(start_agent: Start, xca_active_card: CardF
 
 
 def test_add_domain_opened_trusts_nobody(shared: Agent) -> None:
-    stranger = Asking(shared, STRANGER)
+    stranger = SiteClient(shared, STRANGER)
     page = stranger.http.get(f"{shared.url}/addDomain?domain=evil.example")
     assert page.status_code == 200
     assert STRANGER in page.text
@@ -320,7 +326,7 @@ def test_add_domain_opened_trusts_nobody(shared: Agent) -> None:
 
 def test_add_domain_token_trusts_one_site_once(start_agent: Start, xca_active_card: CardFixture) -> None:
     agent = start_agent(xca_active_card, trusted=(SITE,))
-    url, stranger = agent.url, Asking(agent, STRANGER)
+    url, stranger = agent.url, SiteClient(agent, STRANGER)
     page = stranger.http.get(f"{url}/addDomain?domain=evil.example").text
     token = page.partition('name="token" value="')[2].partition('"')[0]
     own = {"Origin": url}
@@ -360,18 +366,18 @@ def test_add_domain_token_trusts_one_site_once(start_agent: Start, xca_active_ca
         ("http://u@evil.example/", "https://evil.example"),
     ],
 )
-def test_add_domain_opener_of_that_host_is_offered(allowed: Asking, referer: str, offered: str) -> None:
+def test_add_domain_opener_of_that_host_is_offered(allowed: SiteClient, referer: str, offered: str) -> None:
     address = f"{allowed.agent.url}/addDomain?domain=evil.example"
     page = get(address, headers={"Referer": referer}).text
     assert f'name="site" value="{offered}"' in page
 
 
-def test_add_domain_host_with_an_underscore_is_offered(allowed: Asking) -> None:
+def test_add_domain_host_with_an_underscore_is_offered(allowed: SiteClient) -> None:
     page = allowed.http.get(f"{allowed.agent.url}/addDomain?domain=my_host.example").text
     assert 'value="https://my_host.example"' in page
 
 
-def test_add_domain_of_a_trusted_site_tells_that_site_only(allowed: Asking) -> None:
+def test_add_domain_of_a_trusted_site_tells_that_site_only(allowed: SiteClient) -> None:
     address = f"{allowed.agent.url}/addDomain?domain={SITE.partition('//')[2]}"
     for referer, told in ((f"{SITE}/login", True), (f"{STRANGER}/", False), ("", False)):
         page = get(address, headers={"Referer": referer}).text
@@ -389,7 +395,7 @@ def test_add_domain_without_a_host_offers_nothing(client: TestClient, domain: st
 # --- how much, how long
 
 
-def test_body_over_the_limit_is_refused(allowed: Asking) -> None:
+def test_body_over_the_limit_is_refused(allowed: SiteClient) -> None:
     url = allowed.agent.url
     big = b"x" * (8 * 1024 * 1024 + 1)
     assert post(f"{url}/sign", content=big, headers={"Origin": SITE}).status_code == 413
@@ -398,14 +404,14 @@ def test_body_over_the_limit_is_refused(allowed: Asking) -> None:
     assert post(f"{url}/sign", content=chunks, headers={"Origin": SITE}).status_code == 413
     # What strangers send is not even looked at; what others send has no thousands of fields.
     many = json.dumps({str(number): 1 for number in range(300)})
-    assert Asking(allowed.agent, STRANGER).post("/sign", "{")["ret_code"] == Code.NOT_TRUSTED
+    assert SiteClient(allowed.agent, STRANGER).post("/sign", "{")["ret_code"] == Code.NOT_TRUSTED
     assert allowed.post("/sign", many)["ret_code"] == Code.BAD_JSON
     assert allowed.get("/agent.json").status_code == 403
     assert allowed.http.get(f"{url}/agent.json").status_code == 200
 
 
-def test_slow_requests_are_cut_off_while_others_are_answered(allowed: Asking) -> None:
-    """Heads and bodies that never end are cut off; meanwhile everybody else is answered."""
+def test_slow_requests_are_cut_off_while_others_are_answered(allowed: SiteClient) -> None:
+    """Heads and bodies that never end are cut off. Meanwhile 500 other requests are answered."""
     port = allowed.agent.port
     head = f"GET /pkcs11info HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: {SITE}\r\nConnection: close\r\n"
 
@@ -437,7 +443,7 @@ def test_slow_requests_are_cut_off_while_others_are_answered(allowed: Asking) ->
 
 
 def test_form_that_is_cut_off_does_nothing(shared: Agent) -> None:
-    """A form that is cut off still reads as a form, with other values in it."""
+    """A form that is cut off is still a form, with other values."""
     page = get(f"{shared.url}/addDomain?domain=evil.example.org").text
     token = page.partition('name="token" value="')[2].partition('"')[0]
     form = f"token={token}&site=https%3A%2F%2Fevil.example.org".encode()
@@ -450,7 +456,7 @@ def test_form_that_is_cut_off_does_nothing(shared: Agent) -> None:
         connection.sendall(raw_head + form)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(4096) == b""
-    assert Asking(shared, "https://evil.example.org").post("/pkcs11info")["ret_code"] == 0x76000031
+    assert SiteClient(shared, "https://evil.example.org").post("/pkcs11info")["ret_code"] == 0x76000031
 
 
 @pytest.mark.fast
@@ -478,7 +484,7 @@ def test_popup_request_that_makes_no_sense_is_refused(client: TestClient, said: 
 @pytest.mark.parametrize(
     "path", ["/", "/popupForm", "/addDomain?domain=a.example", "/agent.json", "/p11Image.bmp", "/waiting.gif"]
 )
-def test_answer_of_every_path_forbids_frames_and_inline_script(allowed: Asking, path: str) -> None:
+def test_answer_of_every_path_forbids_frames_and_inline_script(allowed: SiteClient, path: str) -> None:
     response = allowed.http.get(f"{allowed.agent.url}{path}")
     policy = response.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy
@@ -488,7 +494,7 @@ def test_answer_of_every_path_forbids_frames_and_inline_script(allowed: Asking, 
 
 
 @pytest.mark.browser
-def test_popup_in_a_frame_is_refused_by_the_browser(allowed: Asking, page: Page) -> None:
+def test_popup_in_a_frame_is_refused_by_the_browser(allowed: SiteClient, page: Page) -> None:
     with site(f'<iframe src="{allowed.agent.url}/popupForm"></iframe>') as origin:
         refused = []
         page.on("console", lambda message: refused.append(message.text))
@@ -503,7 +509,7 @@ def test_card_with_markup_in_its_strings_runs_nothing(
 ) -> None:
     holder = r"C=TW,O=\<img src\=x onerror\=alert(1)\>\"\\ O\,CN\=x"
     card = issue(xca_environment, "Kp-4tzQ9w", Application(holder=holder))
-    asking = Asking(start_agent(CardFixture(xca_environment, card.number, "", None), trusted=(SITE,)))
+    asking = SiteClient(start_agent(CardFixture(xca_environment, card.number, "", None), trusted=(SITE,)))
     (token,) = [
         slot["token"] for slot in asking.get("/pkcs11info?withcert=true").json()["slots"] if slot["token"]
     ]
@@ -523,7 +529,7 @@ def test_card_with_markup_in_its_strings_runs_nothing(
     assert not alarms
 
 
-def test_log_after_operations_holds_no_secret(trusting: Asking, active_card: CardFixture) -> None:
+def test_log_after_operations_holds_no_secret(trusting: SiteClient, active_card: CardFixture) -> None:
     card = active_card
     answer = trusting.ask(signing(card, signatureType="PKCS7"))
     trusting.ask(signing(card, pin="wrong-1"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's own pages as a plain client meets them: what each situation says, and who is served."""
+"""The agent's own pages over plain HTTP: what they say in each situation, and to whom."""
 
 import json
 import re
@@ -19,8 +19,8 @@ import pytest
 from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Start, configure, running
-from support.agent.component_client import SITE, Asking
-from support.agent.page_visitor import WRONG, Leading, Visitor, visiting, words
+from support.agent.component_client import SITE, SiteClient
+from support.agent.page_visitor import WRONG, CardLocation, Visitor, visiting, words
 from support.odd_certificates import odd_ones, put
 from xca_common import taipei
 
@@ -31,8 +31,8 @@ JOBS = ("/activate", "/change-pin", "/reset-pin")
 
 
 @pytest.fixture
-def real_card(xca_environment: Environment) -> Leading:
-    """A card as the vendor's module shows it, with SoftHSM in the place of that module."""
+def real_card(xca_environment: Environment) -> CardLocation:
+    """A card as the vendor's module shows it; SoftHSM takes that module's place."""
     variables = xca_environment.exports()
     command = [
         "pkcs11-tool",
@@ -48,7 +48,7 @@ def real_card(xca_environment: Environment) -> Leading:
         check=True,
         capture_output=True,
     )
-    return Leading(variables)
+    return CardLocation(variables)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def two_cards(first_two_cards: TwoCards, tmp_path: Path) -> TwoCards:
 
 
 def cannot(visitor: Visitor, path: str, says: str, way_out: str) -> None:
-    """What cannot be done now: the page has no form for it, says why, and what can be done instead."""
+    """Check that a page offers no form, and says why and what to do instead."""
     html = visitor.client.get(path).text
     assert says in words(html)
     assert way_out in html
@@ -100,7 +100,7 @@ def cannot(visitor: Visitor, path: str, says: str, way_out: str) -> None:
 
 
 def state(card: CardFixture) -> State:
-    """The card's state now; a property's value would be taken for one that stays."""
+    """Return the card's present state; mypy would take a property's value for a constant."""
     return card.state
 
 
@@ -172,7 +172,7 @@ def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card
 
 
 def test_form_sent_twice_works_once(start_agent: Start, xca_issued_card: CardFixture) -> None:
-    """Pressed twice, it spends one try."""
+    """A form that is sent twice spends one try."""
     with visiting(start_agent(xca_issued_card)) as visitor:
         fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
         assert "2 tries are left" in visitor.send("/activate", fields).text
@@ -201,7 +201,7 @@ def test_form_of_another_site_does_nothing(start_agent: Start, xca_issued_card: 
         assert "3 tries left" in visitor.see("/activate")
 
 
-def test_post_that_is_no_form_is_refused(allowed: Asking) -> None:
+def test_post_that_is_no_form_is_refused(allowed: SiteClient) -> None:
     form = "application/x-www-form-urlencoded"
     with visiting(allowed.agent) as visitor:
         for content, media_type, status in (
@@ -262,7 +262,7 @@ def test_holder_with_markup_stays_text(start_agent: Start, two_cards: TwoCards) 
             assert "&lt;U+202E&gt;&lt;U+0007&gt;" in html, path
 
 
-def test_activation_of_a_real_card_needs_agreement(start_agent: Start, real_card: Leading) -> None:
+def test_activation_of_a_real_card_needs_agreement(start_agent: Start, real_card: CardLocation) -> None:
     with visiting(start_agent(real_card)) as visitor:
         assert "This is a real card." in visitor.see("/activate")
         assert "You did not agree" in visitor.fill("/activate", WRONG[0], NEW_PIN)
@@ -271,7 +271,7 @@ def test_activation_of_a_real_card_needs_agreement(start_agent: Start, real_card
         assert "is activated." in visitor.fill("/activate", USER_CODE, NEW_PIN, agreed="yes")
 
 
-def test_pin_lengths_are_those_that_the_card_reports(start_agent: Start, real_card: Leading) -> None:
+def test_pin_lengths_are_those_that_the_card_reports(start_agent: Start, real_card: CardLocation) -> None:
     """SoftHSM itself reports 4 to 255 characters."""
     with visiting(start_agent(real_card)) as visitor:
         assert "(4 to 255 characters, no spaces)" in visitor.see("/activate")
@@ -291,7 +291,7 @@ def test_pages_with_an_unreadable_store_say_so(start_agent: Start, xca_active_ca
 def test_certificate_with_an_undecodable_label_is_shown(
     start_agent: Start, xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
-    """One certificate with it takes neither the card nor the others away."""
+    """Such a certificate hides neither the card nor its other certificates."""
     card = xca_active_card
     agent = start_agent(card)
     with visiting(agent) as visitor:
@@ -317,7 +317,7 @@ def test_certificate_with_an_undecodable_label_is_shown(
 
 @dataclass(frozen=True)
 class HungDaemon:
-    """A readers' daemon that takes connections and never answers."""
+    """A PC/SC daemon that accepts connections and never answers."""
 
     listening: socket.socket
 
@@ -338,7 +338,7 @@ def hung_pcscd(tmp_path: Path) -> Iterator[HungDaemon]:
 def test_pages_with_a_hung_reader_daemon_are_served(
     start_agent: Start, xca_active_card: CardFixture, hung_pcscd: HungDaemon
 ) -> None:
-    agent = start_agent(Leading({**xca_active_card.variables, **hung_pcscd.variables}))
+    agent = start_agent(CardLocation({**xca_active_card.variables, **hung_pcscd.variables}))
     with visiting(agent) as visitor, ThreadPoolExecutor(10) as visitors:
         # More at once than there are threads for such looks.
         for said in visitors.map(visitor.see, ["/"] * 10):
@@ -357,7 +357,7 @@ def test_agent_with_a_hung_module_ends(
     )
     configure(tmp_path / "home", allow=SITE)
     with running(tmp_path / "home", variables, program=("-c", soon)) as agent, ThreadPoolExecutor(1) as site:
-        site.submit(Asking(agent).get, "/pkcs11info")
+        site.submit(SiteClient(agent).get, "/pkcs11info")
         connection, _ = hung_pcscd.listening.accept()  # the module waits for an answer now
         with connection:
             agent.process.send_signal(signal.SIGINT)
@@ -368,7 +368,7 @@ def test_agent_with_a_hung_module_ends(
 
 
 def test_certificate_downloaded_in_each_format_is_right(
-    allowed: Asking, active_card: CardFixture, tmp_path: Path
+    allowed: SiteClient, active_card: CardFixture, tmp_path: Path
 ) -> None:
     number = active_card.number
     with visiting(allowed.agent) as visitor:
@@ -394,7 +394,7 @@ def test_certificate_downloaded_in_each_format_is_right(
         assert "has no certificate no" in words(missing.text)
 
 
-def test_self_test_link_with_a_false_site_shows_none_of_it(allowed: Asking) -> None:
+def test_self_test_link_with_a_false_site_shows_none_of_it(allowed: SiteClient) -> None:
     with visiting(allowed.agent) as visitor:
         for said in ("https://Your card is LOCKED, call 0900-123456", "https://gov.tw@evil.example"):
             page = visitor.client.get("/selfTest.htm", params={"site": said}).text
@@ -405,7 +405,7 @@ def test_self_test_link_with_a_false_site_shows_none_of_it(allowed: Asking) -> N
 # --- events, headers and language
 
 
-def test_events_of_each_topic_hold_a_version_only(allowed: Asking) -> None:
+def test_events_of_each_topic_hold_a_version_only(allowed: SiteClient) -> None:
     with visiting(allowed.agent) as visitor:
         for of in ("cards", "sites"):
             with visitor.client.stream("GET", f"/events?of={of}") as stream:
@@ -416,7 +416,7 @@ def test_events_of_each_topic_hold_a_version_only(allowed: Asking) -> None:
         assert foreign.status_code == 403
 
 
-def test_pages_forbid_caching_and_foreign_scripts(allowed: Asking) -> None:
+def test_pages_forbid_caching_and_foreign_scripts(allowed: SiteClient) -> None:
     with visiting(allowed.agent) as visitor:
         for path in ("/", "/card", *JOBS, "/selfTest.htm"):
             headers = visitor.client.get(path).headers
@@ -427,8 +427,8 @@ def test_pages_forbid_caching_and_foreign_scripts(allowed: Asking) -> None:
             assert "unsafe" not in policy
 
 
-def test_assets_of_the_present_version_are_cached(allowed: Asking) -> None:
-    """A window asks for them once: the next one speaks the sooner."""
+def test_assets_of_the_present_version_are_cached(allowed: SiteClient) -> None:
+    """A popup loads them once, so that the next one opens faster."""
     with visiting(allowed.agent) as visitor:
         addresses = re.findall(r'"(/static/[^"]+)"', visitor.client.get("/popupForm").text)
         assert len(addresses) > 3
@@ -439,7 +439,7 @@ def test_assets_of_the_present_version_are_cached(allowed: Asking) -> None:
         assert visitor.client.get("/static/nothing.js").status_code == 404
 
 
-def test_language_is_the_browsers_until_one_is_chosen(allowed: Asking) -> None:
+def test_language_is_the_browsers_until_one_is_chosen(allowed: SiteClient) -> None:
     for wished, title in (
         ("zh-TW,en;q=0.5", "您的卡片"),
         ("zh-HK", "您的卡片"),
@@ -474,7 +474,7 @@ def test_certificates_that_cannot_be_read_are_shown_as_such(
 
 
 def test_card_with_an_unreadable_certificate_is_not_ready(
-    start_agent: Start, real_card: Leading, xca_environment: Environment
+    start_agent: Start, real_card: CardLocation, xca_environment: Environment
 ) -> None:
     put(
         xca_environment.inner_module,

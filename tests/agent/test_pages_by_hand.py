@@ -17,7 +17,7 @@ NAVIGATION = ["/", "/activate", "/change-pin", "/reset-pin", "/card", "/selfTest
 
 
 def walks(tab: Tab) -> list[str]:
-    """What Tab reaches in a page besides its head."""
+    """Return the controls that Tab reaches in a page below the navigation."""
     controls = tab.walk()
     assert controls[0] == "#main"
     assert controls[1] == "/"
@@ -170,7 +170,7 @@ def test_last_try_with_the_words_typed_is_spent(
 def test_card_chosen_with_arrow_keeps_the_focus(
     start_agent: Start, xca_active_card: CardFixture, tab: Tab
 ) -> None:
-    """Each arrow chooses a card and shows it; the next arrow goes on from there."""
+    """Each arrow key chooses and shows a card, and the focus stays for the next one."""
     card = xca_active_card
     numbers = sorted([card.number, *(issue(card.environment, "Code~8642").number for _ in range(2))])
     agent = start_agent(card)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/troubleshooting.md has every number that people meet, and each is written right."""
+"""docs/troubleshooting.md lists every code, and its numbers are right."""
 
 import re
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The windows that sites open, by keyboard and mouse, in Chromium and Firefox."""
+"""The popups, by keyboard and mouse, in Chromium and Firefox."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Portal:
     tab: Tab
 
     def click(self, request: Json, path: str = "/ChtPopupForm") -> Tab:
-        """Click the site's button; the window that opens is returned."""
+        """Click the site's button and return the popup that opens."""
         self.tab.now(f"(answers = [], ask({json.dumps(path)}, {json.dumps(request)}), true)")
         self.tab.click("#go")
         return self.tab.window()
@@ -81,14 +81,14 @@ def stranger(origin: str, shared: Agent, tab: Tab) -> Portal:
 
 @pytest.fixture
 def portal(stranger: Portal) -> Portal:
-    """A trusted site; the card is to stay as it is."""
+    """A trusted site. The test must not change the card."""
     trust(stranger.agent, stranger.origin)
     return stranger
 
 
 @pytest.fixture
 def asking_portal(origin: str, start_agent: Start, xca_active_card: CardFixture, tab: Tab) -> Portal:
-    """A trusted site before an agent that asks for every PIN itself; the card is for this test alone."""
+    """A trusted site of an agent with page_pin = ask. The card is for this test alone."""
     agent = start_agent(xca_active_card, trusted=(origin,), page_pin="ask")
     tab.go(f"{origin}/?agent={agent.url}")
     return Portal(origin, agent, tab)
@@ -323,7 +323,7 @@ def test_trust_too_early_does_not_count(stranger: Portal) -> None:
 def test_key_held_down_does_not_count(
     origin: str, shared: Agent, active_card: CardFixture, page: Page
 ) -> None:
-    """As one that was pressed in another window. Not in Firefox: there WebDriver's keys do not repeat."""
+    """The key may have been pressed in another window. Not in Firefox: its driver repeats none."""
     trust(shared, origin)
     page.goto(f"{origin}/?agent={shared.url}")
     window = Portal(origin, shared, Chromium(page)).asks({**SIGN, "pin": active_card.pin})
@@ -369,7 +369,7 @@ def test_popup_resized_delays_the_button_again(origin: str, shared: Agent, page:
 def test_popup_back_in_front_delays_the_button_again(
     origin: str, shared: Agent, active_card: CardFixture, firefox_tab: Tab
 ) -> None:
-    """Not in Chromium: there Playwright lets every page think that it is in front."""
+    """Not in Chromium: with Playwright every page has the focus there."""
     trust(shared, origin)
     firefox_tab.go(f"{origin}/?agent={shared.url}")
     portal = Portal(origin, shared, firefox_tab)
@@ -392,7 +392,7 @@ def test_popup_back_in_front_delays_the_button_again(
 def test_site_button_pressed_again_while_the_popup_asks_is_answered(
     origin: str, shared: Agent, active_card: CardFixture, firefox_tab: Tab
 ) -> None:
-    """The vendor's library leads the same window to its new request, which no other answer may come before.
+    """The vendor's library reuses the popup for its new request; no earlier answer may arrive for it.
 
     Not in Chromium, for the same reason.
     """

@@ -144,7 +144,7 @@ def test_one_time_token_after_its_lifetime_is_refused() -> None:
 
 
 def test_one_time_token_spent_stays_spent_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sets the computer's clock forth and back must not get a spent token accepted again."""
+    """Setting the computer's clock must not make a spent token valid again."""
     now = 0.0
     monkeypatch.setattr("time.time", lambda: 1e9)
     tokens = OneTimeTokens(lambda: now)
@@ -159,7 +159,7 @@ def test_one_time_token_spent_stays_spent_when_the_clock_is_set(monkeypatch: pyt
 
 
 class RevokingWorker(CardWorker):
-    """Has its turn come only after the person has taken the site out of the file."""
+    """Runs an operation only after the person has stopped trusting the site."""
 
     def __init__(self, trusted_sites: Path) -> None:
         super().__init__()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's process, and who talks to it."""
+"""What the agent's tests share: agents, browsers, web sites and clients."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent as its user runs it: a process of its own on a free port."""
+"""Runs the agent in a process of its own, on a free port."""
 
 import os
 import selectors
@@ -70,7 +70,7 @@ def configure(home: Path, *, trusted: Sequence[str] = (), **settings: str) -> No
 
 
 def trust(agent: Agent, site: str) -> None:
-    """Have a running agent trust one more site."""
+    """Make a running agent trust one more site."""
     with (agent.home / ".config/xca/trusted-sites").open("a", encoding="utf-8") as file:
         file.write(f"{site}\n")
 
@@ -79,7 +79,7 @@ def trust(agent: Agent, site: str) -> None:
 def running(
     home: Path, variables: Mapping[str, str], port: int = 0, program: Sequence[str] = ("-m", "xca_plugin.cli")
 ) -> Iterator[Agent]:
-    """Run `xcactl agent run`, or another program of Python that does it, until the block ends."""
+    """Run `xcactl agent run`, or a Python program in its place, until the block ends."""
     home.mkdir(parents=True, exist_ok=True)
     said = home / "said"
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
@@ -108,7 +108,7 @@ def running(
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Wait for something that comes by itself."""
+    """Wait until a condition holds."""
     end = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < end, "it did not come"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A browser's tab in the hands of a person: keys, mouse and wheel go in, what is on the screen comes out."""
+"""A browser tab as a person uses it: through keys, mouse and wheel, and what the screen shows."""
 
 import json
 import time
@@ -79,7 +79,7 @@ class Tab(ABC):
 
     @abstractmethod
     def before_scripts(self, script: str) -> None:
-        """Run a script in each page and window that comes from now on, before the page's own."""
+        """Run a script in each page and popup from now on, before the page's own scripts."""
 
     @abstractmethod
     def _evaluate(self, expression: str) -> Any:
@@ -87,11 +87,11 @@ class Tab(ABC):
 
     @abstractmethod
     def key_down(self, key: str) -> None:
-        """Press a key, named as in KeyboardEvent.key, and keep it pressed. A second time: it repeats."""
+        """Press a key, named as in KeyboardEvent.key, and hold it. A second call repeats the key."""
 
     @abstractmethod
     def key_up(self, key: str) -> None:
-        """Let a key go."""
+        """Release a key."""
 
     @abstractmethod
     def mouse_move(self, x: float, y: float) -> None:
@@ -99,26 +99,26 @@ class Tab(ABC):
 
     @abstractmethod
     def mouse_down(self) -> None:
-        """Press the mouse's button where the mouse is."""
+        """Press the mouse button where the mouse is."""
 
     @abstractmethod
     def mouse_up(self) -> None:
-        """Let the mouse's button go."""
+        """Release the mouse button."""
 
     @abstractmethod
     def wheel(self, by: float) -> None:
-        """Turn the mouse's wheel: so many pixels down."""
+        """Turn the mouse wheel down by a number of pixels."""
 
     def now(self, expression: str) -> Any:
         """Return an expression's value at this moment."""
         return self._evaluate(expression)
 
     def see(self, expression: str) -> Any:
-        """Look until an expression's value is true, and return it; pages may go and come meanwhile."""
+        """Wait until an expression is true and return its value. Pages may change meanwhile."""
         return until(lambda: self._evaluate(expression), f"not seen: {expression}")
 
     def read(self, words: str, selector: str = "body") -> None:
-        """Look until words stand in an element."""
+        """Wait until an element shows words."""
         self.see(
             f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(words)}) || null"
         )

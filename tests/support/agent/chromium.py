@@ -14,7 +14,7 @@ _PLAYWRIGHT_NAMES = {" ": "Space"}
 
 
 class Chromium(Tab):
-    """One tab. What a key or a click does may close it before Playwright has its answer."""
+    """One tab. A key or a click may close it before Playwright has its answer."""
 
     def __init__(self, page: Page) -> None:
         self._page = page

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What web sites ask, over HTTP as the browser sends it: directly, or through the agent's own window."""
+"""Web sites' requests over HTTP, as a browser sends them: directly, or through the popup."""
 
 import base64
 import json
@@ -23,8 +23,8 @@ options = partial(httpx.options, timeout=SECONDS)
 
 
 @dataclass(frozen=True)
-class Asking:
-    """A site that asks an agent.
+class SiteClient:
+    """A site that sends requests to an agent.
 
     Attributes:
         agent: the agent.
@@ -48,8 +48,8 @@ class Asking:
         answer: Json = response.json()
         return answer
 
-    def window(self, request: str | Json, **agreement: object) -> Json:
-        """Send what the window sends: the request, and what the person said to it."""
+    def popup(self, request: str | Json, **agreement: object) -> Json:
+        """Send what the popup sends: the request, and what the person answered."""
         said: Json = {
             "site": self.origin,
             "request": request if isinstance(request, str) else json.dumps(request),
@@ -62,11 +62,11 @@ class Asking:
         return answer
 
     def ask(self, request: Json, **agreement: object) -> Json:
-        """Ask through the window; if the person is asked, the person agrees."""
-        reply = self.window(request)
+        """Send a request through the popup; if it asks, the person agrees."""
+        reply = self.popup(request)
         if "consent" in reply:
             consent = reply["consent"]
-            reply = self.window(request, ticket=consent["ticket"], number=consent["number"], **agreement)
+            reply = self.popup(request, ticket=consent["ticket"], number=consent["number"], **agreement)
         answer: Json = json.loads(reply["answer"])
         return answer
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's Firefox, driven over WebDriver BiDi (w3.org/TR/webdriver-bidi), which it speaks by itself."""
+"""Debian's Firefox, driven through its own WebDriver BiDi (w3.org/TR/webdriver-bidi)."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ _KEYS = {  # WebDriver, 17.4.2
 
 
 class Connection:
-    """What is said to a running Firefox, and what it answers."""
+    """A WebDriver BiDi connection to a running Firefox."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._ids = socket, count()
@@ -53,7 +53,7 @@ class Connection:
 
     @contextmanager
     def tab(self) -> Iterator["Firefox"]:
-        """Open a tab without a past; it and the windows of its pages are closed at the end."""
+        """Open a tab with a new profile; it and its popups are closed at the end."""
         person = self.ask("browser.createUserContext")["userContext"]
         try:
             opened = self.ask("browsingContext.create", type="tab", userContext=person)
@@ -140,7 +140,7 @@ class Firefox(Tab):
 
 @contextmanager
 def firefox(home: Path) -> Iterator[Connection]:
-    """Run Firefox with a profile without a past, in Chinese."""
+    """Run Firefox with a new profile, in Chinese."""
     profile = home / "profile"
     profile.mkdir(parents=True)
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A person at the agent's pages without a browser: what a page says, and what its form sends."""
+"""Reads the agent's pages and sends their forms, without a browser."""
 
 import re
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ WRONG = ("wrong-1", "wrong-2", "wrong-3")
 
 
 @dataclass(frozen=True)
-class Leading:
-    """What leads an agent to cards, or to readers."""
+class CardLocation:
+    """The variables that lead an agent to cards and readers."""
 
     variables: dict[str, str]
 
@@ -45,13 +45,13 @@ class Visitor:
         )
 
     def see(self, path: str) -> str:
-        """The page's words, without its markup."""
+        """Return a page's text without markup."""
         answer = self.client.get(path)
         assert answer.headers["content-type"].startswith("text/html"), answer.text
         return words(answer.text)
 
     def form(self, path: str) -> dict[str, str]:
-        """The fields of the page's form, as they are when it comes."""
+        """Return the fields of a page's form with their initial values."""
         form = _Form()
         form.feed(self.client.get(path).text)
         return form.fields
@@ -76,6 +76,6 @@ def visiting(agent: Agent, language: str = "en") -> Iterator[Visitor]:
 
 
 def words(html: str) -> str:
-    """What a person reads in a page's main part."""
+    """Return the text of a page's main part."""
     main = html.partition("<main")[2].partition("</main>")[0]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", "<" + main))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A systemd of a user's own, in namespaces where nothing else meets it: its /run and its network are new."""
+"""A user's systemd in namespaces with a /run and a network of their own."""
 
 import os
 import subprocess

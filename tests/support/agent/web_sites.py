@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Web sites of other origins, and what their pages do: the protocol as its clients know it."""
+"""Web sites of other origins, with pages that speak the vendor's protocol."""
 
 import sys
 import threading

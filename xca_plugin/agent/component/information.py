@@ -100,7 +100,7 @@ def as_bitmap(answer: Mapping[str, Any]) -> bytes:
     """
     filled = [slot for slot in answer["slots"] if slot["token"]]
     brief = [
-        {**slot, "token": {name: said for name, said in slot["token"].items() if name not in _COUNTS}}
+        {**slot, "token": {name: value for name, value in slot["token"].items() if name not in _COUNTS}}
         for slot in filled
     ]
     for slots in (answer["slots"], filled, brief):
@@ -169,7 +169,7 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "notAfter": page_safe(validity["not_after"].chosen.contents.decode("ascii", "replace")),
         "notBeforeT": int(certificate.not_before.timestamp()),
         "notAfterT": int(certificate.not_after.timestamp()),
-        "usage": "|".join(said for name, said in _USAGES.items() if name in certificate.key_usage),
+        "usage": "|".join(known for name, known in _USAGES.items() if name in certificate.key_usage),
         "subjectID": page_safe(_subject_id(certificate)),
         "holderRank": page_safe(certificate.rank or ""),
         "email": page_safe(certificate.email),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import h11
 import uvicorn
@@ -41,7 +41,7 @@ class LocalProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Start the time limit of a new connection, or end it if somebody else made it."""
         if _is_own(transport):
             super().connection_made(transport)
@@ -131,7 +131,7 @@ def _tell_systemd() -> None:
             notifier.sendto(b"READY=1", address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
-def _is_own(transport: Any) -> bool:
+def _is_own(transport: asyncio.Transport) -> bool:
     """Tell whether the other end of a connection belongs to the agent's user or to root (proc(5))."""
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     if not client or client[0] not in _LOOPBACK:
