@@ -297,6 +297,16 @@ def test_allowance_with_a_wrong_pin_ends(trusting: SiteClient, active_card: Card
     assert trusting.ask(signing(active_card))["ret_code"] == 0
 
 
+def test_allowance_of_a_site_trusted_again_is_gone(trusting: SiteClient, active_card: CardFixture) -> None:
+    assert trusting.ask(signing(active_card), forAWhile=True)["ret_code"] == 0
+    file = trusting.agent.home / ".config/xca/trusted-sites"
+    file.write_text(file.read_text().replace(f"{trusting.origin}\n", ""))
+    refused = json.loads(trusting.popup(signing(active_card))["answer"])
+    assert refused["ret_code"] == Code.NOT_TRUSTED
+    trust(trusting.agent, trusting.origin)
+    assert "consent" in trusting.popup(signing(active_card))
+
+
 def test_page_pin_with_ask_is_ignored(start_agent: Start, xca_active_card: CardFixture) -> None:
     """A PIN that the site sends is ignored, even a wrong one, and the popup asks."""
     card = xca_active_card

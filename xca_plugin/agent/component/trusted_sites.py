@@ -33,14 +33,16 @@ class TrustedSites:
         self._allowances: dict[tuple[str, str], float] = {}
 
     def trusts(self, origin: str) -> bool:
-        """Tell whether a site may ask at all. A file that cannot be read trusts nobody."""
-        try:
-            return origin in self._allowed or origin in self._read()
-        except errors.BadAgentConfiguration as error:
-            if str(error) != self._logged:
-                _log.warning("%s", error)
-            self._logged = str(error)
-            return False
+        """Tell whether a site may ask at all, and end the allowances of one that may not.
+
+        A file that cannot be read trusts nobody.
+        """
+        trusted = origin in self._allowed or origin in self._read_or_log()
+        if not trusted:
+            for site, card_number in list(self._allowances):
+                if site == origin:
+                    self.end_allowance(site, card_number)
+        return trusted
 
     def add(self, origin: str) -> None:
         """Trust a site from now on.
@@ -72,6 +74,15 @@ class TrustedSites:
     def may_skip_consent(self, origin: str, card_number: str) -> bool:
         """Tell whether a site may sign and decrypt with a card without asking."""
         return origin in self._allowed or _seconds() < self._allowances.get((origin, card_number), 0.0)
+
+    def _read_or_log(self) -> list[str]:
+        try:
+            return self._read()
+        except errors.BadAgentConfiguration as error:
+            if str(error) != self._logged:
+                _log.warning("%s", error)
+            self._logged = str(error)
+            return []
 
     def _read(self) -> list[str]:
         try:
