@@ -81,6 +81,28 @@ def test_key_in_oaep_is_opened_with_any_hash(encrypted: Path, reader: Party) -> 
         assert opened(encrypted, reader) == CONTENT
 
 
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        {"algorithm": "rsaes_oaep"},
+        {"algorithm": "rsaes_oaep", "parameters": {"hash_algorithm": {"algorithm": "sha256"}}},
+        {"algorithm": "1.2.3.4"},
+    ],
+    ids=["without parameters", "two hashes", "unknown"],
+)
+def test_key_in_another_way_is_not_opened(
+    encrypted: Path, reader: Party, algorithm: dict[str, object]
+) -> None:
+    whole = cms.ContentInfo.load(encrypted.read_bytes())
+    (info,) = whole["content"]["recipient_infos"]
+    info.chosen["key_encryption_algorithm"] = algorithm
+    encrypted.write_bytes(whole.dump(force=True))
+    with encrypted.open("rb") as file:
+        recipient = EncryptedData(file).recipient(reader.der)
+    assert recipient is not None
+    assert recipient.transport is None
+
+
 def test_wrong_key_and_damaged_content_are_one_error(encrypted: Path, reader: Party) -> None:
     other = Party(reader.certificate, party("somebody else").key)
     with pytest.raises(NotDecryptable):

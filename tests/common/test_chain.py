@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chains of certificates: how much is looked at."""
+
+import pytest
+
+from support.hostile_pki import NOW, party
+from xca_common.pki.chain import LONGEST, TooManyError, chains
+
+
+def test_more_possible_issuers_than_are_looked_at_are_refused() -> None:
+    root = party("root", ca=True)
+    twins = [party("twin", root, ca=True).certificate for _ in range(257)]
+    signer = party("signer", party("twin", root, ca=True)).certificate
+    assert next(chains(signer, twins[:100], [root.certificate], NOW))
+    with pytest.raises(TooManyError):
+        next(chains(signer, twins, [root.certificate], NOW))
+
+
+def test_more_chains_than_are_looked_at_are_left_out() -> None:
+    root = party("root", ca=True)
+    above, others = root, []
+    for level in range(3):
+        twins = [party(f"level {level}", above, ca=True) for _ in range(4)]
+        others += [twin.certificate for twin in twins]
+        above = twins[0]
+    signer = party("signer", above).certificate
+    found = list(chains(signer, others, [root.certificate], NOW))
+    assert len(set(found)) == 16
+
+
+def test_chain_that_is_longer_than_is_looked_at_is_refused() -> None:
+    root = above = party("root", ca=True)
+    others = []
+    for level in range(LONGEST - 1):
+        above = party(f"level {level}", above, ca=True)
+        others.append(above.certificate)
+    signer = party("signer", above).certificate
+    with pytest.raises(TooManyError):
+        next(chains(signer, others, [root.certificate], NOW))
+    assert len(next(chains(others[-1], others[:-1], [root.certificate], NOW))) == LONGEST
