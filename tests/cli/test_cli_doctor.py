@@ -91,7 +91,7 @@ def outcome(found: dict[str, list[dict[str, Any]]], name: str) -> tuple[str, str
 # --- all in order
 
 
-def test_all_is_in_order(desk: Desk, xca_virtual_reader: VirtualReader) -> None:
+def test_doctor_with_a_sound_card_finds_all_in_order(desk: Desk, xca_virtual_reader: VirtualReader) -> None:
     published = revocation.publish(Environment(desk.path), desk.number)
     xca_virtual_reader.insert()
     with proxy(served(published)) as (address, _):
@@ -105,7 +105,7 @@ def test_all_is_in_order(desk: Desk, xca_virtual_reader: VirtualReader) -> None:
     assert RESPONDER in outcome(found, "ocsp")[1]
 
 
-def test_a_stand_in_needs_neither_a_reader_nor_a_network(desk: Desk) -> None:
+def test_stand_in_needs_neither_a_reader_nor_a_network(desk: Desk) -> None:
     found = examined(desk)
     assert outcome(found, "reader-daemon")[0] == "skipped"
     assert outcome(found, "readers")[0] == "skipped"
@@ -114,7 +114,7 @@ def test_a_stand_in_needs_neither_a_reader_nor_a_network(desk: Desk) -> None:
         assert "below .test" in outcome(found, name)[1]
 
 
-def test_it_is_said_in_words(desk: Desk) -> None:
+def test_doctor_in_a_terminal_says_it_in_words(desk: Desk) -> None:
     shown = desk.having(LANGUAGE="zh_TW").run("doctor")
     assert shown.status == 0
     lines = shown.out.splitlines()
@@ -123,7 +123,7 @@ def test_it_is_said_in_words(desk: Desk) -> None:
     assert "未通過" not in shown.out
 
 
-def test_a_registered_tool_is_named(desk: Desk) -> None:
+def test_doctor_with_a_registered_tool_names_it(desk: Desk) -> None:
     assert desk.run("tools", "register", "openssh").status == 0
     assert outcome(examined(desk), "tools") == ("passed", "These know of the module: openssh None")
 
@@ -136,7 +136,7 @@ def remembers(desk: Desk, **values: int) -> None:
     Card(desk.path).write(**values)
 
 
-def test_a_card_that_is_not_activated(closed: Desk) -> None:
+def test_doctor_with_a_closed_card_says_to_activate_it(closed: Desk) -> None:
     desk = closed.having(**NO_DAEMON)
     found = examined(desk)
     assert outcome(found, "card-state")[0] == "failed"
@@ -147,7 +147,7 @@ def test_a_card_that_is_not_activated(closed: Desk) -> None:
     assert [outcome(found, name)[0] for name in ("card-state", "deadline")] == ["failed", "failed"]
 
 
-def test_a_card_that_is_locked(desk: Desk) -> None:
+def test_doctor_with_a_locked_card_says_to_reset_it(desk: Desk) -> None:
     remembers(desk, user_code_tries=0)
     found = examined(desk)
     assert outcome(found, "card-state")[0] == "passed"
@@ -161,7 +161,7 @@ def test_a_card_that_is_locked(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("change", "word"), [(revocation.suspend, "suspended"), (revocation.revoke, "revoked")]
 )
-def test_a_certificate_that_was_taken_back(
+def test_doctor_with_a_revoked_certificate_says_so(
     desk: Desk, change: Callable[..., revocation.Published], word: str
 ) -> None:
     answers = served(change(Environment(desk.path), desk.number))
@@ -172,7 +172,7 @@ def test_a_certificate_that_was_taken_back(
         assert f"{word} since" in outcome(found, name)[1]
 
 
-def test_addresses_that_give_no_answer(desk: Desk) -> None:
+def test_doctor_with_silent_servers_says_so(desk: Desk) -> None:
     published = revocation.publish(Environment(desk.path), desk.number)
     forged = published.crl.read_bytes()[:-4] + b"\0\0\0\0"
     other = published.ocsp["cert2"].read_bytes()
@@ -239,7 +239,7 @@ def test_ocsp_answer_that_proves_nothing_is_not_believed(desk: Desk) -> None:
         assert outcome(examined(desk.having(http_proxy=address)), "ocsp")[0] == "passed"
 
 
-def test_an_inner_module_that_is_missing_or_for_another_machine(desk: Desk, tmp_path: Path) -> None:
+def test_doctor_with_an_unusable_inner_module_names_it(desk: Desk, tmp_path: Path) -> None:
     found = examined(desk.having(XCA_PKCS11_MODULE="/nowhere/inner.so"))
     assert "/nowhere/inner.so" in outcome(found, "inner-module")[1]
     assert outcome(found, "cards")[0] == "skipped"
@@ -254,12 +254,12 @@ def test_an_inner_module_that_is_missing_or_for_another_machine(desk: Desk, tmp_
     assert platform.machine() in outcome(found, "architecture")[1]
 
 
-def test_no_configuration(desk: Desk) -> None:
+def test_doctor_without_a_configuration_says_so(desk: Desk) -> None:
     found = examined(desk.having(XCA_PKCS11_CONF="/nowhere/pkcs11.conf"))
     assert outcome(found, "inner-module")[0] == "failed"
 
 
-def test_a_store_that_cannot_be_relied_on(desk: Desk) -> None:
+def test_doctor_with_an_unreliable_store_says_so(desk: Desk) -> None:
     store = desk.path / "cards.db"
     store.chmod(0o666)
     assert "others may write it" in outcome(examined(desk), "store")[1]
@@ -269,7 +269,7 @@ def test_a_store_that_cannot_be_relied_on(desk: Desk) -> None:
     assert outcome(found, "store")[0] == outcome(found, "cards")[0] == "failed"
 
 
-def test_a_clock_that_is_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_with_a_clock_behind_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     monkeypatch.setattr(time, "time", tomorrow.timestamp)
     with Card(desk.path).store.writing() as writer:
@@ -279,7 +279,9 @@ def test_a_clock_that_is_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     assert f"{tomorrow:%Y-%m-%d}" in outcome(found, "clock")[1]
 
 
-def test_a_real_card_needs_its_reader(real: Desk, xca_virtual_reader: VirtualReader) -> None:
+def test_doctor_without_a_reader_says_that_a_real_card_needs_one(
+    real: Desk, xca_virtual_reader: VirtualReader
+) -> None:
     found = examined(real.having(**NO_DAEMON))
     assert outcome(found, "store")[0] == "skipped"
     assert "systemctl start pcscd" in outcome(found, "reader-daemon")[1]
@@ -289,7 +291,7 @@ def test_a_real_card_needs_its_reader(real: Desk, xca_virtual_reader: VirtualRea
     assert "upside down" in found["readers"][0]["next_step"]
 
 
-def test_certificates_of_a_real_card(real: Desk, tmp_path: Path) -> None:
+def test_doctor_with_a_real_card_judges_its_certificates(real: Desk, tmp_path: Path) -> None:
     found = examined(real.having(**NO_DAEMON))
     assert outcome(found, "certificate")[0] == outcome(found, "chain")[0] == "failed"
     key = ec.generate_private_key(ec.SECP256R1())
@@ -332,7 +334,7 @@ def inner(desk: Desk) -> str:
 # --- the agent's port
 
 
-def test_a_port_that_another_program_has(desk: Desk, port: int) -> None:
+def test_doctor_with_a_taken_port_names_the_program(desk: Desk, port: int) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(404)
@@ -350,7 +352,7 @@ def test_a_port_that_another_program_has(desk: Desk, port: int) -> None:
     assert str(port) in outcome(found, "port")[1]
 
 
-def test_a_port_that_our_agent_has(desk: Desk, port: int) -> None:
+def test_doctor_with_a_running_agent_finds_the_port_in_order(desk: Desk, port: int) -> None:
     command = [sys.executable, *XCACTL, "agent", "run", "--port", str(port)]
     with subprocess.Popen(command, env=desk.environment, stdout=subprocess.PIPE) as agent:
         assert agent.stdout is not None
@@ -373,7 +375,7 @@ def somebody(desk: Desk, tmp_path: Path) -> Desk:
     return Desk(moved.path, home, {**desk.variables, "USER": "wang-xiaoming"})
 
 
-def test_a_report_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None:
+def test_report_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report))
     assert report.stat().st_mode & 0o777 == 0o600
@@ -391,7 +393,7 @@ def test_a_report_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> No
     assert not any(telling in text for telling in ("王", "wang", "小明", str(tmp_path)))
 
 
-def test_a_report_tells_all_when_asked(somebody: Desk, tmp_path: Path) -> None:
+def test_report_tells_all_when_asked(somebody: Desk, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report), "--personal")
     assert report.stat().st_mode & 0o777 == 0o600
@@ -411,7 +413,7 @@ SECRET_LINES = {
 
 
 @pytest.mark.parametrize("lines", SECRET_LINES.values(), ids=SECRET_LINES)
-def test_a_report_of_a_configuration_that_means_nothing_copies_no_line(
+def test_report_of_a_configuration_that_means_nothing_copies_no_line(
     desk: Desk, tmp_path: Path, lines: str
 ) -> None:
     configuration = tmp_path / "pkcs11.conf"
@@ -423,7 +425,7 @@ def test_a_report_of_a_configuration_that_means_nothing_copies_no_line(
     assert PIN not in report.read_text(encoding="utf-8")
 
 
-def test_a_check_that_crashes_asks_for_the_anonymous_report(desk: Desk, tmp_path: Path) -> None:
+def test_check_that_crashes_asks_for_the_anonymous_report(desk: Desk, tmp_path: Path) -> None:
     source = """
         from xca_plugin import hookimpl
 
@@ -451,7 +453,7 @@ def test_configuration_that_is_no_file_is_not_waited_for(desk: Desk, tmp_path: P
     assert json.loads(report.read_text())["findings"]
 
 
-def test_a_report_that_cannot_be_written(desk: Desk) -> None:
+def test_report_that_cannot_be_written(desk: Desk) -> None:
     result = desk.run("doctor", "--report", "/nowhere/report.json")
     assert result.status == 63
     assert desk.run("doctor", "--personal").status == 2

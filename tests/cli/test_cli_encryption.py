@@ -88,7 +88,7 @@ def padded_badly(key: bytes, iv: bytes, last_block: bytes) -> bool:
 
 
 @pytest.mark.parametrize("form", ["der", "pem"])
-def test_every_recipient_can_read_it(
+def test_message_for_several_recipients_can_be_read_by_each(
     active: Desk,
     file: Path,
     certificate: Path,
@@ -110,7 +110,7 @@ def test_every_recipient_can_read_it(
     assert decrypted.stat().st_mode & 0o777 == 0o600
 
 
-def test_encrypting_needs_no_card(active: Desk, file: Path, certificate: Path, tmp_path: Path) -> None:
+def test_encrypting_without_a_card_works(active: Desk, file: Path, certificate: Path, tmp_path: Path) -> None:
     desk = active.having(XCA_PKCS11_CONF=str(tmp_path / "nowhere"))
     encrypt(desk, file, "--to", certificate)
 
@@ -125,7 +125,7 @@ def test_encrypting_needs_no_card(active: Desk, file: Path, certificate: Path, t
         ("-outform", "DER", "-aes192", "-keyopt", "rsa_padding_mode:oaep"),
     ],
 )
-def test_we_read_what_openssl_encrypted(
+def test_message_that_openssl_encrypted_is_decrypted(
     active: Desk,
     file: Path,
     certificate: Path,
@@ -141,7 +141,7 @@ def test_we_read_what_openssl_encrypted(
     assert decrypted.read_bytes() == file.read_bytes()
 
 
-def test_an_empty_file_is_a_file(
+def test_empty_file_is_encrypted_and_decrypted(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     file.write_bytes(b"")
@@ -150,7 +150,7 @@ def test_an_empty_file_is_a_file(
     assert decrypted.read_bytes() == b""
 
 
-def test_a_certificate_without_its_key_is_said(
+def test_certificate_without_its_key_is_said(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     encrypt(active, file, "--to", certificate)
@@ -168,7 +168,7 @@ def test_a_certificate_without_its_key_is_said(
     assert sorted(file.parent.iterdir()) == before
 
 
-def test_what_is_for_somebody_else_costs_no_try(
+def test_message_for_somebody_else_costs_no_try(
     active: Desk, file: Path, colleague: Path, encrypted: Path, decrypted: Path
 ) -> None:
     encrypt(active, file, "--to", colleague / "cert.pem")
@@ -179,7 +179,7 @@ def test_what_is_for_somebody_else_costs_no_try(
     assert not decrypted.exists()
 
 
-def test_a_certificate_that_may_not_is_refused(
+def test_certificate_that_may_not_is_refused(
     active: Desk, file: Path, encrypted: Path, tmp_path: Path
 ) -> None:
     signing = tmp_path / "cert1.pem"
@@ -206,7 +206,7 @@ def test_a_certificate_that_may_not_is_refused(
         (("-outform", "PEM"), (-40,)),
     ],
 )
-def test_what_is_cut_off_leaves_nothing(
+def test_message_that_is_cut_off_leaves_no_file(
     active: Desk,
     file: Path,
     certificate: Path,
@@ -268,7 +268,7 @@ def test_whether_key_or_content_fails_has_one_answer(
     assert not decrypted.exists()
 
 
-def test_a_wrong_pin_leaves_nothing(
+def test_wrong_pin_leaves_nothing(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     encrypt(active, file, "--to", certificate)
@@ -278,7 +278,9 @@ def test_a_wrong_pin_leaves_nothing(
     assert sorted(file.parent.iterdir()) == before
 
 
-def test_inputs_are_never_overwritten(active: Desk, file: Path, certificate: Path, encrypted: Path) -> None:
+def test_output_that_is_an_input_is_refused(
+    active: Desk, file: Path, certificate: Path, encrypted: Path
+) -> None:
     encrypt(active, file, "--to", certificate)
     before = (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
     for arguments in (
@@ -290,7 +292,7 @@ def test_inputs_are_never_overwritten(active: Desk, file: Path, certificate: Pat
     assert before == (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
 
 
-def test_a_closed_card_does_not_decrypt(
+def test_closed_card_does_not_decrypt(
     closed: Desk, file: Path, encrypted: Path, decrypted: Path, tmp_path: Path
 ) -> None:
     certificate = tmp_path / "cert2.pem"
@@ -299,7 +301,7 @@ def test_a_closed_card_does_not_decrypt(
     assert decrypt(closed, encrypted, decrypted) == 30
 
 
-def test_big_files_pass_by(active: Desk, certificate: Path, tmp_path: Path) -> None:
+def test_big_file_is_decrypted_in_little_memory(active: Desk, certificate: Path, tmp_path: Path) -> None:
     big = tmp_path / "big"
     with big.open("wb") as file:
         file.truncate(BIG)
@@ -334,7 +336,7 @@ def memory(desk: Desk, *arguments: str | Path) -> int:
     return int(done.stdout) * 1024
 
 
-def test_a_terminal_shows_how_far_it_is(
+def test_progress_in_a_terminal_is_shown(
     active: Desk, certificate: Path, encrypted: Path, tmp_path: Path
 ) -> None:
     with (tmp_path / "tender.bin").open("wb") as file:

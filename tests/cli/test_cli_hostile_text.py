@@ -90,17 +90,19 @@ def shown_in_a_terminal(desk: Desk, program: Sequence[str], *arguments: str, wid
         (("encrypt", "text", "--to", "text", "-o", f"/nowhere/\n{HOSTILE}"), "<U+202E>"),
     ],
 )
-def test_no_name_acts_on_the_terminal(hostile: Desk, command: tuple[str, ...], seen: str) -> None:
+def test_hostile_name_in_any_command_does_not_act_on_the_terminal(
+    hostile: Desk, command: tuple[str, ...], seen: str
+) -> None:
     (hostile.home / "text").write_text("tender\n")
     assert seen in shown_in_a_terminal(hostile, XCACTL, *command)
 
 
-def test_names_keep_their_column_in_a_narrow_terminal(hostile: Desk) -> None:
+def test_wide_names_in_a_narrow_terminal_keep_their_column(hostile: Desk) -> None:
     shown_in_a_terminal(hostile, XCACTL, "cert", "list", width=60)
     shown_in_a_terminal(hostile, XCACTL, "detect", width=60)
 
 
-def test_json_keeps_the_data_and_is_harmless(hostile: Desk) -> None:
+def test_json_of_hostile_text_keeps_the_data_and_is_harmless(hostile: Desk) -> None:
     said = shown_in_a_terminal(hostile, XCACTL, "cert", "list", "--json")
     (found,) = [each for each in json.loads(said)["certificates"] if each["id"] == "ODD"]
     assert found["label"] == f"label\n{HOSTILE}"
@@ -109,7 +111,7 @@ def test_json_keeps_the_data_and_is_harmless(hostile: Desk) -> None:
     assert reader.startswith("\x1b[2JReader\u202e")
 
 
-def test_a_file_with_a_hostile_name_is_signed_and_named(hostile: Desk) -> None:
+def test_file_with_a_hostile_name_is_signed_and_named(hostile: Desk) -> None:
     name = f"text\n{HOSTILE[:40]}"
     (hostile.home / name).write_text("tender\n")
     desk = hostile.having(PIN=PIN)
@@ -242,7 +244,9 @@ def test_long_name_in_a_certificate_leaves_the_verdict_in_sight(active: Desk) ->
         (("list", "--json"), "\\u001b[2JReader\\u202e"),
     ],
 )
-def test_no_name_acts_on_the_issuers_terminal(hostile: Desk, command: tuple[str, ...], seen: str) -> None:
+def test_hostile_name_in_softhsm_card_does_not_act_on_the_terminal(
+    hostile: Desk, command: tuple[str, ...], seen: str
+) -> None:
     desk = hostile.having(XCA_SOFTHSM_DIR=str(hostile.path))
     assert seen in shown_in_a_terminal(desk, ("-m", "softhsm.cli"), *command)
 

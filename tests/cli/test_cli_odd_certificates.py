@@ -55,7 +55,7 @@ def test_odd_certificates_beside_the_others_break_nothing(active: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["no DER", "nothing", "cut off"])
-def test_an_odd_signing_certificate_is_shown_as_odd(real: Desk, name: str) -> None:
+def test_odd_signing_certificate_is_shown_as_odd(real: Desk, name: str) -> None:
     put_on_real(real, ODD[name])
     card = real.run("info", "--json").json
     check(card, "info")
@@ -64,7 +64,7 @@ def test_an_odd_signing_certificate_is_shown_as_odd(real: Desk, name: str) -> No
     assert "cert1 cannot be read" in real.run("doctor").out
 
 
-def test_a_certificate_without_end_has_none(real: Desk) -> None:
+def test_certificate_without_end_has_none(real: Desk) -> None:
     put_on_real(real, ODD["no end"])
     assert "without end" in real.run("info").out
     assert "without end" in real.run("cert", "list").out
@@ -135,7 +135,7 @@ def early(active: Desk) -> Desk:
     ("kind", "status", "words"),
     [("expired", 54, "expired on"), ("early", 55, "is not valid before")],
 )
-def test_a_certificate_that_is_not_valid_today_does_not_sign(
+def test_certificate_that_is_not_valid_today_does_not_sign(
     kind: str, status: int, words: str, request: pytest.FixtureRequest
 ) -> None:
     desk: Desk = request.getfixturevalue(kind)

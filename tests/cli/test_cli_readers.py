@@ -29,7 +29,7 @@ def seen(desk: Desk, reader: VirtualReader) -> Any:
     return found
 
 
-def test_readers_and_what_is_in_them(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+def test_readers_with_and_without_cards_are_listed(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
     reader = xca_virtual_reader
     desk = closed.having(**reader.variables)
     assert seen(desk, reader) == {"name": reader.name, "contents": "empty", "atr": None, "card": None}
@@ -50,7 +50,9 @@ def test_readers_and_what_is_in_them(closed: Desk, xca_virtual_reader: VirtualRe
     assert shown.err == ""
 
 
-def test_a_card_upside_down(closed: Desk, scripted: Scripted, xca_virtual_reader: VirtualReader) -> None:
+def test_readers_with_a_card_upside_down_say_so(
+    closed: Desk, scripted: Scripted, xca_virtual_reader: VirtualReader
+) -> None:
     desk = closed.having(**xca_virtual_reader.variables)
     xca_virtual_reader.insert_upside_down()
     assert seen(desk, xca_virtual_reader)["contents"] == "mute"
@@ -62,7 +64,7 @@ def test_a_card_upside_down(closed: Desk, scripted: Scripted, xca_virtual_reader
         assert "upside down" in result.err
 
 
-def test_no_daemon(closed: Desk, scripted: Scripted) -> None:
+def test_readers_without_the_daemon_say_what_to_start(closed: Desk, scripted: Scripted) -> None:
     desk = closed.having(**NO_DAEMON)
     result = desk.run("detect")
     assert result.status == 0
@@ -113,7 +115,7 @@ def told(watch: "PopenSpawn[str]", change: str) -> Any:
     return line
 
 
-def test_changes_of_readers_are_told(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+def test_watch_of_readers_that_come_and_go_tells_it(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
     reader = xca_virtual_reader
     with watching(closed.having(**reader.variables)) as watch:
 
@@ -141,7 +143,7 @@ def test_changes_of_readers_are_told(closed: Desk, xca_virtual_reader: VirtualRe
         assert contents() == ("card", FIRST_GENERATION.hex())
 
 
-def test_changes_of_cards_are_told(active: Desk) -> None:
+def test_watch_of_cards_that_come_and_go_tells_it(active: Desk) -> None:
     environment = Environment(active.path)
     store = environment.store.path
     number = active.number
@@ -164,7 +166,7 @@ def test_changes_of_cards_are_told(active: Desk) -> None:
         assert told(watch, "card-changed")["card"]["pin_tries_left"] == 3
 
 
-def test_changes_are_told_in_words(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+def test_watch_in_a_terminal_tells_it_in_words(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
     desk = closed.having(LANGUAGE="zh_TW", **xca_virtual_reader.variables)
     with desk.terminal("detect", "--wait") as talk:
         talk.expect_exact(f"偵測到讀卡機 {xca_virtual_reader.name}：沒有卡片")
@@ -179,7 +181,7 @@ def test_changes_are_told_in_words(closed: Desk, xca_virtual_reader: VirtualRead
     assert talk.exitstatus == 0
 
 
-def test_a_program_can_watch_and_stop(closed: Desk) -> None:
+def test_watch_in_a_program_can_be_stopped(closed: Desk) -> None:
     result = closed.having(**NO_DAEMON).program(
         """
 from threading import Thread

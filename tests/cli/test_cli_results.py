@@ -64,7 +64,7 @@ def test_receipt_is_as_documented(closed: Desk, tmp_path: Path) -> None:
     assert PIN not in receipt.read_text()
 
 
-def test_a_failed_activation_leaves_no_receipt(closed: Desk, tmp_path: Path) -> None:
+def test_failed_activation_leaves_no_receipt(closed: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "receipts"
     folder.mkdir()
     desk = closed.having(CODE="Wrong-123", NEW=PIN)
@@ -101,7 +101,7 @@ def test_certificates_are_exported(active: Desk, tmp_path: Path, encoding: str) 
     assert "cert9" in missing.err
 
 
-def test_export_to_the_output(active: Desk) -> None:
+def test_certificate_export_to_standard_output_is_pem(active: Desk) -> None:
     exported = active.run("cert", "export").out
     shown = active.run("cert", "show", "--json").json
     fingerprint = subprocess.run(
@@ -125,7 +125,7 @@ def test_export_to_the_output(active: Desk) -> None:
         ({"LANG": "de_DE.UTF-8"}, False),
     ],
 )
-def test_the_locale_chooses_the_language(closed: Desk, variables: dict[str, str], chinese: bool) -> None:
+def test_locale_chooses_the_language(closed: Desk, variables: dict[str, str], chinese: bool) -> None:
     result = closed.having(**variables).run("info")
     assert result.status == 0
     assert ("未開卡" in result.out) is chinese
@@ -133,7 +133,7 @@ def test_the_locale_chooses_the_language(closed: Desk, variables: dict[str, str]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "big5", "iso8859-1"])
-def test_a_terminal_that_cannot_show_chinese_is_no_failure(closed: Desk, encoding: str) -> None:
+def test_terminal_that_cannot_show_chinese_is_no_failure(closed: Desk, encoding: str) -> None:
     desk = closed.having(PYTHONIOENCODING=encoding)
     for command in ("info", "detect", "activate"):
         assert desk.run("--lang", "zh_TW", command, "--help").status == 0
@@ -156,6 +156,6 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert "activate" in CliRunner().invoke(xcactl, []).output
 
 
-def test_wrong_use_is_status_2() -> None:
+def test_command_used_wrongly_ends_with_status_2() -> None:
     for arguments in (("no-such-command",), ("info", "--nonsense"), ("sign", "/nowhere/file")):
         assert CliRunner().invoke(xcactl, arguments).exit_code == 2

@@ -45,7 +45,9 @@ def verify(desk: Desk, file: Path, signature: Path, root: Path) -> tuple[int, st
     return result.status, result.out + result.err
 
 
-def test_openssl_accepts_our_signature(file: Path, signature: Path, root: Path, tmp_path: Path) -> None:
+def test_signature_of_the_card_is_accepted_by_openssl(
+    file: Path, signature: Path, root: Path, tmp_path: Path
+) -> None:
     given: Sequence[str | Path] = ("-binary", "-inform", "DER", "-in", signature, "-content", file)
     trusting: Sequence[str | Path] = ("-CAfile", root, "-purpose", "any", "-out", tmp_path / "content")
     done = openssl("cms", "-verify", *given, *trusting)
@@ -57,7 +59,9 @@ def test_openssl_accepts_our_signature(file: Path, signature: Path, root: Path, 
     assert "algorithm: sha256 (" in structure
 
 
-def test_we_say_who_signed_and_when(active: Desk, file: Path, signature: Path, root: Path) -> None:
+def test_verify_of_our_signature_says_who_signed_and_when(
+    active: Desk, file: Path, signature: Path, root: Path
+) -> None:
     status, said = verify(active, file, signature, root)
     assert status == 0
     assert "C=TW,L=臺北市,O=國立臺灣大學" in said
@@ -66,7 +70,7 @@ def test_we_say_who_signed_and_when(active: Desk, file: Path, signature: Path, r
     assert "Revocation was not looked up" in said
 
 
-def test_a_changed_file_is_refused(active: Desk, file: Path, signature: Path, root: Path) -> None:
+def test_changed_file_is_refused(active: Desk, file: Path, signature: Path, root: Path) -> None:
     file.write_bytes(file.read_bytes() + b"!")
     status, said = verify(active, file, signature, root)
     assert status == 62
@@ -74,7 +78,7 @@ def test_a_changed_file_is_refused(active: Desk, file: Path, signature: Path, ro
     assert "is valid" not in said
 
 
-def test_a_changed_signature_is_refused(active: Desk, file: Path, signature: Path, root: Path) -> None:
+def test_changed_signature_is_refused(active: Desk, file: Path, signature: Path, root: Path) -> None:
     der = bytearray(signature.read_bytes())
     der[-20] ^= 1
     signature.write_bytes(der)
@@ -132,7 +136,7 @@ def signed_by(stranger: Path, name: str, file: Path, *options: str) -> Path:
         ("-outform", "DER", "-md", "sha1", "-noattr"),
     ],
 )
-def test_we_accept_what_openssl_signed(
+def test_verify_of_what_openssl_signed_accepts_it(
     active: Desk, file: Path, stranger: Path, options: tuple[str, ...]
 ) -> None:
     signature = signed_by(stranger, "signer", file, *options)
@@ -146,7 +150,7 @@ def test_we_accept_what_openssl_signed(
     ("name", "reason"),
     [("reader", "not meant for signatures"), ("expired", "not within its validity")],
 )
-def test_a_certificate_that_does_not_fit_is_refused(
+def test_certificate_that_does_not_fit_is_refused(
     active: Desk, file: Path, stranger: Path, name: str, reason: str
 ) -> None:
     signature = signed_by(stranger, name, file, "-outform", "DER")
@@ -155,7 +159,9 @@ def test_a_certificate_that_does_not_fit_is_refused(
     assert reason in said
 
 
-def test_another_root_is_not_trusted(active: Desk, file: Path, signature: Path, stranger: Path) -> None:
+def test_signature_below_another_root_is_not_trusted(
+    active: Desk, file: Path, signature: Path, stranger: Path
+) -> None:
     status, said = verify(active, file, signature, stranger / "root.pem")
     assert status == 62
     assert "not issued under the given CA" in said
@@ -173,25 +179,25 @@ def test_other_files_are_named_for_what_they_are_not(
     assert verify(active, file, signature, signature)[0] == 60
 
 
-def test_a_wrong_pin_leaves_no_signature(active: Desk, file: Path) -> None:
+def test_wrong_pin_leaves_no_signature(active: Desk, file: Path) -> None:
     before = sorted(file.parent.iterdir())
     assert active.run("sign", str(file), "--pin", "stdin", stdin="wrong-00\n").status == 35
     assert sorted(file.parent.iterdir()) == before
 
 
-def test_a_place_that_cannot_be_written_costs_no_try(active: Desk, file: Path) -> None:
+def test_place_that_cannot_be_written_costs_no_try(active: Desk, file: Path) -> None:
     result = active.run("sign", str(file), "-o", "/nowhere/x.p7s", "--pin", "stdin", stdin="wrong-00\n")
     assert result.status == 63
     assert active.card()["pin_tries_left"] == 3
 
 
-def test_the_file_itself_is_never_overwritten(active: Desk, file: Path) -> None:
+def test_signature_file_that_is_the_input_is_refused(active: Desk, file: Path) -> None:
     content = file.read_bytes()
     assert active.run("sign", str(file), "-o", str(file), "--pin", "stdin", stdin=f"{PIN}\n").status == 63
     assert file.read_bytes() == content
 
 
-def test_a_closed_card_does_not_sign(closed: Desk, file: Path) -> None:
+def test_closed_card_does_not_sign(closed: Desk, file: Path) -> None:
     result = closed.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 30
     assert "xcactl activate" in result.err
@@ -203,7 +209,9 @@ def sign(desk: Desk, file: Path, *options: str | Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["der", "pem"])
-def test_the_content_may_be_inside(active: Desk, file: Path, root: Path, form: str, tmp_path: Path) -> None:
+def test_signature_with_the_content_inside_is_verified(
+    active: Desk, file: Path, root: Path, form: str, tmp_path: Path
+) -> None:
     sign(active, file, "--attached", "--format", form)
     signed, content = file.with_name("tender.bin.p7m"), tmp_path / "content"
     trusting: Sequence[str | Path] = ("-CAfile", root, "-purpose", "any", "-out", content)
@@ -216,7 +224,7 @@ def test_the_content_may_be_inside(active: Desk, file: Path, root: Path, form: s
     assert content.read_bytes() == file.read_bytes()
 
 
-def test_a_detached_signature_may_be_in_pem(active: Desk, file: Path, root: Path) -> None:
+def test_detached_signature_may_be_in_pem(active: Desk, file: Path, root: Path) -> None:
     sign(active, file, "--format", "pem")
     signature = file.with_name("tender.bin.p7s")
     assert signature.read_text().startswith("-----BEGIN CMS-----\n")
@@ -231,7 +239,7 @@ def test_a_detached_signature_may_be_in_pem(active: Desk, file: Path, root: Path
         ("-outform", "PEM", "-stream"),
     ],
 )
-def test_we_read_what_openssl_put_around_a_file(
+def test_signature_that_openssl_put_around_a_file_is_read(
     active: Desk, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     signed, content = signed_by(stranger, "signer", file, "-nodetach", *options), tmp_path / "content"
@@ -242,7 +250,7 @@ def test_we_read_what_openssl_put_around_a_file(
 
 
 @pytest.mark.parametrize("options", [(), ("-stream",)])
-def test_a_changed_content_is_not_written(
+def test_changed_content_is_not_written(
     active: Desk, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     signed = signed_by(stranger, "signer", file, "-nodetach", "-outform", "DER", *options)
@@ -259,7 +267,7 @@ def test_a_changed_content_is_not_written(
 @pytest.mark.parametrize(
     "options", [("-outform", "DER"), ("-outform", "DER", "-stream"), ("-outform", "PEM")]
 )
-def test_a_cut_off_signature_is_called_so(
+def test_cut_off_signature_is_called_so(
     active: Desk, file: Path, stranger: Path, options: tuple[str, ...]
 ) -> None:
     signed = signed_by(stranger, "signer", file, "-nodetach", *options)
@@ -275,7 +283,7 @@ def test_a_cut_off_signature_is_called_so(
     assert sorted(file.parent.iterdir()) == before
 
 
-def test_chain_and_time_can_be_left_out(active: Desk, file: Path, root: Path) -> None:
+def test_signature_without_chain_and_time_is_made(active: Desk, file: Path, root: Path) -> None:
     sign(active, file, "--leaf", "--no-signing-time")
     signature = file.with_name("tender.bin.p7s")
     structure = openssl("cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", signature).stdout
@@ -287,7 +295,7 @@ def test_chain_and_time_can_be_left_out(active: Desk, file: Path, root: Path) ->
     assert "not said" in said
 
 
-def test_a_bare_signature_and_a_request_to_stamp_its_time(active: Desk, file: Path, tmp_path: Path) -> None:
+def test_signature_alone_can_be_stamped_with_a_time(active: Desk, file: Path, tmp_path: Path) -> None:
     request = tmp_path / "request.tsq"
     sign(active, file, "--raw", "--timestamp-request", request)
     signature = file.with_name("tender.bin.sig")
@@ -310,7 +318,7 @@ def test_options_that_exclude_each_other_are_refused(active: Desk, file: Path, r
     assert result.status == 2
 
 
-def test_no_file_of_the_command_is_overwritten(active: Desk, file: Path, root: Path) -> None:
+def test_signature_options_that_name_one_file_twice_are_refused(active: Desk, file: Path, root: Path) -> None:
     sign(active, file, "--attached")
     signed = file.with_name("tender.bin.p7m")
     link = file.with_name("link")
@@ -336,7 +344,9 @@ def asked(desk: Desk, file: Path, signature: Path, *options: str | Path) -> tupl
     return result.status, result.out + result.err
 
 
-def test_crl_and_ocsp_tell_what_became_of_the_signer(active: Desk, file: Path, signature: Path) -> None:
+def test_verify_with_crl_and_ocsp_tells_what_became_of_the_signer(
+    active: Desk, file: Path, signature: Path
+) -> None:
     environment, number = Environment(active.path), active.number
     for change, status, words in (
         (revocation.suspend, 62, "is suspended since"),
@@ -350,7 +360,9 @@ def test_crl_and_ocsp_tell_what_became_of_the_signer(active: Desk, file: Path, s
             assert words in said
 
 
-def test_what_is_not_about_the_signer_proves_nothing(active: Desk, file: Path, signature: Path) -> None:
+def test_crl_and_ocsp_about_another_certificate_prove_nothing(
+    active: Desk, file: Path, signature: Path
+) -> None:
     mine = revocation.publish(Environment(active.path), active.number)
     forged = mine.crl.with_name("forged.crl")
     # The same words, signed by nobody.
@@ -367,7 +379,7 @@ def test_what_is_not_about_the_signer_proves_nothing(active: Desk, file: Path, s
 @pytest.mark.parametrize(
     ("change", "how", "status"), [(revocation.publish, "crl", 0), (revocation.suspend, "ocsp", 62)]
 )
-def test_it_asks_where_the_certificate_says(
+def test_verify_with_fetch_asks_where_the_certificate_says(
     active: Desk, file: Path, signature: Path, change: Callable[..., Published], how: str, status: int
 ) -> None:
     published = change(Environment(active.path), active.number)
@@ -388,7 +400,7 @@ def test_it_asks_where_the_certificate_says(
         assert set(requests) & set(answers[how])
 
 
-def test_nobody_to_ask_is_said(active: Desk, file: Path, signature: Path) -> None:
+def test_verify_of_a_certificate_without_addresses_says_so(active: Desk, file: Path, signature: Path) -> None:
     with proxy({}) as (address, _):
         desk = active.having(http_proxy=address)
         status, said = asked(desk, file, signature, "--fetch", "--allow-host", "xca.test")

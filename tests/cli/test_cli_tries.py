@@ -19,7 +19,7 @@ STATUS = {"pin": 35, "user code": 33}
 
 
 @pytest.mark.parametrize("secret", ["pin", "user code"])
-def test_three_two_one_locked(active: Desk, secret: str) -> None:
+def test_wrong_pins_in_a_terminal_tell_two_one_and_locked(active: Desk, secret: str) -> None:
     desk = active.having(NEW=NEW_USER_CODE)
     for wrong, before, after in (
         ("wrong-1a", "3 tries left", "2 tries are left"),
@@ -90,7 +90,7 @@ def test_last_try_is_refused_without_confirmation(active: Desk) -> None:
 @pytest.mark.parametrize(
     "bad", ["12345", "123456789", "12 45678", "", "1234\t678", "12345六七", "１２３４５６"]
 )
-def test_a_pin_of_the_wrong_form_costs_no_try(active: Desk, bad: str) -> None:
+def test_pin_of_the_wrong_form_costs_no_try(active: Desk, bad: str) -> None:
     result = active.run("pin", "verify", "--pin", "stdin", stdin=f"{bad}\n")
     assert result.status == (38 if bad else 43)
     assert ("6 to 8 characters" if bad else "empty") in result.err
@@ -100,7 +100,7 @@ def test_a_pin_of_the_wrong_form_costs_no_try(active: Desk, bad: str) -> None:
 @pytest.mark.parametrize(
     "bad", ["Abc12", "Abc12345678", "Abc 1234", "Abc\x0712", "用戶代碼用戶", "Ａｂｃ１２３"]
 )
-def test_a_user_code_of_the_wrong_form_costs_no_try(closed: Desk, bad: str) -> None:
+def test_user_code_of_the_wrong_form_costs_no_try(closed: Desk, bad: str) -> None:
     secrets = f"{bad}\n{PIN}\n"
     result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
     assert result.status == 37
@@ -130,7 +130,7 @@ def test_wrong_forms_are_asked_again_in_a_terminal(active: Desk) -> None:
         ("111100", "organisation's number"),
     ],
 )
-def test_weak_pins_cost_no_try(closed: Desk, new_pin: str, reason: str) -> None:
+def test_weak_pin_costs_no_try(closed: Desk, new_pin: str, reason: str) -> None:
     secrets = f"{USER_CODE}\n{new_pin}\n"
     result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
     assert result.status == 39
@@ -146,7 +146,7 @@ def test_part_of_the_card_number_is_refused(closed: Desk) -> None:
     assert "card number" in result.err
 
 
-def test_the_old_pin_is_refused_as_the_new_one(active: Desk) -> None:
+def test_old_pin_is_refused_as_the_new_one(active: Desk) -> None:
     result = active.run("pin", "change", "--pin", "stdin", "--new-pin", "stdin", stdin=f"{PIN}\n{PIN}\n")
     assert result.status == 39
     assert "old PIN" in result.err
@@ -173,26 +173,26 @@ def test_dry_run_looks_at_the_values(closed: Desk) -> None:
     assert desk.run("activate", "--dry-run", "--user-code", "env:CODE", "--new-pin", "env:WEAK").status == 39
 
 
-def test_already_active_offers_change_and_reset(active: Desk) -> None:
+def test_activation_of_an_active_card_offers_change_and_reset(active: Desk) -> None:
     result = active.run("activate", "--yes", "--user-code", "env:UNSET", "--new-pin", "env:UNSET")
     assert result.status == 31
     assert "xcactl pin change" in result.err
     assert "xcactl pin reset" in result.err
 
 
-def test_lapsed_says_whom_to_ask(lapsed: Desk) -> None:
+def test_activation_of_a_lapsed_card_says_whom_to_ask(lapsed: Desk) -> None:
     result = lapsed.run("activate", "--yes")
     assert result.status == 32
     assert "revoked" in result.err
     assert "02-2192-7111" in result.err
 
 
-def test_few_days_left_is_said(late: Desk, closed: Desk) -> None:
+def test_activation_with_few_days_left_says_so(late: Desk, closed: Desk) -> None:
     assert "10 days left). After it the certificate is revoked" in late.run("activate", "--dry-run").err
     assert "Activate it soon" not in closed.run("activate", "--dry-run").err
 
 
-def test_nothing_is_done_without_consent(closed: Desk) -> None:
+def test_activation_without_consent_does_nothing(closed: Desk) -> None:
     sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
     desk = closed.having(CODE=USER_CODE, NEW=PIN)
     assert desk.run("activate", *sources).status == 42
@@ -216,7 +216,7 @@ def test_nothing_is_done_without_consent(closed: Desk) -> None:
         ("12345678", "not a source"),
     ],
 )
-def test_a_source_without_a_secret_is_an_error(active: Desk, source: str, words: str) -> None:
+def test_source_without_a_secret_is_an_error(active: Desk, source: str, words: str) -> None:
     result = active.having(EMPTY="").run("pin", "verify", "--pin", source)
     assert result.status == 43
     assert words in result.err
@@ -230,7 +230,7 @@ def test_no_source_and_no_terminal_is_an_error(active: Desk) -> None:
     assert "--pin env:NAME" in result.err
 
 
-def test_every_kind_of_source(active: Desk, tmp_path: Path) -> None:
+def test_secret_source_of_any_kind_is_read(active: Desk, tmp_path: Path) -> None:
     file = tmp_path / "pin"
     file.write_text(f"{PIN}\n{NEW_PIN}\n")
     assert active.having(MY_PIN=PIN).run("pin", "verify", "--pin", "env:MY_PIN").status == 0
@@ -243,7 +243,7 @@ def test_every_kind_of_source(active: Desk, tmp_path: Path) -> None:
     assert active.run("pin", "verify", "--pin", "stdin", stdin=f"{NEW_PIN}\n").status == 0
 
 
-def test_no_process_gets_a_secret_in_its_arguments(closed: Desk) -> None:
+def test_secret_of_any_command_is_in_no_processes_arguments(closed: Desk) -> None:
     with closed.terminal("activate", "--yes", "--new-pin", "env:NEW") as talk:
         talk.expect_exact("User code")
         arguments = Path(f"/proc/{talk.pid}/cmdline").read_text()
@@ -255,7 +255,7 @@ def test_no_process_gets_a_secret_in_its_arguments(closed: Desk) -> None:
     assert closed.card()["user_code_tries_left"] == 3
 
 
-def test_a_person_may_spend_the_try_that_the_module_is_told_to_keep(active: Desk) -> None:
+def test_person_may_spend_the_try_that_the_module_is_told_to_keep(active: Desk) -> None:
     with (active.path / "pkcs11.conf").open("a") as configuration:
         configuration.write("[guard]\nkeep_last_try = yes\n")
     desk = active.having(WRONG="wrong-1a", AGAIN="wrong-2a", RIGHT=PIN)
@@ -344,7 +344,7 @@ def test_without_a_terminal_a_last_try_that_others_left_is_kept(active: Desk, tm
     assert active.having(WRONG="wrong-3", NEW=NEW_PIN).run(*command, "--last-try").status == 36
 
 
-def test_a_program_spends_the_last_try_only_of_a_card_that_shows_it(active: Desk) -> None:
+def test_program_spends_the_last_try_only_of_a_card_that_shows_it(active: Desk) -> None:
     program = f"""
 from xca_plugin import CardError, Cards, Secret
 from xca_plugin.keys import CardPrivateKey

@@ -22,23 +22,25 @@ def ready(desk: Desk) -> Desk:
 # --- the module and the store
 
 
-def test_a_module_without_configuration(closed: Desk) -> None:
+def test_module_without_configuration_is_named(closed: Desk) -> None:
     result = closed.having(XCA_PKCS11_CONF="/nowhere/pkcs11.conf").run("info")
     assert result.status == 11
     assert "XCA_PKCS11_CONF" in result.err
 
 
-def test_a_module_whose_inner_module_is_missing(closed: Desk) -> None:
+def test_module_whose_inner_module_is_missing_is_named(closed: Desk) -> None:
     assert closed.having(XCA_PKCS11_MODULE="/nowhere/inner.so").run("detect").status == 11
 
 
-def test_no_reader(closed: Desk, scripted: Scripted, without_pcsc: dict[str, str]) -> None:
+def test_command_without_a_reader_says_so(
+    closed: Desk, scripted: Scripted, without_pcsc: dict[str, str]
+) -> None:
     result = scripted.under(closed, "C_GetSlotList count 0").having(**without_pcsc).run("detect")
     assert result.status == 15
     assert "no card reader" in result.err
 
 
-def test_no_card(closed: Desk) -> None:
+def test_command_without_a_card_says_so(closed: Desk) -> None:
     remove(Environment(closed.path), closed.number)
     result = closed.run("info")
     assert result.status == 16
@@ -47,7 +49,7 @@ def test_no_card(closed: Desk) -> None:
     assert (listed.status, listed.json["cards"]) == (16, [])
 
 
-def test_another_card(closed: Desk) -> None:
+def test_command_for_another_card_says_so(closed: Desk) -> None:
     result = closed.run("info", "--card", "XC00000000000000")
     assert result.status == 17
     assert "XC00000000000000" in result.err
@@ -78,7 +80,7 @@ def test_store_on_a_read_only_file_system_is_read_and_named_where_it_must_be_wri
     assert done.returncode == status
 
 
-def test_an_unreadable_store(closed: Desk) -> None:
+def test_store_that_cannot_be_read_is_named(closed: Desk) -> None:
     (closed.path / "cards.db").write_bytes(b"not a database, whatever it was before" * 99)
     for command in (("detect",), ("events",)):
         result = closed.run(*command)
@@ -86,7 +88,7 @@ def test_an_unreadable_store(closed: Desk) -> None:
         assert "cards.db" in result.err
 
 
-def test_a_store_that_cannot_be_written(closed: Desk, tmp_path: Path) -> None:
+def test_store_that_cannot_be_written_is_named(closed: Desk, tmp_path: Path) -> None:
     """The module gives up before a try is spent, and says so."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
     result = install(ready(closed), tmp_path, "small_files", limit).run(*ACTIVATE)
@@ -125,7 +127,7 @@ def test_several_cards_are_asked_about_in_a_terminal(two_cards: Desk) -> None:
 # --- half-way
 
 
-def test_a_card_pulled_out_half_way(closed: Desk, tmp_path: Path) -> None:
+def test_card_pulled_out_half_way_says_what_became_of_the_pin(closed: Desk, tmp_path: Path) -> None:
     source = f"""
         import subprocess, sys
         from xca_plugin import hookimpl
@@ -142,7 +144,9 @@ def test_a_card_pulled_out_half_way(closed: Desk, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_in_the_middle_of_the_activation(closed: Desk, scripted: Scripted, moment: str) -> None:
+def test_activation_killed_in_the_middle_can_be_repeated(
+    closed: Desk, scripted: Scripted, moment: str
+) -> None:
     killed = ready(scripted.under(closed, f"C_InitPIN kill {moment}")).run(*ACTIVATE)
     assert killed.status == -9
     assert closed.card()["state"] == "not-activated"
@@ -151,14 +155,14 @@ def test_killed_in_the_middle_of_the_activation(closed: Desk, scripted: Scripted
     assert closed.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
 
 
-def test_a_new_pin_that_the_card_does_not_accept(closed: Desk, scripted: Scripted) -> None:
+def test_new_pin_that_the_card_does_not_accept_is_said(closed: Desk, scripted: Scripted) -> None:
     """C_InitPIN says CKR_OK and keeps the old PIN: the login that proves the new one finds out."""
     result = ready(scripted.under(closed, "C_InitPIN return 0x0")).run(*ACTIVATE)
     assert result.status == 40
     assert "xcactl pin reset" in result.err
 
 
-def test_a_receipt_that_cannot_be_written_is_found_before_a_try(closed: Desk) -> None:
+def test_receipt_that_cannot_be_written_is_found_before_a_try(closed: Desk) -> None:
     result = ready(closed).run(*ACTIVATE, "--receipt", "/nowhere/receipt.json")
     assert result.status == 63
     assert closed.card()["state"] == "not-activated"
@@ -167,7 +171,7 @@ def test_a_receipt_that_cannot_be_written_is_found_before_a_try(closed: Desk) ->
 # --- plugins of others
 
 
-def test_a_plugin_objects_and_hears(closed: Desk, tmp_path: Path) -> None:
+def test_plugin_that_objects_is_heard(closed: Desk, tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     source = f"""
         from xca_plugin import hookimpl
@@ -228,7 +232,7 @@ def test_a_plugin_objects_and_hears(closed: Desk, tmp_path: Path) -> None:
     assert f"found {closed.number} not-activated 3 3" in heard.read_text()
 
 
-def test_a_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path) -> None:
+def test_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     desk = install(
         ready(closed),
@@ -268,13 +272,13 @@ def test_a_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Pat
         "from xca_plugin import hookimpl\n\n@hookimpl\ndef xca_read(card, argument_of_no_hook): ...\n",
     ],
 )
-def test_a_broken_plugin_is_named(closed: Desk, tmp_path: Path, source: str) -> None:
+def test_broken_plugin_is_named(closed: Desk, tmp_path: Path, source: str) -> None:
     result = install(closed, tmp_path, "broken_one", source).run("detect")
     assert result.status == 14
     assert "broken_one" in result.err
 
 
-def test_another_card_family(closed: Desk, tmp_path: Path) -> None:
+def test_card_of_another_family_is_served_by_its_plugin(closed: Desk, tmp_path: Path) -> None:
     source = """
         from dataclasses import replace
         from xca_plugin import Card, CardState, hookimpl
@@ -306,7 +310,7 @@ def test_another_card_family(closed: Desk, tmp_path: Path) -> None:
     assert cannot.status == 21
 
 
-def test_an_unexpected_exception_gives_one_line_and_no_secret(closed: Desk, tmp_path: Path) -> None:
+def test_unexpected_exception_gives_one_line_and_no_secret(closed: Desk, tmp_path: Path) -> None:
     source = """
         from xca_plugin import hookimpl
 
@@ -323,7 +327,7 @@ def test_an_unexpected_exception_gives_one_line_and_no_secret(closed: Desk, tmp_
 # --- a real card: no store knows it
 
 
-def test_a_real_card_shows_no_tries_that_it_does_not_tell(real: Desk) -> None:
+def test_real_card_shows_no_tries_that_it_does_not_tell(real: Desk) -> None:
     card = real.card()
     assert card["real"] is True
     assert card["state"] == "not-activated"
@@ -332,7 +336,7 @@ def test_a_real_card_shows_no_tries_that_it_does_not_tell(real: Desk) -> None:
     assert "tries left unknown" in real.run("info").out
 
 
-def test_a_real_card_asks_for_agreement_first(real: Desk) -> None:
+def test_real_card_asks_for_agreement_first(real: Desk) -> None:
     sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
     result = ready(real).run("activate", *sources)
     assert result.status == 42
@@ -343,7 +347,7 @@ def test_a_real_card_asks_for_agreement_first(real: Desk) -> None:
     assert ready(real).run(*verify, "--yes").status == 0
 
 
-def test_a_wrong_user_code_of_a_real_card_is_unknown_in_tries(real: Desk) -> None:
+def test_wrong_user_code_of_a_real_card_is_unknown_in_tries(real: Desk) -> None:
     result = ready(real).having(CODE="Wrong-123").run(*ACTIVATE)
     assert result.status == 33
     assert "does not say how many" in result.err
@@ -358,7 +362,7 @@ def test_a_wrong_user_code_of_a_real_card_is_unknown_in_tries(real: Desk) -> Non
         ("0xffffffff80000002", "2 tries are left"),
     ],
 )
-def test_the_vendors_codes_for_a_wrong_pin(
+def test_wrong_pin_with_the_vendors_codes_is_understood(
     real: Desk, issued: Desk, scripted: Scripted, answer: str, words: str
 ) -> None:
     desk = scripted.under(ready(real), f"C_Login return {answer}").having(
@@ -370,7 +374,7 @@ def test_the_vendors_codes_for_a_wrong_pin(
     assert scripted.calls().count("C_Login") == 1
 
 
-def test_a_real_card_may_look_at_the_user_code_only_at_c_initpin(
+def test_real_card_may_look_at_the_user_code_only_at_c_initpin(
     real: Desk, issued: Desk, scripted: Scripted
 ) -> None:
     desk = scripted.under(ready(real), "C_InitPIN return 0xa0").having(
@@ -381,7 +385,7 @@ def test_a_real_card_may_look_at_the_user_code_only_at_c_initpin(
     assert scripted.calls().count("C_InitPIN") == 1
 
 
-def test_a_real_card_that_is_removed_is_asked_once(real: Desk, issued: Desk, scripted: Scripted) -> None:
+def test_real_card_that_is_removed_is_asked_once(real: Desk, issued: Desk, scripted: Scripted) -> None:
     desk = scripted.under(ready(real), "C_Login return 0x32").having(
         INNER_REAL=str(issued.path / "libsofthsm2.so")
     )

@@ -14,7 +14,7 @@ CARDS = 10_000
 pytestmark = pytest.mark.soak
 
 
-def test_a_login_among_ten_thousand_cards_counts_its_own_tries(card: Card) -> None:
+def test_login_among_ten_thousand_cards_counts_its_own_tries(card: Card) -> None:
     own, used = card.store.path.read_bytes()[:_RECORD], card.store.path.read_bytes()[_RECORD:]
     with card.store.path.open("wb") as file:
         file.write(own)

@@ -24,7 +24,7 @@ from support.module.cryptoki import CKR, CONTEXT_SPECIFIC
 from support.module.host import Host, Mechanism, Room, Template, Ulong, given, ulong
 
 
-def test_a_closed_card_refuses_its_pin_and_any_change_of_it(closed: Card) -> None:
+def test_closed_card_refuses_its_pin_and_any_change_of_it(closed: Card) -> None:
     host = closed.host()
     session = card_session(host)
     assert host.login(session, UserType.USER, PIN) == CKR.USER_PIN_NOT_INITIALIZED
@@ -33,7 +33,7 @@ def test_a_closed_card_refuses_its_pin_and_any_change_of_it(closed: Card) -> Non
     assert (closed.pin_tries, closed.user_code_tries) == (3, 3)
 
 
-def test_activation(closed: Card) -> None:
+def test_activation_with_the_right_user_code_sets_the_pin(closed: Card) -> None:
     host = closed.host()
     session = so_session(host)
     assert closed.row().activated_at is None  # the user code alone does not activate
@@ -45,7 +45,7 @@ def test_activation(closed: Card) -> None:
     assert signs(host, session)
 
 
-def test_three_wrong_pins_lock_it_and_the_user_code_unlocks_it(card: Card) -> None:
+def test_card_after_three_wrong_pins_is_locked_until_the_user_code_resets_it(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     for wrong, answer, left in zip(
@@ -65,7 +65,7 @@ def test_three_wrong_pins_lock_it_and_the_user_code_unlocks_it(card: Card) -> No
 
 
 @pytest.mark.parametrize("state", ["closed", "card"])
-def test_three_wrong_user_codes_lock_it(state: str, request: pytest.FixtureRequest) -> None:
+def test_card_after_three_wrong_user_codes_is_locked(state: str, request: pytest.FixtureRequest) -> None:
     card: Card = request.getfixturevalue(state)
     host = card.host()
     session = card_session(host)
@@ -78,13 +78,13 @@ def test_three_wrong_user_codes_lock_it(state: str, request: pytest.FixtureReque
     assert card.pin_tries == 3
 
 
-def test_a_card_with_a_locked_user_code_still_signs(card: Card) -> None:
+def test_card_with_a_locked_user_code_still_signs(card: Card) -> None:
     card.set_tries(user_code=0)
     host = card.host()
     assert signs(host, user_session(host))
 
 
-def test_a_right_value_fills_its_own_counter_only(card: Card) -> None:
+def test_right_value_fills_its_own_counter_only(card: Card) -> None:
     card.set_tries(pin=1, user_code=1)
     host = card.host()
     session = user_session(host)
@@ -94,7 +94,7 @@ def test_a_right_value_fills_its_own_counter_only(card: Card) -> None:
     assert (card.pin_tries, card.user_code_tries) == (3, 3)
 
 
-def test_a_locked_pin_cannot_be_unlocked_by_a_login_as_so_alone(card: Card) -> None:
+def test_locked_pin_cannot_be_unlocked_by_a_login_as_so_alone(card: Card) -> None:
     card.set_tries(pin=0)
     host = card.host()
     session = so_session(host)
@@ -103,7 +103,7 @@ def test_a_locked_pin_cannot_be_unlocked_by_a_login_as_so_alone(card: Card) -> N
 
 
 @pytest.mark.parametrize("logged_in", [True, False])
-def test_changing_the_pin(card: Card, logged_in: bool) -> None:
+def test_pin_change_with_the_right_old_pin_takes_effect(card: Card, logged_in: bool) -> None:
     host = card.host()
     session = user_session(host) if logged_in else card_session(host)
     assert host.set_pin(session, "wrong-1", "newpin-1") == CKR.PIN_INCORRECT
@@ -117,7 +117,7 @@ def test_changing_the_pin(card: Card, logged_in: bool) -> None:
 
 
 @pytest.mark.parametrize("logged_in", [True, False])
-def test_three_wrong_old_pins_lock_it(card: Card, logged_in: bool) -> None:
+def test_pin_change_with_three_wrong_old_pins_locks_the_card(card: Card, logged_in: bool) -> None:
     host = card.host()
     session = user_session(host) if logged_in else card_session(host)
     answers = [host.set_pin(session, wrong, "newpin-1") for wrong in WRONG]
@@ -125,7 +125,7 @@ def test_three_wrong_old_pins_lock_it(card: Card, logged_in: bool) -> None:
     assert card.pin_tries == 0
 
 
-def test_changing_the_user_code(card: Card) -> None:
+def test_user_code_change_with_the_right_old_code_takes_effect(card: Card) -> None:
     host = card.host()
     session = so_session(host)
     assert host.set_pin(session, "wrong-1", "NewCode-99") == CKR.PIN_INCORRECT
@@ -137,7 +137,7 @@ def test_changing_the_user_code(card: Card) -> None:
     assert host.login(session, UserType.SO, "NewCode-99") == CKR.OK
 
 
-def test_three_wrong_old_user_codes_lock_it(card: Card) -> None:
+def test_user_code_change_with_three_wrong_old_codes_locks_it(card: Card) -> None:
     host = card.host()
     session = so_session(host)
     answers = [host.set_pin(session, wrong, "NewCode-99") for wrong in WRONG]
@@ -145,7 +145,7 @@ def test_three_wrong_old_user_codes_lock_it(card: Card) -> None:
     assert (card.pin_tries, card.user_code_tries) == (3, 0)
 
 
-def test_changing_the_user_code_of_a_closed_card_leaves_it_closed(closed: Card) -> None:
+def test_user_code_change_of_a_closed_card_leaves_it_closed(closed: Card) -> None:
     host = closed.host()
     session = so_session(host)
     assert host.set_pin(session, USER_CODE, "NewCode-99") == CKR.OK
@@ -155,7 +155,7 @@ def test_changing_the_user_code_of_a_closed_card_leaves_it_closed(closed: Card) 
     assert host.init_pin(session, PIN) == CKR.OK
 
 
-def test_a_lapsed_card_takes_no_user_code(lapsed: Card) -> None:
+def test_lapsed_card_takes_no_user_code(lapsed: Card) -> None:
     host = lapsed.host()
     session = card_session(host)
     assert host.login(session, UserType.SO, USER_CODE) == CKR.PIN_EXPIRED
@@ -163,13 +163,13 @@ def test_a_lapsed_card_takes_no_user_code(lapsed: Card) -> None:
     assert lapsed.user_code_tries == 3
 
 
-def test_the_last_day_counts_until_midnight_in_taipei(closed: Card) -> None:
+def test_activation_on_the_last_day_works_until_midnight_in_taipei(closed: Card) -> None:
     closed.last_day(0)
     host = closed.host()
     assert host.init_pin(so_session(host), PIN) == CKR.OK
 
 
-def test_the_day_after_the_last_is_too_late(closed: Card) -> None:
+def test_activation_on_the_day_after_the_last_is_refused(closed: Card) -> None:
     host = closed.host()
     session = so_session(host)
     closed.last_day(-1)
@@ -177,7 +177,7 @@ def test_the_day_after_the_last_is_too_late(closed: Card) -> None:
     assert closed.row().activated_at is None
 
 
-def test_an_activated_card_never_lapses(card: Card) -> None:
+def test_activated_card_never_lapses(card: Card) -> None:
     card.last_day(-365)
     host = card.host()
     session = so_session(host)
@@ -185,7 +185,9 @@ def test_an_activated_card_never_lapses(card: Card) -> None:
 
 
 @pytest.mark.parametrize("state", ["closed", "card"])
-def test_nobody_can_wipe_a_card(state: str, request: pytest.FixtureRequest, inner: Inner) -> None:
+def test_card_that_somebody_wants_to_wipe_refuses(
+    state: str, request: pytest.FixtureRequest, inner: Inner
+) -> None:
     card: Card = request.getfixturevalue(state)
     host = card.host(inner)
     slot = card_slot(host)
@@ -197,7 +199,7 @@ def test_nobody_can_wipe_a_card(state: str, request: pytest.FixtureRequest, inne
     assert card.user_code_tries == 3
 
 
-def test_nobody_makes_a_twin_of_a_card(card: Card, inner: Inner) -> None:
+def test_token_that_would_become_a_twin_of_a_card_is_refused(card: Card, inner: Inner) -> None:
     # A token with a user code of one's own and the card's name would fill the card's counters at every login.
     host = card.host(inner)
     (blank,) = set(host.slots()) - {card_slot(host), host.slot(PLAIN)}
@@ -217,7 +219,7 @@ def key_that_asks(host: Host, session: int) -> int:
     return int(pair.out[-1])
 
 
-def test_a_pin_that_is_asked_for_at_every_signature_costs_tries_too(card: Card) -> None:
+def test_pin_that_is_asked_for_at_every_signature_costs_tries_too(card: Card) -> None:
     host = card.host()
     session = user_session(host)
     key = key_that_asks(host, session)
@@ -233,7 +235,7 @@ def test_a_pin_that_is_asked_for_at_every_signature_costs_tries_too(card: Card) 
     assert host.call("C_Sign", session, b"text", 4, Room(128), Ulong(128)).rv == CKR.OK
 
 
-def test_a_pin_that_is_asked_for_while_the_so_is_logged_in_is_not_asked_for(card: Card) -> None:
+def test_pin_that_is_asked_for_while_the_so_is_logged_in_is_not_asked_for(card: Card) -> None:
     # SoftHSM keeps what the user began, and would compare the user code.
     host = card.host()
     assert host.set_pin(so_session(host), USER_CODE, "Code8642") == CKR.OK

@@ -43,7 +43,7 @@ def change_user_code(host: Host) -> CKR | None:
 
 
 @pytest.mark.parametrize("change", [change_pin, reset_pin, change_user_code])
-def test_a_running_process_must_start_anew(
+def test_process_that_ran_during_a_change_must_start_anew(
     card: Card, inner: Inner, change: Callable[[Host], CKR | None]
 ) -> None:
     host = card.host(inner)
@@ -67,7 +67,7 @@ def test_a_running_process_must_start_anew(
     assert host.login(session, UserType.SO, user_code) == CKR.OK
 
 
-def test_activation_elsewhere_is_seen(closed: Card) -> None:
+def test_process_that_ran_during_an_activation_sees_it(closed: Card) -> None:
     host = closed.host()
     session = card_session(host)
     other = closed.host()
@@ -77,7 +77,7 @@ def test_activation_elsewhere_is_seen(closed: Card) -> None:
     assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
 
 
-def test_what_the_issuer_changed_is_seen(card: Card, inner: Inner) -> None:
+def test_process_that_ran_during_the_issuers_change_sees_it(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = card_session(host)
     reset_user_code(Environment(card.path), card.number, NEW_USER_CODE)
@@ -89,7 +89,7 @@ def test_what_the_issuer_changed_is_seen(card: Card, inner: Inner) -> None:
     assert host.init_pin(session, PIN) == CKR.OK
 
 
-def test_the_process_that_made_the_change_goes_on(card: Card) -> None:
+def test_process_that_made_the_change_goes_on(card: Card) -> None:
     host = card.host()
     session = user_session(host)
     assert host.set_pin(session, PIN, NEW_PIN) == CKR.OK
@@ -102,7 +102,7 @@ def test_the_process_that_made_the_change_goes_on(card: Card) -> None:
     assert host.login(session, UserType.USER, PIN) == CKR.OK
 
 
-def test_whoever_is_logged_in_keeps_signing(card: Card) -> None:
+def test_session_that_is_logged_in_during_a_change_keeps_signing(card: Card) -> None:
     host = card.host()
     session = user_session(host)
     assert change_pin(card.host()) == CKR.OK
@@ -111,7 +111,7 @@ def test_whoever_is_logged_in_keeps_signing(card: Card) -> None:
     assert signs(host, session)
 
 
-def test_a_stale_so_session_does_not_overwrite_the_change(card: Card, inner: Inner) -> None:
+def test_stale_so_session_does_not_overwrite_the_change(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = so_session(host)
     assert change_pin(card.host()) == CKR.OK
@@ -123,7 +123,7 @@ def test_a_stale_so_session_does_not_overwrite_the_change(card: Card, inner: Inn
 
 
 @pytest.mark.parametrize("old", [WRONG[0], "short", "with blank"])
-def test_a_change_that_failed_evicts_nobody(card: Card, old: str) -> None:
+def test_change_that_failed_evicts_nobody(card: Card, old: str) -> None:
     host = card.host()
     session = card_session(host)
     other = card.host()
@@ -133,7 +133,7 @@ def test_a_change_that_failed_evicts_nobody(card: Card, old: str) -> None:
 
 @pytest.mark.parametrize("answer", [CKR.DEVICE_REMOVED, CKR.DEVICE_ERROR, CKR.FUNCTION_FAILED])
 @pytest.mark.parametrize("function", ["C_SetPIN", "C_InitPIN"])
-def test_a_change_that_may_have_been_made_counts_as_made(
+def test_change_that_may_have_been_made_counts_as_made(
     card: Card, inner: Inner, function: str, answer: CKR
 ) -> None:
     bystander, host = card.host(), card.host(inner)
@@ -152,7 +152,7 @@ def test_a_change_that_may_have_been_made_counts_as_made(
         assert stale.login(card_session(stale), UserType.USER, PIN) == CKR.OK
 
 
-def test_logins_evict_nobody(card: Card) -> None:
+def test_login_elsewhere_evicts_nobody(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     other = card.host()
@@ -162,7 +162,7 @@ def test_logins_evict_nobody(card: Card) -> None:
     assert host.login(session, UserType.USER, PIN) == CKR.OK
 
 
-def test_a_second_c_initialize_does_not_make_a_stale_process_fresh(card: Card) -> None:
+def test_second_c_initialize_does_not_make_a_stale_process_fresh(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert change_pin(card.host()) == CKR.OK
@@ -170,7 +170,7 @@ def test_a_second_c_initialize_does_not_make_a_stale_process_fresh(card: Card) -
     assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
 
 
-def test_a_failed_c_initialize_does_not_make_a_stale_process_fresh(card: Card, inner: Inner) -> None:
+def test_failed_c_initialize_does_not_make_a_stale_process_fresh(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = card_session(host)
     assert change_pin(card.host()) == CKR.OK
@@ -180,7 +180,7 @@ def test_a_failed_c_initialize_does_not_make_a_stale_process_fresh(card: Card, i
     assert host.login(session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
 
 
-def test_an_inner_module_that_the_host_initialized_waits_for_a_new_c_initialize(card: Card) -> None:
+def test_inner_module_that_the_host_initialized_waits_for_a_new_c_initialize(card: Card) -> None:
     host = card.host(initialize=False, SOFTHSM2_CONF=str(card.path / "softhsm2.conf"))
     ours = host.do("entries", None, 1)
     theirs = host.do("beside", str(card.library))
@@ -196,7 +196,7 @@ def test_an_inner_module_that_the_host_initialized_waits_for_a_new_c_initialize(
     assert card.pin_tries == rules.MAX_TRIES
 
 
-def test_a_second_copy_of_the_module_neither_accepts_an_old_pin_nor_undoes_a_change(
+def test_second_copy_of_the_module_neither_accepts_an_old_pin_nor_undoes_a_change(
     card: Card, tmp_path: Path
 ) -> None:
     host = card.host()
@@ -238,7 +238,7 @@ def slot_of(host: Host, number: str) -> int:
     return slot
 
 
-def test_a_neighbours_change_evicts_nobody(card: Card, neighbour: str) -> None:
+def test_neighbours_change_evicts_nobody(card: Card, neighbour: str) -> None:
     host, other = card.host(), card.host()
     session = host.open(slot_of(host, card.number))
     others_session = other.open(slot_of(other, neighbour))
@@ -251,7 +251,7 @@ def test_a_neighbours_change_evicts_nobody(card: Card, neighbour: str) -> None:
     assert host.login(session, UserType.USER, "newpin-2") == CKR.OK
 
 
-def test_a_change_counts_while_a_neighbours_is_cut_off(card: Card, neighbour: str, inner: Inner) -> None:
+def test_change_counts_while_a_neighbours_is_cut_off(card: Card, neighbour: str, inner: Inner) -> None:
     bystander, host, killed = card.host(), card.host(), card.host(inner)
     bystanders_session = bystander.open(slot_of(bystander, card.number))
     session = host.open(slot_of(host, card.number))

@@ -41,7 +41,7 @@ def test_two_closers_beside_a_stopped_call_act_as_one_after_the_other(run: Run, 
     assert run("interleavings", "closers", logged_in) == ""
 
 
-def test_a_handle_that_is_used_again_takes_no_value_to_another_token(run: Run) -> None:
+def test_handle_that_is_used_again_takes_no_value_to_another_token(run: Run) -> None:
     assert run("interleavings", "handles") == ""
 
 
@@ -49,19 +49,19 @@ def test_two_threads_at_a_tokens_last_tries_leave_one(guarded: Run) -> None:
     assert guarded("interleavings", "last-try") == ""
 
 
-def test_a_cancelled_thread_leaves_nothing_locked(hashing: Run) -> None:
+def test_cancelled_thread_leaves_nothing_locked(hashing: Run) -> None:
     assert hashing("interleavings", "cancel") == ""
 
 
-def test_a_fork_during_a_login_that_hangs_ends_and_its_child_trusts_nothing(run: Run) -> None:
+def test_fork_during_a_login_that_hangs_ends_and_its_child_trusts_nothing(run: Run) -> None:
     assert run("interleavings", "fork") == ""
 
 
-def test_a_child_keeps_no_lock_of_its_parents_threads(run: Run) -> None:
+def test_child_keeps_no_lock_of_its_parents_threads(run: Run) -> None:
     assert run("interleavings", "orphan") == ""
 
 
-def test_a_call_that_waits_for_the_store_hinders_no_closer_and_no_fork(run: Run) -> None:
+def test_call_that_waits_for_the_store_hinders_no_closer_and_no_fork(run: Run) -> None:
     assert run("interleavings", "unhindered") == ""
 
 

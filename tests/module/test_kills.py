@@ -31,7 +31,7 @@ def works(card: Card, user: UserType, value: str) -> bool:
 
 @MOMENTS
 @pytest.mark.parametrize("value", [PIN, WRONG[0]])
-def test_during_a_login(card: Card, inner: Inner, moment: str, value: str) -> None:
+def test_login_killed_at_any_write_gains_no_try(card: Card, inner: Inner, moment: str, value: str) -> None:
     for left in (2, 1, 0):
         host = card.host(inner)
         session = card_session(host)
@@ -40,7 +40,7 @@ def test_during_a_login(card: Card, inner: Inner, moment: str, value: str) -> No
     assert not works(card, UserType.USER, PIN)
 
 
-def test_a_login_killed_once_can_be_repeated(card: Card, inner: Inner) -> None:
+def test_login_killed_once_can_be_repeated(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = card_session(host)
     die(inner, "C_Login", "before", host.login, session, UserType.USER, PIN)
@@ -49,7 +49,7 @@ def test_a_login_killed_once_can_be_repeated(card: Card, inner: Inner) -> None:
 
 
 @MOMENTS
-def test_during_activation(closed: Card, inner: Inner, moment: str) -> None:
+def test_activation_killed_at_any_write_can_be_repeated(closed: Card, inner: Inner, moment: str) -> None:
     host = closed.host(inner)
     session = so_session(host)
     die(inner, "C_InitPIN", moment, host.init_pin, session, PIN)
@@ -64,7 +64,9 @@ def test_during_activation(closed: Card, inner: Inner, moment: str) -> None:
 
 @MOMENTS
 @pytest.mark.parametrize("old", [PIN, WRONG[0]])
-def test_during_a_change_of_the_pin(card: Card, inner: Inner, moment: str, old: str) -> None:
+def test_pin_change_killed_at_any_write_can_be_repeated(
+    card: Card, inner: Inner, moment: str, old: str
+) -> None:
     bystander = card.host()
     bystander_session = card_session(bystander)
     epoch = card.row().epoch
@@ -82,7 +84,7 @@ def test_during_a_change_of_the_pin(card: Card, inner: Inner, moment: str, old: 
 
 
 @MOMENTS
-def test_during_a_change_of_the_user_code(card: Card, inner: Inner, moment: str) -> None:
+def test_user_code_change_killed_at_any_write_can_be_repeated(card: Card, inner: Inner, moment: str) -> None:
     host = card.host(inner)
     session = so_session(host)
     die(inner, "C_SetPIN", moment, host.set_pin, session, USER_CODE, NEW_USER_CODE)
@@ -92,7 +94,7 @@ def test_during_a_change_of_the_user_code(card: Card, inner: Inner, moment: str)
 
 
 @MOMENTS
-def test_during_a_reset_of_a_locked_pin(card: Card, inner: Inner, moment: str) -> None:
+def test_pin_reset_killed_at_any_write_can_be_repeated(card: Card, inner: Inner, moment: str) -> None:
     card.set_tries(pin=0)
     host = card.host(inner)
     session = so_session(host)
@@ -103,7 +105,7 @@ def test_during_a_reset_of_a_locked_pin(card: Card, inner: Inner, moment: str) -
     assert works(card, UserType.USER, NEW_PIN)
 
 
-def test_repeated_kills_of_changes_give_no_free_guess(card: Card, inner: Inner) -> None:
+def test_changes_killed_again_and_again_give_no_free_guess(card: Card, inner: Inner) -> None:
     for wrong, left in zip(WRONG, (2, 1, 0), strict=False):
         host = card.host(inner)
         die(inner, "C_SetPIN", "after", host.set_pin, card_session(host), wrong, NEW_PIN)
@@ -113,7 +115,7 @@ def test_repeated_kills_of_changes_give_no_free_guess(card: Card, inner: Inner) 
     assert inner.count("C_SetPIN") == 3
 
 
-def test_a_killed_process_leaves_no_lock_behind(card: Card, inner: Inner, gate: Gate) -> None:
+def test_killed_process_leaves_no_lock_behind(card: Card, inner: Inner, gate: Gate) -> None:
     host: Host = card.host(inner)
     session = card_session(host)
     inner.does(f"C_Login wait {gate.path}")

@@ -140,7 +140,7 @@ def killed_at(card: Card, inner: Inner, syscall: str, which: int, job: Callable[
     [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=pytest.mark.soak)],
     ids=["writing", "everywhere"],
 )
-def test_a_kill_at_any_moment(
+def test_operation_killed_at_any_system_call_gains_no_try(
     request: pytest.FixtureRequest,
     inner: Inner,
     tmp_path: Path,
@@ -233,7 +233,7 @@ def test_disk_that_fails_once_at_any_moment_gains_no_try(
 
 
 @pytest.mark.integration
-def test_what_softhsm_loses_in_its_own_write_is_repaired(card: Card) -> None:
+def test_token_file_that_softhsm_lost_in_a_kill_is_repaired(card: Card) -> None:
     """SoftHSM empties its token file and writes it anew at every login: its known limit."""
     (token_file,) = (card.path / "tokens" / card.number).glob("token.object")
     tracer = ("strace", "-f", "-qq", "-o", "/dev/null", "-P", str(token_file), "-e", "trace=write")

@@ -32,7 +32,7 @@ def interface(host: Host, name: bytes | None, version: bytes | None) -> dict[str
     return found
 
 
-def test_three_symbols_are_exported() -> None:
+def test_module_exports_three_symbols() -> None:
     listing = subprocess.run(
         ["nm", "-D", "--defined-only", "--format=just-symbols", module_path()],
         check=True,
@@ -43,7 +43,7 @@ def test_three_symbols_are_exported() -> None:
     assert symbols == {"C_GetFunctionList", "C_GetInterface", "C_GetInterfaceList"}
 
 
-def test_every_entry_but_the_replaced_ones_is_the_inner_modules_own(card: Card) -> None:
+def test_list_entry_that_is_not_replaced_is_the_inner_modules_own(card: Card) -> None:
     host = card.host()
     ours = host.do("entries", None, len(FUNCTIONS_2_40))
     theirs = host.do("entries", host.do("beside", str(card.library)), len(FUNCTIONS_2_40))
@@ -52,7 +52,7 @@ def test_every_entry_but_the_replaced_ones_is_the_inner_modules_own(card: Card) 
     assert set(GUARDED) <= differ
 
 
-def test_the_lists_own_entry_gives_our_list(card: Card) -> None:
+def test_list_entry_for_the_list_gives_our_list(card: Card) -> None:
     host = card.host()
     assert host.call("C_GetFunctionList", None).rv == CKR.ARGUMENTS_BAD
     again = host.call("C_GetFunctionList", Ulong())
@@ -60,14 +60,14 @@ def test_the_lists_own_entry_gives_our_list(card: Card) -> None:
     assert again.out == host.loaded.out
 
 
-def test_null_for_an_answer_is_refused(card: Card) -> None:
+def test_list_asked_for_with_null_is_refused(card: Card) -> None:
     host = card.host(initialize=False)
     assert host.symbol("C_GetFunctionList", None).rv == CKR.ARGUMENTS_BAD
     assert host.symbol("C_GetInterface", None, None, None, 0).rv == CKR.ARGUMENTS_BAD
     assert host.symbol("C_GetInterfaceList", None, None).rv == CKR.ARGUMENTS_BAD
 
 
-def test_an_inner_module_of_2_40_gives_the_2_40_interface(card: Card) -> None:
+def test_inner_module_of_2_40_gives_the_2_40_interface(card: Card) -> None:
     host = card.host(initialize=False)
     for version in (None, b"\x02\x28"):
         for name in (None, NAME):
@@ -87,7 +87,7 @@ def test_an_inner_module_of_2_40_gives_the_2_40_interface(card: Card) -> None:
         (NAME, None, 1 << 20),
     ],
 )
-def test_an_interface_that_is_not_offered_is_refused(
+def test_interface_that_is_not_offered_is_refused(
     card: Card, name: bytes, version: bytes | None, flags: int
 ) -> None:
     host = card.host(initialize=False)
@@ -96,7 +96,7 @@ def test_an_interface_that_is_not_offered_is_refused(
     assert answer.out == [1234]
 
 
-def test_the_list_of_interfaces_counts_as_pkcs11_counts(card: Card) -> None:
+def test_list_of_interfaces_counts_as_pkcs11_counts(card: Card) -> None:
     host = card.host(initialize=False)
     assert host.symbol("C_GetInterfaceList", None, Ulong(77)).out == [1]
     small = host.symbol("C_GetInterfaceList", Room(24), Ulong(0))
@@ -110,7 +110,7 @@ def test_the_list_of_interfaces_counts_as_pkcs11_counts(card: Card) -> None:
 # An inner module of PKCS#11 3.0
 
 
-def test_the_3_0_interface_is_offered_when_the_inner_module_has_it(
+def test_3_0_interface_is_offered_when_the_inner_module_has_it(
     card: Card, inner_with_interfaces: Inner
 ) -> None:
     host = card.host(inner_with_interfaces, INNER_VERSION="3.0")
@@ -141,7 +141,9 @@ def test_no_entry_of_the_3_0_list_leads_around_the_module(card: Card, inner_with
     assert lists == {ours, host.loaded.out[0]}
 
 
-def test_c_login_user_is_guarded_like_c_login(card: Card, inner_with_interfaces: Inner) -> None:
+def test_c_login_user_with_a_wrong_pin_costs_a_try_like_c_login(
+    card: Card, inner_with_interfaces: Inner
+) -> None:
     host = card.host(inner_with_interfaces, INNER_VERSION="3.0")
     host.do("use", interface(host, None, None)["list"])
     session = card_session(host)
@@ -167,7 +169,7 @@ def test_c_login_user_is_guarded_like_c_login(card: Card, inner_with_interfaces:
 
 
 @pytest.mark.parametrize("version", ["error", "7.7", "7.0", "3.1", "3.2"])
-def test_an_inner_module_with_a_strange_interface_is_used_as_2_40(
+def test_inner_module_with_a_strange_interface_is_used_as_2_40(
     card: Card, inner_with_interfaces: Inner, version: str
 ) -> None:
     host = card.host(inner_with_interfaces, INNER_VERSION=version)
@@ -178,7 +180,7 @@ def test_an_inner_module_with_a_strange_interface_is_used_as_2_40(
     assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
 
 
-def test_a_newer_interface_is_not_offered_beside_3_0(card: Card, inner_with_interfaces: Inner) -> None:
+def test_newer_interface_is_not_offered_beside_3_0(card: Card, inner_with_interfaces: Inner) -> None:
     host = card.host(inner_with_interfaces, INNER_VERSION="3.0")
     for version in (b"\x03\x01", b"\x03\x02"):
         assert host.symbol("C_GetInterface", NAME, version, Ulong(), 0).rv == CKR.ARGUMENTS_BAD
@@ -201,7 +203,7 @@ WRAPPED_BY_THE_TEST = sorted(REPLACED - {"C_GetFunctionList"} | {"C_GetSessionIn
 
 
 @pytest.mark.parametrize("missing", WRAPPED_BY_THE_TEST)
-def test_an_entry_that_the_inner_module_lacks_crashes_nobody_and_opens_nothing(
+def test_entry_that_the_inner_module_lacks_crashes_nobody_and_opens_nothing(
     card: Card, inner: Inner, missing: str
 ) -> None:
     slot = card.direct().slot(rules.INNER_LABEL + card.number)
@@ -227,7 +229,7 @@ def test_an_entry_that_the_inner_module_lacks_crashes_nobody_and_opens_nothing(
     assert inner.count("C_InitToken", "C_InitPIN") == 0
 
 
-def test_what_is_missing_in_2_40_is_not_handed_out_in_3_0(card: Card, inner_with_interfaces: Inner) -> None:
+def test_entry_missing_in_2_40_is_not_handed_out_in_3_0(card: Card, inner_with_interfaces: Inner) -> None:
     host = card.host(inner_with_interfaces, INNER_VERSION="3.0", INNER_NULL="C_Login")
     newest = interface(host, None, None)["list"]
     assert host.do("use", newest) == [3, 0]
@@ -235,7 +237,7 @@ def test_what_is_missing_in_2_40_is_not_handed_out_in_3_0(card: Card, inner_with
     assert entries[FUNCTIONS_2_40.index("C_Login")] is None
 
 
-def test_an_inner_module_without_slots_is_passed_through(card: Card, inner: Inner) -> None:
+def test_inner_module_without_slots_is_passed_through(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     inner.does("C_GetSlotList count 0")
     assert host.slots() == []

@@ -14,7 +14,7 @@ from support.module.host import Host
 from xca_common.harmless_text import harmless
 
 
-def test_a_line_of_the_log_shows_no_character_that_python_would_not(tmp_path: Path) -> None:
+def test_line_of_the_log_shows_no_character_that_python_would_not(tmp_path: Path) -> None:
     library = compiling.library(tmp_path / "log.so", compiling.SHIM / "src" / "log.c", "-fvisibility=default")
     log = ctypes.CDLL(str(library))
     file = tmp_path / "log"
@@ -29,7 +29,9 @@ def test_a_line_of_the_log_shows_no_character_that_python_would_not(tmp_path: Pa
     assert any("國" in line for line in lines)
 
 
-def test_relative_log_file_is_refused_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_file_with_a_relative_path_is_refused_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     host = Host(module_path(), {"XCA_LOG_FILE": "log", "XCA_PKCS11_MODULE": "/nowhere.so", "HOME": "/"})
     host.stop()
@@ -37,7 +39,7 @@ def test_relative_log_file_is_refused_and_not_made(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_hostile_path_is_one_harmless_line_in_the_log(tmp_path: Path) -> None:
+def test_hostile_path_is_one_harmless_line_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     named = (
         b"a\x1b[2J\x9b1m\n\rThe signature is valid.\xe2\x80\xae\xe5\x9c\x8b\xff\xc0\x80\xed\xa0\x80\xcc\x81"

@@ -20,19 +20,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield run
 
 
-def test_only_the_callers_own_buffer_holds_a_secret(run: Run) -> None:
+def test_memory_after_a_login_holds_the_secret_in_the_callers_buffer_only(run: Run) -> None:
     assert run("memory", "secrets") == ""
 
 
-def test_logins_do_not_let_memory_grow(run: Run) -> None:
+def test_memory_after_many_logins_has_not_grown(run: Run) -> None:
     _, heap, _, resident = run("memory", "growth", str(LOGINS)).split()
     assert int(heap) <= 0
     assert int(resident) < 256 * 1024  # of which the kernel gives a little now and then
 
 
-def test_what_is_remembered_ends_with_its_time(run: Run) -> None:
+def test_remembered_value_after_its_time_is_gone(run: Run) -> None:
     assert run("clock") == ""
 
 
-def test_the_environment_is_not_moved_while_other_threads_may_read_it(run: Run) -> None:
+def test_environment_is_not_moved_while_other_threads_may_read_it(run: Run) -> None:
     assert run("environment") == ""

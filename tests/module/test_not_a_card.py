@@ -78,7 +78,7 @@ def session(host: Host, slot: int, flags: int = 6) -> tuple[Answer, int]:
     return opened, opened.out[0]
 
 
-def test_slots_and_tokens(pair: Pair) -> None:
+def test_slots_and_tokens_of_another_token_are_the_inner_modules(pair: Pair) -> None:
     pair.initialize()
 
     def calls(host: Host, slot: int) -> Transcript:
@@ -102,7 +102,7 @@ def test_slots_and_tokens(pair: Pair) -> None:
     pair.same(calls)
 
 
-def test_logins(pair: Pair) -> None:
+def test_logins_to_another_token_are_the_inner_modules(pair: Pair) -> None:
     pair.initialize()
 
     def calls(host: Host, slot: int) -> Transcript:
@@ -138,7 +138,7 @@ def test_logins(pair: Pair) -> None:
     pair.same(calls)
 
 
-def test_a_plain_token_never_locks(pair: Pair) -> None:
+def test_plain_token_never_locks(pair: Pair) -> None:
     pair.initialize()
 
     def calls(host: Host, slot: int) -> Transcript:
@@ -149,7 +149,7 @@ def test_a_plain_token_never_locks(pair: Pair) -> None:
     assert pair.same(calls)[-1] == Answer(CKR.OK, [])
 
 
-def test_objects(pair: Pair) -> None:
+def test_objects_of_another_token_are_the_inner_modules(pair: Pair) -> None:
     pair.initialize()
 
     def calls(host: Host, slot: int) -> Transcript:
@@ -180,7 +180,7 @@ def test_objects(pair: Pair) -> None:
     pair.same(calls)
 
 
-def test_a_token_is_initialized(pair: Pair) -> None:
+def test_token_without_a_name_can_be_initialized(pair: Pair) -> None:
     pair.initialize()
 
     def calls(host: Host, slot: int) -> Transcript:
@@ -193,7 +193,7 @@ def test_a_token_is_initialized(pair: Pair) -> None:
     pair.same(calls)
 
 
-def test_starting_and_ending(pair: Pair) -> None:
+def test_calls_that_start_and_end_are_the_inner_modules(pair: Pair) -> None:
     def calls(host: Host, slot: int) -> Transcript:
         return [
             host.call("C_Finalize", None),
@@ -232,12 +232,12 @@ ENDS_OR_STARTS = {"C_Initialize", "C_Finalize", "C_GetFunctionList"}
 ASKED_WITH_NULL = [name for name in FUNCTIONS_2_40 if name not in ENDS_OR_STARTS | {"C_WaitForSlotEvent"}]
 
 
-def test_nothing_but_null_before_c_initialize(pair: Pair) -> None:
+def test_calls_with_null_before_c_initialize_crash_nothing(pair: Pair) -> None:
     for name in ASKED_WITH_NULL:
         pair.same(one(name, *[None] * 8))
 
 
-def test_nothing_but_null_after_c_initialize(pair: Pair) -> None:
+def test_calls_with_null_after_c_initialize_crash_nothing(pair: Pair) -> None:
     pair.initialize()
     for name in ASKED_WITH_NULL:
         died = pair.same(one(name, *[None] * 8))
@@ -247,7 +247,7 @@ def test_nothing_but_null_after_c_initialize(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("logged_in", [False, True])
-def test_nothing_but_null_in_a_session(pair: Pair, logged_in: bool) -> None:
+def test_calls_with_null_in_a_session_crash_nothing(pair: Pair, logged_in: bool) -> None:
     def start(host: Host, slot: int) -> Transcript:
         initialized = host.call("C_Initialize", None)
         opened, handle = session(host, slot)

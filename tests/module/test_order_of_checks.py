@@ -50,7 +50,7 @@ def change_pin_elsewhere(card: Card) -> None:
 # C_Login
 
 
-def test_the_session_comes_before_the_pin(card: Card, secret: tuple[UserType, str]) -> None:
+def test_session_comes_before_the_pin(card: Card, secret: tuple[UserType, str]) -> None:
     user, right = secret
     host = card.host()
     assert host.login(NO_SESSION, user, None) == CKR.SESSION_HANDLE_INVALID
@@ -69,7 +69,7 @@ def test_being_logged_in_comes_before_the_pin(card: Card) -> None:
     assert (card.pin_tries, card.user_code_tries) == (3, 3)
 
 
-def test_the_so_needs_that_no_session_is_read_only(card: Card) -> None:
+def test_so_login_beside_a_read_only_session_is_refused(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     host.open(card_slot(host), rw=False)
@@ -77,14 +77,14 @@ def test_the_so_needs_that_no_session_is_read_only(card: Card) -> None:
     assert card.user_code_tries == 3
 
 
-def test_an_unknown_user_type_costs_nothing(card: Card) -> None:
+def test_unknown_user_type_costs_nothing(card: Card) -> None:
     host = card.host()
     assert host.login(card_session(host), 7, WRONG[0]) == CKR.USER_TYPE_INVALID
     assert (card.pin_tries, card.user_code_tries) == (3, 3)
 
 
 @pytest.mark.parametrize("state", ["lapsed", "closed", "card"])
-def test_a_null_pin_comes_before_the_cards_state(
+def test_null_pin_comes_before_the_cards_state(
     state: str, secret: tuple[UserType, str], request: pytest.FixtureRequest
 ) -> None:
     card: Card = request.getfixturevalue(state)
@@ -95,14 +95,14 @@ def test_a_null_pin_comes_before_the_cards_state(
     assert host.call("C_Login", session, secret[0], None, 6).rv == CKR.ARGUMENTS_BAD
 
 
-def test_a_null_pin_comes_before_the_epoch(card: Card, secret: tuple[UserType, str]) -> None:
+def test_null_pin_comes_before_the_epoch(card: Card, secret: tuple[UserType, str]) -> None:
     host = card.host()
     session = card_session(host)
     change_pin_elsewhere(card)
     assert host.login(session, secret[0], None) == CKR.ARGUMENTS_BAD
 
 
-def test_the_epoch_comes_before_the_lock_and_the_length(card: Card, secret: tuple[UserType, str]) -> None:
+def test_epoch_comes_before_the_lock_and_the_length(card: Card, secret: tuple[UserType, str]) -> None:
     user, right = secret
     host = card.host()
     session = card_session(host)
@@ -112,7 +112,7 @@ def test_the_epoch_comes_before_the_lock_and_the_length(card: Card, secret: tupl
         assert host.login(session, user, value) == CKR.DEVICE_REMOVED
 
 
-def test_the_epoch_comes_before_the_state(closed: Card) -> None:
+def test_epoch_comes_before_the_state(closed: Card) -> None:
     host = closed.host()
     session = card_session(host)
     other = closed.host()
@@ -146,9 +146,7 @@ def test_locked_comes_before_the_form(card: Card, secret: tuple[UserType, str]) 
         assert host.login(session, user, value) == CKR.PIN_LOCKED
 
 
-def test_a_value_of_the_wrong_form_costs_no_try(
-    card: Card, inner: Inner, secret: tuple[UserType, str]
-) -> None:
+def test_value_of_the_wrong_form_costs_no_try(card: Card, inner: Inner, secret: tuple[UserType, str]) -> None:
     user, right = secret
     too_long = LONG_PIN if user == UserType.USER else LONG_USER_CODE
     host = card.host(inner)
@@ -161,7 +159,7 @@ def test_a_value_of_the_wrong_form_costs_no_try(
     assert (card.pin_tries, card.user_code_tries) == (3, 3)
 
 
-def test_a_length_beyond_the_value_is_not_believed(card: Card) -> None:
+def test_pin_length_beyond_the_value_is_not_believed(card: Card) -> None:
     host = card.host()
     session = so_session(host)
     endless = (b"123456", 2**64 - 1)
@@ -182,7 +180,7 @@ def test_every_printable_value_of_the_right_length_is_a_try(card: Card, value: s
 # C_SetPIN
 
 
-def test_a_read_only_session_comes_before_the_values(card: Card) -> None:
+def test_read_only_session_comes_before_the_values(card: Card) -> None:
     host = card.host()
     session = card_session(host, rw=False)
     assert host.set_pin(session, PIN, SHORT) == CKR.SESSION_READ_ONLY
@@ -198,9 +196,7 @@ Session = Callable[..., int]
 @pytest.mark.parametrize(
     ("login", "too_long"), [(user_session, LONG_PIN), (card_session, LONG_PIN), (so_session, LONG_USER_CODE)]
 )
-def test_the_new_value_comes_before_the_old_one(
-    card: Card, inner: Inner, login: Session, too_long: str
-) -> None:
+def test_new_value_comes_before_the_old_one(card: Card, inner: Inner, login: Session, too_long: str) -> None:
     host = card.host(inner)
     session = login(host)
     card.set_tries(pin=1, user_code=1)
@@ -214,7 +210,7 @@ def test_the_new_value_comes_before_the_old_one(
     assert (card.pin_tries, card.user_code_tries) == (1, 1)
 
 
-def test_an_old_value_of_the_wrong_form_costs_no_try(card: Card, inner: Inner) -> None:
+def test_old_value_of_the_wrong_form_costs_no_try(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = user_session(host)
     assert host.set_pin(session, SHORT, "newpin-1") == CKR.PIN_LEN_RANGE
@@ -224,7 +220,7 @@ def test_an_old_value_of_the_wrong_form_costs_no_try(card: Card, inner: Inner) -
     assert card.pin_tries == 3
 
 
-def test_an_so_changes_the_user_code_by_the_user_codes_rules(card: Card) -> None:
+def test_so_changes_the_user_code_by_the_user_codes_rules(card: Card) -> None:
     host = card.host()
     session = so_session(host)
     assert host.set_pin(session, USER_CODE, "1234567890") == CKR.OK  # longer than any PIN
@@ -233,7 +229,7 @@ def test_an_so_changes_the_user_code_by_the_user_codes_rules(card: Card) -> None
 # C_InitPIN
 
 
-def test_only_the_so_sets_a_pin(card: Card, inner: Inner) -> None:
+def test_c_initpin_without_the_so_is_refused(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = card_session(host)
     for value in ("newpin-1", SHORT, None):
@@ -245,7 +241,7 @@ def test_only_the_so_sets_a_pin(card: Card, inner: Inner) -> None:
     assert inner.count("C_InitPIN") == 0
 
 
-def test_the_epoch_comes_before_the_new_pin(card: Card) -> None:
+def test_epoch_comes_before_the_new_pin(card: Card) -> None:
     host = card.host()
     session = so_session(host)
     change_pin_elsewhere(card)
@@ -262,7 +258,7 @@ def test_lapsed_comes_before_the_new_pin(closed: Card, inner: Inner) -> None:
     assert inner.count("C_InitPIN") == 0
 
 
-def test_a_new_pin_of_the_wrong_form_leaves_the_card_closed(closed: Card, inner: Inner) -> None:
+def test_new_pin_of_the_wrong_form_leaves_the_card_closed(closed: Card, inner: Inner) -> None:
     host = closed.host(inner)
     session = so_session(host)
     for value in ("", SHORT, LONG_PIN):
@@ -275,11 +271,11 @@ def test_a_new_pin_of_the_wrong_form_leaves_the_card_closed(closed: Card, inner:
     assert host.init_pin(session, PIN) == CKR.OK
 
 
-def test_a_secret_that_changes_during_the_call_is_tried_as_it_was_checked(tmp_path: Path) -> None:
+def test_secret_that_changes_during_the_call_is_tried_as_it_was_checked(tmp_path: Path) -> None:
     with minimal_host(tmp_path) as run:
         assert run("double_fetch", "secrets") == ""
 
 
-def test_a_mechanism_that_changes_during_the_call_is_used_as_it_was_checked(tmp_path: Path) -> None:
+def test_mechanism_that_changes_during_the_call_is_used_as_it_was_checked(tmp_path: Path) -> None:
     with minimal_host(tmp_path, "[quirks]", "hash=module") as run:
         assert run("double_fetch", "mechanism") == ""

@@ -196,7 +196,9 @@ class Parity(RuleBasedStateMachine):
     [pytest.param(25, marks=pytest.mark.integration), pytest.param(5_000, marks=pytest.mark.soak)],
     ids=["some", "many"],
 )
-def test_random_calls(activated: Card, tmp_path: Path, examples: int) -> None:
+def test_calls_at_random_answer_as_the_inner_module_does(
+    activated: Card, tmp_path: Path, examples: int
+) -> None:
     class ParityHere(Parity):
         copies = (activated.copy(tmp_path / "direct"), activated.copy(tmp_path / "through"))
 
@@ -249,7 +251,7 @@ SUITES: dict[str, Callable[[Path, int], list[str]]] = {
         for name, suite in SUITES.items()
     ],
 )
-def test_the_tools_own_suites(
+def test_suites_of_other_tools_pass_with_the_module_as_without(
     activated: Card, tmp_path: Path, suite: Callable[[Path, int], list[str]]
 ) -> None:
     card = activated.copy(tmp_path / "card")
@@ -307,5 +309,5 @@ def test_the_tools_own_suites(
 
 
 @pytest.mark.integration
-def test_the_suites_tools_are_here() -> None:
+def test_suites_of_other_tools_are_installed() -> None:
     assert all(shutil.which(tool) for tool in ("pkcs11-tool", "p11tool"))

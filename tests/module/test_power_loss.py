@@ -153,7 +153,7 @@ CHANGES = [change_of_the_pin, reset_of_the_pin, change_of_the_user_code]
 
 
 @pytest.mark.parametrize("job", [*WRONG_JOBS, two_wrong_logins_and_the_right_one, *CHANGES])
-def test_a_power_loss_at_any_moment_gains_no_try_and_leaves_a_store(
+def test_power_loss_at_any_moment_gains_no_try_and_leaves_a_store(
     card: Card, inner: Inner, tmp_path: Path, job: Callable[[Host], None]
 ) -> None:
     before = card.store.path.read_bytes()
@@ -185,7 +185,7 @@ def test_a_power_loss_at_any_moment_gains_no_try_and_leaves_a_store(
 
 
 @pytest.mark.parametrize("value", [PIN, WRONG[0]])
-def test_a_login_waits_for_the_disk_twice(card: Card, inner: Inner, tmp_path: Path, value: str) -> None:
+def test_login_syncs_twice(card: Card, inner: Inner, tmp_path: Path, value: str) -> None:
     def logins(host: Host, count: int) -> None:
         session = card_session(host)
         for _ in range(count):

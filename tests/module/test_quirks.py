@@ -204,7 +204,7 @@ def signer(vendor: Vendor) -> Signer:
 # [quirks] hash = module
 
 
-def test_without_the_quirk_the_fault_is_the_callers(vendor: Vendor) -> None:
+def test_signature_without_the_quirk_fails_as_the_inner_module_does(vendor: Vendor) -> None:
     host = vendor.host()
     signer = Signer(host, user_session(host))
     assert signer.init(Mechanism(Kind.SHA256_RSA_PKCS)) == CKR.OK
@@ -215,7 +215,7 @@ HASHING = {"C_SignInit", "C_Sign", "C_SignUpdate", "C_SignFinal"}
 
 
 @pytest.mark.parametrize(("quirk", "hashing"), [((), set()), (HASH_QUIRK, HASHING | {"C_SessionCancel"})])
-def test_only_with_the_quirk_the_entries_for_signing_are_ours(
+def test_entries_for_signing_with_the_quirk_are_replaced(
     vendor: Vendor, vendor_library: Path, quirk: tuple[str, ...], hashing: set[str]
 ) -> None:
     host = vendor.host(*quirk)
@@ -236,7 +236,7 @@ def use_3_0(host: Host) -> None:
 
 
 @EVERY_SCHEME
-def test_a_signature_in_one_part(signer: Signer, scheme: Scheme) -> None:
+def test_signature_in_one_part_is_verified(signer: Signer, scheme: Scheme) -> None:
     assert signer.init(scheme.mechanism) == CKR.OK
     signer.asked_length("C_Sign", TEXT, len(TEXT))
     rv, signature = signer.sign()
@@ -246,7 +246,7 @@ def test_a_signature_in_one_part(signer: Signer, scheme: Scheme) -> None:
 
 
 @EVERY_SCHEME
-def test_a_signature_in_several_parts(signer: Signer, scheme: Scheme) -> None:
+def test_signature_in_several_parts_is_verified(signer: Signer, scheme: Scheme) -> None:
     assert signer.init(scheme.mechanism) == CKR.OK
     for part in (TEXT[:1], TEXT[1:70], b"", TEXT[70:]):
         assert signer.update(part) == CKR.OK
@@ -258,7 +258,7 @@ def test_a_signature_in_several_parts(signer: Signer, scheme: Scheme) -> None:
 
 
 @pytest.mark.parametrize("bits", [1024, 1025, 1031, 1032, 2048])
-def test_pss_fits_keys_of_any_length(vendor: Vendor, bits: int) -> None:
+def test_pss_signature_with_keys_of_any_length_is_verified(vendor: Vendor, bits: int) -> None:
     host = vendor.host(*HASH_QUIRK)
     session = host.open(plain_slot(host))
     assert host.login(session, UserType.USER, PLAIN_PIN) == CKR.OK
@@ -300,7 +300,7 @@ def imported(host: Host, session: int, key: rsa.RSAPrivateKey) -> int:
     return int(created.out[1])
 
 
-def test_two_sessions_sign_at_the_same_time(signer: Signer) -> None:
+def test_signatures_of_two_sessions_at_once_are_verified(signer: Signer) -> None:
     other = signer.again()
     a, b = Scheme(SHA512), Scheme(SHA256, 32)
     assert signer.init(a.mechanism) == other.init(b.mechanism) == CKR.OK
@@ -315,7 +315,7 @@ def test_two_sessions_sign_at_the_same_time(signer: Signer) -> None:
         scheme.verify(signer.public_key, signature, data)
 
 
-def test_eight_threads_sign_at_the_same_time(signer: Signer) -> None:
+def test_signatures_of_eight_threads_at_once_are_verified(signer: Signer) -> None:
     signers = [signer, *(signer.again() for _ in range(7))]
     schemes = SCHEMES[:8]
     for each, scheme in zip(signers, schemes, strict=True):
@@ -328,7 +328,7 @@ def test_eight_threads_sign_at_the_same_time(signer: Signer) -> None:
         scheme.verify(signer.public_key, bytes.fromhex(answer.out[0]), TEXT)
 
 
-def test_a_digest_of_the_callers_own_goes_on_in_the_same_session(vendor: Vendor, tmp_path: Path) -> None:
+def test_digest_of_the_callers_own_goes_on_in_the_same_session(vendor: Vendor, tmp_path: Path) -> None:
     # SoftHSM allows one operation a session; the minimal inner module allows both.
     minimal = compiling.library(tmp_path / "minimal.so", compiling.TESTS / "inner" / "minimal.c")
     host = vendor.host(*HASH_QUIRK, XCA_PKCS11_MODULE=str(minimal))
@@ -351,7 +351,7 @@ def test_a_digest_of_the_callers_own_goes_on_in_the_same_session(vendor: Vendor,
     assert digested(sign) == digested(lambda: None)
 
 
-def test_other_mechanisms_are_the_inner_modules(signer: Signer) -> None:
+def test_mechanism_without_a_hash_is_the_inner_modules(signer: Signer) -> None:
     digest = hashes.Hash(hashes.SHA256())
     digest.update(TEXT)
     digest_info = bytes.fromhex("3031300d060960864801650304020105000420") + digest.finalize()
@@ -380,25 +380,25 @@ WRONG_PARAMETERS = {
 
 
 @pytest.mark.parametrize("mechanism", WRONG_PARAMETERS.values(), ids=WRONG_PARAMETERS)
-def test_wrong_parameters_of_pss_are_refused(signer: Signer, mechanism: Mechanism) -> None:
+def test_pss_parameters_that_do_not_fit_are_refused(signer: Signer, mechanism: Mechanism) -> None:
     assert signer.init(mechanism) == MECHANISM_PARAM_INVALID
     assert signer.sign()[0] == CKR.OPERATION_NOT_INITIALIZED
     assert signer.works()
 
 
 @pytest.mark.parametrize("salt", [2048 // 8 - 2 - 32 + 1, 2**64 - 1])
-def test_salt_that_does_not_fit_is_refused(signer: Signer, salt: int) -> None:
+def test_pss_salt_that_does_not_fit_is_refused(signer: Signer, salt: int) -> None:
     assert signer.init(pss(SHA256, SHA256.digest, 2, salt)) == KEY_SIZE_RANGE
     assert signer.works()
 
 
-def test_a_key_that_cannot_sign_is_refused(signer: Signer) -> None:
+def test_key_that_cannot_sign_is_refused(signer: Signer) -> None:
     assert signer.init(SCHEMES[2].mechanism, 9999) not in (CKR.OK, None)
     assert signer.sign()[0] == CKR.OPERATION_NOT_INITIALIZED
     assert signer.works()
 
 
-def test_a_second_beginning_leaves_the_first_alone(signer: Signer) -> None:
+def test_signature_begun_twice_goes_on_with_the_first(signer: Signer) -> None:
     assert signer.init(SCHEMES[2].mechanism) == CKR.OK
     assert signer.init(SCHEMES[4].mechanism) == OPERATION_ACTIVE
     rv, signature = signer.sign()
@@ -421,7 +421,7 @@ def a_part_and_then_all(signer: Signer) -> CKR | None:
 
 @pytest.mark.parametrize("scheme", [Scheme(SHA256), Scheme(SHA256, 32)], ids=str)
 @pytest.mark.parametrize("fail", [no_data, no_part, a_part_and_then_all])
-def test_an_error_ends_the_signature(
+def test_signature_after_an_error_is_ended(
     signer: Signer, scheme: Scheme, fail: Callable[[Signer], CKR | None]
 ) -> None:
     assert signer.init(scheme.mechanism) == CKR.OK
@@ -460,13 +460,13 @@ def test_sessions_that_end_in_the_middle_leave_nothing(signer: Signer, end: Call
     assert Signer(host, session).works()
 
 
-def test_a_signature_that_was_begun_does_not_bar_the_so(signer: Signer) -> None:
+def test_signature_that_was_begun_does_not_bar_the_so(signer: Signer) -> None:
     assert signer.init(SCHEMES[2].mechanism) == CKR.OK
     assert signer.host.logout(signer.session) == CKR.OK
     assert signer.host.login(signer.session, UserType.SO, USER_CODE) == CKR.OK
 
 
-def test_session_cancel_ends_the_signature(signer: Signer) -> None:
+def test_signature_after_c_session_cancel_is_ended(signer: Signer) -> None:
     sign, digest = 1 << 11, 1 << 10
     use_3_0(signer.host)
     assert signer.init(SCHEMES[2].mechanism) == CKR.OK
@@ -477,7 +477,7 @@ def test_session_cancel_ends_the_signature(signer: Signer) -> None:
     assert signer.works()
 
 
-def test_an_inner_module_that_cannot_hash_is_named_in_the_log(vendor: Vendor, tmp_path: Path) -> None:
+def test_inner_module_that_cannot_hash_is_named_in_the_log(vendor: Vendor, tmp_path: Path) -> None:
     log = tmp_path / "log"
     host = vendor.host(*HASH_QUIRK, load=False, VENDOR_NULL="C_DigestInit", XCA_LOG_FILE=str(log))
     assert host.loaded.rv == CKR.GENERAL_ERROR
@@ -494,13 +494,13 @@ def plain_slot(host: Host) -> int:
     return slot
 
 
-def test_without_the_quirk_strings_are_the_vendors(vendor: Vendor) -> None:
+def test_strings_without_the_quirk_are_the_vendors(vendor: Vendor) -> None:
     host = vendor.host()
     answer = host.call("C_GetTokenInfo", plain_slot(host), Room(208))
     assert bytes.fromhex(answer.out[0])[:32] == PLAIN.encode() + b"\t " + bytes(25)
 
 
-def test_strings_are_padded_as_the_standard_says(vendor: Vendor) -> None:
+def test_strings_with_the_quirk_are_padded_as_the_standard_says(vendor: Vendor) -> None:
     host = vendor.host("[quirks]", "strings = trim")
     slot = plain_slot(host)
     shown = bytes.fromhex(host.call("C_GetTokenInfo", slot, Room(208)).out[0])
@@ -563,7 +563,7 @@ def leave(card: Card, door: LastTry, left: int) -> None:
 
 @EVERY_DOOR
 @pytest.mark.parametrize("allowed", ["", "yes", "ALLOW"])
-def test_the_last_try_of_a_card_is_kept(vendor: Vendor, door: LastTry, allowed: str) -> None:
+def test_last_try_of_a_card_is_kept(vendor: Vendor, door: LastTry, allowed: str) -> None:
     host = vendor.guarding(last_try=allowed)
     leave(vendor.card, door, 1)
     for secret in (WRONG[0], door.secret, WRONG[0]):
@@ -572,7 +572,7 @@ def test_the_last_try_of_a_card_is_kept(vendor: Vendor, door: LastTry, allowed: 
 
 
 @EVERY_DOOR
-def test_other_tries_of_a_card_are_the_callers(vendor: Vendor, door: LastTry) -> None:
+def test_guard_with_more_than_one_try_left_passes_the_call_on(vendor: Vendor, door: LastTry) -> None:
     host = vendor.guarding()
     leave(vendor.card, door, 2)
     assert door.spend(host, WRONG[0]) not in (CKR.OK, FUNCTION_REJECTED)
@@ -583,7 +583,7 @@ def test_other_tries_of_a_card_are_the_callers(vendor: Vendor, door: LastTry) ->
 
 
 @EVERY_DOOR
-def test_the_last_try_of_a_card_is_the_users_to_allow(vendor: Vendor, door: LastTry) -> None:
+def test_guard_with_the_users_permission_passes_the_last_try_on(vendor: Vendor, door: LastTry) -> None:
     host = vendor.guarding(last_try="allow")
     leave(vendor.card, door, 1)
     rv = door.spend(host, door.secret)
@@ -594,7 +594,7 @@ def test_the_last_try_of_a_card_is_the_users_to_allow(vendor: Vendor, door: Last
         assert tries(vendor.card, door) == 3
 
 
-def test_the_last_try_of_a_user_code_is_kept_when_it_is_changed(vendor: Vendor) -> None:
+def test_last_try_of_a_user_code_is_kept_when_it_is_changed(vendor: Vendor) -> None:
     host = vendor.guarding()
     session = so_session(host)
     vendor.card.set_tries(user_code=1)
@@ -603,7 +603,7 @@ def test_the_last_try_of_a_user_code_is_kept_when_it_is_changed(vendor: Vendor) 
 
 
 @EVERY_DOOR
-def test_the_last_try_of_a_card_is_kept_in_a_process_that_keeps_it(vendor: Vendor, door: LastTry) -> None:
+def test_last_try_of_a_card_is_kept_in_a_process_that_keeps_it(vendor: Vendor, door: LastTry) -> None:
     host = vendor.host(XCA_LAST_TRY="keep")
     leave(vendor.card, door, 1)
     for secret in (WRONG[0], door.secret):
@@ -613,7 +613,7 @@ def test_the_last_try_of_a_card_is_kept_in_a_process_that_keeps_it(vendor: Vendo
     assert door.spend(host, WRONG[0]) not in (CKR.OK, FUNCTION_REJECTED)
 
 
-def test_without_the_guard_a_card_gives_its_last_try(vendor: Vendor) -> None:
+def test_last_try_of_a_card_without_the_guard_is_spent(vendor: Vendor) -> None:
     host = vendor.host()
     vendor.card.set_tries(pin=1)
     assert host.login(card_session(host), UserType.USER, WRONG[0]) == CKR.PIN_LOCKED
@@ -670,7 +670,7 @@ SO_DOORS: dict[str, Callable[[Plain], CKR | None]] = {
 
 
 @pytest.mark.parametrize("door", USER_DOORS.values(), ids=USER_DOORS)
-def test_the_last_pin_of_a_token_is_kept(plain: Plain, door: Callable[[Plain], CKR | None]) -> None:
+def test_last_pin_of_a_token_is_kept(plain: Plain, door: Callable[[Plain], CKR | None]) -> None:
     plain.vendor.shows(TokenFlag.USER_PIN_FINAL_TRY)
     assert door(plain) == FUNCTION_REJECTED
     assert not plain.was_tried()
@@ -679,7 +679,7 @@ def test_the_last_pin_of_a_token_is_kept(plain: Plain, door: Callable[[Plain], C
 
 
 @pytest.mark.parametrize("door", SO_DOORS.values(), ids=SO_DOORS)
-def test_the_last_so_pin_of_a_token_is_kept(plain: Plain, door: Callable[[Plain], CKR | None]) -> None:
+def test_last_so_pin_of_a_token_is_kept(plain: Plain, door: Callable[[Plain], CKR | None]) -> None:
     plain.vendor.shows(TokenFlag.SO_PIN_FINAL_TRY)
     assert door(plain) == FUNCTION_REJECTED
     assert not plain.was_tried()
@@ -688,7 +688,7 @@ def test_the_last_so_pin_of_a_token_is_kept(plain: Plain, door: Callable[[Plain]
     assert plain.was_tried()
 
 
-def test_the_last_so_pin_of_a_token_is_kept_when_it_is_changed(plain: Plain) -> None:
+def test_last_so_pin_of_a_token_is_kept_when_it_is_changed(plain: Plain) -> None:
     assert plain.login(UserType.SO, PLAIN_SO_PIN) == CKR.OK
     plain.vendor.shows(TokenFlag.USER_PIN_FINAL_TRY)
     assert plain.set_pin(WRONG[0]) == CKR.PIN_INCORRECT
@@ -697,7 +697,7 @@ def test_the_last_so_pin_of_a_token_is_kept_when_it_is_changed(plain: Plain) -> 
 
 
 @pytest.mark.parametrize("door", USER_DOORS.values(), ids=USER_DOORS)
-def test_the_last_pin_of_a_token_is_kept_in_a_process_that_keeps_it(
+def test_last_pin_of_a_token_is_kept_in_a_process_that_keeps_it(
     vendor: Vendor, door: Callable[[Plain], CKR | None]
 ) -> None:
     plain = Plain(vendor, vendor.host(XCA_LAST_TRY="keep"))
@@ -730,7 +730,7 @@ def test_two_processes_at_a_tokens_last_tries_leave_one(
     assert inner.count("C_Login") == 1
 
 
-def test_the_last_try_of_a_token_is_the_users_to_allow(vendor: Vendor) -> None:
+def test_guard_of_a_token_with_the_users_permission_passes_the_last_try_on(vendor: Vendor) -> None:
     plain = Plain(vendor, vendor.guarding(last_try="allow"))
     vendor.shows(TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.SO_PIN_FINAL_TRY)
     assert plain.login(UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT

@@ -38,7 +38,7 @@ def all_log_in(hosts: list[Host], sessions: list[int], pins: list[str]) -> list[
     return [host.answer().rv for host in hosts]
 
 
-def test_many_processes_log_in_at_once_with_the_right_pin(card: Card) -> None:
+def test_logins_of_many_processes_with_the_right_pin_all_succeed(card: Card) -> None:
     hosts = [card.host() for _ in range(MANY)]
     sessions = [card_session(host) for host in hosts]
     for _ in range(3):
@@ -49,7 +49,7 @@ def test_many_processes_log_in_at_once_with_the_right_pin(card: Card) -> None:
     assert card.pin_tries == 3
 
 
-def test_many_processes_start_and_log_in_at_once(card: Card) -> None:
+def test_starts_and_logins_of_many_processes_at_once_all_succeed(card: Card) -> None:
     hosts = [card.host(initialize=False) for _ in range(MANY)]
     for host in hosts:
         host.ask_call("C_Initialize", None)
@@ -57,7 +57,7 @@ def test_many_processes_start_and_log_in_at_once(card: Card) -> None:
     assert all_log_in(hosts, [card_session(host) for host in hosts], [PIN] * MANY) == [CKR.OK] * MANY
 
 
-def test_many_processes_guess_three_times_in_all(card: Card, inner: Inner) -> None:
+def test_guesses_of_many_processes_are_three_in_all(card: Card, inner: Inner) -> None:
     hosts = [card.host(inner) for _ in range(MANY)]
     sessions = [card_session(host) for host in hosts]
     answers = all_log_in(hosts, sessions, GUESSES)
@@ -86,7 +86,7 @@ def threads_host(card: Card, inner: Inner | None = None) -> tuple[Host, list[int
     return host, [host.open(slot) for _ in range(MANY)]
 
 
-def test_many_threads_guess_three_times_in_all(card: Card, inner: Inner) -> None:
+def test_guesses_of_many_threads_are_three_in_all(card: Card, inner: Inner) -> None:
     host, sessions = threads_host(card, inner)
     answers = host.threads(
         *(
@@ -98,7 +98,7 @@ def test_many_threads_guess_three_times_in_all(card: Card, inner: Inner) -> None
     assert inner.count("C_Login") == 3
 
 
-def test_many_threads_log_in_at_once_with_the_right_pin(card: Card) -> None:
+def test_logins_of_many_threads_with_the_right_pin_all_succeed(card: Card) -> None:
     host, sessions = threads_host(card)
     answers = host.threads(*(("C_Login", session, UserType.USER, *given(PIN)) for session in sessions))
     assert sorted(answer.rv or 0 for answer in answers) == [CKR.OK] + [CKR.USER_ALREADY_LOGGED_IN] * (
@@ -108,7 +108,7 @@ def test_many_threads_log_in_at_once_with_the_right_pin(card: Card) -> None:
     assert signs(host, sessions[0])
 
 
-def test_a_try_that_is_still_open_is_never_shown_as_locked(card: Card, inner: Inner, gate: Gate) -> None:
+def test_try_that_is_still_open_is_never_shown_as_locked(card: Card, inner: Inner, gate: Gate) -> None:
     card.set_tries(pin=1)
     writer, reader = card.host(inner), card.host()
     session, slot = card_session(writer), card_slot(reader)
@@ -153,7 +153,7 @@ def test_reader_that_has_just_shown_the_card_shows_it_again_without_the_lock(car
         assert reader.flags(slot) == flags
 
 
-def test_a_reader_sees_every_change_at_once(card: Card) -> None:
+def test_reader_sees_every_change_at_once(card: Card) -> None:
     writer, reader = card.host(), card.host()
     session, slot = card_session(writer), card_slot(reader)
     for _ in range(5):
@@ -168,7 +168,7 @@ def test_a_reader_sees_every_change_at_once(card: Card) -> None:
         writer.logout(session)
 
 
-def test_a_login_gets_its_turn_among_many_readers(card: Card) -> None:
+def test_login_gets_its_turn_among_many_readers(card: Card) -> None:
     readers = [card.host() for _ in range(4)]
     slot = card_slot(readers[0])
     writer = card.host()
@@ -184,7 +184,7 @@ def test_a_login_gets_its_turn_among_many_readers(card: Card) -> None:
         assert reader.answer().rv in (CKR.OK, CKR.DEVICE_ERROR)
 
 
-def test_a_forked_child_uses_the_card(card: Card) -> None:
+def test_forked_child_uses_the_card(card: Card) -> None:
     host = card.host()
     session = user_session(host)
     child = host.fork(
@@ -199,7 +199,7 @@ def test_a_forked_child_uses_the_card(card: Card) -> None:
     assert host.login(session, UserType.USER, PIN) == CKR.OK
 
 
-def test_a_forked_child_pays_for_its_guesses(card: Card, inner: Inner) -> None:
+def test_forked_child_pays_for_its_guesses(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = card_session(host)
     child = host.fork(*(("C_Login", session, UserType.USER, *given(guess)) for guess in GUESSES[:4]))
@@ -218,7 +218,7 @@ def login_at_the_gate(host: Host, inner: Inner, gate: Gate) -> int:
     return waiting
 
 
-def test_a_process_that_becomes_another_program_in_the_middle_leaves_no_lock(
+def test_process_that_becomes_another_program_in_the_middle_leaves_no_lock(
     card: Card, inner: Inner, gate: Gate
 ) -> None:
     host = card.host(inner)
@@ -232,7 +232,7 @@ def test_a_process_that_becomes_another_program_in_the_middle_leaves_no_lock(
     assert card.pin_tries == 3
 
 
-def test_a_fork_waits_for_the_login_of_another_thread(card: Card, inner: Inner, gate: Gate) -> None:
+def test_fork_waits_for_the_login_of_another_thread(card: Card, inner: Inner, gate: Gate) -> None:
     host = card.host(inner)
     slot = card_slot(host)
     waiting = login_at_the_gate(host, inner, gate)
@@ -257,7 +257,7 @@ def waits_for_the_store(card: Card, inner: Inner, host: Host, *call: Any) -> Ite
         yield
 
 
-def test_a_user_code_that_waits_while_the_so_logs_out_is_charged_as_what_it_is_tried_as(
+def test_user_code_that_waits_while_the_so_logs_out_is_charged_as_what_it_is_tried_as(
     card: Card, inner: Inner
 ) -> None:
     host = card.host(inner)
@@ -269,7 +269,7 @@ def test_a_user_code_that_waits_while_the_so_logs_out_is_charged_as_what_it_is_t
     assert (card.pin_tries, card.user_code_tries) == (2, 3)
 
 
-def test_a_pin_that_waits_while_the_so_logs_in_is_charged_as_what_it_is_tried_as(
+def test_pin_that_waits_while_the_so_logs_in_is_charged_as_what_it_is_tried_as(
     card: Card, inner: Inner
 ) -> None:
     host = card.host(inner)
@@ -287,7 +287,7 @@ def test_a_pin_that_waits_while_the_so_logs_in_is_charged_as_what_it_is_tried_as
 
 
 @pytest.mark.parametrize("closer", ["C_Logout", "C_CloseSession", "C_CloseAllSessions", "C_Finalize"])
-def test_a_closer_waits_for_the_decision_but_not_for_the_store(
+def test_closer_waits_for_the_decision_but_not_for_the_store(
     card: Card, inner: Inner, gate: Gate, closer: str
 ) -> None:
     host = card.host(inner, initialize=False)

@@ -54,7 +54,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
     assert done.returncode == 0, done.stderr[-20_000:]
 
 
-def test_addresses_leaks_and_undefined_behaviour(closed: Card, tmp_path: Path) -> None:
+def test_module_under_asan_and_ubsan_has_no_finding(closed: Card, tmp_path: Path) -> None:
     suppressions = tmp_path / "suppressions"
     suppressions.write_text("".join(f"leak:{library}\n" for library in FOREIGN))
     live(
@@ -77,7 +77,7 @@ def fixed_addresses() -> list[str]:
     return prefix if allowed else []
 
 
-def test_data_races(closed: Card, tmp_path: Path) -> None:
+def test_module_under_tsan_has_no_finding(closed: Card, tmp_path: Path) -> None:
     suppressions = tmp_path / "suppressions"
     suppressions.write_text("".join(f"called_from_lib:{library}\n" for library in FOREIGN))
     live(
@@ -89,7 +89,7 @@ def test_data_races(closed: Card, tmp_path: Path) -> None:
     )
 
 
-def test_memory(closed: Card, tmp_path: Path) -> None:
+def test_module_under_valgrind_has_no_finding(closed: Card, tmp_path: Path) -> None:
     suppressions = tmp_path / "suppressions"
     kinds = ("Leak", "Cond", "Value8", "Addr8")
     suppressions.write_text(
@@ -118,7 +118,9 @@ def test_memory(closed: Card, tmp_path: Path) -> None:
     ],
     ids=["gcc", "clang"],
 )
-def test_static_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analyser: Sequence[str]) -> None:
+def test_module_under_static_analysis_has_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analyser: Sequence[str]
+) -> None:
     command = [word.format(folder=tmp_path) for word in analyser]
     monkeypatch.chdir(tmp_path)  # where the object files go
     run([*command, *compiling.flags(), "-O2", "-c", *compiling.SHIM_SOURCES], os.environ)

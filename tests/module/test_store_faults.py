@@ -105,7 +105,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_store_refuses(card: Card, inner: Inner, damage: Callable[[Path], object]) -> None:
+def test_damaged_store_refuses(card: Card, inner: Inner, damage: Callable[[Path], object]) -> None:
     host = card.host(inner)
     session, slot = card_session(host), card_slot(host)
     damage(card.store.path)
@@ -114,7 +114,7 @@ def test_a_damaged_store_refuses(card: Card, inner: Inner, damage: Callable[[Pat
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_store_that_is_damaged_before_the_start_refuses(
+def test_store_that_is_damaged_before_the_start_refuses(
     card: Card, inner: Inner, damage: Callable[[Path], object]
 ) -> None:
     slot = card_slot(card.host())
@@ -137,7 +137,7 @@ def test_another_token_does_not_need_the_store(card: Card, damage: str) -> None:
     assert host.set_pin(session, PLAIN_PIN, "longer-than-a-card-allows") == CKR.OK
 
 
-def test_a_damaged_store_refuses_a_new_pin(card: Card, inner: Inner) -> None:
+def test_damaged_store_refuses_a_new_pin(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = so_session(host)
     card.store.path.unlink()
@@ -146,14 +146,14 @@ def test_a_damaged_store_refuses_a_new_pin(card: Card, inner: Inner) -> None:
     assert inner.count("C_InitPIN", "C_SetPIN") == 0
 
 
-def test_whoever_is_logged_in_signs_without_the_store(card: Card) -> None:
+def test_session_that_is_logged_in_signs_without_the_store(card: Card) -> None:
     host = card.host()
     session = user_session(host)
     card.store.path.unlink()
     assert signs(host, session)
 
 
-def test_the_module_makes_no_store(card: Card) -> None:
+def test_module_without_a_store_makes_none(card: Card) -> None:
     slot = card_slot(card.host())
     for file in card.path.glob("cards.db*"):
         file.unlink()
@@ -163,14 +163,14 @@ def test_the_module_makes_no_store(card: Card) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o000])
-def test_a_store_that_cannot_be_written_refuses(card: Card, inner: Inner, mode: int) -> None:
+def test_store_that_cannot_be_written_refuses(card: Card, inner: Inner, mode: int) -> None:
     host = card.host(inner, prefix=WITHOUT_PRIVILEGES)
     session = card_session(host)
     card.store.path.chmod(mode)
     assert_refused(host, session, inner)
 
 
-def test_a_folder_that_cannot_be_written_is_none_of_the_cards_concern(card: Card) -> None:
+def test_folder_that_cannot_be_written_is_none_of_the_cards_concern(card: Card) -> None:
     host = card.host(prefix=WITHOUT_PRIVILEGES)
     session = card_session(host)
     card.path.chmod(0o500)
@@ -198,7 +198,7 @@ LOCK_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("damage", "reason"), LOCK_DAMAGES.values(), ids=LOCK_DAMAGES)
-def test_a_lock_file_that_cannot_be_locked_stops_cards_only(
+def test_lock_file_that_cannot_be_locked_stops_cards_only(
     card: Card, inner: Inner, damage: Callable[[Path], object], reason: str
 ) -> None:
     slot, plain_slot = card_slot(card.host()), card.direct().slot(PLAIN)
@@ -216,7 +216,7 @@ def test_a_lock_file_that_cannot_be_locked_stops_cards_only(
 
 
 @pytest.mark.skipif(not can_mount(), reason="only root can mount")
-def test_a_read_only_file_system_stops_cards_only(card: Card, inner: Inner, tmp_path: Path) -> None:
+def test_read_only_file_system_stops_cards_only(card: Card, inner: Inner, tmp_path: Path) -> None:
     slot = card_slot(card.host())
     log = tmp_path / "log"
     host = card.host(inner, prefix=read_only(card.path), XCA_LOG_FILE=str(log))
@@ -245,7 +245,7 @@ def test_somebody_elses_store_refuses(card: Card, inner: Inner, prefix: tuple[st
         pytest.param(_RECORD + _BLOCK + SLOT_SIZE, id="no event"),
     ],
 )
-def test_a_store_that_cannot_be_written_to_its_end_refuses_and_costs_nothing(
+def test_store_that_cannot_be_written_to_its_end_refuses_and_costs_nothing(
     card: Card, inner: Inner, limit: int, turn: int
 ) -> None:
     for _ in range(turn):  # slots are written by turns
@@ -278,7 +278,7 @@ def test_right_pins_on_a_full_disk_lock_no_card(card: Card, full_disk: Path, fre
     assert card.pin_tries == 3
 
 
-def test_a_store_with_holes_gets_its_space_before_a_try_is_spent(card: Card) -> None:
+def test_store_with_holes_gets_its_space_before_a_try_is_spent(card: Card) -> None:
     content = card.store.path.read_bytes()
     with card.store.path.open("wb") as file:
         for offset in range(0, len(content), _BLOCK):
@@ -303,7 +303,7 @@ def put_back(card: Card, content: bytes) -> None:
     older.rename(card.store.path)
 
 
-def test_an_older_store_put_back_refuses_whom_it_would_give_tries(card: Card, inner: Inner) -> None:
+def test_older_store_put_back_refuses_whom_it_would_give_tries(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session, slot = card_session(host), card_slot(host)
     older = card.store.path.read_bytes()
@@ -317,7 +317,7 @@ def test_an_older_store_put_back_refuses_whom_it_would_give_tries(card: Card, in
     assert host.login(session, UserType.USER, PIN) == CKR.OK
 
 
-def test_a_generation_that_goes_backwards_refuses(card: Card, inner: Inner) -> None:
+def test_generation_that_goes_backwards_refuses(card: Card, inner: Inner) -> None:
     older = card.store.path.read_bytes()
     other = card.host()
     assert other.set_pin(card_session(other), PIN, "newpin-1") == CKR.OK
@@ -327,7 +327,7 @@ def test_a_generation_that_goes_backwards_refuses(card: Card, inner: Inner) -> N
     assert_refused(host, session, inner)
 
 
-def test_a_program_that_starts_anew_cannot_know_of_an_older_store(card: Card) -> None:
+def test_program_that_starts_anew_cannot_know_of_an_older_store(card: Card) -> None:
     """The known limit, docs/security.md: whoever can write the folder has it in their hand."""
     host = card.host()
     older = card.store.path.read_bytes()
@@ -337,7 +337,7 @@ def test_a_program_that_starts_anew_cannot_know_of_an_older_store(card: Card) ->
     assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
 
 
-def test_a_lock_that_somebody_holds_refuses_after_five_seconds(card: Card, inner: Inner) -> None:
+def test_lock_that_somebody_holds_refuses_after_five_seconds(card: Card, inner: Inner) -> None:
     host, maker, reader = card.host(inner), card.host(), card.host()
     session, makers_session, slot = card_session(host), card_session(maker), card_slot(host)
     token_object = Template([(Attribute.TOKEN, b"\x01")])
@@ -400,7 +400,7 @@ def test_python_locks_the_lock_file_that_is_there_when_it_has_the_lock(
     assert next(replacements, None) is None
 
 
-def test_a_reader_does_not_keep_a_reader_out(card: Card) -> None:
+def test_reader_does_not_keep_a_reader_out(card: Card) -> None:
     host = card.host()
     slot = card_slot(host)
     with card.store.lock(exclusive=False):
@@ -432,7 +432,7 @@ def test_store_truncated_in_the_middle_of_a_login_gives_no_try_back(
         assert host.login(session, UserType.USER, PIN) == CKR.OK
 
 
-def test_a_store_that_comes_back_is_used_again(card: Card) -> None:
+def test_store_that_comes_back_is_used_again(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     away = card.store.path.rename(card.path / "away")

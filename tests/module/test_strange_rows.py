@@ -100,7 +100,7 @@ def test_python_on_an_event_at_no_time_says_so(card: Card, monkeypatch: pytest.M
         ({"number": b"XC00000000000000"}, UserType.USER, PIN),
     ],
 )
-def test_a_row_that_no_card_can_have_lets_nobody_try(
+def test_row_that_no_card_can_have_lets_nobody_try(
     card: Card, inner: Inner, values: dict[str, int | bytes], user: UserType, secret: str
 ) -> None:
     slot = card_slot(card.host())
@@ -113,7 +113,7 @@ def test_a_row_that_no_card_can_have_lets_nobody_try(
     assert inner.count("C_Login") == 0
 
 
-def test_the_last_generation_lets_nobody_change_a_secret(card: Card, inner: Inner) -> None:
+def test_last_generation_lets_nobody_change_a_secret(card: Card, inner: Inner) -> None:
     card.write_generation(LAST)
     host = card.host(inner)
     session = card_session(host)
@@ -127,7 +127,7 @@ def test_the_last_generation_lets_nobody_change_a_secret(card: Card, inner: Inne
     assert (card.pin_tries, card.user_code_tries) == (3, 3)
 
 
-def test_a_cut_off_change_at_the_last_epoch_lets_nobody_try(card: Card, inner: Inner) -> None:
+def test_cut_off_change_at_the_last_epoch_lets_nobody_try(card: Card, inner: Inner) -> None:
     slot = card_slot(card.host())
     card.write(epoch=LAST, pending=LAST)
     host = card.host(inner)
@@ -135,7 +135,7 @@ def test_a_cut_off_change_at_the_last_epoch_lets_nobody_try(card: Card, inner: I
     assert inner.count("C_Login") == 0
 
 
-def test_a_token_without_a_number_is_given_no_free_record(card: Card, inner: Inner) -> None:
+def test_token_without_a_number_is_given_no_free_record(card: Card, inner: Inner) -> None:
     environment = Environment(card.path)
     remove(environment, issue(environment, USER_CODE).number)
     direct = card.direct()

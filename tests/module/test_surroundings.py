@@ -56,14 +56,14 @@ BAD_CONFIGURATIONS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("write", BAD_CONFIGURATIONS.values(), ids=BAD_CONFIGURATIONS)
-def test_a_bad_configuration_is_one_line_in_the_log(tmp_path: Path, write: Callable[[Path], object]) -> None:
+def test_bad_configuration_is_one_line_in_the_log(tmp_path: Path, write: Callable[[Path], object]) -> None:
     configuration = tmp_path / "pkcs11.conf"
     write(configuration)
     line = refused({"XCA_PKCS11_CONF": str(configuration)}, tmp_path / "log")
     assert "configuration" in line
 
 
-def test_a_configuration_that_cannot_be_read_is_one_line_in_the_log(card: Card, tmp_path: Path) -> None:
+def test_configuration_that_cannot_be_read_is_one_line_in_the_log(card: Card, tmp_path: Path) -> None:
     card.configuration.chmod(0o000)
     prefix = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
     log = tmp_path / "log"
@@ -89,7 +89,7 @@ def _some_library() -> str:
 
 
 @pytest.mark.parametrize("make", BAD_MODULES.values(), ids=BAD_MODULES)
-def test_a_bad_inner_module_is_refused(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_bad_inner_module_is_refused(tmp_path: Path, make: Callable[[Path], object]) -> None:
     library, log = tmp_path / "inner.so", tmp_path / "log"
     make(library)
     (tmp_path / "conf").write_text(f"[module]\npath={library}\n")
@@ -103,13 +103,13 @@ def test_a_bad_inner_module_is_refused(tmp_path: Path, make: Callable[[Path], ob
 
 
 @pytest.mark.skipif(SYSTEM_CONFIGURATION.exists(), reason="this machine has a configuration of its own")
-def test_no_configuration_at_all_is_one_line_in_the_log(tmp_path: Path) -> None:
+def test_configuration_that_is_nowhere_is_one_line_in_the_log(tmp_path: Path) -> None:
     line = refused({"HOME": str(tmp_path)}, tmp_path / "log")
     assert "XCA_PKCS11_CONF" in line  # what to do next
 
 
 @pytest.mark.parametrize(("variable", "below"), [("XDG_CONFIG_HOME", ""), ("HOME", ".config")])
-def test_the_users_own_configuration_is_found(card: Card, tmp_path: Path, variable: str, below: str) -> None:
+def test_configuration_of_the_user_is_found(card: Card, tmp_path: Path, variable: str, below: str) -> None:
     folder = tmp_path / below / "xca"
     folder.mkdir(parents=True)
     shutil.copy(card.configuration, folder / "pkcs11.conf")
@@ -119,7 +119,7 @@ def test_the_users_own_configuration_is_found(card: Card, tmp_path: Path, variab
     host.stop()
 
 
-def test_a_relative_folder_of_configurations_is_ignored(card: Card, tmp_path: Path) -> None:
+def test_relative_folder_of_configurations_is_ignored(card: Card, tmp_path: Path) -> None:
     folder = tmp_path / ".config" / "xca"
     folder.mkdir(parents=True)
     shutil.copy(card.configuration, folder / "pkcs11.conf")
@@ -128,7 +128,7 @@ def test_a_relative_folder_of_configurations_is_ignored(card: Card, tmp_path: Pa
     host.stop()
 
 
-def test_variables_override_the_file(card: Card, closed: Card, tmp_path: Path) -> None:
+def test_variable_beside_the_file_overrides_it(card: Card, closed: Card, tmp_path: Path) -> None:
     log = tmp_path / "log"
     store = str(closed.store.path)
     host = card.host(XCA_CARD_STORE=store, XCA_LOG_LEVEL="debug", XCA_LOG_FILE=str(log))
@@ -140,24 +140,24 @@ def test_variables_override_the_file(card: Card, closed: Card, tmp_path: Path) -
     ("variable", "value"),
     [("XCA_PKCS11_MODULE", "libsofthsm2.so"), ("XCA_CARD_STORE", "cards.db"), ("XCA_LOG_LEVEL", "loud")],
 )
-def test_a_bad_variable_is_one_line_in_the_log(card: Card, tmp_path: Path, variable: str, value: str) -> None:
+def test_bad_variable_is_one_line_in_the_log(card: Card, tmp_path: Path, variable: str, value: str) -> None:
     refused(card.environment(**{variable: value}), tmp_path / "log")
 
 
-def test_the_variables_for_the_inner_module_are_gone_after_c_initialize(card: Card) -> None:
+def test_variables_for_the_inner_module_are_gone_after_c_initialize(card: Card) -> None:
     host = card.host()
     assert host.do("environment", "SOFTHSM2_CONF") is None
     user_session(host)
     assert host.do("environment", "SOFTHSM2_CONF") is None
 
 
-def test_the_hosts_own_variable_stays(card: Card) -> None:
+def test_hosts_own_variable_stays(card: Card) -> None:
     host = card.host(SOFTHSM2_CONF="/the/hosts/own")
     user_session(host)
     assert host.do("environment", "SOFTHSM2_CONF") == "/the/hosts/own"
 
 
-def test_stderr_is_for_terminals_only(card: Card, tmp_path: Path) -> None:
+def test_log_without_a_terminal_stays_off_stderr(card: Card, tmp_path: Path) -> None:
     environment = {"XCA_PKCS11_CONF": str(tmp_path / "missing")}
     command = ["pkcs11-tool", "--module", str(module_path()), "--list-slots"]
     quiet = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
@@ -186,7 +186,7 @@ SECRETS = [
 ]
 
 
-def test_no_secret_is_ever_written_down(card: Card, tmp_path: Path) -> None:
+def test_log_at_every_level_holds_no_secret(card: Card, tmp_path: Path) -> None:
     log, errors = tmp_path / "log", tmp_path / "stderr"
     with errors.open("wb") as stderr:
         host = card.host(XCA_LOG_LEVEL="debug", XCA_LOG_FILE=str(log), stderr=stderr.fileno())
@@ -213,7 +213,7 @@ def test_no_secret_is_ever_written_down(card: Card, tmp_path: Path) -> None:
             assert secret.encode() not in content, file.name
 
 
-def test_the_log_keeps_to_its_level(card: Card, tmp_path: Path) -> None:
+def test_log_keeps_to_its_level(card: Card, tmp_path: Path) -> None:
     log = tmp_path / "log"
     host = card.host(XCA_LOG_FILE=str(log))
     session = card_session(host)
@@ -222,13 +222,13 @@ def test_the_log_keeps_to_its_level(card: Card, tmp_path: Path) -> None:
     assert not log.exists()
 
 
-def test_a_log_that_cannot_be_written_stops_nobody(card: Card, tmp_path: Path) -> None:
+def test_log_that_cannot_be_written_stops_nobody(card: Card, tmp_path: Path) -> None:
     for log in (tmp_path, tmp_path / "no" / "folder", Path("/dev/full")):
         host = card.host(XCA_LOG_LEVEL="debug", XCA_LOG_FILE=str(log))
         user_session(host)
 
 
-def test_a_log_that_is_a_link_is_not_followed(card: Card, tmp_path: Path) -> None:
+def test_log_that_is_a_link_is_not_followed(card: Card, tmp_path: Path) -> None:
     precious, log = tmp_path / "precious", tmp_path / "log"
     precious.write_text("as it was")
     log.symlink_to(precious)
@@ -239,7 +239,7 @@ def test_a_log_that_is_a_link_is_not_followed(card: Card, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program of another group")
 @pytest.mark.skipif(SYSTEM_CONFIGURATION.exists(), reason="this machine has a configuration of its own")
-def test_a_privileged_host_ignores_the_callers_environment(card: Card, tmp_path: Path) -> None:
+def test_privileged_host_ignores_the_callers_environment(card: Card, tmp_path: Path) -> None:
     program = compiling.program(tmp_path / "host", [compiling.TESTS / "privileged_host.c"])
     log = tmp_path / "log"
     environment = card.environment(XCA_LOG_LEVEL="debug", XCA_LOG_FILE=str(log))

@@ -107,7 +107,7 @@ ON_TOKEN: dict[str, Attributes] = {
 
 @pytest.mark.parametrize("session_of", [card_session, so_session])
 @pytest.mark.parametrize("making", MAKINGS)
-def test_nobody_but_the_user_puts_something_on_the_card(
+def test_token_object_without_the_users_login_is_refused(
     card: Card, inner: Inner, making: Making, session_of: Callable[[Host], int]
 ) -> None:
     host = card.host(inner)
@@ -122,7 +122,7 @@ def test_nobody_but_the_user_puts_something_on_the_card(
 
 
 @pytest.mark.parametrize("making", [making for making in MAKINGS if making is not derive])
-def test_session_objects_are_everybodys(card: Card, making: Making) -> None:
+def test_session_object_without_a_login_is_made(card: Card, making: Making) -> None:
     host = card.host()
     session = card_session(host)
     key = create(host, session).out[-1]
@@ -135,7 +135,7 @@ def test_session_objects_are_everybodys(card: Card, making: Making) -> None:
 
 
 @pytest.mark.parametrize("making", [create_like, copy, generate, generate_pair_public, unwrap])
-def test_the_user_puts_something_on_the_card(card: Card, making: Making) -> None:
+def test_token_object_with_the_users_login_is_made(card: Card, making: Making) -> None:
     host = card.host()
     session = user_session(host)
     key = create(host, session).out[-1]
@@ -146,7 +146,7 @@ def test_the_user_puts_something_on_the_card(card: Card, making: Making) -> None
 @pytest.mark.parametrize(
     "broken", [(Attribute.TOKEN, None), (Attribute.TOKEN, 0), (Attribute.TOKEN, ulong(1))]
 )
-def test_a_broken_template_neither_crashes_nor_opens_the_card(
+def test_broken_template_neither_crashes_nor_opens_the_card(
     card: Card, broken: tuple[int, bytes | int | None]
 ) -> None:
     host = card.host()
@@ -156,12 +156,12 @@ def test_a_broken_template_neither_crashes_nor_opens_the_card(
     assert token_keys(card) == 0
 
 
-def test_a_template_that_changes_during_the_call_puts_nothing_on_the_card(tmp_path: Path) -> None:
+def test_template_that_changes_during_the_call_puts_nothing_on_the_card(tmp_path: Path) -> None:
     with minimal_host(tmp_path) as run:
         assert run("double_fetch", "templates") == ""
 
 
-def test_a_template_with_more_attributes_than_can_be_judged_is_refused(card: Card, inner: Inner) -> None:
+def test_template_with_more_attributes_than_can_be_judged_is_refused(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session = card_session(host)
     labels: Attributes = [(Attribute.LABEL, b"x")] * 128
@@ -171,7 +171,7 @@ def test_a_template_with_more_attributes_than_can_be_judged_is_refused(card: Car
 
 
 @pytest.mark.parametrize("session_of", [card_session, so_session])
-def test_nobody_but_the_user_changes_what_lies_on_the_card(
+def test_object_change_without_the_users_login_is_refused(
     card: Card, inner: Inner, session_of: Callable[[Host], int]
 ) -> None:
     user = card.host()
@@ -200,7 +200,7 @@ def test_nobody_but_the_user_changes_what_lies_on_the_card(
 
 
 @pytest.mark.parametrize("session_of", [card_session, so_session, user_session])
-def test_nobody_changes_what_the_issuer_wrote(card: Card, session_of: Callable[[Host], int]) -> None:
+def test_object_of_the_issuer_cannot_be_changed(card: Card, session_of: Callable[[Host], int]) -> None:
     host = card.host()
     session = session_of(host)
     objects = host.find(session)
@@ -214,7 +214,7 @@ def test_nobody_changes_what_the_issuer_wrote(card: Card, session_of: Callable[[
     assert not host.find(session, (Attribute.LABEL, b"x"))
 
 
-def test_an_objects_own_error_comes_through(card: Card) -> None:
+def test_objects_own_error_comes_through(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert host.call("C_DestroyObject", session, 9999).rv == CKR.OBJECT_HANDLE_INVALID
@@ -231,7 +231,7 @@ def test_on_another_token_the_inner_module_decides(card: Card) -> None:
     assert host.login(session, UserType.USER, PLAIN_PIN) == CKR.OK
 
 
-def test_a_login_is_seen_by_sessions_that_were_open_before(card: Card) -> None:
+def test_login_is_seen_by_sessions_that_were_open_before(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert create(host, session, (Attribute.TOKEN, YES)).rv == CKR.USER_NOT_LOGGED_IN
@@ -241,7 +241,7 @@ def test_a_login_is_seen_by_sessions_that_were_open_before(card: Card) -> None:
     assert create(host, session, (Attribute.TOKEN, YES)).rv == CKR.USER_NOT_LOGGED_IN
 
 
-def test_the_cards_objects_are_found_by_their_real_names(card: Card) -> None:
+def test_cards_objects_are_found_by_their_real_names(card: Card) -> None:
     host = card.host()
     session = user_session(host)
     named = {
@@ -267,7 +267,7 @@ def test_the_cards_objects_are_found_by_their_real_names(card: Card) -> None:
     assert value.rv == CKR.ATTRIBUTE_SENSITIVE
 
 
-def test_reading_needs_no_more_than_the_inner_module_asks(card: Card) -> None:
+def test_object_reading_needs_no_more_than_the_inner_module_asks(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     (certificate,) = host.find(session, (Attribute.LABEL, b"cert1"), (Attribute.ID, b"SIGN"))

@@ -79,7 +79,7 @@ def door(request: pytest.FixtureRequest) -> Door:
     return one
 
 
-def test_a_try_comes_back_only_when_the_value_was_not_looked_at(card: Card, inner: Inner, door: Door) -> None:
+def test_try_comes_back_only_when_the_value_was_not_looked_at(card: Card, inner: Inner, door: Door) -> None:
     host = card.host(inner)
     for answer in GIVEN_BACK + KEPT_SPENT:
         for before in (3, 2):
@@ -97,7 +97,7 @@ def test_a_try_comes_back_only_when_the_value_was_not_looked_at(card: Card, inne
             assert door.tries(card) == before - spent, (answer, before)
 
 
-def test_an_answer_that_proves_nothing_can_spend_the_last_try(card: Card, inner: Inner, door: Door) -> None:
+def test_answer_that_proves_nothing_can_spend_the_last_try(card: Card, inner: Inner, door: Door) -> None:
     host = card.host(inner)
     session = door.session(host)
     door.set_tries(card, 1)
@@ -109,7 +109,7 @@ def test_an_answer_that_proves_nothing_can_spend_the_last_try(card: Card, inner:
     assert other.login(card_session(other), user, right) == CKR.PIN_LOCKED
 
 
-def test_the_same_wrong_value_again_costs_nothing(card: Card, inner: Inner, door: Door) -> None:
+def test_same_wrong_value_again_costs_nothing(card: Card, inner: Inner, door: Door) -> None:
     host = card.host(inner)
     session = door.session(host)
     asked = inner.count(door.function)
@@ -119,7 +119,7 @@ def test_the_same_wrong_value_again_costs_nothing(card: Card, inner: Inner, door
     assert door.tries(card) == 2
 
 
-def test_only_the_last_wrong_value_is_remembered(card: Card, door: Door) -> None:
+def test_remembered_value_is_the_last_wrong_one(card: Card, door: Door) -> None:
     host = card.host()
     session = door.session(host)
     answers = [door.knock(host, session, WRONG[value]) for value in (0, 1, 1, 0)]
@@ -127,7 +127,7 @@ def test_only_the_last_wrong_value_is_remembered(card: Card, door: Door) -> None
     assert door.tries(card) == 0
 
 
-def test_a_remembered_value_of_a_locked_secret_is_answered_locked(card: Card, door: Door) -> None:
+def test_remembered_value_of_a_locked_secret_is_answered_locked(card: Card, door: Door) -> None:
     host = card.host()
     session = door.session(host)
     for wrong in WRONG[:3]:
@@ -151,7 +151,7 @@ def test_login_and_change_share_what_is_remembered(card: Card) -> None:
     assert card.pin_tries == 2
 
 
-def test_pin_and_user_code_share_nothing(card: Card) -> None:
+def test_remembered_pin_is_not_taken_for_the_user_code(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert host.login(session, UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
@@ -159,7 +159,7 @@ def test_pin_and_user_code_share_nothing(card: Card) -> None:
     assert (card.pin_tries, card.user_code_tries) == (2, 2)
 
 
-def test_a_remembered_value_survives_finalize(card: Card) -> None:
+def test_remembered_value_survives_finalize(card: Card) -> None:
     host = card.host()
     assert host.login(card_session(host), UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
     host.reinitialize()
@@ -167,7 +167,7 @@ def test_a_remembered_value_survives_finalize(card: Card) -> None:
     assert card.pin_tries == 2
 
 
-def test_success_forgets_the_wrong_value(card: Card) -> None:
+def test_remembered_value_after_a_success_is_forgotten(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert host.login(session, UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
@@ -177,7 +177,7 @@ def test_success_forgets_the_wrong_value(card: Card) -> None:
     assert card.pin_tries == 2
 
 
-def test_a_wrong_value_may_become_the_right_one(card: Card) -> None:
+def test_wrong_value_may_become_the_right_one(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert host.login(session, UserType.USER, "newpin-1") == CKR.PIN_INCORRECT
@@ -185,7 +185,7 @@ def test_a_wrong_value_may_become_the_right_one(card: Card) -> None:
     assert host.login(session, UserType.USER, "newpin-1") == CKR.OK
 
 
-def test_a_wrong_pin_may_become_the_one_that_the_user_code_sets(card: Card) -> None:
+def test_wrong_pin_may_become_the_one_that_the_user_code_sets(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert host.login(session, UserType.USER, "newpin-1") == CKR.PIN_INCORRECT
@@ -195,7 +195,7 @@ def test_a_wrong_pin_may_become_the_one_that_the_user_code_sets(card: Card) -> N
     assert host.login(session, UserType.USER, "newpin-1") == CKR.OK
 
 
-def test_a_wrong_value_of_another_epoch_is_tried_again(card: Card) -> None:
+def test_wrong_value_of_another_epoch_is_tried_again(card: Card) -> None:
     host = card.host()
     assert host.login(card_session(host), UserType.USER, "newpin-1") == CKR.PIN_INCORRECT
     other = card.host()
@@ -214,7 +214,7 @@ def test_only_a_value_that_was_found_wrong_is_remembered(card: Card, inner: Inne
     assert host.login(session, UserType.USER, PIN) == CKR.OK
 
 
-def test_every_try_is_in_the_cards_history(card: Card) -> None:
+def test_history_after_any_try_names_it(card: Card) -> None:
     before = len(card.store.events(card.number))
     host = card.host()
     session = card_session(host)

@@ -20,7 +20,7 @@ def info(host: Host) -> Info:
     return Info.from_buffer_copy(bytes.fromhex(answer.out[0]))
 
 
-def test_the_module_is_not_taken_for_the_inner_one(card: Card) -> None:
+def test_module_is_not_taken_for_the_inner_one(card: Card) -> None:
     ours, theirs = info(card.host()), info(card.direct())
     assert ours.libraryDescription != theirs.libraryDescription
     assert len(ours.libraryDescription) == 32
@@ -30,7 +30,7 @@ def test_the_module_is_not_taken_for_the_inner_one(card: Card) -> None:
     assert bytes(ours.libraryVersion) == bytes(theirs.libraryVersion)
 
 
-def test_the_token_is_shown_as_the_card(card: Card) -> None:
+def test_token_is_shown_as_the_card(card: Card) -> None:
     host = card.host()
     slot = card_slot(host)
     token, inner_token = host.token(slot), card.direct().token(slot)
@@ -45,7 +45,7 @@ def test_the_token_is_shown_as_the_card(card: Card) -> None:
         assert getattr(token, field) == getattr(inner_token, field)
 
 
-def test_the_slot_is_shown_as_the_reader(card: Card) -> None:
+def test_slot_is_shown_as_the_reader(card: Card) -> None:
     host = card.host()
     slot = card_slot(host)
     shown = host.slot_info(slot)
@@ -58,7 +58,7 @@ def test_the_slot_is_shown_as_the_reader(card: Card) -> None:
     ["讀卡機" * 14, "x" + "讀卡機" * 14, "xy" + "讀卡機" * 14, "y" * 64, "z" * 65],
     ids=["cut after 63", "cut after 64", "cut after 62", "just fits", "one too long"],
 )
-def test_a_long_name_is_cut_between_characters(card: Card, reader: str) -> None:
+def test_long_name_is_cut_between_characters(card: Card, reader: str) -> None:
     card.write(reader=reader.encode(), model=reader.encode()[:30])
     host = card.host()
     slot = card_slot(host)
@@ -75,7 +75,7 @@ def test_a_long_name_is_cut_between_characters(card: Card, reader: str) -> None:
     [(3, (not LOW, not FINAL, not LOCKED)), (2, (LOW, not FINAL, not LOCKED)), (1, (LOW, FINAL, not LOCKED))],
 )
 @pytest.mark.parametrize(("secret", "flags"), [("pin", PIN_FLAGS), ("user_code", USER_CODE_FLAGS)])
-def test_the_flags_tell_the_tries(
+def test_flags_after_wrong_values_tell_the_tries(
     card: Card, tries: int, shown: tuple[bool, ...], secret: str, flags: tuple[TokenFlag, ...]
 ) -> None:
     host = card.host()
@@ -88,7 +88,7 @@ def test_the_flags_tell_the_tries(
 
 
 @pytest.mark.parametrize(("secret", "flags"), [("pin", PIN_FLAGS), ("user_code", USER_CODE_FLAGS)])
-def test_no_try_left_is_shown_as_locked(card: Card, secret: str, flags: tuple[TokenFlag, ...]) -> None:
+def test_flags_with_no_try_left_say_locked(card: Card, secret: str, flags: tuple[TokenFlag, ...]) -> None:
     card.set_tries(**{secret: 0})
     host = card.host()
     seen = host.flags(card_slot(host))
@@ -108,7 +108,7 @@ def test_user_pin_initialized_tells_a_closed_card_from_an_activated_one(
     activated.stop()
 
 
-def test_what_the_issuer_changes_is_shown_at_once(card: Card) -> None:
+def test_change_by_the_issuer_is_shown_at_once(card: Card) -> None:
     host = card.host()
     slot = card_slot(host)
     for tries in (1, 3, 2, 0, 3) * 3:
@@ -119,7 +119,7 @@ def test_what_the_issuer_changes_is_shown_at_once(card: Card) -> None:
         assert (TokenFlag.USER_PIN_COUNT_LOW in seen) == (tries in (1, 2))
 
 
-def test_looking_costs_nothing(card: Card, inner: Inner) -> None:
+def test_token_info_asked_for_often_costs_no_try(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     slot = card_slot(host)
     before = card.store.path.read_bytes()
@@ -140,7 +140,7 @@ def test_looking_costs_nothing(card: Card, inner: Inner) -> None:
         "xca-card: ",
     ],
 )
-def test_a_token_that_claims_to_be_a_card_without_a_row_is_refused(
+def test_token_that_claims_to_be_a_card_without_a_row_is_refused(
     card: Card, inner: Inner, label: str
 ) -> None:
     direct = card.direct()
@@ -161,7 +161,7 @@ def test_a_token_that_claims_to_be_a_card_without_a_row_is_refused(
 
 
 @pytest.mark.parametrize("label", ["XCA-CARD:XC99999999999999", "xca-card", "my xca-card:XC99999999999999"])
-def test_a_token_that_does_not_claim_it_is_none(card: Card, label: str) -> None:
+def test_token_that_does_not_claim_it_is_none(card: Card, label: str) -> None:
     host = card.host()
     (blank,) = set(host.slots()) - {host.slot(PLAIN), card_slot(host)}
     assert host.call("C_InitToken", blank, PIN.encode(), len(PIN), label.encode().ljust(32)).rv == CKR.OK
@@ -170,7 +170,7 @@ def test_a_token_that_does_not_claim_it_is_none(card: Card, label: str) -> None:
     assert host.login(session, UserType.SO, PIN) == CKR.OK
 
 
-def test_a_card_pulled_out_is_reported_as_the_inner_module_reports_it(card: Card, inner: Inner) -> None:
+def test_card_pulled_out_is_reported_as_the_inner_module_reports_it(card: Card, inner: Inner) -> None:
     host = card.host(inner)
     session, slot = card_session(host), card_slot(host)
     for answer in (CKR.TOKEN_NOT_PRESENT, CKR.DEVICE_REMOVED, CKR.DEVICE_ERROR):

@@ -70,7 +70,7 @@ def tool(closed: Card) -> Tool:
     return Tool(closed, module_path(), rules.CARD_LABEL)
 
 
-def test_the_whole_life(closed: Card, tool: Tool, tmp_path: Path) -> None:
+def test_pkcs11_tool_leads_a_card_through_its_life(closed: Card, tool: Tool, tmp_path: Path) -> None:
     listed = tool.done("--list-slots")
     assert rules.CARD_LABEL in listed
     assert closed.number in listed
@@ -120,7 +120,9 @@ def test_the_whole_life(closed: Card, tool: Tool, tmp_path: Path) -> None:
     tool.done(*user(PIN), "--list-objects")
 
 
-def test_a_stranger_can_neither_wipe_nor_litter_a_card(closed: Card, tool: Tool, tmp_path: Path) -> None:
+def test_pkcs11_tool_without_a_pin_can_neither_wipe_nor_litter_a_card(
+    closed: Card, tool: Tool, tmp_path: Path
+) -> None:
     litter = tmp_path / "litter"
     litter.write_bytes(b"litter")
     tool.refused(

@@ -29,7 +29,7 @@ NOT_ACTIVATED, LAPSED, ACTIVE = CardState
         (ACTIVE, 0, 0, Action.SEE_ISSUER),
     ],
 )
-def test_next_action(
+def test_next_action_in_each_state_is_the_documented_one(
     state: CardState, pin_tries: int | None, user_code_tries: int | None, action: Action
 ) -> None:
     card = Card("XC00000000000001", "reader", "model", "hicos", state, pin_tries, user_code_tries)
@@ -37,7 +37,7 @@ def test_next_action(
 
 
 @pytest.mark.parametrize(("pin_tries", "action"), [(3, Action.CHANGE_PIN), (0, Action.RESET_PIN)])
-def test_a_pin_that_somebody_else_set_is_to_be_changed(pin_tries: int, action: Action) -> None:
+def test_pin_that_somebody_else_set_is_to_be_changed(pin_tries: int, action: Action) -> None:
     card = Card("XC00000000000001", "r", "m", "hicos", ACTIVE, pin_tries, 3, pin_to_be_changed=True)
     assert next_action(card) is action
 
@@ -50,7 +50,7 @@ def test_a_pin_that_somebody_else_set_is_to_be_changed(pin_tries: int, action: A
         (1, 9, Action.CHECK_CLOCK),
     ],
 )
-def test_a_certificate_that_is_not_valid_today_comes_after_the_pin(
+def test_certificate_that_is_not_valid_today_comes_after_the_pin(
     start: int, end: int, action: Action
 ) -> None:
     now = datetime.now(UTC)

@@ -75,7 +75,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return Memory(CLOSED)
 
 
-def test_a_family_that_can_only_activate(memory: Memory) -> None:
+def test_family_that_can_only_activate(memory: Memory) -> None:
     cards = Cards([memory])
     assert cards.readers() == ["memory reader"]
     [card] = cards.detect()
@@ -87,7 +87,7 @@ def test_a_family_that_can_only_activate(memory: Memory) -> None:
     assert memory.told == [f"found {CLOSED.number}", "activated active"]
 
 
-def test_a_card_is_announced_once_and_again_when_it_comes_back(memory: Memory) -> None:
+def test_card_is_announced_once_and_again_when_it_comes_back(memory: Memory) -> None:
     cards = Cards([memory])
     cards.detect()
     cards.detect()
@@ -98,7 +98,7 @@ def test_a_card_is_announced_once_and_again_when_it_comes_back(memory: Memory) -
     assert memory.told == [f"found {CLOSED.number}"] * 2
 
 
-def test_locking_is_told_once(memory: Memory) -> None:
+def test_card_that_locks_is_told_once(memory: Memory) -> None:
     cards = Cards([memory])
     for left in (2, 1):
         with pytest.raises(errors.WrongUserCode) as wrong:
@@ -124,7 +124,7 @@ def test_locking_is_told_once(memory: Memory) -> None:
         (USER_CODE, USER_CODE, errors.PinRefused),
     ],
 )
-def test_bad_values_never_reach_the_card(
+def test_bad_value_never_reaches_the_card(
     memory: Memory, user_code: str, new_pin: str, situation: type[errors.CardError]
 ) -> None:
     with pytest.raises(situation) as refused:
@@ -134,7 +134,7 @@ def test_bad_values_never_reach_the_card(
     assert user_code not in str(refused.value)
 
 
-def test_every_objection_is_given(memory: Memory) -> None:
+def test_objections_of_several_plugins_are_all_given(memory: Memory) -> None:
     class Strict:
         @hookimpl
         def xca_veto_new_pin(self) -> str:
@@ -146,7 +146,7 @@ def test_every_objection_is_given(memory: Memory) -> None:
     assert "所有字元都相同。" in refused.value.message("zh_TW")
 
 
-def test_a_state_that_forbids_it_costs_nothing(memory: Memory) -> None:
+def test_state_that_forbids_it_costs_nothing(memory: Memory) -> None:
     cards = Cards([memory])
     for state, tries, situation in (
         (CardState.ACTIVE, 3, errors.AlreadyActive),
@@ -160,12 +160,12 @@ def test_a_state_that_forbids_it_costs_nothing(memory: Memory) -> None:
     assert memory.looks == 0
 
 
-def test_a_card_that_is_not_there(memory: Memory) -> None:
+def test_card_that_is_not_there_is_said(memory: Memory) -> None:
     with pytest.raises(errors.CardNotFound):
         Cards([memory]).find("XC00000000000000")
 
 
-def test_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise FileNotFoundError("xca-pkcs11.so")
 
@@ -174,7 +174,7 @@ def test_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
         Cards().detect()
 
 
-def test_a_module_that_is_none(
+def test_module_that_is_none_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     file = tmp_path_factory.mktemp("module") / "xca-pkcs11.so"

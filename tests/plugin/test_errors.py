@@ -109,7 +109,7 @@ def test_fact_of_an_error_can_be_read() -> None:
     assert errors.PinLocked(number="XC00000000091349").number == "XC00000000091349"
 
 
-def test_the_documentation_lists_them_all() -> None:
+def test_documentation_lists_every_exit_status() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| (\d+) \| `(\w+)` \| (\S+) \|", page, re.MULTILINE)
     assert documented == [

@@ -44,7 +44,7 @@ GOOD = (
 
 
 @pytest.mark.parametrize(("hostile", "shown"), HOSTILE.values(), ids=HOSTILE)
-def test_what_acts_or_hides_is_shown_by_its_code(hostile: str, shown: str) -> None:
+def test_character_that_acts_or_hides_is_shown_by_its_code(hostile: str, shown: str) -> None:
     assert harmless(hostile) == shown
     assert harmless(shown) == shown
     assert text("{name}.").format(name=hostile)() == f"{shown}."
@@ -52,7 +52,7 @@ def test_what_acts_or_hides_is_shown_by_its_code(hostile: str, shown: str) -> No
 
 
 @pytest.mark.parametrize("good", GOOD)
-def test_what_people_write_stays(good: str) -> None:
+def test_text_that_people_write_stays(good: str) -> None:
     assert harmless(good) == good
 
 
@@ -71,7 +71,7 @@ def test_several_lines_stay_where_they_may_be() -> None:
 
 
 @pytest.mark.parametrize(("hostile", "_"), HOSTILE.values(), ids=HOSTILE)
-def test_json_keeps_the_data_and_is_harmless(hostile: str, _: str) -> None:
+def test_json_of_hostile_text_keeps_the_data_and_is_harmless(hostile: str, _: str) -> None:
     document = {hostile: [hostile, 1, None]}
     for indent in (None, 2):
         said = harmless_json(document, indent=indent)
@@ -80,7 +80,7 @@ def test_json_keeps_the_data_and_is_harmless(hostile: str, _: str) -> None:
     assert harmless_json({"name": "國立臺灣大學"}, indent=None) == '{"name": "國立臺灣大學"}'
 
 
-def test_no_character_of_unicode_hides() -> None:
+def test_character_of_unicode_never_hides() -> None:
     """What Unicode ignores by default, and what moves a cursor, stays nowhere."""
     kept = {
         character for character in map(chr, range(sys.maxunicode + 1)) if harmless(character) == character

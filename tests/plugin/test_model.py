@@ -58,7 +58,7 @@ def der(key: rsa.RSAPrivateKey, holder: str, attributes: str | None) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
-def test_a_schools_certificate(key: rsa.RSAPrivateKey) -> None:
+def test_certificate_of_a_school_gives_its_holder(key: rsa.RSAPrivateKey) -> None:
     certificate = Certificate.parse("cert1", "SIGN", der(key, "國立臺灣大學", SCHOOL))
     assert certificate.holder == "C=TW,L=臺北市,O=國立臺灣大學"
     assert certificate.issuer == "OU=測試"
@@ -69,18 +69,18 @@ def test_a_schools_certificate(key: rsa.RSAPrivateKey) -> None:
     assert certificate.rank == "secondary"
 
 
-def test_a_companys_certificate(key: rsa.RSAPrivateKey) -> None:
+def test_certificate_of_a_company_gives_its_holder(key: rsa.RSAPrivateKey) -> None:
     certificate = Certificate.parse("cert1", "SIGN", der(key, "某公司", COMPANY))
     assert (certificate.organisation_oid, certificate.tax_id) == (None, "00000000")
     assert certificate.rank == "primary"
 
 
-def test_a_certificate_that_tells_less(key: rsa.RSAPrivateKey) -> None:
+def test_certificate_that_tells_less_gives_what_it_tells(key: rsa.RSAPrivateKey) -> None:
     certificate = Certificate.parse("cert1", "SIGN", der(key, "某社團", None))
     assert (certificate.organisation_oid, certificate.tax_id, certificate.rank) == (None, None, None)
 
 
-def test_a_name_cannot_pass_for_more_than_one_attribute(key: rsa.RSAPrivateKey) -> None:
+def test_name_cannot_pass_for_more_than_one_attribute(key: rsa.RSAPrivateKey) -> None:
     certificate = Certificate.parse("cert1", "SIGN", der(key, "A,O=B", None))
     assert certificate.holder == r"C=TW,L=臺北市,O=A\,O\=B"
 
@@ -93,12 +93,12 @@ def test_pem_is_the_same_certificate(key: rsa.RSAPrivateKey) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x30\x03\x02\x01\x01", b"not a certificate"])
-def test_what_is_no_certificate_is_refused(damage: bytes) -> None:
+def test_bytes_that_are_no_certificate_are_refused(damage: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Certificate.parse("cert1", "SIGN", damage)
 
 
-def test_a_cut_off_certificate_is_refused(key: rsa.RSAPrivateKey) -> None:
+def test_cut_off_certificate_is_refused(key: rsa.RSAPrivateKey) -> None:
     whole = der(key, "國立臺灣大學", SCHOOL)
     for length in (10, 200, len(whole) - 1):
         with pytest.raises(ValueError, match=r".+"):
@@ -106,7 +106,7 @@ def test_a_cut_off_certificate_is_refused(key: rsa.RSAPrivateKey) -> None:
 
 
 @pytest.mark.parametrize(("name", "odd"), odd_ones().items(), ids=odd_ones())
-def test_an_odd_certificate_is_read_or_a_value_error(name: str, odd: bytes) -> None:
+def test_odd_certificate_is_read_or_a_value_error(name: str, odd: bytes) -> None:
     try:
         certificate = Certificate.parse("cert1", "SIGN", odd)
     except ValueError:

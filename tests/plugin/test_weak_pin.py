@@ -55,24 +55,24 @@ def reason(
         ("373430", "organisation's number"),
     ],
 )
-def test_obvious_pins_are_refused(new_pin: str, words: str) -> None:
+def test_pin_that_is_obvious_is_refused(new_pin: str, words: str) -> None:
     said = reason(new_pin)
     assert said is not None
     assert words in said
 
 
 @pytest.mark.parametrize("new_pin", ["135790", "112233", "1234567a", "91349X", "qL7!ab", "124816"])
-def test_others_are_not(new_pin: str) -> None:
+def test_pin_that_is_not_obvious_is_accepted(new_pin: str) -> None:
     assert reason(new_pin, pin="other-1", user_code="Other-12") is None
 
 
-def test_known_secrets_are_refused() -> None:
+def test_pin_that_others_know_is_refused() -> None:
     assert reason("k4r7q9z1", user_code="k4r7q9z1") == "It is the user code."
     assert reason("k4r7q9z1", pin="k4r7q9z1") == "It is the old PIN."
     assert reason("K4r7q9z1", user_code="k4r7q9z1") is None
 
 
-def test_a_card_without_certificate_is_judged_too() -> None:
+def test_card_without_certificate_is_judged_too() -> None:
     bare = Card("XC00000000091349", "reader", "model", "hicos", CardState.ACTIVE, None, None)
     assert reason("111111", card=bare) is not None
     assert reason("100471", card=bare) is None
