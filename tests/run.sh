@@ -4,7 +4,7 @@
 #     sh tests/run.sh          every check and every test but the soak: what has to pass before a change is taken
 #     sh tests/run.sh fast     every check, and the tests that need no more than the build does
 #     sh tests/run.sh soak     what takes hours
-#     sh tests/run.sh tests/cli/test_cli_life.py::test_card_in_a_terminal_lives_through_its_states    these tests, and nothing besides
+#     sh tests/run.sh tests/cli/test_cli_tries.py::test_weak_pin_costs_no_try    these tests, and nothing besides
 # Arguments are pytest's; with them there are no checks and no fuzzing. What has not changed is not built again.
 set -eu
 cd "$(dirname "$0")/.."
