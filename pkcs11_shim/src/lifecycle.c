@@ -48,7 +48,8 @@ static CK_RV lifecycle_initialize_inner(void *arguments) {
     }
     CK_RV rv = inner->C_Initialize(arguments);
     if (takes_place && before != NULL) {
-        putenv((char *)((uintptr_t)before - value_at)); /* a number: gcc 14's analyser crashes on the offset */
+        /* Through a number: gcc 14's analyser ends with an internal error at the offset of a pointer. */
+        putenv((char *)((uintptr_t)before - value_at));
     }
     entry[0] = '\0';
     return rv;
