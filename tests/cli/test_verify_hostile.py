@@ -685,6 +685,15 @@ def test_malformed_part_of_the_signers_certificate_is_named(verify: Verifier, ro
         refused(verify(signed(odd, CONTENT)), f"of its signer's certificate, {words}", 61)
 
 
+def test_malformed_part_inside_an_extension_is_named(verify: Verifier, root: Party) -> None:
+    purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+    usual = party("signer", root, extensions=[(purposes, False)])
+    purpose = bytes.fromhex("06082b06010505070304")
+    odd = altered(usual, root, purpose, b"\x0c" + purpose[1:])
+    assert verify(signed(usual, CONTENT)).status == 0
+    refused(verify(signed(odd, CONTENT)), "its extension extended key usage cannot be read", 61)
+
+
 def test_malformed_part_of_a_certificate_between_is_named(verify: Verifier, root: Party) -> None:
     usual = _with_everything("between", root, ca=True)
     signer = party("signer", usual)

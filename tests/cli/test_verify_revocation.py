@@ -559,6 +559,45 @@ def test_response_that_is_not_understood_is_no_proof_and_revokes(
     expect(verify(_joined(issuer, bad, extension="1.2.3.4"), crl(issuer)), "was revoked on")
 
 
+def test_response_in_another_name_or_weakly_signed_is_no_proof(
+    verify: Verifier, root: Party, issuer: Party, signer: Party
+) -> None:
+    def made(by: Party, algorithm: str, digest: hashes.HashAlgorithm) -> bytes:
+        whole = asn1_ocsp.OCSPResponse.load(response(by, issuer, signer))
+        basic = whole.basic_ocsp_response
+        basic["certs"] = []
+        basic["signature_algorithm"] = {"algorithm": algorithm}
+        data = basic["tbs_response_data"].dump(force=True)
+        basic["signature"] = issuer.key.sign(data, padding.PKCS1v15(), digest)
+        whole["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
+        return bytes(whole.dump(force=True))
+
+    expect(verify(made(issuer, "sha256_rsa", hashes.SHA256())), "not revoked")
+    expect(verify(made(root, "sha256_rsa", hashes.SHA256())), UNKNOWN)
+    expect(verify(made(issuer, "sha1_rsa", hashes.SHA1())), UNKNOWN)
+
+
+@pytest.mark.parametrize(("before", "words"), [(3, "not revoked"), (4, UNKNOWN)])
+def test_responder_is_looked_for_among_few_certificates(
+    verify: Verifier, issuer: Party, signer: Party, before: int, words: str
+) -> None:
+    delegate = responder(issuer)
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=signer.certificate,
+        issuer=issuer.certificate,
+        algorithm=hashes.SHA1(),
+        cert_status=ocsp.OCSPCertStatus.GOOD,
+        this_update=NOW - HOUR,
+        next_update=NOW + DAY,
+        revocation_time=None,
+        revocation_reason=None,
+    )
+    others = [party(f"other {number}", issuer, key_name="other").certificate for number in range(before)]
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, delegate.certificate)
+    made = builder.certificates([*others, delegate.certificate]).sign(delegate.key, hashes.SHA256())
+    expect(verify(made.public_bytes(serialization.Encoding.DER)), words)
+
+
 def test_responder_whose_certificate_demands_to_be_understood_is_not_believed(
     verify: Verifier, issuer: Party, signer: Party
 ) -> None:

@@ -28,6 +28,23 @@ def test_more_chains_than_are_looked_at_are_left_out() -> None:
     assert len(set(found)) == 16
 
 
+def test_dead_ends_are_not_all_walked() -> None:
+    """Six twins on each of four levels lead to the root only through somebody who was passed already."""
+    root = party("root", ca=True)
+    known = party("known", root, ca=True)
+    above, others = known, []
+    for level in range(4):
+        twins = [party(f"level {level}", above, ca=True) for _ in range(6)]
+        others += twins
+        above = twins[0]
+    others += [party("known", above, ca=True) for _ in range(6)]
+    signer = party("signer", known).certificate
+    twins_first = [one.certificate for one in (*others, known)]
+    with pytest.raises(TooManyError):
+        next(chains(signer, twins_first, [root.certificate], NOW))
+    assert len(next(chains(signer, twins_first[::-1], [root.certificate], NOW))) == 3
+
+
 def test_chain_that_is_longer_than_is_looked_at_is_refused() -> None:
     root = above = party("root", ca=True)
     others = []

@@ -78,6 +78,8 @@ def chains(
             for issuer in reversed(issuers.of(chain[-1]))
             if _identity(issuer) not in passed and len(chain) + distances.get(issuer, LONGEST) < LONGEST
         ]
+    if waiting and not found:
+        raise TooManyError
 
 
 def digests(algorithm: algos.SignedDigestAlgorithm) -> set[str]:
