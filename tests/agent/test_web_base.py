@@ -18,7 +18,7 @@ from xca_common.secret import Secret
 from xca_common.web.forms import FORM, MalformedForm, read_form
 from xca_common.web.one_time_tokens import LIFETIME, OneTimeTokens
 from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
-from xca_plugin import errors
+from xca_plugin import errors, own_loop
 from xca_plugin.agent.component.dispatcher import Dispatcher
 from xca_plugin.agent.component.result_codes import Code
 from xca_plugin.agent.component.trusted_sites import TrustedSites
@@ -68,7 +68,7 @@ def ask(method: str, path: str, content: Any = None, **headers: str) -> httpx.Re
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             return await client.request(method, path, content=content, headers=names)
 
-    return asyncio.run(send())
+    return own_loop.run(send())
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_dispatcher_trust_taken_back_while_waiting_refuses_the_request(tmp_path:
     file.write_text(f"{SITE}\n")
     settings = Settings(1, PagePin.ACCEPT, frozenset(), file)
     dispatcher = Dispatcher(RevokingWorker(file), settings, TrustedSites(settings))
-    answer = asyncio.run(dispatcher.answer(SITE, '{"tbs": "x", "pin": "123456"}', func))
+    answer = own_loop.run(dispatcher.answer(SITE, '{"tbs": "x", "pin": "123456"}', func))
     assert isinstance(answer, dict)
     assert answer["ret_code"] == Code.NOT_TRUSTED
     assert "slots" not in answer
@@ -198,5 +198,5 @@ def test_card_worker_closed_refuses_and_wipes_the_secrets() -> None:
     worker.close()
     pin = Secret("123456")
     with pytest.raises(errors.CardWorkerBusy):
-        asyncio.run(worker.run(lambda cards: None, [pin]))
+        own_loop.run(worker.run(lambda cards: None, [pin]))
     assert pin.reveal() == ""

@@ -30,7 +30,7 @@ from support.module.cards import (
     user_session,
 )
 from support.module.cryptoki import CKR, CONTEXT_SPECIFIC, FUNCTIONS_2_40, FUNCTIONS_3_0
-from support.module.host import Argument, Host, Mechanism, Room, Template, Ulong, given, ulong
+from support.module.host import OS_LOCKING, Argument, Host, Mechanism, Room, Template, Ulong, given, ulong
 
 KEY_SIZE_RANGE, MECHANISM_INVALID, MECHANISM_PARAM_INVALID = CKR(0x62), CKR(0x70), CKR(0x71)
 OPERATION_ACTIVE, FUNCTION_REJECTED = CKR(0x90), CKR(0x200)
@@ -315,7 +315,11 @@ def test_signatures_of_two_sessions_at_once_are_verified(signer: Signer) -> None
         scheme.verify(signer.public_key, signature, data)
 
 
-def test_signatures_of_eight_threads_at_once_are_verified(signer: Signer) -> None:
+def test_signatures_of_eight_threads_at_once_are_verified(vendor: Vendor) -> None:
+    host = vendor.host(*HASH_QUIRK)
+    assert host.finalize() == CKR.OK
+    assert host.initialize(OS_LOCKING) == CKR.OK
+    signer = Signer(host, user_session(host))
     signers = [signer, *(signer.again() for _ in range(7))]
     schemes = SCHEMES[:8]
     for each, scheme in zip(signers, schemes, strict=True):
