@@ -28,7 +28,7 @@ def allowed() -> Iterator[None]:
 def kept() -> Iterator[None]:
     """Have the module refuse the last try in this block with CKR_FUNCTION_REJECTED.
 
-    Use it where the person was told of more tries than one.
+    Use it where nobody was told that this may be the last one.
     """
     with _saying("keep"):
         yield

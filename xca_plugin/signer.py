@@ -29,7 +29,7 @@ class CardSigner(Signer):
 
     Raises:
         NoSuchCertificate: the card has no signing certificate.
-        Unsupported: its key is no RSA key.
+        Unsupported: the kind of its key is not known.
     """
 
     def __init__(

@@ -56,8 +56,8 @@ class Change:
 class Watch:
     """Polls the card readers (PC/SC) and the card store four times a second.
 
-    Cards are detected only after one of these changed, because detection takes the store's lock from other
-    programs. A failed detection is repeated after two seconds.
+    Cards are detected only after one of these changed, because detection can hold up programs that work with
+    a card. A failed detection is repeated after two seconds.
 
     Args:
         detect: returns the present cards, newly issued ones included: Cards.refresh(), then

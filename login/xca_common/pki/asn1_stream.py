@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, Protocol, Self
 
-from xca_common.i18n import text
+from xca_common.i18n import Text, text
 from xca_common.pki.malformed import Malformed, TooMuchError
 
 CHUNK: Final = 1 << 20
@@ -213,6 +213,33 @@ class Reader:
             raise EOFError
         self._position += size
         return data
+
+
+def enter_content_info(file: BinaryIO, content_type: bytes, otherwise: Text) -> Reader:
+    """Return a reader that has entered a CMS content (RFC 5652, section 3), past the tag [0].
+
+    Args:
+        file: begins with a ContentInfo.
+        content_type: the one that is expected, a DER-encoded OID.
+        otherwise: what a file with something else is.
+
+    Raises:
+        Malformed: it is something else.
+        TooMuchError: a limit is reached.
+        EOFError: the file ends too early.
+    """
+    reader = Reader(file)
+    try:
+        reader.enter(SEQUENCE)
+        found = reader.element(OID)
+    except (TooMuchError, Malformed):
+        raise
+    except ValueError as error:
+        raise Malformed(otherwise) from error
+    if found != content_type:
+        raise Malformed(otherwise)
+    reader.enter(EXPLICIT)
+    return reader
 
 
 def _count(encoding: bytes, most: int) -> int:

@@ -30,7 +30,7 @@ from xca_common.i18n import Text, text
 from xca_common.pki import asn1_stream
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.cms_identifier import is_named
-from xca_common.pki.malformed import Malformed, TooMuchError, reading
+from xca_common.pki.malformed import Malformed, reading
 
 _DATA: Final = cms.ContentType("data").dump()
 _ENVELOPED_DATA: Final = cms.ContentType("enveloped_data").dump()
@@ -325,17 +325,7 @@ def encrypt(
 
 def _start(file: BinaryIO) -> asn1_stream.Reader:
     """Read as far as the recipients or the originator."""
-    reader = asn1_stream.Reader(file)
-    try:
-        reader.enter(asn1_stream.SEQUENCE)
-        kind = reader.element(asn1_stream.OID)
-    except (TooMuchError, Malformed):
-        raise
-    except ValueError as error:
-        raise Malformed(_SOMETHING_ELSE) from error
-    if kind != _ENVELOPED_DATA:
-        raise Malformed(_SOMETHING_ELSE)
-    reader.enter(asn1_stream.EXPLICIT)
+    reader = asn1_stream.enter_content_info(file, _ENVELOPED_DATA, _SOMETHING_ELSE)
     reader.enter(asn1_stream.SEQUENCE)
     reader.element(asn1_stream.INTEGER)
     return reader

@@ -231,17 +231,7 @@ def _chunks(file: BinaryIO, output: BinaryIO | None) -> Iterator[bytes]:
 
 def _start(file: BinaryIO) -> tuple[asn1_stream.Reader, bytes, bytes]:
     """Read as far as the content: what comes before it, and its type."""
-    reader = asn1_stream.Reader(file)
-    try:
-        reader.enter(asn1_stream.SEQUENCE)
-        kind = reader.element(asn1_stream.OID)
-    except (TooMuchError, Malformed):
-        raise
-    except ValueError as error:
-        raise Malformed(_SOMETHING_ELSE) from error
-    if kind != _SIGNED_DATA:
-        raise Malformed(_SOMETHING_ELSE)
-    reader.enter(asn1_stream.EXPLICIT)
+    reader = asn1_stream.enter_content_info(file, _SIGNED_DATA, _SOMETHING_ELSE)
     reader.enter(asn1_stream.SEQUENCE)
     head = reader.element(asn1_stream.INTEGER) + reader.element(asn1_stream.SET)
     reader.enter(asn1_stream.SEQUENCE)
