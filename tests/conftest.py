@@ -18,7 +18,7 @@ FOLDERS: Final = {
     "common": "fast",
     "module": "fast",
     "plugin": "fast",
-    "softhsm": "fast",
+    "softhsm": "integration",
     "tools": "integration",
 }
 """The lane of a folder's tests; a test or a module that is marked otherwise is in that lane."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration  # starts many programs
 
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent / "pyproject.toml"

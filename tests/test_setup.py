@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration  # starts many programs
 
 SETUP = (Path(__file__).parents[1] / "setup.sh").read_text(encoding="utf-8")
 NOBODY = 65534

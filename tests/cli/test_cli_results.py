@@ -12,8 +12,6 @@ from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, USER_CODE, Desk
 from xca_plugin.cli.root import xcactl
 
-pytestmark = pytest.mark.fast
-
 
 @pytest.mark.parametrize(
     ("command", "schema"),

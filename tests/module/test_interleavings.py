@@ -53,6 +53,7 @@ def test_cancelled_thread_leaves_nothing_locked(hashing: Run) -> None:
     assert hashing("interleavings", "cancel") == ""
 
 
+@pytest.mark.integration  # waits for a time limit
 def test_fork_during_a_login_that_hangs_ends_and_its_child_trusts_nothing(run: Run) -> None:
     assert run("interleavings", "fork") == ""
 
@@ -81,6 +82,7 @@ def test_fork_while_another_thread_signs_leaves_a_child_that_signs(hashing: Run)
     assert hashing("interleavings", "fork-signing") == ""
 
 
+@pytest.mark.integration  # waits for a time limit
 @pytest.mark.parametrize("check", ["loading", "loading-in-time"])
 def test_fork_while_another_thread_loads_the_inner_module_leaves_a_child_that_loads_it(
     run: Run, check: str

@@ -337,6 +337,7 @@ def test_program_that_starts_anew_cannot_know_of_an_older_store(card: Card) -> N
     assert host.login(card_session(host), UserType.USER, PIN) == CKR.OK
 
 
+@pytest.mark.integration  # takes those seconds
 def test_lock_that_somebody_holds_refuses_after_five_seconds(card: Card, inner: Inner) -> None:
     host, maker, reader = card.host(inner), card.host(), card.host()
     session, makers_session, slot = card_session(host), card_session(maker), card_slot(host)

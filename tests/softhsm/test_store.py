@@ -9,6 +9,8 @@ import pytest
 from pkcs11_shim import EMPTY_STORE, Store, StoreError, rules
 from pkcs11_shim.store import _EVENTS, _RECORD
 
+pytestmark = pytest.mark.fast
+
 FIRST, SECOND, THIRD = "XC00000000000001", "XC00000000000002", "XC00000000000003"
 
 
