@@ -21,7 +21,7 @@ def run(
     shutil.copy(PROJECT, folder)
     (folder / "tests" / inside).mkdir(parents=True)
     shutil.copy(TESTS / "conftest.py", folder / "tests")
-    (folder / "tests" / inside / "test_it.py").write_text(source)
+    (folder / "tests" / inside / "test_sample.py").write_text(source)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "tests"],
         cwd=folder,
@@ -31,21 +31,23 @@ def run(
     )
 
 
-def test_lane_missing_is_an_error(tmp_path: Path) -> None:
-    done = run(tmp_path, "def test_it(): pass\n")
+def test_lane_of_a_test_in_none_is_an_error(tmp_path: Path) -> None:
+    done = run(tmp_path, "def test_sample_passes(): pass\n")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "test_it is in 0 lanes" in done.stderr
+    assert "test_sample_passes is in 0 lanes" in done.stderr
 
 
-def test_lanes_two_of_a_test_are_an_error(tmp_path: Path) -> None:
-    marks = "import pytest\npytestmark = pytest.mark.slow\n@pytest.mark.fast\ndef test_it(): pass\n"
+def test_lane_of_a_test_in_two_is_an_error(tmp_path: Path) -> None:
+    marks = (
+        "import pytest\npytestmark = pytest.mark.slow\n@pytest.mark.fast\ndef test_sample_passes(): pass\n"
+    )
     done = run(tmp_path, marks, inside="plugin")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "test_it is in 2 lanes ['fast', 'slow']" in done.stderr
+    assert "test_sample_passes is in 2 lanes ['fast', 'slow']" in done.stderr
 
 
 def test_lane_of_a_test_without_a_mark_is_its_folders(tmp_path: Path) -> None:
-    done = run(tmp_path, "def test_it(): pass\n", "-m", "fast", inside="plugin")
+    done = run(tmp_path, "def test_sample_passes(): pass\n", "-m", "fast", inside="plugin")
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -59,9 +61,9 @@ def test_lane_of_a_test_without_a_mark_is_its_folders(tmp_path: Path) -> None:
     ids=["in Python", "in C"],
 )
 def test_timeout_of_a_test_ends_it_and_says_where(tmp_path: Path, hanging: str, said: str) -> None:
-    source = f"import ctypes, subprocess\nmutex = bytes(64)\ndef test_it():\n    {hanging}\n"
+    source = f"import ctypes, subprocess\nmutex = bytes(64)\ndef test_sample_passes():\n    {hanging}\n"
     options = ("-o", "timeout=1", "-o", "faulthandler_timeout=3")
     done = run(tmp_path, source, *options, inside="plugin")
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
-    assert "test_it.py" in done.stdout + done.stderr
+    assert "test_sample.py" in done.stdout + done.stderr

@@ -34,7 +34,7 @@ def test_readme_in_both_languages_shows_the_same_code(language: str) -> None:
     assert chinese == english
 
 
-def test_readme_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_examples_run_and_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     issuing, plugin, library = blocks(READMES[0], "python")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

@@ -122,7 +122,7 @@ def test_activation_typed_and_clicked_shows_the_receipt(
         assert not secrets_in(page, WRONG[0], card.user_code, NEW_PIN)
 
 
-def test_activation_without_scripts_works(
+def test_activation_without_scripts_activates_the_card(
     start_agent: Start, xca_issued_card: CardFixture, browser: Browser
 ) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card

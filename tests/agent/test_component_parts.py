@@ -239,7 +239,7 @@ def test_answer_of_every_code_is_ascii_with_a_chinese_message(code: Code) -> Non
 
 
 @pytest.mark.parametrize("minor", MinorCode)
-def test_minor_code_texts_are_page_safe(minor: MinorCode) -> None:
+def test_minor_code_texts_in_a_page_are_harmless(minor: MinorCode) -> None:
     assert page_safe(minor.text) == minor.text
 
 

@@ -106,7 +106,7 @@ def test_bitmap_and_information_are_the_same(allowed: SiteClient) -> None:
 
 
 @pytest.mark.parametrize("hash_name", HASHES)
-def test_signature_of_text_verifies(
+def test_signature_of_text_in_each_hash_verifies(
     allowed: SiteClient, active_card: CardFixture, hash_name: str, tmp_path: Path
 ) -> None:
     request = signing(
@@ -404,7 +404,7 @@ def test_certificate_of_a_key_is_written(
     )
 
 
-def test_challenge_asked_twice_differs(allowed: SiteClient) -> None:
+def test_challenge_asked_for_twice_differs(allowed: SiteClient) -> None:
     first, second = (allowed.post("/getChallenge") for _ in range(2))
     assert (first["func"], first["ret_code"]) == ("getChallenge", 0)
     assert len(bytes.fromhex(first["challenge"])) == 8

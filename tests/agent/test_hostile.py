@@ -326,7 +326,7 @@ def test_page_pin_with_ask_is_ignored(start_agent: Start, xca_active_card: CardF
 # --- trusting a site
 
 
-def test_add_domain_opened_trusts_nobody(shared: Agent) -> None:
+def test_add_domain_opened_without_a_click_trusts_nobody(shared: Agent) -> None:
     stranger = SiteClient(shared, STRANGER)
     page = stranger.http.get(f"{shared.url}/addDomain?domain=evil.example")
     assert page.status_code == 200

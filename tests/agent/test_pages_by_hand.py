@@ -44,7 +44,9 @@ def test_skip_link_pressed_moves_to_the_content(shared: Agent, active_card: Card
     assert tab.focused() == "card"
 
 
-def test_activation_by_keyboard_activates(start_agent: Start, xca_issued_card: CardFixture, tab: Tab) -> None:
+def test_activation_by_keyboard_activates_the_card(
+    start_agent: Start, xca_issued_card: CardFixture, tab: Tab
+) -> None:
     agent, card = start_agent(xca_issued_card), xca_issued_card
     tab.go(agent.url)
     tab.tab_to("/activate")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.fast
 TEXT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 
 
-def test_troubleshooting_lists_every_code() -> None:
+def test_troubleshooting_page_read_whole_lists_every_code() -> None:
     for code in Code:
         if code is not Code.OK:
             row = re.search(rf"^\| 0x{code % (1 << 32):08X} \| (.*) \| {code.text} \|", TEXT, re.MULTILINE)

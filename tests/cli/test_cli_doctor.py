@@ -105,7 +105,7 @@ def test_doctor_with_a_sound_card_finds_all_in_order(desk: Desk, xca_virtual_rea
     assert RESPONDER in outcome(found, "ocsp")[1]
 
 
-def test_stand_in_needs_neither_a_reader_nor_a_network(desk: Desk) -> None:
+def test_doctor_with_a_stand_in_skips_readers_and_network(desk: Desk) -> None:
     found = examined(desk)
     assert outcome(found, "reader-daemon")[0] == "skipped"
     assert outcome(found, "readers")[0] == "skipped"
@@ -375,7 +375,7 @@ def somebody(desk: Desk, tmp_path: Path) -> Desk:
     return Desk(moved.path, home, {**desk.variables, "USER": "wang-xiaoming"})
 
 
-def test_report_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None:
+def test_report_without_an_option_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report))
     assert report.stat().st_mode & 0o777 == 0o600
@@ -393,7 +393,7 @@ def test_report_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None
     assert not any(telling in text for telling in ("王", "wang", "小明", str(tmp_path)))
 
 
-def test_report_tells_all_when_asked(somebody: Desk, tmp_path: Path) -> None:
+def test_report_with_personal_data_tells_all(somebody: Desk, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report), "--personal")
     assert report.stat().st_mode & 0o777 == 0o600
@@ -453,7 +453,7 @@ def test_configuration_that_is_no_file_is_not_waited_for(desk: Desk, tmp_path: P
     assert json.loads(report.read_text())["findings"]
 
 
-def test_report_that_cannot_be_written(desk: Desk) -> None:
+def test_report_that_cannot_be_written_is_an_error(desk: Desk) -> None:
     result = desk.run("doctor", "--report", "/nowhere/report.json")
     assert result.status == 63
     assert desk.run("doctor", "--personal").status == 2

@@ -110,7 +110,9 @@ def test_message_for_several_recipients_can_be_read_by_each(
     assert decrypted.stat().st_mode & 0o777 == 0o600
 
 
-def test_encrypting_without_a_card_works(active: Desk, file: Path, certificate: Path, tmp_path: Path) -> None:
+def test_encrypt_without_a_card_writes_the_file(
+    active: Desk, file: Path, certificate: Path, tmp_path: Path
+) -> None:
     desk = active.having(XCA_PKCS11_CONF=str(tmp_path / "nowhere"))
     encrypt(desk, file, "--to", certificate)
 
@@ -224,7 +226,7 @@ def test_message_that_is_cut_off_leaves_no_file(
     assert sorted(file.parent.iterdir()) == before
 
 
-def test_other_files_and_damaged_ones_are_named(
+def test_verify_of_other_and_damaged_files_names_them(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     for other in (file, certificate):
@@ -238,7 +240,7 @@ def test_other_files_and_damaged_ones_are_named(
     assert not decrypted.exists()
 
 
-def test_whether_key_or_content_fails_has_one_answer(
+def test_failure_of_key_or_content_has_one_answer(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     encrypt(active, file, "--to", certificate)
@@ -268,7 +270,7 @@ def test_whether_key_or_content_fails_has_one_answer(
     assert not decrypted.exists()
 
 
-def test_wrong_pin_leaves_nothing(
+def test_decrypt_with_a_wrong_pin_leaves_no_file(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     encrypt(active, file, "--to", certificate)
@@ -292,7 +294,7 @@ def test_output_that_is_an_input_is_refused(
     assert before == (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
 
 
-def test_closed_card_does_not_decrypt(
+def test_decrypt_with_a_closed_card_is_refused(
     closed: Desk, file: Path, encrypted: Path, decrypted: Path, tmp_path: Path
 ) -> None:
     certificate = tmp_path / "cert2.pem"

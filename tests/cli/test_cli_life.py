@@ -173,7 +173,7 @@ def test_card_through_the_hooks_lives_through_its_states(closed: Desk) -> None:
     assert (result.status, result.out) == (0, "all of it\n"), result.err
 
 
-def test_running_program_survives_a_change_elsewhere(active: Desk) -> None:
+def test_program_running_during_a_change_elsewhere_asks_once_more(active: Desk) -> None:
     """The module tells it so with CKR_DEVICE_REMOVED; it asks once more, and no try is spent."""
     result = active.program(
         textwrap.dedent(

@@ -76,7 +76,7 @@ def test_readers_without_the_daemon_say_what_to_start(closed: Desk, scripted: Sc
     assert scripted.under(desk, "C_GetSlotList count 0").run("detect").status == 81
 
 
-def test_without_the_extra_one_sentence_says_so(closed: Desk, without_pcsc: dict[str, str]) -> None:
+def test_readers_without_the_extra_say_so_in_one_sentence(closed: Desk, without_pcsc: dict[str, str]) -> None:
     desk = closed.having(**without_pcsc)
     result = desk.run("detect")
     assert result.status == 0

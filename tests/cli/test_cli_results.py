@@ -24,7 +24,9 @@ from xca_plugin.cli.root import xcactl
         (("events",), "events"),
     ],
 )
-def test_json_is_as_documented(active: Desk, closed: Desk, command: tuple[str, ...], schema: str) -> None:
+def test_json_of_each_command_matches_its_schema(
+    active: Desk, closed: Desk, command: tuple[str, ...], schema: str
+) -> None:
     for desk in (active, closed):
         result = desk.run(*command, "--json")
         assert result.status == 0
@@ -35,7 +37,7 @@ def test_json_of_a_real_card_is_as_documented(real: Desk) -> None:
     check(real.card(), "info")
 
 
-def test_verify_json_is_as_documented(active: Desk, tmp_path: Path) -> None:
+def test_json_of_verify_matches_its_schema(active: Desk, tmp_path: Path) -> None:
     file = tmp_path / "letter"
     file.write_text("dear all")
     assert active.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n").status == 0
@@ -49,7 +51,7 @@ def test_verify_json_is_as_documented(active: Desk, tmp_path: Path) -> None:
     assert (bad.status, bad.json["valid"]) == (62, False)
 
 
-def test_receipt_is_as_documented(closed: Desk, tmp_path: Path) -> None:
+def test_receipt_of_an_activation_matches_its_schema(closed: Desk, tmp_path: Path) -> None:
     receipt = tmp_path / "receipt.json"
     sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
     desk = closed.having(CODE=USER_CODE, NEW=PIN)
@@ -62,7 +64,7 @@ def test_receipt_is_as_documented(closed: Desk, tmp_path: Path) -> None:
     assert PIN not in receipt.read_text()
 
 
-def test_failed_activation_leaves_no_receipt(closed: Desk, tmp_path: Path) -> None:
+def test_activation_that_fails_leaves_no_receipt(closed: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "receipts"
     folder.mkdir()
     desk = closed.having(CODE="Wrong-123", NEW=PIN)
@@ -71,7 +73,7 @@ def test_failed_activation_leaves_no_receipt(closed: Desk, tmp_path: Path) -> No
     assert list(folder.iterdir()) == []
 
 
-def test_events_tell_what_happened(active: Desk) -> None:
+def test_events_after_a_wrong_pin_show_the_try(active: Desk) -> None:
     active.run("pin", "verify", "--pin", "stdin", stdin="wrong-99\n")
     last = active.run("events", "--json", "--card", active.number).json["events"][-1]
     assert (last["event"], last["result_name"], last["card"]) == (
@@ -84,7 +86,7 @@ def test_events_tell_what_happened(active: Desk) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["pem", "der"])
-def test_certificates_are_exported(active: Desk, tmp_path: Path, encoding: str) -> None:
+def test_certificate_exported_in_each_format_is_right(active: Desk, tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "certificate"
     assert active.run("cert", "export", "CA Cert", "--format", encoding, "-o", str(file)).status == 0
     text = subprocess.run(
@@ -123,7 +125,9 @@ def test_certificate_export_to_standard_output_is_pem(active: Desk) -> None:
         ({"LANG": "de_DE.UTF-8"}, False),
     ],
 )
-def test_locale_chooses_the_language(closed: Desk, variables: dict[str, str], chinese: bool) -> None:
+def test_language_without_an_option_is_the_locales(
+    closed: Desk, variables: dict[str, str], chinese: bool
+) -> None:
     result = closed.having(**variables).run("info")
     assert result.status == 0
     assert ("未開卡" in result.out) is chinese
@@ -131,7 +135,7 @@ def test_locale_chooses_the_language(closed: Desk, variables: dict[str, str], ch
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "big5", "iso8859-1"])
-def test_terminal_that_cannot_show_chinese_is_no_failure(closed: Desk, encoding: str) -> None:
+def test_terminal_that_cannot_show_chinese_fails_no_command(closed: Desk, encoding: str) -> None:
     desk = closed.having(PYTHONIOENCODING=encoding)
     for command in ("info", "detect", "activate"):
         assert desk.run("--lang", "zh_TW", command, "--help").status == 0
@@ -140,7 +144,7 @@ def test_terminal_that_cannot_show_chinese_is_no_failure(closed: Desk, encoding:
     assert desk.card() == closed.card()
 
 
-def test_completion_knows_commands_and_cards(closed: Desk) -> None:
+def test_completion_of_a_beginning_offers_commands_and_cards(closed: Desk) -> None:
     script = closed.having(_XCACTL_COMPLETE="bash_source").run().out
     assert "complete -o nosort -F _xcactl_completion xcactl" in script
     completing = closed.having(_XCACTL_COMPLETE="bash_complete")
@@ -150,7 +154,7 @@ def test_completion_knows_commands_and_cards(closed: Desk) -> None:
     assert closed.number in cards
 
 
-def test_without_a_command_the_help_is_shown() -> None:
+def test_xcactl_without_a_command_shows_the_help() -> None:
     assert "activate" in CliRunner().invoke(xcactl, []).output
 
 

@@ -552,7 +552,7 @@ def test_register_while_the_browser_runs_is_refused(at_home: Path) -> None:
     assert tree(at_home) == before
 
 
-def test_list_names_sandboxed_browsers(person: Person) -> None:
+def test_list_with_sandboxed_browsers_names_them(person: Person) -> None:
     (person.home / "snap" / "firefox").mkdir(parents=True)
     (person.home / ".var" / "app" / "org.chromium.Chromium").mkdir(parents=True)
     tools = person.tools()
@@ -563,7 +563,7 @@ def test_list_names_sandboxed_browsers(person: Person) -> None:
     assert "not as snap or flatpak" in result.err
 
 
-def test_list_says_what_to_install(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_without_a_tool_says_what_to_install(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(at_home))
     for tool in all_tools():
         if tool.name != "pyhanko":  # it is in this Python environment

@@ -224,7 +224,7 @@ def test_source_without_a_secret_is_an_error(active: Desk, source: str, words: s
     assert active.card()["pin_tries_left"] == 3
 
 
-def test_no_source_and_no_terminal_is_an_error(active: Desk) -> None:
+def test_secret_without_source_and_terminal_is_an_error(active: Desk) -> None:
     result = active.run("pin", "verify")
     assert result.status == 43
     assert "--pin env:NAME" in result.err
@@ -322,7 +322,7 @@ def test_tries_that_others_spend_during_the_prompt_lead_to_the_question(
     assert desk.card()[secret] == (1 if answer == "no" else 0)
 
 
-def test_without_a_terminal_a_last_try_that_others_left_is_kept(active: Desk, tmp_path: Path) -> None:
+def test_last_try_left_by_others_is_kept_without_a_terminal(active: Desk, tmp_path: Path) -> None:
     """The two tries go between the look at the card and the login: a plugin is asked there."""
     source = f"""
         import os, subprocess, sys

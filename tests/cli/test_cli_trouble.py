@@ -272,7 +272,7 @@ def test_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path)
         "from xca_plugin import hookimpl\n\n@hookimpl\ndef xca_read(card, argument_of_no_hook): ...\n",
     ],
 )
-def test_broken_plugin_is_named(closed: Desk, tmp_path: Path, source: str) -> None:
+def test_command_with_a_broken_plugin_names_it(closed: Desk, tmp_path: Path, source: str) -> None:
     result = install(closed, tmp_path, "broken_one", source).run("detect")
     assert result.status == 14
     assert "broken_one" in result.err

@@ -213,7 +213,7 @@ def _attributes_with(digest: bytes) -> list[cms.CMSAttribute]:
         ([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")], 0),
     ],
 )
-def test_purposes_of_the_certificate_count(
+def test_certificate_with_other_purposes_signs_no_files(
     verify: Verifier, root: Party, purposes: list[x509.ObjectIdentifier], status: int
 ) -> None:
     extensions = [(x509.ExtendedKeyUsage(purposes), False)]
@@ -316,7 +316,7 @@ def levels(root: Party, deep: int, wide: int) -> list[Party]:
         (6, 5, False, 62, "not issued under the given CA"),
     ],
 )
-def test_twins_and_levels_of_certificates_end(
+def test_chain_search_among_twins_and_levels_ends(
     desk: Desk, root: Party, tmp_path: Path, deep: int, wide: int, is_known: bool, status: int, words: str
 ) -> None:
     made_by = root if is_known else party("somebody else", ca=True)
@@ -330,7 +330,7 @@ def test_twins_and_levels_of_certificates_end(
     assert seconds < SECONDS
 
 
-def test_twins_that_issue_each_other_end(desk: Desk, root: Party, tmp_path: Path) -> None:
+def test_chain_search_among_twins_that_issue_each_other_ends(desk: Desk, root: Party, tmp_path: Path) -> None:
     names = [f"friend {number}" for number in range(5)]
     friends = {name: party(name, ca=True) for name in names}
     each_other = [party(name, friends[other], ca=True) for name in names for other in names if name != other]
@@ -373,7 +373,9 @@ def _enveloped(recipients: bytes, content: bytes = _element(0x80, bytes(16))) ->
         (lambda: _enveloped(b"\x30\x80" * 40 + b"\0\0" * 40), "more than 32 deep"),
     ],
 )
-def test_flood_of_recipients_ends(desk: Desk, tmp_path: Path, made: Callable[[], bytes], words: str) -> None:
+def test_decrypt_of_a_flood_of_recipients_ends(
+    desk: Desk, tmp_path: Path, made: Callable[[], bytes], words: str
+) -> None:
     file = tmp_path / "flood.p7e"
     file.write_bytes(made())
     status, said, seconds = bounded(desk, "decrypt", file, "-o", tmp_path / "out")
@@ -390,7 +392,7 @@ def test_flood_of_recipients_ends(desk: Desk, tmp_path: Path, made: Callable[[],
         pytest.param(b"", b"\x30\x00" * 1_000_000, "50000 parts", id="lists"),
     ],
 )
-def test_flood_of_pieces_ends(
+def test_verify_of_a_flood_of_pieces_ends(
     desk: Desk, root: Party, signer: Party, tmp_path: Path, content: bytes, lists: bytes, words: str
 ) -> None:
     whole = cms.ContentInfo.load(signed(signer, b"", signed_attributes=attributes(b"")))
@@ -776,7 +778,7 @@ def _broken(der: bytes) -> list[bytes]:
     return [der[:at] + b"\xff" + der[at + 1 :] for at in range(8, len(der) - 256, 7)]
 
 
-def test_malformed_ca_file_is_named(desk: Desk, root: Party, signer: Party, tmp_path: Path) -> None:
+def test_ca_file_that_is_malformed_is_named(desk: Desk, root: Party, signer: Party, tmp_path: Path) -> None:
     program = (
         "import io, sys, pathlib\n"
         "from xca_plugin import errors, verification\n"
@@ -820,7 +822,7 @@ def test_odd_certificate_beside_the_others_breaks_nothing(
         assert verify(signed(signer, CONTENT)).status == 0
 
 
-def test_signer_with_an_unknown_key_is_no_crash(verify: Verifier, signer: Party) -> None:
+def test_signer_with_an_unknown_key_is_an_error(verify: Verifier, signer: Party) -> None:
     result = verify(_with_unknown_key(signed(signer, CONTENT)))
     assert result.status in (61, 62), result.err
 
@@ -856,7 +858,9 @@ def test_trusted_certificate_that_is_no_ca_issues_nothing(root: Party, signer: P
     refused(Verifier(signer, tmp_path)(signed(below, CONTENT)), "not issued under the given CA")
 
 
-def test_no_mutation_is_a_crash_or_another_signer(root: Party, signer: Party, tmp_path: Path) -> None:
+def test_mutated_signature_is_no_crash_and_no_other_signer(
+    root: Party, signer: Party, tmp_path: Path
+) -> None:
     between = party("between", root, ca=True)
     genuine = signed(party("signer below", between), CONTENT, [between])
     file, signature = tmp_path / "file", tmp_path / "file.p7s"

@@ -190,7 +190,7 @@ def expect(result: Result, words: str) -> None:
         (HOLD, 50, None, 60, "is suspended since"),
     ],
 )
-def test_of_several_answers_the_right_one_decides(
+def test_list_and_response_that_differ_give_the_right_verdict(
     verify: Verifier,
     issuer: Party,
     signer: Party,
@@ -375,7 +375,7 @@ def listing(
     return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
-def test_of_several_entries_the_worst_counts(verify: Verifier, issuer: Party, signer: Party) -> None:
+def test_card_with_several_entries_has_the_worst(verify: Verifier, issuer: Party, signer: Party) -> None:
     hold, for_good = entry(signer, HOLD), entry(signer, FOR_GOOD)
     for entries in ([hold, for_good], [for_good, hold]):
         expect(verify(listing(issuer, *entries), response(issuer, issuer, signer)), "was revoked on")
@@ -407,7 +407,9 @@ def test_entry_of_an_indirect_list_counts_for_the_issuer_that_it_names(
     expect(verify(listing(issuer, entry(signer, FOR_GOOD, named(root))), good), "was revoked on")
 
 
-def test_removal_counts_in_delta_lists_alone(verify: Verifier, issuer: Party, signer: Party) -> None:
+def test_entry_removed_from_a_complete_list_still_revokes(
+    verify: Verifier, issuer: Party, signer: Party
+) -> None:
     removed = x509.ReasonFlags.remove_from_crl
     good, delta = response(issuer, issuer, signer), [(x509.DeltaCRLIndicator(1), True)]
     expect(verify(crl(issuer, signer, removed), good), "was revoked on")
@@ -510,7 +512,7 @@ def test_response_of_anybody_else_is_no_proof(
         expect(verify(answer), UNKNOWN)
 
 
-def test_of_several_answers_in_one_response_the_worst_counts(
+def test_response_with_several_answers_gives_the_worst(
     verify: Verifier, issuer: Party, signer: Party
 ) -> None:
     good = asn1_ocsp.OCSPResponse.load(response(issuer, issuer, signer))
@@ -832,7 +834,7 @@ def test_names_that_only_look_like_the_issuers_are_not_asked(
         assert "was not asked" in result.err or "no address that can be asked" in result.err
 
 
-def test_other_schemes_are_not_asked(verify: Verifier) -> None:
+def test_fetch_of_another_scheme_is_not_asked(verify: Verifier) -> None:
     for address in (
         "file:///etc/passwd",
         "ftp://crl.nat.gov.tw/c",
@@ -845,7 +847,7 @@ def test_other_schemes_are_not_asked(verify: Verifier) -> None:
         assert "no address that can be asked" in result.err
 
 
-def test_redirect_is_not_followed(verify: Verifier, issuer: Party) -> None:
+def test_fetch_with_a_redirect_is_not_followed(verify: Verifier, issuer: Party) -> None:
     with server(answering(crl(issuer))) as (there, asked):
         onward = answering(b"", 302, Location=f"http://127.0.0.1:{there}/c.crl")
         with server(onward) as (port, _):
@@ -855,7 +857,7 @@ def test_redirect_is_not_followed(verify: Verifier, issuer: Party) -> None:
     assert asked == []
 
 
-def test_endless_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_of_an_endless_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -870,7 +872,7 @@ def test_endless_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("where", ["body", "headers", "silence"])
-def test_slow_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_fetch_of_a_slow_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     def slow(handler: BaseHTTPRequestHandler) -> None:
         if where == "body":
             handler.send_response(200)
@@ -892,14 +894,14 @@ def test_slow_answer_ends(verify: Verifier, monkeypatch: pytest.MonkeyPatch, whe
     assert len(asked) == 1
 
 
-def test_many_addresses_are_not_all_asked(verify: Verifier) -> None:
+def test_certificate_with_many_addresses_has_few_asked(verify: Verifier) -> None:
     with server(answering(b"", 404)) as (port, asked):
         addresses = [f"http://127.0.0.1:{port}/{number}" for number in range(100)]
         expect(fetch(naming(verify, *addresses, responders=addresses), "127.0.0.1"), UNKNOWN)
     assert len(asked) == 8
 
 
-def test_behind_a_proxy_the_list_of_hosts_decides(verify: Verifier, issuer: Party) -> None:
+def test_fetch_behind_a_proxy_asks_allowed_hosts_only(verify: Verifier, issuer: Party) -> None:
     inside, outside = "http://crl.nat.gov.tw/c.crl", "http://crl.example/c.crl"
     with proxy({inside: crl(issuer), outside: crl(issuer)}) as (address, requests):
         expect(fetch(naming(verify, outside), http_proxy=address), UNKNOWN)

@@ -7,7 +7,7 @@ from support.hostile_pki import NOW, party
 from xca_common.pki.chain import LONGEST, TooManyError, chains
 
 
-def test_more_possible_issuers_than_are_looked_at_are_refused() -> None:
+def test_possible_issuers_beyond_the_limit_are_refused() -> None:
     root = party("root", ca=True)
     twins = [party("twin", root, ca=True).certificate for _ in range(257)]
     signer = party("signer", party("twin", root, ca=True)).certificate
@@ -16,7 +16,7 @@ def test_more_possible_issuers_than_are_looked_at_are_refused() -> None:
         next(chains(signer, twins, [root.certificate], NOW))
 
 
-def test_more_chains_than_are_looked_at_are_left_out() -> None:
+def test_chains_beyond_the_limit_are_left_out() -> None:
     root = party("root", ca=True)
     above, others = root, []
     for level in range(3):
@@ -28,7 +28,7 @@ def test_more_chains_than_are_looked_at_are_left_out() -> None:
     assert len(set(found)) == 16
 
 
-def test_dead_ends_are_not_all_walked() -> None:
+def test_chain_search_among_dead_ends_gives_up() -> None:
     """Six twins on each of four levels lead to the root only through somebody who was passed already."""
     root = party("root", ca=True)
     known = party("known", root, ca=True)

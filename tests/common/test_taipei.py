@@ -18,5 +18,5 @@ from xca_common import taipei
         (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), date(9999, 12, 31)),
     ],
 )
-def test_day_is_that_of_taipei(when: datetime, day: date) -> None:
+def test_day_of_any_moment_is_that_of_taipei(when: datetime, day: date) -> None:
     assert taipei.day(when) == day

@@ -18,26 +18,26 @@ def run(card, pin):
     )
 
 
-def test_signs_with_an_active_card(xca_active_card):
+def test_active_card_with_its_pin_signs(xca_active_card):
     assert len(run(xca_active_card, xca_active_card.pin).stdout) == 256
 
 
-def test_a_wrong_pin_costs_one_try(xca_active_card):
+def test_wrong_pin_in_a_program_costs_one_try(xca_active_card):
     assert b"PinIncorrect" in run(xca_active_card, "no-such").stderr
     assert xca_active_card.environment.store.card(xca_active_card.number).pin_tries == 2
 
 
-def test_a_closed_card_is_refused(xca_issued_card):
+def test_closed_card_asked_to_sign_is_refused(xca_issued_card):
     assert b"UserPinNotInitialized" in run(xca_issued_card, "any-pin").stderr
 
 
 @pytest.mark.parametrize("receipt", [b"receipt 1", b"receipt 2"])
-def test_signs_in_this_process(xca_active_card, monkeypatch, receipt):
+def test_active_card_entered_in_this_process_signs(xca_active_card, monkeypatch, receipt):
     xca_active_card.enter(monkeypatch)
     assert len(receipts.sign(receipt, xca_active_card.pin)) == 256
 
 
-def test_a_locked_card_is_refused_in_this_process(xca_pin_locked_card, monkeypatch):
+def test_locked_card_entered_in_this_process_is_refused(xca_pin_locked_card, monkeypatch):
     xca_pin_locked_card.enter(monkeypatch)
     with pytest.raises(pkcs11.PinLocked):
         receipts.sign(b"receipt 1", xca_pin_locked_card.pin)

@@ -177,7 +177,7 @@ def test_activation_on_the_day_after_the_last_is_refused(closed: Card) -> None:
     assert closed.row().activated_at is None
 
 
-def test_activated_card_never_lapses(card: Card) -> None:
+def test_card_activated_before_its_last_day_never_lapses(card: Card) -> None:
     card.last_day(-365)
     host = card.host()
     session = so_session(host)

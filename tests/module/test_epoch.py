@@ -123,7 +123,7 @@ def test_stale_so_session_does_not_overwrite_the_change(card: Card, inner: Inner
 
 
 @pytest.mark.parametrize("old", [WRONG[0], "short", "with blank"])
-def test_change_that_failed_evicts_nobody(card: Card, old: str) -> None:
+def test_change_that_fails_evicts_nobody(card: Card, old: str) -> None:
     host = card.host()
     session = card_session(host)
     other = card.host()
@@ -152,7 +152,7 @@ def test_change_that_may_have_been_made_counts_as_made(
         assert stale.login(card_session(stale), UserType.USER, PIN) == CKR.OK
 
 
-def test_login_elsewhere_evicts_nobody(card: Card) -> None:
+def test_login_in_another_process_evicts_nobody(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     other = card.host()
@@ -238,7 +238,7 @@ def slot_of(host: Host, number: str) -> int:
     return slot
 
 
-def test_neighbours_change_evicts_nobody(card: Card, neighbour: str) -> None:
+def test_change_of_another_card_evicts_nobody(card: Card, neighbour: str) -> None:
     host, other = card.host(), card.host()
     session = host.open(slot_of(host, card.number))
     others_session = other.open(slot_of(other, neighbour))
@@ -267,7 +267,7 @@ def test_change_counts_while_a_neighbours_is_cut_off(card: Card, neighbour: str,
     assert host.login(session, UserType.USER, "newpin-2") == CKR.OK
 
 
-def test_more_own_changes_than_are_kept_ask_to_start_anew(card: Card, neighbour: str) -> None:
+def test_own_changes_beyond_what_is_kept_ask_to_start_anew(card: Card, neighbour: str) -> None:
     host = card.host()
     session = host.open(slot_of(host, card.number))
     assert host.set_pin(session, PIN, NEW_PIN) == CKR.OK

@@ -50,5 +50,5 @@ def nothing_is_relocated_in_code() -> bool:
         nothing_is_relocated_in_code,
     ],
 )
-def test_module_is_hardened(holds: Callable[[], bool]) -> None:
+def test_module_as_built_is_hardened(holds: Callable[[], bool]) -> None:
     assert holds()

@@ -37,7 +37,7 @@ def test_two_guarded_calls_stopped_anywhere_act_as_one_after_the_other(run: Run,
 
 @pytest.mark.slow
 @EVERY_START
-def test_two_closers_beside_a_stopped_call_act_as_one_after_the_other(run: Run, logged_in: str) -> None:
+def test_closers_beside_a_stopped_call_act_as_one_after_the_other(run: Run, logged_in: str) -> None:
     assert run("interleavings", "closers", logged_in) == ""
 
 
@@ -49,7 +49,7 @@ def test_two_threads_at_a_tokens_last_tries_leave_one(guarded: Run) -> None:
     assert guarded("interleavings", "last-try") == ""
 
 
-def test_cancelled_thread_leaves_nothing_locked(hashing: Run) -> None:
+def test_thread_cancelled_in_a_call_leaves_nothing_locked(hashing: Run) -> None:
     assert hashing("interleavings", "cancel") == ""
 
 

@@ -32,7 +32,7 @@ def interface(host: Host, name: bytes | None, version: bytes | None) -> dict[str
     return found
 
 
-def test_module_exports_three_symbols() -> None:
+def test_symbols_exported_by_the_module_are_three() -> None:
     listing = subprocess.run(
         ["nm", "-D", "--defined-only", "--format=just-symbols", module_path()],
         check=True,
@@ -110,9 +110,7 @@ def test_list_of_interfaces_counts_as_pkcs11_counts(card: Card) -> None:
 # An inner module of PKCS#11 3.0
 
 
-def test_3_0_interface_is_offered_when_the_inner_module_has_it(
-    card: Card, inner_with_interfaces: Inner
-) -> None:
+def test_interface_3_0_of_the_inner_module_is_offered(card: Card, inner_with_interfaces: Inner) -> None:
     host = card.host(inner_with_interfaces, INNER_VERSION="3.0")
     assert host.symbol("C_GetInterfaceList", None, Ulong()).out == [2]
     newest = interface(host, None, None)
@@ -125,7 +123,9 @@ def test_3_0_interface_is_offered_when_the_inner_module_has_it(
     assert all(address is None for address in newer[len(FUNCTIONS_2_40) + 3 :])
 
 
-def test_no_entry_of_the_3_0_list_leads_around_the_module(card: Card, inner_with_interfaces: Inner) -> None:
+def test_entries_of_the_3_0_list_called_lead_not_around_the_module(
+    card: Card, inner_with_interfaces: Inner
+) -> None:
     host = card.host(inner_with_interfaces, INNER_VERSION="3.0")
     ours = interface(host, None, None)["list"]
     host.do("use", ours)

@@ -138,7 +138,7 @@ def test_logins_to_another_token_are_the_inner_modules(pair: Pair) -> None:
     pair.same(calls)
 
 
-def test_plain_token_never_locks(pair: Pair) -> None:
+def test_plain_token_after_wrong_pins_never_locks(pair: Pair) -> None:
     pair.initialize()
 
     def calls(host: Host, slot: int) -> Transcript:

@@ -50,7 +50,7 @@ def change_pin_elsewhere(card: Card) -> None:
 # C_Login
 
 
-def test_session_comes_before_the_pin(card: Card, secret: tuple[UserType, str]) -> None:
+def test_session_that_is_bad_is_told_before_the_pin(card: Card, secret: tuple[UserType, str]) -> None:
     user, right = secret
     host = card.host()
     assert host.login(NO_SESSION, user, None) == CKR.SESSION_HANDLE_INVALID
@@ -60,7 +60,7 @@ def test_session_comes_before_the_pin(card: Card, secret: tuple[UserType, str]) 
     assert (card.pin_tries, card.user_code_tries) == (3, 3)
 
 
-def test_being_logged_in_comes_before_the_pin(card: Card) -> None:
+def test_login_of_one_logged_in_is_told_before_the_pin(card: Card) -> None:
     host = card.host()
     session = user_session(host)
     for value in (None, SHORT, WRONG[0]):
@@ -84,7 +84,7 @@ def test_unknown_user_type_costs_nothing(card: Card) -> None:
 
 
 @pytest.mark.parametrize("state", ["lapsed", "closed", "card"])
-def test_null_pin_comes_before_the_cards_state(
+def test_null_pin_in_any_state_is_told_first(
     state: str, secret: tuple[UserType, str], request: pytest.FixtureRequest
 ) -> None:
     card: Card = request.getfixturevalue(state)
@@ -95,14 +95,14 @@ def test_null_pin_comes_before_the_cards_state(
     assert host.call("C_Login", session, secret[0], None, 6).rv == CKR.ARGUMENTS_BAD
 
 
-def test_null_pin_comes_before_the_epoch(card: Card, secret: tuple[UserType, str]) -> None:
+def test_null_pin_with_an_old_epoch_is_told_first(card: Card, secret: tuple[UserType, str]) -> None:
     host = card.host()
     session = card_session(host)
     change_pin_elsewhere(card)
     assert host.login(session, secret[0], None) == CKR.ARGUMENTS_BAD
 
 
-def test_epoch_comes_before_the_lock_and_the_length(card: Card, secret: tuple[UserType, str]) -> None:
+def test_epoch_that_is_old_is_told_before_lock_and_length(card: Card, secret: tuple[UserType, str]) -> None:
     user, right = secret
     host = card.host()
     session = card_session(host)
@@ -112,7 +112,7 @@ def test_epoch_comes_before_the_lock_and_the_length(card: Card, secret: tuple[Us
         assert host.login(session, user, value) == CKR.DEVICE_REMOVED
 
 
-def test_epoch_comes_before_the_state(closed: Card) -> None:
+def test_epoch_that_is_old_is_told_before_the_state(closed: Card) -> None:
     host = closed.host()
     session = card_session(host)
     other = closed.host()
@@ -122,7 +122,7 @@ def test_epoch_comes_before_the_state(closed: Card) -> None:
     assert host.login(session, UserType.SO, USER_CODE) == CKR.DEVICE_REMOVED
 
 
-def test_lapsed_comes_before_locked(lapsed: Card) -> None:
+def test_lapsed_card_that_is_locked_says_lapsed(lapsed: Card) -> None:
     lapsed.set_tries(pin=0, user_code=0)
     host = lapsed.host()
     session = card_session(host)
@@ -131,13 +131,13 @@ def test_lapsed_comes_before_locked(lapsed: Card) -> None:
     assert host.login(session, UserType.USER, SHORT) == CKR.USER_PIN_NOT_INITIALIZED
 
 
-def test_not_activated_comes_before_locked(closed: Card) -> None:
+def test_locked_card_before_activation_says_not_activated(closed: Card) -> None:
     closed.set_tries(pin=0)
     host = closed.host()
     assert host.login(card_session(host), UserType.USER, PIN) == CKR.USER_PIN_NOT_INITIALIZED
 
 
-def test_locked_comes_before_the_form(card: Card, secret: tuple[UserType, str]) -> None:
+def test_locked_card_with_a_malformed_value_says_locked(card: Card, secret: tuple[UserType, str]) -> None:
     user, right = secret
     card.set_tries(pin=0, user_code=0)
     host = card.host()
@@ -180,7 +180,7 @@ def test_every_printable_value_of_the_right_length_is_a_try(card: Card, value: s
 # C_SetPIN
 
 
-def test_read_only_session_comes_before_the_values(card: Card) -> None:
+def test_read_only_session_with_bad_values_is_told_first(card: Card) -> None:
     host = card.host()
     session = card_session(host, rw=False)
     assert host.set_pin(session, PIN, SHORT) == CKR.SESSION_READ_ONLY
@@ -196,7 +196,9 @@ Session = Callable[..., int]
 @pytest.mark.parametrize(
     ("login", "too_long"), [(user_session, LONG_PIN), (card_session, LONG_PIN), (so_session, LONG_USER_CODE)]
 )
-def test_new_value_comes_before_the_old_one(card: Card, inner: Inner, login: Session, too_long: str) -> None:
+def test_new_value_that_is_bad_is_told_before_the_old_one(
+    card: Card, inner: Inner, login: Session, too_long: str
+) -> None:
     host = card.host(inner)
     session = login(host)
     card.set_tries(pin=1, user_code=1)
@@ -241,7 +243,7 @@ def test_c_initpin_without_the_so_is_refused(card: Card, inner: Inner) -> None:
     assert inner.count("C_InitPIN") == 0
 
 
-def test_epoch_comes_before_the_new_pin(card: Card) -> None:
+def test_epoch_that_is_old_is_told_before_the_new_pin(card: Card) -> None:
     host = card.host()
     session = so_session(host)
     change_pin_elsewhere(card)
@@ -249,7 +251,7 @@ def test_epoch_comes_before_the_new_pin(card: Card) -> None:
     assert host.init_pin(session, "newpin-1") == CKR.DEVICE_REMOVED
 
 
-def test_lapsed_comes_before_the_new_pin(closed: Card, inner: Inner) -> None:
+def test_lapsed_card_with_a_bad_new_pin_says_lapsed(closed: Card, inner: Inner) -> None:
     host = closed.host(inner)
     session = so_session(host)
     closed.last_day(-1)

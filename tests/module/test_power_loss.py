@@ -185,7 +185,7 @@ def test_power_loss_at_any_moment_gains_no_try_and_leaves_a_store(
 
 
 @pytest.mark.parametrize("value", [PIN, WRONG[0]])
-def test_login_syncs_twice(card: Card, inner: Inner, tmp_path: Path, value: str) -> None:
+def test_login_with_any_value_syncs_twice(card: Card, inner: Inner, tmp_path: Path, value: str) -> None:
     def logins(host: Host, count: int) -> None:
         session = card_session(host)
         for _ in range(count):

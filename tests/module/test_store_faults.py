@@ -105,7 +105,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damaged_store_refuses(card: Card, inner: Inner, damage: Callable[[Path], object]) -> None:
+def test_store_damaged_after_the_start_refuses(
+    card: Card, inner: Inner, damage: Callable[[Path], object]
+) -> None:
     host = card.host(inner)
     session, slot = card_session(host), card_slot(host)
     damage(card.store.path)
@@ -229,7 +231,7 @@ def test_read_only_file_system_stops_cards_only(card: Card, inner: Inner, tmp_pa
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 @pytest.mark.parametrize("prefix", [(), WITHOUT_PRIVILEGES], ids=["root", "without privileges"])
-def test_somebody_elses_store_refuses(card: Card, inner: Inner, prefix: tuple[str, ...]) -> None:
+def test_store_owned_by_another_user_refuses(card: Card, inner: Inner, prefix: tuple[str, ...]) -> None:
     host = card.host(inner, prefix=prefix)
     session = card_session(host)
     os.chown(card.store.path, 65534, 65534)
@@ -269,7 +271,7 @@ def full_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("free", [0, 4096, 12288, 20480])
-def test_right_pins_on_a_full_disk_lock_no_card(card: Card, full_disk: Path, free: int) -> None:
+def test_right_pin_on_a_full_disk_locks_no_card(card: Card, full_disk: Path, free: int) -> None:
     host = card.host(LD_PRELOAD=str(full_disk), FREE=str(free))
     session = card_session(host)
     for _ in range(5):

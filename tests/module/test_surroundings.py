@@ -89,7 +89,7 @@ def _some_library() -> str:
 
 
 @pytest.mark.parametrize("make", BAD_MODULES.values(), ids=BAD_MODULES)
-def test_bad_inner_module_is_refused(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_inner_module_that_is_none_is_refused(tmp_path: Path, make: Callable[[Path], object]) -> None:
     library, log = tmp_path / "inner.so", tmp_path / "log"
     make(library)
     (tmp_path / "conf").write_text(f"[module]\npath={library}\n")
@@ -151,7 +151,7 @@ def test_variables_for_the_inner_module_are_gone_after_c_initialize(card: Card) 
     assert host.do("environment", "SOFTHSM2_CONF") is None
 
 
-def test_hosts_own_variable_stays(card: Card) -> None:
+def test_variable_set_by_the_host_stays(card: Card) -> None:
     host = card.host(SOFTHSM2_CONF="/the/hosts/own")
     user_session(host)
     assert host.do("environment", "SOFTHSM2_CONF") == "/the/hosts/own"
@@ -213,7 +213,7 @@ def test_log_at_every_level_holds_no_secret(card: Card, tmp_path: Path) -> None:
             assert secret.encode() not in content, file.name
 
 
-def test_log_keeps_to_its_level(card: Card, tmp_path: Path) -> None:
+def test_log_at_each_level_keeps_to_it(card: Card, tmp_path: Path) -> None:
     log = tmp_path / "log"
     host = card.host(XCA_LOG_FILE=str(log))
     session = card_session(host)

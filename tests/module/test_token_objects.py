@@ -214,7 +214,7 @@ def test_object_of_the_issuer_cannot_be_changed(card: Card, session_of: Callable
     assert not host.find(session, (Attribute.LABEL, b"x"))
 
 
-def test_objects_own_error_comes_through(card: Card) -> None:
+def test_object_call_that_fails_inside_keeps_its_error(card: Card) -> None:
     host = card.host()
     session = card_session(host)
     assert host.call("C_DestroyObject", session, 9999).rv == CKR.OBJECT_HANDLE_INVALID
@@ -222,7 +222,7 @@ def test_objects_own_error_comes_through(card: Card) -> None:
     assert create(host, 9999, (Attribute.TOKEN, YES)).rv == CKR.SESSION_HANDLE_INVALID
 
 
-def test_on_another_token_the_inner_module_decides(card: Card) -> None:
+def test_object_call_on_another_token_is_the_inner_modules(card: Card) -> None:
     host = card.host()
     session = host.open(host.slot(PLAIN))
     made = create(host, session, (Attribute.TOKEN, YES))

@@ -159,7 +159,7 @@ def test_remembered_pin_is_not_taken_for_the_user_code(card: Card) -> None:
     assert (card.pin_tries, card.user_code_tries) == (2, 2)
 
 
-def test_remembered_value_survives_finalize(card: Card) -> None:
+def test_remembered_value_after_finalize_is_kept(card: Card) -> None:
     host = card.host()
     assert host.login(card_session(host), UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
     host.reinitialize()
@@ -205,7 +205,7 @@ def test_wrong_value_of_another_epoch_is_tried_again(card: Card) -> None:
 
 
 @pytest.mark.parametrize("answer", [CKR.GENERAL_ERROR, CKR.DEVICE_ERROR])
-def test_only_a_value_that_was_found_wrong_is_remembered(card: Card, inner: Inner, answer: CKR) -> None:
+def test_value_that_was_not_found_wrong_is_not_remembered(card: Card, inner: Inner, answer: CKR) -> None:
     host = card.host(inner)
     session = card_session(host)
     inner.answers("C_Login", answer)

@@ -75,7 +75,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return Memory(CLOSED)
 
 
-def test_family_that_can_only_activate(memory: Memory) -> None:
+def test_family_without_sessions_answers_unsupported(memory: Memory) -> None:
     cards = Cards([memory])
     assert cards.readers() == ["memory reader"]
     [card] = cards.detect()
@@ -124,7 +124,7 @@ def test_card_that_locks_is_told_once(memory: Memory) -> None:
         (USER_CODE, USER_CODE, errors.PinRefused),
     ],
 )
-def test_bad_value_never_reaches_the_card(
+def test_value_of_a_wrong_form_never_reaches_the_card(
     memory: Memory, user_code: str, new_pin: str, situation: type[errors.CardError]
 ) -> None:
     with pytest.raises(situation) as refused:
@@ -174,7 +174,7 @@ def test_module_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> No
         Cards().detect()
 
 
-def test_module_that_is_none_is_said(
+def test_module_path_that_is_no_module_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     file = tmp_path_factory.mktemp("module") / "xca-pkcs11.so"

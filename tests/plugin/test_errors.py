@@ -23,7 +23,7 @@ KEYWORDS = {"_": None, "text": None, "plural": (1, 2)}
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_every_situation_says_what_happened_and_what_to_do(situation: type[XcaError]) -> None:
+def test_situation_of_every_class_says_what_happened_and_what_to_do(situation: type[XcaError]) -> None:
     error = with_facts(situation)
     for say in (error.message, error.next_step):
         english, chinese = say(ENGLISH), say(CHINESE)
@@ -42,7 +42,7 @@ def situations_of_the_library() -> list[type[XcaError]]:
     return [kind for kind in kinds if hasattr(kind, "_message")]
 
 
-def test_every_situation_has_a_status_of_its_own() -> None:
+def test_situation_of_every_class_has_a_status_of_its_own() -> None:
     assert set(situations_of_the_library()) == set(EXIT_STATUSES)
     statuses = list(EXIT_STATUSES.values())
     assert len(set(statuses)) == len(statuses)
@@ -94,7 +94,7 @@ def test_module_of_errors_holds_its_own_classes_alone() -> None:
     assert shared == {"XcaError"}  # what they are made of
 
 
-def test_every_situation_is_of_one_family() -> None:
+def test_situation_of_every_class_is_of_one_family() -> None:
     families = (errors.CardError, FileError, errors.CmsError, errors.ToolError, errors.AgentError)
     of_none = {each for each in SITUATIONS if sum(issubclass(each, family) for family in families) != 1}
     assert of_none == {SecretMissing, errors.NotInOrder}
@@ -109,7 +109,7 @@ def test_fact_of_an_error_can_be_read() -> None:
     assert errors.PinLocked(number="XC00000000091349").number == "XC00000000091349"
 
 
-def test_documentation_lists_every_exit_status() -> None:
+def test_cli_page_read_whole_lists_every_exit_status() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| (\d+) \| `(\w+)` \| (\S+) \|", page, re.MULTILINE)
     assert documented == [

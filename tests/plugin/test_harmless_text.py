@@ -52,7 +52,7 @@ def test_character_that_acts_or_hides_is_shown_by_its_code(hostile: str, shown: 
 
 
 @pytest.mark.parametrize("good", GOOD)
-def test_text_that_people_write_stays(good: str) -> None:
+def test_text_without_hostile_characters_stays(good: str) -> None:
     assert harmless(good) == good
 
 
@@ -65,7 +65,7 @@ def test_text_in_one_line_that_is_too_long_is_cut_and_says_so() -> None:
     assert harmless("a" * 5000, lines=True) == "a" * 5000
 
 
-def test_several_lines_stay_where_they_may_be() -> None:
+def test_text_in_several_lines_keeps_them_where_allowed() -> None:
     assert harmless("a          b", lines=True) == "a          b"
     assert harmless("a\tb\r\nc\n\x1bd\r", lines=True) == "a\tb\nc\n<U+001B>d<U+000D>"
 
@@ -80,7 +80,7 @@ def test_json_of_hostile_text_keeps_the_data_and_is_harmless(hostile: str, _: st
     assert harmless_json({"name": "國立臺灣大學"}, indent=None) == '{"name": "國立臺灣大學"}'
 
 
-def test_character_of_unicode_never_hides() -> None:
+def test_text_with_any_unicode_character_hides_nothing() -> None:
     """What Unicode ignores by default, and what moves a cursor, stays nowhere."""
     kept = {
         character for character in map(chr, range(sys.maxunicode + 1)) if harmless(character) == character

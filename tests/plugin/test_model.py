@@ -85,7 +85,7 @@ def test_name_cannot_pass_for_more_than_one_attribute(key: rsa.RSAPrivateKey) ->
     assert certificate.holder == r"C=TW,L=臺北市,O=A\,O\=B"
 
 
-def test_pem_is_the_same_certificate(key: rsa.RSAPrivateKey) -> None:
+def test_certificate_in_pem_is_the_same(key: rsa.RSAPrivateKey) -> None:
     certificate = Certificate.parse("cert1", "SIGN", der(key, "國立臺灣大學", SCHOOL))
     loaded = x509.load_pem_x509_certificate(certificate.pem.encode())
     assert loaded.public_bytes(serialization.Encoding.DER) == certificate.der
@@ -98,7 +98,7 @@ def test_bytes_that_are_no_certificate_are_refused(damage: bytes) -> None:
         Certificate.parse("cert1", "SIGN", damage)
 
 
-def test_cut_off_certificate_is_refused(key: rsa.RSAPrivateKey) -> None:
+def test_certificate_that_is_cut_off_is_refused(key: rsa.RSAPrivateKey) -> None:
     whole = der(key, "國立臺灣大學", SCHOOL)
     for length in (10, 200, len(whole) - 1):
         with pytest.raises(ValueError, match=r".+"):

@@ -12,7 +12,7 @@ from xca_plugin import Secret
 VALUE = "tOp-5ecret"
 
 
-def test_secret_printed_does_not_show() -> None:
+def test_secret_printed_shows_no_value() -> None:
     secret = Secret(VALUE)
     assert secret.reveal() == VALUE
     for shown in (repr(secret), str(secret), f"{secret}", f"{[secret]}", "%s" % (secret,)):  # noqa: UP031
@@ -39,7 +39,7 @@ def test_secret_after_a_failure_is_wiped() -> None:
     assert secret.reveal() == ""
 
 
-def test_secret_compares_by_value() -> None:
+def test_secret_compared_with_an_equal_one_is_equal() -> None:
     assert Secret(VALUE) == Secret(VALUE)
     assert Secret(VALUE) != Secret("other")
     assert Secret(VALUE) != VALUE

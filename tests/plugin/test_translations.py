@@ -38,7 +38,7 @@ def test_sentence_of_a_package_is_translated(package: Path) -> None:
     assert len(sentences(package)) > 10
 
 
-def test_speaking_inside_its_block_chooses_the_language() -> None:
+def test_language_inside_a_speaking_block_is_the_chosen() -> None:
     with speaking("zh_TW"):
         assert (_("User code"), text("User code")(), text("User code")("en")) == (
             "用戶代碼",

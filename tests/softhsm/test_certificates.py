@@ -124,7 +124,7 @@ def test_certificate_of_a_card_has_the_test_policy_without_qualifier(tbs: asn1.T
     assert policies == [{"policy_identifier": "2.16.886.101.0.3.0", "policy_qualifiers": None}]
 
 
-def test_certificate_addresses_are_reserved_names(tbs: asn1.TbsCertificate) -> None:
+def test_certificate_addresses_of_the_stand_in_are_reserved_names(tbs: asn1.TbsCertificate) -> None:
     access = asn1.AuthorityInfoAccessSyntax.load(_extension(tbs, "authority_information_access"))
     assert [entry["access_method"].native for entry in access] == ["ca_issuers", "ocsp"]
     points = asn1.CRLDistributionPoints.load(_extension(tbs, "crl_distribution_points"))
@@ -142,7 +142,7 @@ def test_certificate_of_a_school_has_its_directory_attributes(tbs: asn1.TbsCerti
     )
 
 
-def test_directory_attributes_have_both_forms() -> None:
+def test_directory_attributes_of_school_and_company_have_both_forms() -> None:
     school = directory_attributes(SCHOOL, "secondary", organisation_oid="2.16.886.111.100000")
     assert school.hex() == (
         "30453015060760867601640201310a0608608676016403020b3016060760867601640202310b13097365636f6e6461727930"

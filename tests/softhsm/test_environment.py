@@ -16,7 +16,7 @@ def _contents(path: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def test_init_twice_changes_nothing(tmp_path: Path) -> None:
+def test_init_done_twice_changes_nothing(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path / "environment")
     assert issuer.run("init").returncode == 0
     before = _contents(issuer.path)
@@ -55,7 +55,7 @@ def test_init_with_the_longest_name_works(tmp_path: Path) -> None:
         Environment.create(tmp_path / ("n" * (room + 1)))
 
 
-def test_env_in_one_line_of_a_shell_is_all(tmp_path: Path) -> None:
+def test_env_evaluated_in_a_shell_leads_to_the_card(tmp_path: Path) -> None:
     issuer = Issuer(Environment.create(tmp_path / "it's a 卡片 $HOME").path)
     number = issue(issuer.environment, USER_CODE).number
     entered = subprocess.run(
@@ -131,7 +131,7 @@ def test_command_with_a_broken_store_says_one_line(issuer: Issuer) -> None:
         assert "Traceback" not in done.stderr.decode()
 
 
-def test_help_names_every_exit_status(issuer: Issuer) -> None:
+def test_help_of_xcactl_names_every_exit_status(issuer: Issuer) -> None:
     for command in ([], ["issue"], ["list"], ["repair"], ["reset-user-code"], ["remove"]):
         said = issuer.run(*command, "--help").stdout.decode()
         assert all(f"  {status}  " in said for status in range(4))

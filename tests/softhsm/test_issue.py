@@ -79,7 +79,7 @@ def test_private_keys_were_made_on_the_card_and_stay(things: Things) -> None:
         assert {use for use in uses if key[use]} == allowed
 
 
-def test_public_keys_match_the_certificates(things: Things) -> None:
+def test_public_keys_of_a_card_match_its_certificates(things: Things) -> None:
     for key_id, allowed in {"SIGN": {"VERIFY"}, "KEYX": {"ENCRYPT", "WRAP"}}.items():
         key = things["PUBLIC_KEY", key_id]
         assert (key["PRIVATE"], key["MODULUS_BITS"]) == (False, 2048)
@@ -98,7 +98,9 @@ def test_certificate_objects_are_found_by_what_they_say(things: Things) -> None:
         assert thing["SERIAL_NUMBER"] == tbs["serial_number"].dump().hex()
 
 
-def test_keys_work_each_for_its_purpose(shared_issuer: Issuer, opened: str, tmp_path: Path) -> None:
+def test_keys_of_a_card_work_for_their_purpose_only(
+    shared_issuer: Issuer, opened: str, tmp_path: Path
+) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     data.write_bytes(b"data to be signed")
     keys = {}
@@ -149,7 +151,7 @@ def test_card_of_long_ago_has_lapsed(issuer: Issuer) -> None:
     assert (card["state"], card["activate_by"]) == ("lapsed", "2020-03-31")
 
 
-def test_module_shows_a_new_card(issuer: Issuer, closed: str) -> None:
+def test_card_before_activation_is_shown_by_the_module(issuer: Issuer, closed: str) -> None:
     card = issuer.cards()[closed]
     shown = issuer.guarded("--list-slots").stdout.decode()
     assert card["reader"] in shown
@@ -210,7 +212,7 @@ def test_user_code_is_in_no_file_and_no_argument(issuer: Issuer, tmp_path: Path)
     assert holding == []
 
 
-def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_files_made_with_any_umask_are_private(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path / "above/it/environment")
     assert issuer.run("init", umask=0).returncode == 0
     assert issuer.run("issue", "--user-code", "stdin", stdin=USER_CODE, umask=0).returncode == 0

@@ -88,7 +88,7 @@ def test_suspended_card_is_on_hold_and_good_after_resume(issuer: Issuer, active:
         assert ": good" in by_ocsp(environment, active, certificate)
 
 
-def test_revoked_card_stays_revoked(issuer: Issuer, active: str) -> None:
+def test_revoked_card_asked_to_resume_stays_revoked(issuer: Issuer, active: str) -> None:
     environment = issuer.environment
     published(issuer, "suspend", active)
     published(issuer, "revoke", active, "--reason", "keyCompromise")

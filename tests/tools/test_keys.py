@@ -120,7 +120,7 @@ Path("pss-sha256-number").write_bytes(signing.sign(b"tender", pss(hashes.SHA256(
         assert "Verified OK" in said
 
 
-def test_requests_and_certificates_are_signed(program: Program) -> None:
+def test_keys_of_the_card_sign_requests_and_certificates(program: Program) -> None:
     program.run("""
 name = signing.certificate.subject
 for padded, scheme in ("pkcs1", None), ("pss", pss(hashes.SHA256())):
@@ -141,7 +141,7 @@ Path("self.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM
     program.openssl("verify", "-check_ss_sig", "-CAfile", "self.pem", "self.pem")
 
 
-def test_documentation_example_works(program: Program) -> None:
+def test_documentation_examples_run_sign_and_verify(program: Program) -> None:
     (program.folder / "contract.txt").write_bytes(b"agreed\r\n")
     example, session = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     authorities = (program.card.environment.pki / name for name in ("root.pem", "ca.pem"))
@@ -182,7 +182,7 @@ failure(lambda: decrypting.decrypt(b"1" * 256, oaep(hashes.SHA1())))
     assert answers[0].startswith("NotDecryptable - ")
 
 
-def test_key_stays_on_its_card(program: Program) -> None:
+def test_key_asked_for_its_private_part_gives_none(program: Program) -> None:
     answers = program.run("""
 print(isinstance(signing, rsa.RSAPrivateKey), signing.key_size)
 failure(signing.private_numbers)
@@ -254,7 +254,9 @@ def test_card_before_activation_says_so(xca_issued_card: CardFixture, tmp_path: 
     "wrong_use",
     ["cards.sign(card, pin, bytes(32), key=Key.KEYX)", "cards.decrypt(card, pin, bytes(256), key=Key.SIGN)"],
 )
-def test_key_is_for_one_use(xca_active_card: CardFixture, tmp_path: Path, wrong_use: str) -> None:
+def test_key_used_for_anything_else_is_refused(
+    xca_active_card: CardFixture, tmp_path: Path, wrong_use: str
+) -> None:
     program = Program(xca_active_card, tmp_path)
     (line,) = program.run(f'pin = Secret(os.environ["PIN"])\nfailure(lambda: {wrong_use})')
     assert line.startswith("Unsupported")

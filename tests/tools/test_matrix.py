@@ -233,5 +233,5 @@ def test_wrong_pin_in_a_tool_costs_exactly_one_try(active: Desk, tool: Tool, job
         assert "CKR_PIN_INCORRECT" in active.does("xcactl events")
 
 
-def test_page_shows_what_is_tested() -> None:
+def test_tools_page_compared_with_the_matrix_is_the_same() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/support/tools/tool_matrix.py"

@@ -59,7 +59,7 @@ def test_issued_card_waits_for_its_activation(xca_issued_card: CardFixture, tmp_
     assert _sign(card, NEW_PIN, tmp_path).returncode == 0
 
 
-def test_active_card_signs(xca_active_card: CardFixture, tmp_path: Path) -> None:
+def test_active_card_entered_by_a_program_signs(xca_active_card: CardFixture, tmp_path: Path) -> None:
     assert xca_active_card.state is State.ACTIVE
     assert _sign(xca_active_card, xca_active_card.pin, tmp_path).returncode == 0
 
@@ -146,7 +146,7 @@ def test_tests_in_parallel_share_no_card(pytester: pytest.Pytester) -> None:
 
 
         @pytest.mark.parametrize("number", range(8))
-        def test_ruins_its_card(number, xca_active_card, monkeypatch):
+        def test_card_locked_by_one_test_is_fresh_for_the_next(number, xca_active_card, monkeypatch):
             now = dict(os.environ)
             now.pop("PYTEST_CURRENT_TEST")
             assert now == before
@@ -248,7 +248,7 @@ def test_virtual_reader_where_none_can_run_skips_and_says_why(
     pytester: pytest.Pytester, xca_virtual_reader: VirtualReader, refuse: str, reason: str
 ) -> None:
     xca_virtual_reader.close()
-    pytester.makepyfile("def test_reader(xca_virtual_reader): pass")
+    pytester.makepyfile("def test_virtual_reader_asked_for_is_there(xca_virtual_reader): pass")
     within = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f'{refuse} && exec "$@"', "sh"]
     result = pytester.run(*within, sys.executable, "-m", "pytest", "-rs")
     result.assert_outcomes(skipped=1)
@@ -264,19 +264,19 @@ def _blocks(kind: str) -> list[str]:
     return [text for language, text in BLOCKS if language == kind]
 
 
-def test_page_is_short() -> None:
+def test_ci_page_examples_counted_are_short() -> None:
     assert {language for language, _ in BLOCKS} == set(MARKDOWN_LINES)
     for language, text in BLOCKS:
         assert len([line for line in text.splitlines() if line]) <= MARKDOWN_LINES[language], text
 
 
-def test_page_examples_pass(pytester: pytest.Pytester) -> None:
+def test_ci_page_examples_run_and_pass(pytester: pytest.Pytester) -> None:
     examples = {f"test_example_{number}": text for number, text in enumerate(_blocks("python"))}
     pytester.makepyfile(**examples)
     pytester.runpytest_subprocess().assert_outcomes(passed=len(examples))
 
 
-def test_page_pipelines_install_and_test() -> None:
+def test_ci_page_pipelines_read_install_and_test() -> None:
     github, gitlab = (yaml.safe_load(text) for text in _blocks("yaml"))
     (job,) = github["jobs"].values()
     steps = [step["run"] for step in job["steps"] if "run" in step]
