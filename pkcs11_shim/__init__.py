@@ -9,13 +9,13 @@ from pkcs11_shim.config import (
     module_path,
     store_path,
 )
-from pkcs11_shim.store import EMPTY_STORE, CardRow, Event, Store, StoreError, StoreWriter
+from pkcs11_shim.store import EMPTY_STORE, CardRow, EventRow, Store, StoreError, StoreWriter
 
 __all__ = [
     "EMPTY_STORE",
     "CardRow",
     "ConfigurationError",
-    "Event",
+    "EventRow",
     "Store",
     "StoreError",
     "StoreWriter",

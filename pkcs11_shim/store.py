@@ -79,7 +79,7 @@ class CardRow:
 
 
 @dataclass(frozen=True)
-class Event:
+class EventRow:
     """One entry of a card's history.
 
     Attributes:
@@ -176,7 +176,7 @@ class Store:
         with self._file() as file:
             return next(_rows(file, number), None)
 
-    def events(self, card: str | None = None) -> list[Event]:
+    def events(self, card: str | None = None) -> list[EventRow]:
         """Return the history of one card or of all, oldest first.
 
         Raises:
@@ -466,14 +466,14 @@ def _event_offset(place: int, number: int) -> int:
     return place * _RECORD + 2 * _BLOCK + number % _EVENTS * _EVENT_SIZE
 
 
-def _events(file: int, place: int, slot: _Slot) -> Iterator[Event]:
+def _events(file: int, place: int, slot: _Slot) -> Iterator[EventRow]:
     for number in range(max(1, slot.events - _EVENTS + 1), slot.events + 1):
         content = _checked(os.pread(file, _EVENT_SIZE, _event_offset(place, number)))
         if content:
             result, written, at, *words = _EVENT.unpack(content)
             event, program = (word.rstrip(b"\0").decode(errors="replace") for word in words)
             if written == number:
-                yield Event(_time(at), slot.number.decode(errors="replace"), event, result, program)
+                yield EventRow(_time(at), slot.number.decode(errors="replace"), event, result, program)
 
 
 def _time(seconds: int) -> datetime:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pkcs11_shim import module_path
 from softhsm.environment import Environment
 from softhsm.errors import SoftHSMError
-from softhsm.issuer import State, find, issue
+from softhsm.issuer import IssuedCardState, find, issue
 from xca_common import atomic_file
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _USER_CODE: Final = "Code~8642"
 _PIN: Final = "Pin+1357"
 _WRONG: Final = ("wrong-1", "wrong-2", "wrong-3")
-_LOCKED_BY: Final = {State.PIN_LOCKED: "user_pin", State.USER_CODE_LOCKED: "so_pin"}
+_LOCKED_BY: Final = {IssuedCardState.PIN_LOCKED: "user_pin", IssuedCardState.USER_CODE_LOCKED: "so_pin"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CardFixture:
         }
 
     @property
-    def state(self) -> State:
+    def state(self) -> IssuedCardState:
         """What can be done with the card now.
 
         Raises:
@@ -73,7 +73,7 @@ class CardFixture:
             monkeypatch.setenv(name, value)
 
     @classmethod
-    def issue(cls, environment: Environment, state: State) -> Self:
+    def issue(cls, environment: Environment, state: IssuedCardState) -> Self:
         """Issue a card and bring it, through the module, into a state.
 
         Args:
@@ -86,7 +86,7 @@ class CardFixture:
             OSError: the environment cannot be written.
         """
         number = issue(environment, _USER_CODE).number
-        activated = state in (State.ACTIVE, State.PIN_LOCKED)
+        activated = state in (IssuedCardState.ACTIVE, IssuedCardState.PIN_LOCKED)
         card = cls(environment, number, _USER_CODE, _PIN if activated else None)
         atomic_file.write(card.module, module_path().read_bytes())
         request = {

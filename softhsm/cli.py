@@ -13,7 +13,7 @@ import click
 
 import softhsm
 from pkcs11_shim import StoreError, rules
-from softhsm import Application, Environment, IssuedCard, State
+from softhsm import Application, Environment, IssuedCard, IssuedCardState
 from xca_common.errors import place_of
 from xca_common.harmless_text import harmless, harmless_json
 from xca_common.secret_source import FORMS, SecretReader, SecretSourceError
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from softhsm.revocation import Published
 
 _STATES: Final = {
-    State.ISSUED: "not activated 未開卡",
-    State.ACTIVE: "active 已開卡",
-    State.LAPSED: "lapsed 逾期",
-    State.PIN_LOCKED: "PIN locked 鎖卡",
-    State.USER_CODE_LOCKED: "user code locked",
-    State.DAMAGED: "damaged: repair",
-    State.UNFINISHED: "unfinished: remove",
+    IssuedCardState.ISSUED: "not activated 未開卡",
+    IssuedCardState.ACTIVE: "active 已開卡",
+    IssuedCardState.LAPSED: "lapsed 逾期",
+    IssuedCardState.PIN_LOCKED: "PIN locked 鎖卡",
+    IssuedCardState.USER_CODE_LOCKED: "user code locked",
+    IssuedCardState.DAMAGED: "damaged: repair",
+    IssuedCardState.UNFINISHED: "unfinished: remove",
 }
 _LENGTHS: Final = f"{rules.USER_CODE_MIN} to {rules.USER_CODE_MAX} characters"
 _STATUSES: Final = """\b
@@ -42,8 +42,8 @@ _FILE_WIDTH: Final = 120
 _JSON: Final = f"""\b
 JSON: an array of objects, one a card:
   number           card number, 16 characters
-  state            {" | ".join(list(State)[:4])} |
-                   {" | ".join(list(State)[4:])}
+  state            {" | ".join(list(IssuedCardState)[:4])} |
+                   {" | ".join(list(IssuedCardState)[4:])}
   reader           name of the reader that it sits in
   issued_on        YYYY-MM-DD, Taipei
   activate_by      YYYY-MM-DD, the last day for activation
@@ -215,7 +215,14 @@ def list_cards(directory: Path, as_json: bool) -> None:
         from rich.table import Table
 
         table = Table(
-            "Card", "State", "Activate by", "PIN tries", "User code tries", "Reader", box=None, pad_edge=False
+            "Card",
+            "IssuedCardState",
+            "Activate by",
+            "PIN tries",
+            "User code tries",
+            "Reader",
+            box=None,
+            pad_edge=False,
         )
         for card in cards:
             row = card.row
@@ -357,7 +364,7 @@ def _say_next(card: IssuedCard) -> None:
         _say(
             f"Next, the holder: xcactl pin reset --card {card.number} (no PIN is valid until then, 重設PIN碼)"
         )
-    elif card.state is State.LAPSED:
+    elif card.state is IssuedCardState.LAPSED:
         _say(f"It lapsed on {card.row.activate_by}: it cannot be activated; issue another.")
     else:
         _say(f"Next, the holder: xcactl activate --card {card.number} (開卡)")

@@ -41,7 +41,7 @@ _USER_CERTIFICATE: Final = 1  # CK_CERTIFICATE_CATEGORY_TOKEN_USER, PKCS#11 2.40
 _AUTHORITY_CERTIFICATE: Final = 2  # CK_CERTIFICATE_CATEGORY_AUTHORITY
 
 
-class State(StrEnum):
+class IssuedCardState(StrEnum):
     """What a card's holder, or its issuer, can do with it now."""
 
     ISSUED = "issued"
@@ -70,7 +70,7 @@ class IssuedCard:
     """
 
     row: CardRow
-    state: State
+    state: IssuedCardState
 
     @property
     def number(self) -> str:
@@ -427,17 +427,17 @@ def _copy(environment: Environment, number: str, name: str) -> bytes:
         ) from None
 
 
-def _state(environment: Environment, row: CardRow) -> State:
+def _state(environment: Environment, row: CardRow) -> IssuedCardState:
     token = environment.tokens / row.number
     if not token.is_dir():
-        return State.UNFINISHED
+        return IssuedCardState.UNFINISHED
     token_file = token / "token.object"
     if not token_file.is_file() or token_file.stat().st_size == 0:
-        return State.DAMAGED
+        return IssuedCardState.DAMAGED
     if row.lapsed:
-        return State.LAPSED
+        return IssuedCardState.LAPSED
     if row.activated_at is not None and row.pin_tries == 0:
-        return State.PIN_LOCKED
+        return IssuedCardState.PIN_LOCKED
     if row.user_code_tries == 0:
-        return State.USER_CODE_LOCKED
-    return State.ISSUED if row.activated_at is None else State.ACTIVE
+        return IssuedCardState.USER_CODE_LOCKED
+    return IssuedCardState.ISSUED if row.activated_at is None else IssuedCardState.ACTIVE

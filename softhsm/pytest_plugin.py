@@ -42,12 +42,12 @@ def _xca_first_cards(_xca_first_environment: "Environment") -> _Cards:
     from functools import cache
 
     from softhsm.card_fixture import CardFixture
-    from softhsm.issuer import State
+    from softhsm.issuer import IssuedCardState
 
     @cache
     def first(state: str) -> CardFixture:
         empty = _xca_first_environment
-        return CardFixture.issue(empty.copy(empty.path.with_name(state)), State(state))
+        return CardFixture.issue(empty.copy(empty.path.with_name(state)), IssuedCardState(state))
 
     return first
 

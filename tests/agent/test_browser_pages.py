@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from softhsm import Application, Environment, State, issue, remove
+from softhsm import Application, Environment, IssuedCardState, issue, remove
 from softhsm.card_fixture import CardFixture
 from softhsm.virtual_reader import VirtualReader
 from support.agent.agent_process import SECONDS, Agent, Start, running
@@ -109,7 +109,7 @@ def test_activation_typed_and_clicked_shows_the_receipt(
     enter(pin, NEW_PIN)
     page.keyboard.press("Enter")
     assert "開卡成功" in result(page)
-    assert card.state is State.ACTIVE
+    assert card.state is IssuedCardState.ACTIVE
     assert page.title().startswith("開卡成功")
     assert not secrets_in(page, card.user_code, NEW_PIN)
     assert barriers(page) == []
@@ -134,7 +134,7 @@ def test_activation_without_scripts_activates_the_card(
         enter(page.get_by_label("6. New PIN"), NEW_PIN)
         page.get_by_role("button", name="Activate").click()
         expect(page.get_by_role("heading", name="The card is activated.")).to_be_visible()
-        assert card.state is State.ACTIVE
+        assert card.state is IssuedCardState.ACTIVE
         page.get_by_role("link", name="繁體中文").click()
         expect(page.get_by_role("heading", name="開卡成功")).to_be_visible()
         page.goto(f"{agent.url}/change-pin")

@@ -16,7 +16,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from softhsm import ACTIVATION_DAYS, Application, Environment, State, issue, remove
+from softhsm import ACTIVATION_DAYS, Application, Environment, IssuedCardState, issue, remove
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Start, configure, running
 from support.agent.component_client import SITE, SiteClient
@@ -99,7 +99,7 @@ def cannot(visitor: Visitor, path: str, says: str, way_out: str) -> None:
     assert "xcactl" not in words(html).replace("xcactl agent run", "")
 
 
-def state(card: CardFixture) -> State:
+def state(card: CardFixture) -> IssuedCardState:
     """Return the card's present state; mypy would take a property's value for a constant."""
     return card.state
 
@@ -115,7 +115,7 @@ def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_car
         form = visitor.form("/activate")
         done = visitor.send("/activate", {**form, "secret": xca_issued_card.user_code, "new_pin": NEW_PIN})
         assert "The card is activated." in words(done.text)
-        assert state(xca_issued_card) is State.ACTIVE
+        assert state(xca_issued_card) is IssuedCardState.ACTIVE
         saved = visitor.client.get("/receipt" + done.text.partition('href="/receipt')[2].partition('"')[0])
         disposition = f'attachment; filename="{xca_issued_card.number}-receipt.json"'
         assert saved.headers["content-disposition"] == disposition
@@ -135,11 +135,11 @@ def test_wrong_user_codes_count_down_and_need_confirmation(
         assert "2 tries are left" in visitor.fill("/activate", WRONG[0], NEW_PIN)
         assert "1 try is left" in visitor.fill("/activate", WRONG[1], NEW_PIN)
         assert "Nothing was tried" in visitor.fill("/activate", WRONG[2], NEW_PIN)
-        assert state(xca_issued_card) is State.ISSUED
+        assert state(xca_issued_card) is IssuedCardState.ISSUED
         locked = visitor.fill("/activate", WRONG[2], NEW_PIN, last_try="last try")
         assert "is locked" in locked
         assert "02-2192-7111" in locked
-        assert state(xca_issued_card) is State.USER_CODE_LOCKED
+        assert state(xca_issued_card) is IssuedCardState.USER_CODE_LOCKED
         cannot(visitor, "/activate", "is locked", "02-2192-7111")
         assert "user code locked" in visitor.see("/")
     for secret in (*WRONG, NEW_PIN):
@@ -160,7 +160,7 @@ def test_pin_reset_of_a_locked_card_unlocks_it(start_agent: Start, xca_pin_locke
         assert "PIN locked" in visitor.see("/")
         cannot(visitor, "/change-pin", "is locked", 'class="go" href="/reset-pin?')
         assert "is unlocked" in visitor.fill("/reset-pin", xca_pin_locked_card.user_code, NEW_PIN)
-        assert state(xca_pin_locked_card) is State.ACTIVE
+        assert state(xca_pin_locked_card) is IssuedCardState.ACTIVE
 
 
 def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card: CardFixture) -> None:

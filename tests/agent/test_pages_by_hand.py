@@ -3,7 +3,7 @@
 
 import pytest
 
-from softhsm import State, issue
+from softhsm import IssuedCardState, issue
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Agent, Start
 from support.agent.browser_tab import Tab
@@ -73,7 +73,7 @@ def test_activation_by_keyboard_activates_the_card(
     tab.type(NEW_PIN)
     tab.click("button.main")
     tab.see(RESULT.format("開卡成功"))
-    assert card.state is State.ACTIVE
+    assert card.state is IssuedCardState.ACTIVE
 
 
 def test_start_over_clicked_empties_the_form(
@@ -143,7 +143,7 @@ def test_pin_reset_by_keyboard_resets_the_pin(
     tab.type(NEW_PIN)
     tab.press("Enter")
     tab.see("document.activeElement?.id === 'result'")
-    assert card.state is State.ACTIVE
+    assert card.state is IssuedCardState.ACTIVE
 
 
 def test_last_try_with_the_words_typed_is_spent(

@@ -16,7 +16,7 @@ from typing import Final
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
-from softhsm import Environment, State
+from softhsm import Environment, IssuedCardState
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import CHROMIUM, FLAGS, Agent, configure, running
 from support.agent.web_sites import site
@@ -36,7 +36,7 @@ onmessage = () => { opener.postMessage('{"func":"pkcs11info","ret_code":0}', "*"
 def agent_for(origin: str) -> Iterator[tuple[Agent, CardFixture]]:
     """Yield an agent that a site may use without asking, in front of an activated card."""
     with TemporaryDirectory(prefix="xca-bench-") as folder:
-        card = CardFixture.issue(Environment.create(Path(folder) / "card"), State.ACTIVE)
+        card = CardFixture.issue(Environment.create(Path(folder) / "card"), IssuedCardState.ACTIVE)
         configure(Path(folder), allow=origin)
         with running(Path(folder), card.variables) as agent:
             yield agent, card

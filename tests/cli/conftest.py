@@ -8,55 +8,55 @@ from pathlib import Path
 import pytest
 
 from softhsm import ACTIVATION_DAYS, Application, Environment, issue
-from support.cli.xcactl import USER_CODE, Desk, Scripted
+from support.cli.xcactl import USER_CODE, Scripted, Workspace
 from xca_common import taipei
 
 
-def _issued(folder: Path, days_ago: int = 0) -> Desk:
-    environment = Environment.create(folder / "desk")
+def _issued(folder: Path, days_ago: int = 0) -> Workspace:
+    environment = Environment.create(folder / "workspace")
     issued_on = taipei.today() - timedelta(days=days_ago)
     issue(environment, USER_CODE, Application(issued_on=issued_on))
-    return Desk(environment.path, environment.path)
+    return Workspace(environment.path, environment.path)
 
 
 @pytest.fixture(scope="session")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return _issued(tmp_path_factory.mktemp("issued"))
 
 
 @pytest.fixture(scope="session")
-def activated(issued: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = issued.copy(tmp_path_factory.mktemp("activated") / "desk")
-    desk.activate()
-    return desk
+def activated(issued: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = issued.copy(tmp_path_factory.mktemp("activated") / "workspace")
+    workspace.activate()
+    return workspace
 
 
 @pytest.fixture
-def closed(issued: Desk, tmp_path: Path) -> Desk:
+def closed(issued: Workspace, tmp_path: Path) -> Workspace:
     """A card as it arrives: not activated."""
     return issued.copy(tmp_path / "closed")
 
 
 @pytest.fixture
-def active(activated: Desk, tmp_path: Path) -> Desk:
+def active(activated: Workspace, tmp_path: Path) -> Workspace:
     """An activated card."""
     return activated.copy(tmp_path / "active")
 
 
 @pytest.fixture
-def late(tmp_path: Path) -> Desk:
+def late(tmp_path: Path) -> Workspace:
     """A card with ten days left to activate it."""
     return _issued(tmp_path / "late", ACTIVATION_DAYS - 10)
 
 
 @pytest.fixture
-def lapsed(tmp_path: Path) -> Desk:
+def lapsed(tmp_path: Path) -> Workspace:
     """A card that was not activated in time."""
     return _issued(tmp_path / "lapsed", ACTIVATION_DAYS + 1)
 
 
 @pytest.fixture
-def two_cards(closed: Desk) -> Desk:
+def two_cards(closed: Workspace) -> Workspace:
     """Two cards."""
     issue(Environment(closed.path), USER_CODE)
     return closed
@@ -100,7 +100,7 @@ def without_pcsc(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def real(issued: Desk, tmp_path: Path) -> Desk:
+def real(issued: Workspace, tmp_path: Path) -> Workspace:
     """What the vendor's module shows of a real card: the card's label, and no store that knows it."""
     folder = tmp_path / "real"
     (folder / "tokens").mkdir(parents=True)
@@ -128,4 +128,4 @@ def real(issued: Desk, tmp_path: Path) -> Desk:
         check=True,
         capture_output=True,
     )
-    return Desk(folder, folder)
+    return Workspace(folder, folder)

@@ -27,7 +27,7 @@ from softhsm import Environment, revocation
 from softhsm.virtual_reader import VirtualReader
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
-from support.cli.xcactl import PIN, XCACTL, Desk, install
+from support.cli.xcactl import PIN, XCACTL, Workspace, install
 from support.module.cards import Card
 from xca_common.pki.authority import Authority
 
@@ -53,7 +53,7 @@ def port() -> int:
 
 
 @pytest.fixture
-def desk(active: Desk, port: int, tmp_path: Path) -> Desk:
+def workspace(active: Workspace, port: int, tmp_path: Path) -> Workspace:
     """An activated card, no reader; programs take a free port for the agent's, which may be in use.
 
     On a busy machine a check may take longer than a person would wait for it.
@@ -66,12 +66,12 @@ def desk(active: Desk, port: int, tmp_path: Path) -> Desk:
         f"agent_port.PORT = machine.PORT = {port}\n"
         "agent_port._SECONDS = run._SECONDS = 50\n"
     )
-    return active.having(**NO_DAEMON, PYTHONPATH=str(folder))
+    return active.with_variables(**NO_DAEMON, PYTHONPATH=str(folder))
 
 
-def examined(desk: Desk, *arguments: str) -> dict[str, list[dict[str, Any]]]:
+def examined(workspace: Workspace, *arguments: str) -> dict[str, list[dict[str, Any]]]:
     """What each check found."""
-    result = desk.run("doctor", "--json", *arguments)
+    result = workspace.run("doctor", "--json", *arguments)
     check(result.json, "doctor")
     found: dict[str, list[dict[str, Any]]] = {}
     for finding in result.json["findings"]:
@@ -91,22 +91,29 @@ def outcome(found: dict[str, list[dict[str, Any]]], name: str) -> tuple[str, str
 # --- all in order
 
 
-def test_doctor_with_a_sound_card_finds_all_in_order(desk: Desk, xca_virtual_reader: VirtualReader) -> None:
-    published = revocation.publish(Environment(desk.path), desk.number)
+def test_doctor_with_a_sound_card_finds_all_in_order(
+    workspace: Workspace, xca_virtual_reader: VirtualReader
+) -> None:
+    published = revocation.publish(Environment(workspace.path), workspace.number)
     xca_virtual_reader.insert()
     with proxy(served(published)) as (address, _):
-        found = examined(desk.having(http_proxy=address, **xca_virtual_reader.variables))
+        found = examined(workspace.with_variables(http_proxy=address, **xca_virtual_reader.variables))
     assert {name for name in found if found[name][0]["outcome"] == "skipped"} == {"deadline", "tools"}
-    assert desk.number in outcome(found, "cards")[1]
-    assert found["card-state"][0]["card"] == desk.number
+    assert workspace.number in outcome(found, "cards")[1]
+    assert found["card-state"][0]["card"] == workspace.number
     assert "GPKI" in found["readers"][0]["finding"]
     assert "政府測試憑證總管理中心" in outcome(found, "chain")[1]
     assert LISTS[0] in outcome(found, "crl")[1]
     assert RESPONDER in outcome(found, "ocsp")[1]
 
 
+<<<<<<< HEAD
 def test_doctor_with_a_stand_in_skips_readers_and_network(desk: Desk) -> None:
     found = examined(desk)
+=======
+def test_stand_in_needs_neither_a_reader_nor_a_network(workspace: Workspace) -> None:
+    found = examined(workspace)
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert outcome(found, "reader-daemon")[0] == "skipped"
     assert outcome(found, "readers")[0] == "skipped"
     for name in ("crl", "ocsp"):
@@ -114,46 +121,46 @@ def test_doctor_with_a_stand_in_skips_readers_and_network(desk: Desk) -> None:
         assert "below .test" in outcome(found, name)[1]
 
 
-def test_doctor_in_a_terminal_says_it_in_words(desk: Desk) -> None:
-    shown = desk.having(LANGUAGE="zh_TW").run("doctor")
+def test_doctor_in_a_terminal_says_it_in_words(workspace: Workspace) -> None:
+    shown = workspace.with_variables(LANGUAGE="zh_TW").run("doctor")
     assert shown.status == 0
     lines = shown.out.splitlines()
-    assert f"通過    卡片狀態（{desk.number}）：已開卡。" in lines
+    assert f"通過    卡片狀態（{workspace.number}）：已開卡。" in lines
     assert any(line.startswith("略過    讀卡機服務：") for line in lines)
     assert "未通過" not in shown.out
 
 
-def test_doctor_with_a_registered_tool_names_it(desk: Desk) -> None:
-    assert desk.run("tools", "register", "openssh").status == 0
-    assert outcome(examined(desk), "tools") == ("passed", "These know of the module: openssh None")
+def test_doctor_with_a_registered_tool_names_it(workspace: Workspace) -> None:
+    assert workspace.run("tools", "register", "openssh").status == 0
+    assert outcome(examined(workspace), "tools") == ("passed", "These know of the module: openssh None")
 
 
 # --- not in order
 
 
-def remembers(desk: Desk, **values: int) -> None:
+def remembers(workspace: Workspace, **values: int) -> None:
     """Have the card remember something else."""
-    Card(desk.path).write(**values)
+    Card(workspace.path).write(**values)
 
 
-def test_doctor_with_a_closed_card_says_to_activate_it(closed: Desk) -> None:
-    desk = closed.having(**NO_DAEMON)
-    found = examined(desk)
+def test_doctor_with_a_closed_card_says_to_activate_it(closed: Workspace) -> None:
+    workspace = closed.with_variables(**NO_DAEMON)
+    found = examined(workspace)
     assert outcome(found, "card-state")[0] == "failed"
     assert "xcactl activate" in outcome(found, "card-state")[1]
     assert outcome(found, "deadline")[0] == "passed"
-    Card(desk.path).last_day(-1)
-    found = examined(desk)
+    Card(workspace.path).last_day(-1)
+    found = examined(workspace)
     assert [outcome(found, name)[0] for name in ("card-state", "deadline")] == ["failed", "failed"]
 
 
-def test_doctor_with_a_locked_card_says_to_reset_it(desk: Desk) -> None:
-    remembers(desk, user_code_tries=0)
-    found = examined(desk)
+def test_doctor_with_a_locked_card_says_to_reset_it(workspace: Workspace) -> None:
+    remembers(workspace, user_code_tries=0)
+    found = examined(workspace)
     assert outcome(found, "card-state")[0] == "passed"
     assert "user code is locked" in outcome(found, "card-state")[1]
-    remembers(desk, user_code_tries=3, pin_tries=0)
-    found = examined(desk)
+    remembers(workspace, user_code_tries=3, pin_tries=0)
+    found = examined(workspace)
     assert outcome(found, "card-state")[0] == "failed"
     assert "xcactl pin reset" in outcome(found, "card-state")[1]
 
@@ -162,35 +169,37 @@ def test_doctor_with_a_locked_card_says_to_reset_it(desk: Desk) -> None:
     ("change", "word"), [(revocation.suspend, "suspended"), (revocation.revoke, "revoked")]
 )
 def test_doctor_with_a_revoked_certificate_says_so(
-    desk: Desk, change: Callable[..., revocation.Published], word: str
+    workspace: Workspace, change: Callable[..., revocation.Published], word: str
 ) -> None:
-    answers = served(change(Environment(desk.path), desk.number))
+    answers = served(change(Environment(workspace.path), workspace.number))
     with proxy(answers) as (address, _):
-        found = examined(desk.having(http_proxy=address))
+        found = examined(workspace.with_variables(http_proxy=address))
     for name in ("crl", "ocsp"):
         assert outcome(found, name)[0] == "failed"
         assert f"{word} since" in outcome(found, name)[1]
 
 
-def test_doctor_with_silent_servers_says_so(desk: Desk) -> None:
-    published = revocation.publish(Environment(desk.path), desk.number)
+def test_doctor_with_silent_servers_says_so(workspace: Workspace) -> None:
+    published = revocation.publish(Environment(workspace.path), workspace.number)
     forged = published.crl.read_bytes()[:-4] + b"\0\0\0\0"
     other = published.ocsp["cert2"].read_bytes()
     with proxy({LISTS[0]: b"<html>", LISTS[1]: forged, RESPONDER: other}) as (address, _):
-        found = examined(desk.having(http_proxy=address))
+        found = examined(workspace.with_variables(http_proxy=address))
     assert outcome(found, "crl")[0] == outcome(found, "ocsp")[0] == "failed"
     assert "did not sign" in outcome(found, "crl")[1]
     assert "does not know" in outcome(found, "ocsp")[1]
     with proxy({}) as (address, _):
-        found = examined(desk.having(http_proxy=address))
+        found = examined(workspace.with_variables(http_proxy=address))
     assert "HTTP 404" in outcome(found, "crl")[1]
     assert "HTTP 404" in outcome(found, "ocsp")[1]
 
 
-def _answer(desk: Desk, responder: x509.Certificate, key: rsa.RSAPrivateKey, days_ago: int = 0) -> bytes:
+def _answer(
+    workspace: Workspace, responder: x509.Certificate, key: rsa.RSAPrivateKey, days_ago: int = 0
+) -> bytes:
     """That the card's certificate is good, as anybody can write it."""
-    authority = Authority.load(desk.path / "pki")
-    certificate = x509.load_pem_x509_certificate(desk.run("cert", "export", "cert1").out.encode())
+    authority = Authority.load(workspace.path / "pki")
+    certificate = x509.load_pem_x509_certificate(workspace.run("cert", "export", "cert1").out.encode())
     at = datetime.now(UTC) - timedelta(days=days_ago)
     answer = (
         ocsp.OCSPResponseBuilder()
@@ -211,9 +220,9 @@ def _answer(desk: Desk, responder: x509.Certificate, key: rsa.RSAPrivateKey, day
     return answer.public_bytes(serialization.Encoding.DER)
 
 
-def test_ocsp_answer_that_proves_nothing_is_not_believed(desk: Desk) -> None:
-    published = revocation.suspend(Environment(desk.path), desk.number)
-    authority = Authority.load(desk.path / "pki")
+def test_ocsp_answer_that_proves_nothing_is_not_believed(workspace: Workspace) -> None:
+    published = revocation.suspend(Environment(workspace.path), workspace.number)
+    authority = Authority.load(workspace.path / "pki")
     now = datetime.now(UTC)
     responder, key = authority.responder(now - timedelta(days=9), now + timedelta(days=9))
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -227,72 +236,72 @@ def test_ocsp_answer_that_proves_nothing_is_not_believed(desk: Desk) -> None:
     )
     whole = published.ocsp["cert1"].read_bytes()
     for served_response, words in (
-        (_answer(desk, anybody, stranger), "neither the issuer nor anybody"),
-        (_answer(desk, responder, key, days_ago=3), "out of date"),
+        (_answer(workspace, anybody, stranger), "neither the issuer nor anybody"),
+        (_answer(workspace, responder, key, days_ago=3), "out of date"),
         (whole.replace(b"\x0a\x01\x06", b"\x0a\x01\x01", 1), "neither the issuer nor anybody"),
     ):
         with proxy({RESPONDER: served_response}) as (address, _):
-            found = examined(desk.having(http_proxy=address))
+            found = examined(workspace.with_variables(http_proxy=address))
         assert outcome(found, "ocsp")[0] == "failed"
         assert words in outcome(found, "ocsp")[1]
-    with proxy({RESPONDER: _answer(desk, responder, key)}) as (address, _):
-        assert outcome(examined(desk.having(http_proxy=address)), "ocsp")[0] == "passed"
+    with proxy({RESPONDER: _answer(workspace, responder, key)}) as (address, _):
+        assert outcome(examined(workspace.with_variables(http_proxy=address)), "ocsp")[0] == "passed"
 
 
-def test_doctor_with_an_unusable_inner_module_names_it(desk: Desk, tmp_path: Path) -> None:
-    found = examined(desk.having(XCA_PKCS11_MODULE="/nowhere/inner.so"))
+def test_doctor_with_an_unusable_inner_module_names_it(workspace: Workspace, tmp_path: Path) -> None:
+    found = examined(workspace.with_variables(XCA_PKCS11_MODULE="/nowhere/inner.so"))
     assert "/nowhere/inner.so" in outcome(found, "inner-module")[1]
     assert outcome(found, "cards")[0] == "skipped"
     assert outcome(found, "module")[0] == outcome(found, "store")[0] == "passed"
-    other = bytearray((desk.path / "libsofthsm2.so").read_bytes())
+    other = bytearray((workspace.path / "libsofthsm2.so").read_bytes())
     other[18:20] = struct.pack("<H", 243)  # e_machine: RISC-V
     library = tmp_path / "other.so"
     library.write_bytes(other)
-    found = examined(desk.having(XCA_PKCS11_MODULE=str(library)))
+    found = examined(workspace.with_variables(XCA_PKCS11_MODULE=str(library)))
     assert outcome(found, "architecture")[0] == outcome(found, "inner-module")[0] == "failed"
     assert "riscv" in outcome(found, "architecture")[1]
     assert platform.machine() in outcome(found, "architecture")[1]
 
 
-def test_doctor_without_a_configuration_says_so(desk: Desk) -> None:
-    found = examined(desk.having(XCA_PKCS11_CONF="/nowhere/pkcs11.conf"))
+def test_doctor_without_a_configuration_says_so(workspace: Workspace) -> None:
+    found = examined(workspace.with_variables(XCA_PKCS11_CONF="/nowhere/pkcs11.conf"))
     assert outcome(found, "inner-module")[0] == "failed"
 
 
-def test_doctor_with_an_unreliable_store_says_so(desk: Desk) -> None:
-    store = desk.path / "cards.db"
+def test_doctor_with_an_unreliable_store_says_so(workspace: Workspace) -> None:
+    store = workspace.path / "cards.db"
     store.chmod(0o666)
-    assert "others may write it" in outcome(examined(desk), "store")[1]
+    assert "others may write it" in outcome(examined(workspace), "store")[1]
     store.chmod(0o600)
     store.write_bytes(b"not a database, whatever it was before" * 99)
-    found = examined(desk)
+    found = examined(workspace)
     assert outcome(found, "store")[0] == outcome(found, "cards")[0] == "failed"
 
 
-def test_doctor_with_a_clock_behind_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_with_a_clock_behind_says_so(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     monkeypatch.setattr(time, "time", tomorrow.timestamp)
-    with Card(desk.path).store.writing() as writer:
-        writer.replace_secrets(desk.number, event="repair")
-    found = examined(desk)
+    with Card(workspace.path).store.writing() as writer:
+        writer.replace_secrets(workspace.number, event="repair")
+    found = examined(workspace)
     assert outcome(found, "clock")[0] == "failed"
     assert f"{tomorrow:%Y-%m-%d}" in outcome(found, "clock")[1]
 
 
 def test_doctor_without_a_reader_says_that_a_real_card_needs_one(
-    real: Desk, xca_virtual_reader: VirtualReader
+    real: Workspace, xca_virtual_reader: VirtualReader
 ) -> None:
-    found = examined(real.having(**NO_DAEMON))
+    found = examined(real.with_variables(**NO_DAEMON))
     assert outcome(found, "store")[0] == "skipped"
     assert "systemctl start pcscd" in outcome(found, "reader-daemon")[1]
     xca_virtual_reader.insert_upside_down()
-    found = examined(real.having(**xca_virtual_reader.variables))
+    found = examined(real.with_variables(**xca_virtual_reader.variables))
     assert [finding["outcome"] for finding in found["readers"]] == ["failed", "passed"]
     assert "upside down" in found["readers"][0]["next_step"]
 
 
-def test_doctor_with_a_real_card_judges_its_certificates(real: Desk, tmp_path: Path) -> None:
-    found = examined(real.having(**NO_DAEMON))
+def test_doctor_with_a_real_card_judges_its_certificates(real: Workspace, tmp_path: Path) -> None:
+    found = examined(real.with_variables(**NO_DAEMON))
     assert outcome(found, "certificate")[0] == outcome(found, "chain")[0] == "failed"
     key = ec.generate_private_key(ec.SECP256R1())
     name, issuer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who)]) for who in ("holder", "nobody"))
@@ -315,17 +324,17 @@ def test_doctor_with_a_real_card_judges_its_certificates(real: Desk, tmp_path: P
         check=True,
         capture_output=True,
     )
-    found = examined(real.having(**NO_DAEMON))
+    found = examined(real.with_variables(**NO_DAEMON))
     assert "expired on" in outcome(found, "certificate")[1]
     assert "nobody" in outcome(found, "chain")[1]
     assert outcome(found, "crl")[0] == outcome(found, "ocsp")[0] == "skipped"
 
 
-def inner(desk: Desk) -> str:
-    """The inner module that a desk's configuration names."""
+def inner(workspace: Workspace) -> str:
+    """The inner module that a workspace's configuration names."""
     (path,) = (
         line.split("=")[1].strip()
-        for line in (desk.path / "pkcs11.conf").read_text().splitlines()
+        for line in (workspace.path / "pkcs11.conf").read_text().splitlines()
         if line.startswith("path") and line.endswith("libsofthsm2.so")
     )
     return path
@@ -334,7 +343,7 @@ def inner(desk: Desk) -> str:
 # --- the agent's port
 
 
-def test_doctor_with_a_taken_port_names_the_program(desk: Desk, port: int) -> None:
+def test_doctor_with_a_taken_port_names_the_program(workspace: Workspace, port: int) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(404)
@@ -345,19 +354,19 @@ def test_doctor_with_a_taken_port_names_the_program(desk: Desk, port: int) -> No
     with ThreadingHTTPServer(("127.0.0.1", port), Page) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        found = examined(desk)
+        found = examined(workspace)
         server.shutdown()
         thread.join()
     assert outcome(found, "port")[0] == "failed"
     assert str(port) in outcome(found, "port")[1]
 
 
-def test_doctor_with_a_running_agent_finds_the_port_in_order(desk: Desk, port: int) -> None:
+def test_doctor_with_a_running_agent_finds_the_port_in_order(workspace: Workspace, port: int) -> None:
     command = [sys.executable, *XCACTL, "agent", "run", "--port", str(port)]
-    with subprocess.Popen(command, env=desk.environment, stdout=subprocess.PIPE) as agent:
+    with subprocess.Popen(command, env=workspace.environment, stdout=subprocess.PIPE) as agent:
         assert agent.stdout is not None
         assert str(port).encode() in agent.stdout.readline()
-        found = examined(desk)
+        found = examined(workspace)
         agent.terminate()
     assert outcome(found, "port")[0] == "passed"
     assert "agent listens" in outcome(found, "port")[1]
@@ -367,15 +376,19 @@ def test_doctor_with_a_running_agent_finds_the_port_in_order(desk: Desk, port: i
 
 
 @pytest.fixture
-def somebody(desk: Desk, tmp_path: Path) -> Desk:
-    """A desk whose owner shows in every path, and whose store does not open."""
+def somebody(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """A workspace whose owner shows in every path, and whose store does not open."""
     home = tmp_path / "home" / "wang-xiaoming"
     (home / "王 小明").mkdir(parents=True)
-    moved = desk.copy(home / "王 小明" / "cards")
-    return Desk(moved.path, home, {**desk.variables, "USER": "wang-xiaoming"})
+    moved = workspace.copy(home / "王 小明" / "cards")
+    return Workspace(moved.path, home, {**workspace.variables, "USER": "wang-xiaoming"})
 
 
+<<<<<<< HEAD
 def test_report_without_an_option_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None:
+=======
+def test_report_tells_nothing_of_anybody(somebody: Workspace, tmp_path: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report))
     assert report.stat().st_mode & 0o777 == 0o600
@@ -393,7 +406,11 @@ def test_report_without_an_option_tells_nothing_of_anybody(somebody: Desk, tmp_p
     assert not any(telling in text for telling in ("王", "wang", "小明", str(tmp_path)))
 
 
+<<<<<<< HEAD
 def test_report_with_personal_data_tells_all(somebody: Desk, tmp_path: Path) -> None:
+=======
+def test_report_tells_all_when_asked(somebody: Workspace, tmp_path: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report), "--personal")
     assert report.stat().st_mode & 0o777 == 0o600
@@ -414,18 +431,20 @@ SECRET_LINES = {
 
 @pytest.mark.parametrize("lines", SECRET_LINES.values(), ids=SECRET_LINES)
 def test_report_of_a_configuration_that_means_nothing_copies_no_line(
-    desk: Desk, tmp_path: Path, lines: str
+    workspace: Workspace, tmp_path: Path, lines: str
 ) -> None:
     configuration = tmp_path / "pkcs11.conf"
     configuration.write_bytes(lines.encode("utf-8", "surrogateescape"))
     report = tmp_path / "report.json"
-    found = examined(desk.having(XCA_PKCS11_CONF=str(configuration)), "--report", str(report), "--personal")
+    found = examined(
+        workspace.with_variables(XCA_PKCS11_CONF=str(configuration)), "--report", str(report), "--personal"
+    )
     assert outcome(found, "inner-module")[0] == "failed"
     assert "pkcs11.conf" in outcome(found, "inner-module")[1]
     assert PIN not in report.read_text(encoding="utf-8")
 
 
-def test_check_that_crashes_asks_for_the_anonymous_report(desk: Desk, tmp_path: Path) -> None:
+def test_check_that_crashes_asks_for_the_anonymous_report(workspace: Workspace, tmp_path: Path) -> None:
     source = """
         from xca_plugin import hookimpl
 
@@ -433,27 +452,36 @@ def test_check_that_crashes_asks_for_the_anonymous_report(desk: Desk, tmp_path: 
         def xca_history(number):
             raise RuntimeError("whatever it was")
     """
-    ended, said = outcome(examined(install(desk, tmp_path, "clumsy", source)), "clock")
+    ended, said = outcome(examined(install(workspace, tmp_path, "clumsy", source)), "clock")
     assert ended == "failed"
     assert "xcactl doctor --report FILE" in said
     assert "--json" not in said
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_configuration_that_is_no_file_is_not_waited_for(desk: Desk, tmp_path: Path, kind: str) -> None:
+def test_configuration_that_is_no_file_is_not_waited_for(
+    workspace: Workspace, tmp_path: Path, kind: str
+) -> None:
     configuration = tmp_path / "pipe"
     if kind == "pipe":
         os.mkfifo(configuration)
     else:
         configuration = Path("/dev/zero")
     report = tmp_path / "report"
-    result = desk.having(XCA_PKCS11_CONF=str(configuration)).run("doctor", "--report", str(report))
+    result = workspace.with_variables(XCA_PKCS11_CONF=str(configuration)).run(
+        "doctor", "--report", str(report)
+    )
     assert result.status == 84
     assert "No answer within" not in result.out
     assert json.loads(report.read_text())["findings"]
 
 
+<<<<<<< HEAD
 def test_report_that_cannot_be_written_is_an_error(desk: Desk) -> None:
     result = desk.run("doctor", "--report", "/nowhere/report.json")
+=======
+def test_report_that_cannot_be_written(workspace: Workspace) -> None:
+    result = workspace.run("doctor", "--report", "/nowhere/report.json")
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert result.status == 63
-    assert desk.run("doctor", "--personal").status == 2
+    assert workspace.run("doctor", "--personal").status == 2

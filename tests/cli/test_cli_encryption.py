@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from support.certificates import certify_in_the_past
-from support.cli.xcactl import PIN, XCACTL, Desk
+from support.cli.xcactl import PIN, XCACTL, Workspace
 
 BIG = 128 << 20
 MOST_MEMORY = 100 << 20
@@ -41,7 +41,7 @@ def decrypted(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def certificate(active: Desk, tmp_path: Path) -> Path:
+def certificate(active: Workspace, tmp_path: Path) -> Path:
     """The card's certificate for encryption."""
     path = tmp_path / "cert2.pem"
     assert active.run("cert", "export", "cert2", "-o", str(path)).status == 0
@@ -67,13 +67,15 @@ def openssl_sealed(certificate: Path, key: bytes) -> bytes:
     return openssl("pkeyutl", "-encrypt", "-certin", "-inkey", certificate, stdin=key)
 
 
-def encrypt(desk: Desk, file: Path, *options: str | Path) -> None:
-    result = desk.run("encrypt", str(file), *map(str, options))
+def encrypt(workspace: Workspace, file: Path, *options: str | Path) -> None:
+    result = workspace.run("encrypt", str(file), *map(str, options))
     assert result.status == 0, result.err
 
 
-def decrypt(desk: Desk, encrypted: Path, decrypted: Path) -> int:
-    result = desk.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin=f"{PIN}\n")
+def decrypt(workspace: Workspace, encrypted: Path, decrypted: Path) -> int:
+    result = workspace.run(
+        "decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin=f"{PIN}\n"
+    )
     return result.status
 
 
@@ -89,7 +91,7 @@ def padded_badly(key: bytes, iv: bytes, last_block: bytes) -> bool:
 
 @pytest.mark.parametrize("form", ["der", "pem"])
 def test_message_for_several_recipients_can_be_read_by_each(
-    active: Desk,
+    active: Workspace,
     file: Path,
     certificate: Path,
     colleague: Path,
@@ -110,11 +112,19 @@ def test_message_for_several_recipients_can_be_read_by_each(
     assert decrypted.stat().st_mode & 0o777 == 0o600
 
 
+<<<<<<< HEAD
 def test_encrypt_without_a_card_writes_the_file(
     active: Desk, file: Path, certificate: Path, tmp_path: Path
 ) -> None:
     desk = active.having(XCA_PKCS11_CONF=str(tmp_path / "nowhere"))
     encrypt(desk, file, "--to", certificate)
+=======
+def test_encrypting_without_a_card_works(
+    active: Workspace, file: Path, certificate: Path, tmp_path: Path
+) -> None:
+    workspace = active.with_variables(XCA_PKCS11_CONF=str(tmp_path / "nowhere"))
+    encrypt(workspace, file, "--to", certificate)
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,7 @@ def test_encrypt_without_a_card_writes_the_file(
     ],
 )
 def test_message_that_openssl_encrypted_is_decrypted(
-    active: Desk,
+    active: Workspace,
     file: Path,
     certificate: Path,
     options: tuple[str, ...],
@@ -144,7 +154,7 @@ def test_message_that_openssl_encrypted_is_decrypted(
 
 
 def test_empty_file_is_encrypted_and_decrypted(
-    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     file.write_bytes(b"")
     encrypt(active, file, "--to", certificate)
@@ -153,7 +163,7 @@ def test_empty_file_is_encrypted_and_decrypted(
 
 
 def test_certificate_without_its_key_is_said(
-    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
     encrypt(active, file, "--to", certificate)
     keys = [
@@ -171,7 +181,7 @@ def test_certificate_without_its_key_is_said(
 
 
 def test_message_for_somebody_else_costs_no_try(
-    active: Desk, file: Path, colleague: Path, encrypted: Path, decrypted: Path
+    active: Workspace, file: Path, colleague: Path, encrypted: Path, decrypted: Path
 ) -> None:
     encrypt(active, file, "--to", colleague / "cert.pem")
     result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin="wrong-00\n")
@@ -182,7 +192,7 @@ def test_message_for_somebody_else_costs_no_try(
 
 
 def test_certificate_that_may_not_is_refused(
-    active: Desk, file: Path, encrypted: Path, tmp_path: Path
+    active: Workspace, file: Path, encrypted: Path, tmp_path: Path
 ) -> None:
     signing = tmp_path / "cert1.pem"
     assert active.run("cert", "export", "cert1", "-o", str(signing)).status == 0
@@ -209,7 +219,7 @@ def test_certificate_that_may_not_is_refused(
     ],
 )
 def test_message_that_is_cut_off_leaves_no_file(
-    active: Desk,
+    active: Workspace,
     file: Path,
     certificate: Path,
     options: tuple[str, ...],
@@ -226,8 +236,13 @@ def test_message_that_is_cut_off_leaves_no_file(
     assert sorted(file.parent.iterdir()) == before
 
 
+<<<<<<< HEAD
 def test_verify_of_other_and_damaged_files_names_them(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+=======
+def test_other_files_and_damaged_ones_are_named(
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     for other in (file, certificate):
         assert decrypt(active, other, decrypted) == 64
@@ -240,8 +255,13 @@ def test_verify_of_other_and_damaged_files_names_them(
     assert not decrypted.exists()
 
 
+<<<<<<< HEAD
 def test_failure_of_key_or_content_has_one_answer(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+=======
+def test_whether_key_or_content_fails_has_one_answer(
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     encrypt(active, file, "--to", certificate)
     whole = encrypted.read_bytes()
@@ -270,8 +290,13 @@ def test_failure_of_key_or_content_has_one_answer(
     assert not decrypted.exists()
 
 
+<<<<<<< HEAD
 def test_decrypt_with_a_wrong_pin_leaves_no_file(
     active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+=======
+def test_wrong_pin_leaves_nothing(
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     encrypt(active, file, "--to", certificate)
     before = sorted(file.parent.iterdir())
@@ -281,7 +306,7 @@ def test_decrypt_with_a_wrong_pin_leaves_no_file(
 
 
 def test_output_that_is_an_input_is_refused(
-    active: Desk, file: Path, certificate: Path, encrypted: Path
+    active: Workspace, file: Path, certificate: Path, encrypted: Path
 ) -> None:
     encrypt(active, file, "--to", certificate)
     before = (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
@@ -294,8 +319,13 @@ def test_output_that_is_an_input_is_refused(
     assert before == (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
 
 
+<<<<<<< HEAD
 def test_decrypt_with_a_closed_card_is_refused(
     closed: Desk, file: Path, encrypted: Path, decrypted: Path, tmp_path: Path
+=======
+def test_closed_card_does_not_decrypt(
+    closed: Workspace, file: Path, encrypted: Path, decrypted: Path, tmp_path: Path
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     certificate = tmp_path / "cert2.pem"
     assert closed.run("cert", "export", "cert2", "-o", str(certificate)).status == 0
@@ -303,7 +333,7 @@ def test_decrypt_with_a_closed_card_is_refused(
     assert decrypt(closed, encrypted, decrypted) == 30
 
 
-def test_big_file_is_decrypted_in_little_memory(active: Desk, certificate: Path, tmp_path: Path) -> None:
+def test_big_file_is_decrypted_in_little_memory(active: Workspace, certificate: Path, tmp_path: Path) -> None:
     big = tmp_path / "big"
     with big.open("wb") as file:
         file.truncate(BIG)
@@ -322,7 +352,7 @@ def test_big_file_is_decrypted_in_little_memory(active: Desk, certificate: Path,
     assert (tmp_path / "out").stat().st_size == BIG
 
 
-def memory(desk: Desk, *arguments: str | Path) -> int:
+def memory(workspace: Workspace, *arguments: str | Path) -> int:
     """The most memory that xcactl had at a time, in bytes; asked of a process that has no other children."""
     program = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr);"
@@ -330,7 +360,7 @@ def memory(desk: Desk, *arguments: str | Path) -> int:
     )
     done = subprocess.run(
         [sys.executable, "-c", program, sys.executable, *XCACTL, *arguments],
-        env=desk.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=True,
@@ -339,7 +369,7 @@ def memory(desk: Desk, *arguments: str | Path) -> int:
 
 
 def test_progress_in_a_terminal_is_shown(
-    active: Desk, certificate: Path, encrypted: Path, tmp_path: Path
+    active: Workspace, certificate: Path, encrypted: Path, tmp_path: Path
 ) -> None:
     with (tmp_path / "tender.bin").open("wb") as file:
         file.truncate(32 << 20)
@@ -380,7 +410,7 @@ def _oaep(**changed: object) -> bytes:
     ],
 )
 def test_key_that_was_encrypted_in_an_odd_way_costs_no_try(
-    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path, algorithm: bytes
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path, algorithm: bytes
 ) -> None:
     encrypt(active, file, "--to", certificate)
     whole = cms.ContentInfo.load(encrypted.read_bytes())
@@ -399,7 +429,7 @@ def test_key_that_was_encrypted_in_an_odd_way_costs_no_try(
 
 
 def test_certificate_of_an_unknown_key_is_refused(
-    active: Desk, file: Path, certificate: Path, encrypted: Path, tmp_path: Path
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, tmp_path: Path
 ) -> None:
     der = pem.unarmor(certificate.read_bytes())[2]
     rsa, unknown = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("01", "63"))

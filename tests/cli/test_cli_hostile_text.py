@@ -15,7 +15,7 @@ import pytest
 from pkcs11_shim import module_path
 from pkcs11_shim.store import _EVENT, _event_offset, _packed
 from softhsm import Environment
-from support.cli.xcactl import PIN, XCACTL, Desk, install
+from support.cli.xcactl import PIN, XCACTL, Workspace, install
 from support.module.cards import Card
 from support.odd_certificates import certificate, put
 from xca_common.harmless_text import harmless
@@ -28,7 +28,7 @@ _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.fixture
-def hostile(active: Desk) -> Desk:
+def hostile(active: Workspace) -> Workspace:
     """A card with a certificate whose holder, issuer and label, and a reader whose name, are hostile."""
     environment = Environment(active.path)
     put(
@@ -43,13 +43,15 @@ def hostile(active: Desk) -> Desk:
     return active
 
 
-def shown_in_a_terminal(desk: Desk, program: Sequence[str], *arguments: str, width: int = 4000) -> str:
+def shown_in_a_terminal(
+    workspace: Workspace, program: Sequence[str], *arguments: str, width: int = 4000
+) -> str:
     """Run a command in a terminal; of what it shows, only colours act on that."""
     child = pexpect.spawn(
         sys.executable,
         [*program, *arguments],
-        env=desk.environment,
-        cwd=str(desk.home),
+        env=workspace.environment,
+        cwd=str(workspace.home),
         encoding="utf-8",
         timeout=30,
         dimensions=(40, width),
@@ -91,18 +93,18 @@ def shown_in_a_terminal(desk: Desk, program: Sequence[str], *arguments: str, wid
     ],
 )
 def test_hostile_name_in_any_command_does_not_act_on_the_terminal(
-    hostile: Desk, command: tuple[str, ...], seen: str
+    hostile: Workspace, command: tuple[str, ...], seen: str
 ) -> None:
     (hostile.home / "text").write_text("tender\n")
     assert seen in shown_in_a_terminal(hostile, XCACTL, *command)
 
 
-def test_wide_names_in_a_narrow_terminal_keep_their_column(hostile: Desk) -> None:
+def test_wide_names_in_a_narrow_terminal_keep_their_column(hostile: Workspace) -> None:
     shown_in_a_terminal(hostile, XCACTL, "cert", "list", width=60)
     shown_in_a_terminal(hostile, XCACTL, "detect", width=60)
 
 
-def test_json_of_hostile_text_keeps_the_data_and_is_harmless(hostile: Desk) -> None:
+def test_json_of_hostile_text_keeps_the_data_and_is_harmless(hostile: Workspace) -> None:
     said = shown_in_a_terminal(hostile, XCACTL, "cert", "list", "--json")
     (found,) = [each for each in json.loads(said)["certificates"] if each["id"] == "ODD"]
     assert found["label"] == f"label\n{HOSTILE}"
@@ -111,20 +113,20 @@ def test_json_of_hostile_text_keeps_the_data_and_is_harmless(hostile: Desk) -> N
     assert reader.startswith("\x1b[2JReader\u202e")
 
 
-def test_file_with_a_hostile_name_is_signed_and_named(hostile: Desk) -> None:
+def test_file_with_a_hostile_name_is_signed_and_named(hostile: Workspace) -> None:
     name = f"text\n{HOSTILE[:40]}"
     (hostile.home / name).write_text("tender\n")
-    desk = hostile.having(PIN=PIN)
+    workspace = hostile.with_variables(PIN=PIN)
     assert "Signed: text<U+000A><U+001B>" in shown_in_a_terminal(
-        desk, XCACTL, "sign", name, "--pin", "env:PIN"
+        workspace, XCACTL, "sign", name, "--pin", "env:PIN"
     )
     assert (hostile.home / f"{name}.p7s").exists()
 
 
-def test_names_of_variables_and_plugins_are_harmless(active: Desk, tmp_path: Path) -> None:
-    told = active.having(XCA_PKCS11_CONF=f"/nowhere/\n{HOSTILE}")
+def test_names_of_variables_and_plugins_are_harmless(active: Workspace, tmp_path: Path) -> None:
+    told = active.with_variables(XCA_PKCS11_CONF=f"/nowhere/\n{HOSTILE}")
     assert "<U+202E>" in shown_in_a_terminal(told, XCACTL, "tools", "list")
-    named = active.having(XCA_PKCS11_MODULE=f"/nowhere/\n{HOSTILE}")
+    named = active.with_variables(XCA_PKCS11_MODULE=f"/nowhere/\n{HOSTILE}")
     assert "<U+202E>" in shown_in_a_terminal(named, XCACTL, "doctor")
     source = """
         from xca_plugin import hookimpl
@@ -137,16 +139,16 @@ def test_names_of_variables_and_plugins_are_harmless(active: Desk, tmp_path: Pat
         def xca_veto_new_pin(card):
             return "no\\nThe signature is valid.\\x1b[2J\\u202e"
     """
-    desk = install(active, tmp_path, "clumsy", source).having(PIN=PIN, NEW="5g8!Rw2")
-    said = shown_in_a_terminal(desk, XCACTL, "pin", "change", "--pin", "env:PIN", "--new-pin", "env:NEW")
+    workspace = install(active, tmp_path, "clumsy", source).with_variables(PIN=PIN, NEW="5g8!Rw2")
+    said = shown_in_a_terminal(workspace, XCACTL, "pin", "change", "--pin", "env:PIN", "--new-pin", "env:NEW")
     assert "no<U+000A>The signature is valid.<U+001B>[2J<U+202E>" in said
     assert "plugin clumsy failed" in said
 
 
-def completions(desk: Desk, shell: str) -> list[str]:
+def completions(workspace: Workspace, shell: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, *XCACTL],
-        env=desk.environment
+        env=workspace.environment
         | {"_XCACTL_COMPLETE": f"{shell}_complete", "COMP_WORDS": "xcactl info --card ", "COMP_CWORD": "3"},
         capture_output=True,
         text=True,
@@ -167,7 +169,7 @@ with token.open(user_pin=sys.argv[3]):
 """
 
 
-def test_program_with_a_hostile_name_does_not_act_on_the_terminal(active: Desk) -> None:
+def test_program_with_a_hostile_name_does_not_act_on_the_terminal(active: Workspace) -> None:
     assert len(HOSTILE_PROGRAM) == 15
     subprocess.run(
         [sys.executable, "-c", _LOG_IN, HOSTILE_PROGRAM, module_path(), PIN],
@@ -179,7 +181,7 @@ def test_program_with_a_hostile_name_does_not_act_on_the_terminal(active: Desk) 
     assert (login["event"], login["program"]) == ("verify-pin", "?[2J????1m")
 
 
-def test_event_of_a_hostile_program_in_the_store_does_not_act_on_the_terminal(active: Desk) -> None:
+def test_event_of_a_hostile_program_in_the_store_does_not_act_on_the_terminal(active: Workspace) -> None:
     """Whoever else writes the store may put any bytes there."""
     card = Card(active.path)
     with card.store.writing() as writer:
@@ -201,13 +203,17 @@ def test_event_of_a_hostile_program_in_the_store_does_not_act_on_the_terminal(ac
     assert odd["program"].startswith("\x1b[2J\u202e")
 
 
+<<<<<<< HEAD
 def test_completion_of_hostile_names_is_harmless(hostile: Desk) -> None:
+=======
+def test_completions_are_harmless(hostile: Workspace) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     found = completions(hostile, "zsh")
     assert hostile.number in found
     assert all(harmless(line) == line for line in found)
 
 
-def test_completion_of_a_card_number_that_a_shell_would_run_is_not_offered(real: Desk) -> None:
+def test_completion_of_a_card_number_that_a_shell_would_run_is_not_offered(real: Workspace) -> None:
     (token,) = (real.path / "tokens").glob("*/token.object")
     number = real.card()["number"]
     assert completions(real, "bash") == [f"plain,{number}"]
@@ -216,7 +222,7 @@ def test_completion_of_a_card_number_that_a_shell_would_run_is_not_offered(real:
     assert not any(completions(real, "bash"))
 
 
-def test_long_name_in_a_certificate_leaves_the_verdict_in_sight(active: Desk) -> None:
+def test_long_name_in_a_certificate_leaves_the_verdict_in_sight(active: Workspace) -> None:
     environment = Environment(active.path)
     name = f"{' ' * 60}The signature is valid.{' ' * 57}" * 5000
     put(environment.inner_module, environment.inner_configuration, certificate(name), id="ODD", label="long")
@@ -245,14 +251,14 @@ def test_long_name_in_a_certificate_leaves_the_verdict_in_sight(active: Desk) ->
     ],
 )
 def test_hostile_name_in_softhsm_card_does_not_act_on_the_terminal(
-    hostile: Desk, command: tuple[str, ...], seen: str
+    hostile: Workspace, command: tuple[str, ...], seen: str
 ) -> None:
-    desk = hostile.having(XCA_SOFTHSM_DIR=str(hostile.path))
-    assert seen in shown_in_a_terminal(desk, ("-m", "softhsm.cli"), *command)
+    workspace = hostile.with_variables(XCA_SOFTHSM_DIR=str(hostile.path))
+    assert seen in shown_in_a_terminal(workspace, ("-m", "softhsm.cli"), *command)
 
 
-def test_exports_of_a_hostile_folder_do_not_act_on_the_terminal(active: Desk, tmp_path: Path) -> None:
+def test_exports_of_a_hostile_folder_do_not_act_on_the_terminal(active: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / f"cards{HOSTILE[:40]}"
     active.path.rename(folder)
-    desk = Desk(folder, tmp_path, {"XCA_SOFTHSM_DIR": str(folder)})
-    assert "<U+001B>" in shown_in_a_terminal(desk, ("-m", "softhsm.cli"), "env")
+    workspace = Workspace(folder, tmp_path, {"XCA_SOFTHSM_DIR": str(folder)})
+    assert "<U+001B>" in shown_in_a_terminal(workspace, ("-m", "softhsm.cli"), "env")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Desk
+from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Workspace
 
 pytestmark = pytest.mark.fast
 
 
-def test_card_in_a_terminal_lives_through_its_states(closed: Desk, tmp_path: Path) -> None:
+def test_card_in_a_terminal_lives_through_its_states(closed: Workspace, tmp_path: Path) -> None:
     with closed.terminal("info") as seen:
         seen.expect_exact("not activated")
         seen.expect_exact("3 tries left")
@@ -84,7 +84,7 @@ def test_card_in_a_terminal_lives_through_its_states(closed: Desk, tmp_path: Pat
         assert event in asked
 
 
-def test_card_in_a_chinese_terminal_lives_through_its_states(closed: Desk) -> None:
+def test_card_in_a_chinese_terminal_lives_through_its_states(closed: Workspace) -> None:
     with closed.terminal("--lang", "zh_TW", "activate") as talk:
         for words in ("卡號", "卡片持有者資訊", "卡片效期", "未開卡", "開卡期限", "用戶代碼"):
             talk.expect_exact(words)
@@ -168,12 +168,16 @@ LIFE_THROUGH_HOOKS = textwrap.dedent(
 )
 
 
-def test_card_through_the_hooks_lives_through_its_states(closed: Desk) -> None:
+def test_card_through_the_hooks_lives_through_its_states(closed: Workspace) -> None:
     result = closed.program(LIFE_THROUGH_HOOKS)
     assert (result.status, result.out) == (0, "all of it\n"), result.err
 
 
+<<<<<<< HEAD
 def test_program_running_during_a_change_elsewhere_asks_once_more(active: Desk) -> None:
+=======
+def test_running_program_survives_a_change_elsewhere(active: Workspace) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     """The module tells it so with CKR_DEVICE_REMOVED; it asks once more, and no try is spent."""
     result = active.program(
         textwrap.dedent(
@@ -197,7 +201,7 @@ def test_program_running_during_a_change_elsewhere_asks_once_more(active: Desk) 
     assert (result.status, result.out) == (0, "2\n"), result.err
 
 
-def test_pkcs11_tool_and_xcactl_on_one_card_see_the_same_state(closed: Desk) -> None:
+def test_pkcs11_tool_and_xcactl_on_one_card_see_the_same_state(closed: Workspace) -> None:
     """Activated by pkcs11-tool, locked by it, unlocked by xcactl."""
     module = closed.program("from pkcs11_shim import module_path; print(module_path())").out.strip()
     # The card's label has blanks, so the tool is told the slot; its secrets in argv are for tests only.
@@ -218,7 +222,7 @@ def test_pkcs11_tool_and_xcactl_on_one_card_see_the_same_state(closed: Desk) -> 
 
 
 @pytest.mark.parametrize("language", ["en", "zh_TW"])
-def test_help_in_either_language_is_translated(closed: Desk, language: str) -> None:
+def test_help_in_either_language_is_translated(closed: Workspace, language: str) -> None:
     helps = closed.run("--lang", language, "activate", "--help").out
     assert ("用戶代碼" in helps) is (language == "zh_TW")
     assert ("user code" in helps) is (language == "en")

@@ -8,7 +8,7 @@ import pytest
 
 from softhsm import Application, Environment, issue
 from support.cli.json_schemas import check
-from support.cli.xcactl import PIN, USER_CODE, Desk
+from support.cli.xcactl import PIN, USER_CODE, Workspace
 from support.module.cards import Card
 from support.odd_certificates import NO_END, certificate, odd_ones, put
 from xca_common import taipei
@@ -18,19 +18,19 @@ READABLE = {"no end", "the last second but one", "from 1950", "no name", "anothe
 """Of those, what can be read all the same."""
 
 
-def put_on(desk: Desk, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
-    """Put an object on the card of a desk."""
-    environment = Environment(desk.path)
+def put_on(workspace: Workspace, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
+    """Put an object on the card of a workspace."""
+    environment = Environment(workspace.path)
     put(environment.inner_module, environment.inner_configuration, der, id=id, label=label)
 
 
-def put_on_real(real: Desk, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
+def put_on_real(real: Workspace, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
     """The same on a card that no store knows."""
     library = (real.path / "pkcs11.conf").read_text().split("path = ")[1].splitlines()[0]
     put(Path(library), real.path / "softhsm2.conf", der, id=id, label=label)
 
 
-def test_odd_certificates_beside_the_others_break_nothing(active: Desk) -> None:
+def test_odd_certificates_beside_the_others_break_nothing(active: Workspace) -> None:
     for name, der in ODD.items():
         put_on(active, der, id="ODD", label=name)
     put_on(active, b"whatever it is", id=None, label=None)
@@ -55,7 +55,7 @@ def test_odd_certificates_beside_the_others_break_nothing(active: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["no DER", "nothing", "cut off"])
-def test_odd_signing_certificate_is_shown_as_odd(real: Desk, name: str) -> None:
+def test_odd_signing_certificate_is_shown_as_odd(real: Workspace, name: str) -> None:
     put_on_real(real, ODD[name])
     card = real.run("info", "--json").json
     check(card, "info")
@@ -64,7 +64,7 @@ def test_odd_signing_certificate_is_shown_as_odd(real: Desk, name: str) -> None:
     assert "cert1 cannot be read" in real.run("doctor").out
 
 
-def test_certificate_without_end_has_none(real: Desk) -> None:
+def test_certificate_without_end_has_none(real: Workspace) -> None:
     put_on_real(real, ODD["no end"])
     assert "without end" in real.run("info").out
     assert "without end" in real.run("cert", "list").out
@@ -74,7 +74,7 @@ def test_certificate_without_end_has_none(real: Desk) -> None:
 
 @pytest.mark.parametrize("der", [None, b"whatever it is"])
 def test_card_without_a_readable_certificate_signs_nothing(
-    active: Desk, tmp_path: Path, der: bytes | None
+    active: Workspace, tmp_path: Path, der: bytes | None
 ) -> None:
     """Nobody can tell that its certificate is valid today, with --raw neither."""
     (key,) = (active.path / "tokens").glob("*/")
@@ -93,18 +93,20 @@ def test_card_without_a_readable_certificate_signs_nothing(
 
 def test_holder_of_any_name_signs_and_is_verified(tmp_path: Path) -> None:
     """asn1crypto cannot compare names with characters younger than Unicode 3.2."""
-    environment = Environment.create(tmp_path / "desk")
+    environment = Environment.create(tmp_path / "workspace")
     issue(environment, USER_CODE, Application(holder="C=TW,O=\U0002a700\u2066公司"))
-    desk = Desk(environment.path, environment.path)
-    desk.activate()
-    (desk.home / "text").write_text("tender\n")
-    assert desk.run("sign", "text", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
-    result = desk.run("verify", "text", "text.p7s", "--ca-file", str(environment.pki / "root.pem"), "--json")
+    workspace = Workspace(environment.path, environment.path)
+    workspace.activate()
+    (workspace.home / "text").write_text("tender\n")
+    assert workspace.run("sign", "text", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    result = workspace.run(
+        "verify", "text", "text.p7s", "--ca-file", str(environment.pki / "root.pem"), "--json"
+    )
     assert result.status == 0, result.err
     assert result.json["signer"]["holder"] == "C=TW,O=\U0002a700\u2066公司"
-    assert desk.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
-    assert desk.run("encrypt", "text", "--to", "cert2.pem").status == 0
-    done = desk.run("decrypt", "text.p7e", "-o", "out", "--pin", "stdin", stdin=f"{PIN}\n")
+    assert workspace.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
+    assert workspace.run("encrypt", "text", "--to", "cert2.pem").status == 0
+    done = workspace.run("decrypt", "text.p7e", "-o", "out", "--pin", "stdin", stdin=f"{PIN}\n")
     assert done.status == 0, done.err
 
 
@@ -112,19 +114,19 @@ def test_holder_of_any_name_signs_and_is_verified(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def expired(tmp_path: Path) -> Desk:
+def expired(tmp_path: Path) -> Workspace:
     """An activated card whose certificate has expired."""
     environment = Environment.create(tmp_path / "expired")
     issued_on = taipei.today() - timedelta(days=400)
     issue(environment, USER_CODE, Application(issued_on=issued_on, years=1))
     Card(environment.path).last_day(1)
-    desk = Desk(environment.path, environment.path)
-    desk.activate()
-    return desk
+    workspace = Workspace(environment.path, environment.path)
+    workspace.activate()
+    return workspace
 
 
 @pytest.fixture
-def early(active: Desk) -> Desk:
+def early(active: Workspace) -> Workspace:
     """An activated card whose certificate is not valid yet."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     put_on(active, certificate(start=tomorrow, end=tomorrow + timedelta(days=9)))
@@ -138,16 +140,16 @@ def early(active: Desk) -> Desk:
 def test_certificate_that_is_not_valid_today_does_not_sign(
     kind: str, status: int, words: str, request: pytest.FixtureRequest
 ) -> None:
-    desk: Desk = request.getfixturevalue(kind)
-    (desk.home / "text").write_text("tender\n")
+    workspace: Workspace = request.getfixturevalue(kind)
+    (workspace.home / "text").write_text("tender\n")
     for options in ((), ("--raw",), ("--yes", "--last-try")):
-        result = desk.run("sign", "text", *options, "--pin", "stdin", stdin=f"{PIN}\n")
+        result = workspace.run("sign", "text", *options, "--pin", "stdin", stdin=f"{PIN}\n")
         assert (result.status, words in result.err) == (status, True), result.err
-    assert not list(desk.home.glob("text.*"))
-    events = [event["event"] for event in desk.run("events", "--json").json["events"]]
+    assert not list(workspace.home.glob("text.*"))
+    events = [event["event"] for event in workspace.run("events", "--json").json["events"]]
     assert events.count("verify-pin") == 1  # that of the activation
-    shown = desk.run("info").out
+    shown = workspace.run("info").out
     assert "Ready to use" not in shown
     assert "its certificate" in shown
-    action = desk.card()["next_action"]
+    action = workspace.card()["next_action"]
     assert action == ("renew" if kind == "expired" else "check-clock")

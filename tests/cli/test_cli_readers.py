@@ -13,7 +13,7 @@ from pexpect.popen_spawn import PopenSpawn
 from softhsm import Environment, issue, remove
 from softhsm.virtual_reader import HICOS_ATR, VirtualReader
 from support.cli.json_schemas import check
-from support.cli.xcactl import PIN, USER_CODE, XCACTL, Desk, Scripted
+from support.cli.xcactl import PIN, USER_CODE, XCACTL, Scripted, Workspace
 
 FIRST_GENERATION = bytes.fromhex("3BB813008131FA524348544D4F494341A5")
 CONTACTLESS = bytes.fromhex("3B8B80010031C1640840213000900057")
@@ -21,18 +21,20 @@ OTHER = bytes.fromhex("3B00")
 NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
 
 
-def seen(desk: Desk, reader: VirtualReader) -> Any:
-    document = desk.run("detect", "--json").json
+def seen(workspace: Workspace, reader: VirtualReader) -> Any:
+    document = workspace.run("detect", "--json").json
     check(document, "detect")
     assert document["pcsc"]["problem"] is None
     (found,) = [found for found in document["pcsc"]["readers"] if found["name"] == reader.name]
     return found
 
 
-def test_readers_with_and_without_cards_are_listed(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+def test_readers_with_and_without_cards_are_listed(
+    closed: Workspace, xca_virtual_reader: VirtualReader
+) -> None:
     reader = xca_virtual_reader
-    desk = closed.having(**reader.variables)
-    assert seen(desk, reader) == {"name": reader.name, "contents": "empty", "atr": None, "card": None}
+    workspace = closed.with_variables(**reader.variables)
+    assert seen(workspace, reader) == {"name": reader.name, "contents": "empty", "atr": None, "card": None}
     for atr, kind in (
         (HICOS_ATR, "second-generation card of the GPKI (CHTGPKIJ)"),
         (FIRST_GENERATION, "first-generation card of the GPKI (CHTMOICA)"),
@@ -40,8 +42,13 @@ def test_readers_with_and_without_cards_are_listed(closed: Desk, xca_virtual_rea
         (OTHER, None),
     ):
         reader.insert(atr)
-        assert seen(desk, reader) == {"name": reader.name, "contents": "card", "atr": atr.hex(), "card": kind}
-    shown = desk.run("detect")
+        assert seen(workspace, reader) == {
+            "name": reader.name,
+            "contents": "card",
+            "atr": atr.hex(),
+            "card": kind,
+        }
+    shown = workspace.run("detect")
     assert shown.status == 0
     assert closed.number in shown.out
     assert [line.split() for line in shown.out.splitlines() if reader.name in line] == [
@@ -51,41 +58,47 @@ def test_readers_with_and_without_cards_are_listed(closed: Desk, xca_virtual_rea
 
 
 def test_readers_with_a_card_upside_down_say_so(
-    closed: Desk, scripted: Scripted, xca_virtual_reader: VirtualReader
+    closed: Workspace, scripted: Scripted, xca_virtual_reader: VirtualReader
 ) -> None:
-    desk = closed.having(**xca_virtual_reader.variables)
+    workspace = closed.with_variables(**xca_virtual_reader.variables)
     xca_virtual_reader.insert_upside_down()
-    assert seen(desk, xca_virtual_reader)["contents"] == "mute"
+    assert seen(workspace, xca_virtual_reader)["contents"] == "mute"
     # What a module of a real card may say of it: nothing, or an error.
     for says in ("C_GetSlotList count 0", "C_GetTokenInfo return 30"):
-        result = scripted.under(desk, says).run("detect")
+        result = scripted.under(workspace, says).run("detect")
         assert result.status == 83
         assert xca_virtual_reader.name in result.err
         assert "upside down" in result.err
 
 
-def test_readers_without_the_daemon_say_what_to_start(closed: Desk, scripted: Scripted) -> None:
-    desk = closed.having(**NO_DAEMON)
-    result = desk.run("detect")
+def test_readers_without_the_daemon_say_what_to_start(closed: Workspace, scripted: Scripted) -> None:
+    workspace = closed.with_variables(**NO_DAEMON)
+    result = workspace.run("detect")
     assert result.status == 0
     assert closed.number in result.out
     assert result.err == "The daemon of the card readers, pcscd, does not answer.\n"
-    document = desk.run("detect", "--json").json
+    document = workspace.run("detect", "--json").json
     check(document, "detect")
     assert document["pcsc"]["problem"]["name"] == "NoReaderDaemon"
-    assert scripted.under(desk, "C_GetSlotList count 0").run("detect").status == 81
+    assert scripted.under(workspace, "C_GetSlotList count 0").run("detect").status == 81
 
 
+<<<<<<< HEAD
 def test_readers_without_the_extra_say_so_in_one_sentence(closed: Desk, without_pcsc: dict[str, str]) -> None:
     desk = closed.having(**without_pcsc)
     result = desk.run("detect")
+=======
+def test_without_the_extra_one_sentence_says_so(closed: Workspace, without_pcsc: dict[str, str]) -> None:
+    workspace = closed.with_variables(**without_pcsc)
+    result = workspace.run("detect")
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert result.status == 0
     assert closed.number in result.out
     assert result.err == "Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.\n"
-    document = desk.run("detect", "--json").json
+    document = workspace.run("detect", "--json").json
     check(document, "detect")
     assert document["pcsc"]["problem"]["name"] == "NoReaderSupport"
-    with desk.terminal("detect", "--wait") as talk:
+    with workspace.terminal("detect", "--wait") as talk:
         talk.expect_exact("xca-plugin[pcsc]")
         talk.expect_exact(closed.number)
         talk.sendintr()
@@ -95,10 +108,10 @@ def test_readers_without_the_extra_say_so_in_one_sentence(closed: Desk, without_
 
 
 @contextmanager
-def watching(desk: Desk) -> Iterator["PopenSpawn[str]"]:
+def watching(workspace: Workspace) -> Iterator["PopenSpawn[str]"]:
     """Run xcactl detect --wait --json in a pipe; at the end it is interrupted."""
     command = [sys.executable, *XCACTL, "detect", "--wait", "--json"]
-    child = PopenSpawn(command, env=desk.environment, encoding="utf-8", timeout=20)
+    child = PopenSpawn(command, env=workspace.environment, encoding="utf-8", timeout=20)
     try:
         yield child
     finally:
@@ -115,9 +128,11 @@ def told(watch: "PopenSpawn[str]", change: str) -> Any:
     return line
 
 
-def test_watch_of_readers_that_come_and_go_tells_it(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
+def test_watch_of_readers_that_come_and_go_tells_it(
+    closed: Workspace, xca_virtual_reader: VirtualReader
+) -> None:
     reader = xca_virtual_reader
-    with watching(closed.having(**reader.variables)) as watch:
+    with watching(closed.with_variables(**reader.variables)) as watch:
 
         def contents() -> tuple[str, str | None]:
             found = told(watch, "reader-changed")["reader"]
@@ -143,11 +158,11 @@ def test_watch_of_readers_that_come_and_go_tells_it(closed: Desk, xca_virtual_re
         assert contents() == ("card", FIRST_GENERATION.hex())
 
 
-def test_watch_of_cards_that_come_and_go_tells_it(active: Desk) -> None:
+def test_watch_of_cards_that_come_and_go_tells_it(active: Workspace) -> None:
     environment = Environment(active.path)
     store = environment.store.path
     number = active.number
-    with watching(active.having(**NO_DAEMON)) as watch:
+    with watching(active.with_variables(**NO_DAEMON)) as watch:
         told(watch, "problem")
         assert told(watch, "card-added")["card"]["number"] == number
         other = issue(environment, USER_CODE).number
@@ -166,9 +181,9 @@ def test_watch_of_cards_that_come_and_go_tells_it(active: Desk) -> None:
         assert told(watch, "card-changed")["card"]["pin_tries_left"] == 3
 
 
-def test_watch_in_a_terminal_tells_it_in_words(closed: Desk, xca_virtual_reader: VirtualReader) -> None:
-    desk = closed.having(LANGUAGE="zh_TW", **xca_virtual_reader.variables)
-    with desk.terminal("detect", "--wait") as talk:
+def test_watch_in_a_terminal_tells_it_in_words(closed: Workspace, xca_virtual_reader: VirtualReader) -> None:
+    workspace = closed.with_variables(LANGUAGE="zh_TW", **xca_virtual_reader.variables)
+    with workspace.terminal("detect", "--wait") as talk:
         talk.expect_exact(f"偵測到讀卡機 {xca_virtual_reader.name}：沒有卡片")
         talk.expect_exact(f"偵測到卡片 {closed.number}：未開卡")
         xca_virtual_reader.insert()
@@ -181,8 +196,8 @@ def test_watch_in_a_terminal_tells_it_in_words(closed: Desk, xca_virtual_reader:
     assert talk.exitstatus == 0
 
 
-def test_watch_in_a_program_can_be_stopped(closed: Desk) -> None:
-    result = closed.having(**NO_DAEMON).program(
+def test_watch_in_a_program_can_be_stopped(closed: Workspace) -> None:
+    result = closed.with_variables(**NO_DAEMON).program(
         """
 from threading import Thread
 from xca_plugin import Cards

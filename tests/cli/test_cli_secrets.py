@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pexpect
 
-from support.cli.xcactl import PIN, USER_CODE, XCACTL, Desk, install
+from support.cli.xcactl import PIN, USER_CODE, XCACTL, Workspace, install
 
 WATCHED = """
     import atexit
@@ -31,15 +31,15 @@ WATCHED = """
 """
 
 
-def watched(desk: Desk, folder: Path) -> tuple[Desk, Path]:
-    """A desk whose commands tell how many secrets were made, and how many are not wiped at their end."""
+def watched(workspace: Workspace, folder: Path) -> tuple[Workspace, Path]:
+    """A workspace whose commands tell how many secrets were made, and how many are not wiped at their end."""
     told = folder / "told"
-    return install(desk, folder, "watcher", WATCHED.replace("FILE", repr(str(told)))), told
+    return install(workspace, folder, "watcher", WATCHED.replace("FILE", repr(str(told)))), told
 
 
-def test_secret_that_does_not_pass_is_wiped_too(active: Desk, tmp_path: Path) -> None:
-    desk, told = watched(active, tmp_path)
-    with desk.terminal("pin", "change") as child:
+def test_secret_that_does_not_pass_is_wiped_too(active: Workspace, tmp_path: Path) -> None:
+    workspace, told = watched(active, tmp_path)
+    with workspace.terminal("pin", "change") as child:
         child.expect("PIN: ")
         child.sendline("short")
         child.expect("PIN: ")
@@ -55,13 +55,13 @@ def test_secret_that_does_not_pass_is_wiped_too(active: Desk, tmp_path: Path) ->
     assert told.read_text() == "4 0"
 
 
-def test_secret_from_a_source_that_does_not_pass_is_wiped(active: Desk, tmp_path: Path) -> None:
-    desk, told = watched(active, tmp_path)
-    assert desk.run("pin", "verify", "--pin", "stdin", stdin="short\n").status == 38
+def test_secret_from_a_source_that_does_not_pass_is_wiped(active: Workspace, tmp_path: Path) -> None:
+    workspace, told = watched(active, tmp_path)
+    assert workspace.run("pin", "verify", "--pin", "stdin", stdin="short\n").status == 38
     assert told.read_text() == "1 0"
 
 
-def test_command_that_crashes_leaves_no_core_dump(active: Desk) -> None:
+def test_command_that_crashes_leaves_no_core_dump(active: Workspace) -> None:
     def permit_dumps() -> None:
         _, most = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (most, most))
@@ -83,7 +83,9 @@ def test_command_that_crashes_leaves_no_core_dump(active: Desk) -> None:
     assert core[4:6] == ["0", "0"]
 
 
-def test_issuer_that_fails_unexpectedly_repeats_no_text_of_the_failure(active: Desk, tmp_path: Path) -> None:
+def test_issuer_that_fails_unexpectedly_repeats_no_text_of_the_failure(
+    active: Workspace, tmp_path: Path
+) -> None:
     crash = f"""
         import softhsm
 

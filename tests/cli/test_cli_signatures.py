@@ -13,7 +13,7 @@ from softhsm import Environment, revocation
 from softhsm.revocation import Published
 from support.certificates import certify_in_the_past
 from support.cli.web_proxy import proxy
-from support.cli.xcactl import PIN, Desk
+from support.cli.xcactl import PIN, Workspace
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def root(active: Desk) -> Path:
+def root(active: Workspace) -> Path:
     return active.path / "pki" / "root.pem"
 
 
 @pytest.fixture
-def signature(active: Desk, file: Path) -> Path:
+def signature(active: Workspace, file: Path) -> Path:
     result = active.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 0, result.err
     return file.with_name("tender.bin.p7s")
@@ -40,8 +40,8 @@ def openssl(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["openssl", *arguments], capture_output=True, text=True)
 
 
-def verify(desk: Desk, file: Path, signature: Path, root: Path) -> tuple[int, str]:
-    result = desk.run("verify", str(file), str(signature), "--ca-file", str(root))
+def verify(workspace: Workspace, file: Path, signature: Path, root: Path) -> tuple[int, str]:
+    result = workspace.run("verify", str(file), str(signature), "--ca-file", str(root))
     return result.status, result.out + result.err
 
 
@@ -60,7 +60,7 @@ def test_signature_of_the_card_is_accepted_by_openssl(
 
 
 def test_verify_of_our_signature_says_who_signed_and_when(
-    active: Desk, file: Path, signature: Path, root: Path
+    active: Workspace, file: Path, signature: Path, root: Path
 ) -> None:
     status, said = verify(active, file, signature, root)
     assert status == 0
@@ -70,9 +70,13 @@ def test_verify_of_our_signature_says_who_signed_and_when(
     assert "Revocation was not looked up" in said
 
 
+<<<<<<< HEAD
 def test_signature_of_a_changed_file_is_refused(
     active: Desk, file: Path, signature: Path, root: Path
 ) -> None:
+=======
+def test_changed_file_is_refused(active: Workspace, file: Path, signature: Path, root: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     file.write_bytes(file.read_bytes() + b"!")
     status, said = verify(active, file, signature, root)
     assert status == 62
@@ -80,9 +84,13 @@ def test_signature_of_a_changed_file_is_refused(
     assert "is valid" not in said
 
 
+<<<<<<< HEAD
 def test_signature_with_a_changed_byte_is_refused(
     active: Desk, file: Path, signature: Path, root: Path
 ) -> None:
+=======
+def test_changed_signature_is_refused(active: Workspace, file: Path, signature: Path, root: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     der = bytearray(signature.read_bytes())
     der[-20] ^= 1
     signature.write_bytes(der)
@@ -141,7 +149,7 @@ def signed_by(stranger: Path, name: str, file: Path, *options: str) -> Path:
     ],
 )
 def test_verify_of_what_openssl_signed_accepts_it(
-    active: Desk, file: Path, stranger: Path, options: tuple[str, ...]
+    active: Workspace, file: Path, stranger: Path, options: tuple[str, ...]
 ) -> None:
     signature = signed_by(stranger, "signer", file, *options)
     status, said = verify(active, file, signature, stranger / "root.pem")
@@ -155,7 +163,7 @@ def test_verify_of_what_openssl_signed_accepts_it(
     [("reader", "not meant for signatures"), ("expired", "not within its validity")],
 )
 def test_certificate_that_does_not_fit_is_refused(
-    active: Desk, file: Path, stranger: Path, name: str, reason: str
+    active: Workspace, file: Path, stranger: Path, name: str, reason: str
 ) -> None:
     signature = signed_by(stranger, name, file, "-outform", "DER")
     status, said = verify(active, file, signature, stranger / "root.pem")
@@ -164,15 +172,20 @@ def test_certificate_that_does_not_fit_is_refused(
 
 
 def test_signature_below_another_root_is_not_trusted(
-    active: Desk, file: Path, signature: Path, stranger: Path
+    active: Workspace, file: Path, signature: Path, stranger: Path
 ) -> None:
     status, said = verify(active, file, signature, stranger / "root.pem")
     assert status == 62
     assert "not issued under the given CA" in said
 
 
+<<<<<<< HEAD
 def test_decrypt_of_another_file_says_what_it_is_not(
     active: Desk, file: Path, signature: Path, root: Path, stranger: Path
+=======
+def test_other_files_are_named_for_what_they_are_not(
+    active: Workspace, file: Path, signature: Path, root: Path, stranger: Path
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     assert verify(active, file, file, root)[0] == 61
     assert verify(active, file, root, root)[0] == 61
@@ -183,38 +196,50 @@ def test_decrypt_of_another_file_says_what_it_is_not(
     assert verify(active, file, signature, signature)[0] == 60
 
 
+<<<<<<< HEAD
 def test_sign_with_a_wrong_pin_leaves_no_signature(active: Desk, file: Path) -> None:
+=======
+def test_wrong_pin_leaves_no_signature(active: Workspace, file: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     before = sorted(file.parent.iterdir())
     assert active.run("sign", str(file), "--pin", "stdin", stdin="wrong-00\n").status == 35
     assert sorted(file.parent.iterdir()) == before
 
 
+<<<<<<< HEAD
 def test_output_folder_that_cannot_be_written_costs_no_try(active: Desk, file: Path) -> None:
+=======
+def test_place_that_cannot_be_written_costs_no_try(active: Workspace, file: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     result = active.run("sign", str(file), "-o", "/nowhere/x.p7s", "--pin", "stdin", stdin="wrong-00\n")
     assert result.status == 63
     assert active.card()["pin_tries_left"] == 3
 
 
-def test_signature_file_that_is_the_input_is_refused(active: Desk, file: Path) -> None:
+def test_signature_file_that_is_the_input_is_refused(active: Workspace, file: Path) -> None:
     content = file.read_bytes()
     assert active.run("sign", str(file), "-o", str(file), "--pin", "stdin", stdin=f"{PIN}\n").status == 63
     assert file.read_bytes() == content
 
 
+<<<<<<< HEAD
 def test_sign_with_a_closed_card_is_refused(closed: Desk, file: Path) -> None:
+=======
+def test_closed_card_does_not_sign(closed: Workspace, file: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     result = closed.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 30
     assert "xcactl activate" in result.err
 
 
-def sign(desk: Desk, file: Path, *options: str | Path) -> None:
-    result = desk.run("sign", str(file), *map(str, options), "--pin", "stdin", stdin=f"{PIN}\n")
+def sign(workspace: Workspace, file: Path, *options: str | Path) -> None:
+    result = workspace.run("sign", str(file), *map(str, options), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 0, result.err
 
 
 @pytest.mark.parametrize("form", ["der", "pem"])
 def test_signature_with_the_content_inside_is_verified(
-    active: Desk, file: Path, root: Path, form: str, tmp_path: Path
+    active: Workspace, file: Path, root: Path, form: str, tmp_path: Path
 ) -> None:
     sign(active, file, "--attached", "--format", form)
     signed, content = file.with_name("tender.bin.p7m"), tmp_path / "content"
@@ -228,7 +253,7 @@ def test_signature_with_the_content_inside_is_verified(
     assert content.read_bytes() == file.read_bytes()
 
 
-def test_detached_signature_may_be_in_pem(active: Desk, file: Path, root: Path) -> None:
+def test_detached_signature_may_be_in_pem(active: Workspace, file: Path, root: Path) -> None:
     sign(active, file, "--format", "pem")
     signature = file.with_name("tender.bin.p7s")
     assert signature.read_text().startswith("-----BEGIN CMS-----\n")
@@ -244,7 +269,7 @@ def test_detached_signature_may_be_in_pem(active: Desk, file: Path, root: Path) 
     ],
 )
 def test_signature_that_openssl_put_around_a_file_is_read(
-    active: Desk, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
+    active: Workspace, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     signed, content = signed_by(stranger, "signer", file, "-nodetach", *options), tmp_path / "content"
     ca = str(stranger / "root.pem")
@@ -254,8 +279,13 @@ def test_signature_that_openssl_put_around_a_file_is_read(
 
 
 @pytest.mark.parametrize("options", [(), ("-stream",)])
+<<<<<<< HEAD
 def test_decrypt_of_changed_content_writes_nothing(
     active: Desk, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
+=======
+def test_changed_content_is_not_written(
+    active: Workspace, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     signed = signed_by(stranger, "signer", file, "-nodetach", "-outform", "DER", *options)
     signed.write_bytes(signed.read_bytes().replace(bytes(range(256)), bytes(256), 1))
@@ -272,7 +302,7 @@ def test_decrypt_of_changed_content_writes_nothing(
     "options", [("-outform", "DER"), ("-outform", "DER", "-stream"), ("-outform", "PEM")]
 )
 def test_cut_off_signature_is_called_so(
-    active: Desk, file: Path, stranger: Path, options: tuple[str, ...]
+    active: Workspace, file: Path, stranger: Path, options: tuple[str, ...]
 ) -> None:
     signed = signed_by(stranger, "signer", file, "-nodetach", *options)
     whole = signed.read_bytes()
@@ -287,7 +317,7 @@ def test_cut_off_signature_is_called_so(
     assert sorted(file.parent.iterdir()) == before
 
 
-def test_signature_without_chain_and_time_is_made(active: Desk, file: Path, root: Path) -> None:
+def test_signature_without_chain_and_time_is_made(active: Workspace, file: Path, root: Path) -> None:
     sign(active, file, "--leaf", "--no-signing-time")
     signature = file.with_name("tender.bin.p7s")
     structure = openssl("cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", signature).stdout
@@ -299,7 +329,7 @@ def test_signature_without_chain_and_time_is_made(active: Desk, file: Path, root
     assert "not said" in said
 
 
-def test_signature_alone_can_be_stamped_with_a_time(active: Desk, file: Path, tmp_path: Path) -> None:
+def test_signature_alone_can_be_stamped_with_a_time(active: Workspace, file: Path, tmp_path: Path) -> None:
     request = tmp_path / "request.tsq"
     sign(active, file, "--raw", "--timestamp-request", request)
     signature = file.with_name("tender.bin.sig")
@@ -316,13 +346,15 @@ def test_signature_alone_can_be_stamped_with_a_time(active: Desk, file: Path, tm
     assert re.sub("[ -]", "", "".join(digest)) == hashlib.sha256(signature.read_bytes()).hexdigest()
 
 
-def test_options_that_exclude_each_other_are_refused(active: Desk, file: Path, root: Path) -> None:
+def test_options_that_exclude_each_other_are_refused(active: Workspace, file: Path, root: Path) -> None:
     assert active.run("sign", str(file), "--raw", "--attached").status == 2
     result = active.run("verify", str(file), str(file), "--ca-file", str(root), "-o", "out")
     assert result.status == 2
 
 
-def test_signature_options_that_name_one_file_twice_are_refused(active: Desk, file: Path, root: Path) -> None:
+def test_signature_options_that_name_one_file_twice_are_refused(
+    active: Workspace, file: Path, root: Path
+) -> None:
     sign(active, file, "--attached")
     signed = file.with_name("tender.bin.p7m")
     link = file.with_name("link")
@@ -342,14 +374,14 @@ def test_signature_options_that_name_one_file_twice_are_refused(active: Desk, fi
 # --- revocation
 
 
-def asked(desk: Desk, file: Path, signature: Path, *options: str | Path) -> tuple[int, str]:
-    root = desk.path / "pki" / "root.pem"
-    result = desk.run("verify", str(file), str(signature), "--ca-file", str(root), *map(str, options))
+def asked(workspace: Workspace, file: Path, signature: Path, *options: str | Path) -> tuple[int, str]:
+    root = workspace.path / "pki" / "root.pem"
+    result = workspace.run("verify", str(file), str(signature), "--ca-file", str(root), *map(str, options))
     return result.status, result.out + result.err
 
 
 def test_verify_with_crl_and_ocsp_tells_what_became_of_the_signer(
-    active: Desk, file: Path, signature: Path
+    active: Workspace, file: Path, signature: Path
 ) -> None:
     environment, number = Environment(active.path), active.number
     for change, status, words in (
@@ -365,7 +397,7 @@ def test_verify_with_crl_and_ocsp_tells_what_became_of_the_signer(
 
 
 def test_crl_and_ocsp_about_another_certificate_prove_nothing(
-    active: Desk, file: Path, signature: Path
+    active: Workspace, file: Path, signature: Path
 ) -> None:
     mine = revocation.publish(Environment(active.path), active.number)
     forged = mine.crl.with_name("forged.crl")
@@ -384,7 +416,7 @@ def test_crl_and_ocsp_about_another_certificate_prove_nothing(
     ("change", "how", "status"), [(revocation.publish, "crl", 0), (revocation.suspend, "ocsp", 62)]
 )
 def test_verify_with_fetch_asks_where_the_certificate_says(
-    active: Desk, file: Path, signature: Path, change: Callable[..., Published], how: str, status: int
+    active: Workspace, file: Path, signature: Path, change: Callable[..., Published], how: str, status: int
 ) -> None:
     published = change(Environment(active.path), active.number)
     answers = {
@@ -395,19 +427,21 @@ def test_verify_with_fetch_asks_where_the_certificate_says(
         "ocsp": {"http://xca.test/ocsp": published.ocsp["cert1"].read_bytes()},
     }
     with proxy(answers[how]) as (address, requests):
-        desk = active.having(http_proxy=address)
-        assert asked(desk, file, signature)[0] == 0
+        workspace = active.with_variables(http_proxy=address)
+        assert asked(workspace, file, signature)[0] == 0
         assert requests == []
-        assert asked(desk, file, signature, "--fetch")[0] == 62
+        assert asked(workspace, file, signature, "--fetch")[0] == 62
         assert requests == []  # nobody allowed it
-        assert asked(desk, file, signature, "--fetch", "--allow-host", "xca.test")[0] == status
+        assert asked(workspace, file, signature, "--fetch", "--allow-host", "xca.test")[0] == status
         assert set(requests) & set(answers[how])
 
 
-def test_verify_of_a_certificate_without_addresses_says_so(active: Desk, file: Path, signature: Path) -> None:
+def test_verify_of_a_certificate_without_addresses_says_so(
+    active: Workspace, file: Path, signature: Path
+) -> None:
     with proxy({}) as (address, _):
-        desk = active.having(http_proxy=address)
-        status, said = asked(desk, file, signature, "--fetch", "--allow-host", "xca.test")
+        workspace = active.with_variables(http_proxy=address)
+        status, said = asked(workspace, file, signature, "--fetch", "--allow-host", "xca.test")
     assert status == 62
     assert "what is known of revocation" in said
     assert "HTTP 404" in said

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from pkcs11_shim import module_path
 from support.cli.json_schemas import check
-from support.cli.xcactl import PIN, SECRETS, XCACTL, Desk, Result
+from support.cli.xcactl import PIN, SECRETS, XCACTL, Result, Workspace
 from support.tools import provider
 from xca_common.errors import FileProblem
 from xca_plugin import errors
@@ -65,7 +65,7 @@ def permitted(prefix: tuple[str, ...], *arguments: str) -> None:
 class Person:
     """Somebody with a card and an own home."""
 
-    desk: Desk
+    workspace: Workspace
     home: Path
     prefix: tuple[str, ...] = ()
 
@@ -73,7 +73,12 @@ class Person:
         done = subprocess.run(
             [*self.prefix, sys.executable, *XCACTL, "tools", *arguments],
             # The tools' caches go elsewhere.
-            env={**self.desk.environment, "HOME": str(self.home), "XDG_CACHE_HOME": "/dev/null", **variables},
+            env={
+                **self.workspace.environment,
+                "HOME": str(self.home),
+                "XDG_CACHE_HOME": "/dev/null",
+                **variables,
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -98,7 +103,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def person(active: Desk, home: Path) -> Person:
+def person(active: Workspace, home: Path) -> Person:
     return Person(active, home)
 
 
@@ -146,7 +151,7 @@ def firefox_profile(home: Path) -> Path:
 
 def test_tools_registered_see_the_card_and_all_is_undone(person: Person) -> None:
     permitted(ORDINARY)
-    person = Person(person.desk, person.home, ORDINARY)
+    person = Person(person.workspace, person.home, ORDINARY)
     firefox_profile(person.home)
     nss_database(person.home / ".pki" / "nssdb")
     configuration = person.home / ".ssh" / "config"
@@ -178,15 +183,15 @@ def test_tools_registered_see_the_card_and_all_is_undone(person: Person) -> None
         {"name": tool.name, "works": True, "detail": None} for tool in all_tools() if tool.name in here
     ]
     assert seen.status == 0
-    assert person.desk.card()["pin_tries_left"] == 3
-    tried = person.desk.run("events", "--json").json["events"]
+    assert person.workspace.card()["pin_tries_left"] == 3
+    tried = person.workspace.run("events", "--json").json["events"]
     assert [event["event"] for event in tried].count("verify-pin") == 1  # that of the activation
 
     assert person.run("unregister", "--all").status == 0
     assert tree(person.home) == before
 
 
-def test_register_by_root_is_for_the_system(active: Desk, home: Path, tmp_path: Path) -> None:
+def test_register_by_root_is_for_the_system(active: Workspace, home: Path, tmp_path: Path) -> None:
     system = tmp_path / "etc"
     subprocess.run(["cp", "-r", "/etc", system], check=False, capture_output=True)
     shutil.rmtree(system / "pkcs11", ignore_errors=True)
@@ -205,7 +210,7 @@ def test_register_by_root_is_for_the_system(active: Desk, home: Path, tmp_path: 
 
 
 @pytest.fixture
-def server(active: Desk, home: Path) -> Iterator[tuple[str, list[str]]]:
+def server(active: Workspace, home: Path) -> Iterator[tuple[str, list[str]]]:
     """A web server that wants a certificate of the card's PKI, and whom it saw."""
     key, certificate = home / "key.pem", home / "server.pem"
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
@@ -242,10 +247,12 @@ def use(person: Person, name: str, **filled: str) -> str:
         pytest.skip(tool["missing"])
     assert person.run("register", name).status == 0
     command = tool["command"]
-    for word, value in {"NUMBER": person.desk.number, **filled}.items():
+    for word, value in {"NUMBER": person.workspace.number, **filled}.items():
         command = command.replace(word, value)
     # The command itself carries what leads to the card.
-    variables = {key: value for key, value in person.desk.environment.items() if not key.startswith("XCA_")}
+    variables = {
+        key: value for key, value in person.workspace.environment.items() if not key.startswith("XCA_")
+    }
     environment = {**variables, "HOME": str(person.home)}
     said = ""
     line: list[str] = [*person.prefix, "sh", "-c", command]
@@ -261,7 +268,7 @@ def use(person: Person, name: str, **filled: str) -> str:
 
 def test_gnutls_lists_the_keys_with_the_command_shown(person: Person) -> None:
     permitted(ORDINARY)
-    said = use(Person(person.desk, person.home, ORDINARY), "p11-kit")
+    said = use(Person(person.workspace, person.home, ORDINARY), "p11-kit")
     assert "Type: Private key" in said
     assert "Label: cert1" in said
 
@@ -276,7 +283,7 @@ def with_provider(person: Person) -> Person:
         return person
     enter = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", ADD_FOLDER, installed, folder)
     permitted(enter)
-    return Person(person.desk, person.home, enter)
+    return Person(person.workspace, person.home, enter)
 
 
 @pytest.mark.parametrize("name", ["openssl-engine", "openssl-provider"])
@@ -285,7 +292,7 @@ def test_openssl_signs_with_the_command_shown(person: Person, name: str) -> None
         person = with_provider(person)
     (person.home / "FILE").write_bytes(b"contract")
     said = use(person, name)
-    pem = person.desk.run("cert", "export", "cert1", "--format", "pem").out
+    pem = person.workspace.run("cert", "export", "cert1", "--format", "pem").out
     key: Any = x509.load_pem_x509_certificate(pem.encode()).public_key()
     signature = (person.home / "FILE.sig").read_bytes()
     assert signature, said
@@ -502,7 +509,7 @@ def test_register_in_a_read_only_file_changes_nothing(person: Person) -> None:
     (person.home / ".ssh" / "config").write_text("Host a\n")
     (person.home / ".ssh" / "config").chmod(0o444)
     before = tree(person.home)
-    result = Person(person.desk, person.home, WITHOUT_PRIVILEGES).run("register", "openssh")
+    result = Person(person.workspace, person.home, WITHOUT_PRIVILEGES).run("register", "openssh")
     assert result.status == EXIT_STATUSES[FileProblem]
     assert tree(person.home) == before
 
@@ -511,7 +518,7 @@ def test_register_on_a_full_disk_leaves_nothing_behind(person: Person) -> None:
     (person.home / ".ssh").mkdir()
     (person.home / ".ssh" / "config").write_text("Host a\n")
     before = tree(person.home)
-    full = Person(person.desk, person.home, ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh"))
+    full = Person(person.workspace, person.home, ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh"))
     # ssh proves the planned file first, which needs a place of its own: nothing is written there either.
     for name in ("java", "openssh"):
         assert full.run("register", name, PYTHONDONTWRITEBYTECODE="1").status == EXIT_STATUSES[FileProblem]
@@ -597,7 +604,7 @@ def test_register_of_a_tool_for_another_architecture_is_refused(
 def test_register_says_when_only_a_variable_names_the_configuration(person: Person) -> None:
     result = person.run("register", "java")
     (command,) = re.findall(r"find it: (.*)$", result.err, re.MULTILINE)
-    assert f"XCA_PKCS11_CONF={person.desk.path}/pkcs11.conf keytool" in result.out
+    assert f"XCA_PKCS11_CONF={person.workspace.path}/pkcs11.conf keytool" in result.out
     subprocess.run(["sh", "-euc", command], check=True)
     result = person.run("register", "java")
     assert "XCA_PKCS11_CONF" not in result.out + result.err
@@ -624,13 +631,13 @@ def test_check_without_a_card_has_nothing_to_look_at(person: Person) -> None:
     (person.home / "none").mkdir()
     configuration.write_text(f"directories.tokendir = {person.home}/none\nobjectstore.backend = file\n")
     empty = person.home / "empty.conf"
-    library = person.desk.path / "libsofthsm2.so"
+    library = person.workspace.path / "libsofthsm2.so"
     empty.write_text(f"[module]\npath = {library}\nenvironment = SOFTHSM2_CONF={configuration}\n")
     result = person.run("check", XCA_PKCS11_CONF=str(empty))
     assert result.status in (EXIT_STATUSES[errors.NoCard], EXIT_STATUSES[errors.NoReader])
 
 
-def test_check_never_touches_a_real_card_before_its_activation(real: Desk, home: Path) -> None:
+def test_check_never_touches_a_real_card_before_its_activation(real: Workspace, home: Path) -> None:
     result = Person(real, home).run("check")
     assert result.status == EXIT_STATUSES[errors.NotActivated]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, XCACTL, Desk, install
+from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, XCACTL, Workspace, install
 
 PROMPT = {"pin": "PIN: ", "user code": "User code (upper and lower case differ): "}
 BEFORE = {"pin": "PIN: {}", "user code": "user code: {}"}
@@ -19,20 +19,20 @@ STATUS = {"pin": 35, "user code": 33}
 
 
 @pytest.mark.parametrize("secret", ["pin", "user code"])
-def test_wrong_pins_in_a_terminal_tell_two_one_and_locked(active: Desk, secret: str) -> None:
-    desk = active.having(NEW=NEW_USER_CODE)
+def test_wrong_pins_in_a_terminal_tell_two_one_and_locked(active: Workspace, secret: str) -> None:
+    workspace = active.with_variables(NEW=NEW_USER_CODE)
     for wrong, before, after in (
         ("wrong-1a", "3 tries left", "2 tries are left"),
         ("wrong-2a", "2 tries left", "1 try is left"),
     ):
-        with desk.terminal(*COMMANDS[secret]) as talk:
+        with workspace.terminal(*COMMANDS[secret]) as talk:
             talk.expect_exact(BEFORE[secret].format(before))
             talk.expect_exact(PROMPT[secret])
             talk.sendline(wrong)
             talk.expect_exact(after)
         assert talk.exitstatus == STATUS[secret]
     message, advice, status = LOCKED[secret]
-    with desk.terminal(*COMMANDS[secret]) as talk:
+    with workspace.terminal(*COMMANDS[secret]) as talk:
         talk.expect_exact(BEFORE[secret].format("1 try left"))
         talk.expect_exact("To go on, type: last try")
         talk.expect_exact("Confirm: ")
@@ -43,14 +43,14 @@ def test_wrong_pins_in_a_terminal_tell_two_one_and_locked(active: Desk, secret: 
         talk.expect_exact(advice)
     assert talk.exitstatus == status
     # Locked: refused before anything is asked.
-    with desk.terminal(*COMMANDS[secret]) as talk:
+    with workspace.terminal(*COMMANDS[secret]) as talk:
         talk.expect_exact(message)
     assert talk.exitstatus == status
 
 
-def test_locked_user_code_of_a_closed_card_says_reset_and_how(closed: Desk) -> None:
+def test_locked_user_code_of_a_closed_card_says_reset_and_how(closed: Workspace) -> None:
     for wrong, status in (("wrong-1", 33), ("wrong-2", 33), ("wrong-3", 34)):
-        result = closed.having(WRONG=wrong, NEW=PIN).run(
+        result = closed.with_variables(WRONG=wrong, NEW=PIN).run(
             "--lang",
             "zh_TW",
             "activate",
@@ -67,30 +67,30 @@ def test_locked_user_code_of_a_closed_card_says_reset_and_how(closed: Desk) -> N
     assert closed.card()["next_action"] == "see-issuer"
 
 
-def spent(desk: Desk, wrong_pins: int) -> Desk:
+def spent(workspace: Workspace, wrong_pins: int) -> Workspace:
     for wrong in range(wrong_pins):
-        assert desk.run("pin", "verify", "--pin", "stdin", stdin=f"wrong-{wrong}\n").status == 35
-    return desk
+        assert workspace.run("pin", "verify", "--pin", "stdin", stdin=f"wrong-{wrong}\n").status == 35
+    return workspace
 
 
-def test_last_try_is_refused_without_confirmation(active: Desk) -> None:
-    desk = spent(active, 2)
-    assert desk.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 41
-    assert desk.card()["pin_tries_left"] == 1
-    with desk.terminal("pin", "verify") as talk:
+def test_last_try_is_refused_without_confirmation(active: Workspace) -> None:
+    workspace = spent(active, 2)
+    assert workspace.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 41
+    assert workspace.card()["pin_tries_left"] == 1
+    with workspace.terminal("pin", "verify") as talk:
         talk.expect_exact("Confirm: ")
         talk.sendline("yes")
         talk.expect_exact("Nothing was tried")
     assert talk.exitstatus == 41
-    assert desk.card()["pin_tries_left"] == 1
-    assert desk.run("pin", "verify", "--last-try", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
-    assert desk.card()["pin_tries_left"] == 3
+    assert workspace.card()["pin_tries_left"] == 1
+    assert workspace.run("pin", "verify", "--last-try", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    assert workspace.card()["pin_tries_left"] == 3
 
 
 @pytest.mark.parametrize(
     "bad", ["12345", "123456789", "12 45678", "", "1234\t678", "12345六七", "１２３４５６"]
 )
-def test_pin_of_the_wrong_form_costs_no_try(active: Desk, bad: str) -> None:
+def test_pin_of_the_wrong_form_costs_no_try(active: Workspace, bad: str) -> None:
     result = active.run("pin", "verify", "--pin", "stdin", stdin=f"{bad}\n")
     assert result.status == (38 if bad else 43)
     assert ("6 to 8 characters" if bad else "empty") in result.err
@@ -100,7 +100,7 @@ def test_pin_of_the_wrong_form_costs_no_try(active: Desk, bad: str) -> None:
 @pytest.mark.parametrize(
     "bad", ["Abc12", "Abc12345678", "Abc 1234", "Abc\x0712", "用戶代碼用戶", "Ａｂｃ１２３"]
 )
-def test_user_code_of_the_wrong_form_costs_no_try(closed: Desk, bad: str) -> None:
+def test_user_code_of_the_wrong_form_costs_no_try(closed: Workspace, bad: str) -> None:
     secrets = f"{bad}\n{PIN}\n"
     result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
     assert result.status == 37
@@ -108,7 +108,7 @@ def test_user_code_of_the_wrong_form_costs_no_try(closed: Desk, bad: str) -> Non
     assert closed.card()["user_code_tries_left"] == 3
 
 
-def test_wrong_forms_are_asked_again_in_a_terminal(active: Desk) -> None:
+def test_wrong_forms_are_asked_again_in_a_terminal(active: Workspace) -> None:
     with active.terminal("pin", "verify") as talk:
         for _ in range(4):
             talk.expect_exact("PIN: ")
@@ -130,7 +130,7 @@ def test_wrong_forms_are_asked_again_in_a_terminal(active: Desk) -> None:
         ("111100", "organisation's number"),
     ],
 )
-def test_weak_pin_costs_no_try(closed: Desk, new_pin: str, reason: str) -> None:
+def test_weak_pin_costs_no_try(closed: Workspace, new_pin: str, reason: str) -> None:
     secrets = f"{USER_CODE}\n{new_pin}\n"
     result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
     assert result.status == 39
@@ -139,21 +139,21 @@ def test_weak_pin_costs_no_try(closed: Desk, new_pin: str, reason: str) -> None:
     assert (card["state"], card["user_code_tries_left"]) == ("not-activated", 3)
 
 
-def test_part_of_the_card_number_is_refused(closed: Desk) -> None:
+def test_part_of_the_card_number_is_refused(closed: Workspace) -> None:
     secrets = f"{USER_CODE}\n{closed.number[-7:]}\n"
     result = closed.run("activate", "--yes", "--user-code", "stdin", "--new-pin", "stdin", stdin=secrets)
     assert result.status == 39
     assert "card number" in result.err
 
 
-def test_old_pin_is_refused_as_the_new_one(active: Desk) -> None:
+def test_old_pin_is_refused_as_the_new_one(active: Workspace) -> None:
     result = active.run("pin", "change", "--pin", "stdin", "--new-pin", "stdin", stdin=f"{PIN}\n{PIN}\n")
     assert result.status == 39
     assert "old PIN" in result.err
 
 
-def test_dry_run_costs_no_try(closed: Desk) -> None:
-    wrong = closed.having(WRONG="Wrong-123", NEW=PIN)
+def test_dry_run_costs_no_try(closed: Workspace) -> None:
+    wrong = closed.with_variables(WRONG="Wrong-123", NEW=PIN)
     result = wrong.run("activate", "--dry-run", "--user-code", "env:WRONG", "--new-pin", "env:NEW")
     assert result.status == 0
     assert "Nothing was done" in result.out
@@ -162,46 +162,49 @@ def test_dry_run_costs_no_try(closed: Desk) -> None:
     assert wrong.run("activate", "--dry-run").status == 0
 
 
-def test_dry_run_finds_what_would_be_refused(active: Desk, lapsed: Desk) -> None:
+def test_dry_run_finds_what_would_be_refused(active: Workspace, lapsed: Workspace) -> None:
     assert active.run("activate", "--dry-run").status == 31
     assert lapsed.run("activate", "--dry-run").status == 32
 
 
-def test_dry_run_looks_at_the_values(closed: Desk) -> None:
-    desk = closed.having(SHORT="Abc", WEAK="111111", CODE=USER_CODE)
-    assert desk.run("activate", "--dry-run", "--user-code", "env:SHORT").status == 37
-    assert desk.run("activate", "--dry-run", "--user-code", "env:CODE", "--new-pin", "env:WEAK").status == 39
+def test_dry_run_looks_at_the_values(closed: Workspace) -> None:
+    workspace = closed.with_variables(SHORT="Abc", WEAK="111111", CODE=USER_CODE)
+    assert workspace.run("activate", "--dry-run", "--user-code", "env:SHORT").status == 37
+    assert (
+        workspace.run("activate", "--dry-run", "--user-code", "env:CODE", "--new-pin", "env:WEAK").status
+        == 39
+    )
 
 
-def test_activation_of_an_active_card_offers_change_and_reset(active: Desk) -> None:
+def test_activation_of_an_active_card_offers_change_and_reset(active: Workspace) -> None:
     result = active.run("activate", "--yes", "--user-code", "env:UNSET", "--new-pin", "env:UNSET")
     assert result.status == 31
     assert "xcactl pin change" in result.err
     assert "xcactl pin reset" in result.err
 
 
-def test_activation_of_a_lapsed_card_says_whom_to_ask(lapsed: Desk) -> None:
+def test_activation_of_a_lapsed_card_says_whom_to_ask(lapsed: Workspace) -> None:
     result = lapsed.run("activate", "--yes")
     assert result.status == 32
     assert "revoked" in result.err
     assert "02-2192-7111" in result.err
 
 
-def test_activation_with_few_days_left_says_so(late: Desk, closed: Desk) -> None:
+def test_activation_with_few_days_left_says_so(late: Workspace, closed: Workspace) -> None:
     assert "10 days left). After it the certificate is revoked" in late.run("activate", "--dry-run").err
     assert "Activate it soon" not in closed.run("activate", "--dry-run").err
 
 
-def test_activation_without_consent_does_nothing(closed: Desk) -> None:
+def test_activation_without_consent_does_nothing(closed: Workspace) -> None:
     sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
-    desk = closed.having(CODE=USER_CODE, NEW=PIN)
-    assert desk.run("activate", *sources).status == 42
-    with desk.terminal("activate", *sources) as talk:
+    workspace = closed.with_variables(CODE=USER_CODE, NEW=PIN)
+    assert workspace.run("activate", *sources).status == 42
+    with workspace.terminal("activate", *sources) as talk:
         talk.expect_exact("[y/N]: ")
         talk.sendline("n")
         talk.expect_exact("Nothing was done")
     assert talk.exitstatus == 42
-    assert desk.card()["state"] == "not-activated"
+    assert workspace.card()["state"] == "not-activated"
 
 
 @pytest.mark.parametrize(
@@ -216,24 +219,28 @@ def test_activation_without_consent_does_nothing(closed: Desk) -> None:
         ("12345678", "not a source"),
     ],
 )
-def test_source_without_a_secret_is_an_error(active: Desk, source: str, words: str) -> None:
-    result = active.having(EMPTY="").run("pin", "verify", "--pin", source)
+def test_source_without_a_secret_is_an_error(active: Workspace, source: str, words: str) -> None:
+    result = active.with_variables(EMPTY="").run("pin", "verify", "--pin", source)
     assert result.status == 43
     assert words in result.err
     assert "12345678" not in result.err
     assert active.card()["pin_tries_left"] == 3
 
 
+<<<<<<< HEAD
 def test_secret_without_source_and_terminal_is_an_error(active: Desk) -> None:
+=======
+def test_no_source_and_no_terminal_is_an_error(active: Workspace) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     result = active.run("pin", "verify")
     assert result.status == 43
     assert "--pin env:NAME" in result.err
 
 
-def test_secret_source_of_any_kind_is_read(active: Desk, tmp_path: Path) -> None:
+def test_secret_source_of_any_kind_is_read(active: Workspace, tmp_path: Path) -> None:
     file = tmp_path / "pin"
     file.write_text(f"{PIN}\n{NEW_PIN}\n")
-    assert active.having(MY_PIN=PIN).run("pin", "verify", "--pin", "env:MY_PIN").status == 0
+    assert active.with_variables(MY_PIN=PIN).run("pin", "verify", "--pin", "env:MY_PIN").status == 0
     assert active.run("pin", "verify", "--pin", f"file:{file}").status == 0
     with file.open() as opened:
         descriptor = opened.fileno()
@@ -243,7 +250,7 @@ def test_secret_source_of_any_kind_is_read(active: Desk, tmp_path: Path) -> None
     assert active.run("pin", "verify", "--pin", "stdin", stdin=f"{NEW_PIN}\n").status == 0
 
 
-def test_secret_of_any_command_is_in_no_processes_arguments(closed: Desk) -> None:
+def test_secret_of_any_command_is_in_no_processes_arguments(closed: Workspace) -> None:
     with closed.terminal("activate", "--yes", "--new-pin", "env:NEW") as talk:
         talk.expect_exact("User code")
         arguments = Path(f"/proc/{talk.pid}/cmdline").read_text()
@@ -255,14 +262,14 @@ def test_secret_of_any_command_is_in_no_processes_arguments(closed: Desk) -> Non
     assert closed.card()["user_code_tries_left"] == 3
 
 
-def test_person_may_spend_the_try_that_the_module_is_told_to_keep(active: Desk) -> None:
+def test_person_may_spend_the_try_that_the_module_is_told_to_keep(active: Workspace) -> None:
     with (active.path / "pkcs11.conf").open("a") as configuration:
         configuration.write("[guard]\nkeep_last_try = yes\n")
-    desk = active.having(WRONG="wrong-1a", AGAIN="wrong-2a", RIGHT=PIN)
+    workspace = active.with_variables(WRONG="wrong-1a", AGAIN="wrong-2a", RIGHT=PIN)
     for wrong in ("WRONG", "AGAIN"):
-        assert desk.run("pin", "verify", "--pin", f"env:{wrong}").status == 35
-    assert desk.run("pin", "verify", "--pin", "env:RIGHT").status == 41
-    assert desk.run("pin", "verify", "--pin", "env:RIGHT", "--last-try").status == 0
+        assert workspace.run("pin", "verify", "--pin", f"env:{wrong}").status == 35
+    assert workspace.run("pin", "verify", "--pin", "env:RIGHT").status == 41
+    assert workspace.run("pin", "verify", "--pin", "env:RIGHT", "--last-try").status == 0
 
 
 # --- another program spends tries while a person types
@@ -286,10 +293,10 @@ MEANWHILE = {
 }
 
 
-def spend_two(desk: Desk, secret: str) -> None:
+def spend_two(workspace: Workspace, secret: str) -> None:
     """Spend two tries of a secret in other processes."""
     if secret == "pin_tries_left":
-        spent(desk, 2)
+        spent(workspace, 2)
         return
     for wrong in range(2):
         program = f"""
@@ -300,29 +307,35 @@ try:
 except CardError as error:
     print(type(error).__name__)
 """
-        assert desk.program(program).out == "WrongUserCode\n"
+        assert workspace.program(program).out == "WrongUserCode\n"
 
 
 @pytest.mark.parametrize("answer", ["no", "last try"])
 @pytest.mark.parametrize(("command", "question", "secret"), MEANWHILE.values(), ids=MEANWHILE)
 def test_tries_that_others_spend_during_the_prompt_lead_to_the_question(
-    active: Desk, closed: Desk, command: tuple[str, ...], question: str, secret: str, answer: str
+    active: Workspace, closed: Workspace, command: tuple[str, ...], question: str, secret: str, answer: str
 ) -> None:
-    desk = (closed if command[0] == "activate" else active).having(NEW=NEW_PIN, NEW_CODE=NEW_USER_CODE)
-    (desk.home / "text").write_text("tender\n")
-    with desk.terminal(*command) as talk:
+    workspace = (closed if command[0] == "activate" else active).with_variables(
+        NEW=NEW_PIN, NEW_CODE=NEW_USER_CODE
+    )
+    (workspace.home / "text").write_text("tender\n")
+    with workspace.terminal(*command) as talk:
         talk.expect_exact(question)
-        spend_two(desk, secret)
+        spend_two(workspace, secret)
         talk.sendline("wrong-3a")
         talk.expect_exact("Only one try is left")
         talk.expect_exact("Confirm: ")
-        assert desk.card()[secret] == 1
+        assert workspace.card()[secret] == 1
         talk.sendline(answer)
         talk.expect_exact("Nothing was tried" if answer == "no" else "is locked")
-    assert desk.card()[secret] == (1 if answer == "no" else 0)
+    assert workspace.card()[secret] == (1 if answer == "no" else 0)
 
 
+<<<<<<< HEAD
 def test_last_try_left_by_others_is_kept_without_a_terminal(active: Desk, tmp_path: Path) -> None:
+=======
+def test_without_a_terminal_a_last_try_that_others_left_is_kept(active: Workspace, tmp_path: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     """The two tries go between the look at the card and the login: a plugin is asked there."""
     source = f"""
         import os, subprocess, sys
@@ -337,14 +350,16 @@ def test_last_try_left_by_others_is_kept_without_a_terminal(active: Desk, tmp_pa
                         input=wrong.encode(), capture_output=True,
                     )
     """
-    desk = install(active, tmp_path, "meanwhile", source).having(SPEND="yes", WRONG="wrong-3", NEW=NEW_PIN)
+    workspace = install(active, tmp_path, "meanwhile", source).with_variables(
+        SPEND="yes", WRONG="wrong-3", NEW=NEW_PIN
+    )
     command = ("pin", "change", "--pin", "env:WRONG", "--new-pin", "env:NEW")
-    assert desk.run(*command).status == 41
+    assert workspace.run(*command).status == 41
     assert active.card()["pin_tries_left"] == 1
-    assert active.having(WRONG="wrong-3", NEW=NEW_PIN).run(*command, "--last-try").status == 36
+    assert active.with_variables(WRONG="wrong-3", NEW=NEW_PIN).run(*command, "--last-try").status == 36
 
 
-def test_program_spends_the_last_try_only_of_a_card_that_shows_it(active: Desk) -> None:
+def test_program_spends_the_last_try_only_of_a_card_that_shows_it(active: Workspace) -> None:
     program = f"""
 from xca_plugin import CardError, Cards, Secret
 from xca_plugin.keys import CardPrivateKey

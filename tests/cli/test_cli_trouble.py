@@ -8,39 +8,39 @@ from pathlib import Path
 import pytest
 
 from softhsm import Environment, remove
-from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, XCACTL, Desk, Scripted, install
+from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, XCACTL, Scripted, Workspace, install
 from support.read_only import can_mount, read_only
 
 ACTIVATE = ("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:NEW")
 
 
-def ready(desk: Desk) -> Desk:
-    """Give the desk the sources that ACTIVATE names."""
-    return desk.having(CODE=USER_CODE, NEW=PIN)
+def ready(workspace: Workspace) -> Workspace:
+    """Give the workspace the sources that ACTIVATE names."""
+    return workspace.with_variables(CODE=USER_CODE, NEW=PIN)
 
 
 # --- the module and the store
 
 
-def test_module_without_configuration_is_named(closed: Desk) -> None:
-    result = closed.having(XCA_PKCS11_CONF="/nowhere/pkcs11.conf").run("info")
+def test_module_without_configuration_is_named(closed: Workspace) -> None:
+    result = closed.with_variables(XCA_PKCS11_CONF="/nowhere/pkcs11.conf").run("info")
     assert result.status == 11
     assert "XCA_PKCS11_CONF" in result.err
 
 
-def test_module_whose_inner_module_is_missing_is_named(closed: Desk) -> None:
-    assert closed.having(XCA_PKCS11_MODULE="/nowhere/inner.so").run("detect").status == 11
+def test_module_whose_inner_module_is_missing_is_named(closed: Workspace) -> None:
+    assert closed.with_variables(XCA_PKCS11_MODULE="/nowhere/inner.so").run("detect").status == 11
 
 
 def test_command_without_a_reader_says_so(
-    closed: Desk, scripted: Scripted, without_pcsc: dict[str, str]
+    closed: Workspace, scripted: Scripted, without_pcsc: dict[str, str]
 ) -> None:
-    result = scripted.under(closed, "C_GetSlotList count 0").having(**without_pcsc).run("detect")
+    result = scripted.under(closed, "C_GetSlotList count 0").with_variables(**without_pcsc).run("detect")
     assert result.status == 15
     assert "no card reader" in result.err
 
 
-def test_command_without_a_card_says_so(closed: Desk) -> None:
+def test_command_without_a_card_says_so(closed: Workspace) -> None:
     remove(Environment(closed.path), closed.number)
     result = closed.run("info")
     assert result.status == 16
@@ -49,7 +49,7 @@ def test_command_without_a_card_says_so(closed: Desk) -> None:
     assert (listed.status, listed.json["cards"]) == (16, [])
 
 
-def test_command_for_another_card_says_so(closed: Desk) -> None:
+def test_command_for_another_card_says_so(closed: Workspace) -> None:
     result = closed.run("info", "--card", "XC00000000000000")
     assert result.status == 17
     assert "XC00000000000000" in result.err
@@ -67,7 +67,7 @@ def test_command_for_another_card_says_so(closed: Desk) -> None:
     ids=["info", "detect", "events", "verify"],
 )
 def test_store_on_a_read_only_file_system_is_read_and_named_where_it_must_be_written(
-    active: Desk, arguments: tuple[str, ...], status: int, said: str
+    active: Workspace, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
     done = subprocess.run(
         [*read_only(active.path), sys.executable, *XCACTL, *arguments],
@@ -80,7 +80,7 @@ def test_store_on_a_read_only_file_system_is_read_and_named_where_it_must_be_wri
     assert done.returncode == status
 
 
-def test_store_that_cannot_be_read_is_named(closed: Desk) -> None:
+def test_store_that_cannot_be_read_is_named(closed: Workspace) -> None:
     (closed.path / "cards.db").write_bytes(b"not a database, whatever it was before" * 99)
     for command in (("detect",), ("events",)):
         result = closed.run(*command)
@@ -88,7 +88,7 @@ def test_store_that_cannot_be_read_is_named(closed: Desk) -> None:
         assert "cards.db" in result.err
 
 
-def test_store_that_cannot_be_written_is_named(closed: Desk, tmp_path: Path) -> None:
+def test_store_that_cannot_be_written_is_named(closed: Workspace, tmp_path: Path) -> None:
     """The module gives up before a try is spent, and says so."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
     result = install(ready(closed), tmp_path, "small_files", limit).run(*ACTIVATE)
@@ -102,7 +102,7 @@ def test_store_that_cannot_be_written_is_named(closed: Desk, tmp_path: Path) -> 
 # --- several cards
 
 
-def test_several_cards_are_never_chosen_among_in_a_pipe(two_cards: Desk) -> None:
+def test_several_cards_are_never_chosen_among_in_a_pipe(two_cards: Workspace) -> None:
     result = two_cards.run("info")
     assert result.status == 18
     numbers = [card["number"] for card in two_cards.run("detect", "--json").json["cards"]]
@@ -110,10 +110,10 @@ def test_several_cards_are_never_chosen_among_in_a_pipe(two_cards: Desk) -> None
     assert all(number in result.err for number in numbers)
     for number in numbers:
         assert two_cards.run("info", "--json", "--card", number).json["number"] == number
-        assert two_cards.having(XCA_CARD=number).run("info", "--json").json["number"] == number
+        assert two_cards.with_variables(XCA_CARD=number).run("info", "--json").json["number"] == number
 
 
-def test_several_cards_are_asked_about_in_a_terminal(two_cards: Desk) -> None:
+def test_several_cards_are_asked_about_in_a_terminal(two_cards: Workspace) -> None:
     numbers = [card["number"] for card in two_cards.run("detect", "--json").json["cards"]]
     with two_cards.terminal("info", "--json") as talk:
         talk.expect_exact(numbers[0])
@@ -127,7 +127,7 @@ def test_several_cards_are_asked_about_in_a_terminal(two_cards: Desk) -> None:
 # --- half-way
 
 
-def test_card_pulled_out_half_way_says_what_became_of_the_pin(closed: Desk, tmp_path: Path) -> None:
+def test_card_pulled_out_half_way_says_what_became_of_the_pin(closed: Workspace, tmp_path: Path) -> None:
     source = f"""
         import subprocess, sys
         from xca_plugin import hookimpl
@@ -137,15 +137,15 @@ def test_card_pulled_out_half_way_says_what_became_of_the_pin(closed: Desk, tmp_
             remove = [sys.executable, "-m", "softhsm.cli", "--dir", {str(closed.path)!r}, "remove", "--yes"]
             subprocess.run([*remove, card.number], check=True, stdout=subprocess.DEVNULL)
     """
-    desk = install(ready(closed), tmp_path, "thief", source)
-    result = desk.run(*ACTIVATE)
+    workspace = install(ready(closed), tmp_path, "thief", source)
+    result = workspace.run(*ACTIVATE)
     assert result.status == 19
     assert "was removed" in result.err
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_activation_killed_in_the_middle_can_be_repeated(
-    closed: Desk, scripted: Scripted, moment: str
+    closed: Workspace, scripted: Scripted, moment: str
 ) -> None:
     killed = ready(scripted.under(closed, f"C_InitPIN kill {moment}")).run(*ACTIVATE)
     assert killed.status == -9
@@ -155,14 +155,14 @@ def test_activation_killed_in_the_middle_can_be_repeated(
     assert closed.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
 
 
-def test_new_pin_that_the_card_does_not_accept_is_said(closed: Desk, scripted: Scripted) -> None:
+def test_new_pin_that_the_card_does_not_accept_is_said(closed: Workspace, scripted: Scripted) -> None:
     """C_InitPIN says CKR_OK and keeps the old PIN: the login that proves the new one finds out."""
     result = ready(scripted.under(closed, "C_InitPIN return 0x0")).run(*ACTIVATE)
     assert result.status == 40
     assert "xcactl pin reset" in result.err
 
 
-def test_receipt_that_cannot_be_written_is_found_before_a_try(closed: Desk) -> None:
+def test_receipt_that_cannot_be_written_is_found_before_a_try(closed: Workspace) -> None:
     result = ready(closed).run(*ACTIVATE, "--receipt", "/nowhere/receipt.json")
     assert result.status == 63
     assert closed.card()["state"] == "not-activated"
@@ -171,7 +171,7 @@ def test_receipt_that_cannot_be_written_is_found_before_a_try(closed: Desk) -> N
 # --- plugins of others
 
 
-def test_plugin_that_objects_is_heard(closed: Desk, tmp_path: Path) -> None:
+def test_plugin_that_objects_is_heard(closed: Workspace, tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     source = f"""
         from xca_plugin import hookimpl
@@ -205,22 +205,26 @@ def test_plugin_that_objects_is_heard(closed: Desk, tmp_path: Path) -> None:
         def xca_user_code_locked(card):
             note("user code locked", card)
     """
-    desk = install(ready(closed), tmp_path, "house_rules", source).having(SHORT="73915x", WRONG="wrong-00")
-    refused = desk.run("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:SHORT")
+    workspace = install(ready(closed), tmp_path, "house_rules", source).with_variables(
+        SHORT="73915x", WRONG="wrong-00"
+    )
+    refused = workspace.run("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:SHORT")
     assert refused.status == 39
     assert "Our house asks for 8 characters." in refused.err
-    assert desk.card()["user_code_tries_left"] == 3
-    assert desk.run(*ACTIVATE).status == 0
+    assert workspace.card()["user_code_tries_left"] == 3
+    assert workspace.run(*ACTIVATE).status == 0
     assert (
-        desk.having(OTHER="Q4!wz6Lp")
+        workspace.with_variables(OTHER="Q4!wz6Lp")
         .run("pin", "change", "--pin", "env:NEW", "--new-pin", "env:OTHER")
         .status
         == 0
     )
     for number in range(4):
-        desk.having(WRONG=f"wrong-{number}").run("pin", "verify", "--last-try", "--pin", "env:WRONG")
+        workspace.with_variables(WRONG=f"wrong-{number}").run(
+            "pin", "verify", "--last-try", "--pin", "env:WRONG"
+        )
     for number in range(4):
-        wrong = desk.having(WRONG=f"wrong-{number}")
+        wrong = workspace.with_variables(WRONG=f"wrong-{number}")
         wrong.run("pin", "reset", "--last-try", "--user-code", "env:WRONG", "--new-pin", "env:NEW")
     lines = [line for line in heard.read_text().splitlines() if not line.startswith("found")]
     assert lines == [
@@ -232,9 +236,9 @@ def test_plugin_that_objects_is_heard(closed: Desk, tmp_path: Path) -> None:
     assert f"found {closed.number} not-activated 3 3" in heard.read_text()
 
 
-def test_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path) -> None:
+def test_plugin_that_fails_to_hear_changes_nothing(closed: Workspace, tmp_path: Path) -> None:
     heard = tmp_path / "heard"
-    desk = install(
+    workspace = install(
         ready(closed),
         tmp_path,
         "clumsy",
@@ -246,8 +250,8 @@ def test_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path)
             raise RuntimeError("the line is dead")
         """,
     )
-    desk = install(
-        desk,
+    workspace = install(
+        workspace,
         tmp_path,
         "careful",
         f"""
@@ -258,7 +262,7 @@ def test_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path)
             open({str(heard)!r}, "w").write(card.number)
         """,
     )
-    result = desk.run(*ACTIVATE)
+    result = workspace.run(*ACTIVATE)
     assert result.status == 0
     assert "clumsy" in result.err
     assert heard.read_text() == closed.number
@@ -272,13 +276,17 @@ def test_plugin_that_fails_to_hear_changes_nothing(closed: Desk, tmp_path: Path)
         "from xca_plugin import hookimpl\n\n@hookimpl\ndef xca_read(card, argument_of_no_hook): ...\n",
     ],
 )
+<<<<<<< HEAD
 def test_command_with_a_broken_plugin_names_it(closed: Desk, tmp_path: Path, source: str) -> None:
+=======
+def test_broken_plugin_is_named(closed: Workspace, tmp_path: Path, source: str) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     result = install(closed, tmp_path, "broken_one", source).run("detect")
     assert result.status == 14
     assert "broken_one" in result.err
 
 
-def test_card_of_another_family_is_served_by_its_plugin(closed: Desk, tmp_path: Path) -> None:
+def test_card_of_another_family_is_served_by_its_plugin(closed: Workspace, tmp_path: Path) -> None:
     source = """
         from dataclasses import replace
         from xca_plugin import Card, CardState, hookimpl
@@ -297,20 +305,20 @@ def test_card_of_another_family_is_served_by_its_plugin(closed: Desk, tmp_path: 
         def xca_verify_pin(card, pin):
             return CARD if card.family == "paper" else None
     """
-    desk = install(closed, tmp_path, "paper_cards", source)
-    assert {card["number"] for card in desk.run("detect", "--json").json["cards"]} == {
+    workspace = install(closed, tmp_path, "paper_cards", source)
+    assert {card["number"] for card in workspace.run("detect", "--json").json["cards"]} == {
         closed.number,
         "PAPER00000000001",
     }
     paper = ("--card", "PAPER00000000001")
-    assert desk.run("pin", "verify", "--yes", *paper, "--pin", "stdin", stdin="whatever\n").status == 0
-    cannot = desk.run(
+    assert workspace.run("pin", "verify", "--yes", *paper, "--pin", "stdin", stdin="whatever\n").status == 0
+    cannot = workspace.run(
         "pin", "change", "--yes", *paper, "--pin", "stdin", "--new-pin", "stdin", stdin=f"{PIN}\n{NEW_PIN}\n"
     )
     assert cannot.status == 21
 
 
-def test_unexpected_exception_gives_one_line_and_no_secret(closed: Desk, tmp_path: Path) -> None:
+def test_unexpected_exception_gives_one_line_and_no_secret(closed: Workspace, tmp_path: Path) -> None:
     source = """
         from xca_plugin import hookimpl
 
@@ -327,7 +335,7 @@ def test_unexpected_exception_gives_one_line_and_no_secret(closed: Desk, tmp_pat
 # --- a real card: no store knows it
 
 
-def test_real_card_shows_no_tries_that_it_does_not_tell(real: Desk) -> None:
+def test_real_card_shows_no_tries_that_it_does_not_tell(real: Workspace) -> None:
     card = real.card()
     assert card["real"] is True
     assert card["state"] == "not-activated"
@@ -336,7 +344,7 @@ def test_real_card_shows_no_tries_that_it_does_not_tell(real: Desk) -> None:
     assert "tries left unknown" in real.run("info").out
 
 
-def test_real_card_asks_for_agreement_first(real: Desk) -> None:
+def test_real_card_asks_for_agreement_first(real: Workspace) -> None:
     sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
     result = ready(real).run("activate", *sources)
     assert result.status == 42
@@ -347,8 +355,8 @@ def test_real_card_asks_for_agreement_first(real: Desk) -> None:
     assert ready(real).run(*verify, "--yes").status == 0
 
 
-def test_wrong_user_code_of_a_real_card_is_unknown_in_tries(real: Desk) -> None:
-    result = ready(real).having(CODE="Wrong-123").run(*ACTIVATE)
+def test_wrong_user_code_of_a_real_card_is_unknown_in_tries(real: Workspace) -> None:
+    result = ready(real).with_variables(CODE="Wrong-123").run(*ACTIVATE)
     assert result.status == 33
     assert "does not say how many" in result.err
 
@@ -363,31 +371,33 @@ def test_wrong_user_code_of_a_real_card_is_unknown_in_tries(real: Desk) -> None:
     ],
 )
 def test_wrong_pin_with_the_vendors_codes_is_understood(
-    real: Desk, issued: Desk, scripted: Scripted, answer: str, words: str
+    real: Workspace, issued: Workspace, scripted: Scripted, answer: str, words: str
 ) -> None:
-    desk = scripted.under(ready(real), f"C_Login return {answer}").having(
+    workspace = scripted.under(ready(real), f"C_Login return {answer}").with_variables(
         INNER_REAL=str(issued.path / "libsofthsm2.so")
     )
-    result = desk.run(*ACTIVATE)
+    result = workspace.run(*ACTIVATE)
     assert result.status == 33
     assert words in result.err
     assert scripted.calls().count("C_Login") == 1
 
 
 def test_real_card_may_look_at_the_user_code_only_at_c_initpin(
-    real: Desk, issued: Desk, scripted: Scripted
+    real: Workspace, issued: Workspace, scripted: Scripted
 ) -> None:
-    desk = scripted.under(ready(real), "C_InitPIN return 0xa0").having(
+    workspace = scripted.under(ready(real), "C_InitPIN return 0xa0").with_variables(
         INNER_REAL=str(issued.path / "libsofthsm2.so")
     )
-    result = desk.run(*ACTIVATE)
+    result = workspace.run(*ACTIVATE)
     assert result.status == 33
     assert scripted.calls().count("C_InitPIN") == 1
 
 
-def test_real_card_that_is_removed_is_asked_once(real: Desk, issued: Desk, scripted: Scripted) -> None:
-    desk = scripted.under(ready(real), "C_Login return 0x32").having(
+def test_real_card_that_is_removed_is_asked_once(
+    real: Workspace, issued: Workspace, scripted: Scripted
+) -> None:
+    workspace = scripted.under(ready(real), "C_Login return 0x32").with_variables(
         INNER_REAL=str(issued.path / "libsofthsm2.so")
     )
-    assert desk.run(*ACTIVATE).status == 19
+    assert workspace.run(*ACTIVATE).status == 19
     assert scripted.calls().count("C_Login") == 1

@@ -28,7 +28,7 @@ from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from support.cli.json_schemas import check
-from support.cli.xcactl import XCACTL, Desk, Result
+from support.cli.xcactl import XCACTL, Result, Workspace
 from support.hostile_pki import (
     DAY,
     NOW,
@@ -52,9 +52,9 @@ MEMORY = 200 << 20
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def workspace(tmp_path: Path) -> Workspace:
     """No card, no module: verifying needs neither."""
-    return Desk(tmp_path, tmp_path, {"XCA_PKCS11_CONF": "/nowhere"})
+    return Workspace(tmp_path, tmp_path, {"XCA_PKCS11_CONF": "/nowhere"})
 
 
 @pytest.fixture(scope="session")
@@ -273,7 +273,7 @@ def test_bytes_after_the_signature_are_refused(verify: Verifier, signer: Party) 
 # --- floods
 
 
-def bounded(desk: Desk, *arguments: str | Path) -> tuple[int, str, float]:
+def bounded(workspace: Workspace, *arguments: str | Path) -> tuple[int, str, float]:
     """Run xcactl with little memory; return its status, its words, and how long it took."""
 
     def limit() -> None:
@@ -282,10 +282,10 @@ def bounded(desk: Desk, *arguments: str | Path) -> tuple[int, str, float]:
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, *XCACTL, *map(str, arguments)],
-        env=desk.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
-        cwd=desk.home,
+        cwd=workspace.home,
         timeout=2 * SECONDS,
         preexec_fn=limit,
     )
@@ -316,21 +316,39 @@ def levels(root: Party, deep: int, wide: int) -> list[Party]:
         (6, 5, False, 62, "not issued under the given CA"),
     ],
 )
+<<<<<<< HEAD
 def test_chain_search_among_twins_and_levels_ends(
     desk: Desk, root: Party, tmp_path: Path, deep: int, wide: int, is_known: bool, status: int, words: str
+=======
+def test_twins_and_levels_of_certificates_end(
+    workspace: Workspace,
+    root: Party,
+    tmp_path: Path,
+    deep: int,
+    wide: int,
+    is_known: bool,
+    status: int,
+    words: str,
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     made_by = root if is_known else party("somebody else", ca=True)
     signer, *others = levels(made_by, deep, wide)
     (tmp_path / "file").write_bytes(CONTENT)
     (tmp_path / "file.p7s").write_bytes(signed(signer, CONTENT, others))
     ca = root.write(tmp_path / "root.cer")
-    found, said, seconds = bounded(desk, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca)
+    found, said, seconds = bounded(
+        workspace, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca
+    )
     assert found == status, said
     assert words in said
     assert seconds < SECONDS
 
 
+<<<<<<< HEAD
 def test_chain_search_among_twins_that_issue_each_other_ends(desk: Desk, root: Party, tmp_path: Path) -> None:
+=======
+def test_twins_that_issue_each_other_end(workspace: Workspace, root: Party, tmp_path: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     names = [f"friend {number}" for number in range(5)]
     friends = {name: party(name, ca=True) for name in names}
     each_other = [party(name, friends[other], ca=True) for name in names for other in names if name != other]
@@ -338,7 +356,9 @@ def test_chain_search_among_twins_that_issue_each_other_ends(desk: Desk, root: P
     (tmp_path / "file").write_bytes(CONTENT)
     (tmp_path / "file.p7s").write_bytes(signed(signer, CONTENT, each_other))
     ca = root.write(tmp_path / "root.cer")
-    status, said, seconds = bounded(desk, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca)
+    status, said, seconds = bounded(
+        workspace, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca
+    )
     assert status == 62, said
     assert seconds < SECONDS
 
@@ -373,12 +393,17 @@ def _enveloped(recipients: bytes, content: bytes = _element(0x80, bytes(16))) ->
         (lambda: _enveloped(b"\x30\x80" * 40 + b"\0\0" * 40), "more than 32 deep"),
     ],
 )
+<<<<<<< HEAD
 def test_decrypt_of_a_flood_of_recipients_ends(
     desk: Desk, tmp_path: Path, made: Callable[[], bytes], words: str
+=======
+def test_flood_of_recipients_ends(
+    workspace: Workspace, tmp_path: Path, made: Callable[[], bytes], words: str
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     file = tmp_path / "flood.p7e"
     file.write_bytes(made())
-    status, said, seconds = bounded(desk, "decrypt", file, "-o", tmp_path / "out")
+    status, said, seconds = bounded(workspace, "decrypt", file, "-o", tmp_path / "out")
     assert status == 69, said
     assert words in said
     assert seconds < SECONDS
@@ -392,8 +417,13 @@ def test_decrypt_of_a_flood_of_recipients_ends(
         pytest.param(b"", b"\x30\x00" * 1_000_000, "50000 parts", id="lists"),
     ],
 )
+<<<<<<< HEAD
 def test_verify_of_a_flood_of_pieces_ends(
     desk: Desk, root: Party, signer: Party, tmp_path: Path, content: bytes, lists: bytes, words: str
+=======
+def test_flood_of_pieces_ends(
+    workspace: Workspace, root: Party, signer: Party, tmp_path: Path, content: bytes, lists: bytes, words: str
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     whole = cms.ContentInfo.load(signed(signer, b"", signed_attributes=attributes(b"")))
     head = b"".join(whole["content"][name].dump() for name in ("version", "digest_algorithms"))
@@ -404,7 +434,7 @@ def test_verify_of_a_flood_of_pieces_ends(
     data = _element(0xA0, _element(0x30, head, inner, certificates, revocation, infos))
     file = tmp_path / "pieces.p7m"
     file.write_bytes(_element(0x30, cms.ContentType("signed_data").dump(), data))
-    status, said, seconds = bounded(desk, "verify", file, "--ca-file", root.write(tmp_path / "root.cer"))
+    status, said, seconds = bounded(workspace, "verify", file, "--ca-file", root.write(tmp_path / "root.cer"))
     assert status == 69, said
     assert words in said
     assert seconds < SECONDS
@@ -412,7 +442,7 @@ def test_verify_of_a_flood_of_pieces_ends(
 
 @pytest.mark.parametrize("option", ["--ca-file", "--crl", "--ocsp"])
 def test_file_that_is_too_big_is_not_read_to_its_end(
-    desk: Desk, root: Party, signer: Party, tmp_path: Path, option: str
+    workspace: Workspace, root: Party, signer: Party, tmp_path: Path, option: str
 ) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     (tmp_path / "file.p7s").write_bytes(signed(signer, CONTENT))
@@ -421,7 +451,7 @@ def test_file_that_is_too_big_is_not_read_to_its_end(
     ca = tmp_path / "big" if option == "--ca-file" else root.write(tmp_path / "root.cer")
     more = () if option == "--ca-file" else (option, tmp_path / "big")
     status, said, seconds = bounded(
-        desk, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca, *more
+        workspace, "verify", tmp_path / "file", tmp_path / "file.p7s", "--ca-file", ca, *more
     )
     assert status == 69, said
     assert "MiB" in said
@@ -753,12 +783,14 @@ def test_malformed_part_of_the_signature_is_named(verify: Verifier, root: Party,
 # --- what is odd
 
 
-def test_signing_time_in_the_last_year_is_shown(desk: Desk, verify: Verifier, signer: Party) -> None:
+def test_signing_time_in_the_last_year_is_shown(
+    workspace: Workspace, verify: Verifier, signer: Party
+) -> None:
     last = cms.Time("generalized_time", core.GeneralizedTime("99991231235959Z"))
     signature = signed(
         signer, CONTENT, signed_attributes=attributes(CONTENT, attribute("signing_time", last))
     )
-    there = desk.having(TZ="Asia/Taipei")
+    there = workspace.with_variables(TZ="Asia/Taipei")
     result = there.run(*verify.arguments(signature))
     assert result.status == 0, result.err
     assert "9999-12-31 23:59:59" in result.out
@@ -778,7 +810,11 @@ def _broken(der: bytes) -> list[bytes]:
     return [der[:at] + b"\xff" + der[at + 1 :] for at in range(8, len(der) - 256, 7)]
 
 
+<<<<<<< HEAD
 def test_ca_file_that_is_malformed_is_named(desk: Desk, root: Party, signer: Party, tmp_path: Path) -> None:
+=======
+def test_malformed_ca_file_is_named(workspace: Workspace, root: Party, signer: Party, tmp_path: Path) -> None:
+>>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     program = (
         "import io, sys, pathlib\n"
         "from xca_plugin import errors, verification\n"
@@ -799,7 +835,7 @@ def test_ca_file_that_is_malformed_is_named(desk: Desk, root: Party, signer: Par
         (folder / f"{number:04}.cer").write_bytes(der)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "file.p7s"), str(folder)],
-        env=desk.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
     )
@@ -839,15 +875,22 @@ def attached(signature: bytes, content: bytes) -> bytes:
     return _element(0x30, cms.ContentType("signed_data").dump(), data)
 
 
-def test_attributes_in_pieces_of_one_byte_are_attributes(desk: Desk, root: Party, signer: Party) -> None:
+def test_attributes_in_pieces_of_one_byte_are_attributes(
+    workspace: Workspace, root: Party, signer: Party
+) -> None:
     other_file = cms.CMSAttributes(attributes(CONTENT)).dump()
     stripped = signed(signer, other_file, signed_attributes=[])
     for content in (
         _element(4, other_file),
         _element(0x24, *(_element(4, bytes((byte,))) for byte in other_file)),
     ):
-        (desk.home / "file.p7m").write_bytes(attached(stripped, content))
-        arguments = ["verify", str(desk.home / "file.p7m"), "--ca-file", str(root.write(desk.home / "root"))]
+        (workspace.home / "file.p7m").write_bytes(attached(stripped, content))
+        arguments = [
+            "verify",
+            str(workspace.home / "file.p7m"),
+            "--ca-file",
+            str(root.write(workspace.home / "root")),
+        ]
         done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, arguments)
         refused(Result(done.exit_code, done.stdout, done.stderr), "signed beside another content")
 

@@ -44,7 +44,7 @@ class Said:
     words: str
 
 
-class Desk:
+class Workspace:
     """A person with a card, a folder and a terminal."""
 
     def __init__(self, card: CardFixture, folder: Path, variables: dict[str, str]) -> None:
@@ -163,8 +163,8 @@ def start() -> Callable[[CardFixture], Start]:
 
 
 @contextmanager
-def seated(card: CardFixture, begun: Start, tool: Tool, job: Job) -> Iterator[Desk]:
-    """A desk where all stands ready for a tool's job."""
+def seated(card: CardFixture, begun: Start, tool: Tool, job: Job) -> Iterator[Workspace]:
+    """A workspace where all stands ready for a tool's job."""
     # A short name: a socket's path has little room.
     with TemporaryDirectory(prefix="xca-") as name:
         folder = Path(name)
@@ -175,36 +175,36 @@ def seated(card: CardFixture, begun: Start, tool: Tool, job: Job) -> Iterator[De
         variables = begun.variables | surroundings(card, folder)
         if tool.name == "openssl-provider":
             variables["OPENSSL_MODULES"] = str(provider.modules())
-        desk = Desk(card, folder, variables)
-        desk.does(tool.stage)
+        workspace = Workspace(card, folder, variables)
+        workspace.does(tool.stage)
         try:
             if job.server:
-                with desk.serving(job.server, job.socket):
-                    yield desk
+                with workspace.serving(job.server, job.socket):
+                    yield workspace
             else:
-                yield desk
+                yield workspace
         finally:
-            desk.does(tool.finish)
+            workspace.does(tool.finish)
 
 
 @pytest.fixture
 def active(
     xca_active_card: CardFixture, start: Callable[[CardFixture], Start], tool: Tool, job: Job
-) -> Iterator[Desk]:
-    with seated(xca_active_card, start(xca_active_card), tool, job) as desk:
-        yield desk
+) -> Iterator[Workspace]:
+    with seated(xca_active_card, start(xca_active_card), tool, job) as workspace:
+        yield workspace
 
 
 @pytest.fixture
 def closed(
     xca_issued_card: CardFixture, start: Callable[[CardFixture], Start], tool: Tool, job: Job
-) -> Iterator[Desk]:
-    with seated(xca_issued_card, start(xca_issued_card), tool, job) as desk:
-        yield desk
+) -> Iterator[Workspace]:
+    with seated(xca_issued_card, start(xca_issued_card), tool, job) as workspace:
+        yield workspace
 
 
 @every_job
-def test_signature_by_a_tool_is_verified_by_another(active: Desk, tool: Tool, job: Job) -> None:
+def test_signature_by_a_tool_is_verified_by_another(active: Workspace, tool: Tool, job: Job) -> None:
     assert active.card.pin is not None
     signed = active.asks(tool.prepare + job.sign, active.card.pin, job.prompt)
     assert tool.crashes or signed.status == 0, signed.words
@@ -214,7 +214,7 @@ def test_signature_by_a_tool_is_verified_by_another(active: Desk, tool: Tool, jo
 
 
 @every_job
-def test_tool_before_activation_says_so_and_costs_no_try(closed: Desk, tool: Tool, job: Job) -> None:
+def test_tool_before_activation_says_so_and_costs_no_try(closed: Workspace, tool: Tool, job: Job) -> None:
     refused = closed.asks(tool.prepare + job.sign, WRONG_PIN, job.prompt)
     assert refused.status != 0
     assert job.closed in refused.words
@@ -224,7 +224,7 @@ def test_tool_before_activation_says_so_and_costs_no_try(closed: Desk, tool: Too
 
 
 @every_job
-def test_wrong_pin_in_a_tool_costs_exactly_one_try(active: Desk, tool: Tool, job: Job) -> None:
+def test_wrong_pin_in_a_tool_costs_exactly_one_try(active: Workspace, tool: Tool, job: Job) -> None:
     refused = active.asks(tool.prepare + job.sign, WRONG_PIN, job.prompt)
     assert refused.status != 0
     assert job.wrong in refused.words

@@ -47,7 +47,7 @@ class Result:
     said: str
 
 
-class Desk:
+class Workspace:
     """A card, a PDF, and pyhanko.yml as docs/pdf.md shows it."""
 
     def __init__(self, card: CardFixture, folder: Path) -> None:
@@ -137,8 +137,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(xca_active_card: CardFixture, tmp_path: Path) -> Desk:
-    return Desk(xca_active_card, tmp_path)
+def workspace(xca_active_card: CardFixture, tmp_path: Path) -> Workspace:
+    return Workspace(xca_active_card, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -150,65 +150,69 @@ def desk(xca_active_card: CardFixture, tmp_path: Path) -> Desk:
     ],
 )
 def test_pdf_signature_is_accepted_by_two_programs(
-    desk: Desk, options: tuple[str, ...], facts: tuple[str, ...]
+    workspace: Workspace, options: tuple[str, ...], facts: tuple[str, ...]
 ) -> None:
-    result = desk.sign(*options)
+    result = workspace.sign(*options)
     assert result.status == 0, result.said
-    assert f"Card {desk.card.number}, PIN: 3 tries left" in result.said
-    said = desk.judged()
+    assert f"Card {workspace.card.number}, PIN: 3 tries left" in result.said
+    said = workspace.judged()
     assert all(fact in said for fact in facts)
 
 
-def test_pdf_stamp_shows_the_holder_in_chinese(desk: Desk) -> None:
+def test_pdf_stamp_shows_the_holder_in_chinese(workspace: Workspace) -> None:
     (stamping,) = re.findall(r"^pyhanko (sign .*--style-name.*) xca in.pdf out.pdf$", DOCUMENT, re.MULTILINE)
-    result = desk.pyhanko(*stamping.split(), "xca", "--pin", "env:PIN", "in.pdf", "out.pdf")
+    result = workspace.pyhanko(*stamping.split(), "xca", "--pin", "env:PIN", "in.pdf", "out.pdf")
     assert result.status == 0, result.said
-    desk.judged()
+    workspace.judged()
     shown = subprocess.run(
-        ["pdftotext", "-bbox", "out.pdf", "-"], cwd=desk.folder, capture_output=True, text=True, check=True
+        ["pdftotext", "-bbox", "out.pdf", "-"],
+        cwd=workspace.folder,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     (left, right) = re.findall(rf'xMin="([\d.]+)".* xMax="([\d.]+)".*簽章者：{HOLDER}', shown)[0]
     # Ten letters of ten points, side by side: not on top of each other, as in a font that does not fit.
     assert float(right) - float(left) == pytest.approx(100, abs=15)
 
 
-def test_pdf_identity_of_the_configuration_signs_with_its_card(desk: Desk) -> None:
+def test_pdf_identity_of_the_configuration_signs_with_its_card(workspace: Workspace) -> None:
     options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
-    assert desk.pyhanko(*options, variables={"XCA_CARD": "XC00000000000000"}).status == 0
-    assert (desk.folder / "out.pdf").exists()
+    assert workspace.pyhanko(*options, variables={"XCA_CARD": "XC00000000000000"}).status == 0
+    assert (workspace.folder / "out.pdf").exists()
 
 
-def test_pdf_identity_without_a_number_takes_the_variables_card(desk: Desk) -> None:
-    configuration = desk.folder / "pyhanko.yml"
-    configuration.write_text(configuration.read_text().replace(f"number: {desk.card.number}", ""))
+def test_pdf_identity_without_a_number_takes_the_variables_card(workspace: Workspace) -> None:
+    configuration = workspace.folder / "pyhanko.yml"
+    configuration.write_text(configuration.read_text().replace(f"number: {workspace.card.number}", ""))
     options = ("sign", "addsig", "--field", "Sig1", "identity", "office", "in.pdf", "out.pdf")
-    result = desk.pyhanko(*options, variables={"XCA_CARD": "XC00000000000000"})
-    desk.refused(result, 17, "The card XC00000000000000 is not here.")
+    result = workspace.pyhanko(*options, variables={"XCA_CARD": "XC00000000000000"})
+    workspace.refused(result, 17, "The card XC00000000000000 is not here.")
 
 
-def test_pdf_command_signs_any_file_apart(desk: Desk) -> None:
-    (desk.folder / "text").write_bytes(b"tender")
-    result = desk.pyhanko("sign", "addsig", "--detach", "xca", "--pin", "env:PIN", "text", "text.p7s")
+def test_pdf_command_signs_any_file_apart(workspace: Workspace) -> None:
+    (workspace.folder / "text").write_bytes(b"tender")
+    result = workspace.pyhanko("sign", "addsig", "--detach", "xca", "--pin", "env:PIN", "text", "text.p7s")
     assert result.status == 0, result.said
     done = subprocess.run(
         [
             *("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", "text.p7s"),
             *("-content", "text", "-CAfile", "root.pem", "-purpose", "any"),
         ],
-        cwd=desk.folder,
+        cwd=workspace.folder,
         capture_output=True,
     )
     assert done.stdout == b"tender"
     assert b"successful" in done.stderr
 
 
-def test_pin_prompt_in_a_terminal_comes_last_and_shows_nothing(desk: Desk) -> None:
-    page(desk.folder / "locked.pdf", password="for the paper")
+def test_pin_prompt_in_a_terminal_comes_last_and_shows_nothing(workspace: Workspace) -> None:
+    page(workspace.folder / "locked.pdf", password="for the paper")
     child = pexpect.spawn(
         PYHANKO,
         ["sign", "addsig", "--field", "Sig1", "xca", "locked.pdf", "out.pdf"],
-        env=desk.variables,
-        cwd=str(desk.folder),
+        env=workspace.variables,
+        cwd=str(workspace.folder),
         encoding="utf-8",
         timeout=20,
     )
@@ -220,22 +224,22 @@ def test_pin_prompt_in_a_terminal_comes_last_and_shows_nothing(desk: Desk) -> No
     child.sendline("short")
     child.expect_exact("6 to 8 characters")
     child.expect_exact("PIN:")
-    assert desk.card.pin is not None
-    child.sendline(desk.card.pin)
+    assert workspace.card.pin is not None
+    child.sendline(workspace.card.pin)
     child.expect(pexpect.EOF)
     child.close()
-    assert desk.card.pin not in shown.getvalue()
+    assert workspace.card.pin not in shown.getvalue()
     assert child.exitstatus == 0
-    assert (desk.folder / "out.pdf").exists()
+    assert (workspace.folder / "out.pdf").exists()
 
 
 @pytest.mark.parametrize("moment", ["at the PIN", "after a refused PIN"])
-def test_pin_prompt_after_ctrl_c_ends_at_once(desk: Desk, moment: str) -> None:
+def test_pin_prompt_after_ctrl_c_ends_at_once(workspace: Workspace, moment: str) -> None:
     child = pexpect.spawn(
         PYHANKO,
         ["sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf"],
-        env=desk.variables,
-        cwd=str(desk.folder),
+        env=workspace.variables,
+        cwd=str(workspace.folder),
         encoding="utf-8",
         timeout=20,
     )
@@ -249,13 +253,13 @@ def test_pin_prompt_after_ctrl_c_ends_at_once(desk: Desk, moment: str) -> None:
     child.expect(pexpect.EOF)  # nothing more is asked for, or taken
     child.close()
     assert child.exitstatus == 1
-    assert not (desk.folder / "out.pdf").exists()
-    row = desk.card.environment.store.card(desk.card.number)
+    assert not (workspace.folder / "out.pdf").exists()
+    row = workspace.card.environment.store.card(workspace.card.number)
     assert row is not None
     assert row.pin_tries == 3
 
 
-def test_interruption_before_the_pin_prompt_asks_and_tries_nothing(desk: Desk) -> None:
+def test_interruption_before_the_pin_prompt_asks_and_tries_nothing(workspace: Workspace) -> None:
     """pyHanko signs within asyncio.run(), which takes the first Ctrl-C for itself."""
     program = """
         import asyncio, signal
@@ -278,19 +282,19 @@ def test_interruption_before_the_pin_prompt_asks_and_tries_nothing(desk: Desk) -
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
-        env=desk.variables,
-        cwd=desk.folder,
+        env=workspace.variables,
+        cwd=workspace.folder,
         capture_output=True,
         text=True,
     )
     assert "KeyboardInterrupt" in done.stderr
     assert done.stdout == ""
-    row = desk.card.environment.store.card(desk.card.number)
+    row = workspace.card.environment.store.card(workspace.card.number)
     assert row is not None
     assert row.pin_tries == 3
 
 
-def test_wrong_pin_costs_one_try_and_leaves_no_file(desk: Desk) -> None:
+def test_wrong_pin_costs_one_try_and_leaves_no_file(workspace: Workspace) -> None:
     options = (
         "--verbose",
         "sign",
@@ -303,77 +307,77 @@ def test_wrong_pin_costs_one_try_and_leaves_no_file(desk: Desk) -> None:
         "in.pdf",
         "out.pdf",
     )
-    desk.refused(desk.pyhanko(*options), 35, "The PIN is wrong. 2 tries are left.", tries=2)
+    workspace.refused(workspace.pyhanko(*options), 35, "The PIN is wrong. 2 tries are left.", tries=2)
 
 
-def test_several_cards_without_a_number_are_refused(desk: Desk) -> None:
-    other = issue(desk.card.environment, desk.card.user_code)
-    result = desk.sign(XCA_CARD="")
-    desk.refused(result, 18, "Name the one that you mean: --card NUMBER")
+def test_several_cards_without_a_number_are_refused(workspace: Workspace) -> None:
+    other = issue(workspace.card.environment, workspace.card.user_code)
+    result = workspace.sign(XCA_CARD="")
+    workspace.refused(result, 18, "Name the one that you mean: --card NUMBER")
     assert other.number in result.said
 
 
 def test_card_before_activation_says_what_to_do(xca_issued_card: CardFixture, tmp_path: Path) -> None:
-    desk = Desk(xca_issued_card, tmp_path)
-    desk.refused(desk.sign(), 30, "Activate it with the user code: xcactl activate")
+    workspace = Workspace(xca_issued_card, tmp_path)
+    workspace.refused(workspace.sign(), 30, "Activate it with the user code: xcactl activate")
 
 
 def test_locked_card_says_what_to_do(xca_pin_locked_card: CardFixture, tmp_path: Path) -> None:
-    desk = Desk(xca_pin_locked_card, tmp_path)
-    desk.refused(desk.sign(), 36, "xcactl pin reset", tries=0)
+    workspace = Workspace(xca_pin_locked_card, tmp_path)
+    workspace.refused(workspace.sign(), 36, "xcactl pin reset", tries=0)
 
 
 def test_messages_are_in_the_persons_language(xca_issued_card: CardFixture, tmp_path: Path) -> None:
-    desk = Desk(xca_issued_card, tmp_path)
-    desk.refused(desk.sign(LANGUAGE="zh_TW", LANG="C.UTF-8"), 30, "錯誤：")
+    workspace = Workspace(xca_issued_card, tmp_path)
+    workspace.refused(workspace.sign(LANGUAGE="zh_TW", LANG="C.UTF-8"), 30, "錯誤：")
 
 
-def test_pin_without_a_terminal_needs_a_source(desk: Desk) -> None:
-    result = desk.pyhanko("sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf")
-    desk.refused(result, 43, "No value for --pin")
+def test_pin_without_a_terminal_needs_a_source(workspace: Workspace) -> None:
+    result = workspace.pyhanko("sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf")
+    workspace.refused(result, 43, "No value for --pin")
 
 
-def test_file_that_is_no_pdf_costs_no_try(desk: Desk) -> None:
-    (desk.folder / "text.pdf").write_text("no PDF\n")
-    desk.refused(desk.sign(pin="env:WRONG", source="text.pdf"), 1, "Illegal PDF header")
-    whole = (desk.folder / "in.pdf").read_bytes()
-    (desk.folder / "half.pdf").write_bytes(whole[: len(whole) // 2])
-    desk.refused(desk.sign(pin="env:WRONG", source="half.pdf"), 1, "Failed to read PDF file")
+def test_file_that_is_no_pdf_costs_no_try(workspace: Workspace) -> None:
+    (workspace.folder / "text.pdf").write_text("no PDF\n")
+    workspace.refused(workspace.sign(pin="env:WRONG", source="text.pdf"), 1, "Illegal PDF header")
+    whole = (workspace.folder / "in.pdf").read_bytes()
+    (workspace.folder / "half.pdf").write_bytes(whole[: len(whole) // 2])
+    workspace.refused(workspace.sign(pin="env:WRONG", source="half.pdf"), 1, "Failed to read PDF file")
 
 
-def test_encrypted_file_costs_no_try(desk: Desk) -> None:
-    page(desk.folder / "locked.pdf", password="for the paper")
-    desk.refused(desk.sign(pin="env:WRONG", source="locked.pdf"), 63, "it is encrypted")
+def test_encrypted_file_costs_no_try(workspace: Workspace) -> None:
+    page(workspace.folder / "locked.pdf", password="for the paper")
+    workspace.refused(workspace.sign(pin="env:WRONG", source="locked.pdf"), 63, "it is encrypted")
 
 
-def test_output_that_cannot_be_written_costs_no_try(desk: Desk) -> None:
+def test_output_that_cannot_be_written_costs_no_try(workspace: Workspace) -> None:
     options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:WRONG", "in.pdf")
-    desk.refused(desk.pyhanko(*options, "/nowhere/out.pdf"), 63, "it cannot be written there")
-    before = (desk.folder / "in.pdf").read_bytes()
-    desk.refused(desk.pyhanko(*options, "in.pdf"), 63, "this is the file to be signed")
-    assert (desk.folder / "in.pdf").read_bytes() == before
+    workspace.refused(workspace.pyhanko(*options, "/nowhere/out.pdf"), 63, "it cannot be written there")
+    before = (workspace.folder / "in.pdf").read_bytes()
+    workspace.refused(workspace.pyhanko(*options, "in.pdf"), 63, "this is the file to be signed")
+    assert (workspace.folder / "in.pdf").read_bytes() == before
 
 
-def test_full_disk_leaves_no_half_file(desk: Desk) -> None:
-    page(desk.folder / "big.pdf", more=bytes(1 << 20))
+def test_full_disk_leaves_no_half_file(workspace: Workspace) -> None:
+    page(workspace.folder / "big.pdf", more=bytes(1 << 20))
     options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:PIN", "big.pdf", "out.pdf")
-    desk.refused(desk.pyhanko(*options, most_bytes=1 << 20), 63, "File too large")
+    workspace.refused(workspace.pyhanko(*options, most_bytes=1 << 20), 63, "File too large")
 
 
-def test_tries_spent_by_others_during_the_pin_prompt_lead_to_the_question(desk: Desk) -> None:
+def test_tries_spent_by_others_during_the_pin_prompt_lead_to_the_question(workspace: Workspace) -> None:
     child = pexpect.spawn(
         PYHANKO,
         ["sign", "addsig", "--field", "Sig1", "xca", "in.pdf", "out.pdf"],
-        env=desk.variables,
-        cwd=str(desk.folder),
+        env=workspace.variables,
+        cwd=str(workspace.folder),
         encoding="utf-8",
         timeout=20,
     )
     child.expect_exact("PIN: 3 tries left")
     child.expect_exact("PIN: ")
     for wrong in ("wrong-01", "wrong-02"):
-        desk.refused(
-            desk.sign(pin="env:WRONG", WRONG=wrong), 35, "The PIN is wrong", tries=3 - int(wrong[-1])
+        workspace.refused(
+            workspace.sign(pin="env:WRONG", WRONG=wrong), 35, "The PIN is wrong", tries=3 - int(wrong[-1])
         )
     child.sendline(WRONG_PIN)
     child.expect_exact("Only one try is left")
@@ -385,9 +389,9 @@ def test_tries_spent_by_others_during_the_pin_prompt_lead_to_the_question(desk: 
     assert child.exitstatus == 41
 
 
-def test_certificate_that_is_not_valid_today_costs_no_try(desk: Desk) -> None:
-    environment = desk.card.environment
+def test_certificate_that_is_not_valid_today_costs_no_try(workspace: Workspace) -> None:
+    environment = workspace.card.environment
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     early = certificate(start=tomorrow, end=tomorrow + timedelta(days=9))
     put(environment.inner_module, environment.inner_configuration, early, id="SIGN", label="cert1")
-    desk.refused(desk.sign(pin="env:WRONG"), 55, "is not valid before")
+    workspace.refused(workspace.sign(pin="env:WRONG"), 55, "is not valid before")

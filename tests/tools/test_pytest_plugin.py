@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from pkcs11_shim import module_path
-from softhsm import Environment, State, issue, reset_user_code
+from softhsm import Environment, IssuedCardState, issue, reset_user_code
 from softhsm.card_fixture import CardFixture
 from softhsm.virtual_reader import HICOS_ATR, VirtualReader
 
@@ -53,20 +53,20 @@ def _init_pin(card: CardFixture, user_code: str) -> subprocess.CompletedProcess[
 
 def test_issued_card_waits_for_its_activation(xca_issued_card: CardFixture, tmp_path: Path) -> None:
     card = xca_issued_card
-    assert (card.state, card.pin) == (State.ISSUED, None)
+    assert (card.state, card.pin) == (IssuedCardState.ISSUED, None)
     assert b"CKR_USER_PIN_NOT_INITIALIZED" in _sign(card, None, tmp_path).stderr
     assert _init_pin(card, card.user_code).returncode == 0
     assert _sign(card, NEW_PIN, tmp_path).returncode == 0
 
 
 def test_active_card_entered_by_a_program_signs(xca_active_card: CardFixture, tmp_path: Path) -> None:
-    assert xca_active_card.state is State.ACTIVE
+    assert xca_active_card.state is IssuedCardState.ACTIVE
     assert _sign(xca_active_card, xca_active_card.pin, tmp_path).returncode == 0
 
 
 def test_pin_locked_card_needs_its_user_code(xca_pin_locked_card: CardFixture, tmp_path: Path) -> None:
     card = xca_pin_locked_card
-    assert card.state is State.PIN_LOCKED
+    assert card.state is IssuedCardState.PIN_LOCKED
     assert b"CKR_PIN_LOCKED" in _sign(card, card.pin, tmp_path).stderr
     assert _init_pin(card, card.user_code).returncode == 0
     assert _sign(card, NEW_PIN, tmp_path).returncode == 0
@@ -74,7 +74,7 @@ def test_pin_locked_card_needs_its_user_code(xca_pin_locked_card: CardFixture, t
 
 def test_user_code_locked_card_needs_its_issuer(xca_user_code_locked_card: CardFixture) -> None:
     card = xca_user_code_locked_card
-    assert (card.state, card.pin) == (State.USER_CODE_LOCKED, None)
+    assert (card.state, card.pin) == (IssuedCardState.USER_CODE_LOCKED, None)
     assert b"CKR_PIN_LOCKED" in _init_pin(card, card.user_code).stderr
     reset_user_code(card.environment, card.number, "Other=97")
     assert _init_pin(card, "Other=97").returncode == 0
@@ -163,7 +163,7 @@ def test_tests_in_parallel_share_no_card(pytester: pytest.Pytester) -> None:
             for wrong in ("wrong-1", "wrong-2", "wrong-3"):
                 with pytest.raises((pkcs11.PinIncorrect, pkcs11.PinLocked)):
                     token.open(rw=True, user_pin=wrong)
-            assert card.state is softhsm.State.PIN_LOCKED
+            assert card.state is softhsm.IssuedCardState.PIN_LOCKED
         """
     )
     pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=8)

@@ -39,18 +39,18 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A person's desk: an environment with cards, and the variables that lead to it."""
+class Workspace:
+    """Where xcactl runs in a test: an environment with cards, a home, and the variables that lead to them."""
 
     path: Path
     home: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def having(self, **variables: str) -> "Desk":
-        """Return the same desk with more variables."""
+    def with_variables(self, **variables: str) -> "Workspace":
+        """Return the same workspace with more variables."""
         return replace(self, variables={**self.variables, **variables})
 
-    def copy(self, to: Path) -> "Desk":
+    def copy(self, to: Path) -> "Workspace":
         """Copy the environment: issuing generates keys, copying does not."""
         Environment(self.path).copy(to)
         return replace(self, path=to, home=to)
@@ -146,18 +146,18 @@ class _Shown:
 
 
 class Scripted:
-    """Puts the scripted inner module under a desk."""
+    """Puts the scripted inner module under a workspace."""
 
     def __init__(self, library: Path, folder: Path) -> None:
         self._library, self._script, self._calls = library, folder / "script", folder / "calls"
         self._script.touch()
         self._calls.touch()
 
-    def under(self, desk: Desk, *lines: str) -> Desk:
+    def under(self, workspace: Workspace, *lines: str) -> Workspace:
         self._script.write_text("".join(f"{line}\n" for line in lines))
-        return desk.having(
+        return workspace.with_variables(
             XCA_PKCS11_MODULE=str(self._library),
-            INNER_REAL=str(desk.path / "libsofthsm2.so"),
+            INNER_REAL=str(workspace.path / "libsofthsm2.so"),
             INNER_SCRIPT=str(self._script),
             INNER_CALLS=str(self._calls),
         )
@@ -166,7 +166,7 @@ class Scripted:
         return self._calls.read_text().split()
 
 
-def install(desk: Desk, folder: Path, name: str, source: str) -> Desk:
+def install(workspace: Workspace, folder: Path, name: str, source: str) -> Workspace:
     """Install a stranger's plugin: a module and the entry point that leads to it."""
     site = folder / f"site-{name}"
     information = site / f"{name}-1.0.dist-info"
@@ -174,5 +174,5 @@ def install(desk: Desk, folder: Path, name: str, source: str) -> Desk:
     (site / f"{name}.py").write_text(textwrap.dedent(source))
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text(f"[xca_plugin]\n{name} = {name}\n")
-    path = os.pathsep.join(filter(None, [str(site), desk.environment.get("PYTHONPATH")]))
-    return desk.having(PYTHONPATH=path)
+    path = os.pathsep.join(filter(None, [str(site), workspace.environment.get("PYTHONPATH")]))
+    return workspace.with_variables(PYTHONPATH=path)
