@@ -107,13 +107,8 @@ def test_doctor_with_a_sound_card_finds_all_in_order(
     assert RESPONDER in outcome(found, "ocsp")[1]
 
 
-<<<<<<< HEAD
-def test_doctor_with_a_stand_in_skips_readers_and_network(desk: Desk) -> None:
-    found = examined(desk)
-=======
-def test_stand_in_needs_neither_a_reader_nor_a_network(workspace: Workspace) -> None:
+def test_doctor_with_a_stand_in_skips_readers_and_network(workspace: Workspace) -> None:
     found = examined(workspace)
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert outcome(found, "reader-daemon")[0] == "skipped"
     assert outcome(found, "readers")[0] == "skipped"
     for name in ("crl", "ocsp"):
@@ -384,11 +379,7 @@ def somebody(workspace: Workspace, tmp_path: Path) -> Workspace:
     return Workspace(moved.path, home, {**workspace.variables, "USER": "wang-xiaoming"})
 
 
-<<<<<<< HEAD
-def test_report_without_an_option_tells_nothing_of_anybody(somebody: Desk, tmp_path: Path) -> None:
-=======
-def test_report_tells_nothing_of_anybody(somebody: Workspace, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_report_without_an_option_tells_nothing_of_anybody(somebody: Workspace, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report))
     assert report.stat().st_mode & 0o777 == 0o600
@@ -406,11 +397,7 @@ def test_report_tells_nothing_of_anybody(somebody: Workspace, tmp_path: Path) ->
     assert not any(telling in text for telling in ("王", "wang", "小明", str(tmp_path)))
 
 
-<<<<<<< HEAD
-def test_report_with_personal_data_tells_all(somebody: Desk, tmp_path: Path) -> None:
-=======
-def test_report_tells_all_when_asked(somebody: Workspace, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_report_with_personal_data_tells_all(somebody: Workspace, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     examined(somebody, "--report", str(report), "--personal")
     assert report.stat().st_mode & 0o777 == 0o600
@@ -476,12 +463,7 @@ def test_configuration_that_is_no_file_is_not_waited_for(
     assert json.loads(report.read_text())["findings"]
 
 
-<<<<<<< HEAD
-def test_report_that_cannot_be_written_is_an_error(desk: Desk) -> None:
-    result = desk.run("doctor", "--report", "/nowhere/report.json")
-=======
-def test_report_that_cannot_be_written(workspace: Workspace) -> None:
+def test_report_that_cannot_be_written_is_an_error(workspace: Workspace) -> None:
     result = workspace.run("doctor", "--report", "/nowhere/report.json")
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert result.status == 63
     assert workspace.run("doctor", "--personal").status == 2

@@ -112,19 +112,11 @@ def test_message_for_several_recipients_can_be_read_by_each(
     assert decrypted.stat().st_mode & 0o777 == 0o600
 
 
-<<<<<<< HEAD
 def test_encrypt_without_a_card_writes_the_file(
-    active: Desk, file: Path, certificate: Path, tmp_path: Path
-) -> None:
-    desk = active.having(XCA_PKCS11_CONF=str(tmp_path / "nowhere"))
-    encrypt(desk, file, "--to", certificate)
-=======
-def test_encrypting_without_a_card_works(
     active: Workspace, file: Path, certificate: Path, tmp_path: Path
 ) -> None:
     workspace = active.with_variables(XCA_PKCS11_CONF=str(tmp_path / "nowhere"))
     encrypt(workspace, file, "--to", certificate)
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 
 
 @pytest.mark.parametrize(
@@ -236,13 +228,8 @@ def test_message_that_is_cut_off_leaves_no_file(
     assert sorted(file.parent.iterdir()) == before
 
 
-<<<<<<< HEAD
 def test_verify_of_other_and_damaged_files_names_them(
-    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
-=======
-def test_other_files_and_damaged_ones_are_named(
     active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     for other in (file, certificate):
         assert decrypt(active, other, decrypted) == 64
@@ -255,13 +242,8 @@ def test_other_files_and_damaged_ones_are_named(
     assert not decrypted.exists()
 
 
-<<<<<<< HEAD
 def test_failure_of_key_or_content_has_one_answer(
-    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
-=======
-def test_whether_key_or_content_fails_has_one_answer(
     active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     encrypt(active, file, "--to", certificate)
     whole = encrypted.read_bytes()
@@ -290,13 +272,8 @@ def test_whether_key_or_content_fails_has_one_answer(
     assert not decrypted.exists()
 
 
-<<<<<<< HEAD
 def test_decrypt_with_a_wrong_pin_leaves_no_file(
-    active: Desk, file: Path, certificate: Path, encrypted: Path, decrypted: Path
-=======
-def test_wrong_pin_leaves_nothing(
     active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     encrypt(active, file, "--to", certificate)
     before = sorted(file.parent.iterdir())
@@ -319,13 +296,8 @@ def test_output_that_is_an_input_is_refused(
     assert before == (file.read_bytes(), certificate.read_bytes(), encrypted.read_bytes())
 
 
-<<<<<<< HEAD
 def test_decrypt_with_a_closed_card_is_refused(
-    closed: Desk, file: Path, encrypted: Path, decrypted: Path, tmp_path: Path
-=======
-def test_closed_card_does_not_decrypt(
     closed: Workspace, file: Path, encrypted: Path, decrypted: Path, tmp_path: Path
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     certificate = tmp_path / "cert2.pem"
     assert closed.run("cert", "export", "cert2", "-o", str(certificate)).status == 0

@@ -203,11 +203,7 @@ def test_event_of_a_hostile_program_in_the_store_does_not_act_on_the_terminal(ac
     assert odd["program"].startswith("\x1b[2J\u202e")
 
 
-<<<<<<< HEAD
-def test_completion_of_hostile_names_is_harmless(hostile: Desk) -> None:
-=======
-def test_completions_are_harmless(hostile: Workspace) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_completion_of_hostile_names_is_harmless(hostile: Workspace) -> None:
     found = completions(hostile, "zsh")
     assert hostile.number in found
     assert all(harmless(line) == line for line in found)

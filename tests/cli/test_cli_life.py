@@ -173,11 +173,7 @@ def test_card_through_the_hooks_lives_through_its_states(closed: Workspace) -> N
     assert (result.status, result.out) == (0, "all of it\n"), result.err
 
 
-<<<<<<< HEAD
-def test_program_running_during_a_change_elsewhere_asks_once_more(active: Desk) -> None:
-=======
-def test_running_program_survives_a_change_elsewhere(active: Workspace) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_program_running_during_a_change_elsewhere_asks_once_more(active: Workspace) -> None:
     """The module tells it so with CKR_DEVICE_REMOVED; it asks once more, and no try is spent."""
     result = active.program(
         textwrap.dedent(

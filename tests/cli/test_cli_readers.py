@@ -83,15 +83,11 @@ def test_readers_without_the_daemon_say_what_to_start(closed: Workspace, scripte
     assert scripted.under(workspace, "C_GetSlotList count 0").run("detect").status == 81
 
 
-<<<<<<< HEAD
-def test_readers_without_the_extra_say_so_in_one_sentence(closed: Desk, without_pcsc: dict[str, str]) -> None:
-    desk = closed.having(**without_pcsc)
-    result = desk.run("detect")
-=======
-def test_without_the_extra_one_sentence_says_so(closed: Workspace, without_pcsc: dict[str, str]) -> None:
+def test_readers_without_the_extra_say_so_in_one_sentence(
+    closed: Workspace, without_pcsc: dict[str, str]
+) -> None:
     workspace = closed.with_variables(**without_pcsc)
     result = workspace.run("detect")
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert result.status == 0
     assert closed.number in result.out
     assert result.err == "Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.\n"

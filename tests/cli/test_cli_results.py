@@ -24,19 +24,11 @@ from xca_plugin.cli.root import xcactl
         (("events",), "events"),
     ],
 )
-<<<<<<< HEAD
 def test_json_of_each_command_matches_its_schema(
-    active: Desk, closed: Desk, command: tuple[str, ...], schema: str
-) -> None:
-    for desk in (active, closed):
-        result = desk.run(*command, "--json")
-=======
-def test_json_is_as_documented(
     active: Workspace, closed: Workspace, command: tuple[str, ...], schema: str
 ) -> None:
     for workspace in (active, closed):
         result = workspace.run(*command, "--json")
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
         assert result.status == 0
         check(result.json, schema)
 
@@ -45,11 +37,7 @@ def test_json_of_a_real_card_is_as_documented(real: Workspace) -> None:
     check(real.card(), "info")
 
 
-<<<<<<< HEAD
-def test_json_of_verify_matches_its_schema(active: Desk, tmp_path: Path) -> None:
-=======
-def test_verify_json_is_as_documented(active: Workspace, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_json_of_verify_matches_its_schema(active: Workspace, tmp_path: Path) -> None:
     file = tmp_path / "letter"
     file.write_text("dear all")
     assert active.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n").status == 0
@@ -63,11 +51,7 @@ def test_verify_json_is_as_documented(active: Workspace, tmp_path: Path) -> None
     assert (bad.status, bad.json["valid"]) == (62, False)
 
 
-<<<<<<< HEAD
-def test_receipt_of_an_activation_matches_its_schema(closed: Desk, tmp_path: Path) -> None:
-=======
-def test_receipt_is_as_documented(closed: Workspace, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_receipt_of_an_activation_matches_its_schema(closed: Workspace, tmp_path: Path) -> None:
     receipt = tmp_path / "receipt.json"
     sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
     workspace = closed.with_variables(CODE=USER_CODE, NEW=PIN)
@@ -80,11 +64,7 @@ def test_receipt_is_as_documented(closed: Workspace, tmp_path: Path) -> None:
     assert PIN not in receipt.read_text()
 
 
-<<<<<<< HEAD
-def test_activation_that_fails_leaves_no_receipt(closed: Desk, tmp_path: Path) -> None:
-=======
-def test_failed_activation_leaves_no_receipt(closed: Workspace, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_activation_that_fails_leaves_no_receipt(closed: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "receipts"
     folder.mkdir()
     workspace = closed.with_variables(CODE="Wrong-123", NEW=PIN)
@@ -93,11 +73,7 @@ def test_failed_activation_leaves_no_receipt(closed: Workspace, tmp_path: Path) 
     assert list(folder.iterdir()) == []
 
 
-<<<<<<< HEAD
-def test_events_after_a_wrong_pin_show_the_try(active: Desk) -> None:
-=======
-def test_events_tell_what_happened(active: Workspace) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_events_after_a_wrong_pin_show_the_try(active: Workspace) -> None:
     active.run("pin", "verify", "--pin", "stdin", stdin="wrong-99\n")
     last = active.run("events", "--json", "--card", active.number).json["events"][-1]
     assert (last["event"], last["result_name"], last["card"]) == (
@@ -110,11 +86,9 @@ def test_events_tell_what_happened(active: Workspace) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["pem", "der"])
-<<<<<<< HEAD
-def test_certificate_exported_in_each_format_is_right(active: Desk, tmp_path: Path, encoding: str) -> None:
-=======
-def test_certificates_are_exported(active: Workspace, tmp_path: Path, encoding: str) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_certificate_exported_in_each_format_is_right(
+    active: Workspace, tmp_path: Path, encoding: str
+) -> None:
     file = tmp_path / "certificate"
     assert active.run("cert", "export", "CA Cert", "--format", encoding, "-o", str(file)).status == 0
     text = subprocess.run(
@@ -153,28 +127,18 @@ def test_certificate_export_to_standard_output_is_pem(active: Workspace) -> None
         ({"LANG": "de_DE.UTF-8"}, False),
     ],
 )
-<<<<<<< HEAD
 def test_language_without_an_option_is_the_locales(
-    closed: Desk, variables: dict[str, str], chinese: bool
+    closed: Workspace, variables: dict[str, str], chinese: bool
 ) -> None:
-    result = closed.having(**variables).run("info")
-=======
-def test_locale_chooses_the_language(closed: Workspace, variables: dict[str, str], chinese: bool) -> None:
     result = closed.with_variables(**variables).run("info")
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert result.status == 0
     assert ("未開卡" in result.out) is chinese
     assert "國立臺灣大學" in result.out
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "big5", "iso8859-1"])
-<<<<<<< HEAD
-def test_terminal_that_cannot_show_chinese_fails_no_command(closed: Desk, encoding: str) -> None:
-    desk = closed.having(PYTHONIOENCODING=encoding)
-=======
-def test_terminal_that_cannot_show_chinese_is_no_failure(closed: Workspace, encoding: str) -> None:
+def test_terminal_that_cannot_show_chinese_fails_no_command(closed: Workspace, encoding: str) -> None:
     workspace = closed.with_variables(PYTHONIOENCODING=encoding)
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     for command in ("info", "detect", "activate"):
         assert workspace.run("--lang", "zh_TW", command, "--help").status == 0
     assert workspace.run("--lang", "zh_TW", "info").status == 0
@@ -182,13 +146,8 @@ def test_terminal_that_cannot_show_chinese_is_no_failure(closed: Workspace, enco
     assert workspace.card() == closed.card()
 
 
-<<<<<<< HEAD
-def test_completion_of_a_beginning_offers_commands_and_cards(closed: Desk) -> None:
-    script = closed.having(_XCACTL_COMPLETE="bash_source").run().out
-=======
-def test_completion_knows_commands_and_cards(closed: Workspace) -> None:
+def test_completion_of_a_beginning_offers_commands_and_cards(closed: Workspace) -> None:
     script = closed.with_variables(_XCACTL_COMPLETE="bash_source").run().out
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     assert "complete -o nosort -F _xcactl_completion xcactl" in script
     completing = closed.with_variables(_XCACTL_COMPLETE="bash_complete")
     commands = completing.with_variables(COMP_WORDS="xcactl ac", COMP_CWORD="1").run().out

@@ -70,13 +70,9 @@ def test_verify_of_our_signature_says_who_signed_and_when(
     assert "Revocation was not looked up" in said
 
 
-<<<<<<< HEAD
 def test_signature_of_a_changed_file_is_refused(
-    active: Desk, file: Path, signature: Path, root: Path
+    active: Workspace, file: Path, signature: Path, root: Path
 ) -> None:
-=======
-def test_changed_file_is_refused(active: Workspace, file: Path, signature: Path, root: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     file.write_bytes(file.read_bytes() + b"!")
     status, said = verify(active, file, signature, root)
     assert status == 62
@@ -84,13 +80,9 @@ def test_changed_file_is_refused(active: Workspace, file: Path, signature: Path,
     assert "is valid" not in said
 
 
-<<<<<<< HEAD
 def test_signature_with_a_changed_byte_is_refused(
-    active: Desk, file: Path, signature: Path, root: Path
+    active: Workspace, file: Path, signature: Path, root: Path
 ) -> None:
-=======
-def test_changed_signature_is_refused(active: Workspace, file: Path, signature: Path, root: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
     der = bytearray(signature.read_bytes())
     der[-20] ^= 1
     signature.write_bytes(der)
@@ -179,13 +171,8 @@ def test_signature_below_another_root_is_not_trusted(
     assert "not issued under the given CA" in said
 
 
-<<<<<<< HEAD
 def test_decrypt_of_another_file_says_what_it_is_not(
-    active: Desk, file: Path, signature: Path, root: Path, stranger: Path
-=======
-def test_other_files_are_named_for_what_they_are_not(
     active: Workspace, file: Path, signature: Path, root: Path, stranger: Path
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     assert verify(active, file, file, root)[0] == 61
     assert verify(active, file, root, root)[0] == 61
@@ -196,21 +183,13 @@ def test_other_files_are_named_for_what_they_are_not(
     assert verify(active, file, signature, signature)[0] == 60
 
 
-<<<<<<< HEAD
-def test_sign_with_a_wrong_pin_leaves_no_signature(active: Desk, file: Path) -> None:
-=======
-def test_wrong_pin_leaves_no_signature(active: Workspace, file: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_sign_with_a_wrong_pin_leaves_no_signature(active: Workspace, file: Path) -> None:
     before = sorted(file.parent.iterdir())
     assert active.run("sign", str(file), "--pin", "stdin", stdin="wrong-00\n").status == 35
     assert sorted(file.parent.iterdir()) == before
 
 
-<<<<<<< HEAD
-def test_output_folder_that_cannot_be_written_costs_no_try(active: Desk, file: Path) -> None:
-=======
-def test_place_that_cannot_be_written_costs_no_try(active: Workspace, file: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_output_folder_that_cannot_be_written_costs_no_try(active: Workspace, file: Path) -> None:
     result = active.run("sign", str(file), "-o", "/nowhere/x.p7s", "--pin", "stdin", stdin="wrong-00\n")
     assert result.status == 63
     assert active.card()["pin_tries_left"] == 3
@@ -222,11 +201,7 @@ def test_signature_file_that_is_the_input_is_refused(active: Workspace, file: Pa
     assert file.read_bytes() == content
 
 
-<<<<<<< HEAD
-def test_sign_with_a_closed_card_is_refused(closed: Desk, file: Path) -> None:
-=======
-def test_closed_card_does_not_sign(closed: Workspace, file: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_sign_with_a_closed_card_is_refused(closed: Workspace, file: Path) -> None:
     result = closed.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 30
     assert "xcactl activate" in result.err
@@ -279,13 +254,8 @@ def test_signature_that_openssl_put_around_a_file_is_read(
 
 
 @pytest.mark.parametrize("options", [(), ("-stream",)])
-<<<<<<< HEAD
 def test_decrypt_of_changed_content_writes_nothing(
-    active: Desk, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
-=======
-def test_changed_content_is_not_written(
     active: Workspace, file: Path, stranger: Path, options: tuple[str, ...], tmp_path: Path
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     signed = signed_by(stranger, "signer", file, "-nodetach", "-outform", "DER", *options)
     signed.write_bytes(signed.read_bytes().replace(bytes(range(256)), bytes(256), 1))

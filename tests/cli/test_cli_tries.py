@@ -227,11 +227,7 @@ def test_source_without_a_secret_is_an_error(active: Workspace, source: str, wor
     assert active.card()["pin_tries_left"] == 3
 
 
-<<<<<<< HEAD
-def test_secret_without_source_and_terminal_is_an_error(active: Desk) -> None:
-=======
-def test_no_source_and_no_terminal_is_an_error(active: Workspace) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_secret_without_source_and_terminal_is_an_error(active: Workspace) -> None:
     result = active.run("pin", "verify")
     assert result.status == 43
     assert "--pin env:NAME" in result.err
@@ -331,11 +327,7 @@ def test_tries_that_others_spend_during_the_prompt_lead_to_the_question(
     assert workspace.card()[secret] == (1 if answer == "no" else 0)
 
 
-<<<<<<< HEAD
-def test_last_try_left_by_others_is_kept_without_a_terminal(active: Desk, tmp_path: Path) -> None:
-=======
-def test_without_a_terminal_a_last_try_that_others_left_is_kept(active: Workspace, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_last_try_left_by_others_is_kept_without_a_terminal(active: Workspace, tmp_path: Path) -> None:
     """The two tries go between the look at the card and the login: a plugin is asked there."""
     source = f"""
         import os, subprocess, sys

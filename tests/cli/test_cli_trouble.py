@@ -276,11 +276,7 @@ def test_plugin_that_fails_to_hear_changes_nothing(closed: Workspace, tmp_path: 
         "from xca_plugin import hookimpl\n\n@hookimpl\ndef xca_read(card, argument_of_no_hook): ...\n",
     ],
 )
-<<<<<<< HEAD
-def test_command_with_a_broken_plugin_names_it(closed: Desk, tmp_path: Path, source: str) -> None:
-=======
-def test_broken_plugin_is_named(closed: Workspace, tmp_path: Path, source: str) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_command_with_a_broken_plugin_names_it(closed: Workspace, tmp_path: Path, source: str) -> None:
     result = install(closed, tmp_path, "broken_one", source).run("detect")
     assert result.status == 14
     assert "broken_one" in result.err

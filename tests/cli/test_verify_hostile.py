@@ -316,11 +316,7 @@ def levels(root: Party, deep: int, wide: int) -> list[Party]:
         (6, 5, False, 62, "not issued under the given CA"),
     ],
 )
-<<<<<<< HEAD
 def test_chain_search_among_twins_and_levels_ends(
-    desk: Desk, root: Party, tmp_path: Path, deep: int, wide: int, is_known: bool, status: int, words: str
-=======
-def test_twins_and_levels_of_certificates_end(
     workspace: Workspace,
     root: Party,
     tmp_path: Path,
@@ -329,7 +325,6 @@ def test_twins_and_levels_of_certificates_end(
     is_known: bool,
     status: int,
     words: str,
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     made_by = root if is_known else party("somebody else", ca=True)
     signer, *others = levels(made_by, deep, wide)
@@ -344,11 +339,9 @@ def test_twins_and_levels_of_certificates_end(
     assert seconds < SECONDS
 
 
-<<<<<<< HEAD
-def test_chain_search_among_twins_that_issue_each_other_ends(desk: Desk, root: Party, tmp_path: Path) -> None:
-=======
-def test_twins_that_issue_each_other_end(workspace: Workspace, root: Party, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_chain_search_among_twins_that_issue_each_other_ends(
+    workspace: Workspace, root: Party, tmp_path: Path
+) -> None:
     names = [f"friend {number}" for number in range(5)]
     friends = {name: party(name, ca=True) for name in names}
     each_other = [party(name, friends[other], ca=True) for name in names for other in names if name != other]
@@ -393,13 +386,8 @@ def _enveloped(recipients: bytes, content: bytes = _element(0x80, bytes(16))) ->
         (lambda: _enveloped(b"\x30\x80" * 40 + b"\0\0" * 40), "more than 32 deep"),
     ],
 )
-<<<<<<< HEAD
 def test_decrypt_of_a_flood_of_recipients_ends(
-    desk: Desk, tmp_path: Path, made: Callable[[], bytes], words: str
-=======
-def test_flood_of_recipients_ends(
     workspace: Workspace, tmp_path: Path, made: Callable[[], bytes], words: str
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     file = tmp_path / "flood.p7e"
     file.write_bytes(made())
@@ -417,13 +405,8 @@ def test_flood_of_recipients_ends(
         pytest.param(b"", b"\x30\x00" * 1_000_000, "50000 parts", id="lists"),
     ],
 )
-<<<<<<< HEAD
 def test_verify_of_a_flood_of_pieces_ends(
-    desk: Desk, root: Party, signer: Party, tmp_path: Path, content: bytes, lists: bytes, words: str
-=======
-def test_flood_of_pieces_ends(
     workspace: Workspace, root: Party, signer: Party, tmp_path: Path, content: bytes, lists: bytes, words: str
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
 ) -> None:
     whole = cms.ContentInfo.load(signed(signer, b"", signed_attributes=attributes(b"")))
     head = b"".join(whole["content"][name].dump() for name in ("version", "digest_algorithms"))
@@ -810,11 +793,9 @@ def _broken(der: bytes) -> list[bytes]:
     return [der[:at] + b"\xff" + der[at + 1 :] for at in range(8, len(der) - 256, 7)]
 
 
-<<<<<<< HEAD
-def test_ca_file_that_is_malformed_is_named(desk: Desk, root: Party, signer: Party, tmp_path: Path) -> None:
-=======
-def test_malformed_ca_file_is_named(workspace: Workspace, root: Party, signer: Party, tmp_path: Path) -> None:
->>>>>>> ed6a872 (names: one meaning a word for State, Event and the tests' desk)
+def test_ca_file_that_is_malformed_is_named(
+    workspace: Workspace, root: Party, signer: Party, tmp_path: Path
+) -> None:
     program = (
         "import io, sys, pathlib\n"
         "from xca_plugin import errors, verification\n"
