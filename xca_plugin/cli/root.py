@@ -24,7 +24,7 @@ _COMMANDS: Final = {
     "user-code": "pin:user_code",
     "cert": "certificates:cert",
     "sign": "signatures:sign",
-    "verify": "signatures:verify",
+    "verify": "verification:verify",
     "encrypt": "encryption:encrypt",
     "decrypt": "encryption:decrypt",
     "events": "reading:events",
