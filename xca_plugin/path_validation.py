@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a signer's certificate may sign files under a trusted CA, today.
+"""Validation of the chain from a signer's certificate to a trusted one.
 
-Which chains there are is found by xca_common.pki.chain, in bounded time; pyHanko judges one (RFC 5280,
-section 6). Every constraint in the trusted certificate counts like one in a certificate below it: what RFC
-5280, section 6.1.1, calls inputs is taken from its extensions (RFC 5937).
+xca_common.pki.chain finds the chains in bounded time. pyHanko validates each (RFC 5280, section 6). The
+extensions of the trusted certificate count as well, as the inputs of RFC 5280, section 6.1.1 (RFC 5937).
 """
 
 from collections.abc import Iterable
@@ -44,8 +43,8 @@ from xca_plugin.i18n import text
 WEAK: Final = text("it uses an algorithm that is no longer secure.")
 _NO_CHAIN: Final = text("its signer's certificate was not issued under the given CA.")
 _NO_READABLE_CHAIN: Final = text(
-    "its signer's certificate was not issued under the given CA, as far as can be seen: "
-    "of another certificate in the file, {detail}."
+    "its signer's certificate was not issued under the given CA. "
+    "Of another certificate in the file, {detail}."
 )
 _NOT_TODAY: Final = text("its signer's certificate is not within its validity today.")
 _CA_NOT_TODAY: Final = text(
@@ -54,30 +53,27 @@ _CA_NOT_TODAY: Final = text(
 )
 _NAMES_NOT_COMPARED: Final = text(
     "the chain of its signer's certificate is not valid: "
-    "its CAs may certify some names only, and a name in it cannot be compared with those."
+    "its CAs may certify some names only, and one of its names cannot be compared with them."
 )
 _OTHER_PURPOSE: Final = text("its signer's certificate is not meant for signatures.")
 _CA_NOT_UNDERSTOOD: Final = text(
     "the trusted certificate has a critical extension that is not understood here: {name}."
 )
 _CHAIN_PROBLEM: Final = text("the chain of its signer's certificate is not valid.")
-_TOO_MANY: Final = text(
-    "the chain of its signer's certificate is longer or less clear than is looked through."
-)
+_TOO_MANY: Final = text("the chain of its signer's certificate is too long, or too many chains are possible.")
 _ANY_POLICY: Final = "any_policy"
 
 
 def find_chain(
     signer: x509.Certificate, others: Iterable[bytes], trusted: list[x509.Certificate], moment: datetime
 ) -> tuple[Chain | None, Text | None]:
-    """Return a chain of the signer's certificate, and what is wrong with the first of all; None: nothing.
+    """Return a valid chain of the signer's certificate and None, or None and the problem of the first chain.
 
     Args:
         signer: the signer's certificate.
-        others: certificates that may be in between, as they are encoded; one that is odd keeps nobody from
-            the others.
-        trusted: certificates to end at.
-        moment: when it should be valid.
+        others: intermediate certificates, as they are encoded; unreadable ones are skipped.
+        trusted: the certificates to end at.
+        moment: the time at which the chain must be valid.
     """
     between, odd = [], None
     for der in others:
@@ -126,18 +122,18 @@ def _problem(chain: Chain, moment: datetime) -> Text | None:
         return _CA_NOT_TODAY
     except ValidationError:
         return _CHAIN_PROBLEM
-    except Exception:  # pyHanko raises many kinds for names and structures that no program writes
+    except Exception:  # pyHanko raises many kinds for odd names and structures
         limited = any(certificate.name_constraints_value is not None for certificate in (anchor, *below))
         return _NAMES_NOT_COMPARED if limited else _CHAIN_PROBLEM
     return None
 
 
 def _qualifiers(anchor: asn1_x509.Certificate, below: int) -> TrustQualifiers:
-    """Return what a trusted certificate allows.
+    """Return the constraints that a trusted certificate sets for the chains below it.
 
     Args:
         anchor: the certificate.
-        below: how many certificates the chain has below it.
+        below: number of certificates below it in the chain.
     """
     policies = {
         one["policy_identifier"].dotted if one["policy_identifier"].native != _ANY_POLICY else _ANY_POLICY
@@ -155,8 +151,8 @@ def _qualifiers(anchor: asn1_x509.Certificate, below: int) -> TrustQualifiers:
             user_initial_policy_set=frozenset(
                 {_ANY_POLICY} if not policies or _ANY_POLICY in policies else policies
             ),
-            # Each takes effect after so many certificates; pyHanko knows it from the first on, or not at all.
-            # A policy that is there at the end was there all the time; of the others the stricter is taken.
+            # Each constraint takes effect after a number of certificates. pyHanko applies it from the first
+            # certificate on or never; where that differs, the stricter is chosen.
             initial_explicit_policy=explicit is not None and explicit <= below,
             initial_policy_mapping_inhibit=mapping is not None and mapping < below,
             initial_any_policy_inhibit=any_policy is not None and any_policy.native < below,
@@ -184,5 +180,5 @@ def _may_sign_files(certificate: x509.Certificate) -> bool:
 
 
 def exact(certificate: x509.Certificate) -> ExactCertificate:
-    """Return the same certificate as pyHanko is given it."""
+    """Return the certificate in the form that pyHanko takes."""
     return cast(ExactCertificate, ExactCertificate.load(certificate.public_bytes(Encoding.DER)))

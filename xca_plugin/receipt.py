@@ -14,9 +14,9 @@ def activation(card: Card, at: datetime, program: str) -> bytes:
     """Return the record, as JSON.
 
     Args:
-        card: the card afterwards.
-        at: when, with its zone.
-        program: what activated it; the version is added.
+        card: the card after its activation.
+        at: the time of the activation, with its zone.
+        program: name of the program that activated it; its version is added.
     """
     with suppress(PackageNotFoundError):  # run from the sources
         program = f"{program} {version('xca-plugin')}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When certificates are valid."""
+"""Whether a certificate is within its validity."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -9,11 +9,11 @@ from xca_common.taipei import day
 from xca_plugin import errors
 
 NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""The end of what is valid without one (RFC 5280, section 4.1.2.5)."""
+"""notAfter of a certificate without a well-defined end (RFC 5280, section 4.1.2.5)."""
 
 
 def local(when: datetime) -> datetime:
-    """Return a time in the computer's zone; as it is where the calendar ends before that."""
+    """Return a time in the computer's zone; unchanged where it would leave datetime's range."""
     try:
         return when.astimezone()
     except (OverflowError, ValueError):
@@ -21,24 +21,25 @@ def local(when: datetime) -> datetime:
 
 
 def expired(certificate: Certificate, now: datetime | None = None) -> bool:
-    """Tell whether a certificate is no longer valid."""
+    """Tell whether a certificate has expired (notAfter), now or at a given time."""
     return (now or datetime.now(UTC)) > certificate.not_after
 
 
 def early(certificate: Certificate, now: datetime | None = None) -> bool:
-    """Tell whether a certificate is not valid yet."""
+    """Tell whether a certificate is not valid yet (notBefore), now or at a given time."""
     return (now or datetime.now(UTC)) < certificate.not_before
 
 
 def check_now(certificate: Certificate, number: str) -> None:
-    """Refuse a certificate that is not valid now: who verifies refuses what is signed with it.
+    """Refuse to sign with a certificate that is not valid now: its signatures would be refused.
 
     Args:
-        certificate: of the key that is to sign.
-        number: of its card.
+        certificate: the certificate of the signing key.
+        number: number of its card.
 
     Raises:
-        CertificateExpired, CertificateNotYetValid.
+        CertificateExpired: its notAfter has passed.
+        CertificateNotYetValid: its notBefore has not come.
     """
     if expired(certificate):
         raise errors.CertificateExpired(number=number, day=day(certificate.not_after))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verification of signed files: CMS SignedData (RFC 5652) with one signer.
 
-What was signed is read by xca_common.pki.signed_data, the signature computed by pyHanko. Whether its signer's
-certificate may sign stands in path_validation, whether it is revoked in xca_common.pki.revocation.
+xca_common.pki.signed_data reads the structure and pyHanko computes the signature. path_validation judges the
+chain of the signer's certificate, xca_common.pki.revocation its revocation.
 """
 
 import itertools
@@ -41,26 +41,26 @@ _T = TypeVar("_T")
 
 _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
 _MOST_TRUSTED_BYTES: Final = 4 << 20
-# Good enough for the content of signatures of the past, and never for a certificate.
+# Digest algorithms for content. Old signatures use SHA-1; no certificate may be signed with it.
 _ACCEPTED: Final = STRONG | {"sha1"}
 # Algorithms that sign a message and not its digest (RFC 8419).
 _WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448"})
 
 _ALTERED: Final = text("it was not made with the key of its signer's certificate, or was altered.")
 _OTHER_FILE: Final = text("the file is not the one that was signed.")
-_OTHER_ATTRIBUTES: Final = text("what was signed beside the content does not fit the content.")
+_OTHER_ATTRIBUTES: Final = text("its signed attributes do not match the content.")
 _PERHAPS_ATTRIBUTES: Final = text(
-    "its content may be what was signed beside another content; nobody signed it as a file."
+    "its content may be the signed attributes of another signature; nobody signed it as a file."
 )
 _HOLDS_CONTENT: Final = text("it holds its content, and a file was given as well")
-_HOLDS_NO_CONTENT: Final = text("it is one of a file, and no file was given")
+_HOLDS_NO_CONTENT: Final = text("it does not hold the signed file, and none was given")
 _REVOKED: Final = text("its signer's certificate was revoked on {day}.")
 _SUSPENDED: Final = text("its signer's certificate is suspended since {day}.")
 _CA_REVOKED: Final = text("the certificate of its signer's CA is revoked.")
-_UNKNOWN: Final = text("what is known of revocation is not about its signer's certificate, or not of today.")
-_UNKNOWN_BECAUSE: Final = text(
-    "what is known of revocation is not about its signer's certificate, or not of today: {detail}."
+_UNKNOWN: Final = text(
+    "it is not known whether its signer's certificate is revoked: nothing current was said about it."
 )
+_UNKNOWN_BECAUSE: Final = text("it is not known whether its signer's certificate is revoked: {detail}.")
 _CA_UNKNOWN: Final = text("it is not known whether the certificate of its signer's CA is revoked.")
 _CA_UNKNOWN_BECAUSE: Final = text(
     "it is not known whether the certificate of its signer's CA is revoked: {detail}."
@@ -69,17 +69,17 @@ _CA_UNKNOWN_BECAUSE: Final = text(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification found.
+    """The result of a verification.
 
     Attributes:
         signer: the signer's certificate.
-        signed_at: when, by the signer's own clock; None when the signature does not say.
-        digest: name of the digest algorithm.
-        only_content: nothing but the content was signed: neither its kind nor a time.
-        revocation_checked: whether it was found out if the signer's certificate is revoked.
-        not_checked: the holders of those certificates, from the signer's up to the trusted one, of which it
-            was not found out.
-        problem: why the signature does not hold; None: it holds.
+        signed_at: the signing time by the signer's own clock, with its zone; None: the signature states none.
+        digest: name of the digest algorithm, such as sha256.
+        only_content: the signature has no signed attributes: it covers neither a time nor the content type.
+        revocation_checked: the revocation status of the signer's certificate was determined.
+        not_checked: holders of the certificates, from the signer's up to the trusted one, whose revocation
+            status was not determined.
+        problem: why the signature is not valid; None: it is valid.
     """
 
     signer: Certificate
@@ -93,13 +93,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a verification learns of revoked certificates; from nowhere by default.
+    """The sources of revocation information; none by default.
 
     Attributes:
         crls: files with a CRL (RFC 5280), DER or PEM.
         responses: files with an OCSP response (RFC 6960), DER.
-        fetch: ask, over the network, where the certificates say.
-        hosts: hosts that may be asked beside the issuers'.
+        fetch: fetch CRLs and OCSP responses from the addresses in the certificates.
+        hosts: hosts that may be asked in addition to those of the government's issuers.
     """
 
     crls: Sequence[Path] = ()
@@ -119,21 +119,21 @@ def verify(
     output: BinaryIO | None = None,
     sources: Sources = Sources(),
 ) -> Verdict:
-    """Verify a signature: the content, the signature, the signer's certificate and its chain, today.
+    """Verify a signature: content, signature value, the signer's certificate and its chain as of now.
 
-    SHA-1, in signatures of the past, is accepted for the content; the verdict names it.
+    SHA-1 is accepted as the digest of the content, because old signatures use it; the verdict names it.
 
     Args:
         signature: an open file: CMS SignedData, DER (also BER) or PEM.
         ca_file: the certificates to trust, in PEM or DER.
-        content: the signed file; None when the signature holds it.
-        output: takes the content that the signature holds; the verdict tells what it is worth.
-        sources: where to learn of revoked certificates.
+        content: the signed file; None: the signature holds it.
+        output: receives the content that the signature holds, before the verdict is known.
+        sources: the sources of revocation information.
 
     Raises:
-        NotASignature, NotACertificate, NotRevocationData: a file holds something else, or a part of it cannot
-            be read, or is of a kind that is not verified.
-        TooMuch: a file holds more than is read.
+        NotASignature, NotACertificate, NotRevocationData: a file holds something else, or one of its parts is
+            unreadable or not supported.
+        TooMuch: a file exceeds a limit.
         CutOff: the signature ends too early.
         FileProblem: a file cannot be read.
     """
@@ -194,15 +194,15 @@ def _verdict(
 
 
 def _content_problem(signed_data: SignedData, certificate: x509.Certificate, content: Content) -> Text | None:
-    """Return why signer and content do not belong together; None: they do."""
+    """Return why this content was not signed with this certificate's key; None: it was."""
     attributes, signer, kind = signed_data.attributes, signed_data.signer, signed_data.content_type
     algorithm, digest = signer["signature_algorithm"], signer["digest_algorithm"]
     if attributes is None:
-        # Else attributes taken out of a signature are a content that was signed (RFC 5652, section 5.4).
+        # Signed attributes must not pass as the content of another signature (RFC 5652, section 5.4).
         if kind.native != "data" or content.may_be_attributes:
             return _PERHAPS_ATTRIBUTES
         if algorithm["algorithm"].native in _WITHOUT_DIGEST:
-            # It would sign the whole content, which is nowhere kept, and never a digest.
+            # Such a signature covers the whole content, of which only the digest is kept.
             raise Malformed(text("its signature algorithm needs signed attributes, and there are none"))
     elif attributes.content_type != kind.dotted or attributes.message_digest is None or attributes.is_odd:
         return _OTHER_ATTRIBUTES
@@ -239,24 +239,24 @@ def _content_problem(signed_data: SignedData, certificate: x509.Certificate, con
 def _revocation(
     below: list[tuple[x509.Certificate, x509.Certificate]], known: Revocation, moment: datetime
 ) -> tuple[bool, tuple[str, ...], Text | None]:
-    """Return whether the signer's certificate was checked, which ones were not, and the problem.
+    """Return whether the signer's certificate was checked, whose certificates were not, and the problem.
 
     Args:
         below: each certificate below the trusted one, with its issuer.
-        known: what is known.
-        moment: when.
+        known: the revocation information.
+        moment: the time of the verification.
     """
     if not below:
-        return False, (), _UNKNOWN  # the signer's own certificate is trusted: nobody is there to say
+        return False, (), _UNKNOWN  # a trusted certificate of the signer's own: no issuer could revoke it
     judged = [(certificate, known.judge(certificate, issuer, moment)) for certificate, issuer in below]
     not_checked = tuple(_holder(one) for one, found in judged if found.standing is Standing.UNKNOWN)
     checked = bool(judged) and judged[0][1].standing is not Standing.UNKNOWN
-    # What is known for certain is said before what is not known.
+    # A revoked certificate is reported before one of unknown status.
     for number, (_, found) in enumerate(judged):
         if found.standing in (Standing.SUSPENDED, Standing.REVOKED):
             return checked, not_checked, _taken_back(found, is_signer=number == 0)
     for number, (certificate, found) in enumerate(judged):
-        # A CA's certificate that names neither list nor responder is checked if somebody gives its list.
+        # The status of a CA's certificate is needed only if the certificate names a CRL or a responder.
         asked = number == 0 or _names_somebody(certificate)
         if asked and found.standing is Standing.UNKNOWN:
             return checked, not_checked, _unknown(found.detail, is_signer=number == 0)

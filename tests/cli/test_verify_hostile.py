@@ -109,7 +109,7 @@ def test_signature_without_its_attributes_over_them_is_refused(verify: Verifier,
         cms.ContentInfo.load(one)["content"]["signer_infos"] for one in (genuine.dump(), stripped)
     )
     assert before["signature"].native == after["signature"].native
-    refused(verify(stripped, other_file), "signed beside another content")
+    refused(verify(stripped, other_file), "attributes of another signature")
 
 
 def test_signature_is_verified_inside_a_running_event_loop(verify: Verifier, signer: Party) -> None:
@@ -134,15 +134,15 @@ def test_attributes_that_do_not_fit_are_refused(verify: Verifier, signer: Party)
         [kind, digest, *[attribute("signing_time", cms.Time("utc_time", NOW))] * 2],
     ]
     for case in cases:
-        refused(verify(signed(signer, CONTENT, signed_attributes=case)), "does not fit the content")
-    refused(verify(signed(signer, CONTENT, content_type="signed_data")), "does not fit the content")
+        refused(verify(signed(signer, CONTENT, signed_attributes=case)), "do not match the content")
+    refused(verify(signed(signer, CONTENT, content_type="signed_data")), "do not match the content")
 
 
 def test_signature_of_the_content_alone_says_so(verify: Verifier, signer: Party) -> None:
     signature = signed(signer, CONTENT, signed_attributes=[])
     result = verify(signature)
     assert result.status == 0
-    assert "Nothing but the content was signed" in result.out
+    assert "Only the content was signed" in result.out
     assert verify(signature, CONTENT, "--json").json["only_content_signed"] is True
     assert verify(signed(signer, CONTENT), CONTENT, "--json").json["only_content_signed"] is False
     refused(
@@ -309,9 +309,9 @@ def levels(root: Party, deep: int, wide: int) -> list[Party]:
         (1, 30, True, 0, ""),
         (1, 30, False, 62, "not issued under the given CA"),
         (16, 2, True, 69, "more than 32 certificates"),
-        (15, 2, True, 62, "longer or less clear"),
+        (15, 2, True, 62, "too many chains"),
         (15, 2, False, 62, "not issued under the given CA"),
-        (7, 4, True, 62, "longer or less clear"),
+        (7, 4, True, 62, "too many chains"),
         (6, 5, True, 0, ""),
         (6, 5, False, 62, "not issued under the given CA"),
     ],
@@ -713,7 +713,7 @@ def test_malformed_part_of_a_certificate_between_is_named(verify: Verifier, root
     signer = party("signer", usual)
     assert verify(signed(signer, CONTENT, [usual])).status == 0
     for words, odd in _of_another_kind(usual, root).items():
-        refused(verify(signed(signer, CONTENT, [odd])), f"of another certificate in the file, {words}")
+        refused(verify(signed(signer, CONTENT, [odd])), f"Of another certificate in the file, {words}")
         # It keeps nobody from the one that is whole.
         assert verify(signed(signer, CONTENT, [odd, usual])).status == 0
 
@@ -873,7 +873,7 @@ def test_attributes_in_pieces_of_one_byte_are_attributes(
             str(root.write(workspace.home / "root")),
         ]
         done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, arguments)
-        refused(Result(done.exit_code, done.stdout, done.stderr), "signed beside another content")
+        refused(Result(done.exit_code, done.stdout, done.stderr), "attributes of another signature")
 
 
 def test_trusted_certificate_that_is_no_ca_issues_nothing(root: Party, signer: Party, tmp_path: Path) -> None:

@@ -105,9 +105,9 @@ def verify(
 
 
 def _say_what_is_open(verdict: "verification.Verdict") -> None:
-    """Say what a valid signature leaves open."""
+    """Say what a valid signature does not prove."""
     if verdict.only_content:
-        say(_("Nothing but the content was signed: no time, and not what kind of content it is."))
+        say(_("Only the content was signed, without a time and without its content type."))
     elif verdict.signed_at:
         say(_("The time is the signer's own, not checked."))
     if not verdict.revocation_checked:
@@ -115,7 +115,7 @@ def _say_what_is_open(verdict: "verification.Verdict") -> None:
         return
     say(_("Its certificate is not revoked."))
     for holder in verdict.not_checked:
-        open_question = text("Whether this certificate of its issuers is revoked was not found out: {holder}")
+        open_question = text("It is not known whether this certificate of its issuers is revoked: {holder}")
         say(open_question.format(holder=holder)())
 
 
