@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is all in order? Named checks from the module to the clock, each with what it found and what to do.
+"""Checks of everything that a card needs, from the module to the clock, each with its finding and advice.
 
-No check costs a try, and none waits for ever. A check that fails is often the reason for those after it.
+No check costs a try, and each has a time limit. A check that fails is often the reason why later ones fail.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a card's state, and of the days that count for it."""
+"""Checks of a card's state and of its dates."""
 
 from datetime import UTC, datetime
 
@@ -30,9 +30,9 @@ def state(seen: Observations, card: Card) -> Answer:
 
 
 def deadline(seen: Observations, card: Card) -> Answer:
-    """Tell how many days are left to activate a card."""
+    """Check that there is time left to activate a card, and say how many days."""
     if card.activate_by is None or card.days_left is None:
-        return skipped(text("The card has none."))
+        return skipped(text("The card has no last day for its activation."))
     if card.state is CardState.ACTIVE:
         return skipped(text("It was activated in time."))
     if card.state is CardState.LAPSED:

@@ -28,7 +28,7 @@ from xca_plugin.model import Card
 
 FETCHING_SECONDS: Final = 15.0
 """Seconds that all addresses of one check may take together."""
-# Reserved (RFC 6761, section 6.2): nobody knows of it but the proxy of who tests.
+# Reserved for tests (RFC 6761, section 6.2); only a proxy in a test answers for it.
 _HOSTS_OF_TESTS: Final = ("xca.test",)
 
 
@@ -49,7 +49,9 @@ def chain(seen: Observations, card: Card) -> Answer:
             )
         if not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
             return failed(
-                text("That of {issuer} is not valid today.").format(issuer=_name(as_asn1(issuer).subject)),
+                text("The certificate of {issuer} is not valid today.").format(
+                    issuer=_name(as_asn1(issuer).subject)
+                ),
                 Advice.NEW_CARD,
             )
         issued = issuer
@@ -61,7 +63,9 @@ def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observatio
         certificate = _parsed(signing_certificate(card))
         issuer = next((one for one in _held(seen, card) if _issued(certificate, one)), None)
         if issuer is None:
-            return skipped(text("Without the certificate of its issuer there is nothing to ask with."))
+            return skipped(
+                text("It cannot be asked for: the card does not hold the certificate of the issuer.")
+            )
         found = skipped(text("The certificate names no address."))
         fetcher = Fetcher(_HOSTS_OF_TESTS if getproxies().get("http") else (), FETCHING_SECONDS)
         for answer in ask(fetcher, certificate, issuer, datetime.now(UTC)):
@@ -78,7 +82,9 @@ def _silent(address: str, detail: Text | str, *, asked: bool = True) -> Answer:
     if asked:
         return failed(said, text("Check the network and its proxy (http_proxy), and try again later."))
     if (urlsplit(address).hostname or "").endswith(".test"):
-        return skipped(said, text("Nobody serves names below .test: the certificate is one for tests."))
+        return skipped(
+            said, text("Names that end in .test have no server: the certificate is one for tests.")
+        )
     return skipped(said, Advice.ALLOW_HOST)
 
 
@@ -95,7 +101,7 @@ def _told(address: str, found: Judgement) -> Answer:
 
 
 def _held(seen: Observations, card: Card) -> Iterator[x509.Certificate]:
-    """Yield the certificates on the card, but for those that cannot be read."""
+    """Yield the certificates on the card that can be read."""
     for certificate in seen.cards.certificates(card):
         with suppress(errors.CardFault):
             yield _parsed(certificate)
@@ -126,4 +132,4 @@ def _name(name: asn1_x509.Name) -> str:
 revoked_by_list = _by(revocation.ask_lists)
 """Check whether a revocation list (CRL) says that a card's certificate is revoked or suspended."""
 revoked_by_responder = _by(revocation.ask_responders)
-"""Check whether a responder (OCSP) says so."""
+"""Check whether a responder (OCSP) says that a card's certificate is revoked or suspended."""

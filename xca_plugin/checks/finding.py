@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check found, and what to do about it."""
+"""The result of a check, and what to do about it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
 Say = Callable[..., str]
-"""A sentence, said in the language that is given: a Text, or a method of a XcaError."""
+"""Returns a sentence in the language that is given: a Text, or a method of an XcaError."""
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """There was nothing to be checked, or no way to do it."""
+    """There was nothing to check, or no way to check it."""
 
 
 class Advice(Enum):
-    """What to do where no error tells it; a front end may know the command for it."""
+    """What to do about a finding that is no error. A front end may name the command instead."""
 
     ALLOW_HOST = text("If you know that host, allow it to be asked.")
     CHANGE_PIN = text("Change the PIN.")
@@ -33,7 +33,7 @@ class Advice(Enum):
     NEW_CARD = text("Ask the issuer for a new card.")
     REGISTER_TOOLS = text("Register those that you use.")
     RESUME_CERTIFICATE = text("Have it resumed (復用) by the issuer.")
-    SEND_REPORT = text("Report it, with the report of these checks that names nobody.")
+    SEND_REPORT = text("Report it with the report of these checks, which contains no personal data.")
     SET_CLOCK = text("Set the computer's clock and its time zone.")
 
 
@@ -43,13 +43,13 @@ NextStep = XcaError | Advice | Text
 
 @dataclass(frozen=True)
 class Answer:
-    """What a check says of one thing that it looked at.
+    """What a check found about one thing.
 
     Attributes:
-        outcome: how it ended.
+        outcome: passed, failed or skipped.
         said: what was found.
-        next_step: what to do about it, None: nothing.
-        card: the card that it is about, None: no single card.
+        next_step: what to do about it; None: nothing.
+        card: the card that it is about; None: no single card.
     """
 
     outcome: Outcome
@@ -60,11 +60,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding(Answer):
-    """An answer, and the check that gave it.
+    """An answer together with its check.
 
     Attributes:
         check: name of the check, a key of run.CHECKS.
-        title: its name for people.
+        title: the check's name for people.
     """
 
     check: str
@@ -72,13 +72,13 @@ class Finding(Answer):
 
     @property
     def needs_issuer(self) -> bool:
-        """Only the card's issuer can help."""
+        """True when only the card's issuer can help."""
         if isinstance(self.next_step, CardError):
             return self.next_step.needs_issuer
         return self.next_step in (Advice.NEW_CARD, Advice.RESUME_CERTIFICATE)
 
     def advice(self, language: str | None = None) -> str | None:
-        """Say what to do about it, without a command; None: nothing."""
+        """Return what to do about it, in words without a command; None: nothing."""
         if self.next_step is None:
             return None
         if isinstance(self.next_step, XcaError):
@@ -88,20 +88,20 @@ class Finding(Answer):
 
 
 def passed(said: Say, next_step: NextStep | None = None) -> Answer:
-    """Return the answer that all is well."""
+    """Return an answer with the outcome PASSED."""
     return Answer(Outcome.PASSED, said, next_step)
 
 
 def failed(said: Say, next_step: NextStep) -> Answer:
-    """Return the answer that something is wrong."""
+    """Return an answer with the outcome FAILED."""
     return Answer(Outcome.FAILED, said, next_step)
 
 
 def failed_with(error: XcaError, card: Card | None = None) -> Answer:
-    """Return the answer that an error is what is wrong."""
+    """Return an answer with the outcome FAILED, with the message and next step of an error."""
     return Answer(Outcome.FAILED, error.message, error, card)
 
 
 def skipped(said: Say, next_step: NextStep | None = None) -> Answer:
-    """Return the answer that there was nothing to check, or no way to."""
+    """Return an answer with the outcome SKIPPED."""
     return Answer(Outcome.SKIPPED, said, next_step)

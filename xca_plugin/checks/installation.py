@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the module and what it stands on: the inner module, the configuration, the store."""
+"""Checks of the module, its configuration, the inner module and the card store."""
 
 import ctypes
 import os
@@ -25,7 +25,7 @@ from xca_plugin.tools.host_environment import architecture
 
 
 def installed_files() -> list[Path]:
-    """Return the files that findings may name."""
+    """Return the files whose paths findings may contain."""
     found = []
     for file in (module_path, _inner_path, configuration_path, store_path):
         with suppress(OSError, ConfigurationError, XcaError):
@@ -34,7 +34,7 @@ def installed_files() -> list[Path]:
 
 
 def module(seen: Observations) -> Iterator[Answer]:
-    """Check that the PKCS#11 module is there and loads."""
+    """Check that the PKCS#11 module is installed and loads."""
     path = _module_path()
     try:
         ctypes.CDLL(str(path))
@@ -44,7 +44,7 @@ def module(seen: Observations) -> Iterator[Answer]:
 
 
 def module_architecture(seen: Observations) -> Iterator[Answer]:
-    """Check that the module and the inner one are for this program's architecture."""
+    """Check that the module and the inner module are for this program's architecture."""
     ours = architecture(Path("/proc/self/exe"))
     paths = [_module_path(), _inner_path()]
     for path in paths:
@@ -52,8 +52,8 @@ def module_architecture(seen: Observations) -> Iterator[Answer]:
         if its != ours:
             differs = text("{path} is for {its}, this program for {ours}.")
             yield failed(
-                differs.format(path=path, its=its or text("nothing that is known"), ours=ours),
-                text("Install the build of it that is for {ours}.").format(ours=ours),
+                differs.format(path=path, its=its or text("an unknown architecture"), ours=ours),
+                text("Install the build for {ours}.").format(ours=ours),
             )
             return
     yield passed(text("{ours}, as this program").format(ours=ours))
@@ -66,14 +66,14 @@ def inner_module(seen: Observations) -> Iterator[Answer]:
         raise errors.ModuleFailed(detail=text("no configuration names an inner module"))
     if not path.exists():
         raise errors.ModuleFailed(detail=text("{path} is not there").format(path=path))
-    with suppress(errors.StoreUnreadable):  # the next check's to tell
+    with suppress(errors.StoreUnreadable):  # the next check reports that
         seen.cards.readers()
     seen.works = True
     yield passed(text("It answers: {path}").format(path=path))
 
 
 def store(seen: Observations) -> Iterator[Answer]:
-    """Check that the card store, if there is one, can be read and written, and by nobody else."""
+    """Check that this user, and no other, can read and write the card store, if there is one."""
     try:
         path = Store().path
         if not path.exists():
@@ -103,7 +103,7 @@ def _module_path() -> Path:
 
 
 def _inner_path() -> Path | None:
-    """Return the inner module's path, as the module finds it (README, Configuration)."""
+    """Return the inner module's path, found as the module does it (README, Configuration)."""
     try:
         return inner_module_path()
     except ConfigurationError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what is around the card: other tools, the agent's port, the clock."""
+"""Checks of the computer: registered tools, the agent's port, the clock."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from xca_plugin.tools import all_tools
 
 
 def tools(seen: Observations) -> Iterator[Answer]:
-    """Tell which tools know of the module."""
+    """Tell which tools are registered."""
     registered: list[str] = []
     others: list[str] = []
     for tool in all_tools():
@@ -20,11 +20,11 @@ def tools(seen: Observations) -> Iterator[Answer]:
             (registered if tool.registered() else others).append(tool.name)
     if not registered:
         yield skipped(
-            text("None of those that are here knows of the module: {tools}").format(tools=", ".join(others)),
+            text("None is registered. Installed here: {tools}").format(tools=", ".join(others)),
             Advice.REGISTER_TOOLS,
         )
         return
-    yield passed(text("These know of the module: {tools}").format(tools=", ".join(registered)))
+    yield passed(text("Registered: {tools}").format(tools=", ".join(registered)))
 
 
 def port(seen: Observations) -> Iterator[Answer]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What earlier checks saw, for the later ones."""
+"""Results of earlier checks that later ones use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from xca_plugin.pcsc import Reader
 
 
 class CardSource(Protocol):
-    """What the checks ask for: Cards itself, or what asks Cards in another thread."""
+    """The part of Cards that the checks need. The agent passes one that asks Cards in another thread."""
 
     def readers(self) -> Sequence[str]:
         """As Cards.readers."""
@@ -23,19 +23,19 @@ class CardSource(Protocol):
         """As Cards.certificates."""
 
     def history(self) -> Sequence[Event]:
-        """As Cards.history, of all cards."""
+        """As Cards.history for all cards."""
 
 
 @dataclass
 class Observations:
-    """What earlier checks saw.
+    """Results of earlier checks.
 
     Attributes:
-        cards: the facade that is asked.
-        works: the module and its inner module do.
-        stand_in: the card store knows cards: SoftHSM stands in, no reader is needed.
-        readers: the readers, None: they cannot be looked at.
-        present: the cards.
+        cards: the facade that the checks ask.
+        works: the module and its inner module work.
+        stand_in: the card store holds cards of the stand-in, which need no reader.
+        readers: the readers; None: they cannot be looked at.
+        present: the cards that are here.
     """
 
     cards: CardSource

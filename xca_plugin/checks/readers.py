@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the card readers, and whether a card is there."""
+"""Checks of the card readers and of the cards in them."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from xca_plugin.i18n import plural, text
 
 
 def reader_daemon(seen: Observations) -> Iterator[Answer]:
-    """Check that pcscd runs; without it only cards of the stand-in are seen."""
+    """Check that pcscd runs. Without it, only cards of the stand-in can be used."""
     try:
         seen.readers = pcsc.readers()
     except errors.NoReaderSupport as error:
@@ -19,13 +19,13 @@ def reader_daemon(seen: Observations) -> Iterator[Answer]:
     except XcaError as error:
         if not seen.stand_in:
             raise
-        yield skipped(error.message, text("The cards that SoftHSM stands in for do without."))
+        yield skipped(error.message, text("Cards of the stand-in need no reader."))
     else:
         yield passed(text("It is running."))
 
 
 def readers(seen: Observations) -> Iterator[Answer]:
-    """Look at each reader and what is in it."""
+    """Check each reader and the card in it."""
     if seen.readers is None:
         yield skipped(text("They cannot be looked at."))
     elif not seen.readers:
@@ -45,7 +45,7 @@ def readers(seen: Observations) -> Iterator[Answer]:
 def cards(seen: Observations) -> Iterator[Answer]:
     """Check that the module shows a card."""
     if not seen.works:
-        yield skipped(text("Without its module no card can be seen."))
+        yield skipped(text("The module does not work; it is needed to see a card."))
         return
     seen.present = seen.cards.detect()
     if not seen.present:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All checks, in their order, none for longer than it may take."""
+"""All checks, in their order, each with a time limit."""
 
 import queue
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,13 @@ from xca_plugin.checks.observations import CardSource, Observations
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
-_SECONDS: Final = 20.0  # for one check; the slowest asks addresses (certification.FETCHING_SECONDS)
+_SECONDS: Final = 20.0  # for one check; longer than certification.FETCHING_SECONDS
 
 _Check = Callable[[Observations], Iterator[Answer]]
 
 
 def run(cards: CardSource) -> Iterator[Finding]:
-    """Do every check, in the order of CHECKS; yield each finding as soon as it is there."""
+    """Do every check, in the order of CHECKS; yield each finding at once."""
     seen = Observations(cards)
     for name, (title, check) in CHECKS.items():
         for answer in _in_time(check, seen):
@@ -29,14 +29,21 @@ def run(cards: CardSource) -> Iterator[Finding]:
 
 
 def _in_time(check: _Check, seen: Observations) -> Sequence[Answer]:
-    """Do one check in a thread that may be left behind: what hangs there holds up nobody else."""
+    """Do one check in a thread of its own, which is left running when its time is up."""
     answers: queue.SimpleQueue[Sequence[Answer]] = queue.SimpleQueue()
     Thread(target=lambda: answers.put(_answers(check, seen)), name="check", daemon=True).start()
     try:
         return answers.get(timeout=_SECONDS)
     except queue.Empty:
         late = text("No answer within {seconds} seconds.").format(seconds=int(_SECONDS))
-        return [failed(late, text("Restart what it looks at, or the computer, and repeat the checks."))]
+        return [
+            failed(
+                late,
+                text(
+                    "Restart the program or device that is checked, or the computer, and repeat the checks."
+                ),
+            )
+        ]
 
 
 def _answers(check: _Check, seen: Observations) -> Sequence[Answer]:
@@ -47,7 +54,7 @@ def _answers(check: _Check, seen: Observations) -> Sequence[Answer]:
     except XcaError as error:
         answers.append(failed_with(error))
     except Exception as error:
-        # Its name and not its text: a stranger's exception may hold a secret.
+        # The exception's text is left out: that of a plugin may hold a secret.
         unexpected = text("The check itself failed: {detail}").format(detail=type(error).__name__)
         answers.append(failed(unexpected, Advice.SEND_REPORT))
     return answers
@@ -80,8 +87,8 @@ CHECKS: Final[dict[str, tuple[Text, _Check]]] = {
     "chain": (text("Chain of the certificate"), _of_each_card(certification.chain)),
     "crl": (text("Revocation list (CRL)"), _of_each_card(certification.revoked_by_list)),
     "ocsp": (text("Revocation service (OCSP)"), _of_each_card(certification.revoked_by_responder)),
-    "tools": (text("Tools that know of the module"), machine.tools),
+    "tools": (text("Registered tools"), machine.tools),
     "port": (text("Port of the agent"), machine.port),
     "clock": (text("Clock"), machine.clock),
 }
-"""Every check, by its name; with its name for people."""
+"""Every check by its name, with its name for people."""

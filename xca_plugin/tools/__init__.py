@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tools that a person already has, and how each is told of the module.
+"""Registration of the module with other programs, such as browsers, OpenSSL and ssh.
 
-What is written stands between two comments of ours, so that all else in a file stays byte for byte
-(xca_plugin.tools.managed_block).
+xcactl writes its lines between two comments (xca_plugin.tools.managed_block). Every other byte of a file
+stays as it was.
 """
 
 from collections.abc import Sequence
@@ -22,5 +22,5 @@ __all__ = ["FileChange", "ProbeResult", "Registration", "Tool", "all_tools", "ma
 
 
 def all_tools() -> Sequence[Tool]:
-    """Return every tool that can be told of the module, here or not."""
+    """Return every supported tool, installed or not."""
     return (P11Kit(), Engine(), Provider(), Firefox(), Chromium(), OpenSSH(), Java(), PyHanko(), Curl())

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: D102  # Tool says it
-# Tool says it
-"""curl: a configuration of our own (curl --config) that takes key and certificate from OpenSSL's engine."""
+# ruff: noqa: D102  # Tool has the docstrings
+"""curl: a separate configuration (curl --config) that takes key and certificate from OpenSSL's engine."""
 
 import socket
 from pathlib import Path
@@ -16,7 +15,7 @@ from xca_plugin.tools.tool import ANY_CARD_URI, CARD_URI, SIGN_KEY_URI, ProbeRes
 
 
 class Curl(Tool):
-    """Not ~/.curlrc: that would put a card into every transfer."""
+    """curl. ~/.curlrc is left alone: lines there would put a card into every transfer."""
 
     name = "curl"
     title = text("curl, client authentication in TLS")
@@ -43,8 +42,8 @@ class Curl(Tool):
         return shell("curl", "--config", _file(), *words, PKCS11_MODULE_PATH=module())
 
     def check(self) -> ProbeResult:
-        # A server that only listens: curl reads the certificate before it says anything, then looks for the
-        # key. One that is no key ends it there; the card's own would need a login.
+        # The server only listens. curl reads the certificate before it sends anything, then reads the key.
+        # The key here is an empty file, which ends the run: the card's own key would need a login.
         key = ("--key", "/dev/null", "--key-type", "PEM")
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = f"https://127.0.0.1:{server.getsockname()[1]}/"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is around the tools: programs, folders, architectures, the configuration that the module reads."""
+"""The computer that the tools run on: programs, architectures, the module's configuration."""
 
 import os
 import re
@@ -21,17 +21,17 @@ from xca_plugin.errors import NoModule, NotEditable
 from xca_plugin.i18n import text
 
 _SECONDS: Final = 30
-# Whatever could make a tool log in, or ask somebody for the PIN.
+# Variables that could make a tool log in, or ask a person for the PIN.
 _NOT_FOR_TOOLS: Final = re.compile(r"(GNUTLS|PYHANKO).*PIN$|SSH_ASKPASS|DISPLAY$|WAYLAND_DISPLAY$")
 _MACHINES: Final = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv"}
 
 
 def module() -> Path:
-    """Return the module's path, which every tool's configuration can hold.
+    """Return the module's path, checked for characters that a tool would misread.
 
     Raises:
         NoModule: it is not installed.
-        NotEditable: the path has characters that some tool would read as something else.
+        NotEditable: the path has a character with a meaning in some tool's configuration.
     """
     try:
         path = module_path().absolute()
@@ -43,16 +43,17 @@ def module() -> Path:
 
 
 def which(*names: str) -> Path | None:
-    """Return the first of these programs that is here."""
+    """Return the path of the first of these programs that is installed; None: none is."""
     found = (shutil.which(name) for name in names)
     return next((Path(path) for path in found if path), None)
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> tuple[int, str]:
-    """Run a program that can ask nobody anything; return its status and all that it printed.
+    """Run a program that cannot ask a person anything; return its status and its output.
 
-    It has no terminal, an empty standard input, no PIN in its environment, and half a minute. What keeps it
-    from running is told as if it had printed that, with a status of its own.
+    It has no terminal, an empty standard input, no PIN in its environment, and half a minute of time. A
+    program that cannot be started gives status 126 and the reason as output; one that takes too long gives
+    status 124.
     """
     environment = {name: value for name, value in os.environ.items() if not _NOT_FOR_TOOLS.match(name)}
     try:
@@ -75,10 +76,10 @@ def run(*command: str | Path, cwd: Path | None = None) -> tuple[int, str]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Make a folder to try something in; it is gone afterwards.
+    """Make a temporary folder; it is removed when the block ends.
 
     Raises:
-        FileProblem: there is no place for it, or for what is written there.
+        FileProblem: the folder cannot be made, or a file in it cannot be written.
     """
     try:
         with TemporaryDirectory(prefix="xca-") as name:
@@ -89,7 +90,7 @@ def scratch() -> Iterator[Path]:
 
 
 def shell(*words: str | Path, **variables: str | Path) -> str:
-    """Write a command for a person's shell; it carries the configuration that only a variable names."""
+    """Return a command, quoted for a shell; it sets XCA_PKCS11_CONF where the module needs that variable."""
     if needs_variable():
         variables = {"XCA_PKCS11_CONF": os.environ["XCA_PKCS11_CONF"], **variables}
     assignments = [f"{name}={shlex.quote(str(value))}" for name, value in variables.items()]
@@ -100,9 +101,9 @@ def shell(*words: str | Path, **variables: str | Path) -> str:
 
 
 def architecture(program: Path) -> str | None:
-    """Say for which machine an ELF file is (ELF header, e_ident[EI_CLASS] and e_machine); None: not known.
+    """Return the machine that an ELF file is for (e_ident[EI_CLASS] and e_machine); None: unknown.
 
-    A script is for the machine of its interpreter.
+    For a script, it is the machine of its interpreter.
     """
     head = _head(program)
     if head.startswith(b"#!"):
@@ -126,13 +127,13 @@ def _head(program: Path) -> bytes:
 
 
 def needs_variable() -> bool:
-    """Tell whether only XCA_PKCS11_CONF leads to the configuration in use."""
+    """Tell whether the module finds its configuration through XCA_PKCS11_CONF only."""
     named = configuration_path()
     return "XCA_PKCS11_CONF" in os.environ and named is not None and not _same(named, _without_variable())
 
 
 def configuration_remark() -> Text | None:
-    """Say what a person has to do for every program to find the module's configuration; None: nothing."""
+    """Say what a person has to do so that every program finds the module's configuration; None: nothing."""
     own = own_configuration() / "pkcs11.conf"
     named = configuration_path()
     if named is None:

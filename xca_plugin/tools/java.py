@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: D102  # Tool says it
-# Tool says it
-"""Java: a configuration of our own for the provider SunPKCS11."""
+# ruff: noqa: D102  # Tool has the docstrings
+"""Java: a separate configuration for the provider SunPKCS11."""
 
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,7 @@ _KEYTOOL: Final = (
 
 
 class Java(Tool):
-    """keytool and jarsigner, and programs that add the provider with this configuration."""
+    """keytool, jarsigner, and programs that add the provider with this configuration."""
 
     name = "java"
     title = text("Java, provider SunPKCS11 (keytool, jarsigner)")
@@ -47,10 +46,10 @@ class Java(Tool):
 
     def check(self) -> ProbeResult:
         with scratch() as folder:
-            telling = folder / "xca.cfg"
-            telling.write_bytes(_file().read_bytes() + b"showInfo = true\n")
-            # -protected: no PIN is asked for or given; it tells of the card and then fails to log in.
-            _, said = run(*_KEYTOOL, telling, "-protected")
+            shown = folder / "xca.cfg"
+            shown.write_bytes(_file().read_bytes() + b"showInfo = true\n")
+            # With -protected, keytool asks for no PIN. It shows the card and then fails to log in.
+            _, said = run(*_KEYTOOL, shown, "-protected")
         if f"label: {rules.CARD_LABEL}" in said:
             return ProbeResult(True, "")
         return ProbeResult(False, said.strip().splitlines()[-1] if said.strip() else "")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Browsers: the NSS databases of Firefox's profiles and of Chromium and its kin.
+"""Browsers: the NSS databases of Firefox's profiles and of Chromium and the browsers built on it.
 
-A database of NSS keeps its modules in a text file, pkcs11.txt, one paragraph each. Ours is put after the
-others; modutil proves it with a copy, so that the database is never half changed.
+An NSS database lists its modules in a text file, pkcs11.txt, one paragraph each. The module's paragraph is
+added at the end. modutil first reads a copy of the database with the new file.
 """
 
 import configparser
@@ -31,7 +31,7 @@ _LOCK: Final = ".parentlock"
 class _Browser(Tool):
     _programs: ClassVar[tuple[str, ...]]
     _sandboxes: ClassVar[tuple[str, ...]]
-    """Folders below the home that a sandboxed one of them makes."""
+    """Folders below the home that these browsers make when they are installed as snap or flatpak."""
 
     def missing(self) -> Text | None:
         if self.program() is None and not self._started():
@@ -76,15 +76,16 @@ class _Browser(Tool):
         return ProbeResult(True, "")
 
     def _started(self) -> bool:
-        """Tell whether such a browser was ever started here."""
+        """Tell whether such a browser was ever started by this user."""
         raise NotImplementedError
 
     def _databases(self) -> list[Path]:
+        """Return the folders of the databases."""
         raise NotImplementedError
 
 
 class Firefox(_Browser):
-    """Every profile that profiles.ini names, each with a database of its own."""
+    """Firefox. Each profile in profiles.ini has a database of its own."""
 
     name = "firefox"
     title = text("Firefox, every profile")
@@ -104,10 +105,10 @@ class Firefox(_Browser):
 
 
 class Chromium(_Browser):
-    """One database for all of its kin."""
+    """Chromium, Chrome, Brave, Edge and Vivaldi, which share one database."""
 
     name = "chromium"
-    title = text("Chromium, Chrome and their kin")
+    title = text("Chromium, Chrome and similar browsers")
     _programs = (
         "chromium",
         "chromium-browser",
@@ -130,7 +131,7 @@ class Chromium(_Browser):
 
     def _databases(self) -> list[Path]:
         there = [folder for folder in self._folders() if folder.is_dir()]
-        # Made before the browser has made it, it takes the older one.
+        # Where there is none yet, a new browser uses the older folder if it exists.
         return there or ([self._folders()[0]] if self.program() else [])
 
     def _folders(self) -> tuple[Path, ...]:
@@ -140,7 +141,7 @@ class Chromium(_Browser):
 
 
 class _Modules(ManagedFile):
-    blank_after = True  # paragraphs end with one
+    blank_after = True  # an empty line ends a paragraph
 
     def position(self, rest: bytes) -> int:
         if rest and not re.search(rb"\n\r?\n\Z", rest):
@@ -171,7 +172,7 @@ class _Modules(ManagedFile):
 
 @contextmanager
 def _copy(database: Path) -> Iterator[Path]:
-    """Copy a database, and make what is not there yet: the browser does that when it starts first."""
+    """Copy a database. Where there is none yet, make an empty one, as a browser does at its first start."""
     with scratch() as folder:
         for file in (*_DATABASE, "pkcs11.txt"):
             with suppress(FileNotFoundError):
@@ -182,16 +183,16 @@ def _copy(database: Path) -> Iterator[Path]:
 
 
 def _profiles(file: Path) -> Iterator[Path]:
-    """Find the folders of the profiles in profiles.ini that are there.
+    """Yield the folders of the profiles in profiles.ini that exist.
 
     Raises:
-        NotEditable: the file cannot be read as one.
+        NotEditable: the file is not a profiles.ini.
     """
     listed = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parse(file, listed)
     except OSError:
-        return  # there is none
+        return  # there is no such file
     except ConfigurationError as error:
         raise NotEditable(path=file, detail=where(error)) from error
     for section in listed.sections():
@@ -206,7 +207,7 @@ def _sandboxed(program: Path) -> bool:
 
 
 def _user(database: Path) -> str | None:
-    """Return the program that has the database open, as far as /proc tells; None: nobody."""
+    """Return the program that has the database open, as far as /proc shows it; None: no program."""
     files = {
         (known.st_dev, known.st_ino)
         for file in (*_DATABASE, _LOCK)
@@ -214,7 +215,7 @@ def _user(database: Path) -> str | None:
         for known in [(database / file).stat()]
     }
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # not ours to look at, or gone meanwhile
+        with suppress(OSError):  # another user's process, or one that has ended
             for descriptor in (process / "fd").iterdir():
                 with suppress(OSError):
                     known = descriptor.stat()

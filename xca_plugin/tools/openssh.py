@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: D102  # Tool says it
-# Tool says it
+# ruff: noqa: D102  # Tool has the docstrings
 """OpenSSH: PKCS11Provider in the user's configuration (ssh_config(5))."""
 
 import os
@@ -66,7 +65,7 @@ class _Configuration(ManagedFile):
 
 
 def _provider(file: Path) -> str:
-    """Return the PKCS11Provider that ssh makes of a configuration."""
+    """Return the PKCS11Provider that ssh takes from a configuration."""
     found = re.search(r"^pkcs11provider (.*)$", run("ssh", "-G", "-F", file, _NO_HOST)[1], re.MULTILINE)
     return found[1] if found else "none"
 
@@ -76,8 +75,11 @@ def _file() -> Path:
 
 
 def _option() -> tuple[str, ...]:
-    """Name the file to ssh where it would read another one: it looks for the home in the user database."""
-    with suppress(KeyError):  # who is not in the database gets nothing from ssh without it
+    """Return the option that names the file to ssh; none where ssh reads that file by itself.
+
+    ssh takes the home from the user database and not from HOME.
+    """
+    with suppress(KeyError):  # without an entry in the user database, ssh needs the option
         if Path(pwd.getpwuid(os.getuid()).pw_dir).resolve() == Path.home().resolve():
             return ()
     return "-F", str(_file())

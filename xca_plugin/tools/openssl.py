@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: D102  # Tool says it
-# Tool says it
-"""OpenSSL: its engine and its provider for PKCS#11, each with a configuration of our own.
+# ruff: noqa: D102  # Tool has the docstrings
+"""OpenSSL: its engine and its provider for PKCS#11, each with a separate configuration.
 
-OpenSSL has no configuration of the user's own. Ours includes the system's, and adds to the sections that the
-system's names; the command that is shown names it in OPENSSL_CONF (config(5ossl)).
+OpenSSL reads no configuration of the user's. The file written here includes the system's and adds to the
+sections that the system's file names. The command that is shown names the file in OPENSSL_CONF
+(config(5ossl)).
 """
 
 import re
@@ -90,7 +90,7 @@ class Engine(_OpenSSL):
 
     def check(self) -> ProbeResult:
         uri = f"{ANY_CARD_URI};id=%53%49%47%4E;type=public"
-        # Not its status: with SoftHSM the engine may crash when all is done.
+        # The status is ignored: with SoftHSM the engine may crash at the very end.
         _, said = self._run("pkey", "-engine", "pkcs11", "-inform", "engine", "-pubin", "-in", uri, "-pubout")
         return ProbeResult("BEGIN PUBLIC KEY" in said, "" if "BEGIN PUBLIC KEY" in said else _reason(said))
 
@@ -113,7 +113,7 @@ class Provider(_OpenSSL):
             f"default = {default}",
             "pkcs11 = xca_provider",
             f"[{default}]",
-            "activate = 1",  # a provider that is named keeps the default one from loading by itself
+            "activate = 1",  # with any provider named, OpenSSL no longer loads the default one by itself
             "[xca_provider]",
             f"module = {self._extension()}",
             f"pkcs11-module-path = {module()}",
@@ -132,19 +132,19 @@ class Provider(_OpenSSL):
 
 
 def folders() -> dict[str, Path]:
-    """Return OPENSSLDIR, ENGINESDIR and MODULESDIR, as `openssl version -a` tells them."""
+    """Return the folders OPENSSLDIR, ENGINESDIR and MODULESDIR (`openssl version -a`)."""
     said = run("openssl", "version", "-a")[1]
     return {name: Path(path) for name, path in re.findall(r'^(\w+DIR): "(.*)"$', said, re.MULTILINE)}
 
 
 def _base() -> Path | None:
-    """Return the system's configuration."""
+    """Return the system's configuration; None: there is none."""
     file = folders().get("OPENSSLDIR", Path()) / "openssl.cnf"
     return file if file.is_absolute() and file.is_file() else None
 
 
 def _value(file: Path | None, section: str, name: str) -> str | None:
-    """Look up a value in a configuration (config(5ossl)); the last one counts."""
+    """Look up a value in a configuration (config(5ossl)). The last of several counts; None: there is none."""
     current, found = "default", None
     for line in file.read_text("utf-8", "replace").splitlines() if file else ():
         if head := re.match(r"\s*\[\s*(.+?)\s*\]", line):
@@ -155,6 +155,6 @@ def _value(file: Path | None, section: str, name: str) -> str | None:
 
 
 def _reason(said: str) -> str:
-    """Find the line that tells most: not the trail of places in OpenSSL's sources."""
+    """Return the last line that is not one of OpenSSL's error stack."""
     lines = [line for line in said.splitlines() if line and not re.match(r"[0-9A-F]{8,}:error:", line)]
     return lines[-1] if lines else text("it sees no card")()

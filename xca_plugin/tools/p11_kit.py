@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: D102  # Tool says it
-# Tool says it
-"""p11-kit: a .module file, and with it GnuTLS, OpenSC's tools and all others that ask p11-kit."""
+# ruff: noqa: D102  # Tool has the docstrings
+"""p11-kit: a .module file, which GnuTLS, OpenSC's tools and other users of p11-kit find too."""
 
 import os
 import re
@@ -20,7 +19,7 @@ _SYSTEM: Final = Path("/etc/pkcs11/modules")
 
 
 class P11Kit(Tool):
-    """A file of our own among the user's; root's goes to the system's, p11-kit reads no other for root."""
+    """p11-kit. The file is in the user's folder; root's is in the system's, the only one that root has."""
 
     name = "p11-kit"
     title = text("p11-kit, and with it GnuTLS, OpenSC and others")

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: D102  # Tool says it
-# Tool says it
+# ruff: noqa: D102  # Tool has the docstrings
 """pyHanko: an entry of pkcs11-setups in pyhanko.yml.
 
-pyHanko reads the file of that name in the current folder. Where there is none, ours is in the folder of the
-files of our own, and the command names it.
+pyHanko reads the pyhanko.yml of the current folder. Where there is none, the entry is in a file in this
+project's configuration folder, and the command that is shown names that file.
 """
 
 import os
@@ -29,7 +28,7 @@ _WITH_SETUP: Final = ("pkcs11", "--p11-setup", _SETUP)
 
 
 class PyHanko(Tool):
-    """The entry for `--p11-setup xca`; the plugin `xca` of the extra `pdf` needs no registration."""
+    """The entry for `--p11-setup xca`. The command `xca` of the extra `pdf` needs no registration."""
 
     name = "pyhanko"
     title = text("pyHanko, signatures in PDF files")
@@ -66,7 +65,7 @@ class PyHanko(Tool):
     def check(self) -> ProbeResult:
         program = self.program() or "pyhanko"
         with scratch() as folder:
-            # pyHanko skips the login then: it finds the certificate, and no key to sign with.
+            # pyHanko then does not log in. It finds the certificate, but no key to sign with.
             setup = "\n".join((f"{_KEY}:", *_entry("  "), "    prompt-pin: skip"))
             (folder / "pyhanko.yml").write_text(setup, encoding="utf-8")
             (folder / "in").write_bytes(b"")
@@ -78,7 +77,7 @@ class PyHanko(Tool):
 
 
 class _Setups(ManagedFile):
-    """YAML of others stays byte for byte: our lines are put between theirs."""
+    """A pyhanko.yml. The lines go into the others' pkcs11-setups, whose bytes stay as they were."""
 
     def body(self, rest: bytes) -> Sequence[str]:
         key, value = self._setups(rest)
@@ -107,7 +106,7 @@ class _Setups(ManagedFile):
             raise self._not_editable()
 
     def _setups(self, rest: bytes) -> tuple[Any, Any]:
-        """Return the nodes of pkcs11-setups and of what it holds; none when the key is not there."""
+        """Return the nodes of the key pkcs11-setups and of its value; (None, None): there is no such key."""
         import yaml
 
         try:
@@ -115,7 +114,7 @@ class _Setups(ManagedFile):
         except UnicodeDecodeError as error:
             raise NotEditable(path=self.path, detail=text("it is not in UTF-8")) from error
         except yaml.YAMLError as error:
-            # Not its own words: they show the line, and a PIN may stand there.
+            # PyYAML's own message quotes the line, which may hold a PIN.
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else 1
             detail = text("it is no YAML, line {line}").format(line=line)
@@ -146,7 +145,7 @@ def _own_file() -> Path:
 
 
 def _entry(indent: str) -> list[str]:
-    """Write the setup: certificate and key by CKA_ID, both keys of a card have the same label."""
+    """Return the lines of the setup. CKA_ID names certificate and key: a card's two keys have one label."""
     return [
         f"{indent}{_SETUP}:",
         f'{indent}  module-path: "{module()}"',
@@ -154,5 +153,5 @@ def _entry(indent: str) -> list[str]:
         f'{indent}    label: "{rules.CARD_LABEL}"',
         f'{indent}  cert-id: "{b"SIGN".hex()}"',
         f'{indent}  key-id: "{b"SIGN".hex()}"',
-        f"{indent}  other-certs-to-pull: null",  # all of them: the chain
+        f"{indent}  other-certs-to-pull: null",  # null means all of them, which is the chain
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every tool can be asked."""
+"""The base class of all tools."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from xca_plugin.tools.managed_file import ManagedFile, Registration
 CARD_URI: Final = "pkcs11:serial=NUMBER"
 """PKCS#11 URI (RFC 7512) of a card, in commands that are shown; NUMBER stands for the card's number."""
 SIGN_KEY_URI: Final = f"{CARD_URI};id=%53%49%47%4E;type=private"
-"""The same of the key SIGN."""
+"""PKCS#11 URI of a card's key SIGN."""
 ANY_CARD_URI: Final = "pkcs11:token=" + rules.CARD_LABEL.replace(" ", "%20")
-"""The same of any card, for looks that need no login."""
+"""PKCS#11 URI of any card, for probes that need no login."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a tool saw.
+    """The result of a look at the card through a tool.
 
     Attributes:
-        works: it loaded the module and saw a card.
-        detail: why not, mostly in the tool's own words; empty when it works.
+        works: the tool loaded the module and saw a card.
+        detail: the reason why not, often in the tool's own words; empty when it works.
     """
 
     works: bool
@@ -38,11 +38,11 @@ class ProbeResult:
 
 
 class Tool(ABC):
-    """A tool that a person has, and that can be told of the module.
+    """A program that can load the module.
 
     Attributes:
-        name: how it is called in commands.
-        title: what it is, for people.
+        name: its name in xcactl's commands.
+        title: a description for people.
     """
 
     name: ClassVar[str]
@@ -50,43 +50,44 @@ class Tool(ABC):
 
     @abstractmethod
     def missing(self) -> Text | None:
-        """Say what it lacks to be used here, and how to get it; None: nothing."""
+        """Say what has to be installed before the tool can be used; None: nothing."""
 
     @abstractmethod
     def program(self) -> Path | None:
-        """Return the program that loads the module, if there is one to be looked at."""
+        """Return the program that loads the module; None: it is not installed."""
 
     @abstractmethod
     def files(self) -> Sequence[ManagedFile]:
-        """Return the files that registering writes.
+        """Return the files that registration writes.
 
         Raises:
-            NoModule; NotEditable: the module's name cannot be written into them.
+            NoModule: the module is not installed.
+            NotEditable: the module's path cannot be written into them.
         """
 
     @abstractmethod
     def command(self) -> str:
-        """Return the exact command to use it; words in capitals are the reader's to fill in."""
+        """Return the command that uses the card; the person replaces the words in capitals."""
 
     @abstractmethod
     def check(self) -> ProbeResult:
-        """Look at a card through the tool, without a login: it costs no try."""
+        """Look at a card through the tool, without a login. It costs no try."""
 
     def traces(self) -> Sequence[ManagedFile]:
-        """Return the files that may hold lines of ours."""
+        """Return the files in which unregistering looks for the lines."""
         return self.files()
 
     def remarks(self) -> Sequence[Text]:
-        """Return what a person has to know of it, here and now."""
+        """Return what a person has to know before using it on this computer."""
         wrong = self._wrong_architecture()
         return [] if wrong is None else [wrong]
 
     def installed(self) -> bool:
-        """Tell whether it can be used here."""
+        """Tell whether the tool can be used on this computer."""
         return self.missing() is None
 
     def state(self) -> Registration:
-        """Tell how its registration stands."""
+        """Return the state of the registration."""
         try:
             states = {file.state() for file in self.files()}
         except XcaError:
@@ -99,11 +100,11 @@ class Tool(ABC):
         return next(iter(states), Registration.ABSENT)
 
     def registered(self) -> bool:
-        """Tell whether it finds the module."""
+        """Tell whether the registration is complete and current."""
         return self.state() is Registration.REGISTERED
 
     def plan_register(self) -> list[FileChange]:
-        """Return the changes that tell it of the module; none when it knows.
+        """Return the changes that register the module; none when it is registered.
 
         Raises:
             ToolNotInstalled, WrongArchitecture, FileProblem, NotEditable, EditedByHand.
@@ -117,7 +118,7 @@ class Tool(ABC):
         return [change for file in self.files() for change in file.plan_register()]
 
     def plan_unregister(self) -> list[FileChange]:
-        """Return the changes after which all is as it was before.
+        """Return the changes that undo the registration.
 
         Raises:
             FileProblem, EditedByHand.
