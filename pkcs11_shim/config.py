@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the module and its files are: the same answers that the module gives itself."""
+"""Where the module and its files are, found by the rules of the module itself (src/config.c)."""
 
 import configparser
 import os
@@ -13,12 +13,12 @@ _MODULE: Final = "xca-pkcs11.so"
 
 
 class ConfigurationError(Exception):
-    """A configuration file means nothing. It tells where and never what: a PIN may stand there.
+    """A configuration file cannot be read as one. The text of the file is never told: it may hold a PIN.
 
     Attributes:
         path: the file.
-        line: number of the first line that means nothing; None: it is no file, it is not UTF-8, or a value
-            goes over several lines.
+        line: number of the first line that cannot be read; None: it is no regular file, it is not UTF-8, or
+            a value goes over several lines.
     """
 
     def __init__(self, path: Path, line: int | None) -> None:
@@ -60,7 +60,7 @@ def store_path() -> Path:
 
     Raises:
         OSError: the configuration cannot be read.
-        ConfigurationError: it means nothing.
+        ConfigurationError: it cannot be read as a configuration file.
     """
     return _named("XCA_CARD_STORE", "store") or own_data() / "cards.db"
 
@@ -79,10 +79,10 @@ def parse(file: Path, configuration: configparser.ConfigParser) -> None:
 
     Raises:
         OSError: it cannot be read.
-        ConfigurationError: it means nothing.
+        ConfigurationError: it cannot be read as a configuration file.
     """
     try:
-        # A pipe or a device is none, for the module neither: it would be waited for, or never end.
+        # The module refuses a pipe or a device too: reading it could wait, or never end.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, encoding="utf-8-sig") as lines:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -107,7 +107,7 @@ def _named(variable: str, section: str) -> Path | None:
     configuration = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     if file := configuration_path():
         parse(file, configuration)
-        # The module knows no value of several lines: the second may be another name with a secret.
+        # The module takes no value of several lines. The second line may hold a secret.
         if any("\n" in value for each in configuration.values() for value in each.values()):
             raise ConfigurationError(file, None)
     named = configuration.get(section, "path", fallback="")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The card store as record.h describes it: what anyone reads, and what the issuer writes."""
+"""The card store, in the format of record.h: Store reads it, StoreWriter is for the issuer."""
 
 import fcntl
 import heapq
@@ -49,7 +49,7 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class CardRow:
-    """What one card remembers (record.h).
+    """A card's record in the store (record.h).
 
     Attributes:
         number: card number, 16 characters.
@@ -184,7 +184,7 @@ class Store:
         """
         with self._file() as file:
             histories = [list(_events(file, place, slot)) for place, slot in _cards(file, card)]
-        # A card's own stay in their order, whatever the clock was.
+        # The events of one card stay in their order, even if the clock was set back.
         return list(heapq.merge(*histories, key=lambda event: event.at))
 
     @contextmanager
@@ -345,7 +345,7 @@ class StoreWriter:
         raise StoreError(f"the store has no card {number}")
 
     def _new_generation(self) -> int:
-        """Begin the store's next generation: who runs already has not seen the card as it will be."""
+        """Begin the store's next generation; processes that run already must initialise again (epochs.h)."""
         own = _own(self._file)
         self._write(_OWN, own._replace(epoch=own.epoch + 1))
         return own.epoch + 1
@@ -360,7 +360,7 @@ class StoreWriter:
         os.fdatasync(self._file)
 
     def _put(self, content: bytes, offset: int) -> None:
-        while content:  # a disk that is nearly full takes a part first
+        while content:  # on a nearly full disk, pwrite may write only a part
             written = os.pwrite(self._file, content, offset)
             content, offset = content[written:], offset + written
 
@@ -377,7 +377,7 @@ def _slots(file: int) -> Iterator[tuple[int, _Slot | None]]:
 
 def _cards(file: int, number: str | None = None) -> Iterator[tuple[int, _Slot]]:
     """Yield the records that are a card's, or one card's."""
-    # What a shell gives as a number may be no text.
+    # A number from a command line may hold bytes that are not UTF-8.
     wanted = None if number is None else number.encode(errors="surrogatepass")
     for place, slot in _slots(file):
         if slot and slot.number and wanted in (None, slot.number):
@@ -404,7 +404,7 @@ def _range(kind: int, byte: int, length: int = 1) -> bytes:
 def _lock_file(file: int, *, exclusive: bool, yields: bool) -> bool:
     """Lock the file as the module does (lock.c), if that is possible at once.
 
-    Who writes says so on the second byte before it takes the first; who reads lets those go first.
+    A writer locks the second byte shared before it locks the first; a reader that yields waits for writers.
     """
     try:
         if exclusive:

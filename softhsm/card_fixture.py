@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cards for tests: in a known state, together with what their holder knows."""
+"""Cards for tests, in a known state, with their secrets."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class CardFixture:
     """A card in an environment of its own.
 
     Attributes:
-        environment: where it is; gone when the test ends.
+        environment: where it is; deleted when the test ends.
         number: card number, 16 characters.
         user_code: the right user code (用戶代碼).
         pin: the right PIN, None for a card that was not activated.
@@ -50,7 +50,7 @@ class CardFixture:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What leads a process to this card, whatever led it elsewhere: `env=os.environ | card.variables`."""
+        """The variables with which a process uses this card: `env=os.environ | card.variables`."""
         return self.environment.exports() | {
             "PKCS11_MODULE": str(self.module),
             "XCA_CARD": self.number,
@@ -60,7 +60,7 @@ class CardFixture:
 
     @property
     def state(self) -> IssuedCardState:
-        """What can be done with the card now.
+        """The state of the card now.
 
         Raises:
             StoreError: the card store cannot be read.
@@ -68,7 +68,7 @@ class CardFixture:
         return find(self.environment, self.number).state
 
     def enter(self, monkeypatch: "pytest.MonkeyPatch") -> None:
-        """Lead the test's own process to this card, until the test ends."""
+        """Make the test's own process use this card until the test ends."""
         for name, value in self.variables.items():
             monkeypatch.setenv(name, value)
 
@@ -103,7 +103,7 @@ class CardFixture:
             capture_output=True,
             text=True,
         )
-        # Judged by the card's state, never by the exit status: SoftHSM may crash when it is unloaded.
+        # The card's state decides, not the exit status: SoftHSM may crash when it is unloaded.
         if card.state is not state:
             *_, reason = ["no reason given", *done.stderr.splitlines()]
             raise SoftHSMError(f"no {state} card can be made with {card.module}: {reason}")

@@ -63,7 +63,7 @@ class _NoSuchCard(click.ClickException):
 
 
 class _Commands(click.Group):
-    """A group whose expected problems end in one line and a documented status."""
+    """A group of commands that report an expected error in one line, with a documented exit status."""
 
     def make_context(self, *given: Any, **more: Any) -> click.Context:
         with _harmless_errors():
@@ -88,7 +88,7 @@ class _Commands(click.Group):
 
 @contextmanager
 def _harmless_errors() -> Iterator[None]:
-    """Make harmless what errors repeat of names and arguments."""
+    """Make the messages of errors harmless: they repeat names and arguments (xca_common.harmless_text)."""
     try:
         yield
     except click.ClickException as error:
@@ -113,7 +113,7 @@ def _say(message: str) -> None:
 )
 @click.pass_context
 def main(context: click.Context, directory: Path) -> None:
-    """Issue organisation IC cards that SoftHSM stands in for, and act as their issuer.
+    """Issue organisation IC cards of the stand-in (SoftHSM), and act as their issuer.
 
     First softhsm-card init and softhsm-card issue, then eval "$(softhsm-card env)" in a shell that uses them.
     """
@@ -181,7 +181,7 @@ def issue(
     environment = Environment(context.obj)
     code = _user_code(context, user_code, "User code (用戶代碼) that the holder chose")
     wanted = Application(issued_on=issue_date.date() if issue_date else None, **application)
-    # Where nobody watches, what draws a progress bar is not even loaded.
+    # Without a terminal there is no progress bar, and rich, which draws it, is not loaded.
     numbers: Any = range(count)
     if count > 1 and sys.stderr.isatty():
         from rich.console import Console
@@ -276,7 +276,7 @@ def repair(directory: Path, number: str) -> None:
 )
 @click.pass_context
 def reset_user_code(context: click.Context, number: str, new_user_code: str | None) -> None:
-    """Give a card a new user code where the old one is lost or locked (用戶代碼重設).
+    """Set a new user code on a card whose user code is lost or locked (用戶代碼重設).
 
     Keys and certificates stay. The PIN must be set anew with the new user code.
     """
@@ -313,7 +313,7 @@ def suspend(directory: Path, number: str) -> None:
 @click.argument("number")
 @click.pass_obj
 def resume(directory: Path, number: str) -> None:
-    """Make the suspended certificates of a card good again (憑證復用)."""
+    """Resume the suspended certificates of a card (憑證復用)."""
     from softhsm import revocation
 
     _say_published(f"{number} is good.", revocation.resume(Environment(directory), number))
@@ -334,7 +334,7 @@ def publish(directory: Path, number: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def remove(directory: Path, number: str, yes: bool) -> None:
-    """Take a card away with its keys, its history and the issuer's copies; they cannot be had back."""
+    """Delete a card with its keys, its history and the issuer's copies. This cannot be undone."""
     environment = Environment(directory)
     softhsm.find(environment, number)
     if not yes:

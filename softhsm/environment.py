@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One directory for a whole stand-in: SoftHSM, cards and their memory, the issuer's side, a test PKI."""
+"""An environment: one directory with SoftHSM, cards, their store, the issuer's files, a test PKI."""
 
 import os
 import re
@@ -49,7 +49,7 @@ class Environment:
 
         Raises:
             NoEnvironmentError: there is none.
-            OSError: what a former version kept in clear cannot be deleted.
+            OSError: a user code that a former version kept in clear cannot be deleted.
         """
         self._at(path.expanduser().absolute())
         for part in (self.configuration, self.inner_module, self.store.path):
@@ -101,10 +101,10 @@ class Environment:
         return environment
 
     def copy(self, to: Path) -> Self:
-        """Copy the environment with its cards: numbers, keys, secrets, counters. Each then goes its own way.
+        """Copy the environment with its cards: numbers, keys, secrets and counters.
 
-        Issuing a card generates keys, copying does not. The copy has a module's configuration like that of a
-        new environment.
+        It is faster than issuing, which generates keys. The copy has the configuration of a new environment,
+        and its cards change independently.
 
         Args:
             to: a directory that does not exist yet or is empty; made with mode 0700.

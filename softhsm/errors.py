@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with an environment and its cards. Every message ends with what to do next."""
+"""The errors of environments and their cards. Every message ends with the next step."""
 
 
 class IssuerError(Exception):

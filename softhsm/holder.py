@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a holder does with a card before a test begins: one request of softhsm.card_fixture, in JSON on stdin.
+"""A process that activates or locks a card for softhsm.card_fixture; it reads one request, JSON, on stdin.
 
-Started by its path, and importing nothing of the project. A process of its own, because a process keeps the
-configuration that it loaded the module with.
+It is a process of its own, because a process keeps the configuration with which it loaded the module. It is
+started by its path and imports nothing of the project.
 """
 
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SoftHSM, asked in a process of its own.
+"""Requests to SoftHSM, which runs in a process of its own.
 
 The program that issues cards may have the guarded module loaded, and SoftHSM inside it: two users of one
 SoftHSM in one process would share its sessions, its logins and its configuration.
@@ -27,7 +27,7 @@ class InnerModule:
             text=True,
             encoding="utf-8",
             env=os.environ | {"SOFTHSM2_CONF": str(configuration), "PYTHONUTF8": "1"},
-            # Ctrl-C is for the issuer, which then ends the worker.
+            # Ctrl-C reaches only the issuer, which then ends the worker.
             process_group=0,
         )
         self._requests = cast(IO[str], self._process.stdin)
@@ -37,7 +37,7 @@ class InnerModule:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Its answers are judged, never its exit status: SoftHSM may crash when it is unloaded.
+        # Its answers count, not its exit status: SoftHSM may crash when it is unloaded.
         self._process.kill()
         self._process.communicate()
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The issuer: makes cards, mends them, sets a new user code where the old one is lost, takes cards away.
+"""The issuer: issues cards, repairs them, sets a new user code if the old one is lost, and removes cards.
 
-Whatever moment a process is killed at, no card is half visible, and the same call again finishes the job.
-A card is built in the staging folder; it goes live when its token's folder is renamed, after its row in the
-card store and the issuer's copies are on the disk.
+A process may be killed at any moment: a card is then either there or not, and the same call made again
+completes the work. A card is built in the staging folder. It becomes visible when the folder of its token is
+renamed, after its record in the card store and the issuer's copies are on the disk.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ _AUTHORITY_CERTIFICATE: Final = 2  # CK_CERTIFICATE_CATEGORY_AUTHORITY
 
 
 class IssuedCardState(StrEnum):
-    """What a card's holder, or its issuer, can do with it now."""
+    """The state of an issued card: it tells what the holder or the issuer can do with it."""
 
     ISSUED = "issued"
     """未開卡: to be activated."""
@@ -65,8 +65,8 @@ class IssuedCard:
     """A card of an environment.
 
     Attributes:
-        row: what it remembers.
-        state: what can be done with it.
+        row: its record in the card store.
+        state: its state now.
     """
 
     row: CardRow
@@ -80,7 +80,7 @@ class IssuedCard:
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """What a holder applied for, and how the issuer answers.
+    """What a holder applied for, and what the issuer adds.
 
     Attributes:
         holder: subject DN, its parts in the order of the certificate.
@@ -135,7 +135,7 @@ def issue(environment: Environment, user_code: str, application: Application | N
         with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
             so_pin = secrets.token_hex(16)
             inner.send(do="issue", label=rules.INNER_LABEL + number, so_pin=so_pin)
-            # While SoftHSM makes the keys: this is what takes its time to load.
+            # SoftHSM makes the keys while the libraries for certificates load, which takes as long.
             certificates = _Certificates(environment, application, issued)
             moduli = inner.receive()["moduli"]
             inner.ask("certificates", certificates=certificates.objects(moduli))
@@ -208,7 +208,7 @@ def reset_user_code(environment: Environment, number: str, new_user_code: str) -
     _check_user_code(new_user_code)
     find(environment, number)
     with _staging(environment, number) as staging:
-        # Changed in a copy that is put in place whole: the card has the old code or the new one, never none.
+        # The code is changed in a copy, which then replaces the file: the card always has one of the codes.
         token_file = staging / "tokens" / number / "token.object"
         token_file.parent.mkdir(mode=0o700)
         atomic_file.write(token_file, _copy(environment, number, _FRESH))
@@ -262,7 +262,7 @@ class _Certificates:
             raise BadValueError(str(error)) from None
 
     def objects(self, moduli: dict[str, str]) -> list[dict[str, Any]]:
-        """Return the worker's words for the certificates of these keys and of the CAs."""
+        """Return the request of the worker that writes the certificates of these keys and of the CAs."""
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
         from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -305,7 +305,7 @@ def _publish(
 
     with environment.store.writing() as store:
         _check_free(environment, number)
-        # Of a killed process that came this far: the row, perhaps the copies.
+        # A process that was killed here may have left the record, and perhaps the copies.
         _withdraw(environment, staging, store, number)
         store.add(
             number,
@@ -321,7 +321,7 @@ def _publish(
 
 
 def _withdraw(environment: Environment, staging: Path, store: StoreWriter, number: str) -> None:
-    """Undo a card in the reverse order of its making; what is left of it lies in the staging folder."""
+    """Undo the steps of making a card in reverse order; its files end in the staging folder."""
     for folder in (environment.tokens, environment.copies):
         if (folder / number).exists():
             (folder / number).rename(staging / f"old-{folder.name}")
@@ -332,13 +332,13 @@ def _withdraw(environment: Environment, staging: Path, store: StoreWriter, numbe
 def _replace_secrets(
     environment: Environment, store: StoreWriter, number: str, token_file: bytes, *, event: str
 ) -> None:
-    """Put a token file in place whose user code is known and whose PIN nobody knows."""
+    """Replace the token file of a card by one whose user code is known and whose PIN is not."""
     target = environment.tokens / number / "token.object"
     if not target.parent.is_dir():
         raise IssuerError(
             f"{number} has no token, only the rest of a card; `softhsm-card remove {number}`, issue another"
         )
-    # The row first: who is killed in between leaves work to repeat, never a PIN that only seems to be valid.
+    # The record first: after a kill in between the call can be repeated, and no PIN only seems to be valid.
     store.replace_secrets(number, event=event)
     atomic_file.write(target, token_file)
 
@@ -355,7 +355,7 @@ def _staging(environment: Environment, number: str) -> Iterator[Path]:
                 folder.mkdir(mode=0o700)
             except FileExistsError:
                 raise IssuerError(f"another softhsm-card works on {number}; wait for it") from None
-            # Held by the system for as long as this process lives, and no longer.
+            # The system drops this lock when the process ends.
             claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, claim)
             stack.callback(shutil.rmtree, folder)
@@ -366,7 +366,7 @@ def _staging(environment: Environment, number: str) -> Iterator[Path]:
 
 
 def _clear_abandoned(folder: Path) -> None:
-    # Blocking: its process lives. Not found: it has just finished.
+    # BlockingIOError: its process still runs. FileNotFoundError: it has just finished.
     with suppress(BlockingIOError, FileNotFoundError), ExitStack() as stack:
         claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         stack.callback(os.close, claim)
@@ -375,7 +375,7 @@ def _clear_abandoned(folder: Path) -> None:
 
 
 def _check_user_code(user_code: str) -> None:
-    # The issuer writes past the module, which has the rule.
+    # Checked here, because the issuer does not write through the module, which has the rule.
     allowed = range(rules.CHAR_FIRST, rules.CHAR_LAST + 1)
     if not rules.USER_CODE_MIN <= len(user_code) <= rules.USER_CODE_MAX:
         raise BadValueError(
@@ -413,7 +413,7 @@ def _reader(store: StoreWriter, wanted: str | None) -> str:
 
 
 def _random_numbers() -> Iterator[str]:
-    # Random, so that no process takes a new card for one that it knew and that was removed.
+    # Random, so that no running process confuses a new card with a removed one.
     while True:
         yield f"XC{secrets.randbelow(10**6):014d}"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for other projects' tests: cards in every state, each test with its own, and a virtual reader.
 
-pytest loads this file in every project of the machine: what it needs is imported when a fixture is asked for.
+pytest loads this file in every project of the machine. So a fixture imports what it needs when it is used.
 """
 
 from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def _xca_first_cards(_xca_first_environment: "Environment") -> _Cards:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    # Not pytest's own: that one keeps what a test leaves, and its path may be too long for a configuration.
+    # Not tmp_path: pytest keeps it after the test, and its path may be too long for a configuration file.
     with TemporaryDirectory(prefix="xca-") as folder:
         yield Path(folder) / "card"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The issuer takes certificates back: for good (廢止), for a while (停用), and gives them back (復用).
+"""The issuer revokes the certificates of a card (廢止), suspends them (停用), and resumes them (復用).
 
 The CRL of the test PKI (RFC 5280, section 5) is the record: every change signs the next one. With it go OCSP
 responses (RFC 6960) about both certificates of the card. They are files; nothing serves them. Certificates
@@ -41,7 +41,7 @@ _Change = Callable[[_Entry], x509.ReasonFlags | None]
 
 @dataclass(frozen=True)
 class Published:
-    """What the CA says of a card's certificates, for seven days.
+    """The CRL and the OCSP responses about a card's certificates; they hold for seven days.
 
     Attributes:
         crl: the complete CRL of the issuing CA, in DER.
@@ -92,7 +92,7 @@ def suspend(environment: Environment, number: str) -> Published:
 
 
 def resume(environment: Environment, number: str) -> Published:
-    """Make the suspended certificates of a card good again (憑證復用).
+    """Resume the suspended certificates of a card (憑證復用).
 
     Raises:
         As revoke.
@@ -106,7 +106,7 @@ def resume(environment: Environment, number: str) -> Published:
 
 
 def publish(environment: Environment, number: str) -> Published:
-    """Say anew how the certificates of a card stand, and change nothing.
+    """Write a new CRL and new OCSP responses without a change of the card's certificates.
 
     Raises:
         As revoke, but for BadValueError.
@@ -136,7 +136,7 @@ def _publish(environment: Environment, card: str, change: _Change) -> Published:
             if reason := change(former):
                 since = former.revocation_date_utc if former and _reason(former) is reason else now
                 entries[certificate.serial_number] = authority.revoked(certificate, since, reason)
-        # The responses first: whoever repeats this after a kill finds the list as it was.
+        # The responses first: after a kill in between, the CRL is unchanged and the call can be repeated.
         answers = authority.responses(
             [(certificate, entries.get(certificate.serial_number)) for certificate in certificates.values()],
             now,

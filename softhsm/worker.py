@@ -41,7 +41,7 @@ def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
     if result != 0:
         raise pkcs11.PKCS11Error(f"C_InitToken: {result:#x}")
 
-    # This PIN is told to nobody: the card stays closed until C_InitPIN replaces it.
+    # Nobody is told this PIN, so the card stays closed until C_InitPIN replaces it.
     transport_pin = secrets.token_hex(16)
     with slot.get_token().open(rw=True, so_pin=so_pin) as session:
         session.init_pin(transport_pin)
@@ -130,7 +130,7 @@ def _send(reply: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    # Die with the issuer (prctl(2)): a worker left over would write where the next issuer clears.
+    # End with the issuer (prctl(2)): a worker left over would write to files that the next one deletes.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o077)
     request = _receive()

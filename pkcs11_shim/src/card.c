@@ -6,9 +6,9 @@
 #include <string.h>
 
 /*
- * Tokens that are no cards, as this thread last read them whole. The rule: a token that still has that label
- * and that serial number is no card, since a card's token file that is half-written has neither. By thread,
- * so that no lock is needed.
+ * Tokens that are no cards, as this thread last read them whole. A token that still has the same label and
+ * serial number is still no card: the half-written file of a card's token shows neither. Each thread keeps
+ * its own, so that no lock is needed.
  */
 #define STRANGERS 8
 static _Thread_local struct {

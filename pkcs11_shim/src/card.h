@@ -19,8 +19,8 @@ struct card {
 struct card card_of_token(CK_SLOT_ID slot, const CK_TOKEN_INFO *inner_token);
 
 /*
- * Reads the token information without the lock where this thread has read a token that is no card, and finds
- * that very token again: nothing half-written looks like it. False: read it with the lock held.
+ * Reads the token information of a slot without the lock. True: it is a token that this thread has read
+ * before, and it is no card. False: the caller reads it with the lock held.
  */
 bool card_reads_stranger(CK_SLOT_ID slot, CK_TOKEN_INFO *inner_token);
 

@@ -18,8 +18,8 @@ static struct {
 } own[PLACES];
 static size_t next;
 
-/* How far the store and its cards had come when this process last read or wrote them. Of more cards than
- * places the oldest is forgotten. */
+/* The newest generation of the store, and the newest epoch and sequence of its cards, that this process has
+ * read or written. Of more cards than places the oldest is forgotten. */
 static int64_t newest;
 static struct {
     char number[XCA_CARD_NUMBER_LENGTH];

@@ -16,8 +16,8 @@ void epochs_drop(void);
 /* A change that this process made itself, so that the inner module knows of it. */
 void epochs_own(const char *number, int64_t epoch);
 
-/* Notes how far the store and this card's record in it have come. False when they had come further already:
- * an older store was put in place of the one that this process knew. */
+/* Records the newest generation of the store, and the newest epoch and sequence of this card's record. False:
+ * this process has seen newer ones, so an older store was put in the place of the one that it knew. */
 bool epochs_forward(int64_t generation, const char *number, int64_t epoch, int64_t sequence);
 
 /* Whether the inner module knows this card's secrets as they have been since that epoch. */

@@ -21,7 +21,7 @@ static CK_RV guard_read_session(struct guard *guard, bool of_session, CK_SLOT_ID
     return rv;
 }
 
-/* Without a lock the label of a card may be half-written just now, and would not be told from no label. */
+/* Without a lock the label of a card may be half written just now, and look like no label. */
 static bool guard_is_in_doubt(const struct lock *lock, const CK_TOKEN_INFO *token) {
     return lock->file < 0 && lock->error != 0 && lock->error != ENOENT && lock->error != ENOTDIR &&
            !card_has_name(token);
@@ -43,8 +43,9 @@ static CK_RV guard_read_card(struct guard *guard, CK_SLOT_ID slot) {
 }
 
 /*
- * Twice: a known token that is no card needs no file, and who waits for the file may not keep the session
- * open meanwhile. So the second time everything is read again.
+ * Takes the lock twice. A known token that is no card needs only the first lock, without the file. A call
+ * that waits for the file must not keep the session open meanwhile; so it gives the first lock back, and
+ * reads everything again with the second.
  */
 static CK_RV guard_begin(struct guard *guard, CK_SESSION_HANDLE session, bool of_session, CK_SLOT_ID slot,
                          enum guard_kind kind) {

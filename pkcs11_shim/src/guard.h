@@ -7,8 +7,8 @@
 #include "card.h"
 #include "lock.h"
 
-/* GUARD_SECRET: the store's file stays locked when the token is a card; GUARD_LAST_TRY: also when it is
- * another, whose flags are asked whether a try is its last. */
+/* What a guarded call is about. With GUARD_SECRET the store's file stays locked if the token is a card. With
+ * GUARD_LAST_TRY it stays locked for every token, because its flags tell whether a try is its last. */
 enum guard_kind { GUARD_OBJECT, GUARD_SECRET, GUARD_LAST_TRY };
 
 struct guard {
@@ -29,7 +29,9 @@ CK_RV guard_slot(struct guard *guard, CK_SLOT_ID slot, enum guard_kind kind);
 /* Does nothing when nothing is held. Returns its second argument. */
 CK_RV guard_end(struct guard *guard, CK_RV rv);
 
-/* After C_Finalize, in the same lock: a call that still waits was about a session that is gone. */
+/* Called after C_Finalize, with the lock held: calls that still wait then fail, since their sessions are
+ * gone.
+ */
 void guard_forget_sessions(void);
 
 #endif

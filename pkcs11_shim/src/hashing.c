@@ -31,9 +31,8 @@ struct hashing_signature {
     CK_ULONG modulus_bits;
 };
 
-/* A place for a signature. It is never freed: who waits for its mutex may find another signature there, or
- * none.
- */
+/* A place for a signature. It is never freed, because threads may wait for its mutex. They may then find
+ * another signature in it, or none. */
 struct hashing_place {
     struct hashing_place *next;
     pthread_mutex_t mutex; /* guards the rest; held during calls of the inner module */
@@ -60,8 +59,8 @@ static void hashing_remove(struct hashing_place **list, const struct hashing_pla
     *list = place->next;
 }
 
-/* A thread that was cancelled in the inner module would keep its mutex for ever. So it is cancelled after the
- * call. */
+/* Delays the cancellation of this thread until the end of the call: a thread that is cancelled in the inner
+ * module would keep its mutex for ever. */
 static int hashing_begin(void) {
     int cancelability;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelability);
@@ -158,8 +157,8 @@ static void hashing_cancel(struct hashing_place *place) {
     hashing_end(place);
 }
 
-/* Locks the signature of a session: NULL when the module makes none there. In a child of a fork, one that
- * another thread was at work on is no more; `rv` then says so. */
+/* Locks the signature of a session. NULL: this module makes none there. In the child of a fork, a signature
+ * that another thread was working on is ended here; `rv` is then CKR_OPERATION_NOT_INITIALIZED. */
 static struct hashing_place *hashing_of_session(CK_SESSION_HANDLE session, CK_RV *rv) {
     struct hashing_filter filter = {.by_session = true, .session = session};
     struct hashing_place *place = hashing_take(&filter);
@@ -213,8 +212,8 @@ static void hashing_release_places(struct hashing_place *list) {
     }
 }
 
-/* Nobody works on the parent's signatures here. What a thread of the parent was in the middle of is unknown.
- */
+/* No thread of the child works on the parent's signatures. One that a thread of the parent was working on is
+ * in an unknown state, and counts as cut off. */
 static void hashing_after_fork_in_child(void) {
     lists_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     hashing_release_places(begun);

@@ -20,10 +20,9 @@ static int64_t lifecycle_read_generation(const struct lock *lock) {
 
 /*
  * [module] environment, as the host's environment holds it while the inner module initialises. The host's
- * other threads may read the environment at any time, so nothing in it is moved or freed: this entry takes
- * the place of the host's own of that name, and gives it back. Where the host has none, the list grows by
- * this one, once a process, and from then on its first byte alone makes it NAME=value, or an empty text that
- * names nothing.
+ * other threads may read the environment at any time, so nothing in it is moved or freed. If the host has a
+ * variable of that name, this entry replaces it and is replaced by it afterwards. If it has none, the entry
+ * is added once in a process and stays: its first byte makes it NAME=value, or an empty text.
  */
 static char entry[sizeof config.environment];
 
@@ -62,8 +61,8 @@ CK_RV card_C_Initialize(void *arguments) {
     }
     int64_t generation = lifecycle_read_generation(&lock);
     CK_RV rv = lifecycle_initialize_inner(arguments);
-    /* Where somebody else has initialised it, the inner module's knowledge is of unknown age: no epoch is
-     * current until C_Finalize and C_Initialize. */
+    /* On any other answer the host has initialised the inner module itself, at an unknown time. No epoch is
+     * current then until C_Finalize and C_Initialize. */
     if (rv == CKR_OK) {
         epochs_keep(generation);
     }

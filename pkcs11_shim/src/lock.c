@@ -24,8 +24,8 @@
 #define SHORTEST_PAUSE_NS 20000L
 #define LONGEST_PAUSE_NS  300000L
 
-/* Bytes of the file. BYTE_LOCK is the lock. BYTE_DECIDERS tells readers that somebody decides or waits to
- * decide: those lock it shared, and nobody locks it exclusively. */
+/* Bytes of the file. BYTE_LOCK is the lock. A call that decides or waits to decide locks BYTE_DECIDERS
+ * shared, so that readers know of it. Nobody locks BYTE_DECIDERS exclusively. */
 enum { BYTE_LOCK, BYTE_DECIDERS };
 
 /* What a call keeps from others in this process, the widest last. */
@@ -55,7 +55,7 @@ static struct lock *calls;
 static uint64_t turns;
 static unsigned waiting;
 
-/* This thread holds a lock: an inner module that calls this one again is told so instead of hanging. */
+/* This thread holds a lock. An inner module that calls this module again gets an error, not a deadlock. */
 static _Thread_local bool inside;
 
 static struct timespec lock_after(int milliseconds) {
@@ -116,7 +116,7 @@ static bool lock_keeps_out(const struct lock *one, const struct lock *other) {
                 ((one->kind == LOCK_CLOSE_SESSION && one->session == other->session) ||
                  (one->kind == LOCK_CLOSE_SLOT && one->slot == other->slot)));
     default:
-        /* What is kept in mind of the store is for one thread at a time. */
+        /* Both would use the open store (store.c), which is for one thread at a time. */
         return one->kind == LOCK_SHOWING && other->kind == LOCK_SHOWING && one->reach == REACH_LOGIN_SHARED &&
                other->reach == REACH_LOGIN_SHARED;
     }
@@ -177,8 +177,9 @@ static bool lock_is_passing(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
 }
 
-/* With the mutex held, so that no fork leaves a child with a file that nobody knows of. A file that can only
- * be read is locked shared even where it should be exclusively: enough to read by, and `error` tells. */
+/* With the mutex held, so that no fork leaves a child with a file that is in no list. A file that can only be
+ * read is locked shared, also for a call that wants it exclusively; `error` then says why. That is enough to
+ * read cards, and not enough to decide. */
 static bool lock_open_file(struct lock *lock) {
     const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     bool exclusive = kinds[lock->kind].file == F_WRLCK;
@@ -367,7 +368,7 @@ static void lock_before_fork(void) {
     pthread_mutex_lock(&mutex);
     forking = (struct lock){.kind = LOCK_LOGOUT, .file = -1};
     lock_enter(&forking);
-    /* An inner module that forks is not waited for by its own thread. */
+    /* If the inner module forks, this thread has a lock already and does not wait for itself. */
     forks_in_time = inside || lock_join(&forking, REACH_LOGIN, true);
     pthread_setcancelstate(cancelability, NULL);
 }
@@ -378,8 +379,8 @@ static void lock_after_fork_in_parent(void) {
     pthread_mutex_unlock(&mutex);
 }
 
-/* The calls of the parent's other threads go on in the parent only, and so do their locks: they are the
- * parent's as long as the child does not unlock them, and the child's as long as it has their files. */
+/* The calls of the parent's other threads go on in the parent only, and so do their locks. The child closes
+ * their files, or it would hold the locks too. It does not unlock them, or the parent would lose them. */
 static void lock_after_fork_in_child(void) {
     for (struct lock *call = calls; call != NULL; call = call->next) {
         if (call->file >= 0) {
@@ -394,7 +395,7 @@ static void lock_after_fork_in_child(void) {
     mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     if (!forks_in_time) {
-        /* Half of a decision may stand here: cards wait for a new C_Initialize. */
+        /* The memory may be that of half a decision: cards refuse until a new C_Initialize. */
         epochs_drop();
         remember_drop();
     }

@@ -8,8 +8,8 @@ enum log_level { LOG_ERROR, LOG_INFO, LOG_DEBUG };
 /* Reads a level's name ("error", "info", "debug"); -1 when it is none of them. */
 int log_level_from(const char *name);
 
-/* The kernel's name for the process, at most 15 printable characters: of a script its own, not its
- * interpreter's. */
+/* Writes the kernel's name of this process: at most 15 printable characters. A script has its own name there,
+ * not its interpreter's. */
 void log_program(char name[16]);
 
 /* Lines go to the file when there is one, and to stderr when that is a terminal. The path is kept, not

@@ -38,7 +38,7 @@ static CK_ULONG interface_count;
 static atomic_bool loaded;                                  /* the above is complete, and changes no more */
 static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER; /* held while the above is made */
 
-/* This thread holds it: an inner module that loads this one again is told so instead of hanging. */
+/* This thread holds `loading`. An inner module that loads this module again gets an error, not a deadlock. */
 static _Thread_local bool is_loading;
 
 /* What stands in the lists for the exported functions. */
@@ -55,8 +55,8 @@ static CK_RV card_C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTE
     return C_GetInterface(name, version, interface, flags);
 }
 
-/* Puts ours in a list, and in the 3.0 part behind it if there is one. Ours ask the 2.40 list: what is NULL
- * there is NULL. */
+/* Puts our functions into a list, and into the 3.0 part behind it if there is one. Our functions call those
+ * of the inner module's 2.40 list: where that has NULL, the list gets NULL too. */
 static void module_replace(CK_FUNCTION_LIST *list, CK_FUNCTION_LIST_3_0 *more) {
 #define XCA_REPLACED(name) list->name = inner->name != NULL ? card_##name : NULL;
 #define XCA_REPLACED_3(name)                                                                                 \
@@ -186,7 +186,7 @@ static CK_RV module_load_once(void) {
 
 static _Thread_local bool keeps_from_loading;
 
-/* A fork waits for a thread that loads the inner module, but not for ever, and not for its own. */
+/* fork(2) waits, for a limited time, for another thread that loads the inner module. */
 static void module_before_fork(void) {
     const struct timespec pause = {.tv_nsec = FORK_PAUSE_NS};
     int cancelability;
@@ -212,8 +212,8 @@ static void module_after_fork_in_child(void) {
     loading = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
-/* When the module itself is loaded, so that no fork comes before. A fork calls what is registered last first:
- * a call that it then waits for never waits for the inner module to be loaded. */
+/* Runs when this module is loaded, before any fork. fork(2) calls the handler that was registered last first:
+ * it waits for the loading of the inner module before it waits for calls, which may wait for the loading. */
 __attribute__((constructor)) static void module_survive_fork(void) {
     hashing_survive_fork();
     lock_survive_fork();

@@ -78,8 +78,8 @@ CK_RV card_C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes, C
 
 CK_RV card_C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *attributes,
                         CK_ULONG length, CK_OBJECT_HANDLE *copy) {
-    /* A copy stays where its original is unless the template says otherwise; a card need not hand out copies.
-     */
+    /* A copy lies where its original lies unless the template says otherwise. So what lies on the card cannot
+     * be copied here, even into the session: no card is bound to allow that. */
     struct guard guard;
     struct template changes;
     template_of(&changes, attributes, length);

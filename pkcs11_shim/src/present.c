@@ -21,9 +21,9 @@ struct present_files {
 };
 
 /*
- * The row that this thread read last. The rule: it was read with the lock held, so that no try was open, from
- * files whose times were old enough to differ after any later change. As long as they are the same, no
- * decision has begun, since each begins by writing to the store. The row is shown, and decides nothing.
+ * The row that this thread read last. It was read with the lock held, so no try was open. The times of the
+ * files were old enough to differ after any later change. Every decision begins by writing to the store: as
+ * long as the times are the same, none has begun. The row is only shown; nothing is decided by it.
  */
 static _Thread_local struct {
     CK_SLOT_ID slot;

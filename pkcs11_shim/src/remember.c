@@ -12,8 +12,8 @@
 #define SECONDS 300
 #define PLACES  32
 
-/* yescrypt's lowest cost, about a millisecond: the hash never leaves this process, and what it hides is a
- * wrong value. */
+/* yescrypt's lowest cost, about a millisecond. It is enough: the hash never leaves this process, and the
+ * value is a wrong one. */
 #define METHOD "$y$"
 #define COST   1
 
@@ -62,7 +62,7 @@ static struct remember_entry *remember_find(const char *number, enum secret secr
     return NULL;
 }
 
-/* A free place is as old as can be. */
+/* Returns the oldest place. Free places count as the oldest. */
 static struct remember_entry *remember_oldest(void) {
     struct remember_entry *place = &wrongs[0];
     for (size_t i = 1; i < PLACES; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last wrong value of each secret, as a salted hash: asking the same wrong thing again costs no try. */
+/* The last wrong value of each secret, as a salted hash: trying the same wrong value again costs no try. */
 #ifndef XCA_REMEMBER_H
 #define XCA_REMEMBER_H
 

@@ -34,7 +34,8 @@ struct secrets_copy {
     CK_UTF8CHAR text[XCA_USER_CODE_MAX];
 };
 
-/* Returns where the copy is. Of a secret that is too long there is none: its form is refused unread. */
+/* Copies a secret and returns the copy. A secret that is too long is not copied: it is refused by its length.
+ */
 static CK_UTF8CHAR *secrets_copy_secret(struct secrets_copy *copy, const CK_UTF8CHAR *secret,
                                         CK_ULONG length) {
     if (length <= sizeof copy->text) {
@@ -102,7 +103,7 @@ static CK_RV secrets_check_form(enum secret secret, struct secrets_value value) 
     return CKR_OK;
 }
 
-/* Whether the secret may be tried at all. What a person can mend first is answered first. */
+/* Whether the secret may be tried at all. */
 static CK_RV secrets_check_state(const struct secrets_decision *decision, enum secret secret) {
     const struct store_row *row = &decision->row;
     if (secret == SECRET_USER_CODE && row->lapsed) {
@@ -111,7 +112,7 @@ static CK_RV secrets_check_state(const struct secrets_decision *decision, enum s
         return CKR_PIN_EXPIRED;
     }
     if (secret == SECRET_PIN && !row->activated) {
-        /* An error: many tools tell their user no more than that it failed. */
+        /* Logged as an error, because many tools tell their user only that the login failed. */
         log_line(LOG_ERROR,
                  "card %s is not activated yet (CKR_USER_PIN_NOT_INITIALIZED); next: xcactl activate",
                  decision->number);
@@ -138,7 +139,7 @@ static CK_RV secrets_keep_last_try(bool is_last) {
     return is_last && secrets_keeps_last_try() ? CKR_FUNCTION_REJECTED : CKR_OK;
 }
 
-/* The same for a token that counts its own tries, which only its flags can tell. */
+/* The same for a token that counts its own tries: only its flags tell that one is the last. */
 static CK_RV secrets_keep_last_try_of_token(const struct guard *guard, CK_SLOT_ID slot, enum secret secret) {
     if (guard->kind != GUARD_LAST_TRY) {
         return CKR_OK;
@@ -198,7 +199,7 @@ static bool secrets_proves_unchanged(CK_RV rv) {
     }
 }
 
-/* What a tried secret leaves behind, and what the caller is told: the wrong value that locks says so. */
+/* The outcome of a try. The wrong value that locks the secret is answered CKR_PIN_LOCKED. */
 static struct store_outcome secrets_outcome_of_try(struct secrets_decision *decision, enum secret secret,
                                                    struct secrets_value value, CK_RV rv, const char *event) {
     struct store_outcome outcome = {.event = event, .result = rv};
@@ -248,8 +249,8 @@ static CK_RV secrets_check_login_state(CK_STATE state, CK_USER_TYPE user) {
     case CKU_USER:
         return is_user ? CKR_USER_ALREADY_LOGGED_IN : is_so ? CKR_USER_ANOTHER_ALREADY_LOGGED_IN : CKR_OK;
     case CKU_CONTEXT_SPECIFIC:
-        /* Of the SO the inner module asks the user code: an operation that the user began outlives a logout.
-         */
+        /* While the SO is logged in, the inner module compares the value with the user code. An operation
+         * that the user began can still be there then, since it outlives a logout. */
         return is_so ? CKR_USER_ANOTHER_ALREADY_LOGGED_IN : CKR_OK;
     default:
         return CKR_USER_TYPE_INVALID;
@@ -271,7 +272,7 @@ static CK_RV secrets_try_login(struct secrets_decision *decision, const struct s
         decision, secret, value, rv, secret == SECRET_PIN ? "verify-pin" : "verify-user-code");
     secrets_log_decision(decision, &outcome);
     if (!store_settle(decision->store, secret, &outcome) && rv == CKR_OK) {
-        /* The card could not note the right value: it is as if it had not been given. */
+        /* The success could not be recorded: the login is undone. */
         inner->C_Logout(login->session);
         return CKR_DEVICE_ERROR;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What ends a session or a login: it waits until no call under way stands on that. C_Finalize, which ends
- * all, is in lifecycle.c. */
+/* The calls that end a session or a login. They wait for the calls under way that rely on that session or
+ * login. C_Finalize, which ends all of them, is in lifecycle.c. */
 #include "hashing.h"
 #include "lock.h"
 #include "module.h"

@@ -35,7 +35,8 @@ static bool store_fail(const char *what) {
     return false;
 }
 
-/* What a store says cannot be trusted when others may write it or it belongs to somebody else. */
+/* Returns why the content of a store cannot be trusted: it belongs to another user, or others may write it.
+ * NULL: it can. */
 static const char *store_why_not_ours(int file) {
     struct stat facts;
     if (fstat(file, &facts) != 0) {
@@ -88,12 +89,12 @@ static enum store_found store_read_slot(int file, int64_t place, struct record_s
 static bool store_put(int file, const void *content, size_t size, off_t offset) {
     ssize_t written = pwrite(file, content, size, offset);
     if (written >= 0 && (size_t)written < size) {
-        errno = ENOSPC; /* of a part that is written the reason is not told */
+        errno = ENOSPC; /* pwrite(2) gives no reason when it writes only a part */
     }
     return written >= 0 && (size_t)written == size;
 }
 
-/* Over the older slot of the record; durable when it returns true. */
+/* Overwrites the older slot of the record. True: the new one is on the disk. */
 static bool store_write_slot(int file, int64_t place, struct record_slot *slot) {
     if (slot->sequence == INT64_MAX) {
         return store_fail("its sequence is used up");
@@ -172,7 +173,8 @@ void store_close_in_child(void) {
 
 static bool store_find_card(struct store *store, const char *number) {
     if (*number == '\0') {
-        return false; /* as in the label of a token that claims to be a card: free records are nobody's */
+        return false; /* a token's label may have no number after the prefix, and free records have none
+                         either */
     }
     enum store_found found = FOUND;
     for (int64_t place = OWN + 1; found != END_OF_FILE; place++) {
@@ -229,9 +231,9 @@ static bool store_write_event(const struct store *store, const struct record_eve
     return store_put(store->file, event, sizeof *event, offset) || store_fail(strerror(errno));
 }
 
-/* What will be settled must not fail for want of space. A copied store may have holes where there were zeros,
- * and a process may be forbidden to write that far into a file: the coming event is the farthest that is
- * written. */
+/* Makes sure that settling will not fail for want of space. A copied store may have holes where there were
+ * zeros, which are filled here. A process may be forbidden to write that far into a file: the coming event,
+ * the farthest write, is tried here. */
 static bool store_can_settle(const struct store *store) {
     off_t begin = store_offset_of(store->place);
     off_t hole = lseek(store->file, begin, SEEK_HOLE);
@@ -252,7 +254,8 @@ static bool store_raise_generation(struct store *store) {
     return store_write_slot(store->file, OWN, &store->own);
 }
 
-/* Whoever initialised before the change began is behind its generation; whoever did later has seen it. */
+/* The card's epoch becomes the generation of the change. Processes that initialised before the change began
+ * have an older generation; those that initialised later have seen the change. */
 static void store_end_change(struct record_slot *card) {
     card->epoch = card->pending;
     card->pending = 0;
@@ -276,7 +279,7 @@ bool store_begin_change(struct store *store) {
     return store_can_settle(store) && store_raise_generation(store) && store_write_card(store);
 }
 
-/* Not durable before the slot that counts it is. */
+/* The event is durable once the slot that counts it is. */
 static bool store_record_event(struct store *store, const struct store_outcome *outcome) {
     struct record_event event = {
         .result = (uint32_t)outcome->result,

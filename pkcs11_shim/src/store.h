@@ -38,7 +38,8 @@ struct store_outcome {
 struct store *store_open(bool for_writing);
 void store_close(struct store *store);
 
-/* For the child of a fork: the parent's decision, and its lock, go on in the parent only. */
+/* For the child of a fork: closes the store without unlocking it, since the decision goes on in the parent.
+ */
 void store_close_in_child(void);
 
 /* Finds the card that the calls after it are about. False, with a line in the log, when there is no row that

@@ -211,7 +211,7 @@ def test_second_copy_of_the_module_neither_accepts_an_old_pin_nor_undoes_a_chang
     assert host.set_pin(session, PIN, "newpin-2") == CKR.DEVICE_REMOVED
     host.reinitialize()
     assert host.login(card_session(host), UserType.USER, NEW_PIN) == CKR.OK
-    # What the second copy has initialised anew is of unknown age to the first, which asks for its own turn.
+    # The first copy does not know when the second one initialised the inner module.
     host.do("load")
     host.logout(card_session(host))
     assert host.login(card_session(host), UserType.USER, NEW_PIN) == CKR.DEVICE_REMOVED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the module was built: what an attacker on the host's memory finds shut."""
+"""The hardening of the built module: RELRO, no executable stack, and the like."""
 
 import subprocess
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that are stopped in the middle of a call while others make theirs (native/interleavings.c)."""
+"""Threads that are stopped in a call while other threads make calls (native/interleavings.c)."""
 
 from collections.abc import Iterator
 

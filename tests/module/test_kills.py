@@ -74,7 +74,7 @@ def test_pin_change_killed_at_any_write_can_be_repeated(
     session = card_session(host)
     die(inner, "C_SetPIN", moment, host.set_pin, session, old, NEW_PIN)
     assert card.pin_tries == 2
-    # Nobody knows whether the PIN changed: whoever was running must look again.
+    # Nobody knows whether the PIN changed: processes that were running must initialise again.
     assert bystander.login(bystander_session, UserType.USER, PIN) == CKR.DEVICE_REMOVED
     assert card.row().epoch > epoch
     assert card.pin_tries == 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lists of functions that the module hands out: the inner module's own, and no way around the rules."""
+"""The function lists that the module hands out: the inner module's functions, except for those it guards."""
 
 import re
 import subprocess
@@ -196,7 +196,7 @@ def test_interfaces_keep_the_inner_modules_flags(card: Card, inner_with_interfac
     assert without.symbol("C_GetInterface", NAME, None, Ulong(), FORK_SAFE).rv == CKR.ARGUMENTS_BAD
 
 
-# Inner modules with holes
+# Inner modules that lack functions
 
 
 WRAPPED_BY_THE_TEST = sorted(REPLACED - {"C_GetFunctionList"} | {"C_GetSessionInfo", "C_GetAttributeValue"})
@@ -223,7 +223,7 @@ def test_entry_that_the_inner_module_lacks_crashes_nobody_and_opens_nothing(
     host.call("C_DestroyObject", session, 1)
     for function in ("C_CreateObject", "C_GenerateKey", "C_UnwrapKey", "C_DeriveKey"):
         host.call(function, session, *[None] * 7)
-    # Still there, and every question that reached the inner module was paid for.
+    # The process lives, and every try that reached the inner module was spent.
     host.call("C_Finalize", None)
     assert 3 - card.pin_tries == inner.count("C_Login", "C_SetPIN")
     assert inner.count("C_InitToken", "C_InitPIN") == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A line of the log harms nobody who reads it, whatever a path or the loader's words hold."""
+"""Lines of the log are harmless in a terminal, whatever a path or an error of the loader contains."""
 
 import ctypes
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token that is no card: through the module everything is as without it."""
+"""A token that is no card: the module changes nothing."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

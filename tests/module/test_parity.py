@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever is done to a token that is no card: through the module it goes as without it."""
+"""Random calls on a token that is no card: the answers are the same with and without the module."""
 
 import os
 import re
@@ -284,7 +284,7 @@ def test_suites_of_other_tools_pass_with_the_module_as_without(
     )
 
     def said(module: Path, folder: str) -> tuple[int, str]:
-        # Each on a copy of its own: the suites write.
+        # Each has a copy, because the suites write to the token.
         copy = card.copy(tmp_path / folder)
         environment = {
             **software,
@@ -300,7 +300,7 @@ def test_suites_of_other_tools_pass_with_the_module_as_without(
             text=True,
             check=False,
         )
-        # OpenSC 0.26 also shows an address of its own.
+        # OpenSC 0.26 also prints an address in its memory.
         return done.returncode, re.sub(rf"{re.escape(str(module))}|(?<=_ptr=)0x\w+", "SOME", done.stdout)
 
     direct, through = said(card.library, "direct"), said(module_path(), "through")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vendor's module behind ours: what its faults are, and that [quirks] and [guard] make up for them."""
+"""An inner module with the faults of the vendor's, and the settings [quirks] and [guard] that mend them."""
 
 import os
 import time
@@ -430,7 +430,7 @@ def test_signature_after_an_error_is_ended(
 ) -> None:
     assert signer.init(scheme.mechanism) == CKR.OK
     assert fail(signer) not in (CKR.OK, None)
-    # Not even the inner module has anything left that would sign what it is given.
+    # The inner module has no signature under way either.
     assert signer.sign(b"raw")[0] == signer.final()[0] == CKR.OPERATION_NOT_INITIALIZED
     assert signer.works()
 
@@ -457,7 +457,7 @@ def test_sessions_that_end_in_the_middle_leave_nothing(signer: Signer, end: Call
     assert signer.update(b"begun") == CKR.OK
     end(signer)
     session = card_session(host)
-    # With the caller's last session gone, nobody is logged in: none was kept open behind its back.
+    # Nobody is logged in after the caller's last session ended: the module keeps no session open.
     assert host.session(session).state == PUBLIC_STATE
     assert host.call("C_SignFinal", session, Room(256), Ulong(256)).rv == CKR.OPERATION_NOT_INITIALIZED
     assert host.login(session, UserType.USER, PIN) == CKR.OK
@@ -514,7 +514,7 @@ def test_strings_with_the_quirk_are_padded_as_the_standard_says(vendor: Vendor) 
     assert shown[:32] == PLAIN.encode().ljust(32)
 
 
-# [guard] keep_last_try = yes: a card, whose row counts
+# [guard] keep_last_try = yes: a card of the stand-in, whose record counts the tries
 
 
 @dataclass(frozen=True)
@@ -582,7 +582,7 @@ def test_guard_with_more_than_one_try_left_passes_the_call_on(vendor: Vendor, do
     assert door.spend(host, WRONG[0]) not in (CKR.OK, FUNCTION_REJECTED)
     if door.name != "C_Login context":  # SoftHSM asks no PIN there: the try comes back
         assert tries(vendor.card, door) == 1
-        # That this value is wrong is known: it needs no try to say so.
+        # This value is known to be wrong, so that answering costs no try.
         assert door.spend(host, WRONG[0]) == CKR.PIN_INCORRECT
 
 
@@ -623,11 +623,11 @@ def test_last_try_of_a_card_without_the_guard_is_spent(vendor: Vendor) -> None:
     assert host.login(card_session(host), UserType.USER, WRONG[0]) == CKR.PIN_LOCKED
 
 
-# [guard] keep_last_try = yes: another token, whose flags tell
+# [guard] keep_last_try = yes: another token, whose flags tell that a try is the last
 
 
 class Plain:
-    """The token that is no card, in a process with the guard, and what tells that a PIN of it was tried."""
+    """The token that is no card, in a process with the guard, and how a test sees that its PIN was tried."""
 
     def __init__(self, vendor: Vendor, host: Host) -> None:
         self.vendor = vendor

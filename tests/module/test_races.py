@@ -180,7 +180,7 @@ def test_login_gets_its_turn_among_many_readers(card: Card) -> None:
         answers += [writer.login(session, UserType.USER, PIN), writer.logout(session)]
     assert answers == [CKR.OK, CKR.OK] * 5
     for reader in readers:
-        # Who only looks waits for a quarter of a second.
+        # A call that only shows the card waits for a quarter of a second.
         assert reader.answer().rv in (CKR.OK, CKR.DEVICE_ERROR)
 
 
@@ -243,7 +243,7 @@ def test_fork_waits_for_the_login_of_another_thread(card: Card, inner: Inner, ga
     assert card.pin_tries == 3
 
 
-# What a call was decided on stays so until it is done
+# The state that a call was decided on stays until the call has ended
 
 
 @contextmanager

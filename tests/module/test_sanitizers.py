@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 BARE = ["-g", "-O1", "-fno-omit-frame-pointer"]
 FOREIGN = ("libsofthsm2.so", "libcrypto.so.3")
-"""What stands behind the module: not compiled here, and not ours to mend."""
+"""Libraries behind the module: not compiled here, their findings do not count."""
 
 
 def live(card: Card, folder: Path, options: Sequence[str], prefix: Sequence[str], **environment: str) -> None:

@@ -330,7 +330,7 @@ def test_generation_that_goes_backwards_refuses(card: Card, inner: Inner) -> Non
 
 
 def test_program_that_starts_anew_cannot_know_of_an_older_store(card: Card) -> None:
-    """The known limit, docs/security.md: whoever can write the folder has it in their hand."""
+    """The known limit of docs/security.md: who can write to the folder can change the store."""
     host = card.host()
     older = card.store.path.read_bytes()
     assert host.login(card_session(host), UserType.USER, WRONG[0]) == CKR.PIN_INCORRECT
@@ -346,7 +346,7 @@ def test_lock_that_somebody_holds_refuses_after_five_seconds(card: Card, inner: 
     token_object = Template([(Attribute.TOKEN, b"\x01")])
     with card.store.lock(exclusive=True):
         start = time.monotonic()
-        # Whether this is a card can be told only while nobody rewrites the token.
+        # Only while nobody rewrites the token can the module tell whether it is a card.
         maker.ask_call("C_CreateObject", makers_session, token_object, 1, Ulong())
         host.ask_call("C_Login", session, UserType.USER, PIN.encode(), len(PIN))
         assert reader.call("C_GetTokenInfo", slot, Room(208)).rv == CKR.DEVICE_ERROR

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store whose values no card can have: nothing is read into them that would let anyone guess on."""
+"""A store with values that no card can have: the card refuses, and no guess is possible."""
 
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration, the log and the host process: whatever they are like, the host lives and hears of it."""
+"""The configuration, the log and the host process: on any fault the host lives and gets an error."""
 
 import os
 import shutil

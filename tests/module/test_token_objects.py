@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may make, change and destroy what lies on the card."""
+"""Who may create, change and destroy objects on the card."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -320,7 +320,7 @@ static CK_RV minimal_C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HAN
     return CKR_OK;
 }
 
-/* Objects are neither made nor destroyed: who may, is what matters. */
+/* No object is really made or destroyed: the tests ask only whether it was allowed. */
 
 static bool says_token(const CK_ATTRIBUTE *template, CK_ULONG count) {
     bool says = false;

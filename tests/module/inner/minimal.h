@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a host of minimal.c may ask and tell it, through its exported function `minimal`. */
+/* The state of minimal.c that its host reads and sets, through the exported function `minimal`. */
 #ifndef MINIMAL_H
 #define MINIMAL_H
 

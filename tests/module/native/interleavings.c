@@ -639,7 +639,7 @@ static void fork_in_time(void) {
             _exit(3); /* its parent's lock would last as long as it does */
         }
         MUST(read(ends[0], &byte, 1) == 0);
-        /* Half of a decision was seen: nothing is decided before everything is read again. */
+        /* The child has memory of half a decision: nothing is decided before a new C_Initialize. */
         if (list->C_Login(run.session, CKU_USER, VALUE(pin)) != CKR_DEVICE_REMOVED) {
             _exit(2);
         }
@@ -700,7 +700,7 @@ static void orphan(void) {
     must(free, "the child keeps its parent's lock");
 }
 
-/* Whoever waits for the file stands in nobody's way */
+/* A call that waits for the file blocks no other call */
 
 static void check_unhindered(const struct call *waiting, const struct call *other) {
     const struct call *which[] = {waiting, other};
@@ -740,7 +740,7 @@ static void unhindered(void) {
     }
 }
 
-/* Who decides comes before who reads */
+/* Calls that decide come before calls that read */
 
 /* A process that looks at the card once this program says so; then its end of a pipe closes. */
 static pid_t reader(int *looked, int *say_so) {
@@ -753,7 +753,7 @@ static pid_t reader(int *looked, int *say_so) {
         close(to[1]);
         close(from[0]);
         MUST(read(to[0], &byte, 1) == 0);
-        time_stands_still = true; /* its patience does not end */
+        time_stands_still = true; /* so that its time limit is never reached */
         CK_TOKEN_INFO info;
         _exit(list->C_GetTokenInfo(MINIMAL_CARD_SLOT, &info) != CKR_OK);
     }

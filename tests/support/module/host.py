@@ -198,7 +198,7 @@ class Host:
         return self.call("C_Finalize", None).rv
 
     def reinitialize(self) -> None:
-        """Do what a host does when the card says CKR_DEVICE_REMOVED."""
+        """Initialise again, as a host does after CKR_DEVICE_REMOVED."""
         assert self.finalize() == CKR.OK
         assert self.initialize() == CKR.OK
 

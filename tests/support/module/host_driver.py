@@ -201,7 +201,7 @@ class Driver:
         return self._answers.get()
 
     def do_exec(self) -> None:
-        """Become this program anew, whatever the threads are doing; the new one answers."""
+        """Replace this process by a new one of the same program (execve(2)); the new one answers."""
         os.execv(sys.executable, [sys.executable, "-S", *sys.argv, "after exec"])
 
     def do_fork(self, calls: list[Any]) -> list[Any]:
