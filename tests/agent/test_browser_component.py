@@ -110,7 +110,7 @@ def own_portal(
 
 
 def signing(card: CardFixture, **fields: Any) -> Json:
-    # As the vendor's library does: raw JSON, plus signs of the text replaced by %2B on their way.
+    # As the vendor's library does: raw JSON, in which %2B stands for each plus sign of the text.
     return {"func": "MakeSignature", "tbs": "contract-4711", "tbsEncoding": "NONE", "pin": card.pin, **fields}
 
 
@@ -132,7 +132,7 @@ def test_information_by_bitmap_and_by_popup_is_the_same(portal: Portal, active_c
 
 def test_popup_first_message_comes_before_cards_are_read(portal: Portal, active_card: CardFixture) -> None:
     portal.page.evaluate("ask('/popupForm', {func: 'CheckEnvir'})")
-    # The module waits for this lock before it says anything of a card.
+    # The module waits for this lock before it returns anything of a card.
     with active_card.environment.store.lock(exclusive=True):
         portal.page.click("#go")
         portal.page.wait_for_function("helloAfter !== null")
@@ -157,7 +157,7 @@ def test_login_with_pkcs7_and_pkcs1_verifies(
     assert portal.origin in shown
     assert card.number in shown
     assert "contract-4711" in shown
-    # Nothing of it in a box of its own, where what is long would not be seen.
+    # No part of it is in a scrolling box, where long content would be out of sight.
     assert window.evaluate(
         "[...document.querySelectorAll('#facts dd')].every((dd) => dd.scrollHeight <= dd.clientHeight)"
     )
@@ -323,7 +323,7 @@ def test_page_without_origin_is_refused(
     assert portal.answer()["ret_code"] == 0x76000031
 
 
-# --- what stands between a site and the agent
+# --- limits that browsers set to a site
 
 
 def test_popup_blocked_without_a_click_opens_with_one(portal: Portal) -> None:

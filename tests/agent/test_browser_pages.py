@@ -264,7 +264,7 @@ def test_page_with_the_agent_stopped_says_so(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_in_every_scheme_pass_axe_and_fit(allowed: SiteClient, browser: Browser, scheme: str) -> None:
-    # 320 px is what WCAG 2.2 asks for (1.4.10), 640 what a screen of 1280 px has at 200 % zoom.
+    # WCAG 2.2 asks for 320 px (1.4.10); a screen of 1280 px has 640 px at a zoom of 200 %.
     language, width = {"light": ("zh-TW", 320), "dark": ("en-US", 640)}[scheme]
     with browser.new_context(
         locale=language,
@@ -307,7 +307,7 @@ def test_self_test_second_popup_without_a_click_is_reported_blocked(allowed: Sit
     protocol = page.context.new_cdp_session(page)
     page.get_by_role("button", name="測試彈出式視窗").focus()
     page.keyboard.press("Enter")
-    # Not by click() and expect(): whatever Playwright asks a page counts as a click there.
+    # Not by click() and expect(): every question of Playwright to a page counts as a click there.
     said = """new Promise((resolve) => {
         const look = () => {
             const verdict = document.querySelector("[data-verdict]:not([hidden])");

@@ -82,7 +82,7 @@ def test_request_of_the_vendors_example_is_decoded() -> None:
 def test_value_with_a_lone_percent_sign_stays() -> None:
     assert decode_fields('{"tbs": "100% sure, 50%zz, %ff"}')["tbs"] == "100% sure, 50%zz, %ff"
     assert decode_fields('{"pin": "%ff"}')["pin"] == "%ff"
-    # The vendor's library replaces plus signs, whatever else is in the text.
+    # The vendor's library replaces plus signs and nothing else of the text.
     assert decode_fields('{"tbs": "100%,a%2Bb", "pin": "5%%2Babcd"}') == {"tbs": "100%,a+b", "pin": "5%+abcd"}
 
 
@@ -126,7 +126,7 @@ def test_bitmap_of_any_text_holds_the_text(text: str) -> None:
     assert int.from_bytes(header[18:22], "little") == 2000
     assert int.from_bytes(header[22:26], "little") == 1
     assert int.from_bytes(header[28:30], "little") == 24
-    # Some pages read it as text, and count on one character a byte.
+    # Some pages read it as text and rely on one byte per character.
     assert len(header.decode("utf-8", "replace")) == 54
 
 
@@ -154,7 +154,7 @@ def test_bitmap_of_many_readers_leaves_out_empty_ones() -> None:
 
 # --- the codes
 
-# As pages print them from their own tables.
+# The texts that pages print from their own tables.
 MAJOR = {
     "NO_CERTIFICATE": 1979711490,
     "NO_DATA": 1979711491,
@@ -224,7 +224,7 @@ def test_page_safe_text_in_json_and_html_breaks_neither(text: str) -> None:
     said = page_safe(text)
     assert not set(said) & set("\"\\<>&'`\r\n\u2028\u2029")
     assert all(ord(character) >= 32 for character in said)
-    # As the vendor's library puts its own result together.
+    # The vendor's library joins its own result like this.
     assert json.loads('{"message":"' + said.encode("utf-8", "replace").decode() + '"}')
 
 

@@ -55,7 +55,7 @@ def test_information_with_a_card_lists_reader_and_card(allowed: SiteClient, acti
         assert len({slot["slotDescription"] for slot in answer["slots"]}) == len(answer["slots"])
 
 
-# As pages compare: as strings.
+# Pages compare them as strings.
 @pytest.mark.parametrize(
     "gate",
     ["1.3.4.103305", "1.3.4.10", "1.3.4.3", "1.3.4.103328", "1.3.4.103327", "1.3.4.13", "1.3.4.103319"],
@@ -98,7 +98,7 @@ def test_bitmap_and_information_are_the_same(allowed: SiteClient) -> None:
     assert picture.headers["Access-Control-Allow-Origin"] == SITE
     text = picture.content[54:].split(b"\0")[0].decode("ascii")
     assert json.loads(text) == allowed.get("/pkcs11info").json()
-    # Some pages fetch it as text and read no further.
+    # Some pages fetch it as text and read no more of it.
     assert len(text) < 1900
 
 
@@ -145,7 +145,7 @@ def test_signature_of_base64_in_every_spelling_verifies(
 def test_signatures_of_many_requests_at_once_verify(
     allowed: SiteClient, active_card: CardFixture, tmp_path: Path
 ) -> None:
-    """The card signs one after the other, and each gets its own signature."""
+    """The card signs one after the other, and each request gets its own signature."""
     texts = [f"document {number}" for number in range(8)]
     with ThreadPoolExecutor(len(texts)) as clients:
         answers = list(clients.map(lambda tbs: allowed.post("/sign", signing(active_card, tbs=tbs)), texts))
@@ -182,7 +182,7 @@ def test_signed_data_holds_the_attributes_that_servers_read(
     (signer,) = signed_data["signer_infos"]
     assert signer["signature_algorithm"]["algorithm"].native == "rsassa_pkcs1v15"
     attributes = {item["type"].dotted: item["values"][0].dump() for item in signer["signed_attrs"]}
-    # As servers read these two: whatever comes after two bytes is the text.
+    # Servers take everything after the first two bytes of these two for the text.
     assert attributes["1.2.840.113549.1.9.25.3"][2:] == b"9f86d081"
     assert attributes["2.16.886.1.100.2.204"][2:] == active_card.number.encode()
     signing_time = attributes["1.2.840.113549.1.9.5"]
@@ -222,7 +222,7 @@ def test_request_with_unknown_fields_is_carried_out(
     answer = allowed.post("/sign", {**request, "slotDescription": 0, "ports": [1, {"a": None}]})
     verify(answer, "SHA256", TEXT.encode(), tmp_path)
     assert answer["SCAP"] == ""  # none is known, and pages take a text apart
-    # Only PKCS #7 has a place for it.
+    # Only PKCS #7 has an attribute for it.
     assert allowed.post("/sign", {**request, "nonce": "x" * 200})["ret_code"] == 0
 
 
@@ -305,7 +305,7 @@ def test_decryption_of_one_block_returns_the_content(
     block = openssl("pkeyutl", "-encrypt", "-certin", "-inkey", cert2, stdin=b"\xff\x00key")
     request = {"cipher": b64(block), "cipherType": "PKCS1", "plainEncoding": "base64", "pin": active_card.pin}
     assert base64.b64decode(allowed.post("/decrypt", request)["plain"]) == b"\xff\x00key"
-    # A page that wants text is not told whether it was decrypted.
+    # A page that wants text does not learn whether the block was decrypted.
     no_text = allowed.post("/decrypt", {**request, "plainEncoding": "NONE"})
     broken = allowed.post("/decrypt", {**request, "cipher": b64(b"short"), "plainEncoding": "NONE"})
     assert no_text == broken
@@ -334,7 +334,7 @@ def test_decryption_of_anothers_block_reveals_nothing(allowed: SiteClient, activ
         allowed.post("/decrypt", {"pin": active_card.pin, "cipher": b64(bytes([number]) * 256)})
         for number in range(1, 9)
     ]
-    # OpenSSL 3.2 and newer answer with bytes that mean nothing, and such may be text.
+    # OpenSSL 3.2 and newer answer with random bytes, which may happen to be text.
     refused = [answer for answer in answers if answer["ret_code"]]
     assert len(refused) > len(answers) / 2
     assert {answer["ret_code"] for answer in refused} == {Code.NOT_DECRYPTED}
@@ -395,7 +395,7 @@ def test_certificate_of_a_key_is_written(
     assert (stranger["func"], stranger["ret_code"]) == ("writeCert", Code.KEY_NOT_FOUND)
     answer = asking.ask({"func": "writecert", "type": "pki", "value": quote(pem.decode()), "pin": card.pin})
     assert (answer["func"], answer["ret_code"]) == ("writeCert", 0), answer
-    # From now on the card signs with it, and once more with another one in PKCS #7.
+    # The card signs with the new certificate; then another one arrives inside a PKCS #7.
     signed = asking.ask(signing(card, signatureType="PKCS1"))
     assert openssl("x509", "-inform", "DER", stdin=base64.b64decode(signed["certb64"])) == pem
     verify(signed, "SHA256", TEXT.encode(), tmp_path)
@@ -473,7 +473,7 @@ def test_last_try_without_confirmation_is_not_spent(start_agent: Start, xca_acti
     asking = SiteClient(start_agent(card, allow=SITE))
     for wrong in ("wrong-1", "wrong-2"):
         asking.post("/sign", signing(card, pin=wrong))
-    # An allowed site is not asked, but for this.
+    # Even an allowed site needs consent for this.
     assert asking.post("/sign", signing(card))["ret_code"] == Code.CANCELLED
     consent = asking.popup(signing(card))["consent"]
     assert consent["lastTry"]
@@ -519,7 +519,7 @@ def test_pin_change_with_the_card_named_changes_the_pin(
 
 
 def test_pin_change_given_up_keeps_its_pins_until_done(xca_active_card: CardFixture, tmp_path: Path) -> None:
-    """The answer tells a timeout; the card is still at work and completes the change."""
+    """The site is told of a timeout. The card goes on and completes the change."""
     card = xca_active_card
     configure(tmp_path, trusted=(SITE,))
     told = (

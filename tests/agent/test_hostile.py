@@ -51,7 +51,7 @@ def raw(agent: Agent, request: bytes) -> bytes:
         return answer
 
 
-# --- who may ask at all
+# --- who may ask
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_connection_closed_by_another_user_is_not_taken_for_roots(allowed: SiteC
         until(lambda: closed in Path("/proc/net/tcp").read_text())
     finally:
         allowed.agent.process.send_signal(signal.SIGCONT)
-    # Whom the agent has listened to is on this page.
+    # This page lists the sites whose requests the agent read.
     allowed.get("/pkcs11info")
     visits = get(f"{allowed.agent.url}/selfTest.htm").text
     assert SITE in visits
@@ -122,7 +122,7 @@ def test_connection_of_an_unknown_user_is_not_answered(
     most = max(int(entry.name) for entry in Path(f"/proc/{process}/fd").iterdir()) + 2
     head = f"GET /agent.json HTTP/1.1\r\nHost: localhost:{agent.port}\r\n\r\n".encode()
     with ExitStack() as stack:
-        # More wait than there are descriptors: the agent accepts until none is left, then looks at the first.
+        # More connections wait than there are descriptors: the agent accepts until none is left.
         agent.process.send_signal(signal.SIGSTOP)
         try:
             resource.prlimit(process, resource.RLIMIT_NOFILE, (most, before[1]))
@@ -163,7 +163,7 @@ def test_unknown_site_asking_learns_the_version_only(
     assert told["ret_code"] == 0x76000031
     assert told["serverVersion"].startswith("1.3.4.9")
     assert told["slots"] == []
-    # Readable all the same: pages tell by it that they are not trusted.
+    # They can read it all the same: it tells pages that they are not trusted.
     assert picture.headers["access-control-allow-origin"] == origin
     assert json.loads(stranger.popup(signing(active_card))["answer"])["ret_code"] == 0x76000031
 
@@ -207,7 +207,7 @@ def test_page_fetched_or_framed_by_another_site_is_refused(allowed: SiteClient, 
     assert get(f"{allowed.agent.url}/", headers=fetch).status_code == 403
     window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert get(f"{allowed.agent.url}/", headers=window).status_code == 200
-    # Its frames stay empty anyway; not even the card is looked at.
+    # Its frames stay empty anyway, and the card is not read.
     frame = {**window, "Sec-Fetch-Dest": "iframe"}
     assert get(f"{allowed.agent.url}/", headers=frame).status_code == 403
     led = get(f"{allowed.agent.url}/selfTest.htm?run=yes", headers=window).text
@@ -244,7 +244,7 @@ def test_consent_of_every_kind_shows_site_and_content(trusting: SiteClient, acti
     assert any(active_card.number in value for _, value in consent["facts"])
     assert "contract-4711" in [value for _, value in consent["facts"]]
     assert "PKCS1, SHA256" in [value for _, value in consent["facts"]]
-    # All of it that is signed.
+    # It shows everything that is signed.
     more = trusting.popup(signing(active_card, signatureType="PKCS7", nonce="and all my shares"))["consent"]
     assert "and all my shares" in [value for _, value in more["facts"]]
     request = trusting.popup({"func": "makeCsr", "challenge": "secret-4711"})["consent"]
@@ -263,14 +263,14 @@ def test_ticket_for_another_request_or_twice_is_refused(
     card = active_card
     consent = trusting.popup(signing(card))["consent"]
     said = {"ticket": consent["ticket"], "number": consent["number"]}
-    # For another text, another site, another card: the person is asked anew.
+    # For another text, site or card the person is asked again.
     assert "consent" in trusting.popup(signing(card, tbs="another"), **said)
     assert "answer" in SiteClient(trusting.agent, STRANGER).popup(signing(card), **said)
     assert "consent" in trusting.popup(signing(card), **{**said, "number": "XC99999999999999"})
     assert "consent" in trusting.popup(signing(card), ticket="x", number=card.number)
     assert json.loads(trusting.popup(signing(card), **said)["answer"])["ret_code"] == 0
     assert "consent" in trusting.popup(signing(card), **said)
-    # The same ticket, written otherwise.
+    # The same ticket in another spelling.
     assert "consent" in trusting.popup(signing(card), **{**said, "ticket": f"{said['ticket']}!!"})
 
 
@@ -290,7 +290,7 @@ def test_allowance_with_a_wrong_pin_ends(trusting: SiteClient, active_card: Card
     assert wrong["ret_code"] == Code.LOGIN_FAILED
     assert "consent" in trusting.popup(signing(active_card))
     assert trusting.ask(signing(active_card), forAWhile=True)["ret_code"] == 0  # and the tries are full again
-    # It ends them, too: a site that does not know the PIN does not go on trying.
+    # It also ends them: a site that does not know the PIN must not go on trying.
     wrong = json.loads(trusting.popup(signing(active_card, pin="wrong-2"))["answer"])
     assert wrong["ret_code"] == Code.LOGIN_FAILED
     assert "consent" in trusting.popup(signing(active_card))
@@ -353,7 +353,7 @@ def test_add_domain_token_trusts_one_site_once(start_agent: Start, xca_active_ca
     file = agent.home / ".config/xca/trusted-sites"
     assert file.read_text().split() == [SITE, STRANGER]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    # What the person wrote into it, and where, stays.
+    # The lines that the person wrote stay as they are.
     elsewhere = agent.home / "sites"
     elsewhere.write_text(f"# ours\n{SITE}")
     file.unlink()
@@ -402,17 +402,17 @@ def test_add_domain_without_a_host_offers_nothing(client: TestClient, domain: st
     assert "<form" not in response.text
 
 
-# --- how much, how long
+# --- limits on size and time
 
 
 def test_body_over_the_limit_is_refused(allowed: SiteClient) -> None:
     url = allowed.agent.url
     big = b"x" * (8 * 1024 * 1024 + 1)
     assert post(f"{url}/sign", content=big, headers={"Origin": SITE}).status_code == 413
-    # Without a length that says it beforehand.
+    # The same without a Content-Length.
     chunks = (b"x" * 65536 for _ in range(129))
     assert post(f"{url}/sign", content=chunks, headers={"Origin": SITE}).status_code == 413
-    # What strangers send is not even looked at; what others send has no thousands of fields.
+    # The body of an untrusted site is not parsed; that of a trusted one has a limit on fields.
     many = json.dumps({str(number): 1 for number in range(300)})
     assert SiteClient(allowed.agent, STRANGER).post("/sign", "{")["ret_code"] == Code.NOT_TRUSTED
     assert allowed.post("/sign", many)["ret_code"] == Code.BAD_JSON
@@ -444,7 +444,7 @@ def test_slow_requests_are_cut_off_while_others_are_answered(allowed: SiteClient
         start = time.monotonic()
         slow_head.sendall(head.encode())
         slow_body.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-        # In a thread of its own: the browser of other tests keeps a loop in this one.
+        # In a thread of its own: Playwright keeps an event loop in this one.
         assert thread.submit(lambda: asyncio.run(all_at_once())).result() == [0] * 500
         assert slow_body.recv(4096).startswith(b"HTTP/1.1 408")
         while slow_head.recv(4096):
@@ -453,7 +453,7 @@ def test_slow_requests_are_cut_off_while_others_are_answered(allowed: SiteClient
 
 
 def test_form_that_is_cut_off_does_nothing(shared: Agent) -> None:
-    """A form that is cut off is still a form, with other values."""
+    """A form that is cut off would still be read as a form, with other values."""
     page = get(f"{shared.url}/addDomain?domain=evil.example.org").text
     token = page.partition('name="token" value="')[2].partition('"')[0]
     form = f"token={token}&site=https%3A%2F%2Fevil.example.org".encode()

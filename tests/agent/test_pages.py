@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's own pages over plain HTTP: what they say in each situation, and to whom."""
+"""The agent's own pages over plain HTTP, in each situation and each language."""
 
 import json
 import re
@@ -90,12 +90,12 @@ def two_cards(first_two_cards: TwoCards, tmp_path: Path) -> TwoCards:
 
 
 def cannot(visitor: Visitor, path: str, says: str, way_out: str) -> None:
-    """Check that a page offers no form, and says why and what to do instead."""
+    """Check that a page has no form, and says why and what to do instead."""
     html = visitor.client.get(path).text
     assert says in words(html)
     assert way_out in html
     assert visitor.form(path) == {}
-    # A person in front of a page is not sent to a terminal.
+    # No page sends a person to a terminal.
     assert "xcactl" not in words(html).replace("xcactl agent run", "")
 
 
@@ -104,7 +104,7 @@ def state(card: CardFixture) -> IssuedCardState:
     return card.state
 
 
-# --- the three jobs, and every situation of a card
+# --- the three PIN actions, in every state of a card
 
 
 def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_card: CardFixture) -> None:
@@ -340,7 +340,7 @@ def test_pages_with_a_hung_reader_daemon_are_served(
 ) -> None:
     agent = start_agent(CardLocation({**xca_active_card.variables, **hung_pcscd.variables}))
     with visiting(agent) as visitor, ThreadPoolExecutor(10) as visitors:
-        # More at once than there are threads for such looks.
+        # More requests at once than the pool has threads.
         for said in visitors.map(visitor.see, ["/"] * 10):
             assert xca_active_card.number in said
 

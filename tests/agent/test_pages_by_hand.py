@@ -212,7 +212,7 @@ def test_card_page_by_keyboard_reaches_every_control(
 def test_self_test_by_keyboard_runs_the_checks(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(f"{shared.url}/selfTest.htm")
     tab.see("document.getElementById('try-windows')?.hidden === false")
-    # Beside these, a link for each site that came to the agent lately, in whatever test.
+    # There is also a link for each site that asked the agent recently, in any test.
     assert [stop for stop in walks(tab) if "#allow" not in stop] == ["run", "try-windows", "site", "顯示"]
     tab.tab_to("run")
     tab.press("Enter")

@@ -237,7 +237,7 @@ def test_consent_text_with_the_mouse_can_be_selected(portal: Portal, active_card
     window.mouse_up()
 
 
-# --- the pause
+# --- the delay of the button
 
 
 def click(window: Tab) -> None:
@@ -295,7 +295,7 @@ EARLY = (
     space_pressed_before_and_let_go_after,
     enter_kept_pressed,
 )
-"""What a person does who means another window."""
+"""Keys and clicks of a person who means another window."""
 
 
 def test_agreement_too_early_does_not_count(portal: Portal, active_card: CardFixture) -> None:
@@ -356,7 +356,7 @@ def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_acti
 def test_popup_resized_delays_the_button_again(origin: str, shared: Agent, page: Page) -> None:
     page.goto(f"{shared.url}/addDomain?domain=portal.example.gov.tw")
     page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
-    # Noted where a selector can read it: the page's policy lets the driver evaluate nothing while it waits.
+    # Noted where a selector can read it: the page's policy forbids wait_for_function().
     page.evaluate(
         "addEventListener('resize', () => {"
         " document.body.dataset.waits = document.querySelector('button').ariaDisabled; })"

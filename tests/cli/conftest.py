@@ -92,7 +92,7 @@ def scripted(inner_library: Path, tmp_path: Path) -> "Scripted":
 
 @pytest.fixture
 def without_pcsc(tmp_path: Path) -> dict[str, str]:
-    """What hides the extra pcsc from a program: pyscard is there and cannot be imported."""
+    """Variables that hide the extra pcsc from a program: pyscard cannot be imported."""
     folder = tmp_path / "without-pcsc"
     folder.mkdir()
     (folder / "smartcard.py").write_text("raise ImportError\n")
@@ -101,7 +101,7 @@ def without_pcsc(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def real(issued: Workspace, tmp_path: Path) -> Workspace:
-    """What the vendor's module shows of a real card: the card's label, and no store that knows it."""
+    """A token as the vendor's module shows a real card: with its label, and in no store."""
     folder = tmp_path / "real"
     (folder / "tokens").mkdir(parents=True)
     inner = issued.path / "libsofthsm2.so"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl doctor: each check in order and out of order, and a report that tells nothing of anybody."""
+"""xcactl doctor: each check passing and failing, and a report without personal data."""
 
 import json
 import os
@@ -37,7 +37,7 @@ RESPONDER = "http://xca.test/ocsp"
 
 
 def served(published: revocation.Published) -> dict[str, bytes]:
-    """What the addresses in the certificates answer."""
+    """The answers of the addresses in the certificates."""
     return {
         **dict.fromkeys(LISTS, published.crl.read_bytes()),
         RESPONDER: published.ocsp["cert1"].read_bytes(),
@@ -83,7 +83,7 @@ def examined(workspace: Workspace, *arguments: str) -> dict[str, list[dict[str, 
 
 
 def outcome(found: dict[str, list[dict[str, Any]]], name: str) -> tuple[str, str]:
-    """How the only finding of a check ended, and all that it says."""
+    """Return the outcome of a check's only finding, and its whole text."""
     (finding,) = found[name]
     return finding["outcome"], f"{finding['finding']} {finding['next_step']}"
 
@@ -134,7 +134,7 @@ def test_doctor_with_a_registered_tool_names_it(workspace: Workspace) -> None:
 
 
 def remembers(workspace: Workspace, **values: int) -> None:
-    """Have the card remember something else."""
+    """Change what the store remembers of the card."""
     Card(workspace.path).write(**values)
 
 
@@ -192,7 +192,7 @@ def test_doctor_with_silent_servers_says_so(workspace: Workspace) -> None:
 def _answer(
     workspace: Workspace, responder: x509.Certificate, key: rsa.RSAPrivateKey, days_ago: int = 0
 ) -> bytes:
-    """That the card's certificate is good, as anybody can write it."""
+    """Return a forged OCSP response that calls the card's certificate good."""
     authority = Authority.load(workspace.path / "pki")
     certificate = x509.load_pem_x509_certificate(workspace.run("cert", "export", "cert1").out.encode())
     at = datetime.now(UTC) - timedelta(days=days_ago)
@@ -389,7 +389,7 @@ def test_report_without_an_option_tells_nothing_of_anybody(somebody: Workspace, 
     for telling in (somebody.number, holder, "王", "wang", "小明", str(tmp_path), platform.node()):
         assert telling not in text
     assert "(card 1)" in text
-    # What an error says of a file is no exception.
+    # Paths in the text of an error are removed, too.
     (somebody.path / "cards.db").write_bytes(b"not a database, whatever it was before" * 99)
     examined(somebody, "--report", str(report))
     text = report.read_text(encoding="utf-8")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encrypted files, against OpenSSL in both directions; and files that would not fit into memory."""
+"""Encrypted files, with OpenSSL in both directions, and files larger than memory."""
 
 import struct
 import subprocess
@@ -18,7 +18,7 @@ from support.cli.xcactl import PIN, XCACTL, Workspace
 
 BIG = 128 << 20
 MOST_MEMORY = 100 << 20
-# As SoftHSM's object files hold it: CKA_CLASS, a number, CKO_PRIVATE_KEY.
+# How SoftHSM's object files encode CKA_CLASS = CKO_PRIVATE_KEY, a number.
 SOFTHSM_PRIVATE_KEY = struct.pack(">QQQ", 0, 2, 3)
 
 

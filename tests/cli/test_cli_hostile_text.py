@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of strangers on the terminal: none clears it, turns it round, or begins a line of its own."""
+"""Hostile names on the terminal: none clears it, reverses text, or begins a line."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def hostile(active: Workspace) -> Workspace:
 def shown_in_a_terminal(
     workspace: Workspace, program: Sequence[str], *arguments: str, width: int = 4000
 ) -> str:
-    """Run a command in a terminal; of what it shows, only colours act on that."""
+    """Run a command in a terminal. Its output may hold control sequences for colours only."""
     child = pexpect.spawn(
         sys.executable,
         [*program, *arguments],
@@ -158,7 +158,7 @@ def completions(workspace: Workspace, shell: str) -> list[str]:
 
 
 HOSTILE_PROGRAM = b"\x1b[2J" + "\u202e".encode() + b"\x9b1m\nok!!"
-"""What a program may call itself: 15 bytes."""
+"""The longest name of a program: 15 bytes."""
 _LOG_IN = """
 import ctypes, sys
 import pkcs11
@@ -182,7 +182,7 @@ def test_program_with_a_hostile_name_does_not_act_on_the_terminal(active: Worksp
 
 
 def test_event_of_a_hostile_program_in_the_store_does_not_act_on_the_terminal(active: Workspace) -> None:
-    """Whoever else writes the store may put any bytes there."""
+    """Another program that writes the store may put any bytes there."""
     card = Card(active.path)
     with card.store.writing() as writer:
         place, slot = writer._find(card.number)

@@ -174,7 +174,7 @@ def test_card_through_the_hooks_lives_through_its_states(closed: Workspace) -> N
 
 
 def test_program_running_during_a_change_elsewhere_asks_once_more(active: Workspace) -> None:
-    """The module tells it so with CKR_DEVICE_REMOVED; it asks once more, and no try is spent."""
+    """The module answers CKR_DEVICE_REMOVED. The program asks once more, and no try is spent."""
     result = active.program(
         textwrap.dedent(
             f"""

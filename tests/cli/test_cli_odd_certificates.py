@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a card holds as certificates may be anything: it is shown, it is no choice, and it breaks nothing."""
+"""Odd objects among a card's certificates are shown, cannot be chosen, and break nothing."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from xca_common import taipei
 
 ODD = odd_ones()
 READABLE = {"no end", "the last second but one", "from 1950", "no name", "another key", "another curve"}
-"""Of those, what can be read all the same."""
+"""The odd certificates that can still be read."""
 
 
 def put_on(workspace: Workspace, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
@@ -76,7 +76,7 @@ def test_certificate_without_end_has_none(real: Workspace) -> None:
 def test_card_without_a_readable_certificate_signs_nothing(
     active: Workspace, tmp_path: Path, der: bytes | None
 ) -> None:
-    """Nobody can tell that its certificate is valid today, with --raw neither."""
+    """Without a readable certificate nobody knows that it is valid today, also for --raw."""
     (key,) = (active.path / "tokens").glob("*/")
     environment = Environment(active.path)
     for item in key.glob("*.object"):

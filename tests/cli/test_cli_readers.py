@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Card readers: a real daemon, and what is in them; changes as they happen."""
+"""Card readers of a real PC/SC daemon, their contents, and changes of both."""
 
 import json
 import signal
@@ -63,7 +63,7 @@ def test_readers_with_a_card_upside_down_say_so(
     workspace = closed.with_variables(**xca_virtual_reader.variables)
     xca_virtual_reader.insert_upside_down()
     assert seen(workspace, xca_virtual_reader)["contents"] == "mute"
-    # What a module of a real card may say of it: nothing, or an error.
+    # A module may report no card for it, or an error.
     for says in ("C_GetSlotList count 0", "C_GetTokenInfo return 30"):
         result = scripted.under(workspace, says).run("detect")
         assert result.status == 83
@@ -100,7 +100,7 @@ def test_readers_without_the_extra_say_so_in_one_sentence(
         talk.sendintr()
 
 
-# --- as it happens
+# --- changes while a program waits
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def watching(workspace: Workspace) -> Iterator["PopenSpawn[str]"]:
 
 
 def told(watch: "PopenSpawn[str]", change: str) -> Any:
-    """The next line, which tells of this change."""
+    """Return the next line, which must report this change."""
     line = json.loads(watch.readline())
     check(line, "change")
     assert line["change"] == change

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scripts read: JSON, certificates, receipts, completion; and every locale."""
+"""Results for scripts: JSON, certificates, receipts and completion, in every locale."""
 
 import json
 import subprocess

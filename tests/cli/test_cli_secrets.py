@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds a secret for as long as a command runs, and lets go of it."""
+"""Secrets while a command runs: they are wiped at its end, and in no traceback."""
 
 import resource
 import subprocess

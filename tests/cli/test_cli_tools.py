@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl tools: real tools are told of the module, see the card, and all is undone to the byte."""
+"""xcactl tools: real tools are registered, see the card, and are unregistered to the byte."""
 
 import os
 import re
@@ -34,12 +34,12 @@ from xca_plugin.tools.managed_block import insert
 
 Tree = dict[str, tuple[int, bytes | str | None]]
 
-# p11-kit reads no other folder than the system's for root: its tests are done as somebody else.
+# For root, p11-kit reads the system's folder only, so its tests run as another user.
 ORDINARY = ("unshare", "--user", "--map-user=65534", "--map-group=65534") if os.geteuid() == 0 else ()
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
-# With a copy of /etc in the place of the real one.
+# A copy of /etc is mounted in place of the real one.
 ROOT = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", 'mount --bind "$0" /etc; exec "$@"')
-# With what is in one folder also in another.
+# One folder is also mounted at another path.
 ADD_FOLDER = 'mount -t overlay -o "lowerdir=$1:$0" none "$0"; shift; exec "$@"'
 
 
@@ -146,7 +146,7 @@ def firefox_profile(home: Path) -> Path:
     return folder
 
 
-# --- the whole way
+# --- register, use, unregister
 
 
 def test_tools_registered_see_the_card_and_all_is_undone(person: Person) -> None:
@@ -211,7 +211,7 @@ def test_register_by_root_is_for_the_system(active: Workspace, home: Path, tmp_p
 
 @pytest.fixture
 def server(active: Workspace, home: Path) -> Iterator[tuple[str, list[str]]]:
-    """A web server that wants a certificate of the card's PKI, and whom it saw."""
+    """A web server that asks for a certificate of the card's PKI, and the subjects that it saw."""
     key, certificate = home / "key.pem", home / "server.pem"
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
     made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject)
@@ -249,7 +249,7 @@ def use(person: Person, name: str, **filled: str) -> str:
     command = tool["command"]
     for word, value in {"NUMBER": person.workspace.number, **filled}.items():
         command = command.replace(word, value)
-    # The command itself carries what leads to the card.
+    # The command itself holds the variables that lead to the card.
     variables = {
         key: value for key, value in person.workspace.environment.items() if not key.startswith("XCA_")
     }
@@ -326,7 +326,7 @@ def test_curl_shows_the_certificate_with_the_command_shown(
     assert "國立臺灣大學" in seen[0]
 
 
-# --- others' lines
+# --- lines of other programs
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_register_after_the_module_moved_corrects_the_lines_in_place(at_home: Pa
     assert file.read_bytes() == b"Host a\nHost later\n"
 
 
-# --- what cannot be done
+# --- changes that are refused
 
 
 def edited(home: Path) -> None:
@@ -519,7 +519,7 @@ def test_register_on_a_full_disk_leaves_nothing_behind(person: Person) -> None:
     (person.home / ".ssh" / "config").write_text("Host a\n")
     before = tree(person.home)
     full = Person(person.workspace, person.home, ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh"))
-    # ssh proves the planned file first, which needs a place of its own: nothing is written there either.
+    # ssh checks the planned file in a temporary folder; nothing is left there either.
     for name in ("java", "openssh"):
         assert full.run("register", name, PYTHONDONTWRITEBYTECODE="1").status == EXIT_STATUSES[FileProblem]
     assert tree(person.home) == before

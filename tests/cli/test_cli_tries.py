@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""3, 2, 1, locked: what a person sees of the tries, and what costs none."""
+"""Tries left: what a person sees of them, and which failures cost none."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_wrong_pins_in_a_terminal_tell_two_one_and_locked(active: Workspace, sec
         talk.expect_exact(message)
         talk.expect_exact(advice)
     assert talk.exitstatus == status
-    # Locked: refused before anything is asked.
+    # A locked card is refused before any prompt.
     with workspace.terminal(*COMMANDS[secret]) as talk:
         talk.expect_exact(message)
     assert talk.exitstatus == status
@@ -241,7 +241,7 @@ def test_secret_source_of_any_kind_is_read(active: Workspace, tmp_path: Path) ->
     with file.open() as opened:
         descriptor = opened.fileno()
         assert active.run("pin", "verify", "--pin", f"fd:{descriptor}", fds=[descriptor]).status == 0
-    # The same file twice: its first line, then its next.
+    # A file that is named twice gives its first line, then its second.
     assert active.run("pin", "change", "--pin", f"file:{file}", "--new-pin", f"file:{file}").status == 0
     assert active.run("pin", "verify", "--pin", "stdin", stdin=f"{NEW_PIN}\n").status == 0
 
@@ -328,7 +328,7 @@ def test_tries_that_others_spend_during_the_prompt_lead_to_the_question(
 
 
 def test_last_try_left_by_others_is_kept_without_a_terminal(active: Workspace, tmp_path: Path) -> None:
-    """The two tries go between the look at the card and the login: a plugin is asked there."""
+    """A plugin spends the two tries after the card was read and before the login."""
     source = f"""
         import os, subprocess, sys
         from xca_plugin import hookimpl

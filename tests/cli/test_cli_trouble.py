@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No reader, no card, no module, a broken store, a card pulled out, a real card: each says so."""
+"""Missing readers, cards and modules, broken stores, removed cards and real cards are reported."""
 
 import subprocess
 import sys
@@ -124,7 +124,7 @@ def test_several_cards_are_asked_about_in_a_terminal(two_cards: Workspace) -> No
     assert talk.exitstatus == 0
 
 
-# --- half-way
+# --- cards removed during a command
 
 
 def test_card_pulled_out_half_way_says_what_became_of_the_pin(closed: Workspace, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_activation_killed_in_the_middle_can_be_repeated(
 
 
 def test_new_pin_that_the_card_does_not_accept_is_said(closed: Workspace, scripted: Scripted) -> None:
-    """C_InitPIN says CKR_OK and keeps the old PIN: the login that proves the new one finds out."""
+    """C_InitPIN answers CKR_OK and keeps the old PIN. The login with the new PIN shows it."""
     result = ready(scripted.under(closed, "C_InitPIN return 0x0")).run(*ACTIVATE)
     assert result.status == 40
     assert "xcactl pin reset" in result.err

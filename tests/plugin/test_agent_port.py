@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that is not the agent listens on its port, and answers to harm whoever asks."""
+"""Another program listens on the agent's port and gives harmful answers."""
 
 import time
 from collections.abc import Callable

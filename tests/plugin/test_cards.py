@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The facade, over a card family that a stranger might write."""
+"""The facade, over a card family from another package's plugin."""
 
 from dataclasses import replace
 
@@ -154,7 +154,7 @@ def test_state_that_forbids_it_costs_nothing(memory: Memory) -> None:
         (CardState.NOT_ACTIVATED, 0, errors.UserCodeLocked),
     ):
         memory.cards[CLOSED.number] = replace(CLOSED, state=state, user_code_tries=tries)
-        # The caller's view of the card is old; the card itself decides.
+        # The caller's Card is out of date; the card's present state decides.
         with pytest.raises(situation):
             cards.activate(CLOSED, Secret(USER_CODE), Secret(PIN))
     assert memory.looks == 0

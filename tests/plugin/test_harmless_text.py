@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text of strangers acts on nothing, and all of it can be seen."""
+"""Text of strangers has no effect on a terminal or page, and all of it is visible."""
 
 import json
 import sys
@@ -81,7 +81,7 @@ def test_json_of_hostile_text_keeps_the_data_and_is_harmless(hostile: str, _: st
 
 
 def test_text_with_any_unicode_character_hides_nothing() -> None:
-    """What Unicode ignores by default, and what moves a cursor, stays nowhere."""
+    """Characters that Unicode ignores by default, or that move a cursor, are never kept."""
     kept = {
         character for character in map(chr, range(sys.maxunicode + 1)) if harmless(character) == character
     }

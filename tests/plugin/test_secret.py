@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A secret shows itself to nobody but the caller of reveal()."""
+"""A secret is readable through reveal() only, and can be wiped."""
 
 import copy
 import pickle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One login for many signatures and decryptions; the user code tried by itself. The card is SoftHSM's."""
+"""Sessions with one login for many operations, and user codes that are verified. The card is SoftHSM's."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every sentence is translated, in the catalogue of its own package, and no other is there."""
+"""Every sentence is translated in the catalogue of its package, which holds no other sentences."""
 
 from io import BytesIO
 from pathlib import Path

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripts, styles and pictures of a web program, answered from memory.
 
-The address of an asset changes with its content, so that browsers keep each version for ever and never ask
-for it again.
+The address of an asset changes with its content. So browsers may cache each version for ever.
 """
 
 import hashlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One-time tokens: only a page of this program can hold one, and each is good for one purpose, once."""
+"""One-time tokens for forms: issued by this program only, valid for one purpose and one use."""
 
 import secrets
 import time
@@ -15,11 +15,12 @@ LIFETIME: Final = 3600.0
 class OneTimeTokens:
     """Issues tokens and takes each once.
 
-    Only spent tokens are kept: whoever asks for many crowds out nobody else's. A token's age and the time for
-    which it is remembered as spent are told by one clock, which nobody can set back.
+    Only spent tokens are stored, so a client that requests many takes no room from others. One clock measures
+    both a token's age and how long it is remembered as spent. It must be monotonic: a system clock that is
+    set back must not make a spent token valid again.
 
     Args:
-        clock: returns seconds, and never fewer than before.
+        clock: returns seconds; it is monotonic.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +36,7 @@ class OneTimeTokens:
     def spend(self, purpose: str, token: str) -> bool:
         """Spend a token; tell whether it was issued for this purpose, is not too old and was not spent."""
         try:
-            # What is signed, not the token itself: the same signature can be written in several ways.
+            # The signed name is remembered, not the token: base64 can write one signature in several ways.
             name, issued = self._signer.loads(token, salt=purpose)
         except BadData:
             return False

@@ -35,12 +35,12 @@ _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")  # RFC 9110, section 9.2.1
 
 
 class RefusalReason(Enum):
-    """Why a request was not answered by the program itself. The value is the HTTP status (RFC 9110)."""
+    """Why the guard answered instead of the program. The value is the HTTP status (RFC 9110)."""
 
     WRONG_HOST = 421
     """The Host header names none of the program's hosts (DNS rebinding)."""
     FOREIGN_ORIGIN = 403
-    """A page of another origin asks what only the program's own pages may ask."""
+    """A page of another origin sent a request that only the program's own pages may send."""
     WRONG_CONTENT_TYPE = 415
     """The body has a media type that this path does not take."""
     BODY_TOO_LARGE = 413
@@ -119,7 +119,7 @@ class RequestGuard:
             body = await _read_body(scope, receive, rule)
         except _RefusedError as error:
             response = self._refuse(Request(scope), error.reason)
-            response.headers["Connection"] = "close"  # what else comes over it is the rest of this request
+            response.headers["Connection"] = "close"  # the rest of this request may still follow
             await response(scope, receive, send_with_headers)
             return
         except ClientDisconnect:

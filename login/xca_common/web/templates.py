@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTML from templates, in a language, with everything that a template shows made harmless."""
+"""HTML from templates, in a language. Every text that a template shows is made harmless."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ _LANGUAGE_TAGS: Final = {"zh_TW": "zh-Hant-TW", "en": "en"}  # RFC 5646
 
 
 class Templates:
-    """The templates of a package. Each text that they show is escaped, and harmless to who reads it.
+    """The templates of a package. Each text that they show is escaped and made harmless.
 
     In a template, `_("…", name=value)` and `plural(…)` say a sentence of the program's catalogue.
 

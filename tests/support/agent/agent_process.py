@@ -14,7 +14,7 @@ from pathlib import Path
 from support.inherited import INHERITED
 
 SECONDS = 60
-"""How long tests wait for anything: a busy machine may stop for a while."""
+"""Seconds for which tests wait for anything: a busy machine may be slow."""
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -56,7 +56,7 @@ class Agent:
 
 
 Start = Callable[..., Agent]
-"""What the fixture start_agent gives."""
+"""The type of the fixture start_agent."""
 
 
 def configure(home: Path, *, trusted: Sequence[str] = (), **settings: str) -> None:

@@ -14,7 +14,7 @@ _PLAYWRIGHT_NAMES = {" ": "Space"}
 
 
 class Chromium(Tab):
-    """One tab. A key or a click may close it before Playwright has its answer."""
+    """One tab. A key or a click may close it before Playwright has the answer."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -82,6 +82,6 @@ class Chromium(Tab):
                 raise
 
     def _pump(self) -> None:
-        # Playwright hears of what happened only while it is asked something.
+        # Playwright handles events only during a call to it.
         with suppress(Error):
             self._page.context.pages[0].evaluate("0")

@@ -127,7 +127,7 @@ class Firefox(Tab):
     def _act(self, device: str, action: dict[str, Any]) -> None:
         source = {"type": device, "id": device, "actions": [action]}
         answer = self._connection.send("input.performActions", context=self._context, actions=[source])
-        # What a key or a click does may close the window before the answer.
+        # A key or a click may close the window before the answer arrives.
         assert answer["type"] == "success" or answer["error"] == "no such frame" or self.is_closed(), answer
 
     def _contexts(self) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands print as JSON, against the schemas that describe it."""
+"""Checks the JSON that commands print against its schemas."""
 
 import json
 from pathlib import Path

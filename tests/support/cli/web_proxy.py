@@ -9,7 +9,7 @@ from threading import Thread
 
 @contextmanager
 def proxy(answers: dict[str, bytes]) -> Iterator[tuple[str, list[str]]]:
-    """What xca.test would serve, behind a proxy on this machine; and what was asked of it."""
+    """The answers of xca.test behind a proxy on this machine, and the requests that it got."""
     requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -59,7 +59,7 @@ class DecryptOperation(Operation):
         try:
             return {"plain": content.decode("utf-8")}
         except UnicodeDecodeError:
-            # The same answer as for a wrong key, which can yield such bytes too: nobody learns which it was.
+            # The same answer as for a wrong key, which can yield such bytes too. A site learns no more.
             raise NotDecryptable(number=card.number) from None
 
     def _enveloped(self) -> Enveloped:

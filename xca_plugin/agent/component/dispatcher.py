@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a site's request by its name through trust and consent to the card, and returns the answer."""
+"""Answers requests of web sites: checks trust, asks for consent, and uses the card."""
 
 import asyncio
 import hashlib
@@ -42,7 +42,7 @@ _OPERATIONS: Final[Mapping[str, type[Operation]]] = {
     "makeCsr": CertificateRequestOperation,
     "writecert": WriteCertificateOperation,
 }
-# What the card-management centre does for the vendor's component, and the agent's own page for the same.
+# Functions of the vendor's component that need the card-management centre, and the agent's page for each.
 _OWN_PAGES: Final = {
     "umakeSig": "/",
     "bulidResetUserPINRequest": RESET_PIN.path,
@@ -73,10 +73,10 @@ class Agreement:
     """What a person answered to a ConsentRequest.
 
     Attributes:
-        ticket: the one in the ConsentRequest. It is good once, for the same request.
-        card_number: the one in the ConsentRequest.
-        pin: as typed into the popup; None: the popup did not ask for it.
-        new_pin: likewise.
+        ticket: the ticket of the ConsentRequest. It is valid once, for the same request.
+        card_number: the card number of the ConsentRequest.
+        pin: the PIN that was typed into the popup; None: the popup did not ask for it.
+        new_pin: the new PIN, likewise.
         for_a_while: the site may go on without asking.
         last_try: the last try may be spent.
     """
@@ -105,11 +105,11 @@ class ConsentRequest:
 class Dispatcher:
     """Answers the requests of web sites.
 
-    A site's trust is judged when its request comes, and again when its turn at the card has come: what the
-    person took back in between is not carried out.
+    Trust is checked when a request arrives, and again when the card is free for it. If the person has stopped
+    trusting the site in between, nothing is carried out.
 
     Args:
-        card_worker: where the cards are used.
+        card_worker: runs everything that uses a card.
         settings: the agent's.
         trusted_sites: which sites may ask.
     """
@@ -125,9 +125,9 @@ class Dispatcher:
         """Return the answer to a request, or what the person has to be asked first.
 
         Args:
-            site: the origin of who asks, as the browser tells it; empty if it does not.
+            site: the origin of the page that asks, from the browser; empty: unknown.
             body: the request, in any of its encodings.
-            func: the request's name; None: its own member tells it.
+            func: the name of the request; None: its member `func` holds it.
             agreement: what the person answered to the ConsentRequest for the same request.
         """
         try:
@@ -151,7 +151,7 @@ class Dispatcher:
             raise Refusal(Code.NOT_TRUSTED)
 
     async def _query_cards(self, certificates: bool) -> Mapping[str, Any]:
-        """Read readers and cards. Everybody who asks before a query has begun shares its result."""
+        """Read readers and cards. All who ask before a query has begun share its result."""
 
         def query(cards: Cards) -> Mapping[str, Any]:
             self._waiting_queries.pop(certificates, None)  # it has begun
@@ -212,7 +212,7 @@ class Dispatcher:
             with allowed() if card.pin_tries == 1 else nullcontext():
                 members = operation.perform(cards, card, pending.pin, pending.new_pin)
         except errors.LastTryNotConfirmed:
-            # Since the card was read, another program has left it one try. No PIN was tried here.
+            # Another program used a try after the card was read, and one is left. This PIN was not tried.
             return self._consent_request(pending, cards.read(card))
         except errors.WrongPin:
             self._trusted_sites.end_allowance(pending.site, card.number)
@@ -270,7 +270,7 @@ class _PendingOperation:
     new_pin: Secret | None
 
     def ticket_purpose(self, card_number: str) -> str:
-        """Return what a ticket is good for: this request of this site, with that card."""
+        """Return the purpose of a ticket: this request of this site, with that card."""
         return f"{self.digest} {card_number}"
 
 

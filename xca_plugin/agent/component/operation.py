@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operation with the PIN that a web site asks for, and what the person is shown of it."""
+"""Operations with the PIN that web sites ask for, and the facts that the person is shown first."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ class ConsentFact:
     """A line of what the person is shown before they agree.
 
     Attributes:
-        label: what it is.
-        value: it, in a site's or a certificate's own words.
-        lines: it may have several lines; else a line break is shown as what it is, and begins none.
+        label: what the value is.
+        value: text of the site or of a certificate.
+        lines: whether the value may have several lines. Otherwise a line break is shown by its code.
     """
 
     label: Text
@@ -39,8 +39,8 @@ class Operation(ABC):
 
     Attributes:
         title: what it does, for the person.
-        needs_new_pin: it sets a PIN, and needs the new one as well.
-        allowance_covers: a site with an allowance need not ask for it; it leaves the card unchanged.
+        needs_new_pin: whether it sets a PIN, and so needs the new one as well.
+        allowance_covers: whether an allowance covers it. It must leave the card unchanged then.
         pin_field: the field of the request that holds the PIN.
 
     Args:
@@ -60,7 +60,7 @@ class Operation(ABC):
 
     @abstractmethod
     def find_card(self, cards: Cards) -> Card:
-        """Return the card that the request means, once all is checked that needs no PIN.
+        """Return the card that the request means, after all checks that need no PIN.
 
         Raises:
             Refusal: the request cannot be carried out.
@@ -84,11 +84,11 @@ class Operation(ABC):
 def choose_card(cards: Cards, fields: Mapping[str, str]) -> Card:
     """Return the card in the reader that a request names, or the only card.
 
-    Of several cards none is taken by chance: a PIN tried on the wrong card costs a try. Some clients name the
-    reader by its slotID. Others always send 0: a number of a reader without a card is ignored.
+    It never picks one of several cards: a PIN tried on the wrong card costs a try. Some clients name the
+    reader by its slotID. Others always send 0, so a number of a reader without a card is ignored.
 
     Raises:
-        NoReader, NoCard: it is not there.
+        NoReader, NoCard: there is no such card.
         SeveralCards: there are several and the request names none.
     """
     present, readers = cards.detect(), cards.readers()

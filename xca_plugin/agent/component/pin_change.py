@@ -26,11 +26,11 @@ class ChangePinOperation(Operation):
             raise Refusal(Code.NO_CARD_NUMBER)
 
     def find_card(self, cards: Cards) -> Card:
-        """Return the card; the card itself judges both PINs."""
+        """Return the card. It checks both PINs itself."""
         return choose_card(cards, self._fields)
 
     def consent_facts(self) -> Sequence[ConsentFact]:
-        """Return no facts: site and card are all there is to say."""
+        """Return no facts: the popup shows the site and the card anyway."""
         return []
 
     def perform(self, cards: Cards, card: Card, pin: Secret, new_pin: Secret | None) -> Mapping[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The popups that web sites open: one carries a request with the person's consent, one trusts a site."""
+"""The popups that web sites open: one asks for consent to a request, one asks to trust a site."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def routes(state: AgentState) -> list[Route]:
 
 
 def _consent_popup(first_word: str) -> Endpoint:
-    """Return what serves the consent popup. It is ready made: sites wait for its first message."""
+    """Return the endpoint of the consent popup. Its HTML is rendered in advance: sites wait for it."""
     html = {
         language: render("consent_popup.html", language, first_word=first_word, answer_names=ANSWER_NAMES)
         for language in LANGUAGES
@@ -119,9 +119,9 @@ async def _add_site(state: AgentState, request: Request) -> Response:
 
 
 def _origin_to_add(request: Request, host: str) -> str:
-    """Return the origin that is meant by a host, which is all that a site names.
+    """Return the origin of a host. A site names its host only.
 
-    It is the page that opened the popup, if that is of this host, else the host over HTTPS.
+    It is that of the page that opened the popup, if that page is on this host, else the host over HTTPS.
     """
     opener = _opener_origin(request)
     address = opener.partition("://")[2]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which web sites asked lately, and whether their windows opened: that shows whether a browser blocks them.
+"""Recent web sites, and whether their popups opened. This shows whether the browser blocks popups.
 
 A site first asks who is there (p11Image.bmp or pkcs11info) and then opens a popup of the agent. When the
 browser blocks the popup, no request for it arrives. The list is kept in memory, for the self-test page alone.
@@ -23,7 +23,7 @@ _QUERY_PATHS: Final = frozenset({"/p11Image.bmp", "/pkcs11info"})
 
 @dataclass(frozen=True)
 class RecentSite:
-    """When a site last asked and last opened a popup.
+    """A site, and when it last asked and last opened a popup.
 
     Attributes:
         origin: such as https://xcaweb.nat.gov.tw.
@@ -47,7 +47,7 @@ class RecentSite:
 
 
 class RecentSites(ChangeTopic):
-    """The sites that came last."""
+    """The sites that asked most recently."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class RecentSites(ChangeTopic):
 
 
 class RecentSitesMiddleware:
-    """ASGI middleware that records the sites that come to the component."""
+    """ASGI middleware that records the sites that ask the component."""
 
     def __init__(self, app: ASGIApp, recent_sites: RecentSites) -> None:
         self._app, self._recent_sites = app, recent_sites

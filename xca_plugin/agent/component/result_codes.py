@@ -152,11 +152,10 @@ _REFUSED_REQUESTS: Final = {
     RefusalReason.UNEXPECTED_ERROR: Code.FAILED,
 }
 
-# What ends a string in JSON that a page joins by hand, or has a meaning in HTML, becomes its wide form.
+# Some pages join JSON and HTML by hand. So characters that end a string or mean something in HTML become
+# their full-width forms.
 _WIDE_FORMS: Final = {ord(character): ord(character) + 0xFEE0 for character in "\"\\<>&'`"}
-_CONTROLS_AS_BLANKS: Final = dict.fromkeys(
-    (*range(32), *range(127, 160), 0x2028, 0x2029), ord(" ")
-)  # controls
+_CONTROLS_AS_BLANKS: Final = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), ord(" "))
 
 
 class Refusal(Exception):  # named after the situation, as in xca_plugin.errors
@@ -190,7 +189,7 @@ def success(func: str, **members: object) -> dict[str, Any]:
 
 
 def failure(func: str, error: XcaError | Refusal) -> dict[str, Any]:
-    """Return the answer to a request that failed. It has the code's text: the error's own may name a path."""
+    """Return the answer to a request that failed, with the text of its code: the error's may name a path."""
     if isinstance(error, Refusal):
         code, minor, message = error.code, MinorCode.NONE, error.message
     else:

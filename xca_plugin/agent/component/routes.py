@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The component's paths: what web sites and other clients ask directly, without a popup."""
+"""The component's paths that web sites and other clients request directly, without a popup."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,7 +20,7 @@ _FUNCTIONS: Final[Mapping[str, str | None]] = {
     "/writecert": "writecert",
     "/makeCsr": "makeCsr",
     "/getChallenge": "getChallenge",
-    "/CardManagement/sendCardCommand": None,  # the request names it
+    "/CardManagement/sendCardCommand": None,  # the member `func` names it
 }
 """The name of the function by its path."""
 _INFORMATION: Final = "/pkcs11info"
@@ -66,8 +66,8 @@ async def _function(state: AgentState, request: Request) -> Response:
     if request.method == "OPTIONS":
         return _preflight(state, request)
     body = ""
-    if state.trusted_sites.trusts(_site(request)):  # the body of a stranger's request is not even parsed
-        # Bytes that are no UTF-8 stay recognisable, and are refused where the fields are decoded.
+    if state.trusted_sites.trusts(_site(request)):  # the body of an untrusted site is not parsed
+        # surrogateescape keeps bytes that are no UTF-8, so that decode_fields() refuses them.
         body = (await request.body()).decode("utf-8", "surrogateescape")
     return await _answer(state, request, body or "{}", _FUNCTIONS.get(request.url.path))
 

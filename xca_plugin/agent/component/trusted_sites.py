@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which web sites may use the card, and which of them need not ask each time."""
+"""Which web sites may use the card, and which may do so without asking each time."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from xca_plugin import errors
 from xca_plugin.agent.process.settings import Settings, is_origin
 
 ALLOWANCE_SECONDS: Final = 600
-"""How long a site need not ask once the person allowed it."""
+"""Seconds for which a site need not ask after the person allowed it."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class TrustedSites:
             make_private(self._file.parent)
         except OSError as error:
             raise FileProblem(path=self._file.parent, detail=os_reason(error)) from error
-        file = self._file.resolve()  # the person may have put a link to it in its place
+        file = self._file.resolve()  # the file may be a symbolic link that the person made
         content = file.read_bytes() if file.exists() else b""
         separator = b"" if content.endswith(b"\n") or not content else b"\n"
         with whole_file(file, 0o600) as target:
@@ -68,7 +68,7 @@ class TrustedSites:
         self._allowances[origin, card_number] = _seconds() + ALLOWANCE_SECONDS
 
     def end_allowance(self, origin: str, card_number: str) -> None:
-        """Have a site ask again: one that does not know the PIN must not go on trying."""
+        """End an allowance: after a wrong PIN, a site must not go on trying unasked."""
         self._allowances.pop((origin, card_number), None)
 
     def may_skip_consent(self, origin: str, card_number: str) -> bool:
@@ -95,5 +95,5 @@ class TrustedSites:
 
 
 def _seconds() -> float:
-    """Return seconds that count on while the computer sleeps."""
+    """Return seconds of a clock that also counts while the computer sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

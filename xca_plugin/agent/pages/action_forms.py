@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pages of the PIN actions: the form, what it does when it is sent, and how that ended."""
+"""The pages of the PIN actions: the form, its submission and the result."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -35,7 +35,7 @@ def routes(state: AgentState) -> list[Route]:
 
 
 async def _show(state: AgentState, action: PinAction, request: Request) -> Response:
-    """Return an action's form, or how the action ended."""
+    """Return an action's form, or its result."""
     query = request.query_params
     result = state.action_results.get(query.get("result"))
     if result and result.action is action and result.card:
@@ -59,7 +59,7 @@ async def _show(state: AgentState, action: PinAction, request: Request) -> Respo
 
 
 async def _perform(state: AgentState, action: PinAction, request: Request) -> Response:
-    """Perform what the form asks for, once, and send the browser to the page that tells how it ended."""
+    """Perform the form's action once, and redirect the browser to the result."""
     try:
         fields = await read_form(request)
     except MalformedForm:

@@ -20,11 +20,11 @@ class CardSnapshot:
     """Readers and cards at one moment.
 
     Attributes:
-        version: the version of CardChanges that this is as new as.
+        version: the version of CardChanges before readers and cards were read.
         cards: every card.
         readers: every reader of the computer (PC/SC), with or without a card.
-        card: the card that the page is about; None: none was chosen of several, or it is not there.
-        problem: why there is no such card.
+        card: the card that the page is about; None: the page names none of several, or one that is absent.
+        problem: why there is no card, if that is so.
     """
 
     version: str
@@ -53,7 +53,7 @@ async def take_snapshot(state: AgentState, card_number: str | None = None) -> Ca
 
 
 async def _query_readers(state: AgentState) -> tuple[Sequence[pcsc.Reader], XcaError | None]:
-    """Return the readers, or why they cannot be read. The daemon may hang: a page waits only so long."""
+    """Return the readers, or why they cannot be read. A daemon that hangs is given _READERS_SECONDS."""
     try:
         async with asyncio.timeout(_READERS_SECONDS):
             return await state.reader_query.run(pcsc.readers), None

@@ -44,7 +44,7 @@ async def _home(state: AgentState, request: Request) -> Response:
 
 
 async def _card(state: AgentState, request: Request) -> Response:
-    """檢視憑證IC卡資訊, 憑證下載."""
+    """Show a card and its certificates (檢視憑證IC卡資訊, 憑證下載)."""
     snapshot = await take_snapshot(state, request.query_params.get("card"))
     certificates: Sequence[Certificate] = ()
     odd: Sequence[OddCertificate] = ()

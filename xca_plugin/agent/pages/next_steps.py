@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person should do next, said for a page: it names the page that helps, not a command."""
+"""What a person should do next. The steps are worded for pages: they name a page, not a command."""
 
 from dataclasses import dataclass
 from typing import Final

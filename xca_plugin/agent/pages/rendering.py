@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's pages: from templates and assets, in the language of who asks."""
+"""Renders the agent's pages from templates, in the language of the request."""
 
 import re
 from pathlib import Path
@@ -62,7 +62,7 @@ _REFUSALS: Final = {
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
-    """Return a page in the language of who asks."""
+    """Return a page in the language of the request."""
     language = language_of(request)
     other_language = ENGLISH if language == CHINESE else CHINESE
     html = render(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How PIN actions ended, kept for the page that the browser is sent to after a form."""
+"""Results of PIN actions, kept for the page to which a form redirects the browser."""
 
 import secrets
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ActionResult:
 
 
 class ActionResults:
-    """The latest results, each by an id that only its own page knows.
+    """The latest results. Each has a random id, which only its own page knows.
 
     A browser keeps what a form sent in its history if the answer is a page. So the answer is a redirection to
     another page (303, RFC 9110, section 15.4.4), and that page shows the result.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""元件環境檢測: whether this computer and this browser are ready, and what to do where they are not."""
+"""The self-test page (元件環境檢測): whether computer and browser are ready, and what to do if not."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 def routes(state: AgentState) -> list[Route]:
-    """Return the routes of the page, to which sites link, and of the popup that it tries to open."""
+    """Return the routes of the page and of the popup that it tries to open. Sites link to the page."""
     return [
         Route("/selfTest.htm", with_language_choice(endpoint(state, _self_test))),
         Route("/selfTest/window", _popup),
@@ -68,9 +68,9 @@ async def _popup(request: Request) -> Response:
 
 
 class _CardsOfWorker:
-    """The cards as the checks ask for them, from a thread of their own.
+    """The cards, for the checks, which run in a thread of their own.
 
-    Each question is an operation of its own in the card worker: others have their turn in between.
+    Each question is one operation of the card worker, so that other operations can run in between.
     """
 
     def __init__(self, card_worker: CardWorker, loop: asyncio.AbstractEventLoop) -> None:

@@ -26,7 +26,7 @@ class CardWorker:
     Each operation sees the readers and cards that are there when it begins.
 
     Attributes:
-        stopped: it was closed, and no operation is running any more.
+        stopped: whether it is closed and no operation runs any more.
     """
 
     stopped = False
@@ -41,11 +41,12 @@ class CardWorker:
 
         Args:
             operation: what to do with the cards.
-            secrets: the PINs and user codes that the operation uses. They are wiped when it has ended, or can
-                no longer begin; not when the caller gives up, because the card may still need them.
+            secrets: the PINs and user codes that the operation uses. They are wiped when it has ended or can
+                no longer begin. They are not wiped when the caller gives up: the card may still need them.
 
         Raises:
-            CardWorkerBusy: it took too long. If it had not begun, it never will; else its result is lost.
+            CardWorkerBusy: OPERATION_SECONDS have passed, or the worker is closed. An operation that has not
+                begun never begins. One that has begun goes on, and its result is lost.
             XcaError: as the operation, or Cards itself.
         """
         try:

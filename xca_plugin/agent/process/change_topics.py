@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent's open pages follow: cards and readers, and the sites that came lately.
+"""Topics that the agent's open pages follow: cards and readers, and recent sites.
 
 A topic has a version and nothing else. A page that shows an older version loads itself again.
 """
@@ -22,7 +22,7 @@ class ChangeTopic:
     """Something that changes while pages show it. It is used in the event loop's thread only."""
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(4)  # no two runs of the agent have a version in common
+        self._prefix = secrets.token_hex(4)  # different runs of the agent have different versions
         self._count = 0
         self._next_change = asyncio.Event()
 
@@ -89,7 +89,7 @@ class CardChanges(ChangeTopic):
                 _log.error("the cards are no longer watched: %s", place_of(error))
                 loop.call_soon_threadsafe(self._drop_watch, watch)
 
-        # A watch begins with all that is there as new: so pages learn of what happened while nobody watched.
+        # A new watch first reports everything as new. So pages learn of changes from before it started.
         Thread(target=follow, name="card-watch", daemon=True).start()
         return watch
 

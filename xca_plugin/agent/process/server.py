@@ -42,7 +42,7 @@ class LocalProtocol(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
-        """Start the time limit of a new connection, or end it if somebody else made it."""
+        """Start the time limit of a new connection; abort a connection of another user."""
         if _is_own(transport):
             super().connection_made(transport)
             self._set_time_limit()
@@ -70,7 +70,7 @@ class _HarmlessFormatter(logging.Formatter):
 
 
 class _Server(uvicorn.Server):
-    """A server that calls back when it listens. From then on signals end it in good order."""
+    """A server that calls `started` once it listens. From then on it ends in good order on a signal."""
 
     def __init__(self, configuration: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(configuration)
@@ -94,9 +94,8 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
     sockets = listen(settings.port)
     settings = replace(settings, port=sockets[0].getsockname()[1])
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(
-        resource.RLIMIT_NOFILE, (most, most)
-    )  # so that one program's connections leave some to others
+    # With the usual soft limit, the connections of one program could use up all file descriptors.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(_HarmlessFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[log])
@@ -140,7 +139,7 @@ def _is_own(transport: asyncio.Transport) -> bool:
     ends = f"{address}:{client[1]:04X} {address}:{server[1]:04X}"
     try:
         _, _, rest = table.read_text(encoding="ascii").partition(f" {ends} ")
-    except OSError:  # no file descriptor is left: in doubt it is somebody else
+    except OSError:  # no file descriptor is left: in doubt the connection is refused
         return False
     fields = rest.split(maxsplit=7)  # state, queues, timer, retransmissions, user, timeout, inode
     # A socket that is closed already has inode 0, and user 0 as if it were root's.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lives as long as the agent's process, in one object that every handler is given."""
+"""The state of the agent's process, in one object that every handler gets."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ class AgentState:
 
     Attributes:
         settings: what the configuration files say.
-        card_worker: where cards are used.
+        card_worker: runs everything that uses a card.
         trusted_sites: the sites that may ask, and their allowances.
         dispatcher: answers what sites ask.
         form_tokens: one token for each form of the agent's own pages.
         action_results: how the latest PIN actions ended.
         card_changes: what pages that show cards follow.
-        recent_sites: the sites that came lately.
+        recent_sites: the sites that asked recently.
         reader_query: asks PC/SC for the readers; the daemon behind it may hang.
         self_test: the checks of the self-test page.
     """
