@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process inside a virtual reader's namespaces: it runs the daemon, a client of it, and the card.
+"""The process inside a virtual reader's namespaces: it runs the daemon and waits for what PC/SC shows.
 
-softhsm.virtual_reader starts it by its path. A request is a JSON line on stdin; a line on stdout ends it.
+softhsm.virtual_reader starts it by its path. Standard input is a socket. A request is a line with one word
+there, and one byte answers it. The answer to "insert" carries the file descriptor of a new connection to the
+driver; softhsm.virtual_reader plays the card on it.
 Usage: reader_worker.py DAEMON DRIVER
 """
 
 import ctypes
 import fcntl
-import json
 import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 _PORT = 0x8C82
 _READER = b"XCA Virtual Reader 00 00"
 _SECONDS = 10.0
-_POWER_OFF, _POWER_ON, _RESET, _ATR = b"\x00", b"\x01", b"\x02", b"\x04"
-_INSTRUCTION_NOT_SUPPORTED = b"\x6d\x00"
+_DONE = b"."
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # netdevice(7)
 _SCOPE_SYSTEM, _EMPTY, _PRESENT = 2, 0x10, 0x20  # winscard.h, pcsclite.h
 
@@ -80,56 +79,36 @@ class _Client:
                 sys.exit(f"SCardGetStatusChange: {result & 0xFFFFFFFF:#x}")
 
 
-def _card(reader: socket.socket, atr: bytes) -> None:
-    """Answer as a card until the reader closes the connection.
-
-    vpcd's frames are a length of two bytes and as many bytes; a frame of one byte controls power and reset.
-    """
-    stream = reader.makefile("rb")
-    while True:
-        # Without it the kernel acknowledges after 40 ms, and the driver waits for that.
-        reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        header = stream.read(2)
-        if len(header) < 2:
-            return
-        frame = stream.read(int.from_bytes(header))
-        if frame in (_POWER_OFF, _POWER_ON, _RESET):
-            continue
-        answer = atr if frame == _ATR else _INSTRUCTION_NOT_SUPPORTED
-        reader.sendall(len(answer).to_bytes(2) + answer)
-
-
 def _start(command: list[str]) -> tuple[subprocess.Popen[bytes], _Client]:
-    daemon = subprocess.Popen(command, stdout=sys.stderr, stderr=sys.stderr)  # noqa: S603
+    daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr)  # noqa: S603
     client = _Client(daemon)
     client.wait(_EMPTY)
     return daemon, client
 
 
 def _main(program: str, driver: str) -> None:
+    control = socket.socket(fileno=sys.stdin.fileno())
     command = [program, *_configure(program, driver)]
     daemon, client = _start(command)
-    print(flush=True)
-    card: socket.socket | None = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        if card is not None:
-            card.shutdown(socket.SHUT_RDWR)
-            card.close()
-            card = None
-        if "restart" in request:
-            daemon, client = _start(command)
-        elif "stop" in request:
-            daemon.terminate()
-            daemon.wait()
-            print(flush=True)
-            continue
-        if "insert" in request:
-            card = socket.create_connection(("127.0.0.1", _PORT))
-            atr = bytes.fromhex(request["insert"])
-            threading.Thread(target=_card, args=(card, atr), daemon=True).start()
-        client.wait(_EMPTY if card is None else _PRESENT)
-        print(flush=True)
+    control.sendall(_DONE)
+    for line in control.makefile():
+        match line.strip():
+            case "insert":
+                with socket.create_connection(("127.0.0.1", _PORT)) as card:
+                    socket.send_fds(control, [_DONE], [card.fileno()])
+            case "present":
+                client.wait(_PRESENT)
+                control.sendall(_DONE)
+            case "empty":
+                client.wait(_EMPTY)
+                control.sendall(_DONE)
+            case "stop":
+                daemon.terminate()
+                daemon.wait()
+                control.sendall(_DONE)
+            case "start":
+                daemon, client = _start(command)
+                control.sendall(_DONE)
 
 
 if __name__ == "__main__":

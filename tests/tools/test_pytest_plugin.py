@@ -217,6 +217,44 @@ def test_virtual_reader_shows_a_card_that_comes_and_goes(xca_virtual_reader: Vir
         reader.insert(bytes(34))
 
 
+def test_virtual_reader_with_a_card_of_a_test_passes_its_commands_on(
+    xca_virtual_reader: VirtualReader,
+) -> None:
+    commands = []
+
+    def card(command: bytes) -> bytes:
+        commands.append(command)
+        return bytes([len(commands)]) + b"\x90\x00"
+
+    xca_virtual_reader.insert(card=card)
+    assert "SW1=0x90, SW2=0x00" in _opensc(xca_virtual_reader, "--send-apdu", "00:CA:01:23:01")
+    assert bytes.fromhex("00CA012301") in commands
+    assert b"" in commands  # power-up
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_virtual_reader_pulls_the_card_at_the_command_that_was_named(
+    xca_virtual_reader: VirtualReader, after_effect: bool
+) -> None:
+    done = []
+
+    def card(command: bytes) -> bytes:
+        done.append(command)
+        return b"\x90\x00"
+
+    with pytest.raises(ValueError, match="no card"):
+        xca_virtual_reader.pull_at(0x88)
+    xca_virtual_reader.insert(card=card)
+    xca_virtual_reader.pull_at(0x88, 2, after_effect=after_effect)
+    assert "SW1=0x90" in _opensc(xca_virtual_reader, "--send-apdu", "00:88:00:01")
+    assert xca_virtual_reader.has_card
+    assert "SW1" not in _opensc(xca_virtual_reader, "--send-apdu", "00:88:00:02")
+    assert not xca_virtual_reader.has_card
+    assert (bytes.fromhex("00880002") in done) == after_effect
+    xca_virtual_reader.remove()
+    assert not _occupied(xca_virtual_reader)
+
+
 def test_two_virtual_readers_keep_to_themselves(
     xca_virtual_reader: VirtualReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
