@@ -20,6 +20,7 @@ FOLDERS: Final = {
     "plugin": "fast",
     "softhsm": "integration",
     "tools": "integration",
+    "virtual_card": "integration",
 }
 """The lane of a folder's tests; a test or a module that is marked otherwise is in that lane."""
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A card in a virtual reader, and OpenSC's module as the inner module."""
