@@ -462,6 +462,17 @@ class SignatureNotValid(CmsError):
     _next_step = text("Do not rely on this file. Ask the sender for it and its signature again.")
 
 
+class ChainIncomplete(CmsError):
+    """A signature cannot be judged: a certificate between the signer's and a trusted one is missing."""
+
+    reason: Text | str
+    _message = text("It cannot be told whether the signature is valid: {reason}")
+    _next_step = text(
+        "Give the missing certificate: the signer has it, and its CA publishes it. "
+        "Until then, do not rely on the file."
+    )
+
+
 class NotEncrypted(CmsError):
     """A file that should hold CMS encrypted data does not."""
 

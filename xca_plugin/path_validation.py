@@ -5,20 +5,21 @@ xca_common.pki.chain finds the chains in bounded time. pyHanko validates each (R
 extensions of the trusted certificate count as well, as the inputs of RFC 5280, section 6.1.1 (RFC 5937).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Final, cast
 
 from asn1crypto import core  # type: ignore[import-untyped]
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers
 from pyhanko_certvalidator.errors import (
     DisallowedAlgorithmError,
-    ExpiredError,
-    NotYetValidError,
     ValidationError,
 )
 from pyhanko_certvalidator.name_trees import (
@@ -33,9 +34,11 @@ from pyhanko_certvalidator.validate import SUPPORTED_EXTENSIONS, async_validate_
 
 from xca_common.i18n import Text
 from xca_common.pki import profile, strict_certificate
-from xca_common.pki.chain import Chain, TooManyError, chains, is_strong
+from xca_common.pki.certificate import Certificate
+from xca_common.pki.chain import Chain, TooManyError, chains, is_self_signed, is_strong, top
 from xca_common.pki.malformed import Malformed
-from xca_common.pki.strict_certificate import extension
+from xca_common.pki.strict_certificate import extension, issuer_of, subject_of
+from xca_common.taipei import day
 from xca_plugin import own_loop
 from xca_plugin.exact_certificate import ExactCertificate
 from xca_plugin.i18n import text
@@ -46,10 +49,24 @@ _NO_READABLE_CHAIN: Final = text(
     "its signer's certificate was not issued under the given CA. "
     "Of another certificate in the file, {detail}."
 )
-_NOT_TODAY: Final = text("its signer's certificate is not within its validity today.")
-_CA_NOT_TODAY: Final = text(
-    "the chain of its signer's certificate is not valid: "
-    "a certificate of its CAs is not within its validity today."
+_SELF_SIGNED: Final = text(
+    "its signer's certificate is self-signed, and it is not among the certificates that you trust."
+)
+_OTHER_ROOT: Final = text(
+    "its signer's certificate was not issued under the given CA, but under {name}, which you do not trust."
+)
+_MISSING: Final = text(
+    "the certificate of {name} is missing, which issued the certificate of {holder}: it is neither in the "
+    "signature nor given."
+)
+_EXPIRED: Final = text("its signer's certificate expired on {day}.")
+_NOT_YET_VALID: Final = text("its signer's certificate is not yet valid: it becomes valid on {day}.")
+_CA_EXPIRED: Final = text(
+    "the chain of its signer's certificate is not valid: the certificate of {name} expired on {day}."
+)
+_CA_NOT_YET_VALID: Final = text(
+    "the chain of its signer's certificate is not yet valid: "
+    "the certificate of {name} becomes valid on {day}."
 )
 _NAMES_NOT_COMPARED: Final = text(
     "the chain of its signer's certificate is not valid: "
@@ -62,18 +79,67 @@ _CA_NOT_UNDERSTOOD: Final = text(
 _CHAIN_PROBLEM: Final = text("the chain of its signer's certificate is not valid.")
 _TOO_MANY: Final = text("the chain of its signer's certificate is too long, or too many chains are possible.")
 _ANY_POLICY: Final = "any_policy"
+_TIME_STAMPING_PURPOSES: Final = frozenset(
+    one.dotted_string
+    for one in (ExtendedKeyUsageOID.TIME_STAMPING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+)
+
+
+class Purpose(Enum):
+    """What a chain must allow its first certificate's key to be used for."""
+
+    FILES = auto()
+    """Signatures of files and mail."""
+    TIME_STAMPS = auto()
+    """Time-stamps (RFC 3161, section 2.3): no other purpose may be named, and it must be critical."""
+
+    def is_allowed(self, chain: Chain) -> bool:
+        """Say whether every extKeyUsage in a chain allows it."""
+        if self is Purpose.FILES:
+            return all(_names(certificate, profile.FILE_SIGNING_PURPOSES) for certificate in chain)
+        signer, *above = chain
+        named = [one for one in signer.extensions if isinstance(one.value, x509.ExtendedKeyUsage)]
+        only = [
+            one for one in named if one.critical and set(one.value) == {ExtendedKeyUsageOID.TIME_STAMPING}
+        ]
+        return bool(only) and all(_names(certificate, _TIME_STAMPING_PURPOSES) for certificate in above)
+
+
+def _names(certificate: x509.Certificate, purposes: frozenset[str]) -> bool:
+    named = extension(certificate, x509.ExtendedKeyUsage)
+    return named is None or not purposes.isdisjoint(one.dotted_string for one in named)
+
+
+@dataclass(frozen=True)
+class Path:
+    """What was found on the way from a signer's certificate to a trusted one.
+
+    Attributes:
+        chain: a valid chain; None: there is none.
+        problem: why there is none.
+        is_incomplete: there is none because the certificate of an issuer is missing.
+    """
+
+    chain: Chain | None
+    problem: Text | None
+    is_incomplete: bool = False
 
 
 def find_chain(
-    signer: x509.Certificate, others: Iterable[bytes], trusted: list[x509.Certificate], moment: datetime
-) -> tuple[Chain | None, Text | None]:
-    """Return a valid chain of the signer's certificate and None, or None and the problem of the first chain.
+    signer: x509.Certificate,
+    others: Iterable[bytes],
+    trusted: Sequence[x509.Certificate],
+    moment: datetime,
+    purpose: Purpose = Purpose.FILES,
+) -> Path:
+    """Return a valid chain of the signer's certificate, or the problem of the first chain.
 
     Args:
         signer: the signer's certificate.
         others: intermediate certificates, as they are encoded; unreadable ones are skipped.
         trusted: the certificates to end at.
         moment: the time at which the chain must be valid.
+        purpose: what the signer's key is used for.
     """
     between, odd = [], None
     for der in others:
@@ -84,26 +150,59 @@ def find_chain(
     problem = None
     try:
         for chain in chains(signer, between, trusted, moment):
-            found = _problem(chain, moment)
+            found = _problem(chain, moment, purpose)
             if found is None:
-                return chain, None
+                return Path(chain, None)
             problem = problem or found
+        if problem is None and odd is not None:
+            problem = _NO_READABLE_CHAIN.format(detail=odd)
+        if problem is None:
+            return _open_end(signer, [*between, *trusted], moment)
     except TooManyError:
         problem = problem or _TOO_MANY
-    if problem is None and odd is not None:
-        problem = _NO_READABLE_CHAIN.format(detail=odd)
-    return None, problem or _NO_CHAIN
+    return Path(None, problem)
 
 
-def _problem(chain: Chain, moment: datetime) -> Text | None:
+def _open_end(signer: x509.Certificate, others: list[x509.Certificate], moment: datetime) -> Path:
+    """Say where a chain ends that leads to no trusted certificate."""
+    last = top(signer, others, moment)
+    if is_self_signed(last):
+        if last == signer:
+            return Path(None, _SELF_SIGNED)
+        return Path(None, _OTHER_ROOT.format(name=holder_of(last)))
+    if issuer_of(last) in map(subject_of, others):
+        return Path(None, _NO_CHAIN)  # somebody of that name is there and did not issue it
+    missing = _MISSING.format(name=issuer_name_of(last), holder=holder_of(last))
+    return Path(None, missing, is_incomplete=True)
+
+
+def holder_of(certificate: x509.Certificate) -> str:
+    """Return the holder of a certificate as people read it."""
+    return Certificate.parse("", "", certificate.public_bytes(Encoding.DER)).holder
+
+
+def issuer_name_of(certificate: x509.Certificate) -> str:
+    """Return the issuer of a certificate as people read it."""
+    return Certificate.parse("", "", certificate.public_bytes(Encoding.DER)).issuer
+
+
+def _problem(chain: Chain, moment: datetime, purpose: Purpose) -> Text | None:
     signer = chain[0]
-    if not signer.not_valid_before_utc <= moment <= signer.not_valid_after_utc:
-        return _NOT_TODAY
+    if moment > signer.not_valid_after_utc:
+        return _EXPIRED.format(day=day(signer.not_valid_after_utc))
+    if moment < signer.not_valid_before_utc:
+        return _NOT_YET_VALID.format(day=day(signer.not_valid_before_utc))
     usage = extension(signer, x509.KeyUsage)
-    # The certificates of organisation cards assert digitalSignature, never nonRepudiation.
-    signs = usage is not None and (usage.digital_signature or usage.content_commitment)
-    if not signs or not all(_may_sign_files(certificate) for certificate in chain):
+    # Without keyUsage a key is for every use (RFC 5280, section 4.2.1.3). The certificates of organisation
+    # cards assert digitalSignature, never nonRepudiation.
+    signs = usage is None or usage.digital_signature or usage.content_commitment
+    if not signs or not purpose.is_allowed(chain):
         return _OTHER_PURPOSE
+    for ca in chain[1:]:
+        if moment > ca.not_valid_after_utc:
+            return _CA_EXPIRED.format(name=holder_of(ca), day=day(ca.not_valid_after_utc))
+        if moment < ca.not_valid_before_utc:
+            return _CA_NOT_YET_VALID.format(name=holder_of(ca), day=day(ca.not_valid_before_utc))
     *below, anchor = (exact(certificate) for certificate in chain)
     if not all(is_strong(certificate["signature_algorithm"]) for certificate in below):
         return WEAK
@@ -118,8 +217,6 @@ def _problem(chain: Chain, moment: datetime) -> Text | None:
         own_loop.run(async_validate_path(context, path))
     except DisallowedAlgorithmError:
         return WEAK
-    except (ExpiredError, NotYetValidError):
-        return _CA_NOT_TODAY
     except ValidationError:
         return _CHAIN_PROBLEM
     except Exception:  # pyHanko raises many kinds for odd names and structures
@@ -170,13 +267,6 @@ def _subtrees(names: asn1_x509.NameConstraints | None, which: str) -> PKIXSubtre
     if names is None or isinstance(names[which], core.Void):
         return {}
     return process_general_subtrees(names[which])
-
-
-def _may_sign_files(certificate: x509.Certificate) -> bool:
-    purposes = extension(certificate, x509.ExtendedKeyUsage)
-    return purposes is None or not profile.FILE_SIGNING_PURPOSES.isdisjoint(
-        purpose.dotted_string for purpose in purposes
-    )
 
 
 def exact(certificate: x509.Certificate) -> ExactCertificate:

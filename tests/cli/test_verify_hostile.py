@@ -307,13 +307,13 @@ def levels(root: Party, deep: int, wide: int) -> list[Party]:
     [
         (1, 40, True, 69, "more than 32 certificates"),
         (1, 30, True, 0, ""),
-        (1, 30, False, 62, "not issued under the given CA"),
+        (1, 30, False, 57, "is missing"),
         (16, 2, True, 69, "more than 32 certificates"),
         (15, 2, True, 62, "too many chains"),
-        (15, 2, False, 62, "not issued under the given CA"),
+        (15, 2, False, 57, "is missing"),
         (7, 4, True, 62, "too many chains"),
         (6, 5, True, 0, ""),
-        (6, 5, False, 62, "not issued under the given CA"),
+        (6, 5, False, 57, "is missing"),
     ],
 )
 def test_chain_search_among_twins_and_levels_ends(
@@ -448,7 +448,7 @@ def test_trusted_ca_outside_its_validity_is_refused(tmp_path: Path) -> None:
     for start, end in ((NOW - 30 * DAY, NOW - DAY), (NOW + DAY, NOW + 2 * DAY)):
         expired = party("expired", ca=True, start=start, end=end)
         result = Verifier(expired, tmp_path)(signed(party("signer", expired), CONTENT))
-        refused(result, "chain of its signer's certificate is not valid")
+        refused(result, "chain of its signer's certificate is not")
 
 
 @pytest.mark.parametrize(("length", "status"), [(0, 62), (1, 0)])
@@ -741,10 +741,7 @@ def test_malformed_part_of_the_signature_is_named(verify: Verifier, root: Party,
     at = whole.rindex(sha256)
     named = bytes.fromhex("06092a864886f70d010904")  # messageDigest
     cases = {
-        "it has 0 signers": changed(lambda data: data.__setitem__("signer_infos", [])),
-        "it has 2 signers": changed(
-            lambda data: data.__setitem__("signer_infos", [info(data).copy(), info(data).copy()])
-        ),
+        "nobody signed it": changed(lambda data: data.__setitem__("signer_infos", [])),
         "it does not hold its signer's certificate": changed(
             lambda data: data.__setitem__("certificates", [])
         ),
@@ -899,5 +896,5 @@ def test_mutated_signature_is_no_crash_and_no_other_signer(
                 with signature.open("rb") as signed_file, file.open("rb") as content, suppress(XcaError):
                     verdict = verification.verify(signed_file, ca, content)
                     if verdict.problem is None:
-                        valid.add(verdict.signer.holder)
+                        valid |= {one.signer.holder for one in verdict.verdicts if one.signer}
     assert valid <= {"O=signer below"}

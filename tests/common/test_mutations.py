@@ -20,7 +20,7 @@ from xca_common.pki.encrypted_data import EncryptedData, NotDecryptable, Recipie
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.ocsp_response import Response
 from xca_common.pki.revocation_list import RevocationList
-from xca_common.pki.signed_data import SignedData
+from xca_common.pki.signed_data import SignedData, Signer
 from xca_common.pki.standing import Unusable
 
 
@@ -113,7 +113,10 @@ def test_mutated_response_is_malformed_or_read(issuer: Party, holder: Party) -> 
 
 def test_mutated_signed_data_is_malformed_or_read(holder: Party) -> None:
     def read(odd: bytes) -> None:
-        SignedData.read(io.BytesIO(odd)).signer_certificate()
+        signed_data = SignedData.read(io.BytesIO(odd))
+        for signer in signed_data.signers:
+            assert isinstance(signer, Signer)
+            signed_data.signer_certificate(signer)
 
     _is_malformed_or_read(read, signed(holder, b"content"))
 

@@ -10,6 +10,7 @@ from xca_plugin.action import next_action
 from xca_plugin.model import Card, Event, OddCertificate
 from xca_plugin.pcsc import Reader
 from xca_plugin.terminal.next_steps import next_step
+from xca_plugin.verdict import Outcome, Verdict, Verification
 from xca_plugin.watch import Change
 
 if TYPE_CHECKING:
@@ -57,6 +58,35 @@ def certificate(certificate: Certificate) -> dict[str, Any]:
         "tax_id": certificate.tax_id,
         "rank": certificate.rank,
         "sha256": certificate.sha256,
+    }
+
+
+def verification(found: Verification) -> dict[str, Any]:
+    """Shape a verification (verify.schema.json); of several signatures the first readable one is on top."""
+    signers = [_verdict(verdict) for verdict in found.verdicts]
+    first = next((one for one in signers if one["signer"]), signers[0])
+    problem = found.problem
+    return {
+        **first,
+        "valid": found.outcome is Outcome.VALID,
+        "outcome": found.outcome.value,
+        "problem": problem() if problem else None,
+        "one_is_enough": found.one_is_enough,
+        "signatures": signers,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "valid": verdict.outcome is Outcome.VALID,
+        "outcome": verdict.outcome.value,
+        "problem": verdict.problem() if verdict.problem else None,
+        "signed_at": verdict.signed_at.isoformat() if verdict.signed_at else None,
+        "digest": verdict.digest,
+        "only_content_signed": verdict.only_content,
+        "revocation_checked": verdict.revocation_checked,
+        "revocation_not_checked": list(verdict.not_checked),
+        "signer": certificate(verdict.signer) if verdict.signer else None,
     }
 
 

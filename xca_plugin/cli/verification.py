@@ -4,7 +4,7 @@
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 import click
 
@@ -14,9 +14,19 @@ from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import FILE, check_output, json_option, opened, output_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import console, grid, print_json, say
+from xca_plugin.verdict import Outcome, Verdict, Verification
 
-if TYPE_CHECKING:
-    from xca_plugin import verification
+_NO_ROOT: Final = text(
+    "Missing option --ca-file. It names the root certificate that you trust: a signature counts if its "
+    "signer's certificate was issued under that root. The government's root is at https://grca.nat.gov.tw "
+    "and on every organisation card: xcactl cert export 'ROOT CA Cert' -o root.pem. "
+    "A CA between the signer and the root goes with --certfile."
+)
+_OUTCOMES: Final = {
+    Outcome.VALID: text("valid"),
+    Outcome.NOT_VALID: text("NOT valid"),
+    Outcome.INCOMPLETE: text("cannot be told: a certificate is missing"),
+}
 
 
 @click.command(
@@ -27,8 +37,17 @@ if TYPE_CHECKING:
 )
 @click.argument("file", type=FILE)
 @click.argument("signature", type=FILE, required=False)
+@click.option("--ca-file", metavar="ROOT", type=FILE, help=_("Root certificate to trust, PEM or DER."))
 @click.option(
-    "--ca-file", metavar="ROOT", type=FILE, required=True, help=_("Root certificate to trust, PEM or DER.")
+    "--certfile",
+    "certificate_files",
+    metavar="CERT",
+    type=FILE,
+    multiple=True,
+    help=_("Certificates of CAs between the signer and the root, not trusted; may be repeated."),
+)
+@click.option(
+    "--any", "one_is_enough", is_flag=True, help=_("Of several signatures, one that is valid is enough.")
 )
 @click.option(
     "--crl",
@@ -63,7 +82,9 @@ if TYPE_CHECKING:
 def verify(
     file: Path,
     signature: Path | None,
-    ca_file: Path,
+    ca_file: Path | None,
+    certificate_files: tuple[Path, ...],
+    one_is_enough: bool,
     crls: tuple[Path, ...],
     responses: tuple[Path, ...],
     fetch: bool,
@@ -72,12 +93,14 @@ def verify(
     as_json: bool,
 ) -> None:
     """Verify a signature."""
+    if ca_file is None:
+        raise click.UsageError(_NO_ROOT())
     if output and signature:
         raise click.UsageError(_("-o is for a signature that holds its content."))
     if hosts and not fetch:
         raise click.UsageError(_("--allow-host goes with --fetch."))
     if output:
-        check_output(output, file, ca_file, *crls, *responses)
+        check_output(output, file, ca_file, *certificate_files, *crls, *responses)
     from xca_plugin import verification
 
     # What pyHanko logs is in the verdict.
@@ -88,56 +111,77 @@ def verify(
         content, progress = stack.enter_context(opened(file))
         signed = stack.enter_context(opened(signature))[0] if signature else content
         with progress:
-            verdict = verification.verify(
+            found = verification.verify(
                 signed,
                 ca_file,
                 content if signature else None,
                 output=target,
+                certificate_files=certificate_files,
                 sources=verification.Sources(crls, responses, fetch, hosts),
+                one_is_enough=one_is_enough,
             )
-        _show(verdict, as_json)
-        if verdict.problem:
-            raise errors.SignatureNotValid(reason=verdict.problem)
+        if as_json:
+            print_json(json_documents.verification(found))
+        else:
+            _show(found)
+        _refuse(found)
     if not as_json:
+        _say_what_holds(found)
+
+
+def _refuse(found: Verification) -> None:
+    """Raise the error of a verification that did not come out as valid."""
+    if found.problem is None:
+        return
+    if found.outcome is Outcome.INCOMPLETE:
+        raise errors.ChainIncomplete(reason=found.problem)
+    raise errors.SignatureNotValid(reason=found.problem)
+
+
+def _say_what_holds(found: Verification) -> None:
+    """Say what is valid, and what that does not prove."""
+    valid = [verdict for verdict in found.verdicts if verdict.outcome is Outcome.VALID]
+    if len(found.verdicts) == 1:
         say(_("The signature is valid."), fg="green", bold=True)
-        say(_("Checked: content, signature, certificate and chain, today."))
-        _say_what_is_open(verdict)
+    else:
+        some = text("{valid} of {count} signatures are valid.")
+        said = some.format(valid=len(valid), count=len(found.verdicts))()
+        say(said, fg="green" if len(valid) == len(found.verdicts) else "yellow", bold=True)
+    say(_("Checked: content, signature, certificate and chain, today."))
+    for sentence in dict.fromkeys(open_question for one in valid for open_question in _open_questions(one)):
+        say(sentence)
 
 
-def _say_what_is_open(verdict: "verification.Verdict") -> None:
-    """Say what a valid signature does not prove."""
+def _open_questions(verdict: Verdict) -> list[str]:
+    """Return what a valid signature does not prove."""
+    said = []
     if verdict.only_content:
-        say(_("Only the content was signed, without a time and without its content type."))
+        said.append(_("Only the content was signed, without a time and without its content type."))
     elif verdict.signed_at:
-        say(_("The time is the signer's own, not checked."))
+        said.append(_("The time is the signer's own, not checked."))
     if not verdict.revocation_checked:
-        say(_("Revocation was not looked up."))
-        return
-    say(_("Its certificate is not revoked."))
-    for holder in verdict.not_checked:
-        open_question = text("It is not known whether this certificate of its issuers is revoked: {holder}")
-        say(open_question.format(holder=holder)())
+        return [*said, _("Revocation was not looked up.")]
+    unknown = text("It is not known whether this certificate of its issuers is revoked: {holder}")
+    said.append(_("Its certificate is not revoked."))
+    return said + [unknown.format(holder=holder)() for holder in verdict.not_checked]
 
 
-def _show(verdict: "verification.Verdict", as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "valid": verdict.problem is None,
-                "problem": verdict.problem() if verdict.problem else None,
-                "signed_at": verdict.signed_at.isoformat() if verdict.signed_at else None,
-                "digest": verdict.digest,
-                "only_content_signed": verdict.only_content,
-                "revocation_checked": verdict.revocation_checked,
-                "revocation_not_checked": list(verdict.not_checked),
-                "signer": json_documents.certificate(verdict.signer),
-            }
-        )
-        return
-    table = grid(False, True)
-    table.add_row(_("Signer"), verdict.signer.holder)
-    table.add_row(_("Issuer"), verdict.signer.issuer)
-    signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
-    table.add_row(_("Signed at"), signed)
-    table.add_row(_("Digest"), verdict.digest)
-    console().print(table)
+def _show(found: Verification) -> None:
+    """Show each signature; of several, its verdict as well."""
+    for number, verdict in enumerate(found.verdicts, 1):
+        table = grid(False, True)
+        if len(found.verdicts) > 1:
+            table.add_row(_("Signature"), f"{number}/{len(found.verdicts)}")
+        table.add_row(_("Signer"), verdict.signer.holder if verdict.signer else _("unknown"))
+        if verdict.signer:
+            table.add_row(_("Issuer"), verdict.signer.issuer)
+            signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
+            table.add_row(_("Signed at"), signed)
+            table.add_row(_("Digest"), verdict.digest or "")
+        if len(found.verdicts) > 1:
+            table.add_row(_("Verdict"), _OUTCOMES[verdict.outcome]())
+            if verdict.problem:
+                table.add_row(_("Reason"), verdict.problem())
+        console().print(table)
+        if number < len(found.verdicts):
+            say()

@@ -57,6 +57,11 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
         "one that holds its content stands alone: xcactl verify FILE.p7m"
     ),
+    errors.ChainIncomplete: text(
+        "Give that certificate: --certfile FILE for a CA between the signer and the root, --ca-file FILE for "
+        "a root that you trust. The signer has it (xcactl cert export), and its CA publishes it. "
+        "Until then, do not rely on the file."
+    ),
     errors.NotEncrypted: text("Give a file that was encrypted as xcactl encrypt or openssl cms -encrypt do."),
     errors.NotForThisCard: text(
         "Use the card that it is meant for (--card NUMBER), or ask for it encrypted to this card's "

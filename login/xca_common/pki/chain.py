@@ -82,6 +82,36 @@ def chains(
         raise TooManyError
 
 
+def top(
+    certificate: x509.Certificate, others: Iterable[x509.Certificate], moment: datetime
+) -> x509.Certificate:
+    """Return the last certificate on the way from issuer to issuer, whether trusted or not.
+
+    Args:
+        certificate: the one to begin with.
+        others: the certificates among which issuers are looked for.
+        moment: of several issuers, those are preferred that are valid at this time.
+
+    Raises:
+        TooManyError.
+    """
+    issuers = _Issuers(list(others), moment)
+    passed = {_identity(certificate)}
+    while above := [one for one in issuers.of(certificate) if _identity(one) not in passed]:
+        certificate = above[0]
+        passed.add(_identity(certificate))
+    return certificate
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Say whether a certificate's own key signed it."""
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except UNUSABLE_KEY:
+        return False
+    return True
+
+
 def digests(algorithm: algos.SignedDigestAlgorithm) -> set[str]:
     """Return the names of all digest algorithms that a signature algorithm stands on, those of its mask too.
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CMS SignedData (RFC 5652, section 5) with one signer, read strictly; DER, BER or PEM.
+"""CMS SignedData (RFC 5652, section 5), read strictly; DER, BER or PEM.
 
 The content passes by in chunks. The signature is computed, and the signer's certificate judged, elsewhere.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Final
@@ -18,6 +18,7 @@ from xca_common.pki.cms_identifier import is_named
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 
 _MOST_CERTIFICATES: Final = 32
+_MOST_SIGNERS: Final = 16
 _START: Final = 32  # bytes of a content that are looked at
 _SIGNED_DATA: Final = cms.ContentType("signed_data").dump()
 _CONTENT_TYPE: Final = "content_type"
@@ -79,6 +80,24 @@ class SignedAttributes:
 
 
 @dataclass(frozen=True)
+class Signer:
+    """One signer of a SignedData.
+
+    Attributes:
+        info: the SignerInfo; all of it but the attributes was read.
+        attributes: the signed attributes; None: it has none.
+    """
+
+    info: cms.SignerInfo
+    attributes: SignedAttributes | None
+
+    @property
+    def digest(self) -> str:
+        """Name of the digest algorithm, such as sha256."""
+        return str(self.info["digest_algorithm"]["algorithm"].native)
+
+
+@dataclass(frozen=True)
 class SignedData:
     """A SignedData without its content.
 
@@ -86,22 +105,20 @@ class SignedData:
         content_type: eContentType.
         is_attached: it holds its content.
         certificates: the X.509 certificates in it, as they are encoded; any of them may be malformed.
-        signer: its only SignerInfo, all of which can be read but for its attributes.
-        attributes: what was signed beside the content; None: nothing.
+        signers: at least one; Malformed stands for a signer of several that cannot be read.
     """
 
     content_type: cms.ContentType
     is_attached: bool
     certificates: tuple[bytes, ...]
-    signer: cms.SignerInfo
-    attributes: SignedAttributes | None
+    signers: "tuple[Signer | Malformed, ...]"
 
     @classmethod
     def read(cls, file: BinaryIO) -> "SignedData":
         """Read a file from where it is to its end.
 
         Raises:
-            Malformed: it holds something else, or a part cannot be read.
+            Malformed: it holds something else, a part cannot be read, or nobody signed it.
             TooMuchError: it has more than is read.
             EOFError: it ends too early.
         """
@@ -131,16 +148,19 @@ class SignedData:
             signed_data = cms.SignedData.load(der, strict=True)
             content_type = signed_data["encap_content_info"]["content_type"]
             _ = content_type.native
-        signer = _only_signer(signed_data)
-        return cls(content_type, attached, _certificates(signed_data), signer, SignedAttributes.of(signer))
+        return cls(content_type, attached, _certificates(signed_data), _signers(signed_data))
 
-    def signer_certificate(self) -> tuple[bytes, list[bytes]]:
-        """Return the signer's certificate and the others, as they are encoded.
+    def signer_certificate(self, signer: Signer, more: Iterable[bytes] = ()) -> tuple[bytes, list[bytes]]:
+        """Return a signer's certificate and the others, as they are encoded.
+
+        Args:
+            signer: one of the signers.
+            more: certificates that were given beside those in the SignedData.
 
         Raises:
             Malformed: the signer's is not there.
         """
-        named = {der: is_named(der, self.signer["sid"]) for der in self.certificates}
+        named = {der: is_named(der, signer.info["sid"]) for der in (*more, *self.certificates)}
         own = [der for der, is_own in named.items() if is_own]
         if not own and None in named.values():
             raise Malformed(text("none of its certificates that can be read is its signer's"))
@@ -154,39 +174,41 @@ class Content:
     """What passed by of a content.
 
     Attributes:
-        digest: of all of it.
+        digests: of all of it, by the name of the algorithm.
         size: in bytes.
         start: its first bytes.
     """
 
-    digest: bytes
+    digests: Mapping[str, bytes]
     size: int
     start: bytes
 
     @classmethod
-    def of(cls, content: BinaryIO, algorithm: str) -> "Content":
+    def of(cls, content: BinaryIO, algorithms: Iterable[str]) -> "Content":
         """Read a content to its end.
 
         Args:
             content: where it begins.
-            algorithm: of the digest, as hashlib names it.
+            algorithms: of the digests, as hashlib names them; those that it does not know are left out.
+        """
+        known = {name: digest for name in algorithms if (digest := _digest(name)) is not None}
+        size, start = 0, b""
+        while chunk := content.read(asn1_stream.CHUNK):
+            for digest in known.values():
+                digest.update(chunk)
+            size += len(chunk)
+            start = (start + chunk)[:_START] if len(start) < _START else start
+        return cls({name: digest.digest() for name, digest in known.items()}, size, start)
+
+    def digest(self, algorithm: str) -> bytes:
+        """Return the digest by an algorithm.
 
         Raises:
             Malformed: there is no such algorithm here.
         """
-        try:
-            digest = hashlib.new(algorithm, usedforsecurity=False)
-            if not digest.digest_size:
-                raise ValueError
-        except (ValueError, TypeError) as error:
-            unknown = text("its digest algorithm is not known here: {name}")
-            raise Malformed(unknown.format(name=algorithm)) from error
-        size, start = 0, b""
-        while chunk := content.read(asn1_stream.CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            start = (start + chunk)[:_START] if len(start) < _START else start
-        return cls(digest.digest(), size, start)
+        if algorithm not in self.digests:
+            raise Malformed(text("its digest algorithm is not known here: {name}").format(name=algorithm))
+        return self.digests[algorithm]
 
     @property
     def may_be_attributes(self) -> bool:
@@ -238,13 +260,33 @@ def _start(file: BinaryIO) -> tuple[asn1_stream.Reader, bytes, bytes]:
     return reader, head, reader.element(asn1_stream.OID)
 
 
-def _only_signer(signed_data: cms.SignedData) -> cms.SignerInfo:
+def _digest(algorithm: str) -> "hashlib._Hash | None":
+    try:
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+    except (ValueError, TypeError):
+        return None
+    return digest if digest.digest_size else None
+
+
+def _signers(signed_data: cms.SignedData) -> tuple[Signer | Malformed, ...]:
     with reading(text("its signer")):
-        signers = list(signed_data["signer_infos"])
-    if len(signers) != 1:
-        count = text("it has {count} signers, and only one is read")
-        raise Malformed(count.format(count=len(signers)))
-    signer = signers[0]
+        infos = list(signed_data["signer_infos"])
+    if not infos:
+        raise Malformed(text("nobody signed it: it has no signer"))
+    if len(infos) > _MOST_SIGNERS:
+        raise TooMuchError(text("it has more than {count} signers").format(count=_MOST_SIGNERS))
+    if len(infos) == 1:
+        return (_signer(infos[0]),)
+    signers: list[Signer | Malformed] = []
+    for info in infos:
+        try:
+            signers.append(_signer(info))
+        except Malformed as error:
+            signers.append(error)
+    return tuple(signers)
+
+
+def _signer(signer: cms.SignerInfo) -> Signer:
     with reading(text("the name of its signer")):
         _ = signer["sid"].chosen.native
     with reading(text("its digest algorithm")):
@@ -253,7 +295,7 @@ def _only_signer(signed_data: cms.SignedData) -> cms.SignerInfo:
         _ = signer["signature_algorithm"].native
     with reading(text("its signature")):
         _ = signer["signature"].native
-    return signer
+    return Signer(signer, SignedAttributes.of(signer))
 
 
 def _certificates(signed_data: cms.SignedData) -> tuple[bytes, ...]:

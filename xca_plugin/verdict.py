@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result of a verification: a verdict for each signature of a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from xca_common.i18n import Text
+from xca_common.pki.certificate import Certificate
+from xca_plugin.i18n import text
+
+
+class Outcome(StrEnum):
+    """What a verification came to."""
+
+    VALID = "valid"
+    NOT_VALID = "not-valid"
+    INCOMPLETE = "incomplete"
+    """Content and signature are right, but a certificate of the chain is missing: nobody can say more."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on one signature.
+
+    Attributes:
+        outcome: the outcome.
+        problem: why it is not valid; None: it is valid.
+        signer: the signer's certificate; None: the signer cannot be read.
+        signed_at: the signing time by the signer's own clock, with its zone; None: the signature states none.
+        digest: name of the digest algorithm, such as sha256; None: the signer cannot be read.
+        only_content: the signature has no signed attributes: it covers neither a time nor the content type.
+        revocation_checked: the revocation status of the signer's certificate was determined.
+        not_checked: holders of the certificates, from the signer's up to the trusted one, whose revocation
+            status was not determined.
+    """
+
+    outcome: Outcome
+    problem: Text | None
+    signer: Certificate | None = None
+    signed_at: datetime | None = None
+    digest: str | None = None
+    only_content: bool = False
+    revocation_checked: bool = False
+    not_checked: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The verdicts on all signatures of a file.
+
+    Attributes:
+        verdicts: at least one, in the order of the file.
+        one_is_enough: the whole is valid if one signature is; otherwise all must be.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    one_is_enough: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of the whole."""
+        found = {verdict.outcome for verdict in self.verdicts}
+        if found == {Outcome.VALID} or (self.one_is_enough and Outcome.VALID in found):
+            return Outcome.VALID
+        return Outcome.NOT_VALID if Outcome.NOT_VALID in found else Outcome.INCOMPLETE
+
+    @property
+    def problem(self) -> Text | None:
+        """Why the whole is not valid; None: it is valid."""
+        if self.outcome is Outcome.VALID:
+            return None
+        worst = next(verdict for verdict in self.verdicts if verdict.outcome is self.outcome)
+        if len(self.verdicts) == 1 or worst.problem is None:
+            return worst.problem
+        valid = sum(verdict.outcome is Outcome.VALID for verdict in self.verdicts)
+        number = self.verdicts.index(worst) + 1
+        several = text("{valid} of its {count} signatures are valid. Of signature {number}: {problem}")
+        return several.format(valid=valid, count=len(self.verdicts), number=number, problem=worst.problem)
