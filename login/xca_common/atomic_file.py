@@ -3,13 +3,13 @@
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from xca_common.errors import FileProblem, os_reason
+from xca_common.scratch import ScratchFile
 
 
 @contextmanager
@@ -17,7 +17,8 @@ def replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
     """Write a file that takes the place of the one that is there; it is on the disk when the block ends.
 
     Entering the block fails before anything else is done. When the block raises, all is as it was. A symbolic
-    link is replaced too, not followed.
+    link is replaced too, not followed. This is for the program's own files; output_file is for those that a
+    person named.
 
     Args:
         path: the file.
@@ -28,21 +29,16 @@ def replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file")  # such as a device: the program would take it away
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    scratch = ScratchFile(path.parent, mode)
     try:
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with open(scratch.descriptor, "wb", closefd=False) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        scratch.replace(path)
+        scratch.rename(path)
     finally:
-        scratch.unlink(missing_ok=True)
-    try:
-        sync(path.parent)
-    except OSError as error:
-        # A folder that may only be written to, and a file system that cannot do it with folders (CIFS).
-        if error.errno not in (errno.EACCES, errno.EINVAL):
-            raise
+        scratch.close()
+    sync_names(path.parent)
 
 
 @contextmanager
@@ -67,6 +63,20 @@ def write(path: Path, content: bytes) -> None:
     """
     with replacement(path, 0o600) as file:
         file.write(content)
+
+
+def sync_names(folder: Path) -> None:
+    """Bring a folder's list of names to the disk, where the folder can be opened and its file system can.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        sync(folder)
+    except OSError as error:
+        # A folder that may only be written to, and a file system that cannot do it with folders (CIFS).
+        if error.errno not in (errno.EACCES, errno.EINVAL):
+            raise
 
 
 def sync(path: Path) -> None:

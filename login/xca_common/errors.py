@@ -71,6 +71,14 @@ class FileProblem(FileError):
     _next_step = text("Check the path and your rights to it. Then do it again.")
 
 
+class OutputExists(FileError):
+    """A result would take the place of a file that is there, and nobody said that it may."""
+
+    path: Text | str | Path
+    _message = text("The file {path} is there already; it was left as it is.")
+    _next_step = text("Choose another name, or say that it may be replaced.")
+
+
 class SecretMissing(XcaError):
     """A PIN or user code is needed, and there is neither a terminal to ask at nor a usable source."""
 

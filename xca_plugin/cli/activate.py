@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from xca_common.atomic_file import whole_file
 from xca_plugin import card_text
 from xca_plugin.cli.reading import show
 from xca_plugin.i18n import _, text
@@ -23,6 +22,7 @@ from xca_plugin.terminal.consent import (
     yes_option,
 )
 from xca_plugin.terminal.output import say
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
 from xca_plugin.terminal.secrets import NEW_PIN, USER_CODE, Asker, source_option
 
 
@@ -36,9 +36,10 @@ from xca_plugin.terminal.secrets import NEW_PIN, USER_CODE, Asker, source_option
 @click.option(
     "--receipt",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     help=_("Write a record of the activation, as JSON with no secret in it."),
 )
+@force_option
 def activate(
     number: str | None,
     user_code: str | None,
@@ -47,6 +48,7 @@ def activate(
     last_try: bool,
     dry_run: bool,
     receipt: Path | None,
+    force: bool,
 ) -> None:
     """Show, ask consent, activate, prove, tell what comes next."""
     cards = cards_asking(last_try)
@@ -74,7 +76,11 @@ def activate(
         agree_to_risk(card, yes)
         agree(_("Activate this card?"), yes)
         confirm_last_try(card.user_code_tries, last_try)
-        record = files.enter_context(whole_file(receipt, 0o600)) if receipt else None
+        record = (
+            files.enter_context(result_file(receipt, force=force, private=True, binary=False))
+            if receipt
+            else None
+        )
         code = ask.get(USER_CODE, user_code)
         pin = ask.get(NEW_PIN, new_pin, lambda new: cards.check_new_pin(card, new, user_code=code))
         after = cards.activate(card, code, pin)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl cert: the certificates on a card."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from xca_common.atomic_file import whole_file
+from xca_common.output_file import STANDARD_OUTPUT
 from xca_common.pki.certificate import Certificate
 from xca_plugin import card_text, errors
 from xca_plugin.cards import Cards
@@ -15,6 +14,7 @@ from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.output import add_heads, console, grid, print_json
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
 
 _label = click.argument("label", default="cert1")
 
@@ -92,19 +92,16 @@ def show(label: str, number: str | None, as_json: bool) -> None:
     "-o",
     "--output",
     metavar="OUT",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
+    default=STANDARD_OUTPUT,
     help=_("File to write; by default it goes to the output."),
 )
-def export(label: str, number: str | None, encoding: str, output: Path | None) -> None:
+@force_option
+def export(label: str, number: str | None, encoding: str, output: Path, force: bool) -> None:
     """Write one certificate."""
     certificate = _named(label, number)
     data = certificate.der if encoding == "der" else certificate.pem.encode()
-    if output is None:
-        if encoding == "der" and sys.stdout.isatty():
-            raise click.UsageError(_("DER is not for a terminal: name a file with -o."))
-        sys.stdout.buffer.write(data)
-        return
-    with whole_file(output, 0o666) as file:
+    with result_file(output, force=force, binary=encoding == "der") as file:
         file.write(data)
 
 

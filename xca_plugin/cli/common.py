@@ -10,9 +10,11 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from xca_common.errors import FileProblem, os_reason
+from xca_common.errors import FileProblem
+from xca_common.output_file import input_file, is_stream
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import console
+from xca_plugin.terminal.result_files import OUTPUT
 
 _WORTH_A_BAR: Final = 8 << 20
 
@@ -38,7 +40,7 @@ def output_option(
         "--output",
         metavar="OUT",
         required=required,
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=OUTPUT,
         help=explained,
     )
 
@@ -49,6 +51,8 @@ def check_output(output: Path, *inputs: Path) -> None:
     Raises:
         FileProblem: the output is one of them.
     """
+    if is_stream(output):
+        return
     if output.resolve() in (path.resolve() for path in inputs) or (
         output.exists() and any(path.exists() and output.samefile(path) for path in inputs)
     ):
@@ -56,17 +60,17 @@ def check_output(output: Path, *inputs: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, AbstractContextManager[object]]]:
+def opened(path: Path, *, twice: bool = False) -> Iterator[tuple[BinaryIO, AbstractContextManager[object]]]:
     """Open a file to be read; with it comes the context that shows, in a terminal, how far it was read.
 
+    Args:
+        path: the file.
+        twice: it is read more than once.
+
     Raises:
-        FileProblem: it cannot be read.
+        FileProblem: it cannot be read, or it is a pipe and is read twice.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise FileProblem(path=path, detail=os_reason(error)) from error
-    with file:
+    with input_file(path, twice=twice) as file:
         size = os.fstat(file.fileno()).st_size
         if not sys.stderr.isatty() or size < _WORTH_A_BAR:
             yield file, nullcontext()

@@ -9,7 +9,6 @@ from typing import Final
 
 import click
 
-from xca_common.atomic_file import whole_file
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless_json
 from xca_plugin import errors
@@ -23,6 +22,7 @@ from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.next_steps import NEXT_STEPS, with_issuer
 from xca_plugin.terminal.output import print_json, say
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
 
 _OUTCOMES: Final = {
     Outcome.PASSED: (text("PASSED"), "green"),
@@ -47,17 +47,18 @@ _ADVICE: Final = {
 @click.option(
     "--report",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     help=_("Write what was found to a file, for who gives support; without secrets and personal data."),
 )
 @click.option(
     "--personal", is_flag=True, help=_("Leave personal data in the report: card numbers, paths, names.")
 )
-def doctor(as_json: bool, report: Path | None, personal: bool) -> None:
+@force_option
+def doctor(as_json: bool, report: Path | None, personal: bool, force: bool) -> None:
     """Run the checks."""
     if personal and report is None:
         raise click.UsageError(_("--personal is about the report: name it with --report."))
-    with whole_file(report, 0o600) if report else nullcontext() as file:
+    with result_file(report, force=force, private=True, binary=False) if report else nullcontext() as file:
         findings = []
         for finding in run(Cards()):
             findings.append(finding)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from xca_common.atomic_file import whole_file
 from xca_plugin.cards import signing_certificate
 from xca_plugin.cli.common import FILE, check_output, format_option, opened, output_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
-from xca_plugin.terminal.output import say
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_written
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
 
@@ -28,9 +27,10 @@ from xca_plugin.validity import check_now
 @click.option(
     "--timestamp-request",
     metavar="OUT",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     help=_("Also write a request for a time-stamp of the signature (RFC 3161)."),
 )
+@force_option
 @card_option
 @source_option(PIN)
 @yes_option
@@ -44,6 +44,7 @@ def sign(
     no_signing_time: bool,
     raw: bool,
     timestamp_request: Path | None,
+    force: bool,
     number: str | None,
     pin: str | None,
     yes: bool,
@@ -63,9 +64,11 @@ def sign(
     before_pin(card, yes=yes, last_try=last_try)
     with ExitStack() as stack:
         ask = stack.enter_context(Asker(card))
-        content, progress = stack.enter_context(opened(file))
-        request = stack.enter_context(whole_file(timestamp_request, 0o666)) if timestamp_request else None
-        target = stack.enter_context(whole_file(output, 0o666))
+        content, progress = stack.enter_context(opened(file, twice=attached))
+        request = (
+            stack.enter_context(result_file(timestamp_request, force=force)) if timestamp_request else None
+        )
+        target = stack.enter_context(result_file(output, force=force, binary=form != "pem"))
         secret = ask.get(PIN, pin)
         from xca_plugin import cms  # half a second: only when everything else is there
 
@@ -87,4 +90,4 @@ def sign(
             )
         if request:
             request.write(cms.timestamp_request(signature))
-    say(text("Signed: {path}").format(path=output)())
+    say_written(text("Signed: {path}"), output)

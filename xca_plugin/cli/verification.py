@@ -8,12 +8,12 @@ from typing import Final
 
 import click
 
-from xca_common.atomic_file import whole_file
 from xca_plugin import card_text, errors
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import FILE, check_output, json_option, opened, output_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import console, grid, print_json, say
+from xca_plugin.terminal.result_files import force_option, result_file
 from xca_plugin.verdict import Outcome, Verdict, Verification
 
 _NO_ROOT: Final = text(
@@ -78,6 +78,7 @@ _OUTCOMES: Final = {
     help=_("With --fetch: also ask this host, beside those below nat.gov.tw; may be repeated."),
 )
 @output_option(_("Where to write the content of FILE, if it is valid."))
+@force_option
 @json_option
 def verify(
     file: Path,
@@ -90,6 +91,7 @@ def verify(
     fetch: bool,
     hosts: tuple[str, ...],
     output: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Verify a signature."""
@@ -107,8 +109,8 @@ def verify(
     for name in ("pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
-        target = stack.enter_context(whole_file(output, 0o666)) if output else None
-        content, progress = stack.enter_context(opened(file))
+        target = stack.enter_context(result_file(output, force=force)) if output else None
+        content, progress = stack.enter_context(opened(file, twice=signature is None))
         signed = stack.enter_context(opened(signature))[0] if signature else content
         with progress:
             found = verification.verify(

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from xca_common.errors import FileProblem, SecretMissing, XcaError
+from xca_common.errors import FileProblem, OutputExists, SecretMissing, XcaError
 from xca_plugin import errors
 
 EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
@@ -35,6 +35,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.NotAgreed: 42,
     SecretMissing: 43,
     errors.SessionEnded: 44,
+    OutputExists: 45,
     errors.NoSuchCertificate: 50,
     errors.NoSuchKey: 51,
     errors.NotDecryptable: 52,

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from xca_common.errors import SecretMissing, XcaError
+from xca_common.errors import OutputExists, SecretMissing, XcaError
 from xca_common.i18n import Text
 from xca_plugin import card_text, errors
 from xca_plugin.action import Action, next_action
@@ -16,6 +16,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     SecretMissing: text(
         "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
     ),
+    OutputExists: text("Choose another name with -o, or repeat the command with --force to replace it."),
     errors.NoReader: text(
         "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
     ),

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that a person named: to be read, or for a result. Every failure names the file that failed."""
+
+import errno
+import io
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from xca_common import atomic_file
+from xca_common.errors import FileProblem, OutputExists, os_reason
+from xca_common.i18n import Text, text
+from xca_common.scratch import ScratchFile
+
+STANDARD_OUTPUT: Final = Path("-")
+"""The path that means the standard output."""
+
+_SHOWN_STANDARD_OUTPUT: Final = text("(standard output)")
+_TEMPORARY: Final = text("(temporary file)")
+_DESCRIPTOR: Final = re.compile(r"/proc/(?:self|thread-self|(\d+))(?:/task/\d+)?/fd/(\d+)")
+_MOST_LINKS: Final = 40  # as the kernel
+_CHUNK: Final = 1 << 20
+_BUFFER: Final = 1 << 16
+_ACCESS_LIST: Final = "system.posix_acl_access"
+
+
+class NamedFile(io.FileIO):
+    """A file whose read and write errors are FileProblems that name it.
+
+    Args:
+        descriptor: it is not closed with this object.
+        mode: rb or wb.
+        shown: the file, as it is shown.
+
+    Attributes:
+        discarded: what is written goes nowhere any more.
+    """
+
+    def __init__(self, descriptor: int, mode: str, shown: Path | Text | str) -> None:
+        super().__init__(descriptor, mode, closefd=False)
+        self.name = shown if isinstance(shown, Path) else str(shown)
+        self._shown = shown
+        self.discarded = False
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int | None:  # type: ignore[override]
+        """Read into a buffer, as FileIO does; fails with FileProblem."""
+        with problems_of(self._shown):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes | None:  # type: ignore[override]
+        """Read all, as FileIO does; fails with FileProblem."""
+        with problems_of(self._shown):
+            return super().readall()
+
+    def write(self, data: "bytes | memoryview") -> int | None:  # type: ignore[override]
+        """Write, as FileIO does; fails with FileProblem."""
+        if self.discarded:
+            return len(data)
+        with problems_of(self._shown):
+            return super().write(data)
+
+
+@contextmanager
+def problems_of(path: Path | Text | str) -> Iterator[None]:
+    """Tell every OSError in the block as one of this file.
+
+    Raises:
+        FileProblem: there was one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FileProblem(path=path, detail=os_reason(error)) from error
+
+
+@contextmanager
+def input_file(path: Path, *, twice: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to be read; a pipe (`<(command)`, /dev/fd/0) as well, if it is read once.
+
+    Args:
+        path: the file.
+        twice: it is read more than once.
+
+    Raises:
+        FileProblem: it cannot be read, also later; or it is a pipe, and is read twice.
+    """
+    with problems_of(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with problems_of(path):  # such as a folder
+            file = io.BufferedReader(NamedFile(descriptor, "rb", path), _BUFFER)
+        if twice and not file.seekable():
+            raise FileProblem(
+                path=path, detail=text("it is a pipe, and would be read twice; write it to a file first")
+            )
+        yield file
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def output_file(
+    path: Path, *, private: bool = False, may_replace: Callable[[Path], bool] | None = None
+) -> Iterator[BinaryIO]:
+    """Write a result to where a person said. When the block raises, nothing was written.
+
+    `-` is the standard output. A FIFO, a device and a descriptor (/dev/stdout, /dev/fd/3) are written into
+    when the block ends. A symbolic link stays one: its target is written. A file that is there keeps its
+    owner, mode and access list.
+
+    Args:
+        path: where.
+        private: the content is secret, or was decrypted: the file has mode 0600, also if it was there with
+            another, and belongs to this user.
+        may_replace: asked about a file that is there, before anything else is done; None: it may not.
+
+    Raises:
+        OutputExists: a file is there, or came meanwhile, and may not be replaced.
+        FileProblem: it cannot be written there.
+    """
+    shown = _SHOWN_STANDARD_OUTPUT if path == STANDARD_OUTPUT else path
+    with problems_of(shown):
+        stream = _stream(path)
+    if stream is not None:
+        with _into(stream, shown) as file:
+            yield file
+        return
+    with problems_of(shown):
+        target = Path(os.path.realpath(path))
+        before = _status(target)
+        if before is not None:
+            _check_replaceable(target, before, private)
+    if before is not None and not (may_replace and may_replace(path)):
+        raise OutputExists(path=path)
+    with problems_of(shown):
+        scratch = ScratchFile(target.parent, 0o600 if private else 0o666)
+    try:
+        with problems_of(shown):
+            if before is not None and not private:
+                _take_attributes(target, before, scratch.descriptor)
+        raw = NamedFile(scratch.descriptor, "wb", shown)
+        with _flushed(raw) as file:
+            yield file
+        with problems_of(shown):
+            os.fsync(scratch.descriptor)
+            if before is None:
+                try:
+                    scratch.link(target)
+                except FileExistsError as error:
+                    raise OutputExists(path=path) from error
+            elif not _same(before, _status(target)):
+                raise OutputExists(path=path)
+            else:
+                scratch.rename(target)
+    finally:
+        scratch.close()
+    with problems_of(shown):
+        atomic_file.sync_names(target.parent)
+
+
+def is_standard_output(path: Path) -> bool:
+    """Tell whether a result for this path goes where the program's own words go."""
+    return path == STANDARD_OUTPUT or _descriptor(path) == 1
+
+
+def is_stream(path: Path) -> bool:
+    """Tell whether a result for this path is written into what is there: a pipe, a device, a descriptor."""
+    return path == STANDARD_OUTPUT or _descriptor(path) is not None or (path.exists() and not path.is_file())
+
+
+# --- pipes, devices, descriptors
+
+
+def _stream(path: Path) -> int | None:
+    """Return a descriptor to write into, for what is never replaced; None for a regular file or nothing."""
+    if path == STANDARD_OUTPUT:
+        sys.stdout.flush()
+        return os.dup(1)
+    if (descriptor := _descriptor(path)) is not None:
+        # Not opened anew: that would write from the file's beginning.
+        return os.dup(descriptor)
+    found = _status(path)
+    if found is None or stat.S_ISREG(found.st_mode):
+        return None
+    return os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the descriptor of this process that a path leads to, such as /dev/stdout; None: none."""
+    for _ in range(_MOST_LINKS):
+        path = Path(os.path.realpath(path.parent)) / path.name
+        if found := _DESCRIPTOR.fullmatch(str(path)):
+            return int(found[2]) if found[1] in (None, str(os.getpid())) else None
+        try:
+            path = path.parent / path.readlink()
+        except OSError:
+            return None
+    return None
+
+
+@contextmanager
+def _into(stream: int, shown: Path | Text) -> Iterator[BinaryIO]:
+    """Collect the content, and write it into a descriptor when the block has ended well; close that."""
+    with ExitStack() as stack:
+        stack.callback(_close, stream)
+        with problems_of(_TEMPORARY):
+            collected = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+        with _flushed(NamedFile(collected.fileno(), "wb", _TEMPORARY)) as file:
+            yield file
+        with problems_of(_TEMPORARY):
+            collected.seek(0)
+        while True:
+            with problems_of(_TEMPORARY):
+                chunk = collected.read(_CHUNK)
+            if not chunk:
+                break
+            with problems_of(shown):
+                while chunk:
+                    chunk = chunk[os.write(stream, chunk) :]
+
+
+def _close(descriptor: int) -> None:
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+@contextmanager
+def _flushed(raw: NamedFile) -> Iterator[BinaryIO]:
+    """Buffer what is written; when the block raises, what is still in the buffer goes nowhere."""
+    file = io.BufferedWriter(raw, _BUFFER)  # type: ignore[type-var]  # FileIO's own write() is not its type's
+    try:
+        yield file
+        file.flush()
+    except BaseException:
+        raw.discarded = True
+        raise
+    finally:
+        file.close()
+
+
+# --- regular files
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _same(before: os.stat_result, now: os.stat_result | None) -> bool:
+    """Tell whether the file that was asked about is still there, and as it was."""
+    return now is not None and os.path.samestat(before, now) and before.st_mtime_ns == now.st_mtime_ns
+
+
+def _check_replaceable(target: Path, found: os.stat_result, private: bool) -> None:
+    if not os.access(target, os.W_OK):
+        # Its folder may allow it all the same; who made it read-only did not mean that.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if not private and found.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise FileProblem(path=target, detail=text("it belongs to another user"))
+
+
+def _take_attributes(target: Path, found: os.stat_result, descriptor: int) -> None:
+    """Give a new file the owner, mode, access list and extended attributes of the one that it replaces."""
+    own = os.fstat(descriptor)
+    if (own.st_uid, own.st_gid) != (found.st_uid, found.st_gid):
+        os.fchown(descriptor, found.st_uid, found.st_gid)
+    os.fchmod(descriptor, found.st_mode & 0o777)
+    try:
+        names = os.listxattr(target)
+    except OSError:  # the file system has none
+        return
+    for name in names:
+        try:
+            os.setxattr(descriptor, name, os.getxattr(target, name))
+        except OSError:
+            if name == _ACCESS_LIST:  # without it others would be let in
+                raise

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scratch files and folders that a killed program leaves behind for the next one to remove.
+
+Whoever makes one holds a lock on it (flock(2)), which ends with the process. Each use first removes those of
+the same user that nobody holds.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+# They do not hold the file's own name: that may be as long as a name can be.
+_FILES: Final = re.compile(r"\.xca-[0-9a-f]{16}\.tmp")
+_FOLDERS: Final = re.compile(r"xca-scratch-\w{8}")
+
+_cleared: Final[set[Path]] = set()
+"""Folders that were searched for scratch files already: once a process is enough."""
+
+
+class ScratchFile:
+    """A file without a name, or with a name of its own where the file system has no files without.
+
+    Args:
+        folder: where it is, and where its final name will be.
+        mode: its mode, less the umask.
+
+    Attributes:
+        descriptor: to write to it; close() closes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, folder: Path, mode: int) -> None:
+        _clear_files(folder)
+        self._folder = folder
+        self._path: Path | None = None
+        self.descriptor = -1
+        with suppress(OSError):  # not every file system can (NFS, FAT); any other reason the next call tells
+            self.descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
+            Path(self._nameless()).stat()  # else /proc is not there, and it can get no name
+            _lock(self.descriptor)
+            return
+        self.close()
+        self._create(mode)
+
+    def rename(self, target: Path) -> None:
+        """Give it its final name, in place of what has that name.
+
+        Raises:
+            OSError: it cannot be done; what was there is there.
+        """
+        path = self._path or self._link()
+        path.replace(target)
+        self._path = None
+
+    def link(self, target: Path) -> None:
+        """Give it its final name, which nothing has.
+
+        Raises:
+            FileExistsError: something has that name.
+            OSError: it cannot be done.
+        """
+        try:
+            if self._path is None:
+                self._link_to(target)
+            else:
+                os.link(self._path, target)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links (FAT, some network file systems), or no /proc: take the name first
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            try:
+                self.rename(target)
+            except BaseException:
+                target.unlink()
+                raise
+
+    def close(self) -> None:
+        """Close it; remove it, if it has not got its final name."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+        if self.descriptor >= 0:
+            descriptor, self.descriptor = self.descriptor, -1
+            with suppress(OSError):  # fsync(2) has told every error that matters
+                os.close(descriptor)
+
+    def _create(self, mode: int) -> None:
+        while True:
+            path = self._name()
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            _lock(descriptor)
+            if os.fstat(descriptor).st_nlink:  # else somebody cleared it before it was locked
+                self._path, self.descriptor = path, descriptor
+                return
+            os.close(descriptor)
+
+    def _link(self) -> Path:
+        """Give a file without a name one of its own."""
+        path = self._name()
+        self._link_to(path)
+        self._path = path
+        return path
+
+    def _link_to(self, target: Path) -> None:
+        # As in open(2), O_TMPFILE. Python calls linkat(2) only if a folder's descriptor is given; it means
+        # nothing for an absolute path.
+        os.link(self._nameless(), target, src_dir_fd=self.descriptor, follow_symlinks=True)
+
+    def _nameless(self) -> str:
+        return f"/proc/self/fd/{self.descriptor}"
+
+    def _name(self) -> Path:
+        return self._folder / f".xca-{secrets.token_hex(8)}.tmp"
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for one user alone where the system keeps temporary files; it is gone afterwards.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent = Path(tempfile.gettempdir())
+    _clear_folders(parent)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix="xca-scratch-", dir=parent))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _lock(descriptor)
+        if folder.exists():  # else somebody cleared it before it was locked
+            break
+        os.close(descriptor)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    with suppress(OSError):  # a file system without locks; nobody clears it there
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _clear_files(folder: Path) -> None:
+    if folder in _cleared:
+        return
+    _cleared.add(folder)
+    for path in _own(folder, _FILES, stat.S_ISREG):
+        path.unlink(missing_ok=True)
+
+
+def _clear_folders(parent: Path) -> None:
+    for path in _own(parent, _FOLDERS, stat.S_ISDIR):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _own(folder: Path, names: re.Pattern[str], is_kind: Callable[[int], bool]) -> Iterator[Path]:
+    """Yield what this user made under such names and nobody holds; it is locked meanwhile."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for name in [entry.name for entry in entries if names.fullmatch(entry.name)]:
+            path = folder / name
+            with suppress(OSError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    found = os.fstat(descriptor)
+                    if found.st_uid == os.geteuid() and is_kind(found.st_mode):
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        yield path
+                finally:
+                    os.close(descriptor)
