@@ -439,8 +439,8 @@ def test_function_of_other_cards_answers_unsupported(allowed: SiteClient, path: 
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID", "/nothing"])
-def test_path_that_is_unknown_answers_unsupported(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID", "/sign"])
+def test_path_of_the_protocol_with_another_method_answers_unsupported(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 200
     assert response.json()["ret_code"] == 1979711502

@@ -8,8 +8,9 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 _PATH: Final = "/static"
@@ -51,5 +52,5 @@ class Assets:
     async def _serve(self, request: Request) -> Response:
         name: str = request.path_params["name"]
         if name not in self._contents:
-            return PlainTextResponse("There is no such file.\n", 404)
+            raise HTTPException(404)
         return self.response(name, _FOR_EVER if request.url.query == self._versions[name] else None)

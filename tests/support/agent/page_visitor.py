@@ -40,8 +40,9 @@ class Visitor:
 
     def __init__(self, agent: Agent, language: str) -> None:
         self._origin = agent.url
+        accepts = {"Accept": "text/html,*/*;q=0.8", "Accept-Language": language}
         self.client = httpx.Client(
-            base_url=agent.url, headers={"Accept-Language": language}, follow_redirects=True, timeout=SECONDS
+            base_url=agent.url, headers=accepts, follow_redirects=True, timeout=SECONDS
         )
 
     def see(self, path: str) -> str:

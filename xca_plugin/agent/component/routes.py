@@ -50,8 +50,8 @@ def is_open(path: str) -> bool:
     return path in (*_FUNCTIONS, _INFORMATION, _BITMAP) or path.startswith(_OTHER_FAMILIES)
 
 
-async def unknown(request: Request) -> Response:
-    """Answer a request for any other path."""
+def unsupported() -> Response:
+    """Return the answer to a request for one of these paths that no function is for, such as a GET."""
     return json_response(failure("", Refusal(Code.UNSUPPORTED)))
 
 

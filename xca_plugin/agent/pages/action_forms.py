@@ -6,7 +6,7 @@ from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from xca_common.errors import XcaError
@@ -18,7 +18,8 @@ from xca_plugin import receipt
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, LAST_TRY, PIN_ACTIONS, PinAction
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN, pin_pattern
-from xca_plugin.agent.pages.rendering import download, malformed_form_page, page
+from xca_plugin.agent.pages.problems import MALFORMED_FORM, RECEIPT_GONE, problem_response
+from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.agent.pages.results import ActionResult
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
@@ -63,7 +64,7 @@ async def _perform(state: AgentState, action: PinAction, request: Request) -> Re
     try:
         fields = await read_form(request)
     except MalformedForm:
-        return malformed_form_page(request)
+        return problem_response(state, request, MALFORMED_FORM)
     card_number = fields.get("card", "")
     if not state.form_tokens.spend(action.path, fields.get("token", "")):
         return _redirect(action.path, card=card_number, stale="yes")
@@ -92,7 +93,7 @@ async def _receipt(state: AgentState, request: Request) -> Response:
     """Return the record of an activation as a file."""
     result = state.action_results.get(request.query_params.get("result"))
     if not result or result.action is not ACTIVATE or not result.card:
-        return PlainTextResponse("This receipt is no longer kept.\n", 404)
+        return problem_response(state, request, RECEIPT_GONE)
     record = receipt.activation(result.card, result.at, "xcactl agent")
     return download(record, f"{result.card_number}-receipt", "json", "application/json")
 

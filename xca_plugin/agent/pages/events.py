@@ -9,10 +9,11 @@ from typing import Final
 
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from xca_plugin.agent.pages.problems import UNKNOWN_ADDRESS, problem_response
 from xca_plugin.agent.process.change_topics import ChangeTopic
 from xca_plugin.agent.process.state import AgentState, endpoint
 
@@ -28,7 +29,7 @@ async def _events(state: AgentState, request: Request) -> Response:
     topics: dict[str, ChangeTopic] = {"cards": state.card_changes, "sites": state.recent_sites}
     topic = topics.get(request.query_params.get("of", ""))
     if topic is None:
-        return PlainTextResponse("of is cards or sites\n", 404)
+        return problem_response(state, request, UNKNOWN_ADDRESS)
     return _EventStream(_messages(topic))
 
 

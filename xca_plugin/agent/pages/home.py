@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from xca_common.errors import XcaError
@@ -16,6 +16,7 @@ from xca_common.web.language import with_language_choice
 from xca_plugin import errors
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
+from xca_plugin.agent.pages.problems import UNKNOWN_ADDRESS, problem_of, problem_response
 from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import Cards
@@ -73,7 +74,7 @@ async def _certificate(state: AgentState, request: Request) -> Response:
     query = request.query_params
     form, card_number, label = query.get("form", ""), query.get("card", ""), query.get("label", "")
     if form not in _DOWNLOADS:
-        return PlainTextResponse("form is der, pem or chain\n", 400)
+        return problem_response(state, request, UNKNOWN_ADDRESS)
 
     def read(cards: Cards) -> bytes:
         certificates = cards.certificates(cards.find(card_number))
@@ -88,7 +89,7 @@ async def _certificate(state: AgentState, request: Request) -> Response:
     try:
         content = await state.card_worker.run(read)
     except XcaError as error:
-        return page(request, "problem.html", status=404, error=error)
+        return problem_response(state, request, problem_of(error))
     _, ending, media_type = _DOWNLOADS[form]
     return download(content, f"{card_number}-{label}", ending, media_type)
 

@@ -11,7 +11,6 @@ from starlette.responses import HTMLResponse, Response
 from xca_common.i18n import CHINESE, ENGLISH
 from xca_common.web.assets import Assets
 from xca_common.web.language import language_of
-from xca_common.web.request_guard import RefusalReason
 from xca_common.web.templates import Templates
 from xca_plugin import card_text
 from xca_plugin.agent.pages.next_steps import step_after_error, step_for_card
@@ -39,26 +38,6 @@ _TEMPLATES: Final = Templates(
         "step_for_card": step_for_card,
     },
 )
-_NOT_OUR_FORM: Final = (
-    text("What the browser sent is not a form of this program. Nothing was done."),
-    text("Open the page again and repeat it."),
-)
-_REFUSALS: Final = {
-    RefusalReason.FOREIGN_ORIGIN: (
-        text("Another web site asked for this page. Nothing was done."),
-        text("If you want to see it, open it yourself."),
-    ),
-    RefusalReason.WRONG_CONTENT_TYPE: _NOT_OUR_FORM,
-    RefusalReason.BODY_TOO_LARGE: _NOT_OUR_FORM,
-    RefusalReason.BODY_TOO_SLOW: (
-        text("The form did not arrive in time. Nothing was done."),
-        text("Open the page again and repeat it."),
-    ),
-    RefusalReason.UNEXPECTED_ERROR: (
-        text("An unexpected problem occurred."),
-        text("Check the state of the card before you repeat anything. The log of the agent tells more."),
-    ),
-}
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
@@ -76,16 +55,6 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
     return HTMLResponse(html, status)
 
 
-def malformed_form_page(request: Request) -> Response:
-    """Return the page that says that a form's fields could not be read."""
-    return _message_page(request, _NOT_OUR_FORM, 400)
-
-
-def refusal_page(request: Request, reason: RefusalReason) -> Response:
-    """Return the page that says why the request guard refused a request."""
-    return _message_page(request, _REFUSALS[reason], reason.value)
-
-
 def render(template: str, language: str, **context: object) -> str:
     """Return a template's HTML in a language (zh_TW, en)."""
     return _TEMPLATES.render(template, language, **context)
@@ -96,8 +65,3 @@ def download(content: bytes, name: str, ending: str, media_type: str) -> Respons
     name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
     disposition = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
     return Response(content, media_type=media_type, headers=disposition)
-
-
-def _message_page(request: Request, message: tuple[object, object], status: int) -> Response:
-    sentence, next_step = message
-    return page(request, "message.html", status=status, sentence=sentence, next_step=next_step)

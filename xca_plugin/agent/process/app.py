@@ -3,13 +3,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from xca_common.web.forms import FORM
@@ -18,7 +20,7 @@ from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
 from xca_plugin.agent.component import popups, routes
 from xca_plugin.agent.component.recent_sites import RecentSitesMiddleware
 from xca_plugin.agent.component.result_codes import refusal_response
-from xca_plugin.agent.pages import action_forms, events, home, rendering, selftest
+from xca_plugin.agent.pages import action_forms, events, home, problems, rendering, selftest
 from xca_plugin.agent.process.state import AgentState
 
 _REQUEST_MAX: Final = 8 << 20  # bytes; a site's request holds what is to be signed
@@ -32,6 +34,7 @@ _PAGE_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), 
 
 def create_app(state: AgentState) -> Starlette:
     """Return the application. When it ends, so does the state's card worker."""
+    refuse = partial(_refuse, state)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -47,11 +50,12 @@ def create_app(state: AgentState) -> Starlette:
             *selftest.routes(state),
             *routes.routes(state),
             *popups.routes(state),
+            *problems.routes(state),
             *rendering.ASSETS.routes(),
-            Route("/{path:path}", routes.unknown, methods=["GET", "POST"]),
         ],
+        exception_handlers={404: partial(_no_route, state), 405: partial(_no_route, state)},
         middleware=[
-            Middleware(RequestGuard, origins=state.settings.origins(), rule_of=_rule_of, refuse=_refuse),
+            Middleware(RequestGuard, origins=state.settings.origins(), rule_of=_rule_of, refuse=refuse),
             Middleware(RecentSitesMiddleware, recent_sites=state.recent_sites),
             Middleware(LanguageMiddleware),
         ],
@@ -65,12 +69,27 @@ def _rule_of(path: str) -> PathRule:
     return _POPUP_RULE if path == popups.REQUEST_PATH else _PAGE_RULE
 
 
-def _refuse(request: Request, reason: RefusalReason) -> Response:
-    if reason is RefusalReason.WRONG_HOST:
-        return PlainTextResponse("This is not the address of the agent.\n", reason.value)
-    if routes.is_open(request.url.path) or request.url.path == popups.REQUEST_PATH:
+def _refuse(state: AgentState, request: Request, reason: RefusalReason) -> Response:
+    if reason is not RefusalReason.WRONG_HOST and _is_vendors(request.url.path):
         return refusal_response(reason)
-    return rendering.refusal_page(request, reason)
+    return problems.problem_response(state, request, problems.refusal_of(reason))
+
+
+async def _no_route(state: AgentState, request: Request, error: Exception) -> Response:
+    """Answer a request for an unknown address, or one with a method that its address does not take."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls it for no other
+    if routes.is_open(request.url.path):
+        return routes.unsupported()
+    is_unknown = error.status_code == problems.UNKNOWN_ADDRESS.status
+    problem = problems.UNKNOWN_ADDRESS if is_unknown else problems.WRONG_METHOD
+    response = problems.problem_response(state, request, problem)
+    response.headers.update(error.headers or {})  # Allow (RFC 9110, section 15.5.6)
+    return response
+
+
+def _is_vendors(path: str) -> bool:
+    """Tell whether a path belongs to the vendor's protocol, in which errors have codes of its own."""
+    return routes.is_open(path) or path == popups.REQUEST_PATH
 
 
 async def _about(request: Request) -> JSONResponse:
