@@ -88,12 +88,12 @@ class Watch:
             store: Hashable = object()
             looked = 0.0
             while not self._stopped.is_set():
-                changes = list(readers.look())
+                changes = list(readers.changes())
                 yield from changes
                 before, store = store, _store()
                 again = cards.problem and time.monotonic() > looked + _RETRY
                 if changes or store != before or again:
-                    yield from cards.look()
+                    yield from cards.changes()
                     looked = time.monotonic()
                 self._stopped.wait(_PERIOD)
 
@@ -107,22 +107,22 @@ class _Seen(Generic[_T]):
 
     def __init__(
         self,
-        look: Callable[[], Sequence[_T]],
+        detect: Callable[[], Sequence[_T]],
         name: Callable[[_T], str],
         added: ChangeKind,
         changed: ChangeKind,
         removed: ChangeKind,
     ) -> None:
-        self._look: Callable[[], Sequence[_T]] = look
+        self._detect: Callable[[], Sequence[_T]] = detect
         self._name: Callable[[_T], str] = name
         self._added, self._changed, self._removed = added, changed, removed
         self._items: dict[str, _T] = {}
         self.problem: XcaError | None = None
 
-    def look(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[Change]:
         """Detect again and yield the differences."""
         try:
-            items = {self._name(item): item for item in self._look()}
+            items = {self._name(item): item for item in self._detect()}
         except XcaError as error:
             if str(error) != str(self.problem):
                 yield Change(ChangeKind.PROBLEM, error)

@@ -120,7 +120,7 @@ class Workspace:
         return row.pin_tries
 
 
-def surroundings(card: CardFixture, home: Path) -> dict[str, str]:
+def host_environment(card: CardFixture, home: Path) -> dict[str, str]:
     """A person's variables; what would ask a network hears at once that there is none."""
     nowhere = "http://127.0.0.1:9"
     return {
@@ -148,7 +148,7 @@ def start() -> Callable[[CardFixture], Start]:
             with TemporaryDirectory() as name:
                 done = subprocess.run(
                     ["sh", "-euc", f"{START}env -0"],
-                    env=surroundings(card, Path(name)),
+                    env=host_environment(card, Path(name)),
                     cwd=name,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -172,7 +172,7 @@ def seated(card: CardFixture, begun: Start, tool: Tool, job: Job) -> Iterator[Wo
         (folder / "setup.exe").write_bytes(windows_program())
         for file, contents in begun.files.items():
             (folder / file).write_bytes(contents)
-        variables = begun.variables | surroundings(card, folder)
+        variables = begun.variables | host_environment(card, folder)
         if tool.name == "openssl-provider":
             variables["OPENSSL_MODULES"] = str(provider.modules())
         workspace = Workspace(card, folder, variables)

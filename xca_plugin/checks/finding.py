@@ -15,7 +15,7 @@ Say = Callable[..., str]
 """Returns a sentence in the language that is given: a Text, or a method of an XcaError."""
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """The outcome of a check."""
 
     PASSED = "passed"
@@ -52,7 +52,7 @@ class Answer:
         card: the card that it is about; None: no single card.
     """
 
-    outcome: Outcome
+    outcome: CheckOutcome
     said: Say
     next_step: NextStep | None = None
     card: Card | None = None
@@ -89,19 +89,19 @@ class Finding(Answer):
 
 def passed(said: Say, next_step: NextStep | None = None) -> Answer:
     """Return an answer with the outcome PASSED."""
-    return Answer(Outcome.PASSED, said, next_step)
+    return Answer(CheckOutcome.PASSED, said, next_step)
 
 
 def failed(said: Say, next_step: NextStep) -> Answer:
     """Return an answer with the outcome FAILED."""
-    return Answer(Outcome.FAILED, said, next_step)
+    return Answer(CheckOutcome.FAILED, said, next_step)
 
 
 def failed_with(error: XcaError, card: Card | None = None) -> Answer:
     """Return an answer with the outcome FAILED, with the message and next step of an error."""
-    return Answer(Outcome.FAILED, error.message, error, card)
+    return Answer(CheckOutcome.FAILED, error.message, error, card)
 
 
 def skipped(said: Say, next_step: NextStep | None = None) -> Answer:
     """Return an answer with the outcome SKIPPED."""
-    return Answer(Outcome.SKIPPED, said, next_step)
+    return Answer(CheckOutcome.SKIPPED, said, next_step)

@@ -14,7 +14,7 @@ from xca_common.harmless_text import harmless_json
 from xca_plugin import errors
 from xca_plugin.anonymous import Anonymiser
 from xca_plugin.cards import Cards
-from xca_plugin.checks.finding import Advice, Finding, Outcome
+from xca_plugin.checks.finding import Advice, CheckOutcome, Finding
 from xca_plugin.checks.installation import installed_files
 from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
@@ -25,9 +25,9 @@ from xca_plugin.terminal.output import print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
 
 _OUTCOMES: Final = {
-    Outcome.PASSED: (text("PASSED"), "green"),
-    Outcome.FAILED: (text("FAILED"), "red"),
-    Outcome.SKIPPED: (text("SKIPPED"), "yellow"),
+    CheckOutcome.PASSED: (text("PASSED"), "green"),
+    CheckOutcome.FAILED: (text("FAILED"), "red"),
+    CheckOutcome.SKIPPED: (text("SKIPPED"), "yellow"),
 }
 
 _ADVICE: Final = {
@@ -77,7 +77,9 @@ def doctor(as_json: bool, report: Path | None, personal: bool, force: bool) -> N
                 numbers = dict.fromkeys(finding.card.number for finding in findings if finding.card)
                 document = Anonymiser(numbers, installed_files()).clean(document)
             file.write(harmless_json(document).encode() + b"\n")
-    if failed := dict.fromkeys(finding.title() for finding in findings if finding.outcome is Outcome.FAILED):
+    if failed := dict.fromkeys(
+        finding.title() for finding in findings if finding.outcome is CheckOutcome.FAILED
+    ):
         raise errors.NotInOrder(detail=_(", ").join(failed))
 
 

@@ -152,7 +152,7 @@ def tool(tool: "Tool") -> dict[str, Any]:
     }
 
 
-def look(tool: "Tool", works: bool, detail: str) -> dict[str, Any]:
+def probe_result(tool: "Tool", works: bool, detail: str) -> dict[str, Any]:
     """Shape what a tool saw (tools-check.schema.json)."""
     return {"name": tool.name, "works": works, "detail": detail or None}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl tools: tell the tools that a person has of the module, and look at the card through them."""
+"""xcactl tools: tell the tools that a person has of the module, and check whether each sees the card."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -127,18 +127,18 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     looks = []
     for tool in _chosen(names, not names, Tool.registered):
         if not tool.registered():
-            look = json_documents.look(tool, False, _("not registered"))
+            probe = json_documents.probe_result(tool, False, _("not registered"))
         else:
             seen = tool.check()
-            look = json_documents.look(tool, seen.works, seen.detail)
-        looks.append(look)
+            probe = json_documents.probe_result(tool, seen.works, seen.detail)
+        looks.append(probe)
     if as_json:
         print_json({"looks": looks})
     elif not looks:
         say(_("No tool is registered: xcactl tools register"), err=True)
     else:
         _show_looks(looks)
-    if blind := [look["name"] for look in looks if not look["works"]]:
+    if blind := [probe["name"] for probe in looks if not probe["works"]]:
         raise errors.CardNotSeen(name=", ".join(str(name) for name in blind))
 
 
@@ -146,10 +146,10 @@ def _show_looks(looks: Iterable[dict[str, object]]) -> None:
     from rich.text import Text
 
     table = grid(False, False, True)
-    for look in looks:
-        works = bool(look["works"])
+    for probe in looks:
+        works = bool(probe["works"])
         said = Text(_("sees the card") if works else _("does not see it"), style="green" if works else "red")
-        table.add_row(str(look["name"]), said, str(look["detail"] or ""))
+        table.add_row(str(probe["name"]), said, str(probe["detail"] or ""))
     console().print(table)
 
 

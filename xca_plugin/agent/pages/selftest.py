@@ -17,7 +17,7 @@ from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import Cards
-from xca_plugin.checks.finding import Finding, Outcome
+from xca_plugin.checks.finding import CheckOutcome, Finding
 from xca_plugin.checks.run import run
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Event
@@ -26,9 +26,9 @@ _DEFAULT_SITE: Final = "https://xcaweb.nat.gov.tw"
 """The issuer's own site: the instructions name it unless the person names another."""
 
 _OUTCOMES: Final = {
-    Outcome.PASSED: text("passed"),
-    Outcome.FAILED: text("failed"),
-    Outcome.SKIPPED: text("skipped"),
+    CheckOutcome.PASSED: text("passed"),
+    CheckOutcome.FAILED: text("failed"),
+    CheckOutcome.SKIPPED: text("skipped"),
 }
 
 _T = TypeVar("_T")
