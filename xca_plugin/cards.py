@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The facade: what a program does with cards. It asks the plugins; it never talks to a person."""
+"""The facade: the operations of programs on cards, done by the plugins. It never talks to a person."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,15 +33,15 @@ class Cards:
     """The cards that the plugins know.
 
     Plugins are the built-in ones, those given, and those installed in the entry-point group `xca_plugin`.
-    Operations take a card as detect() or read() returned it, and return it as it is afterwards. They spend a
-    last try only if that card shows one try left: who gives it knows.
+    Operations take a card as detect() or read() returned it, and return it as it is afterwards. They spend
+    the last try only if the card that was given shows one try left: the caller knows of it then.
 
     Args:
         plugins: more plugins.
         confirm_last_try: called when only one try is left and the card that was given does not show it,
-            because another program spent the others since. Nothing was tried yet. It raises
-            LastTryNotConfirmed to leave it so; else the operation goes on. Without it such an operation ends
-            with LastTryNotConfirmed.
+            because another program has spent the others. Nothing was tried yet. It raises
+            LastTryNotConfirmed to end the operation; if it returns, the operation goes on. Without it such an
+            operation ends with LastTryNotConfirmed.
 
     Raises:
         PluginFailed: an installed plugin cannot be loaded.
@@ -71,7 +71,7 @@ class Cards:
     # --- what is there
 
     def refresh(self) -> None:
-        """Have the plugins look anew at readers and cards (hook xca_refresh), between two operations."""
+        """Have the plugins find new readers and cards (hook xca_refresh), between two operations."""
         self._plugins.hook.xca_refresh()
 
     def readers(self) -> list[str]:
@@ -104,11 +104,11 @@ class Cards:
         return self._with_issuer(_answered(card, self._plugins.hook.xca_read(card=card)))
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
-        """Return the certificates on the card, but for those that cannot be read (hook xca_certificates)."""
+        """Return the card's certificates that can be read (hook xca_certificates)."""
         return [each for each in self._held(card) if isinstance(each, Certificate)]
 
     def odd_certificates(self, card: Card) -> Sequence[OddCertificate]:
-        """Return what the card holds as certificates and cannot be read (hook xca_certificates)."""
+        """Return the card's certificates that cannot be read (hook xca_certificates)."""
         return [each for each in self._held(card) if isinstance(each, OddCertificate)]
 
     def history(self, number: str | None = None) -> list[Event]:
@@ -134,7 +134,7 @@ class Cards:
     def check_activation(
         self, card: Card, user_code: Secret | None = None, new_pin: Secret | None = None
     ) -> Card:
-        """Check all of an activation that costs no try: the card's state, the values' form, the objections.
+        """Check an activation as far as it costs no try: the state, the form of the values, the objections.
 
         Raises:
             AlreadyActive, CardLapsed, UserCodeLocked, InvalidUserCode, InvalidPin, PinRefused.
@@ -285,10 +285,10 @@ class Cards:
         )
         return plaintext
 
-    # --- what certifies them
+    # --- certificates of the keys
 
     def certificate_for(self, card: Card, given: Iterable[Certificate]) -> Certificate:
-        """Return that one of some certificates which is for a key of the card, named as the card names it.
+        """Return the first given certificate whose key is on the card, with the card's label and id for it.
 
         Raises:
             NoSuchKey: none of them is.
@@ -344,7 +344,7 @@ class Cards:
             raise
 
     def _tell(self, hook: str, card: Card) -> None:
-        """Tell every plugin what happened; it stands even when one of them fails to hear it."""
+        """Tell every plugin what happened; a plugin that fails here is logged."""
         plugins: set[Any] = self._plugins.get_plugins()
         for plugin in plugins:
             try:
@@ -389,7 +389,7 @@ def check_pin_usable(card: Card) -> None:
 
 
 def check_pin(card: Card, pin: Secret) -> None:
-    """Refuse what no PIN of a card looks like, before the card is asked.
+    """Refuse a value that cannot be a PIN of the card, before the card is asked.
 
     Raises:
         InvalidPin: wrong length or characters.
@@ -399,7 +399,7 @@ def check_pin(card: Card, pin: Secret) -> None:
 
 
 def check_user_code(user_code: Secret) -> None:
-    """Refuse what no user code looks like, before a card is asked.
+    """Refuse a value that cannot be a user code, before a card is asked.
 
     Raises:
         InvalidUserCode: wrong length or characters.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every way it can fail: one class per situation that a person can be in, in families.
+"""The errors: one class for each situation that a person can be in, in families.
 
-Each class has its facts, what happened, and the next step; both sentences in English and Traditional
+Each class has facts, a sentence that says what happened, and a next step, both in English and Traditional
 Chinese. The next step names no command and no page: each front end has a table of its own for that
 (terminal.next_steps, terminal.exit_statuses; agent.pages.next_steps, agent.component.result_codes).
 """
@@ -66,7 +66,7 @@ class CardError(XcaError):
 
 
 class CmsError(XcaError):
-    """Something about a signed or encrypted file, or about a file that it takes to judge one."""
+    """Something about a signed or encrypted file, or about a certificate or a CRL that is given with it."""
 
 
 class ToolError(XcaError):
@@ -78,7 +78,7 @@ class AgentError(XcaError):
 
 
 def where(error: ConfigurationError) -> Text:
-    """Say where a configuration means nothing; not what stands there, which may be a secret."""
+    """Name the line of a configuration that is not understood, without its text, which may be a secret."""
     if error.line is None:
         return text("{path} is not UTF-8 text with one value a line").format(path=error.path)
     return text("line {line} of {path} means nothing there").format(line=error.line, path=error.path)
@@ -183,7 +183,7 @@ class CardRemoved(CardError):
 
 
 class CardFault(CardError):
-    """The card, its reader or its module failed for a reason of its own."""
+    """The card, its reader or its module answered with an error that no other class stands for."""
 
     detail: Text | str
     return_value = ReturnValue.CKR_FUNCTION_FAILED
@@ -290,7 +290,7 @@ class WrongPin(_WrongSecret):
 
 
 class PinLocked(CardError):
-    """The PIN is locked after too many wrong ones (鎖卡)."""
+    """The PIN is locked after too many wrong PINs (鎖卡)."""
 
     number: str
     return_value = ReturnValue.CKR_PIN_LOCKED
@@ -617,7 +617,7 @@ class NoReaderDaemon(CardError):
 
 
 class ReaderFault(CardError):
-    """The card readers' daemon or a reader failed for a reason of its own."""
+    """The card readers' daemon or a reader failed in a way that no other class stands for."""
 
     detail: Text | str
     _message = text("The card readers cannot be looked at: {detail}.")

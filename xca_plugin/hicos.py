@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  # the hooks are described where they are specified
-# the hooks are described where they are specified
 """Built-in plugin: HiCOS cards, through python-pkcs11 over the PKCS#11 module.
 
-The card's rules are the module's. This asks, and translates the return values of PKCS#11 2.40 into
-situations.
+The module enforces the card's rules. This plugin calls it and translates the return values of PKCS#11 2.40
+into errors.
 """
 
 import hashlib
@@ -276,7 +275,7 @@ class Hicos:
             def enter(library: Library, token: Token) -> Session:
                 return stack.enter_context(_logged_in(library, token, card, pin=pin))
 
-            # Only this is explained: what fails in the block is the caller's, or explained by the session.
+            # Only the login's errors are translated here; the session translates its own.
             yield _HicosSession(self._worked(card, enter), card)
 
     def _change(self, card: Card, work: _Work[None]) -> Card | None:
@@ -302,7 +301,7 @@ class Hicos:
 
 
 class _HicosSession:
-    """A login with the PIN; the session of PKCS#11 that it is in is the only thing it keeps."""
+    """A login with the PIN. It keeps the PKCS#11 session, and not the PIN."""
 
     def __init__(self, session: Session, card: Card) -> None:
         self._session, self._card = session, card
@@ -356,7 +355,7 @@ class _HicosSession:
     @contextmanager
     def _used(self) -> Iterator[None]:
         """Translate what a call in the session answers; a login that has ended is not repeated."""
-        # Asked first: without a login private keys cannot be seen, and would pass for missing.
+        # First the login: without one no private key is visible, and NoSuchKey would be the wrong answer.
         if not is_logged_in(module_path(), self._session.handle):  # type: ignore[attr-defined]  # not in its stub
             raise self._end()
         try:
@@ -367,7 +366,7 @@ class _HicosSession:
             raise _fault(error, self._card) from error
 
     def _end(self) -> errors.CardError:
-        """Tell what ended the login: the card is gone, or it is there."""
+        """Return why the login ended: the card is gone, or only the login."""
         try:
             _token(_library(), self._card)
         except (errors.CardError, PKCS11Error):
@@ -485,7 +484,7 @@ def _number(token: Token) -> str:
 
 
 def _tries(flags: TokenFlag, final_try: TokenFlag, locked: TokenFlag) -> int | None:
-    """All that CK_TOKEN_INFO.flags tells of the tries left (section 3.2)."""
+    """Return the tries left as far as CK_TOKEN_INFO.flags tells them (section 3.2); None: unknown."""
     if locked in flags:
         return 0
     return 1 if final_try in flags else None
@@ -506,14 +505,14 @@ def _certificates(
                 found.append(Certificate.parse(label, identifier, der))
             except ValueError:
                 odd.append(OddCertificate(label, identifier, der))
-    # The holder's own first, of several for one key the newest; then those of the issuers.
+    # First the holder's, the newest if a key has several; then the issuers'.
     own = {each.id: each for each in sorted(found, key=lambda each: each.not_before) if each.id in list(Key)}
     issuers = [each for each in found if each.id not in own]
     return [*sorted(own.values(), key=_label), *sorted(issuers, key=_label), *sorted(odd, key=_label)]
 
 
 def _attribute(item: Object, attribute: Attribute, otherwise: _T) -> _T:
-    """Return an attribute of an object; something else for one that it has not, or that is no text."""
+    """Return an attribute of an object; `otherwise` if the object has none, or it is no text."""
     try:
         value: _T = item[attribute]
     except (p11.AttributeTypeInvalid, p11.AttributeSensitive, UnicodeDecodeError):
@@ -526,7 +525,7 @@ def _label(certificate: Certificate | OddCertificate) -> str:
 
 
 def _private_key(session: Session, card: Card, key: Key, use: type) -> Any:
-    """Return a key that may be used so: python-pkcs11 gives it the methods that its attributes allow."""
+    """Return a key that may be used so: python-pkcs11 adds the methods that the key's attributes allow."""
     try:
         private = session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=key.encode())
     except p11.NoSuchKey as error:
@@ -537,27 +536,27 @@ def _private_key(session: Session, card: Card, key: Key, use: type) -> Any:
 
 
 def _row(number: str) -> CardRow | None:
-    """Return what the store knows; None is a real card, which the store has never heard of."""
+    """Return the card's row in the store; None for a real card, which has none."""
     with _store_errors():
         store = Store()
         return store.card(number) if store.path.exists() else None
 
 
 def _rows() -> dict[str, CardRow]:
-    """Return all that the store knows, read once for many cards."""
+    """Return all rows of the store by card number, read once for many cards."""
     with _store_errors():
         store = Store()
         return {row.number: row for row in store.cards()} if store.path.exists() else {}
 
 
-# --- what a return value means
+# --- return values
 
 
 @contextmanager
 def _means(asked: _Asked, card: Card, token: Token) -> Iterator[None]:
-    """Translate what a call says of a secret; anything else passes.
+    """Translate the return values that concern a secret; any other passes.
 
-    A last try is spent only if the card that the caller gave shows it.
+    The last try is spent only if the card that the caller gave shows one try left.
     """
     seen = card.pin_tries if asked is _Asked.PIN else card.user_code_tries
     try:
@@ -617,14 +616,14 @@ def _explained(card: Card | None = None) -> Iterator[None]:
 
 def _fault(error: PKCS11Error, card: Card | None) -> errors.CardError:
     if card is None:
-        # Detection asks nothing that could fail, except for the store.
+        # During detection only the store makes the module answer CKR_DEVICE_ERROR.
         return (
             _store_fault() if isinstance(error, p11.DeviceError) else errors.CardFault(detail=_detail(error))
         )
     if isinstance(error, _CANNOT):
         return errors.Unsupported(number=card.number)
     if not card.real:
-        # The stand-in is gone with its row; while the row is there, these two speak of the store.
+        # A card of the stand-in is removed together with its row. While it has one, these two mean the store.
         if _row(card.number) is None:
             return errors.CardRemoved(number=card.number)
         if isinstance(error, (p11.DeviceError, p11.DeviceRemoved)):
@@ -635,7 +634,7 @@ def _fault(error: PKCS11Error, card: Card | None) -> errors.CardError:
 
 
 def _store_fault() -> errors.CardError:
-    """Look what is wrong with the store when the module answers CKR_DEVICE_ERROR."""
+    """Find out why the store made the module answer CKR_DEVICE_ERROR."""
     with _store_errors():
         Store().cards()
     return errors.StoreUnreadable(detail=text("it is busy, or a card is here that it does not know"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The public contract: all that xca_plugin can do, as hooks.
+"""The public contract: everything that xca_plugin does, as hooks.
 
 A plugin is a module or an object with some of these functions, each marked @hookimpl, found by the
 entry-point group `xca_plugin`. It may leave out arguments that it does not need. Everything that the command
@@ -11,8 +11,8 @@ them too.
 - Hooks named after something that happened are told to every plugin; one that fails there is logged and
   changes nothing.
 
-What spends a try spends the last one only if the card that it is given shows one try left: the caller knows
-of it then. Else it raises LastTryNotConfirmed.
+A hook spends the last try only if the card that it is given shows one try left, which tells that the caller
+knows. Otherwise it raises LastTryNotConfirmed.
 
 Failures are exceptions of xca_plugin.errors. Secrets are xca_plugin.Secret; call reveal() only to hand one
 on.
@@ -40,9 +40,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def xca_refresh() -> None:
-    """Forget what was seen: the next look finds the readers and cards that came since.
+    """Forget the readers and cards that were found, so that the next detection finds new ones.
 
-    Asked by programs that run for long, between two operations.
+    Programs that run for long ask for it between two operations.
     """
 
 
@@ -72,7 +72,7 @@ def xca_certificates(card: Card) -> Sequence[Certificate | OddCertificate] | Non
 
 @hookspec(firstresult=True)
 def xca_issuer_contact(card: Card) -> IssuerContact | None:
-    """Return how to reach who issued the card; it becomes Card.issuer, which front ends show."""
+    """Return how to reach the card's issuer. It becomes Card.issuer, which front ends show."""
 
 
 @hookspec
@@ -146,9 +146,9 @@ def xca_change_user_code(card: Card, user_code: Secret, new_user_code: Secret) -
 def xca_session(card: Card, pin: Secret) -> AbstractContextManager[CardSession] | None:
     """Return a context manager that logs in with the PIN when it is entered, and logs out when it is left.
 
-    What it gives signs and decrypts without another login. The PIN is needed for entering alone, and is not
-    kept: a login that ends too early is not repeated. The session belongs to the thread that entered it;
-    what other threads do with the card waits until it is left.
+    The session signs and decrypts without another login. Only entering needs the PIN, which is not kept: a
+    login that ends too early is not repeated. The session belongs to the thread that entered it; other
+    threads' operations on the card wait until it is left.
 
     Raises:
         As xca_verify_pin, when it is entered.
@@ -170,25 +170,25 @@ def xca_sign(
 def xca_decrypt(
     card: Card, pin: Secret, key: Key, ciphertext: bytes, digest_hash: Hash, padding: Padding
 ) -> bytes | None:
-    """Decrypt what was encrypted to the key, padded PKCS1V15 (digest_hash means nothing then) or OAEP.
+    """Decrypt what was encrypted to the key, with PKCS1V15 (digest_hash is ignored) or OAEP.
 
-    With PKCS1V15, what was not encrypted to the key may be answered with bytes that mean nothing: some cards
-    do not tell, so that nobody can ask them often and learn from it ("implicit rejection" of OpenSSL 3.2 and
-    newer, and so of SoftHSM).
+    With PKCS1V15 some cards answer random bytes instead of an error when the ciphertext does not fit the key.
+    This "implicit rejection" keeps an attacker from decrypting by many questions. OpenSSL 3.2 and newer
+    does it, and SoftHSM with it.
 
     Raises:
         As xca_verify_pin; NoSuchKey; NotDecryptable; Unsupported: not with this hash or padding.
     """
 
 
-# --- what the holder's keys are certified by
+# --- the certificates of the keys
 
 
 @hookspec(firstresult=True)
 def xca_write_certificate(card: Card, pin: Secret, certificate: Certificate) -> Card | None:
-    """Write a certificate for a key that is on the card, under the label and id that it has; return the card.
+    """Write a certificate for a key of the card, with the certificate's label and id; return the card.
 
-    It takes the place of the key's earlier one: that is removed if the card permits, and no longer shown.
+    It replaces the key's earlier certificate, which is removed if the card permits and no longer shown.
 
     Raises:
         As xca_verify_pin; CardFault: the card does not take it.
@@ -202,7 +202,7 @@ def xca_write_certificate(card: Card, pin: Secret, certificate: Certificate) -> 
 def xca_veto_new_pin(
     card: Card, new_pin: Secret, pin: Secret | None, user_code: Secret | None
 ) -> Text | str | None:
-    """Return the reason, to be shown to the person, why this new PIN must not be; None: no objection.
+    """Return why this new PIN is not allowed, to be shown to the person; None: no objection.
 
     Asked before the card is, so that an objection costs no try. The old PIN is given for a change of the
     PIN, the user code for an activation or a reset.
@@ -214,24 +214,24 @@ def xca_veto_new_pin(
 
 @hookspec
 def xca_card_found(card: Card) -> None:
-    """Hear that a card appeared."""
+    """Called after a card appeared."""
 
 
 @hookspec
 def xca_activated(card: Card) -> None:
-    """Hear that a card was activated."""
+    """Called after a card was activated."""
 
 
 @hookspec
 def xca_pin_changed(card: Card) -> None:
-    """Hear that a PIN was changed or reset."""
+    """Called after a PIN was changed or reset."""
 
 
 @hookspec
 def xca_pin_locked(card: Card) -> None:
-    """Hear that a PIN was locked by the last wrong one."""
+    """Called after a wrong PIN locked the PIN."""
 
 
 @hookspec
 def xca_user_code_locked(card: Card) -> None:
-    """Hear that a user code was locked by the last wrong one."""
+    """Called after a wrong user code locked the user code."""

@@ -147,7 +147,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         return plaintext
 
     def _forget_tries(self) -> None:
-        """Forget that one try was left: the right PIN has restored them all."""
+        """Forget the tries that were left: the right PIN has restored all of them."""
         self._card = replace(self._card, pin_tries=None)
 
     def private_numbers(self) -> NoReturn:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to know of a card: small frozen values, no behaviour of their own."""
+"""The data of a card, as small frozen values."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from xca_common.pki.certificate import Certificate
 
 
 class CardState(StrEnum):
-    """Where a card is in its life; locks are told apart by the tries left."""
+    """Whether a card is activated. Card.pin_tries and Card.user_code_tries tell whether it is locked."""
 
     NOT_ACTIVATED = "not-activated"
     """未開卡: has no PIN yet."""
@@ -42,7 +42,7 @@ class Hash(StrEnum):
 
 
 class Padding(StrEnum):
-    """What RSA wraps around the data (RFC 8017)."""
+    """Padding schemes of RSA (RFC 8017)."""
 
     PKCS1V15 = "pkcs1v15"
     """Sections 8.2 (signature) and 7.2 (decryption)."""
@@ -54,12 +54,12 @@ class Padding(StrEnum):
 
 @dataclass(frozen=True)
 class OddCertificate:
-    """What a card holds as a certificate, and cannot be read as one: shown, and of no use.
+    """A certificate object on a card that cannot be read as a certificate. It is listed; nothing uses it.
 
     Attributes:
         label: CKA_LABEL.
         id: CKA_ID as text.
-        der: what stands there.
+        der: its value (CKA_VALUE).
     """
 
     label: str
@@ -73,7 +73,7 @@ class OddCertificate:
 
 
 class CardSession(Protocol):
-    """A login with the PIN that is under way: it signs and decrypts, until its context is left."""
+    """A login with the PIN. It signs and decrypts until its context ends."""
 
     def sign(
         self,
@@ -86,9 +86,9 @@ class CardSession(Protocol):
         """Sign a digest, as the hook xca_sign does.
 
         Raises:
-            SessionEnded: the login has ended, by whatever ended it; nothing is signed any more.
-            CardRemoved: the card was pulled out; so it stays, also when the card is back.
-            NoSuchKey, Unsupported: as xca_sign; the login stands.
+            SessionEnded: the login has ended; no later call signs.
+            CardRemoved: the card was pulled out; no later call signs, also after it was inserted again.
+            NoSuchKey, Unsupported: as xca_sign; the login goes on.
         """
         ...
 
@@ -104,14 +104,14 @@ class CardSession(Protocol):
 
         Raises:
             SessionEnded, CardRemoved: as sign.
-            NoSuchKey, NotDecryptable, Unsupported: as xca_decrypt; the login stands.
+            NoSuchKey, NotDecryptable, Unsupported: as xca_decrypt; the login goes on.
         """
         ...
 
 
 @dataclass(frozen=True)
 class IssuerContact:
-    """How a holder reaches who issued the card.
+    """How a holder reaches the card's issuer.
 
     Attributes:
         name: of the certification authority.
@@ -132,19 +132,19 @@ class Card:
         number: card number (卡號), 16 characters.
         reader: the reader that it is in.
         model: CK_TOKEN_INFO.model.
-        family: the plugin that found it; operations on the card are that plugin's.
-        state: where it is in its life.
+        family: the name of the plugin that found it and does the operations on it.
+        state: whether it is activated.
         pin_tries: wrong PINs left before it locks; 0 is locked, None is unknown.
         user_code_tries: wrong user codes left before it locks; 0 is locked, None is unknown.
         certificate: the signing certificate, None when the card shows none that can be read.
         activate_by: last day on which it can be activated, None when the card has no such day.
         days_left: days from today to activate_by, negative after it; None like activate_by.
         pin_to_be_changed: the PIN is one that somebody else set (CKF_USER_PIN_TO_BE_CHANGED).
-        real: it counts its own tries, and what it answers cannot be undone; False for the stand-in.
+        real: a card with a chip, whose lock is final; False for a card of the stand-in.
         pin_min: fewest characters of a PIN, as the card reports (CK_TOKEN_INFO.ulMinPinLen).
         pin_max: most characters of a PIN (CK_TOKEN_INFO.ulMaxPinLen).
-        certificate_odd: the card shows a signing certificate, and it cannot be read.
-        issuer: how to reach who issued it, None when no plugin knows (hook xca_issuer_contact).
+        certificate_odd: the card has a signing certificate that cannot be read.
+        issuer: how to reach its issuer, None when no plugin knows (hook xca_issuer_contact).
     """
 
     number: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coroutines of pyHanko, run by functions that are no coroutines themselves."""
+"""Runs pyHanko's coroutines from ordinary functions."""
 
 import asyncio
 from collections.abc import Coroutine

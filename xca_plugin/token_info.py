@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What PKCS#11 2.40 tells and python-pkcs11 does not: how long a PIN is, whether a session is logged in."""
+"""What PKCS#11 2.40 answers and python-pkcs11 leaves out: PIN lengths, and the login of a session."""
 
 import ctypes
 from pathlib import Path
 
 from pkcs11_shim import rules
 
-# Places among the functions of CK_FUNCTION_LIST.
+# Positions in CK_FUNCTION_LIST.
 _GET_TOKEN_INFO = 6
 _GET_SESSION_INFO = 15
 _USER_STATES = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
@@ -59,7 +59,7 @@ def pin_lengths(module: Path, slot: int) -> tuple[int, int]:
 
 
 def is_logged_in(module: Path, session: int) -> bool:
-    """Tell whether a session is there, and the PIN was accepted for it (C_GetSessionInfo).
+    """Tell whether a session exists and is logged in with the PIN (C_GetSessionInfo).
 
     Args:
         module: as for pin_lengths.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the card's side, the sites' side and the issuer's side stand on. It needs no card and no C.
+"""The base of the card's, the sites' and the issuer's programs. It needs no card and no C.
 
-Errors, sentences in two languages, secrets, files; `pki` for certificates and what is signed
-with them, `web` for pages.
+Errors, sentences in two languages, secrets and files are here; certificates and signatures are in `pki`, the
+parts of web pages in `web`.
 """

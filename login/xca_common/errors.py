@@ -50,7 +50,7 @@ def os_reason(error: OSError) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Return what kind of error happened and where; not its text, which may hold a secret."""
+    """Return the class of an error and the line that raised it, without its text, which may hold a secret."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -16,7 +16,7 @@ class Secret:
     __slots__ = ("_bytes",)
 
     def __init__(self, value: str) -> None:
-        # With surrogates passed: whatever was typed, no error with the secret in it comes of it.
+        # Surrogates pass, so that nothing that can be typed raises an error, which would quote the secret.
         self._bytes = bytearray(value, "utf-8", "surrogatepass")
 
     def reveal(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calendar of every day that concerns a card: Taipei's, eight hours ahead of UTC all year."""
+"""Days as a card's dates count them: in Taipei, eight hours ahead of UTC all year."""
 
 from datetime import date, datetime, timedelta, timezone
 from typing import Final
