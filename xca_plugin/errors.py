@@ -88,10 +88,15 @@ def where(error: ConfigurationError) -> Text:
 
 
 class NoModule(CardError):
-    """The PKCS#11 module is not there."""
+    """There is no PKCS#11 module: neither the project's own nor a card's, named in the configuration."""
 
-    _message = text("The PKCS#11 module xca-pkcs11.so is not installed.")
-    _next_step = text("Install the package xca-plugin again; building it makes the module.")
+    _message = text(
+        "There is no PKCS#11 module: xca-pkcs11.so is not installed, and no configuration names the card's."
+    )
+    _next_step = text(
+        "On Linux, install xca-plugin again with its module; on other systems, name the card's module in "
+        "pkcs11.conf."
+    )
 
 
 class ModuleFailed(CardError):
