@@ -478,6 +478,17 @@ class ChainIncomplete(CmsError):
     )
 
 
+class NoTimeStamp(CmsError):
+    """A time-stamping authority gave no time-stamp that can be used."""
+
+    address: str
+    detail: Text | str
+    _message = text("There is no time-stamp from {address}: {detail}.")
+    _next_step = text(
+        "Check the address, then sign again. No signature was written. The PIN was right: no try was spent."
+    )
+
+
 class NotEncrypted(CmsError):
     """A file that should hold CMS encrypted data does not."""
 
