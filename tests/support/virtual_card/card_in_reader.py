@@ -35,6 +35,7 @@ class CardInReader:
     Attributes:
         reader: the reader.
         card: the card, whether it is in the reader or not.
+        user_code_is_so_pin: which variant it is (card_files.card_files).
     """
 
     def __init__(self, reader: VirtualReader, keys: Keys, folder: Path, front: Path) -> None:
@@ -52,6 +53,7 @@ class CardInReader:
     ) -> None:
         """Make it a card with all its tries, in the reader; forget what tests configured."""
         self.stop()
+        self.user_code_is_so_pin = user_code_is_so_pin
         self.card.files = card_files(self._keys, user_code_is_so_pin=user_code_is_so_pin, label=label)
         self.card.renew(CODE, PIN if activated else None)
         self.configure()
