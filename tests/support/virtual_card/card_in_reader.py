@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pkcs11 import UserType
 
 from pkcs11_shim import module_path, rules
@@ -112,9 +112,9 @@ class CardInReader:
         assert host.initialize() == CKR.OK
         return host
 
-    def encrypt(self, file: int, text: bytes) -> bytes:
-        """Encrypt to one of its keys (RSAES-PKCS1-v1_5)."""
-        return self._keys.private[file].public_key().encrypt(text, padding.PKCS1v15())
+    def public_key(self, file: int) -> rsa.RSAPublicKey:
+        """Return the public key that belongs to one of its private keys."""
+        return self._keys.private[file].public_key()
 
     def stop(self) -> None:
         """End every process that was started on this card."""
