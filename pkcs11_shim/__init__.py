@@ -6,7 +6,6 @@ from pkcs11_shim.config import (
     ConfigurationError,
     configuration_path,
     inner_module_path,
-    library_path,
     module_path,
     store_path,
 )
@@ -22,7 +21,6 @@ __all__ = [
     "StoreWriter",
     "configuration_path",
     "inner_module_path",
-    "library_path",
     "module_path",
     "rules",
     "store_path",

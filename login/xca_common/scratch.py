@@ -52,14 +52,23 @@ class ScratchFile:
         self.close()
         self._create(mode)
 
+    def name(self) -> Path:
+        """Return a name that leads to it until it has its final one.
+
+        What has this name when the file is closed is removed.
+
+        Raises:
+            OSError: it cannot be given one.
+        """
+        return self._path or self._link()
+
     def rename(self, target: Path) -> None:
         """Give it its final name, in place of what has that name.
 
         Raises:
             OSError: it cannot be done; what was there is there.
         """
-        path = self._path or self._link()
-        path.replace(target)
+        self.name().replace(target)
         self._path = None
 
     def link(self, target: Path) -> None:
@@ -96,7 +105,7 @@ class ScratchFile:
 
     def _create(self, mode: int) -> None:
         while True:
-            path = self._name()
+            path = self._new_name()
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             _lock(descriptor)
             if os.fstat(descriptor).st_nlink:  # else somebody cleared it before it was locked
@@ -106,7 +115,7 @@ class ScratchFile:
 
     def _link(self) -> Path:
         """Give a file without a name one of its own."""
-        path = self._name()
+        path = self._new_name()
         self._link_to(path)
         self._path = path
         return path
@@ -119,7 +128,7 @@ class ScratchFile:
     def _nameless(self) -> str:
         return f"/proc/self/fd/{self.descriptor}"
 
-    def _name(self) -> Path:
+    def _new_name(self) -> Path:
         return self._folder / f".xca-{secrets.token_hex(8)}.tmp"
 
 

@@ -7,9 +7,11 @@ import shutil
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -206,6 +208,37 @@ def test_register_by_root_is_for_the_system(active: Workspace, home: Path, tmp_p
     assert tree(home) == {}
 
 
+def test_register_by_root_under_a_strict_umask_makes_folders_for_everybody(
+    active: Workspace, home: Path, tmp_path: Path
+) -> None:
+    system = tmp_path / "etc"
+    subprocess.run(["cp", "-r", "/etc", system], check=False, capture_output=True)
+    shutil.rmtree(system / "pkcs11", ignore_errors=True)
+    permitted(ROOT, str(system))
+    root = Person(active, home, ("sh", "-c", 'umask 077; exec "$@"', "sh", *ROOT, str(system)))
+    assert root.run("register", "p11-kit").status == 0
+    for folder in (system / "pkcs11", system / "pkcs11" / "modules"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE((system / "pkcs11" / "modules" / "xca.module").stat().st_mode) == 0o644
+
+
+def test_each_tool_through_the_command_is_registered_or_refused(person: Person) -> None:
+    """Every tool's own plan is followed: Firefox without a profile refuses, as no other tool does."""
+    before = tree(person.home)
+    refused = {"firefox": errors.NoUsableProfile}
+    for name, tool in person.tools().items():
+        result = person.run("register", name)
+        if not tool["installed"]:
+            assert result.status == EXIT_STATUSES[errors.ToolNotInstalled]
+        elif name in refused:
+            assert result.status == EXIT_STATUSES[refused[name]]
+            assert f"{name}:\nError: " in result.err
+        else:
+            assert (result.status, "nothing to change" in result.err) == (0, False), result.err
+            assert person.run("unregister", name).status == 0
+        assert tree(person.home) == before
+
+
 # --- the commands that are shown
 
 
@@ -338,6 +371,9 @@ def test_curl_shows_the_certificate_with_the_command_shown(
         b"Host example\n  User me",
         b"Host example\r\n  User me\r\n",
         b"Host example\r\n  User me",
+        b"Host example\n  User me\r",
+        b"Host other\r\nHost example\r",
+        b"Host example\r  User me\r",
         "# 我的設定\nHost example\n\tPKCS11Provider none\n\n\n".encode(),
     ],
 )
@@ -355,7 +391,7 @@ def test_unregister_restores_an_ssh_configuration_to_the_byte(at_home: Path, con
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert (f"pkcs11provider {module_path()}\n" in said) != theirs
     assert file.read_bytes().startswith(content)
-    assert (b"\r\n" in content) == (b"\r\n" in file.read_bytes())
+    assert (b"\r\n" in content) == (b"Match final all\r\n" in file.read_bytes())
     unregister("openssh")
     assert tree(at_home) == before
 
@@ -372,6 +408,10 @@ def test_unregister_restores_an_ssh_configuration_to_the_byte(at_home: Path, con
         "logging: {}\r\npkcs11-setups:\r\n",
         "logging: {}\npkcs11-setups:",
         "---\nstamp-styles:\n  a: |\n    text\n\n",
+        "logging: {}\r",
+        "logging: {}\rpkcs11-setups:\r  other: {module-path: /other.so, cert-label: x}\r",
+        "pkcs11-setups:\r",
+        "a: x\u2028b: {}\npkcs11-setups:\n  other: {module-path: /other.so, cert-label: x}\n",
     ],
 )
 def test_unregister_restores_a_pyhanko_configuration_to_the_byte(at_home: Path, content: str) -> None:
@@ -387,6 +427,177 @@ def test_unregister_restores_a_pyhanko_configuration_to_the_byte(at_home: Path, 
     assert named("pyhanko").registered()
     unregister("pyhanko")
     assert tree(at_home) == before
+
+
+ACCESS_LIST = struct.pack("<I", 2) + b"".join(  # acl(5): user nobody may read, the group and others may not
+    struct.pack("<HHI", tag, rights, who)
+    for tag, rights, who in (
+        (0x01, 6, 0xFFFFFFFF),
+        (0x02, 4, 65534),
+        (0x04, 0, 0xFFFFFFFF),
+        (0x10, 4, 0xFFFFFFFF),
+        (0x20, 0, 0xFFFFFFFF),
+    )
+)
+
+
+def attributes(file: Path) -> dict[str, bytes]:
+    return {name: os.getxattr(file, name) for name in os.listxattr(file)}
+
+
+def with_attributes(file: Path, **values: bytes) -> None:
+    """Give a file extended attributes, or skip the test where the file system has none."""
+    for name, value in values.items():
+        try:
+            os.setxattr(file, name.replace("__", "."), value)
+        except OSError as error:
+            pytest.skip(str(error))
+
+
+def test_register_keeps_the_access_list_and_attributes_of_a_file(at_home: Path) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    file.write_bytes(b"Host a\n")
+    with_attributes(file, system__posix_acl_access=ACCESS_LIST, user__mine=b"1")
+    before = attributes(file), stat.S_IMODE(file.stat().st_mode)
+    register("openssh")
+    assert (attributes(file), stat.S_IMODE(file.stat().st_mode)) == before
+    unregister("openssh")
+    assert (attributes(file), stat.S_IMODE(file.stat().st_mode)) == before
+
+
+def test_register_gives_nobody_the_rights_of_a_folders_default_list(at_home: Path) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    file.write_bytes(b"Host a\n")
+    file.chmod(0o640)
+    with_attributes(file.parent, system__posix_acl_default=ACCESS_LIST)
+    register("openssh")
+    assert "system.posix_acl_access" not in attributes(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_register_in_a_file_with_another_name_is_refused(at_home: Path) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    file.write_bytes(b"Host a\n")
+    other = at_home / "dotfiles"
+    other.hardlink_to(file)
+    with pytest.raises(errors.NotEditable, match="hard links"):
+        register("openssh")
+    assert other.samefile(file)
+    other.unlink()
+    register("openssh")
+    other.hardlink_to(file)
+    with pytest.raises(errors.NotEditable, match="hard links"):
+        unregister("openssh")
+    assert other.samefile(file)
+
+
+def test_register_with_two_names_for_one_profile_changes_it_once(at_home: Path) -> None:
+    profile = firefox_profile(at_home)
+    (profile.parent / "link").symlink_to(profile.name)
+    with (profile.parent / "profiles.ini").open("a") as file:
+        file.write("[Profile1]\nName=link\nIsRelative=1\nPath=link\n")
+    before = tree(at_home)
+    register("firefox")
+    assert named("firefox").registered()
+    assert (profile / "pkcs11.txt").read_bytes().count(b"# >>> xcactl tools: firefox") == 1
+    unregister("firefox")
+    assert tree(at_home) == before
+
+
+def test_host_added_later_chooses_another_module(at_home: Path) -> None:
+    register("openssh")
+    file = at_home / ".ssh" / "config"
+    with file.open("a") as configuration:
+        configuration.write("Host later\n  PKCS11Provider /other.so\nHost never\n  PKCS11Provider none\n")
+    for host, provider_of_it in (("later", "/other.so"), ("never", None), ("another", str(module_path()))):
+        command = ["ssh", "-G", "-F", str(file), host]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert re.findall(r"^pkcs11provider (.*)$", said, re.MULTILINE) == [
+            *([provider_of_it] if provider_of_it else [])
+        ]
+
+
+def test_register_that_would_change_another_hosts_settings_is_refused(at_home: Path) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    file.write_text("Host short\n  HostName long.example\nHost *.example\n  User somebody\n")
+    with pytest.raises(errors.NotEditable, match="short"):
+        register("openssh")
+    file.write_text("Host short\n  HostName long.example\nHost other\n  User somebody\n")
+    register("openssh")
+
+
+# --- others who change a file meanwhile
+
+
+def rewrite(file: Path) -> None:
+    """Edit a file as editors do: a new one takes its place."""
+    other = file.with_name("other")
+    other.write_bytes(file.read_bytes() + b"Host theirs\n")
+    other.replace(file)
+
+
+def append(file: Path) -> None:
+    """Edit a file in its place."""
+    with file.open("ab") as open_file:
+        open_file.write(b"Host theirs\n")
+
+
+@pytest.mark.parametrize("edit", [rewrite, append])
+@pytest.mark.parametrize("change", [register, unregister])
+def test_edit_during_the_write_is_not_lost(
+    at_home: Path, monkeypatch: pytest.MonkeyPatch, edit: Any, change: Any
+) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    file.write_bytes(b"Host a\n")
+    if change is unregister:
+        register("openssh")
+    editor = Thread(target=edit, args=(file,))
+    written = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        """The new file is written now, and not yet in its place."""
+        written(descriptor)
+        if editor.ident is None:
+            editor.start()
+            editor.join(0.2)  # an edit in place waits for the end of the change
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with suppress(FileProblem):
+        change("openssh")
+    editor.join(10)
+    assert b"Host theirs\n" in file.read_bytes()
+    assert sorted(path.name for path in file.parent.iterdir()) == ["config"]
+
+
+def test_file_that_another_program_writes_is_not_replaced(at_home: Path) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    file.write_bytes(b"Host a\n")
+    with file.open("ab") as theirs:
+        with pytest.raises(FileProblem, match="open for writing"):
+            register("openssh")
+        theirs.write(b"Host theirs\n")
+    assert file.read_bytes() == b"Host a\nHost theirs\n"
+
+
+def test_lines_appended_during_many_changes_are_all_there(at_home: Path) -> None:
+    file = at_home / ".ssh" / "config"
+    file.parent.mkdir()
+    file.write_bytes(b"Host a\n")
+    count = 400
+    script = 'i=0; while [ $i -lt "$2" ]; do echo "# theirs $i" >> "$1"; i=$((i + 1)); done'
+    with subprocess.Popen(["sh", "-c", script, "sh", str(file), str(count)]) as editor:
+        while editor.poll() is None:
+            for change in (register, unregister):
+                with suppress(FileProblem, errors.NotEditable):
+                    change("openssh")
+    lines = file.read_text().splitlines()
+    assert [line for line in lines if line.startswith("# theirs")] == [f"# theirs {i}" for i in range(count)]
 
 
 def test_unregister_of_the_last_tool_removes_the_folders_made_for_it(at_home: Path) -> None:
@@ -424,7 +635,7 @@ def test_register_and_modutil_keep_each_others_modules(at_home: Path) -> None:
 def test_register_after_the_module_moved_corrects_the_lines_in_place(at_home: Path) -> None:
     file = at_home / ".ssh" / "config"
     file.parent.mkdir()
-    old = insert(b"Host a\n", 7, "openssh", ["Match all", '    PKCS11Provider "/gone.so"'], 0)
+    old = insert(b"Host a\n", 7, "openssh", ["Match final all", '    PKCS11Provider "/gone.so"'], 0)
     file.write_bytes(old + b"Host later\n")
     assert named("openssh").state() is Registration.OUTDATED
     register("openssh")
@@ -442,7 +653,7 @@ def test_register_after_the_module_moved_corrects_the_lines_in_place(at_home: Pa
 def edited(home: Path) -> None:
     register("openssh")
     file = home / ".ssh" / "config"
-    file.write_text(file.read_text().replace("Match all", "Match host example"))
+    file.write_text(file.read_text().replace("Match final all", "Match host example"))
 
 
 def half(home: Path) -> None:
@@ -475,7 +686,7 @@ def test_lines_changed_by_hand_are_left_alone(at_home: Path, spoil: Any) -> None
         ("pyhanko", "pyhanko.yml", b"pkcs11-setups: {a: {module-path: /a.so}}\n", "pkcs11-setups"),
         ("pyhanko", "pyhanko.yml", b"pkcs11-setups:\n  xca:\n    module-path: /mine.so\n", "pkcs11-setups"),
         ("pyhanko", "pyhanko.yml", b"a: !mine 1\n", "pkcs11-setups"),
-        ("java", ".config/xca/java.cfg", b"name = mine\n", "not made by xcactl"),
+        ("java", ".config/xca/java.cfg", b"name = mine\n", "xcactl did not make it"),
         ("firefox", ".mozilla/firefox/profiles.ini", b"Path=a\n", "profiles.ini"),
         ("chromium", ".pki/nssdb/pkcs11.txt", b"library=/other.so\nname=Other\n", "empty line"),
     ],
@@ -502,6 +713,100 @@ def test_register_of_all_goes_on_after_one_that_cannot_be_changed(person: Person
     assert tools["openssh"]["state"] == "unreadable"
     assert tools["pyhanko"]["state"] == "registered"
     assert (person.home / ".ssh").read_text() == "not a folder"
+
+
+def unreadable(person: Person) -> str:
+    file = person.home / ".config" / "xca" / "java.cfg"
+    file.parent.mkdir(parents=True)
+    file.touch(0o000)
+    return "java"
+
+
+def pipe(person: Person) -> str:
+    (person.home / ".ssh").mkdir()
+    os.mkfifo(person.home / ".ssh" / "config")
+    return "openssh"
+
+
+def endless(person: Person) -> str:
+    (person.home / ".ssh").mkdir()
+    (person.home / ".ssh" / "config").symlink_to("/dev/zero")
+    return "openssh"
+
+
+def loop(person: Person) -> str:
+    (person.home / ".ssh").mkdir()
+    (person.home / ".ssh" / "config").symlink_to("config")
+    return "openssh"
+
+
+def another_users_link(person: Person) -> str:
+    target = person.home / "theirs"
+    target.write_text("Host a\n")
+    (person.home / ".ssh").mkdir()
+    (person.home / ".ssh" / "config").symlink_to(target)
+    try:
+        os.lchown(person.home / ".ssh" / "config", 65533, -1)
+    except PermissionError as error:
+        pytest.skip(str(error))
+    return "openssh"
+
+
+def closed_folder(person: Person) -> str:
+    (person.home / ".mozilla" / "firefox").mkdir(parents=True)
+    (person.home / ".mozilla" / "firefox" / "profiles.ini").touch()
+    (person.home / ".mozilla").chmod(0o000)
+    return "firefox"
+
+
+def pipe_of_a_database(person: Person) -> str:
+    folder = person.home / ".pki" / "nssdb"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "cert9.db")
+    return "chromium"
+
+
+@pytest.mark.parametrize(
+    "spoil", [unreadable, pipe, endless, loop, another_users_link, closed_folder, pipe_of_a_database]
+)
+def test_bad_file_of_one_tool_stops_that_tool_with_its_name(person: Person, spoil: Any) -> None:
+    bad = spoil(person)
+    person = Person(person.workspace, person.home, WITHOUT_PRIVILEGES)
+    tools = person.tools()
+    if not tools[bad]["installed"]:
+        pytest.skip(tools[bad]["missing"])
+    good = [name for name in ("java", "openssh", "pyhanko") if name != bad and tools[name]["installed"]]
+    result = person.run("register", bad, *good)
+    assert result.status in (EXIT_STATUSES[FileProblem], EXIT_STATUSES[errors.NotEditable])
+    assert f"{bad}:\nError: " in result.err
+    assert "Traceback" not in result.err
+    tools = person.tools()
+    assert [tools[name]["state"] for name in good] == ["registered"] * len(good)
+    assert tools[bad]["state"] != "registered"
+    looks = {look["name"]: look for look in person.run("check", bad, *good, "--json").json["looks"]}
+    assert not looks[bad]["works"]
+    assert person.run("unregister", *good).status == 0
+    (person.home / ".mozilla").chmod(0o700) if bad == "firefox" else None
+
+
+def test_folder_that_was_deleted_stops_no_tool(person: Person) -> None:
+    script = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
+    lost = Person(person.workspace, person.home, ("sh", "-c", script, "sh"))
+    tools = lost.tools()
+    assert lost.run("register", "openssh", "pyhanko").status == 0
+    assert [lost.tools()[name]["state"] for name in ("openssh", "pyhanko")] == ["registered"] * 2
+    assert lost.run("unregister", "openssh", "pyhanko").status == 0
+    assert set(tools) == {tool.name for tool in all_tools()}
+
+
+def test_doctor_names_a_tool_with_a_bad_file(person: Person) -> None:
+    bad = pipe(person)
+    done = person.workspace.with_variables(HOME=str(person.home), PCSCLITE_CSOCK_NAME="/nowhere").run(
+        "doctor", "--json"
+    )
+    found = [finding for finding in done.json["findings"] if finding["check"] == "tools"]
+    assert [finding["outcome"] for finding in found] == ["failed", "skipped"]
+    assert bad in found[0]["finding"]
 
 
 def test_register_in_a_read_only_file_changes_nothing(person: Person) -> None:

@@ -3,7 +3,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 
+from xca_common.errors import XcaError
 from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
@@ -16,7 +18,11 @@ def tools(seen: Observations) -> Iterator[Answer]:
     registered: list[str] = []
     others: list[str] = []
     for tool in all_tools():
-        if tool.installed():
+        if not tool.installed():
+            continue
+        if (problem := tool.problem()) is not None:
+            yield failed(partial(_of_tool, tool.name, problem), problem)
+        else:
             (registered if tool.registered() else others).append(tool.name)
     if not registered:
         yield skipped(
@@ -25,6 +31,10 @@ def tools(seen: Observations) -> Iterator[Answer]:
         )
         return
     yield passed(text("Registered: {tools}").format(tools=", ".join(registered)))
+
+
+def _of_tool(name: str, problem: XcaError, language: str | None = None) -> str:
+    return text("{name}: {contents}").format(name=name, contents=problem.message(language))(language)
 
 
 def port(seen: Observations) -> Iterator[Answer]:

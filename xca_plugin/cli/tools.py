@@ -16,7 +16,7 @@ from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
 from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
-from xca_plugin.tools import FileChange, Registration, Tool, all_tools, make
+from xca_plugin.tools import FileChange, ProbeResult, Registration, Tool, all_tools, make
 from xca_plugin.tools.host_environment import configuration_remark
 
 _STATES: Final = {
@@ -93,8 +93,8 @@ _dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the chang
 @_dry_run
 def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     """Register them, one after the other."""
-    chosen = _chosen(names, everyone, Tool.installed)
-    _change(chosen, Tool.plan_register, dry_run)
+    chosen = _chosen(names, everyone, lambda tool: tool.installed())
+    _change(chosen, lambda tool: tool.plan_register(), dry_run)
     if not dry_run:
         for tool in chosen:
             if tool.installed() and tool.registered():
@@ -108,7 +108,7 @@ def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
 @_dry_run
 def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     """Unregister them, one after the other."""
-    _change(_chosen(names, everyone, lambda tool: True), Tool.plan_unregister, dry_run)
+    _change(_chosen(names, everyone, lambda tool: True), lambda tool: tool.plan_unregister(), dry_run)
 
 
 @tools.command(help=_("Look at the card through the registered tools; needs no PIN and costs no try."))
@@ -125,13 +125,9 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         if card.real and card.state is not CardState.ACTIVE:
             raise errors.NotActivated(number=card.number)
     looks = []
-    for tool in _chosen(names, not names, Tool.registered):
-        if not tool.registered():
-            probe = json_documents.probe_result(tool, False, _("not registered"))
-        else:
-            seen = tool.check()
-            probe = json_documents.probe_result(tool, seen.works, seen.detail)
-        looks.append(probe)
+    for tool in _chosen(names, not names, lambda tool: tool.registered()):
+        seen = _seen(tool)
+        looks.append(json_documents.probe_result(tool, seen.works, seen.detail))
     if as_json:
         print_json({"looks": looks})
     elif not looks:
@@ -140,6 +136,18 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         _show_looks(looks)
     if blind := [probe["name"] for probe in looks if not probe["works"]]:
         raise errors.CardNotSeen(name=", ".join(str(name) for name in blind))
+
+
+def _seen(tool: Tool) -> ProbeResult:
+    """Look through one tool. What keeps it from that does not keep the others."""
+    if (problem := tool.problem()) is not None:
+        return ProbeResult(False, problem.message())
+    if not tool.registered():
+        return ProbeResult(False, _STATES[tool.state()]())
+    try:
+        return tool.check()
+    except XcaError as error:
+        return ProbeResult(False, error.message())
 
 
 def _show_looks(looks: Iterable[dict[str, object]]) -> None:
@@ -160,7 +168,11 @@ def _chosen(names: tuple[str, ...], everyone: bool, which: Callable[[Tool], bool
 
 
 def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dry_run: bool) -> None:
-    """Show and make the changes of each tool; one that cannot be changed does not keep the others from it."""
+    """Show and make the changes of each tool. After a failure the next tool follows; each failure is shown.
+
+    Raises:
+        XcaError: the last failure.
+    """
     failures = []
     for tool in chosen:
         try:
@@ -172,8 +184,9 @@ def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dr
             if not dry_run:
                 make(changes)
         except XcaError as error:
-            failures.append(error)
-    for failure in failures[:-1]:
+            failures.append((tool, error))
+    for tool, failure in failures:
+        say(f"{tool.name}:", err=True)
+        if failure is failures[-1][1]:
+            raise failure
         show_error(failure)
-    if failures:
-        raise failures[-1]

@@ -8,7 +8,8 @@ from pathlib import Path
 from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import module, run, shell, which
+from xca_plugin.tools.file_change import is_there
+from xca_plugin.tools.host_environment import last_line, module, run, shell, which
 from xca_plugin.tools.managed_file import ManagedFile
 from xca_plugin.tools.openssl import folders
 from xca_plugin.tools.tool import ANY_CARD_URI, CARD_URI, SIGN_KEY_URI, ProbeResult, Tool
@@ -25,7 +26,7 @@ class Curl(Tool):
             return text("install curl (Debian: curl)")
         if "OpenSSL/" not in run("curl", "--version")[1]:
             return text("install a curl that is built with OpenSSL (Debian: curl)")
-        if not (folders().get("ENGINESDIR", Path()) / "pkcs11.so").exists():
+        if not is_there(folders().get("ENGINESDIR", Path()) / "pkcs11.so"):
             return text("install the engine pkcs11 (Debian: libengine-pkcs11-openssl)")
         return None
 
@@ -54,7 +55,7 @@ class Curl(Tool):
                 *("--noproxy", "*", "--cert", f"{ANY_CARD_URI};object=cert1;type=cert", *key, address),
             )
         works = "private key" in said and "client cert" not in said
-        return ProbeResult(works, "" if works else said.strip().splitlines()[-1])
+        return ProbeResult(works, "" if works else last_line(said))
 
 
 def _file() -> Path:

@@ -5,20 +5,22 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import struct
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
-from pkcs11_shim import ConfigurationError, configuration_path, library_path
+from pkcs11_shim import configuration_path, module_path
 from xca_common.base_directories import SYSTEM_CONFIGURATION, own_configuration
 from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
-from xca_plugin.errors import ModuleFailed, NoModule, NotEditable, where
+from xca_common.scratch import scratch_folder
+from xca_plugin.errors import NoModule, NotEditable
 from xca_plugin.i18n import text
+from xca_plugin.tools.file_change import is_there
 
 _SECONDS: Final = 30
 # Variables that could make a tool log in, or ask a person for the PIN.
@@ -31,15 +33,12 @@ def module() -> Path:
 
     Raises:
         NoModule: it is not installed.
-        ModuleFailed: the configuration means nothing.
         NotEditable: the path has a character with a meaning in some tool's configuration.
     """
     try:
-        path = library_path().absolute()
+        path = module_path().absolute()
     except FileNotFoundError as error:
         raise NoModule from error
-    except ConfigurationError as error:
-        raise ModuleFailed(detail=where(error)) from error
     if not re.fullmatch(r"[\w/.,:+@~ -]+", str(path)):
         raise NotEditable(path=path, detail=text("configuration files cannot hold this name"))
     return path
@@ -60,21 +59,32 @@ def run(*command: str | Path, cwd: Path | None = None) -> tuple[int, str]:
     """
     environment = {name: value for name, value in os.environ.items() if not _NOT_FOR_TOOLS.match(name)}
     try:
-        done = subprocess.run(  # noqa: S603  # the tools that were asked for
+        program = subprocess.Popen(  # noqa: S603  # the tools that were asked for
             [str(word) for word in command],
             env={**environment, "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            timeout=_SECONDS,
             cwd=cwd,
         )
-    except subprocess.TimeoutExpired:
-        return 124, f"{Path(command[0]).name}: {_SECONDS} s"
     except OSError as error:
         return 126, str(error)
-    return done.returncode, done.stdout.decode("utf-8", "replace")
+    with program:
+        try:
+            said, _ = program.communicate(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            return 124, f"{Path(command[0]).name}: {_SECONDS} s"
+        finally:
+            # Also what it started: a wrapper's program holds the pipe open.
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+    return program.returncode, said.decode("utf-8", "replace")
+
+
+def last_line(said: str) -> str:
+    """Return the last line of a program's output; empty when it printed nothing."""
+    return next(reversed(said.strip().splitlines()), "")
 
 
 @contextmanager
@@ -85,8 +95,8 @@ def scratch() -> Iterator[Path]:
         FileProblem: the folder cannot be made, or a file in it cannot be written.
     """
     try:
-        with TemporaryDirectory(prefix="xca-") as name:
-            yield Path(name)
+        with scratch_folder() as folder:
+            yield folder
     except OSError as error:
         place = os.environ.get("TMPDIR") or text("for temporary files")
         raise FileProblem(path=place, detail=os_reason(error)) from error
@@ -120,8 +130,11 @@ def architecture(program: Path) -> str | None:
 
 def _head(program: Path) -> bytes:
     try:
-        with program.open("rb") as file:
-            return file.read(256)
+        descriptor = os.open(program, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # waits for no pipe
+        try:
+            return os.read(descriptor, 256)
+        finally:
+            os.close(descriptor)
     except OSError:
         return b""
 
@@ -146,7 +159,7 @@ def configuration_remark() -> Text | None:
     if not needs_variable():
         return None
     link = shlex.join(["ln", "-s", str(named.absolute()), str(own)])
-    if own.exists() or own.is_symlink():
+    if os.path.lexists(own):
         return text(
             "Only XCA_PKCS11_CONF leads to the module's configuration {named}. Programs that are started "
             "from a desktop do not have that variable and read {path}. Make that file the one you mean."
@@ -159,10 +172,13 @@ def configuration_remark() -> Text | None:
 
 def _without_variable() -> Path | None:
     for file in (own_configuration() / "pkcs11.conf", SYSTEM_CONFIGURATION / "pkcs11.conf"):
-        if file.exists():
+        if is_there(file):
             return file
     return None
 
 
 def _same(one: Path, other: Path | None) -> bool:
-    return other is not None and one.exists() and one.samefile(other)
+    try:
+        return other is not None and one.samefile(other)
+    except OSError:
+        return False

@@ -2,6 +2,7 @@
 # ruff: noqa: D102  # Tool has the docstrings
 """Java: a separate configuration for the provider SunPKCS11."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,8 @@ from pkcs11_shim import rules
 from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
-from xca_plugin.tools.host_environment import module, run, scratch, shell, which
+from xca_plugin.tools.file_change import read
+from xca_plugin.tools.host_environment import last_line, module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import ManagedFile
 from xca_plugin.tools.tool import ProbeResult, Tool
 
@@ -38,7 +40,7 @@ class Java(Tool):
     def command(self) -> str:
         return shell(*_KEYTOOL, _file())
 
-    def remarks(self) -> list[Text]:
+    def remarks(self) -> list[Callable[[], str]]:
         first = text(
             "Among several cards it takes the first: leave one in, or add slotListIndex to a copy of {path}"
         )
@@ -47,12 +49,12 @@ class Java(Tool):
     def check(self) -> ProbeResult:
         with scratch() as folder:
             shown = folder / "xca.cfg"
-            shown.write_bytes(_file().read_bytes() + b"showInfo = true\n")
+            shown.write_bytes((read(_file()) or b"") + b"showInfo = true\n")
             # With -protected, keytool asks for no PIN. It shows the card and then fails to log in.
             _, said = run(*_KEYTOOL, shown, "-protected")
         if f"label: {rules.CARD_LABEL}" in said:
             return ProbeResult(True, "")
-        return ProbeResult(False, said.strip().splitlines()[-1] if said.strip() else "")
+        return ProbeResult(False, last_line(said))
 
 
 def _file() -> Path:

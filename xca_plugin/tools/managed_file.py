@@ -1,37 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that takes our lines, and what has to be changed in it."""
+"""A file that takes xcactl's lines, and the changes that put them in and take them out."""
 
 import os
+import stat
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from xca_common.base_directories import config_home, own_configuration
+from xca_common.errors import FileProblem
 from xca_plugin.errors import EditedByHand, NotEditable
 from xca_plugin.i18n import text
 from xca_plugin.tools import managed_block
-from xca_plugin.tools.file_change import FileChange, read
+from xca_plugin.tools.file_change import FileChange, check_only_name, is_there, read
 
 
 class Registration(StrEnum):
-    """How a tool's registration stands."""
+    """The state of a tool's registration."""
 
     ABSENT = "not-registered"
     REGISTERED = "registered"
     OUTDATED = "outdated"
-    """Our lines are there, but not in every place, or they name another module."""
+    """The lines are missing in a file, or are those of another version or module."""
     EDITED = "edited"
-    """Our lines were changed by hand."""
+    """The lines were changed by hand."""
     UNREADABLE = "unreadable"
-    """A file of the tool cannot be read, or not understood."""
+    """A file of the tool cannot be read or understood."""
 
 
 class ManagedFile:
-    """A file that is ours alone, or that the lines go to the end of.
+    """A file of one tool. The lines go to its end.
 
     Attributes:
+        path: the file itself, not a symbolic link to it.
         blank_after: an empty line after the lines belongs to them.
-        own: nobody else's lines are in it.
+        own: xcactl makes the file, and it holds no other lines.
         mode: mode of the file, if it has to be made.
         folder_mode: mode of the folders that are made for it.
     """
@@ -48,33 +51,47 @@ class ManagedFile:
         mode: int = 0o600,
         folder_mode: int = 0o700,
     ) -> None:
-        # Whoever keeps such files elsewhere and links to them goes on doing so.
+        # A symbolic link stays one: the file that it leads to is changed.
         self.path = Path(os.path.realpath(path))
+        self._named = path
         self.own, self.mode, self.folder_mode = own, mode, folder_mode
         self._tool, self._lines = tool, lines
 
+    def same_file(self) -> object:
+        """Return what two names of one file have in common, such as a folder and a symbolic link to it."""
+        try:
+            folder = self.path.parent.stat()
+        except OSError:
+            return self.path
+        return folder.st_dev, folder.st_ino, self.path.name
+
     def body(self, rest: bytes) -> Sequence[str]:
-        """Return our lines as they have to be among all the others."""
+        """Return the lines to insert, given all other lines of the file."""
         return self._lines
 
     def position(self, rest: bytes) -> int:
-        """Return where among all the others they have to be."""
+        """Return the offset to insert them at, given all other lines of the file."""
         return len(rest)
 
     def prove(self, rest: bytes, content: bytes) -> None:
-        """Prove, before it is written, that the tool reads such a file, and all the others' lines as before.
+        """Check, before it is written, that the tool reads the new file, and all other lines as before.
+
+        Args:
+            rest: the file without the lines.
+            content: the file with them.
 
         Raises:
             NotEditable: it does not.
         """
 
     def state(self) -> Registration:
-        """Tell how it stands here.
+        """Return the state of the registration in this file.
 
         Raises:
             FileProblem: the file cannot be read.
+            NotEditable: it is reached through another user's symbolic link.
         """
-        content = read(self.path) or b""
+        content = self._read() or b""
         try:
             found = self._find(content)
         except EditedByHand:
@@ -85,18 +102,20 @@ class ManagedFile:
         return Registration.REGISTERED if current else Registration.OUTDATED
 
     def plan_register(self) -> list[FileChange]:
-        """Return what has to be changed for our lines to be there as they have to be.
+        """Return the change that inserts the lines or corrects them; none when they are as they have to be.
 
         Raises:
-            FileProblem, NotEditable, EditedByHand.
+            FileProblem: the file cannot be read.
+            NotEditable: the lines cannot be inserted into such a file.
+            EditedByHand: the lines were changed by hand.
         """
-        before = read(self.path)
+        before = self._read()
         content = before or b""
         if b"\0" in content:
             raise NotEditable(path=self.path, detail=text("it is not a text file"))
         found = self._find(content)
         if before is not None and found is None and self.own:
-            raise NotEditable(path=self.path, detail=text("it is there already, and not made by xcactl"))
+            raise NotEditable(path=self.path, detail=text("it exists already, and xcactl did not make it"))
         rest = managed_block.cut(content, found) if found else content
         body = self.body(rest)
         if found and found.body == tuple(body):
@@ -111,22 +130,43 @@ class ManagedFile:
             made = 0 if before is not None else 1 + self._new_folders()
             after = self._insert(rest, self.position(rest), body, made)
         self.prove(rest, after)
+        self._check_only_name()
         return [FileChange(self.path, before, after, max(0, made - 1), self.mode, self.folder_mode)]
 
     def plan_unregister(self) -> list[FileChange]:
-        """Return what has to be changed for all to be as it was before.
+        """Return the change that removes the lines; none when there are none.
 
         Raises:
-            FileProblem, EditedByHand.
+            FileProblem, NotEditable, EditedByHand: as plan_register.
         """
-        content = read(self.path)
+        content = self._read()
         found = self._find(content or b"")
         if content is None or found is None:
             return []
+        self._check_only_name()
         rest = managed_block.cut(content, found)
         if found.made and not rest:
             return [FileChange(self.path, content, None, found.made - 1)]
         return [FileChange(self.path, content, rest)]
+
+    def _read(self) -> bytes | None:
+        """Read the file; None when it does not exist.
+
+        Raises:
+            FileProblem: it cannot be read.
+            NotEditable: another user's symbolic link leads to it, and chose the file that would be changed.
+        """
+        try:
+            named = self._named.lstat()
+        except OSError:
+            named = None
+        if named and stat.S_ISLNK(named.st_mode) and named.st_uid not in (0, os.geteuid()):
+            raise NotEditable(path=self._named, detail=text("it is another user's symbolic link"))
+        return read(self.path)
+
+    def _check_only_name(self) -> None:
+        if self.path.exists():
+            check_only_name(self.path, self.path.stat())
 
     def _find(self, content: bytes) -> managed_block.ManagedBlock | None:
         try:
@@ -138,16 +178,20 @@ class ManagedFile:
         return managed_block.insert(content, at, self._tool, body, made, blank_after=self.blank_after)
 
     def _new_folders(self) -> int:
-        """Count the folders above the file that are not there, or are only because of us."""
-        made_by_us: set[Path] = set()
+        """Count the folders above the file that do not exist, or that xcactl made for another tool's file."""
+        made_before: set[Path] = set()
         for file in (*own_configuration().glob("*"), *config_home().glob("pkcs11/modules/*")):
-            made_by_us.update(file.resolve().parents[: _made_folders(file)])
+            made_before.update(Path(os.path.realpath(file)).parents[: _made_folders(file)])
         count = 0
-        while (folder := self.path.parents[count]) in made_by_us or not folder.exists():
+        while (folder := self.path.parents[count]) in made_before or not is_there(folder):
             count += 1
         return count
 
 
 def _made_folders(file: Path) -> int:
-    content = (read(file) if file.is_file() else None) or b""
+    """Return how many folders were made for a file; 0 for one that cannot be read."""
+    try:
+        content = read(file) or b""
+    except FileProblem:
+        return 0
     return max(0, managed_block.made(content) - 1)

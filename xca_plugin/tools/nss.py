@@ -6,9 +6,10 @@ added at the end. modutil first reads a copy of the database with the new file.
 """
 
 import configparser
+import os
 import re
-import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Final
@@ -16,11 +17,12 @@ from typing import ClassVar, Final
 from pkcs11_shim import ConfigurationError, rules
 from pkcs11_shim.config import parse
 from xca_common.base_directories import config_home, data_home
+from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
 from xca_plugin.i18n import text
-from xca_plugin.tools.file_change import FileChange
-from xca_plugin.tools.host_environment import module, run, scratch, shell, which
+from xca_plugin.tools.file_change import FileChange, is_there, read
+from xca_plugin.tools.host_environment import last_line, module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import ManagedFile
 from xca_plugin.tools.tool import ProbeResult, Tool
 
@@ -57,8 +59,8 @@ class _Browser(Tool):
     def command(self) -> str:
         return shell(self.program() or self._programs[0], "URL")
 
-    def remarks(self) -> list[Text]:
-        found = [folder for folder in self._sandboxes if (Path.home() / folder).is_dir()]
+    def remarks(self) -> list[Callable[[], str]]:
+        found = [folder for folder in self._sandboxes if is_there(Path.home() / folder, stat.S_ISDIR)]
         sandboxed = text(
             "The one in {folder} is a snap or flatpak: its sandbox hides the module and the card from it. "
             "Use the browser from your distribution's packages for the card."
@@ -93,7 +95,7 @@ class Firefox(_Browser):
     _sandboxes = ("snap/firefox", ".var/app/org.mozilla.firefox")
 
     def _started(self) -> bool:
-        return any((folder / "profiles.ini").exists() for folder in self._folders())
+        return any(os.path.lexists(folder / "profiles.ini") for folder in self._folders())
 
     def _databases(self) -> list[Path]:
         return sorted(
@@ -127,10 +129,10 @@ class Chromium(_Browser):
     )
 
     def _started(self) -> bool:
-        return any(folder.is_dir() for folder in self._folders())
+        return any(is_there(folder, stat.S_ISDIR) for folder in self._folders())
 
     def _databases(self) -> list[Path]:
-        there = [folder for folder in self._folders() if folder.is_dir()]
+        there = [folder for folder in self._folders() if is_there(folder, stat.S_ISDIR)]
         # Where there is none yet, a new browser uses the older folder if it exists.
         return there or ([self._folders()[0]] if self.program() else [])
 
@@ -160,9 +162,7 @@ class _Modules(ManagedFile):
             (folder / "pkcs11.txt").write_bytes(content)
             _, said = run("modutil", "-dbdir", f"sql:{folder}", "-list")
         if str(module()) not in said:
-            raise NotEditable(
-                path=self.path, detail=said.strip().splitlines()[-1] if said.strip() else "modutil"
-            )
+            raise NotEditable(path=self.path, detail=last_line(said) or "modutil")
 
     def _while_nobody_uses_it(self, changes: list[FileChange]) -> list[FileChange]:
         if changes and (user := _user(self.path.parent)):
@@ -175,8 +175,8 @@ def _copy(database: Path) -> Iterator[Path]:
     """Copy a database. Where there is none yet, make an empty one, as a browser does at its first start."""
     with scratch() as folder:
         for file in (*_DATABASE, "pkcs11.txt"):
-            with suppress(FileNotFoundError):
-                shutil.copyfile(database / file, folder / file)
+            if (content := read(database / file)) is not None:
+                (folder / file).write_bytes(content)
         if not (folder / "cert9.db").exists():
             run("certutil", "-N", "-d", f"sql:{folder}", "--empty-password")
         yield folder
@@ -187,23 +187,26 @@ def _profiles(file: Path) -> Iterator[Path]:
 
     Raises:
         NotEditable: the file is not a profiles.ini.
+        FileProblem: it cannot be read.
     """
     listed = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parse(file, listed)
-    except OSError:
-        return  # there is no such file
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise FileProblem(path=file, detail=os_reason(error)) from error
     except ConfigurationError as error:
         raise NotEditable(path=file, detail=where(error)) from error
     for section in listed.sections():
         if section.startswith("Profile") and (path := listed[section].get("Path")):
             folder = file.parent / path  # an absolute one stays as it is
-            if folder.is_dir():
+            if is_there(folder, stat.S_ISDIR):
                 yield folder
 
 
 def _sandboxed(program: Path) -> bool:
-    return any(part in ("snap", "flatpak") for part in program.resolve().parts)
+    return any(part in ("snap", "flatpak") for part in Path(os.path.realpath(program)).parts)
 
 
 def _user(database: Path) -> str | None:
@@ -211,7 +214,7 @@ def _user(database: Path) -> str | None:
     files = {
         (known.st_dev, known.st_ino)
         for file in (*_DATABASE, _LOCK)
-        if (database / file).exists()
+        if is_there(database / file)
         for known in [(database / file).stat()]
     }
     for process in Path("/proc").glob("[0-9]*"):

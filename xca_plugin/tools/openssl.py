@@ -14,6 +14,7 @@ from pathlib import Path
 from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
+from xca_plugin.tools.file_change import is_there, read
 from xca_plugin.tools.host_environment import module, run, shell, which
 from xca_plugin.tools.managed_file import ManagedFile
 from xca_plugin.tools.tool import ANY_CARD_URI, SIGN_KEY_URI, ProbeResult, Tool
@@ -27,7 +28,7 @@ class _OpenSSL(Tool):
     def missing(self) -> Text | None:
         if self.program() is None:
             return text("install OpenSSL (Debian: openssl)")
-        return None if self._extension().exists() else self._package
+        return None if is_there(self._extension()) else self._package
 
     def program(self) -> Path | None:
         return which("openssl")
@@ -140,13 +141,18 @@ def folders() -> dict[str, Path]:
 def _base() -> Path | None:
     """Return the system's configuration; None: there is none."""
     file = folders().get("OPENSSLDIR", Path()) / "openssl.cnf"
-    return file if file.is_absolute() and file.is_file() else None
+    return file if file.is_absolute() and is_there(file) else None
 
 
 def _value(file: Path | None, section: str, name: str) -> str | None:
-    """Look up a value in a configuration (config(5ossl)). The last of several counts; None: there is none."""
+    """Look up a value in a configuration (config(5ossl)). The last of several counts; None: there is none.
+
+    Raises:
+        FileProblem: the file cannot be read.
+    """
     current, found = "default", None
-    for line in file.read_text("utf-8", "replace").splitlines() if file else ():
+    content = (read(file) if file else None) or b""
+    for line in content.decode("utf-8", "replace").splitlines():
         if head := re.match(r"\s*\[\s*(.+?)\s*\]", line):
             current = head[1]
         elif (pair := re.match(r"\s*(\w+)\s*=\s*([^#\s]+)", line)) and (current, pair[1]) == (section, name):

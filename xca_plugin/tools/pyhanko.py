@@ -9,7 +9,7 @@ project's configuration folder, and the command that is shown names that file.
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +18,15 @@ from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
 from xca_plugin.i18n import text
+from xca_plugin.tools.file_change import is_there
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
 from xca_plugin.tools.managed_file import ManagedFile
 from xca_plugin.tools.tool import ProbeResult, Tool
 
 _KEY: Final = "pkcs11-setups"
 _SETUP: Final = "xca"
+# A line break in YAML 1.1 (section 4.2).
+_LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _WITH_SETUP: Final = ("pkcs11", "--p11-setup", _SETUP)
 
 
@@ -41,20 +44,21 @@ class PyHanko(Tool):
         return which("pyhanko") or (beside if os.access(beside, os.X_OK) else None)
 
     def files(self) -> list[ManagedFile]:
-        here = Path.cwd() / "pyhanko.yml"
-        return [_setups(here)] if here.exists() else [_setups(_own_file())]
+        here = _file_here()
+        return [_setups(here)] if here and is_there(here) else [_setups(_own_file())]
 
     def traces(self) -> list[ManagedFile]:
-        return [_setups(Path.cwd() / "pyhanko.yml"), _setups(_own_file())]
+        here = _file_here()
+        return [*([_setups(here)] if here else []), _setups(_own_file())]
 
     def command(self) -> str:
         program = "pyhanko" if which("pyhanko") else self.program() or "pyhanko"
-        (file,) = self.files()
-        named = () if file.path.parent == Path.cwd() else ("--config", file.path)
+        here = _file_here()
+        named = () if here and is_there(here) else ("--config", _own_file())
         sign = ("sign", "addsig", "--field", "Sig1", *_WITH_SETUP)
         return shell(program, *named, *sign, "IN.pdf", "OUT.pdf")
 
-    def remarks(self) -> list[Text]:
+    def remarks(self) -> list[Callable[[], str]]:
         first = text("Among several cards it takes the first: leave one in, or name one: {command}")
         plugin = shell(
             *("pyhanko", "sign", "addsig", "--field", "Sig1"),
@@ -90,8 +94,12 @@ class _Setups(ManagedFile):
         key, value = self._setups(rest)
         if key is None:
             return len(rest)
-        line = value.value[0][0].start_mark.line if value.value else key.end_mark.line + 1
-        return len(b"".join(rest.splitlines(keepends=True)[:line]))
+        mark = value.value[0][0].start_mark if value.value else key.end_mark
+        text = rest.decode("utf-8")
+        if value.value:
+            return len(text[: mark.index - mark.column].encode())
+        line_end = _LINE_END.search(text, mark.index)
+        return len((text[: line_end.end()] if line_end else text).encode())
 
     def prove(self, rest: bytes, content: bytes) -> None:
         import yaml
@@ -138,6 +146,14 @@ class _Setups(ManagedFile):
 
 def _setups(path: Path) -> ManagedFile:
     return _Setups(path, PyHanko.name, (), own=path == _own_file())
+
+
+def _file_here() -> Path | None:
+    """Return the file that pyHanko reads in the current folder; None: the folder was deleted."""
+    try:
+        return Path.cwd() / "pyhanko.yml"
+    except OSError:
+        return None
 
 
 def _own_file() -> Path:

@@ -2,7 +2,7 @@
 """The base class of all tools."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -77,10 +77,10 @@ class Tool(ABC):
         """Return the files in which unregistering looks for the lines."""
         return self.files()
 
-    def remarks(self) -> Sequence[Text]:
+    def remarks(self) -> Sequence[Callable[[], str]]:
         """Return what a person has to know before using it on this computer."""
-        wrong = self._wrong_architecture()
-        return [] if wrong is None else [wrong]
+        wrong, problem = self._wrong_architecture(), self.problem()
+        return [*([wrong] if wrong else []), *([problem.message] if problem else [])]
 
     def installed(self) -> bool:
         """Tell whether the tool can be used on this computer."""
@@ -89,7 +89,7 @@ class Tool(ABC):
     def state(self) -> Registration:
         """Return the state of the registration."""
         try:
-            states = {file.state() for file in self.files()}
+            states = self._states()
         except XcaError:
             return Registration.UNREADABLE
         for state in (Registration.EDITED, Registration.OUTDATED):
@@ -98,6 +98,14 @@ class Tool(ABC):
         if len(states) > 1:
             return Registration.OUTDATED
         return next(iter(states), Registration.ABSENT)
+
+    def problem(self) -> XcaError | None:
+        """Return why its files cannot be read or understood; None: they can."""
+        try:
+            self._states()
+        except XcaError as error:
+            return error
+        return None
 
     def registered(self) -> bool:
         """Tell whether the registration is complete and current."""
@@ -115,15 +123,18 @@ class Tool(ABC):
         wrong = self._wrong_architecture()
         if wrong is not None:
             raise WrongArchitecture(detail=wrong)
-        return [change for file in self.files() for change in file.plan_register()]
+        return [change for file in _distinct(self.files()) for change in file.plan_register()]
 
     def plan_unregister(self) -> list[FileChange]:
         """Return the changes that undo the registration.
 
         Raises:
-            FileProblem, EditedByHand.
+            FileProblem, NotEditable, EditedByHand.
         """
-        return [change for file in self.traces() for change in file.plan_unregister()]
+        return [change for file in _distinct(self.traces()) for change in file.plan_unregister()]
+
+    def _states(self) -> set[Registration]:
+        return {file.state() for file in _distinct(self.files())}
 
     def _wrong_architecture(self) -> Text | None:
         program = self.program()
@@ -134,3 +145,8 @@ class Tool(ABC):
             "{program} is for {its}, the module for {ours}: one cannot load the other. "
             "Install both for the same architecture."
         ).format(program=program, its=its, ours=ours)
+
+
+def _distinct(files: Iterable[ManagedFile]) -> Iterable[ManagedFile]:
+    """Leave out files that are named twice, such as those of a profile and of a symbolic link to it."""
+    return {file.same_file(): file for file in files}.values()
