@@ -6,6 +6,7 @@ from pkcs11_shim.config import (
     ConfigurationError,
     configuration_path,
     inner_module_path,
+    library_path,
     module_path,
     store_path,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "StoreWriter",
     "configuration_path",
     "inner_module_path",
+    "library_path",
     "module_path",
     "rules",
     "store_path",

@@ -44,6 +44,24 @@ def module_path() -> Path:
     raise FileNotFoundError(_MODULE)
 
 
+def library_path() -> Path:
+    """Return the path of the module that this package loads: its own, which keeps the card's rules.
+
+    A build for another system has none. There it is the card's own module, which the configuration names.
+
+    Raises:
+        FileNotFoundError: there is neither.
+        OSError: the configuration cannot be read.
+        ConfigurationError: it means nothing.
+    """
+    try:
+        return module_path()
+    except FileNotFoundError:
+        if inner := inner_module_path():
+            return inner
+        raise
+
+
 def configuration_path() -> Path | None:
     """Return the configuration file that the module reads, or None when there is none."""
     if named := os.environ.get("XCA_PKCS11_CONF"):

@@ -216,7 +216,7 @@ def list_cards(directory: Path, as_json: bool) -> None:
 
         table = Table(
             "Card",
-            "IssuedCardState",
+            "State",
             "Activate by",
             "PIN tries",
             "User code tries",

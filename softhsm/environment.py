@@ -150,13 +150,14 @@ class Environment:
         """Return the variables of a shell that works with this environment, for any program and tool.
 
         Raises:
-            IssuerError: the module is not built.
+            IssuerError: this installation has no module.
         """
         try:
             module = module_path()
         except FileNotFoundError as error:
             raise IssuerError(
-                f"{error} is not built; install this project's package with pip first"
+                f"this installation has no {error}, which the cards need; "
+                "install xca-plugin with its module, on Linux"
             ) from None
         return {
             "XCA_SOFTHSM_DIR": str(self.path),

@@ -59,22 +59,20 @@ class _Inserted:
     A frame is a length of two bytes and as many bytes. A frame of one byte controls power and reset.
 
     Attributes:
+        is_in: whether it is still in.
         pull: the pull that is to come, if any. None again once it has come.
     """
 
     def __init__(self, connection: socket.socket, card: Card, atr: bytes) -> None:
+        self.is_in = True
         self.pull: _Pull | None = None
         self._connection, self._card, self._atr = connection, card, atr
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    @property
-    def answers(self) -> bool:
-        """Whether it is still in."""
-        return self._thread.is_alive()
-
     def remove(self) -> None:
         """Pull it out, and wait until it has answered its last command."""
+        self.is_in = False
         with suppress(OSError):  # it has been pulled out
             self._connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -89,6 +87,7 @@ class _Inserted:
                     return
                 answer = self._answer(stream.read(int.from_bytes(header)))
                 if answer is None:
+                    self.is_in = False  # before the other end can notice it
                     self._connection.shutdown(socket.SHUT_RDWR)
                     return
                 if answer:
@@ -225,7 +224,7 @@ class VirtualReader:
     @property
     def has_card(self) -> bool:
         """Whether a card is in. After a pull it is none; PC/SC shows that a moment later (see remove)."""
-        return self._inserted is not None and self._inserted.answers
+        return self._inserted is not None and self._inserted.is_in
 
     def remove(self) -> None:
         """Pull out the card, if there is one, and return when PC/SC shows it.

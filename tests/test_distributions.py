@@ -2,6 +2,7 @@
 """The two distributions of this repository: what they hold, what they need, what works with that alone."""
 
 import gettext
+import json
 import os
 import subprocess
 import sys
@@ -17,11 +18,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pkcs11_shim.rules import CARD_LABEL
+
 pytestmark = pytest.mark.slow
 
 ROOT: Final = Path(__file__).parents[1]
 SOURCES: Final = {"xca-login": ROOT / "login", "xca-plugin": ROOT}
 CATALOGUES_MADE: Final = "2026-01-01 00:00+0000"
+BARE_PIN: Final = "73052841"
 HEAVY: Final = ("click", "pkcs11", "pkcs11_shim", "pyhanko", "rich", "softhsm", "xca_plugin")
 
 each_distribution = pytest.mark.parametrize("name", SOURCES)
@@ -37,6 +41,10 @@ def _build(source: Path, folder: Path, *options: str) -> Path:
     )
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+NO_MODULE: Final = ("-Ccmake.define.XCA_MODULE=OFF", "-Cwheel.platlib=false")
+"""The options with which packaging/build.sh makes the wheel for other systems."""
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +171,63 @@ def test_plugin_with_what_it_needs_has_a_working_xcactl(wheels: dict[str, Path],
     # There is no module's configuration in this home: a message with its next step, in Chinese.
     assert (done.returncode, done.stdout) == (11, ""), done.stderr
     assert "設定" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def bare_card(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Make a token with the card's label, in SoftHSM alone; return the variables that lead to it."""
+    folder = tmp_path_factory.mktemp("bare")
+    library = next(Path("/usr").glob("lib*/**/libsofthsm2.so"))
+    (folder / "tokens").mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\n")
+    (folder / "pkcs11.conf").write_text(f"[module]\npath={library}\n")
+    (folder / "pin").write_text(f"{BARE_PIN}\n")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "SOFTHSM2_CONF": str(folder / "softhsm2.conf"),
+        "XCA_PKCS11_CONF": str(folder / "pkcs11.conf"),
+    }
+    tool = ["pkcs11-tool", "--module", str(library), "--login", "--pin", BARE_PIN, "--id", "5349474e"]
+    secrets = ["--so-pin", "Abcd2345", "--pin", BARE_PIN]
+    certificate = str(folder / "cert1.der")
+    subject = ["-subj", "/C=TW/O=test", "-keyout", "/dev/null", "-outform", "DER", "-out", certificate]
+    for command in (
+        ["softhsm2-util", "--init-token", "--free", "--label", CARD_LABEL, *secrets],
+        [*tool, "--keypairgen", "--key-type", "rsa:2048", "--label", "SIGN"],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", *subject],
+        [*tool, "--write-object", certificate, "--type", "cert", "--label", "cert1"],
+    ):
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+    return environment
+
+
+def test_wheel_without_module_uses_the_module_that_the_configuration_names(
+    wheels: dict[str, Path], tmp_path: Path, bare_card: dict[str, str]
+) -> None:
+    wheel = _build(ROOT, tmp_path / "wheel", "--wheel", *NO_MODULE)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as bare, zipfile.ZipFile(wheels["xca-plugin"]) as whole:
+        missing = {*whole.namelist()} - {*bare.namelist()}
+        assert {name for name in missing if ".dist-info/" not in name} == {"pkcs11_shim/xca-pkcs11.so"}
+    both = [wheel, wheels["xca-login"]]
+    needs = [each for one in both for each in _needs(_metadata(one))]
+    python = _environment(tmp_path / "environment", both, needs)
+
+    def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [str(python.with_name(program)), *arguments]
+        return subprocess.run(command, env=bare_card, cwd=tmp_path, capture_output=True, text=True)
+
+    shown = run("xcactl", "info", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["state"] == "active"
+    (tmp_path / "contract.txt").write_text("contract")
+    signed = run("xcactl", "sign", "contract.txt", "--pin", f"file:{bare_card['HOME']}/pin", "--yes")
+    assert signed.returncode == 0, signed.stderr
+    assert (tmp_path / "contract.txt.p7s").exists()
+    # The stand-in's cards need the module, and say so.
+    assert run("softhsm-card", "--dir", str(tmp_path / "cards"), "init").returncode == 0
+    stand_in = run("softhsm-card", "--dir", str(tmp_path / "cards"), "env")
+    assert (stand_in.returncode, stand_in.stdout) == (1, "")
+    assert "no xca-pkcs11.so" in stand_in.stderr

@@ -6,6 +6,7 @@ The machinery is pyHanko's; content inside a signature passes by in chunks (xca_
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import BinaryIO, Final
@@ -37,6 +38,7 @@ def sign(
     pem: bool = False,
     chain: bool = True,
     signing_time: bool = True,
+    time_stamp: Callable[[bytes], bytes] | None = None,
 ) -> bytes:
     """Sign a file: SignedData with SHA-256.
 
@@ -50,6 +52,7 @@ def sign(
         pem: write PEM (RFC 7468), not DER.
         chain: it holds the certificates of the signer's issuers, not the signer's alone.
         signing_time: it says when it was signed.
+        time_stamp: returns a time-stamp token (RFC 3161, DER) of the signature; None: it has none.
 
     Returns:
         The bare signature, for what stamps its time.
@@ -57,7 +60,7 @@ def sign(
     Raises:
         NoSuchCertificate: the card has no signing certificate.
         FileProblem: the file changed while it was read.
-        XcaError: as Cards.sign.
+        XcaError: as Cards.sign, and as time_stamp.
     """
     certificates = [found for found in cards.certificates(card) if chain or found.id == Key.SIGN]
     signer = CardSigner(cards, card, certificates, lambda: pin)
@@ -68,12 +71,17 @@ def sign(
     )
     signed = own_loop.run(signing)
     signed_data = signed["content"]
+    signature = bytes(signed_data["signer_infos"][0]["signature"].native)
+    if time_stamp is not None:
+        token = cms.ContentInfo.load(time_stamp(signature))
+        attribute = cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [token]})
+        signed_data["signer_infos"][0]["unsigned_attrs"] = [attribute]
     with asn1_stream.Armor(output, "CMS") if pem else nullcontext(output) as target:
         if attached:
             _write_attached(signed_data, content, target)
         else:
             target.write(signed.dump())
-    return bytes(signed_data["signer_infos"][0]["signature"].native)
+    return signature
 
 
 def sign_raw(content: BinaryIO, cards: Cards, card: Card, pin: Secret) -> bytes:

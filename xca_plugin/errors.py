@@ -88,10 +88,15 @@ def where(error: ConfigurationError) -> Text:
 
 
 class NoModule(CardError):
-    """The PKCS#11 module is not there."""
+    """There is no PKCS#11 module: neither the project's own nor a card's, named in the configuration."""
 
-    _message = text("The PKCS#11 module xca-pkcs11.so is not installed.")
-    _next_step = text("Install the package xca-plugin again; building it makes the module.")
+    _message = text(
+        "There is no PKCS#11 module: xca-pkcs11.so is not installed, and no configuration names the card's."
+    )
+    _next_step = text(
+        "On Linux, install xca-plugin again with its module; on other systems, name the card's module in "
+        "pkcs11.conf."
+    )
 
 
 class ModuleFailed(CardError):
@@ -470,6 +475,17 @@ class ChainIncomplete(CmsError):
     _next_step = text(
         "Give the missing certificate: the signer has it, and its CA publishes it. "
         "Until then, do not rely on the file."
+    )
+
+
+class NoTimeStamp(CmsError):
+    """A time-stamping authority gave no time-stamp that can be used."""
+
+    address: str
+    detail: Text | str
+    _message = text("There is no time-stamp from {address}: {detail}.")
+    _next_step = text(
+        "Check the address, then sign again. No signature was written. The PIN was right: no try was spent."
     )
 
 

@@ -34,7 +34,7 @@ from pkcs11 import exceptions as p11
 from pkcs11._pkcs11 import lib as Library  # noqa: N812  # a class
 from pkcs11.util.x509 import decode_x509_certificate
 
-from pkcs11_shim import CardRow, ConfigurationError, Store, StoreError, module_path, rules
+from pkcs11_shim import CardRow, ConfigurationError, Store, StoreError, library_path, rules
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors
@@ -356,7 +356,7 @@ class _HicosSession:
     def _used(self) -> Iterator[None]:
         """Translate what a call in the session answers; a login that has ended is not repeated."""
         # First the login: without one no private key is visible, and NoSuchKey would be the wrong answer.
-        if not is_logged_in(module_path(), self._session.handle):  # type: ignore[attr-defined]  # not in its stub
+        if not is_logged_in(library_path(), self._session.handle):  # type: ignore[attr-defined]  # not in its stub
             raise self._end()
         try:
             yield
@@ -380,9 +380,11 @@ class _HicosSession:
 def _library() -> Library:
     """Return the loaded and initialised module, as python-pkcs11 keeps it."""
     try:
-        path = module_path()
+        path = library_path()
     except FileNotFoundError as error:
         raise errors.NoModule from error
+    except ConfigurationError as error:
+        raise errors.ModuleFailed(detail=errors.where(error)) from error
     try:
         return pkcs11.lib(str(path))
     except PKCS11Error as error:
@@ -449,7 +451,7 @@ def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None
     number = _number(token)
     held = _certificates(library, token, {Attribute.ID: Key.SIGN.encode()})
     certificate = next((each for each in held if isinstance(each, Certificate)), None)
-    pin_min, pin_max = pin_lengths(module_path(), token.slot.slot_id)
+    pin_min, pin_max = pin_lengths(library_path(), token.slot.slot_id)
     card = Card(
         number=number,
         reader=token.slot.slot_description.strip(),

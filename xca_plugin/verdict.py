@@ -21,6 +21,21 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class TimeStamp:
+    """A time-stamp of a signature (RFC 3161).
+
+    Attributes:
+        at: when the signature existed, by the authority's clock, with its zone; None: it cannot be read.
+        authority: holder of the time-stamping authority's certificate; None: it cannot be read.
+        problem: why it proves nothing; None: it proves the time.
+    """
+
+    at: datetime | None = None
+    authority: str | None = None
+    problem: Text | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The verdict on one signature.
 
@@ -34,6 +49,7 @@ class Verdict:
         revocation_checked: the revocation status of the signer's certificate was determined.
         not_checked: holders of the certificates, from the signer's up to the trusted one, whose revocation
             status was not determined.
+        time_stamp: its time-stamp; None: it has none.
     """
 
     outcome: Outcome
@@ -44,6 +60,7 @@ class Verdict:
     only_content: bool = False
     revocation_checked: bool = False
     not_checked: Sequence[str] = ()
+    time_stamp: TimeStamp | None = None
 
 
 @dataclass(frozen=True)

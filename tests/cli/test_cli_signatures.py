@@ -8,12 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from asn1crypto import cms  # type: ignore[import-untyped]
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from softhsm import Environment, revocation
 from softhsm.revocation import Published
 from support.certificates import certify_in_the_past
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import PIN, Workspace
+from support.hostile_pki import party
+from support.time_stamping import answering, authority, serving
 
 
 @pytest.fixture
@@ -316,8 +320,41 @@ def test_signature_alone_can_be_stamped_with_a_time(active: Workspace, file: Pat
     assert re.sub("[ -]", "", "".join(digest)) == hashlib.sha256(signature.read_bytes()).hexdigest()
 
 
+def test_signature_with_a_time_stamp_is_verified_here_and_by_openssl(
+    active: Workspace, file: Path, root: Path, tmp_path: Path
+) -> None:
+    stampers_root = party("root of time", ca=True)
+    with serving(answering(authority(stampers_root))) as address:
+        sign(active, file, "--timestamp", address)
+    signature, trusted = file.with_name("tender.bin.p7s"), stampers_root.write(tmp_path / "stampers.cer")
+    options = ("--ca-file", root, "--tsa-ca-file", trusted)
+    result = active.run("verify", *map(str, (file, signature, *options)))
+    assert result.status == 0, result.err
+    assert "by O=stamper" in result.out
+    info = cms.ContentInfo.load(signature.read_bytes())["content"]["signer_infos"][0]
+    (token,) = info["unsigned_attrs"][0]["values"]
+    (tmp_path / "token").write_bytes(token.dump())
+    (tmp_path / "value").write_bytes(info["signature"].native)
+    (tmp_path / "stampers.pem").write_bytes(stampers_root.certificate.public_bytes(Encoding.PEM))
+    done = openssl(
+        *("ts", "-verify", "-token_in", "-in", tmp_path / "token", "-data", tmp_path / "value"),
+        *("-CAfile", tmp_path / "stampers.pem"),
+    )
+    assert "Verification: OK" in done.stdout + done.stderr
+
+
+def test_authority_that_gives_no_time_stamp_leaves_no_signature(active: Workspace, file: Path) -> None:
+    before = sorted(file.parent.iterdir())
+    with serving(lambda _request: b"", 503) as address:
+        result = active.run("sign", str(file), "--timestamp", address, "--pin", "stdin", stdin=f"{PIN}\n")
+    assert result.status == 58
+    assert "HTTP 503" in result.err
+    assert sorted(file.parent.iterdir()) == before
+
+
 def test_options_that_exclude_each_other_are_refused(active: Workspace, file: Path, root: Path) -> None:
     assert active.run("sign", str(file), "--raw", "--attached").status == 2
+    assert active.run("sign", str(file), "--raw", "--timestamp", "http://127.0.0.1/").status == 2
     result = active.run("verify", str(file), str(file), "--ca-file", str(root), "-o", "out")
     assert result.status == 2
 

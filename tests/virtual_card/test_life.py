@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole life of a card that counts for itself, through the module: in both variants of the user code."""
 
+from cryptography.hazmat.primitives.asymmetric import padding
 from pkcs11 import Attribute, Mechanism, ObjectClass, TokenFlag, UserType
 
 from pkcs11_shim import rules
@@ -27,7 +28,7 @@ def test_card_from_activation_to_reset_lives_in_both_variants(closed: CardInRead
     (signing,) = host.find(session, private_key, (Attribute.ID, b"SIGN"))
     assert host.sign(session, signing, b"text") == CKR.OK
     (decrypting,) = host.find(session, private_key, (Attribute.ID, b"KEYX"))
-    ciphertext = closed.encrypt(card_files.KEYX_FILE, b"secret")
+    ciphertext = closed.public_key(card_files.KEYX_FILE).encrypt(b"secret", padding.PKCS1v15())
     host.call("C_DecryptInit", session, HostMechanism(Mechanism.RSA_PKCS), decrypting)
     answer = host.call("C_Decrypt", session, ciphertext, len(ciphertext), Room(256), Ulong(256))
     assert (answer.rv, bytes.fromhex(answer.out[0])[:6]) == (CKR.OK, b"secret")

@@ -13,7 +13,7 @@ from pkcs11_shim import (
     StoreError,
     configuration_path,
     inner_module_path,
-    module_path,
+    library_path,
     store_path,
 )
 from xca_common.errors import XcaError
@@ -27,7 +27,7 @@ from xca_plugin.tools.host_environment import architecture
 def installed_files() -> list[Path]:
     """Return the files whose paths findings may contain."""
     found = []
-    for file in (module_path, _inner_path, configuration_path, store_path):
+    for file in (library_path, _inner_path, configuration_path, store_path):
         with suppress(OSError, ConfigurationError, XcaError):
             found.append(file())
     return [path for path in found if path]
@@ -97,9 +97,11 @@ def store(seen: Observations) -> Iterator[Answer]:
 
 def _module_path() -> Path:
     try:
-        return module_path()
+        return library_path()
     except FileNotFoundError as error:
         raise errors.NoModule from error
+    except ConfigurationError as error:
+        raise errors.ModuleFailed(detail=errors.where(error)) from error
 
 
 def _inner_path() -> Path | None:

@@ -10,7 +10,7 @@ from xca_plugin.action import next_action
 from xca_plugin.model import Card, Event, OddCertificate
 from xca_plugin.pcsc import Reader
 from xca_plugin.terminal.next_steps import next_step
-from xca_plugin.verdict import Outcome, Verdict, Verification
+from xca_plugin.verdict import Outcome, TimeStamp, Verdict, Verification
 from xca_plugin.watch import Change
 
 if TYPE_CHECKING:
@@ -87,6 +87,16 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "revocation_checked": verdict.revocation_checked,
         "revocation_not_checked": list(verdict.not_checked),
         "signer": certificate(verdict.signer) if verdict.signer else None,
+        "time_stamp": _time_stamp(verdict.time_stamp) if verdict.time_stamp else None,
+    }
+
+
+def _time_stamp(stamp: TimeStamp) -> dict[str, Any]:
+    return {
+        "proved": stamp.problem is None,
+        "at": stamp.at.isoformat() if stamp.at else None,
+        "authority": stamp.authority,
+        "problem": stamp.problem() if stamp.problem else None,
     }
 
 

@@ -2,6 +2,7 @@
 """xcactl sign: signatures of files."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,6 +32,12 @@ from xca_plugin.validity import check_now
     help=_("Also write a request for a time-stamp of the signature (RFC 3161)."),
 )
 @force_option
+@click.option(
+    "--timestamp",
+    "time_stamper",
+    metavar="URL",
+    help=_("Have this time-stamping authority stamp the time of the signature (RFC 3161)."),
+)
 @card_option
 @source_option(PIN)
 @yes_option
@@ -45,13 +52,14 @@ def sign(
     raw: bool,
     timestamp_request: Path | None,
     force: bool,
+    time_stamper: str | None,
     number: str | None,
     pin: str | None,
     yes: bool,
     last_try: bool,
 ) -> None:
     """Sign a file."""
-    if raw and (attached or leaf or no_signing_time or form == "pem"):
+    if raw and (attached or leaf or no_signing_time or time_stamper or form == "pem"):
         raise click.UsageError(_("--raw goes with no option about CMS."))
     suffix = ".sig" if raw else ".p7m" if attached else ".p7s"
     output = output or file.with_name(f"{file.name}{suffix}")
@@ -70,7 +78,7 @@ def sign(
         )
         target = stack.enter_context(result_file(output, force=force, binary=form != "pem"))
         secret = ask.get(PIN, pin)
-        from xca_plugin import cms  # half a second: only when everything else is there
+        from xca_plugin import cms, time_stamping  # half a second: only when everything else is there
 
         stack.enter_context(progress)
         if raw:
@@ -87,6 +95,7 @@ def sign(
                 pem=form == "pem",
                 chain=not leaf,
                 signing_time=not no_signing_time,
+                time_stamp=partial(time_stamping.time_stamp_token, time_stamper) if time_stamper else None,
             )
         if request:
             request.write(cms.timestamp_request(signature))

@@ -3,6 +3,7 @@
 
 import logging
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,8 @@ from xca_plugin.cli.common import FILE, check_output, json_option, opened, outpu
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import console, grid, print_json, say
 from xca_plugin.terminal.result_files import force_option, result_file
-from xca_plugin.verdict import Outcome, Verdict, Verification
+from xca_plugin.trust import Sources
+from xca_plugin.verdict import Outcome, TimeStamp, Verdict, Verification
 
 _NO_ROOT: Final = text(
     "Missing option --ca-file. It names the root certificate that you trust: a signature counts if its "
@@ -45,6 +47,13 @@ _OUTCOMES: Final = {
     type=FILE,
     multiple=True,
     help=_("Certificates of CAs between the signer and the root, not trusted; may be repeated."),
+)
+@click.option(
+    "--tsa-ca-file",
+    "time_stampers_file",
+    metavar="ROOT",
+    type=FILE,
+    help=_("Root certificate to trust for time-stamps; by default that of --ca-file."),
 )
 @click.option(
     "--any", "one_is_enough", is_flag=True, help=_("Of several signatures, one that is valid is enough.")
@@ -85,6 +94,7 @@ def verify(
     signature: Path | None,
     ca_file: Path | None,
     certificate_files: tuple[Path, ...],
+    time_stampers_file: Path | None,
     one_is_enough: bool,
     crls: tuple[Path, ...],
     responses: tuple[Path, ...],
@@ -101,8 +111,9 @@ def verify(
         raise click.UsageError(_("-o is for a signature that holds its content."))
     if hosts and not fetch:
         raise click.UsageError(_("--allow-host goes with --fetch."))
+    others = (*certificate_files, *([time_stampers_file] if time_stampers_file else []))
     if output:
-        check_output(output, file, ca_file, *certificate_files, *crls, *responses)
+        check_output(output, file, ca_file, *others, *crls, *responses)
     from xca_plugin import verification
 
     # What pyHanko logs is in the verdict.
@@ -118,8 +129,9 @@ def verify(
                 ca_file,
                 content if signature else None,
                 output=target,
+                time_stampers_file=time_stampers_file,
                 certificate_files=certificate_files,
-                sources=verification.Sources(crls, responses, fetch, hosts),
+                sources=Sources(crls, responses, fetch, hosts),
                 one_is_enough=one_is_enough,
             )
         if as_json:
@@ -149,7 +161,10 @@ def _say_what_holds(found: Verification) -> None:
         some = text("{valid} of {count} signatures are valid.")
         said = some.format(valid=len(valid), count=len(found.verdicts))()
         say(said, fg="green" if len(valid) == len(found.verdicts) else "yellow", bold=True)
-    say(_("Checked: content, signature, certificate and chain, today."))
+    if all(proved_time(verdict) for verdict in valid):
+        say(_("Checked: content, signature, certificate and chain, as of its time-stamp."))
+    else:
+        say(_("Checked: content, signature, certificate and chain, today."))
     for sentence in dict.fromkeys(open_question for one in valid for open_question in _open_questions(one)):
         say(sentence)
 
@@ -159,13 +174,26 @@ def _open_questions(verdict: Verdict) -> list[str]:
     said = []
     if verdict.only_content:
         said.append(_("Only the content was signed, without a time and without its content type."))
-    elif verdict.signed_at:
+    elif verdict.signed_at and not proved_time(verdict):
         said.append(_("The time is the signer's own, not checked."))
     if not verdict.revocation_checked:
         return [*said, _("Revocation was not looked up.")]
     unknown = text("It is not known whether this certificate of its issuers is revoked: {holder}")
     said.append(_("Its certificate is not revoked."))
     return said + [unknown.format(holder=holder)() for holder in verdict.not_checked]
+
+
+def proved_time(verdict: Verdict) -> datetime | None:
+    """Return the time that a time-stamp proves; None: none proves any."""
+    stamp = verdict.time_stamp
+    return stamp.at if stamp and stamp.problem is None else None
+
+
+def _time_stamp(stamp: TimeStamp) -> str:
+    when = card_text.moment(stamp.at) if stamp.at else _("unknown")
+    if stamp.problem is None:
+        return text("{when}, by {authority}").format(when=when, authority=stamp.authority or "")()
+    return text("{when}, not proved: {problem}").format(when=when, problem=stamp.problem)()
 
 
 def _show(found: Verification) -> None:
@@ -180,6 +208,8 @@ def _show(found: Verification) -> None:
             signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
             table.add_row(_("Signed at"), signed)
             table.add_row(_("Digest"), verdict.digest or "")
+        if verdict.time_stamp:
+            table.add_row(_("Time-stamp"), _time_stamp(verdict.time_stamp))
         if len(found.verdicts) > 1:
             table.add_row(_("Verdict"), _OUTCOMES[verdict.outcome]())
             if verdict.problem:

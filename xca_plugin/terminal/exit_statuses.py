@@ -43,6 +43,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.CertificateExpired: 54,
     errors.CertificateNotYetValid: 55,
     errors.ChainIncomplete: 57,
+    errors.NoTimeStamp: 58,
     errors.NotACertificate: 60,
     errors.NotASignature: 61,
     errors.SignatureNotValid: 62,

@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from pkcs11_shim import configuration_path, module_path
+from pkcs11_shim import ConfigurationError, configuration_path, library_path
 from xca_common.base_directories import SYSTEM_CONFIGURATION, own_configuration
 from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
 from xca_common.scratch import scratch_folder
-from xca_plugin.errors import NoModule, NotEditable
+from xca_plugin.errors import ModuleFailed, NoModule, NotEditable, where
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import is_there
 
@@ -33,12 +33,15 @@ def module() -> Path:
 
     Raises:
         NoModule: it is not installed.
+        ModuleFailed: the configuration means nothing.
         NotEditable: the path has a character with a meaning in some tool's configuration.
     """
     try:
-        path = module_path().absolute()
+        path = library_path().absolute()
     except FileNotFoundError as error:
         raise NoModule from error
+    except ConfigurationError as error:
+        raise ModuleFailed(detail=where(error)) from error
     if not re.fullmatch(r"[\w/.,:+@~ -]+", str(path)):
         raise NotEditable(path=path, detail=text("configuration files cannot hold this name"))
     return path

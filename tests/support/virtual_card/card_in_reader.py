@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pkcs11 import UserType
 
 from pkcs11_shim import module_path, rules
@@ -35,6 +35,7 @@ class CardInReader:
     Attributes:
         reader: the reader.
         card: the card, whether it is in the reader or not.
+        user_code_is_so_pin: which variant it is (card_files.card_files).
     """
 
     def __init__(self, reader: VirtualReader, keys: Keys, folder: Path, front: Path) -> None:
@@ -52,6 +53,7 @@ class CardInReader:
     ) -> None:
         """Make it a card with all its tries, in the reader; forget what tests configured."""
         self.stop()
+        self.user_code_is_so_pin = user_code_is_so_pin
         self.card.files = card_files(self._keys, user_code_is_so_pin=user_code_is_so_pin, label=label)
         self.card.renew(CODE, PIN if activated else None)
         self.configure()
@@ -110,9 +112,9 @@ class CardInReader:
         assert host.initialize() == CKR.OK
         return host
 
-    def encrypt(self, file: int, text: bytes) -> bytes:
-        """Encrypt to one of its keys (RSAES-PKCS1-v1_5)."""
-        return self._keys.private[file].public_key().encrypt(text, padding.PKCS1v15())
+    def public_key(self, file: int) -> rsa.RSAPublicKey:
+        """Return the public key that belongs to one of its private keys."""
+        return self._keys.private[file].public_key()
 
     def stop(self) -> None:
         """End every process that was started on this card."""

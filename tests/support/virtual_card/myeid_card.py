@@ -3,6 +3,7 @@
 
 import json
 import secrets
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,21 @@ ATR = bytes.fromhex("3BF51800008131FE454D794549449A")
 """Its historical bytes end with "MyEID"."""
 TRIES = 3
 
-VERIFY, MANAGE_SECURITY, CHANGE, PERFORM_OPERATION = 0x20, 0x22, 0x24, 0x2A
-RESET_RETRIES, LOG_OUT, GET_CHALLENGE = 0x2C, 0x2E, 0x84
-SELECT, READ_BINARY, GET_DATA = 0xA4, 0xB0, 0xCA
-COMMANDS = {
-    name: value for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)
-}
+
+class Instruction(IntEnum):
+    """The commands that it knows, by their INS byte."""
+
+    VERIFY = 0x20
+    MANAGE_SECURITY = 0x22
+    CHANGE = 0x24
+    PERFORM_OPERATION = 0x2A
+    RESET_RETRIES = 0x2C
+    LOG_OUT = 0x2E
+    GET_CHALLENGE = 0x84
+    SELECT = 0xA4
+    READ_BINARY = 0xB0
+    GET_DATA = 0xCA
+
 
 _AID = bytes.fromhex("A000000063504B43532D3135")
 _MASTER_FILE, _APPLICATION = 0x3F00, 0x5015
@@ -109,29 +119,37 @@ class MyEidCard:
             return b""
         data, self._chain = self._chain, b""
         match ins, p1, p2:
-            case _ if ins == SELECT:
+            case _ if ins == Instruction.SELECT:
                 return self._select(p1, p2, data)
-            case _ if ins == READ_BINARY:
+            case _ if ins == Instruction.READ_BINARY:
                 return self.files.get(self._current, b"")[p1 << 8 | p2 :][:256]
-            case _ if (ins, p1, p2) == (GET_DATA, 0x01, 0xA0):  # version 4.5.0, serial number, change counter
+            case _ if (ins, p1, p2) == (
+                Instruction.GET_DATA,
+                0x01,
+                0xA0,
+            ):  # version 4.5.0, serial number, change counter
                 return bytes(5) + b"\4\5\0" + bytes.fromhex(NUMBER).rjust(10, b"\0") + bytes(2)
-            case _ if (ins, p1, p2) == (GET_DATA, 0x01, 0xAA):  # capabilities: RSA up to 2048 bits
+            case _ if (ins, p1, p2) == (
+                Instruction.GET_DATA,
+                0x01,
+                0xAA,
+            ):  # capabilities: RSA up to 2048 bits
                 return bytes.fromhex("0100010800" + "00" * 6)
-            case _ if ins == VERIFY:
+            case _ if ins == Instruction.VERIFY:
                 self._verify(p2, data)
-            case _ if ins == CHANGE:
+            case _ if ins == Instruction.CHANGE:
                 self._change(p2, data)
-            case _ if ins == RESET_RETRIES:
+            case _ if ins == Instruction.RESET_RETRIES:
                 self._reset_retries(p1, data)
-            case _ if ins == LOG_OUT:
+            case _ if ins == Instruction.LOG_OUT:
                 self._verified.clear()
-            case _ if ins == GET_CHALLENGE:
+            case _ if ins == Instruction.GET_CHALLENGE:
                 return secrets.token_bytes(8)
-            case _ if ins == MANAGE_SECURITY and p1 == 0x41 and p2 in (0xB6, 0xB8):
+            case _ if ins == Instruction.MANAGE_SECURITY and p1 == 0x41 and p2 in (0xB6, 0xB8):
                 objects = _objects(data)
                 self._algorithm = objects.get(0x80, b"\0")[0]
                 self._key_file = int.from_bytes(objects.get(0x81, b""))
-            case _ if ins == PERFORM_OPERATION:
+            case _ if ins == Instruction.PERFORM_OPERATION:
                 return self._perform(p1, p2, data)
             case _:
                 raise StatusError(_NO_SUCH_INSTRUCTION)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Add the C libraries inside the module to an SBOM: python packaging/sbom.py FILE.
+
+FILE is what cyclonedx-py made (CycloneDX 1.6, JSON). It sees Python packages alone; the module holds archives
+of Debian, which are linked into it.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+LIBRARIES: Final = {
+    "inih": ("libinih-dev", "BSD-3-Clause"),
+    "libxcrypt": ("libcrypt-dev", "LGPL-2.1-or-later"),
+    "zlib": ("zlib1g-dev", "Zlib"),
+}
+"""What CMakeLists.txt links into xca-pkcs11.so: each library's package in Debian and its licence."""
+
+
+def main(file: Path) -> None:
+    """Add them."""
+    bom = json.loads(file.read_bytes())
+    (plugin,) = (each["bom-ref"] for each in bom["components"] if each["name"] == "xca-plugin")
+    (needs,) = (each for each in bom["dependencies"] if each["ref"] == plugin)
+    for name, (package, licence) in LIBRARIES.items():
+        query = ["dpkg-query", "--show", "--showformat=${Version}", package]
+        version = subprocess.run(query, check=True, capture_output=True, text=True).stdout
+        purl = f"pkg:deb/debian/{package}@{version}"
+        library = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+        bom["components"].append(library | {"licenses": [{"license": {"id": licence}}]})
+        bom["dependencies"].append({"ref": purl})
+        needs["dependsOn"].append(purl)
+    file.write_text(json.dumps(bom, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

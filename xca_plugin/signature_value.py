@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a signature in CMS SignedData was made over a content with the key of a certificate."""
+
+from typing import Final
+
+from cryptography import x509
+from pyhanko.sign.ades.report import AdESIndeterminate
+from pyhanko.sign.validation.errors import SignatureValidationError
+from pyhanko.sign.validation.generic_cms import validate_sig_integrity
+from pyhanko.sign.validation.utils import CMSAlgorithmUsagePolicy
+from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
+
+from xca_common.i18n import Text
+from xca_common.pki.chain import STRONG, digests
+from xca_common.pki.malformed import Malformed, reading
+from xca_common.pki.signed_data import Content, SignedData, Signer
+from xca_plugin.i18n import text
+from xca_plugin.path_validation import WEAK, exact
+
+# Digest algorithms for content. Old signatures use SHA-1; no certificate may be signed with it.
+_ACCEPTED: Final = STRONG | {"sha1"}
+# Algorithms that sign a message and not its digest (RFC 8419).
+_WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448"})
+
+ALTERED: Final = text("it was not made with the key of its signer's certificate, or was altered.")
+OTHER_FILE: Final = text("the file is not the one that was signed.")
+_OTHER_ATTRIBUTES: Final = text("its signed attributes do not match the content.")
+_PERHAPS_ATTRIBUTES: Final = text(
+    "its content may be the signed attributes of another signature; nobody signed it as a file."
+)
+
+
+def content_problem(
+    signed_data: SignedData, by: Signer, certificate: x509.Certificate, content: Content
+) -> Text | None:
+    """Return why this content was not signed with this certificate's key; None: it was.
+
+    Raises:
+        Malformed: a part of the signature cannot be read or is not supported.
+    """
+    attributes, signer, kind = by.attributes, by.info, signed_data.content_type
+    algorithm, digest = signer["signature_algorithm"], signer["digest_algorithm"]
+    content_digest = content.digest(by.digest)
+    if attributes is None:
+        # Signed attributes must not pass as the content of another signature (RFC 5652, section 5.4).
+        if kind.native != "data" or content.may_be_attributes:
+            return _PERHAPS_ATTRIBUTES
+        if algorithm["algorithm"].native in _WITHOUT_DIGEST:
+            # Such a signature covers the whole content, of which only the digest is kept.
+            raise Malformed(text("its signature algorithm needs signed attributes, and there are none"))
+    elif attributes.content_type != kind.dotted or attributes.message_digest is None or attributes.is_odd:
+        return _OTHER_ATTRIBUTES
+    with reading(text("the key of its signer's certificate")):
+        key = exact(certificate).public_key
+        _ = certificate.public_key()
+    try:
+        intact, valid = validate_sig_integrity(signer, exact(certificate), kind.native, content_digest)
+        used = {digest["algorithm"].native} | digests(algorithm)
+    except SignatureValidationError as error:
+        if error.ades_subindication is AdESIndeterminate.NO_SIGNING_CERTIFICATE_FOUND:
+            raise Malformed(text("what was signed names another certificate as its signer's")) from error
+        raise Malformed(text("what was signed names other algorithms than it has")) from error
+    except Exception as error:  # pyHanko raises many kinds
+        raise Malformed(text("its signature algorithm is not known here, or does not fit the key")) from error
+    if not valid:
+        return ALTERED
+    if not intact:
+        return OTHER_FILE
+    policy = CMSAlgorithmUsagePolicy.lift_policy(
+        DisallowWeakAlgorithmsPolicy(weak_hash_algos=frozenset())  # type: ignore[no-untyped-call]
+    )
+    accepted = (
+        used <= _ACCEPTED
+        and policy.signature_algorithm_allowed(algorithm, None, key)  # its key is long enough
+        and policy.digest_combination_allowed(algorithm, digest, None)
+    )
+    return None if accepted else WEAK

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a verification stands on: trusted certificates, others, revocation information, and a time."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from xca_common.errors import FileProblem, os_reason
+from xca_common.i18n import Text
+from xca_common.pki import revocation_list, strict_certificate
+from xca_common.pki.addresses import list_addresses, responder_addresses
+from xca_common.pki.chain import Chain
+from xca_common.pki.fetching import Fetcher
+from xca_common.pki.malformed import Malformed
+from xca_common.pki.ocsp_response import Response
+from xca_common.pki.revocation import Revocation
+from xca_common.pki.standing import Judgement, Standing
+from xca_common.taipei import day
+from xca_plugin import errors
+from xca_plugin.i18n import text
+from xca_plugin.path_validation import holder_of
+
+_T = TypeVar("_T")
+
+_MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
+_MOST_TRUSTED_BYTES: Final = 4 << 20
+
+_REVOKED: Final = text("its signer's certificate was revoked on {day}.")
+_SUSPENDED: Final = text("its signer's certificate is suspended since {day}.")
+_CA_REVOKED: Final = text("the certificate of its signer's CA is revoked.")
+_UNKNOWN: Final = text(
+    "it is not known whether its signer's certificate is revoked: nothing current was said about it."
+)
+_UNKNOWN_BECAUSE: Final = text("it is not known whether its signer's certificate is revoked: {detail}.")
+_CA_UNKNOWN: Final = text("it is not known whether the certificate of its signer's CA is revoked.")
+_CA_UNKNOWN_BECAUSE: Final = text(
+    "it is not known whether the certificate of its signer's CA is revoked: {detail}."
+)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of revocation information; none by default.
+
+    Attributes:
+        crls: files with a CRL (RFC 5280), DER or PEM.
+        responses: files with an OCSP response (RFC 6960), DER.
+        fetch: fetch CRLs and OCSP responses from the addresses in the certificates.
+        hosts: hosts that may be asked in addition to those of the government's issuers.
+    """
+
+    crls: Sequence[Path] = ()
+    responses: Sequence[Path] = ()
+    fetch: bool = False
+    hosts: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.crls or self.responses or self.fetch)
+
+
+NO_SOURCES: Final = Sources()
+"""Revocation is not looked up."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a verification stands on.
+
+    Attributes:
+        trusted: the certificates to trust.
+        time_stampers: the certificates to trust for time-stamps.
+        certificates: intermediate certificates that were given, as they are encoded.
+        revocation: the revocation information.
+        is_asked: a certificate of unknown revocation status is not good enough.
+        moment: the time of the verification.
+    """
+
+    trusted: Sequence[x509.Certificate]
+    time_stampers: Sequence[x509.Certificate]
+    certificates: Sequence[bytes]
+    revocation: Revocation
+    is_asked: bool
+    moment: datetime
+
+    @classmethod
+    def read(
+        cls,
+        ca_file: Path,
+        *,
+        time_stampers_file: Path | None = None,
+        certificate_files: Iterable[Path] = (),
+        sources: Sources = NO_SOURCES,
+    ) -> Self:
+        """Read the files.
+
+        Args:
+            ca_file: the certificates to trust.
+            time_stampers_file: the certificates to trust for time-stamps; None: those of ca_file.
+            certificate_files: intermediate certificates; they are not trusted.
+            sources: the sources of revocation information.
+
+        Raises:
+            NotACertificate, NotRevocationData, TooMuch, FileProblem: as verification.verify.
+        """
+        lists = [found for file in sources.crls for found in _revocation_data(file, revocation_list.load_all)]
+        responses = [_revocation_data(file, Response) for file in sources.responses]
+        trusted = _certificates(ca_file)
+        return cls(
+            trusted,
+            _certificates(time_stampers_file) if time_stampers_file else trusted,
+            [one.public_bytes(Encoding.DER) for file in certificate_files for one in _certificates(file)],
+            Revocation(lists, responses, Fetcher(sources.hosts) if sources.fetch else None),
+            bool(sources),
+            datetime.now(UTC),
+        )
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """What is known of the revocation of a chain.
+
+    Attributes:
+        is_checked: the status of the first certificate was determined.
+        not_checked: holders of the certificates whose status was not determined.
+        problem: why the chain does not hold; None: it holds.
+    """
+
+    is_checked: bool
+    not_checked: tuple[str, ...]
+    problem: Text | None
+
+
+def revocation(chain: Chain, trust: Trust, moment: datetime) -> Revoked:
+    """Return what is known of the revocation of a chain.
+
+    A revoked or suspended certificate is a problem whenever that became known. One that was good at the
+    moment is good. An unknown status is a problem if revocation information was asked for.
+
+    Args:
+        chain: the certificates from the signer's up to the trusted one.
+        trust: the revocation information.
+        moment: the time at which the signature is proved to have existed, else that of the verification.
+    """
+    below = list(itertools.pairwise(chain))
+    if not below:  # a trusted certificate of the signer's own: no issuer could revoke it
+        return Revoked(False, (), _UNKNOWN if trust.is_asked else None)
+    judged = [(certificate, _judge(certificate, issuer, trust, moment)) for certificate, issuer in below]
+    not_checked = tuple(holder_of(one) for one, found in judged if found.standing is Standing.UNKNOWN)
+    checked = judged[0][1].standing is not Standing.UNKNOWN
+    # A revoked certificate is reported before one of unknown status.
+    for number, (_, found) in enumerate(judged):
+        if found.standing in (Standing.SUSPENDED, Standing.REVOKED):
+            return Revoked(checked, not_checked, _taken_back(found, is_signer=number == 0))
+    for number, (certificate, found) in enumerate(judged):
+        # The status of a CA's certificate is needed only if the certificate names a CRL or a responder.
+        is_needed = trust.is_asked and (number == 0 or _names_somebody(certificate))
+        if is_needed and found.standing is Standing.UNKNOWN:
+            return Revoked(checked, not_checked, _unknown(found.detail, is_signer=number == 0))
+    return Revoked(checked, not_checked, None)
+
+
+def _judge(
+    certificate: x509.Certificate, issuer: x509.Certificate, trust: Trust, moment: datetime
+) -> Judgement:
+    now = trust.revocation.judge(certificate, issuer, trust.moment)
+    if now.standing is not Standing.UNKNOWN or moment == trust.moment:
+        return now
+    then = trust.revocation.judge(certificate, issuer, moment)
+    return then if then.standing is not Standing.UNKNOWN else now
+
+
+def _taken_back(found: Judgement, *, is_signer: bool) -> Text:
+    if not is_signer:
+        return _CA_REVOKED
+    sentence = _SUSPENDED if found.standing is Standing.SUSPENDED else _REVOKED
+    return sentence.format(day=day(found.since) if found.since else "?")
+
+
+def _unknown(detail: Text | str | None, *, is_signer: bool) -> Text:
+    if detail is None:
+        return _UNKNOWN if is_signer else _CA_UNKNOWN
+    return (_UNKNOWN_BECAUSE if is_signer else _CA_UNKNOWN_BECAUSE).format(detail=detail)
+
+
+def _names_somebody(certificate: x509.Certificate) -> bool:
+    return bool(list_addresses(certificate) or responder_addresses(certificate))
+
+
+def _revocation_data(path: Path, load: Callable[[bytes], _T]) -> _T:
+    data = _read(path, _MOST_BYTES)
+    try:
+        return load(data)
+    except Malformed as error:
+        raise errors.NotRevocationData(path=path, detail=error.detail) from error
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    data = _read(path, _MOST_TRUSTED_BYTES)
+    try:
+        return strict_certificate.load_all(data)
+    except Malformed as error:
+        raise errors.NotACertificate(path=path, detail=error.detail) from error
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise FileProblem(path=path, detail=os_reason(error)) from error
+    if len(data) > most:
+        raise errors.TooMuch(path=path, detail=text("it has more than {size} MiB").format(size=most >> 20))
+    return data
