@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.errors import with_facts
-from xca_common.errors import XcaError
+from xca_common.errors import FileError, XcaError
 from xca_plugin import Cards, errors
 from xca_plugin.agent.component import bitmap, information
 from xca_plugin.agent.component.request_body import base64_field, decode_fields
@@ -139,7 +139,37 @@ def test_bitmap_of_a_long_answer_stays_short() -> None:
     cards = cast("Cards", SimpleNamespace(detect=lambda: present, readers=lambda: [*names, "Empty reader"]))
     text = read(information.as_bitmap(information.card_information(cards)))
     assert len(text) < 1900
-    assert [slot["token"]["ulMaxPinLen"] for slot in json.loads(text)["slots"]] == [8] * 4
+    assert [slot["token"]["serialNumber"] for slot in json.loads(text)["slots"]] == [
+        card.number for card in present
+    ]
+
+
+def test_bitmap_of_one_card_fits_what_every_page_reads() -> None:
+    name = "Castles EZ100PU 00 00 of a reader whose name is long"
+    card = Card("XC00000000000001", name, "T7SXC000000", "hicos", CardState.ACTIVE, 3, 3)
+    cards = cast("Cards", SimpleNamespace(detect=lambda: [card], readers=lambda: [name, "Empty reader"]))
+    whole = information.card_information(cards)
+    text = read(information.as_bitmap(whole))
+    assert len(text) <= 900
+    drawn = json.loads(text)
+    assert [slot["slotDescription"] for slot in drawn["slots"]] == [name, "Empty reader"]
+    for kept in ("func", "ret_code", "last_error", "serverVersion", "version", "installedModule", "agent"):
+        assert drawn[kept] == whole[kept]
+    token = drawn["slots"][0]["token"]
+    assert {each: token[each] for each in ("serialNumber", "label", "model", "flags")} == {
+        each: whole["slots"][0]["token"][each] for each in ("serialNumber", "label", "model", "flags")
+    }
+
+
+def test_information_with_softhsms_free_slot_does_not_list_it() -> None:
+    card = Card("XC00000000000001", "SoftHSM slot ID 0x1", "T", "hicos", CardState.ACTIVE, 3, 3)
+    readers = ["SoftHSM slot ID 0x1", "SoftHSM slot ID 0x2", "Reader"]
+    cards = cast("Cards", SimpleNamespace(detect=lambda: [card], readers=lambda: readers))
+    slots = information.card_information(cards)["slots"]
+    assert [(slot["slotID"], slot["slotDescription"]) for slot in slots] == [
+        (0, "SoftHSM slot ID 0x1"),
+        (1, "Reader"),
+    ]
 
 
 def test_bitmap_of_many_readers_leaves_out_empty_ones() -> None:
@@ -148,8 +178,14 @@ def test_bitmap_of_many_readers_leaves_out_empty_ones() -> None:
     drawn = json.loads(read(information.as_bitmap({"slots": [*[empty] * 200, full]})))
     assert drawn["slots"] == [full]
     assert len(json.loads(read(information.as_bitmap({"slots": [empty] * 3})))["slots"]) == 3
-    with pytest.raises(Refusal):
-        information.as_bitmap({"slots": [full] * 200})
+
+
+def test_bitmap_of_an_error_or_too_many_cards_tells_the_code() -> None:
+    full = {"slotDescription": "reader", "token": {"serialNumber": "XC00000000000001"}}
+    drawn = json.loads(read(information.as_bitmap({"slots": [full] * 200})))
+    assert (drawn["ret_code"], drawn["slots"]) == (Code.TOO_LARGE, [])
+    answer = failure("pkcs11info", errors.NoModule())
+    assert json.loads(read(information.as_bitmap(answer)))["ret_code"] == Code.NO_MODULE
 
 
 # --- the codes
@@ -215,7 +251,8 @@ def every_situation() -> Iterator[type[XcaError]]:
 def test_error_of_every_kind_has_codes(kind: type[XcaError]) -> None:
     codes = codes_of(with_facts(kind))
     assert codes[0] is not Code.OK
-    if 10 <= EXIT_STATUSES[kind] < 54:  # of a card, its secrets and keys
+    # Of a card, its secrets and keys.
+    if 10 <= EXIT_STATUSES[kind] < 54 and not issubclass(kind, FileError):
         assert codes != (Code.FAILED, MinorCode.NONE)
 
 

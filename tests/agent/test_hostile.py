@@ -160,6 +160,7 @@ def test_unknown_site_asking_learns_the_version_only(
         assert active_card.number not in response.text
     picture = stranger.get("/p11Image.bmp")
     told = json.loads(picture.content[54:].split(b"\0")[0])
+    assert told == stranger.post("/pkcs11info")
     assert told["ret_code"] == 0x76000031
     assert told["serverVersion"].startswith("1.3.4.9")
     assert told["slots"] == []
@@ -190,6 +191,9 @@ def test_preflight_of_a_trusted_site_only_allows_reading(
     assert (response.headers.get("access-control-allow-origin") == origin) is shared
     assert response.headers["access-control-allow-private-network"] == "true"
     assert "access-control-allow-credentials" not in response.headers
+    asks["Access-Control-Request-Headers"] = 'content-type, X-Requested-With,bad name,"evil"'
+    response = options(f"{allowed.agent.url}/sign", headers=asks)
+    assert response.headers["access-control-allow-headers"] == "content-type, X-Requested-With, badname"
 
 
 @pytest.mark.fast
@@ -234,7 +238,7 @@ def test_consent_of_a_nonce_with_line_breaks_shows_them_and_begins_no_line(
     consent = trusting.popup(signing(active_card, signatureType="PKCS7", nonce=nonce))["consent"]
     assert "x<U+000A>Type of signature: none" in [value for _, value in consent["facts"]]
     text = b64(b"first\nsecond")
-    consent = trusting.popup(signing(active_card, tbs=text, tbsEncoding="BASE64"))["consent"]
+    consent = trusting.popup(signing(active_card, tbs=text, tbsEncoding="base64"))["consent"]
     assert "first\nsecond" in [value for _, value in consent["facts"]]
 
 

@@ -53,6 +53,8 @@ _OWN_PAGES: Final = {
     "buildOpenCardValidateUserRequest": ACTIVATE.path,
     "openCard": ACTIVATE.path,
 }
+_ANSWERED_IN_MSG: Final = {"exDynamicCreateFile", "exDynamicReleaseFile"}
+"""Requests whose pages read the message in the member `msg` as well."""
 ANSWER_NAMES: Final = {
     "CheckEnvir": information.ANSWER_NAME,
     "GetUserCert": information.ANSWER_NAME,
@@ -133,6 +135,8 @@ class Dispatcher:
         try:
             fields = decode_fields(body)
             func = func or fields.get("func", "")
+            if func in _WITH_CERTIFICATES and not self._trusted_sites.trusts(site):
+                return information.versions_alone(Refusal(Code.NOT_TRUSTED))
             self._check_trust(site)
             if func in _WITH_CERTIFICATES:
                 answer = await self._query_cards(_WITH_CERTIFICATES[func])
@@ -144,7 +148,8 @@ class Dispatcher:
                 return await self._run_operation(site, func, body, fields, agreement)
             raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page(func))
         except (Refusal, XcaError) as error:
-            return failure(_answer_name(func or ""), error)
+            answer = failure(_answer_name(func or ""), error)
+            return answer | {"msg": answer["message"]} if func in _ANSWERED_IN_MSG else answer
 
     def _check_trust(self, site: str) -> None:
         if not self._trusted_sites.trusts(site):

@@ -4,16 +4,17 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
 from asn1crypto import x509  # type: ignore[import-untyped]
 
 from pkcs11_shim import rules
+from xca_common.errors import XcaError
 from xca_common.pki.certificate import Certificate
 from xca_plugin.agent.component import bitmap
-from xca_plugin.agent.component.result_codes import Code, Refusal, page_safe, success, to_json
+from xca_plugin.agent.component.result_codes import Code, Refusal, failure, page_safe, success, to_json
 from xca_plugin.cards import Cards
 from xca_plugin.model import Card, CardState, Key
 
@@ -22,8 +23,8 @@ ANSWER_NAME: Final = "pkcs11info"
 HELPER_VERSION: Final = "2.3.2"
 """The value of `version`, which pages show."""
 
-# Pages compare it as a string with the lowest version that they take. It passes all known comparisons.
-_SERVER_VERSION: Final = "1.3.4.99999"
+SERVER_VERSION: Final = "1.3.4.99999"
+"""Pages compare it as a string with the lowest version that they take. It passes all known comparisons."""
 _NAME: Final = "xca-plugin"
 
 # CK_SLOT_INFO.flags and CK_TOKEN_INFO.flags (PKCS#11 2.40, section 3.2).
@@ -51,7 +52,14 @@ _USAGES: Final = {
     "encipher_only": "encipherOnly",
     "decipher_only": "decipherOnly",
 }
-_READ_AT_MOST: Final = 1900  # bytes; some pages read no more of the bitmap
+_READ_AT_MOST: Final = 900
+"""Bytes of a bitmap that every page reads: some draw it on a canvas of 300 pixels."""
+# Members that no page reads.
+_UNREAD: Final = frozenset(_COUNTS) | {
+    *("cryptokiVersion", "libraryDescription", "libraryVersion", "manufacturerID"),
+    *("hardwareVersion", "firmwareVersion", "utcTime", "ulMinPinLen", "ulMaxPinLen"),
+}
+_FREE_SLOT: Final = "SoftHSM slot ID "  # how SoftHSM names a slot without a token
 # An escaped separator in a value of a DN becomes its wide form: pages split a DN at every comma.
 _ESCAPED: Final = re.compile(r"\\(.)")
 
@@ -60,9 +68,9 @@ def versions() -> dict[str, Any]:
     """Return the agent's versions, which anybody may know."""
     own = version(_NAME)
     return {
-        "serverVersion": _SERVER_VERSION,
+        "serverVersion": SERVER_VERSION,
         "version": HELPER_VERSION,
-        "installedModule": [{"version": _SERVER_VERSION}],
+        "installedModule": [{"version": SERVER_VERSION}],
         "agent": {"name": _NAME, "version": own},
     }
 
@@ -73,10 +81,11 @@ def card_information(cards: Cards, *, certificates: bool = False) -> dict[str, A
     Raises:
         XcaError: as Cards.detect and Cards.certificates.
     """
-    present = {card.reader: card for card in cards.detect()}
+    detected = cards.detect()
+    present = {card.reader: card for card in detected}
     slots = [
         _slot(number, reader, present.get(reader), cards if certificates else None)
-        for number, reader in enumerate(cards.readers())
+        for number, reader in enumerate(numbered_readers(cards, detected))
     ]
     return success(
         ANSWER_NAME,
@@ -90,26 +99,38 @@ def card_information(cards: Cards, *, certificates: bool = False) -> dict[str, A
     )
 
 
+def versions_alone(error: XcaError | Refusal) -> dict[str, Any]:
+    """Return the answer that tells an error and the agent's versions, and nothing of readers and cards."""
+    return {**failure(ANSWER_NAME, error), **versions(), "slots": []}
+
+
+def numbered_readers(cards: Cards, detected: Sequence[Card]) -> list[str]:
+    """Return the readers in the order of their slotID. SoftHSM's slot for a new token is no reader."""
+    filled = {card.reader for card in detected}
+    return [each for each in cards.readers() if each in filled or not each.startswith(_FREE_SLOT)]
+
+
 def as_bitmap(answer: Mapping[str, Any]) -> bytes:
     """Return an answer as a bitmap.
 
-    From a long answer readers without a card are left out; if it is still long, also what no page reads.
-
-    Raises:
-        Refusal: it is too long even then.
+    A long answer leaves out the members that no page reads. If it is still long, it also leaves out readers
+    without a card. An answer that does not fit even then is replaced by an error.
     """
-    filled = [slot for slot in answer["slots"] if slot["token"]]
-    brief = [
-        {**slot, "token": {name: value for name, value in slot["token"].items() if name not in _COUNTS}}
-        for slot in filled
-    ]
-    for slots in (answer["slots"], filled, brief):
-        text = to_json({**answer, "slots": slots})
-        if len(text) <= _READ_AT_MOST:
-            break
+    brief = _without_unread(answer)
+    filled = {**brief, "slots": [slot for slot in brief.get("slots", ()) if slot["token"]]}
+    forms = [to_json(form) for form in (answer, brief, filled)]
+    text = next((form for form in forms if len(form) <= _READ_AT_MOST), forms[-1])
     if len(text) > bitmap.CAPACITY:
-        raise Refusal(Code.TOO_LARGE)
+        text = to_json(versions_alone(Refusal(Code.TOO_LARGE)))
     return bitmap.encode(text)
+
+
+def _without_unread(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_unread(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _without_unread(member) for name, member in value.items() if name not in _UNREAD}
 
 
 def _slot(number: int, reader: str, card: Card | None, cards: Cards | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_plugin import errors
+from xca_plugin.agent.component.information import numbered_readers
 from xca_plugin.agent.component.request_body import base64_field
 from xca_plugin.agent.component.result_codes import Code, Refusal, page_safe
 from xca_plugin.cards import Cards
@@ -94,7 +95,8 @@ def choose_card(cards: Cards, fields: Mapping[str, str]) -> Card:
     present, readers = cards.detect(), cards.readers()
     reader = next((fields[name].strip() for name in _READER_FIELDS if name in fields), None)
     if reader is not None and reader.isdecimal():
-        numbered = {str(number): name for number, name in enumerate(readers)}.get(reader)
+        names = {str(number): name for number, name in enumerate(numbered_readers(cards, present))}
+        numbered = names.get(reader)
         reader = next((page_safe(card.reader).strip() for card in present if card.reader == numbered), None)
     card_number = fields.get("cardid")
     matching = [

@@ -189,19 +189,18 @@ def success(func: str, **members: object) -> dict[str, Any]:
 
 
 def failure(func: str, error: XcaError | Refusal) -> dict[str, Any]:
-    """Return the answer to a request that failed, with the text of its code: the error's may name a path."""
+    """Return the answer to a request that failed, with the text of its code: the error's may name a path.
+
+    last_error is left out where there is no minor code: some pages take its presence for another error.
+    """
     if isinstance(error, Refusal):
         code, minor, message = error.code, MinorCode.NONE, error.message
     else:
         code, minor = codes_of(error)
         message = code.text
-    answer = {
-        "func": func,
-        "ret_code": int(code),
-        "last_error": int(minor),
-        "message": page_safe(message),
-        "message2": minor.text,
-    }
+    answer = {"func": func, "ret_code": int(code), "message": page_safe(message)}
+    if minor is not MinorCode.NONE:
+        answer |= {"last_error": int(minor), "message2": minor.text}
     # Pages that ask for makeCsr read the message in another member.
     return answer | {"messagedata": answer["message"]} if func == "csr" else answer
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The component's paths that web sites and other clients request directly, without a popup."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ _BITMAP: Final = "/p11Image.bmp"
 # Card printers, secondary cards of companies, the New eID. The agent knows none of their commands.
 _OTHER_FAMILIES: Final = ("/PrintCard/", "/MOEACA/", "/eIDPM/")
 
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _NEEDS_POPUP: Final = "此網站須經由元件的視窗取得您的同意"
 
 
@@ -78,8 +80,6 @@ async def _bitmap(state: AgentState, request: Request) -> Response:
         return _allow_reading(_preflight(state, request), request)
     answer = await state.dispatcher.answer(_site(request), "{}", "CheckEnvir")
     assert not isinstance(answer, ConsentRequest)  # noqa: S101  # only operations need consent
-    if answer["ret_code"] == Code.NOT_TRUSTED:
-        answer = {**answer, **information.versions(), "slots": []}
     picture = Response(information.as_bitmap(answer), media_type="image/bmp")
     picture.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return _allow_reading(picture, request)
@@ -100,11 +100,17 @@ def _site(request: Request) -> str:
 def _preflight(state: AgentState, request: Request) -> Response:
     allowed = {
         "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Allow-Headers": "Content-Type",
+        "Access-Control-Allow-Headers": _requested_headers(request),
         "Access-Control-Allow-Private-Network": "true",
         "Access-Control-Max-Age": "60",
     }
     return _allow_reading_if_trusted(Response(status_code=204, headers=allowed), state, request)
+
+
+def _requested_headers(request: Request) -> str:
+    """Return the names of the headers that a page wants to send. The agent reads none but Content-Type."""
+    names = request.headers.get("access-control-request-headers", "").replace(" ", "").split(",")
+    return ", ".join(name for name in names if _HEADER_NAME.fullmatch(name)) or "Content-Type"
 
 
 def _allow_reading_if_trusted(response: Response, state: AgentState, request: Request) -> Response:

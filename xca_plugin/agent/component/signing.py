@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from asn1crypto import cms, core, x509  # type: ignore[import-untyped]
+from asn1crypto import algos, cms, core, x509  # type: ignore[import-untyped]
 
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
@@ -33,15 +33,14 @@ _CARD_NUMBER: Final = "2.16.886.1.100.2.204"
 # Servers take the first two bytes of these attributes for tag and length: so the length must be one byte.
 _ATTRIBUTE_MAX: Final = 127
 _PRINTABLE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
-_HASH_BY_LENGTH: Final = {hashlib.new(member).digest_size: member for member in Hash}
 _LABELS: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
 
 
 class SignOperation(Operation):
     """A signature with a key of the card.
 
-    PKCS1 is RSASSA-PKCS1-v1_5 (RFC 8017) of data, RAW the same of a hash that the site made, PKCS7 a CMS
-    SignedData (RFC 5652) with the data inside.
+    PKCS1 is RSASSA-PKCS1-v1_5 (RFC 8017) of data. RAW is the same of a hash from the site, which comes
+    alone or in a DigestInfo. PKCS7 is a CMS SignedData (RFC 5652) with the data inside.
     """
 
     title = text("Sign with the card")
@@ -54,10 +53,7 @@ class SignOperation(Operation):
             raise Refusal(Code.NO_DATA)
         self._key = requested_key(fields, "keyidb64")
         if self._type == "RAW":
-            self._digest = base64_field(fields, "tbs")
-            if len(self._digest) not in _HASH_BY_LENGTH:
-                raise Refusal(Code.BAD_PARAMETER)
-            self._hash = _HASH_BY_LENGTH[len(self._digest)]
+            self._hash, self._digest = _read_digest(base64_field(fields, "tbs"))
         elif self._type in ("PKCS1", "PKCS7"):
             self._content = self._data()
             self._hash = requested_hash(fields)
@@ -105,12 +101,10 @@ class SignOperation(Operation):
         return members | ({"SCAP": ""} if is_true(self._fields, "withSCAP") else {})
 
     def _data(self) -> bytes:
-        encoding = self._fields.get("tbsEncoding", "NONE").upper()
-        if encoding == "NONE":
-            return self._fields["tbs"].encode()
-        if encoding == "BASE64":
+        # Exactly base64: the vendor's component takes all else for text.
+        if self._fields.get("tbsEncoding") == "base64":
             return base64_field(self._fields, "tbs")
-        raise Refusal(Code.BAD_PARAMETER)
+        return self._fields["tbs"].encode()
 
     def _certificate(self, cards: Cards, card: Card) -> Certificate:
         for certificate in cards.certificates(card):
@@ -157,6 +151,30 @@ class SignOperation(Operation):
             "signer_infos": [signer],
         }
         return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed_data}).dump())
+
+
+def _read_digest(data: bytes) -> tuple[Hash, bytes]:
+    """Return the hash that a RAW request holds, and its algorithm.
+
+    Raises:
+        Refusal: the data are neither a hash nor its DigestInfo (RFC 8017, section 9.2).
+    """
+    for algorithm, digest_info in _DIGEST_INFOS.items():
+        digest = data.removeprefix(digest_info)
+        if len(digest) == hashlib.new(algorithm).digest_size:
+            return algorithm, digest
+    raise Refusal(Code.BAD_PARAMETER)
+
+
+def _digest_info_start(algorithm: Hash) -> bytes:
+    """Return the bytes before the digest in a DigestInfo."""
+    digest = bytes(hashlib.new(algorithm).digest_size)
+    identifier = {"algorithm": algorithm.value, "parameters": core.Null()}
+    whole = algos.DigestInfo({"digest_algorithm": identifier, "digest": digest}).dump()
+    return bytes(whole.removesuffix(digest))
+
+
+_DIGEST_INFOS: Final = {algorithm: _digest_info_start(algorithm) for algorithm in Hash}
 
 
 def _string_attribute(value: str) -> core.Asn1Value:

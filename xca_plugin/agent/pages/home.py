@@ -14,6 +14,7 @@ from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_common.web.language import with_language_choice
 from xca_plugin import errors
+from xca_plugin.agent.component.information import SERVER_VERSION
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
 from xca_plugin.agent.pages.problems import UNKNOWN_ADDRESS, problem_of, problem_response
@@ -41,7 +42,8 @@ def routes(state: AgentState) -> list[Route]:
 
 
 async def _home(state: AgentState, request: Request) -> Response:
-    return page(request, "home.html", snapshot=await take_snapshot(state), actions=PIN_ACTIONS)
+    snapshot = await take_snapshot(state)
+    return page(request, "home.html", snapshot=snapshot, actions=PIN_ACTIONS, server_version=SERVER_VERSION)
 
 
 async def _card(state: AgentState, request: Request) -> Response:

@@ -4,7 +4,7 @@
 "use strict";
 
 (() => {
-  const FAILED = { ret_code: 0x7600000d, last_error: 0, message: "元件沒有回應" };
+  const FAILED = { ret_code: 0x7600000d, message: "元件沒有回應" };
 
   const { firstWord, answerNames } = document.currentScript.dataset;
   const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
