@@ -3,6 +3,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -24,6 +25,8 @@ from xca_plugin.verdict import TimeStamp
 _TOKEN: Final = "signature_time_stamp_token"  # noqa: S105  # no secret
 _MOST_TOKENS: Final = 4
 _CHUNK: Final = 1 << 16
+Digest = Callable[[str], bytes]
+"""Returns the digest of some data by an algorithm, as hashlib names it."""
 _UNREADABLE: Final = text("it cannot be read.")
 _UNREADABLE_BECAUSE: Final = text("it cannot be read: {detail}.")
 _OTHER_SIGNATURE: Final = text("it is of something else.")
@@ -53,22 +56,27 @@ def of(signer: Signer, trust: Trust) -> TimeStamp | None:
     except Malformed as error:
         return TimeStamp(problem=_UNREADABLE_BECAUSE.format(detail=error.detail))
     signature = signer.info["signature"].native
-    stamps = [judge(token, signature, trust) for token in tokens]
+    stamps = [judge(token, digest_of(signature), trust) for token in tokens]
     return next((one for one in stamps if one.problem is None), stamps[0] if stamps else None)
 
 
-def judge(token: bytes, stamped: bytes, trust: Trust) -> TimeStamp:
+def digest_of(data: bytes) -> Digest:
+    """Return what computes digests of some data."""
+    return lambda name: hashlib.new(name, data).digest()
+
+
+def judge(token: bytes, digest: Digest, trust: Trust) -> TimeStamp:
     """Judge a time-stamp token.
 
-    The authority's chain must be valid now and have been valid at the time of the stamp.
+    The authority's chain must be valid at the time of the stamp, and now or when a later stamp was made.
 
     Args:
         token: a TimeStampToken, DER.
-        stamped: the data that should have been stamped.
+        digest: returns the digest of the data that should have been stamped, by an algorithm of hashlib.
         trust: what to stand on.
     """
     try:
-        return _judge(token, stamped, trust)
+        return _judge(token, digest, trust)
     except EOFError:
         return TimeStamp(problem=_UNREADABLE)
     except (Malformed, TooMuchError) as error:
@@ -95,18 +103,16 @@ def info_of(token: bytes) -> tuple[SignedData, Content, tsp.TSTInfo]:
     return signed_data, Content.of(io.BytesIO(encoded), names), info
 
 
-def imprint_problem(info: tsp.TSTInfo, stamped: bytes) -> Text | None:
+def imprint_problem(info: tsp.TSTInfo, digest: Digest) -> Text | None:
     """Return why a time-stamp is not of these data; None: it is."""
     imprint = info["message_imprint"]
     name = str(imprint["hash_algorithm"]["algorithm"].native)
     if name not in STRONG:
         return _WEAK
-    return (
-        None if hashlib.new(name, stamped).digest() == imprint["hashed_message"].native else _OTHER_SIGNATURE
-    )
+    return None if digest(name) == imprint["hashed_message"].native else _OTHER_SIGNATURE
 
 
-def _judge(token: bytes, stamped: bytes, trust: Trust) -> TimeStamp:
+def _judge(token: bytes, digest: Digest, trust: Trust) -> TimeStamp:
     signed_data, content, info = info_of(token)
     if len(signed_data.signers) != 1 or isinstance(signer := signed_data.signers[0], Malformed):
         return TimeStamp(problem=_UNREADABLE)
@@ -116,14 +122,14 @@ def _judge(token: bytes, stamped: bytes, trust: Trust) -> TimeStamp:
     if not isinstance(at, datetime) or at.tzinfo is None:
         return TimeStamp(problem=_UNREADABLE)
     stamp = TimeStamp(at, holder_of(certificate))
-    if at > trust.moment + SKEW:
+    if at > trust.proved + SKEW:
         return replace(stamp, problem=_OF_THE_FUTURE)
-    problem = imprint_problem(info, stamped) or content_problem(signed_data, signer, certificate, content)
+    problem = imprint_problem(info, digest) or content_problem(signed_data, signer, certificate, content)
     if signer.digest not in STRONG or not is_strong(signer.info["signature_algorithm"]):
         problem = problem or _WEAK
     if problem is not None:
         return replace(stamp, problem=problem)
-    for moment in (trust.moment, min(at, trust.moment)):
+    for moment in (trust.proved, min(at, trust.proved)):
         path = find_chain(certificate, others, trust.time_stampers, moment, Purpose.TIME_STAMPS)
         if path.chain is None:
             return replace(stamp, problem=path.problem)

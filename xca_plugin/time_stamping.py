@@ -16,7 +16,7 @@ from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_plugin import errors
 from xca_plugin.i18n import text
 from xca_plugin.signature_value import content_problem
-from xca_plugin.time_stamp import imprint_problem, info_of
+from xca_plugin.time_stamp import digest_of, imprint_problem, info_of
 
 _SECONDS: Final = 30.0
 _MOST_BYTES: Final = 1 << 20
@@ -61,7 +61,7 @@ def _problem(token: bytes, signature: bytes) -> Text | None:
         if len(signed_data.signers) != 1 or isinstance(signer := signed_data.signers[0], Malformed):
             return _SOMETHING_ELSE
         certificate = strict_certificate.load(signed_data.signer_certificate(signer)[0])
-        problem = imprint_problem(info, signature) or content_problem(
+        problem = imprint_problem(info, digest_of(signature)) or content_problem(
             signed_data, signer, certificate, content
         )
     except (Malformed, TooMuchError) as error:

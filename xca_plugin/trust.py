@@ -79,6 +79,7 @@ class Trust:
         revocation: the revocation information.
         is_asked: a certificate of unknown revocation status is not good enough.
         moment: the time of the verification.
+        proved: the time at which what is verified is proved to have existed: the moment, or an earlier one.
     """
 
     trusted: Sequence[x509.Certificate]
@@ -87,6 +88,7 @@ class Trust:
     revocation: Revocation
     is_asked: bool
     moment: datetime
+    proved: datetime
 
     @classmethod
     def read(
@@ -110,14 +112,15 @@ class Trust:
         """
         lists = [found for file in sources.crls for found in _revocation_data(file, revocation_list.load_all)]
         responses = [_revocation_data(file, Response) for file in sources.responses]
-        trusted = _certificates(ca_file)
+        trusted, now = _certificates(ca_file), datetime.now(UTC)
         return cls(
             trusted,
             _certificates(time_stampers_file) if time_stampers_file else trusted,
             [one.public_bytes(Encoding.DER) for file in certificate_files for one in _certificates(file)],
             Revocation(lists, responses, Fetcher(sources.hosts) if sources.fetch else None),
             bool(sources),
-            datetime.now(UTC),
+            now,
+            now,
         )
 
 
@@ -168,11 +171,13 @@ def revocation(chain: Chain, trust: Trust, moment: datetime) -> Revoked:
 def _judge(
     certificate: x509.Certificate, issuer: x509.Certificate, trust: Trust, moment: datetime
 ) -> Judgement:
-    now = trust.revocation.judge(certificate, issuer, trust.moment)
-    if now.standing is not Standing.UNKNOWN or moment == trust.moment:
-        return now
-    then = trust.revocation.judge(certificate, issuer, moment)
-    return then if then.standing is not Standing.UNKNOWN else now
+    """Return how a certificate stands now; if that is not known, how it stood when the signature existed."""
+    first = trust.revocation.judge(certificate, issuer, trust.moment)
+    found = first
+    for earlier in dict.fromkeys((trust.proved, moment)):
+        if found.standing is Standing.UNKNOWN and earlier != trust.moment:
+            found = trust.revocation.judge(certificate, issuer, earlier)
+    return found if found.standing is not Standing.UNKNOWN else first
 
 
 def _taken_back(found: Judgement, *, is_signer: bool) -> Text:

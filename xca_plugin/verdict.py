@@ -20,6 +20,34 @@ class Outcome(StrEnum):
     """Content and signature are right, but a certificate of the chain is missing: nobody can say more."""
 
 
+class Changes(StrEnum):
+    """What was changed in a PDF after a signature; the later, the more."""
+
+    NONE = "none"
+    ARCHIVAL = "archival"
+    """Time-stamps and revocation information were added."""
+    FORMS = "forms"
+    """Form fields were filled in, or further signatures added."""
+    ANNOTATIONS = "annotations"
+    OTHER = "other"
+    """Anything else: it makes a signature not valid."""
+
+
+@dataclass(frozen=True)
+class InPdf:
+    """A signature as a part of a PDF.
+
+    Attributes:
+        field: name of the signature's field.
+        changes: what was changed after it.
+        changed_fields: names of the form fields that were changed after it.
+    """
+
+    field: str
+    changes: Changes
+    changed_fields: Sequence[str] = ()
+
+
 @dataclass(frozen=True)
 class TimeStamp:
     """A time-stamp of a signature (RFC 3161).
@@ -50,6 +78,7 @@ class Verdict:
         not_checked: holders of the certificates, from the signer's up to the trusted one, whose revocation
             status was not determined.
         time_stamp: its time-stamp; None: it has none.
+        in_pdf: the signature as a part of a PDF; None: the file is no PDF.
     """
 
     outcome: Outcome
@@ -61,6 +90,7 @@ class Verdict:
     revocation_checked: bool = False
     not_checked: Sequence[str] = ()
     time_stamp: TimeStamp | None = None
+    in_pdf: InPdf | None = None
 
 
 @dataclass(frozen=True)
@@ -70,10 +100,12 @@ class Verification:
     Attributes:
         verdicts: at least one, in the order of the file.
         one_is_enough: the whole is valid if one signature is; otherwise all must be.
+        document_time_stamps: the time-stamps of a PDF as a whole, in the order of the file.
     """
 
     verdicts: tuple[Verdict, ...]
     one_is_enough: bool = False
+    document_time_stamps: tuple[TimeStamp, ...] = ()
 
     @property
     def outcome(self) -> Outcome:

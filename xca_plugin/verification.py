@@ -31,7 +31,7 @@ _SIGNED_WITH_LF: Final = text(
     "the file is not the one that was signed: its line ends differ. "
     "The lines of the signed file end in LF, as on Linux."
 )
-_UNREADABLE: Final = text("it cannot be judged: {detail}.")
+UNREADABLE: Final = text("it cannot be judged: {detail}.")
 _HOLDS_CONTENT: Final = text("it holds its content, and a file was given as well")
 _HOLDS_NO_CONTENT: Final = text("it does not hold the signed file, and none was given")
 
@@ -152,7 +152,7 @@ def _verdict_of_several(
     try:
         return judge_signer(signed_data, signer, content, trust, others=others)
     except Malformed as error:
-        return Verdict(Outcome.NOT_VALID, _UNREADABLE.format(detail=error.detail))
+        return Verdict(Outcome.NOT_VALID, UNREADABLE.format(detail=error.detail))
 
 
 def judge_signer(
@@ -200,7 +200,7 @@ def judge_signer(
     if verdict.problem is not None:
         return verdict
     stamp = time_stamp.of(signer, trust)
-    moment = stamp.at if stamp and stamp.problem is None and stamp.at else trust.moment
+    moment = stamp.at if stamp and stamp.problem is None and stamp.at else trust.proved
     verdict = replace(verdict, time_stamp=stamp)
     path = find_chain(certificate, between, trust.trusted, moment)
     if path.chain is None:

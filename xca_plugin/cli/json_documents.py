@@ -10,7 +10,7 @@ from xca_plugin.action import next_action
 from xca_plugin.model import Card, Event, OddCertificate
 from xca_plugin.pcsc import Reader
 from xca_plugin.terminal.next_steps import next_step
-from xca_plugin.verdict import Outcome, TimeStamp, Verdict, Verification
+from xca_plugin.verdict import InPdf, Outcome, TimeStamp, Verdict, Verification
 from xca_plugin.watch import Change
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def verification(found: Verification) -> dict[str, Any]:
         "problem": problem() if problem else None,
         "one_is_enough": found.one_is_enough,
         "signatures": signers,
+        "document_time_stamps": [_time_stamp(stamp) for stamp in found.document_time_stamps],
     }
 
 
@@ -88,6 +89,15 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "revocation_not_checked": list(verdict.not_checked),
         "signer": certificate(verdict.signer) if verdict.signer else None,
         "time_stamp": _time_stamp(verdict.time_stamp) if verdict.time_stamp else None,
+        "pdf": _in_pdf(verdict.in_pdf) if verdict.in_pdf else None,
+    }
+
+
+def _in_pdf(signature: InPdf) -> dict[str, Any]:
+    return {
+        "field": signature.field,
+        "changes": signature.changes.value,
+        "changed_fields": list(signature.changed_fields),
     }
 
 

@@ -4,6 +4,7 @@
 import logging
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import console, grid, print_json, say
 from xca_plugin.terminal.result_files import force_option, result_file
 from xca_plugin.trust import Sources
-from xca_plugin.verdict import Outcome, TimeStamp, Verdict, Verification
+from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Verification
 
 _NO_ROOT: Final = text(
     "Missing option --ca-file. It names the root certificate that you trust: a signature counts if its "
@@ -29,12 +30,19 @@ _OUTCOMES: Final = {
     Outcome.NOT_VALID: text("NOT valid"),
     Outcome.INCOMPLETE: text("cannot be told: a certificate is missing"),
 }
+CHANGES: Final = {
+    Changes.NONE: text("nothing"),
+    Changes.ARCHIVAL: text("time-stamps or revocation information were added, as is allowed"),
+    Changes.FORMS: text("form fields were filled in or signatures added, as is allowed"),
+    Changes.ANNOTATIONS: text("annotations were added, as is allowed"),
+    Changes.OTHER: text("what it does not allow"),
+}
 
 
 @click.command(
     help=_(
-        "Verify that SIGNATURE is a valid signature of FILE. Without SIGNATURE, FILE is one that holds its "
-        "content."
+        "Verify that SIGNATURE is a valid signature of FILE. "
+        "Without SIGNATURE, FILE is a signature that holds its content, or a signed PDF."
     )
 )
 @click.argument("file", type=FILE)
@@ -114,7 +122,7 @@ def verify(
     others = (*certificate_files, *([time_stampers_file] if time_stampers_file else []))
     if output:
         check_output(output, file, ca_file, *others, *crls, *responses)
-    from xca_plugin import verification
+    from xca_plugin import pdf_verification, verification
 
     # What pyHanko logs is in the verdict.
     for name in ("pyhanko", "pyhanko_certvalidator"):
@@ -124,11 +132,14 @@ def verify(
         content, progress = stack.enter_context(opened(file, twice=signature is None))
         signed = stack.enter_context(opened(signature))[0] if signature else content
         with progress:
-            found = verification.verify(
-                signed,
-                ca_file,
-                content if signature else None,
-                output=target,
+            if signature is None and pdf_verification.is_pdf(content):
+                if output:
+                    raise click.UsageError(_("-o is for a signature that holds its content."))
+                verify_it = partial(pdf_verification.verify, content, ca_file)
+            else:
+                detached = content if signature else None
+                verify_it = partial(verification.verify, signed, ca_file, detached, output=target)
+            found = verify_it(
                 time_stampers_file=time_stampers_file,
                 certificate_files=certificate_files,
                 sources=Sources(crls, responses, fetch, hosts),
@@ -196,6 +207,14 @@ def _time_stamp(stamp: TimeStamp) -> str:
     return text("{when}, not proved: {problem}").format(when=when, problem=stamp.problem)()
 
 
+def changes(signature: InPdf) -> str:
+    """Return what was changed in a PDF after a signature."""
+    said = CHANGES[signature.changes]()
+    if not signature.changed_fields:
+        return said
+    return text("{changes} ({fields})").format(changes=said, fields=", ".join(signature.changed_fields))()
+
+
 def _show(found: Verification) -> None:
     """Show each signature; of several, its verdict as well."""
     for number, verdict in enumerate(found.verdicts, 1):
@@ -208,6 +227,9 @@ def _show(found: Verification) -> None:
             signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
             table.add_row(_("Signed at"), signed)
             table.add_row(_("Digest"), verdict.digest or "")
+        if verdict.in_pdf:
+            table.add_row(_("Field"), verdict.in_pdf.field)
+            table.add_row(_("Changed since"), changes(verdict.in_pdf))
         if verdict.time_stamp:
             table.add_row(_("Time-stamp"), _time_stamp(verdict.time_stamp))
         if len(found.verdicts) > 1:
@@ -215,5 +237,9 @@ def _show(found: Verification) -> None:
             if verdict.problem:
                 table.add_row(_("Reason"), verdict.problem())
         console().print(table)
-        if number < len(found.verdicts):
+        if number < len(found.verdicts) or found.document_time_stamps:
             say()
+    for stamp in found.document_time_stamps:
+        table = grid(False, True)
+        table.add_row(_("Time-stamp of the document"), _time_stamp(stamp))
+        console().print(table)

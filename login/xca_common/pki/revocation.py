@@ -61,6 +61,10 @@ class Revocation:
         self._responses = responses
         self._fetcher = fetcher
 
+    def having(self, lists: Sequence[RevocationList], responses: Sequence[Response]) -> "Revocation":
+        """Return the same with more lists and responses."""
+        return Revocation([*self._lists, *lists], [*self._responses, *responses], self._fetcher)
+
     def judge(self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime) -> Judgement:
         """Say how a certificate stands by all that is given and, if that is allowed, what is fetched.
 

@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signed PDF files: every signature, and what was changed after it."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from pyhanko.sign.fields import MDPPerm
+
+from support.cli.json_schemas import check
+from support.cli.xcactl import Result
+from support.hostile_pki import DAY, NOW, Party, party, signed
+from support.signed_pdf import (
+    page,
+    sign_pdf,
+    signatures_of,
+    stamp_pdf,
+    stamper_of,
+    with_other_page,
+    with_store,
+)
+from support.time_stamping import authority
+from xca_plugin.cli.root import xcactl
+
+HOUR = timedelta(hours=1)
+NOT_VALID = 62
+
+
+@pytest.fixture(scope="session")
+def root() -> Party:
+    return party("root", ca=True)
+
+
+@pytest.fixture(scope="session")
+def issuer(root: Party) -> Party:
+    return party("issuer", root, ca=True)
+
+
+@pytest.fixture(scope="session")
+def signer(issuer: Party) -> Party:
+    return party("signer", issuer)
+
+
+@pytest.fixture(scope="session")
+def stamper(root: Party) -> Party:
+    return authority(root)
+
+
+@pytest.fixture(scope="session")
+def once(signer: Party, issuer: Party) -> bytes:
+    """A PDF with one signature."""
+    return sign_pdf(page(), signer, [issuer])
+
+
+@pytest.fixture(scope="session")
+def twice(once: bytes, issuer: Party) -> bytes:
+    """A PDF with two signatures."""
+    return sign_pdf(once, party("other", issuer), [issuer], field="Sig2")
+
+
+class Verifier:
+    """xcactl verify FILE.pdf in this process."""
+
+    def __init__(self, folder: Path, root: Party) -> None:
+        self.folder = folder
+        self.root = root.write(folder / "root.cer")
+
+    def __call__(self, pdf: bytes, *options: str) -> Result:
+        file = self.folder / "file.pdf"
+        file.write_bytes(pdf)
+        arguments = ["verify", str(file), "--ca-file", str(self.root), *options]
+        done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, arguments)
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def verify(tmp_path: Path, root: Party) -> Verifier:
+    return Verifier(tmp_path, root)
+
+
+def test_signed_pdf_is_valid_and_says_who_signed(verify: Verifier, once: bytes) -> None:
+    result = verify(once)
+    assert result.status == 0, result.err
+    assert "The signature is valid." in result.out
+    assert "O=signer" in result.out
+    assert "Sig1" in result.out
+    assert "nothing" in result.out
+
+
+def test_every_signature_of_a_pdf_is_shown(verify: Verifier, twice: bytes) -> None:
+    result = verify(twice)
+    assert result.status == 0, result.err
+    assert "2 of 2 signatures are valid" in result.out
+    for words in ("O=signer", "O=other", "form fields were filled in or signatures added", "nothing"):
+        assert words in result.out
+
+
+def test_signatures_of_a_pdf_are_told_in_json(verify: Verifier, twice: bytes) -> None:
+    document = verify(twice, "--json").json
+    check(document, "verify")
+    found = [(one["pdf"]["field"], one["pdf"]["changes"], one["valid"]) for one in document["signatures"]]
+    assert found == [("Sig1", "forms", True), ("Sig2", "none", True)]
+    assert document["signed_at"] is not None
+
+
+def test_changed_page_makes_a_signature_not_valid(verify: Verifier, once: bytes) -> None:
+    result = verify(with_other_page(once))
+    assert result.status == NOT_VALID
+    assert "was changed after it in a way that it does not allow" in result.err
+    document = verify(with_other_page(once), "--json").json
+    check(document, "verify")
+    assert document["pdf"]["changes"] == "other"
+
+
+def test_change_before_the_last_signature_makes_only_the_first_not_valid(
+    verify: Verifier, once: bytes, issuer: Party
+) -> None:
+    pdf = sign_pdf(with_other_page(once), party("other", issuer), [issuer], field="Sig2")
+    document = verify(pdf, "--json").json
+    assert [one["valid"] for one in document["signatures"]] == [False, True]
+    assert verify(pdf).status == NOT_VALID
+    assert verify(pdf, "--any").status == 0
+
+
+def test_signature_that_forbids_changes_is_not_valid_after_one(
+    verify: Verifier, signer: Party, issuer: Party
+) -> None:
+    locked = sign_pdf(page(), signer, [issuer], certify=True, docmdp_permissions=MDPPerm.NO_CHANGES)
+    assert verify(locked).status == 0
+    more = with_store(locked, [issuer])
+    assert verify(more).status == 0  # what verifiers need may be added
+    open_to_forms = sign_pdf(page(), signer, [issuer], certify=True, docmdp_permissions=MDPPerm.FILL_FORMS)
+    again = sign_pdf(open_to_forms, party("other", issuer), [issuer], field="Sig2")
+    assert verify(again).status == 0
+
+
+def test_changed_byte_makes_a_signature_not_valid(verify: Verifier, once: bytes) -> None:
+    result = verify(once.replace(b"400 300", b"400 301", 1))
+    assert result.status == NOT_VALID
+    assert "the file is not the one that was signed" in result.err
+
+
+def _ranges(pdf: bytes) -> list[int]:
+    return [int(number) for number in signatures_of(pdf)[0].byte_range]
+
+
+def _smaller_second_range(pdf: bytes) -> bytes:
+    """A signature that leaves out the end of its revision."""
+    first = _ranges(pdf)
+    at = pdf.index(b"/ByteRange")
+    end = pdf.index(b"]", at)
+    text = f"/ByteRange [0 {first[1]} {first[2]} {first[3] - 40}"
+    return pdf[:at] + text.encode().ljust(end - at) + pdf[end:]
+
+
+def _gap_beside_the_signature(pdf: bytes) -> bytes:
+    """A signature that leaves out bytes beside itself, and as many more are counted at the end."""
+    first = _ranges(pdf)
+    at = pdf.index(b"/ByteRange")
+    end = pdf.index(b"]", at)
+    text = f"/ByteRange [0 {first[1]} {first[2] + 10} {first[3] - 10}"
+    return pdf[:at] + text.encode().ljust(end - at) + pdf[end:]
+
+
+@pytest.mark.parametrize("make", [_smaller_second_range, _gap_beside_the_signature])
+def test_signature_that_leaves_out_a_part_is_refused(
+    verify: Verifier, once: bytes, make: Callable[[bytes], bytes]
+) -> None:
+    result = verify(make(once))
+    assert result.status in (61, NOT_VALID)
+    assert "is valid" not in result.out
+
+
+def test_content_put_where_no_signature_covers_is_refused(verify: Verifier, once: bytes) -> None:
+    """The signature's own bytes are right, and stand beside bytes that nobody signed."""
+    _, length, start, rest = _ranges(once)
+    hole = b" " * 64
+    moved = once[:length] + hole + once[length:]
+    at = moved.index(b"/ByteRange")
+    end = moved.index(b"]", at)
+    text = f"/ByteRange [0 {length} {start + len(hole)} {rest}".encode().ljust(end - at)
+    result = verify(moved[:at] + text + moved[end:])
+    assert result.status == 61
+    assert "is valid" not in result.out
+
+
+def test_unknown_root_of_a_pdf_is_not_valid(tmp_path: Path, once: bytes) -> None:
+    result = Verifier(tmp_path, party("stranger", ca=True))(once)
+    assert result.status == 57
+    assert "is valid" not in result.out
+
+
+def test_untrusted_root_does_not_hide_a_change(tmp_path: Path, once: bytes) -> None:
+    result = Verifier(tmp_path, party("stranger", ca=True))(with_other_page(once))
+    assert result.status == NOT_VALID
+
+
+def test_certfile_completes_the_chain_of_a_pdf(verify: Verifier, signer: Party, issuer: Party) -> None:
+    pdf = sign_pdf(page(), signer)
+    assert verify(pdf).status == 57
+    assert verify(pdf, "--certfile", str(issuer.write(verify.folder / "issuer"))).status == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: page(), "the PDF holds no signature"),
+        (lambda: b"%PDF-1.7\nnothing", "the PDF cannot be read"),
+        (lambda: b"%PDF-", "the PDF cannot be read"),
+        (lambda: page("secret"), "can only be read with its password"),
+    ],
+)
+def test_pdf_that_cannot_be_verified_says_why(
+    verify: Verifier, make: Callable[[], bytes], words: str
+) -> None:
+    result = verify(make())
+    assert result.status == 61, result.err
+    assert words in result.err
+
+
+def test_encrypted_pdf_without_a_password_to_open_is_verified(
+    verify: Verifier, signer: Party, issuer: Party
+) -> None:
+    assert verify(sign_pdf(page(""), signer, [issuer])).status == 0
+
+
+def test_detached_signature_of_a_pdf_is_still_verified(
+    verify: Verifier, signer: Party, issuer: Party
+) -> None:
+    pdf = page()
+    signature = verify.folder / "file.p7s"
+    signature.write_bytes(signed(signer, pdf, [issuer]))
+    assert verify(pdf).status == 61
+    (verify.folder / "file.pdf").write_bytes(pdf)
+    arguments = ["verify", str(verify.folder / "file.pdf"), str(signature), "--ca-file", str(verify.root)]
+    assert CliRunner().invoke(xcactl, arguments).exit_code == 0
+
+
+def test_output_with_a_pdf_is_a_wrong_use(verify: Verifier, once: bytes) -> None:
+    assert verify(once, "-o", str(verify.folder / "out")).status == 2
+
+
+# --- time-stamps, and what the PDF holds for verifiers
+
+
+@pytest.fixture(scope="session")
+def expired(issuer: Party) -> Party:
+    """Somebody whose certificate ended an hour ago."""
+    return party("expired", issuer, end=NOW - HOUR)
+
+
+def test_time_stamp_in_a_pdf_keeps_an_expired_signer_valid(
+    verify: Verifier, expired: Party, issuer: Party, stamper: Party
+) -> None:
+    assert verify(sign_pdf(page(), expired, [issuer])).status == NOT_VALID
+    result = verify(sign_pdf(page(), expired, [issuer], stamper=stamper_of(stamper, NOW - DAY)))
+    assert result.status == 0, result.err
+    assert "by O=stamper" in result.out
+
+
+def test_time_stamp_of_the_document_keeps_an_expired_signer_valid(
+    verify: Verifier, expired: Party, issuer: Party, stamper: Party
+) -> None:
+    pdf = stamp_pdf(sign_pdf(page(), expired, [issuer]), stamper_of(stamper, NOW - DAY))
+    result = verify(pdf)
+    assert result.status == 0, result.err
+    assert "Time-stamp of the document" in result.out
+    document = verify(pdf, "--json").json
+    check(document, "verify")
+    assert document["document_time_stamps"][0]["proved"]
+    assert document["pdf"]["changes"] == "archival"
+
+
+def test_time_stamp_of_the_document_proves_nothing_of_later_signatures(
+    verify: Verifier, expired: Party, signer: Party, issuer: Party, stamper: Party
+) -> None:
+    pdf = stamp_pdf(sign_pdf(page(), signer, [issuer]), stamper_of(stamper, NOW - DAY))
+    later = sign_pdf(pdf, expired, [issuer], field="Sig2")
+    document = verify(later, "--json").json
+    assert [one["valid"] for one in document["signatures"]] == [True, False]
+
+
+def test_untrusted_time_stamp_of_the_document_proves_nothing(
+    verify: Verifier, expired: Party, issuer: Party
+) -> None:
+    stranger = authority(party("stranger", ca=True))
+    result = verify(stamp_pdf(sign_pdf(page(), expired, [issuer]), stamper_of(stranger, NOW - DAY)))
+    assert result.status == NOT_VALID
+    assert "not proved" in result.out
+
+
+def test_time_stamp_of_an_earlier_authority_counts_under_a_later_one(
+    verify: Verifier, expired: Party, issuer: Party, root: Party, stamper: Party
+) -> None:
+    """PAdES-LTA: the first authority's certificate ended, and a later time-stamp was made before that."""
+    purpose = [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True)]
+    ended = party("ended stamper", root, extensions=purpose, end=NOW - HOUR)
+    inner = sign_pdf(page(), expired, [issuer], stamper=stamper_of(ended, NOW - 3 * DAY))
+    assert verify(inner).status == NOT_VALID
+    assert verify(stamp_pdf(inner, stamper_of(stamper, NOW - 2 * HOUR))).status == 0
+
+
+def test_pdf_with_time_stamps_only_has_no_signature(verify: Verifier, stamper: Party) -> None:
+    result = verify(stamp_pdf(page(), stamper_of(stamper)))
+    assert result.status == 61
+    assert "holds no signature" in result.err
+
+
+def _crl(issuer: Party, revoked: Party | None, at: datetime = NOW - HOUR) -> bytes:
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.certificate.subject)
+        .last_update(at)
+        .next_update(at + 2 * HOUR)
+    )
+    if revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(revoked.certificate.serial_number)
+        builder = builder.add_revoked_certificate(entry.revocation_date(at).build())
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def test_pdf_with_its_own_revocation_information_is_checked(
+    verify: Verifier, signer: Party, issuer: Party
+) -> None:
+    """PAdES-LT: what shows that the certificate was good stands in the file."""
+    pdf = with_store(sign_pdf(page(), signer), [issuer], [_crl(issuer, None)])
+    result = verify(pdf)
+    assert result.status == 0, result.err
+    assert "Its certificate is not revoked." in result.out
+
+
+def test_pdf_whose_own_list_revokes_the_signer_is_not_valid(
+    verify: Verifier, signer: Party, issuer: Party
+) -> None:
+    pdf = with_store(sign_pdf(page(), signer, [issuer]), [], [_crl(issuer, signer)])
+    result = verify(pdf)
+    assert result.status == NOT_VALID
+    assert "was revoked on" in result.err
+
+
+def test_old_list_in_a_pdf_shows_nothing_without_a_time_stamp(
+    verify: Verifier, signer: Party, issuer: Party, stamper: Party
+) -> None:
+    old = _crl(issuer, None, NOW - 3 * DAY)
+    empty = str(verify.folder / "other.crl")
+    Path(empty).write_bytes(_crl(party("another", ca=True), None))
+    alone = with_store(sign_pdf(page(), signer, [issuer]), [], [old])
+    assert verify(alone, "--crl", empty).status == NOT_VALID
+    stamped = sign_pdf(page(), signer, [issuer], stamper=stamper_of(stamper, NOW - 3 * DAY + HOUR))
+    assert verify(with_store(stamped, [], [old, _crl(stamper, None)])).status == 0
+
+
+def test_odd_store_of_a_pdf_makes_it_no_worse(verify: Verifier, once: bytes, issuer: Party) -> None:
+    pdf = with_store(once, [issuer], [_crl(issuer, None)])
+    for odd in (pdf.replace(b"/DSS", b"/DSX"), pdf.replace(b"/CRLs [", b"/CRLs 1[")):
+        assert verify(odd).status in (0, 61, NOT_VALID)
