@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Add the C libraries inside the module to an SBOM: python packaging/sbom.py FILE.
+"""Complete an SBOM with the C libraries inside the module: python packaging/sbom.py FILE.
 
 FILE is what cyclonedx-py made (CycloneDX 1.6, JSON). It sees Python packages alone; the module holds archives
 of Debian, which are linked into it.
@@ -20,8 +20,11 @@ LIBRARIES: Final = {
 
 
 def main(file: Path) -> None:
-    """Add them."""
+    """Add the libraries; take away where the builder's files lay."""
     bom = json.loads(file.read_bytes())
+    for each in bom["components"]:
+        references = each.get("externalReferences", [])
+        each["externalReferences"] = [one for one in references if not one["url"].startswith("file:")]
     (plugin,) = (each["bom-ref"] for each in bom["components"] if each["name"] == "xca-plugin")
     (needs,) = (each for each in bom["dependencies"] if each["ref"] == plugin)
     for name, (package, licence) in LIBRARIES.items():
