@@ -4,10 +4,12 @@
 from pkcs11_shim import rules
 from pkcs11_shim.config import (
     ConfigurationError,
+    card_labels,
     configuration_path,
     inner_module_path,
     library_path,
     module_path,
+    store_is_configured,
     store_path,
 )
 from pkcs11_shim.store import EMPTY_STORE, CardRow, EventRow, Store, StoreError, StoreWriter
@@ -20,10 +22,12 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreWriter",
+    "card_labels",
     "configuration_path",
     "inner_module_path",
     "library_path",
     "module_path",
     "rules",
+    "store_is_configured",
     "store_path",
 ]

@@ -4,6 +4,7 @@
 import configparser
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,25 @@ def store_path() -> Path:
     return _named("XCA_CARD_STORE", "store") or own_data() / "cards.db"
 
 
+def store_is_configured() -> bool:
+    """Tell whether XCA_CARD_STORE or the configuration names the card store.
+
+    Raises:
+        OSError, ConfigurationError: as store_path.
+    """
+    return _named("XCA_CARD_STORE", "store") is not None
+
+
+def card_labels() -> Sequence[str]:
+    """Return the more token labels that cards have: [module] label, separated by commas.
+
+    Raises:
+        OSError, ConfigurationError: as store_path.
+    """
+    names = _read().get("module", "label", fallback="").split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
 def inner_module_path() -> Path | None:
     """Return the inner module's path: XCA_PKCS11_MODULE, else the configuration's, or None.
 
@@ -122,11 +142,16 @@ def _named(variable: str, section: str) -> Path | None:
     """Return the path that a variable names, or else a section of the module's configuration."""
     if named := os.environ.get(variable):
         return Path(named)
+    named = _read().get(section, "path", fallback="")
+    return Path(named) if named else None
+
+
+def _read() -> configparser.ConfigParser:
+    """Read the module's configuration, empty where there is none."""
     configuration = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     if file := configuration_path():
         parse(file, configuration)
         # The module takes no value of several lines. The second line may hold a secret.
         if any("\n" in value for each in configuration.values() for value in each.values()):
             raise ConfigurationError(file, None)
-    named = configuration.get(section, "path", fallback="")
-    return Path(named) if named else None
+    return configuration

@@ -16,6 +16,11 @@ from xca_plugin.watch import Change, ChangeKind
 SOON_DAYS: Final = 14
 """With fewer days left to activate a card, the deadline is shown as urgent."""
 
+READY_IF_NOT_LOCKED: Final = text(
+    "Ready to use, if its PIN is not locked: the card does not say whether it is, or how many tries are left."
+)
+"""The next step of a card that needs nothing, as far as it tells."""
+
 _STATES: Final = {
     CardState.NOT_ACTIVATED: text("not activated"),
     CardState.LAPSED: text("not activated in time, lapsed"),
@@ -70,8 +75,15 @@ def colour(card: Card) -> str:
     return "green" if card.state is CardState.ACTIVE else "yellow"
 
 
-def tries(left: int | None) -> str:
-    """Return how many tries are left; None: unknown."""
+def tries(left: int | None, *, count_low: bool = False) -> str:
+    """Return how many tries are left; None: unknown.
+
+    Args:
+        left: wrong values left.
+        count_low: the card says that a wrong value was given since the last right one.
+    """
+    if left is None and count_low:
+        return _("tries left unknown, fewer than all: the last value given was wrong")
     if left is None:
         return _("tries left unknown")
     if left == 0:
@@ -81,7 +93,14 @@ def tries(left: int | None) -> str:
 
 def pin_tries(card: Card) -> str:
     """Return how many tries the PIN has left, if it is set."""
-    return tries(card.pin_tries) if card.state is CardState.ACTIVE else _("not set yet")
+    if card.state is not CardState.ACTIVE:
+        return _("not set yet")
+    return tries(card.pin_tries, count_low=card.pin_count_low)
+
+
+def user_code_tries(card: Card) -> str:
+    """Return how many tries the user code has left."""
+    return tries(card.user_code_tries, count_low=card.user_code_count_low)
 
 
 def day(when: date) -> str:
@@ -133,7 +152,7 @@ def change(change: Change) -> str:
     subject = change.subject
     if isinstance(subject, Card):
         tries_left = text("{state}; PIN: {pin}; user code: {user_code}").format(
-            state=state(subject), pin=pin_tries(subject), user_code=tries(subject.user_code_tries)
+            state=state(subject), pin=pin_tries(subject), user_code=user_code_tries(subject)
         )
         return _CHANGES[change.kind].format(name=subject.number, state=tries_left)()
     if isinstance(subject, Reader):

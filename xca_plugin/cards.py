@@ -14,7 +14,7 @@ from pkcs11_shim import rules
 from xca_common.harmless_text import harmless
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
-from xca_plugin import errors, hookspecs, weak_pin
+from xca_plugin import errors, hookspecs, pcsc, weak_pin
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardSession, CardState, Event, Hash, Key, OddCertificate, Padding
 
@@ -87,6 +87,24 @@ class Cards:
                 self._tell("xca_card_found", card)
         self._seen = {card.number for card in cards}
         return cards
+
+    def missing(self) -> errors.CardError:
+        """Say why there is no card, after detect() returned none.
+
+        Returns:
+            NoCard, NoReader, or NoReaderDaemon.
+        """
+        if others := _flat(self._plugins.hook.xca_other_cards()):
+            return errors.NoCard(found=others)
+        if self.readers():
+            return errors.NoCard()
+        try:
+            pcsc.readers()
+        except errors.NoReaderDaemon as error:
+            return error
+        except (errors.NoReaderSupport, errors.ReaderFault):
+            pass
+        return errors.NoReader()
 
     def find(self, number: str) -> Card:
         """Return the card of that number.

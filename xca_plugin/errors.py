@@ -150,11 +150,30 @@ class NoReader(CardError):
 
 
 class NoCard(CardError):
-    """No card is in any reader."""
+    """No card is in any reader, or none that is recognised as an organisation card.
 
+    Attributes:
+        found: names of what is there instead, each with its reader.
+    """
+
+    found: Sequence[str] = ()
     return_value = ReturnValue.CKR_TOKEN_NOT_PRESENT
     _message = text("There is no card in the reader.")
+    _message_found: ClassVar[Text] = text(
+        "No organisation card is recognised. What is here: {found}. If that is the card, add its name to the "
+        "module's configuration: [module] label = NAME"
+    )
     _next_step = text("Insert the card the right way round and detect the cards again.")
+
+    def message(self, language: str | None = None) -> str:
+        """Return what happened, and what is there instead."""
+        if not self.found:
+            return super().message(language)
+        return self._message_found.format(**self.facts())(language)
+
+    def facts(self) -> dict[str, object]:
+        """Return the facts; the names as one text."""
+        return {"found": ", ".join(self.found)}
 
 
 class CardNotFound(CardError):
@@ -185,6 +204,16 @@ class CardRemoved(CardError):
     return_value = ReturnValue.CKR_DEVICE_REMOVED
     _message = text("The card {number} was removed.")
     _next_step = text("Insert the card again, and repeat what you did.")
+
+
+class RemovedBeforeProof(CardRemoved):
+    """The card was pulled out after it took the new PIN, and before a login proved that PIN."""
+
+    number: str
+    _message = text(
+        "The card {number} took the new PIN, and was removed before a login with the PIN could prove it."
+    )
+    _next_step = text("Do not set the PIN again. Insert the card and try the new PIN.")
 
 
 class CardFault(CardError):
@@ -325,6 +354,29 @@ class InvalidPin(CardError):
         "A PIN has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
     )
     _next_step = text("No try was spent. Enter it again.")
+
+
+class SecretFormRefused(CardError):
+    """A real card refused the length or the characters of the user code or of the new PIN.
+
+    Many cards look at the user code only when the new PIN is set; their answer does not tell which is meant.
+
+    Attributes:
+        shortest: fewest characters of a PIN, as the card reports.
+        longest: most characters of a PIN, as the card reports.
+    """
+
+    number: str
+    shortest: int
+    longest: int
+    return_value = ReturnValue.CKR_PIN_LEN_RANGE
+    _message = text(
+        "The card {number} does not take the length or the characters of the user code or of the new one. "
+        "It says that its PINs have {shortest} to {longest} characters; it may mean the user code."
+    )
+    _next_step = text(
+        "Look at the card: the user code may have lost a try. Check both values before you go on."
+    )
 
 
 class PinRefused(CardError):

@@ -27,6 +27,7 @@ from pkcs11 import (
     PKCS11Error,
     Session,
     SignMixin,
+    Slot,
     Token,
     TokenFlag,
 )
@@ -34,10 +35,19 @@ from pkcs11 import exceptions as p11
 from pkcs11._pkcs11 import lib as Library  # noqa: N812  # a class
 from pkcs11.util.x509 import decode_x509_certificate
 
-from pkcs11_shim import CardRow, ConfigurationError, Store, StoreError, library_path, rules
+from pkcs11_shim import (
+    CardRow,
+    ConfigurationError,
+    Store,
+    StoreError,
+    card_labels,
+    library_path,
+    rules,
+    store_is_configured,
+)
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
-from xca_plugin import errors
+from xca_plugin import errors, pcsc
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
 from xca_plugin.last_try import kept
@@ -52,13 +62,15 @@ from xca_plugin.model import (
     OddCertificate,
     Padding,
 )
-from xca_plugin.token_info import is_logged_in, pin_lengths
+from xca_plugin.token_info import is_logged_in, loads, pin_lengths
 
 FAMILY: Final = "hicos"
 """Card.family of these cards."""
 
 _ISSUER: Final = "O=行政院,OU=組織及團體"
 """In the issuer's name in every certificate of the XCA, of the stand-in's too."""
+_OWN_CERTIFICATES: Final = ("cert1", "cert2")
+"""CKA_LABEL of the certificates of the keys SIGN and KEYX."""
 _XCA: Final = IssuerContact(
     text("Organisation and group certification authority (XCA)"), "https://xca.nat.gov.tw", "02-2192-7111"
 )
@@ -76,6 +88,8 @@ _REMOVED: Final = (
     p11.SessionHandleInvalid,
     p11.SessionClosed,
 )
+_UNCLEAR: Final = (p11.DeviceError, p11.GeneralError, p11.FunctionFailed)
+"""Answers that some modules also give when the card was pulled out, or another program used it."""
 _ENDED: Final = (p11.UserNotLoggedIn, p11.SessionHandleInvalid, p11.SessionClosed)
 _NOT_DECRYPTED: Final = (
     p11.EncryptedDataInvalid,
@@ -85,7 +99,16 @@ _NOT_DECRYPTED: Final = (
     p11.DataInvalid,
     p11.DataLenRange,
 )
-_CANNOT: Final = (p11.MechanismInvalid, p11.MechanismParamInvalid, p11.FunctionNotSupported, p11.ArgumentsBad)
+_CANNOT: Final = (
+    p11.MechanismInvalid,
+    p11.MechanismParamInvalid,
+    p11.FunctionNotSupported,
+    p11.ArgumentsBad,
+    p11.TokenWriteProtected,
+)
+# CKR_USER_TYPE_INVALID (the card has no SO) and CKR_KEY_FUNCTION_NOT_PERMITTED, which have no class.
+_CANNOT_IN_WORDS: Final = re.compile(r"User type invalid|Unmapped error code 0x68$")
+_REMARK: Final = " Should never see this."  # of the library, to its programmers
 _MECHANISMS: Final = {
     Hash.SHA1: (Mechanism.SHA_1, MGF.SHA1),
     Hash.SHA256: (Mechanism.SHA256, MGF.SHA256),
@@ -108,6 +131,9 @@ class Hicos:
 
     _lock = RLock()
 
+    def __init__(self) -> None:
+        self._secret_tried = False  # in the call under way
+
     # --- what is there
 
     @hookimpl
@@ -116,18 +142,23 @@ class Hicos:
             # A running process never sees tokens that were issued after C_Initialize (SoftHSM), or readers
             # that were connected since (the vendor's module).
             _library().reinitialize()
+            _recognised.clear()
 
     @hookimpl
     def xca_readers(self) -> list[str]:
-        with self._lock, _explained():
-            return [slot.slot_description for slot in _library().get_slots()]
+        return self._look(lambda library: [slot.slot_description for slot in _slots(library)])
 
     @hookimpl
     def xca_detect(self) -> list[Card]:
-        with self._lock, _explained():
-            library = _library()
+        def detect(library: Library) -> list[Card]:
             rows = _rows()
             return [_card(library, token, rows) for token in _tokens(library)]
+
+        return self._look(detect)
+
+    @hookimpl
+    def xca_other_cards(self) -> list[str]:
+        return self._look(lambda library: [_name(token) for token, ours in _all_tokens(library) if not ours])
 
     @hookimpl
     def xca_read(self, card: Card) -> Card | None:
@@ -169,6 +200,7 @@ class Hicos:
         def change(library: Library, token: Token) -> None:
             # A public session: C_SetPIN tries the old PIN itself, a login before it would try it twice.
             with _session(library, token) as session, _means(_Asked.PIN, card, token):
+                self._secret_tried = True
                 session.set_pin(pin.reveal(), new_pin.reveal())
 
         return self._change(card, change)
@@ -176,7 +208,7 @@ class Hicos:
     @hookimpl
     def xca_verify_pin(self, card: Card, pin: Secret) -> Card | None:
         def verify(library: Library, token: Token) -> None:
-            with _logged_in(library, token, card, pin=pin):
+            with self._logged_in(library, token, card, pin=pin):
                 pass
 
         return self._change(card, verify)
@@ -184,7 +216,7 @@ class Hicos:
     @hookimpl
     def xca_verify_user_code(self, card: Card, user_code: Secret) -> Card | None:
         def verify(library: Library, token: Token) -> None:
-            with _logged_in(library, token, card, user_code=user_code):
+            with self._logged_in(library, token, card, user_code=user_code):
                 pass
 
         if card.family == FAMILY and card.real:
@@ -195,7 +227,7 @@ class Hicos:
     def xca_change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card | None:
         def change(library: Library, token: Token) -> None:
             with (
-                _logged_in(library, token, card, user_code=user_code) as session,
+                self._logged_in(library, token, card, user_code=user_code) as session,
                 _means(_Asked.NEW_USER_CODE, card, token),
             ):
                 session.set_pin(user_code.reveal(), new_user_code.reveal())
@@ -231,7 +263,7 @@ class Hicos:
     @hookimpl
     def xca_write_certificate(self, card: Card, pin: Secret, certificate: Certificate) -> Card | None:
         def write(library: Library, token: Token) -> None:
-            with _logged_in(library, token, card, pin=pin) as session:
+            with self._logged_in(library, token, card, pin=pin) as session:
                 named = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.ID: certificate.id.encode()}
                 earlier = list(session.get_objects(named))
                 session.create_object(
@@ -250,14 +282,14 @@ class Hicos:
     def _init_pin(self, card: Card, user_code: Secret, new_pin: Secret) -> Card | None:
         def init(library: Library, token: Token) -> None:
             with (
-                _logged_in(library, token, card, user_code=user_code) as session,
+                self._logged_in(library, token, card, user_code=user_code) as session,
                 _means(_Asked.NEW_PIN, card, token),
             ):
                 session.init_pin(new_pin.reveal())
 
         def prove(library: Library, token: Token) -> None:
             try:
-                with _logged_in(library, token, card, pin=new_pin):
+                with self._logged_in(library, token, card, pin=new_pin):
                     pass
             except (errors.WrongPin, errors.PinLocked, errors.NotActivated) as error:
                 raise errors.PinNotProved(number=card.number) from error
@@ -265,7 +297,10 @@ class Hicos:
         if card.family != FAMILY:
             return None
         self._ask(card, init)
-        return self._change(card, prove)
+        try:
+            return self._change(card, prove)
+        except errors.CardRemoved as error:
+            raise errors.RemovedBeforeProof(number=card.number) from error
 
     @contextmanager
     def _log_in(self, card: Card, pin: Secret) -> Iterator[CardSession]:
@@ -273,7 +308,7 @@ class Hicos:
         with self._lock, ExitStack() as stack:
 
             def enter(library: Library, token: Token) -> Session:
-                return stack.enter_context(_logged_in(library, token, card, pin=pin))
+                return stack.enter_context(self._logged_in(library, token, card, pin=pin))
 
             # Only the login's errors are translated here; the session translates its own.
             yield _HicosSession(self._worked(card, enter), card)
@@ -290,14 +325,52 @@ class Hicos:
     def _worked(self, card: Card, work: _Work[_T]) -> _T:
         with self._lock, _explained(card):
             library = _library()
+            self._secret_tried = False
             try:
                 return work(library, _token(library, card))
-            except p11.DeviceRemoved:
-                if card.real:
+            except (*_REMOVED, *_UNCLEAR, errors.CardRemoved) as error:
+                if not self._is_to_repeat(error, card):
                     raise
-                # Another process changed a secret of the card; the module says so before it tries any.
                 library.reinitialize()
                 return work(library, _token(library, card))
+
+    def _is_to_repeat(self, error: Exception, card: Card) -> bool:
+        """Tell whether the work is to be done once more, after a new look at readers and cards."""
+        if not card.real:
+            # Another process changed a secret of the card; the module says so before it tries any.
+            return isinstance(error, p11.DeviceRemoved)
+        # Some modules answer so once after another program used the card. No secret is tried twice.
+        return not self._secret_tried
+
+    def _look(self, look: Callable[[Library], _T]) -> _T:
+        """Look at what is there, and once more where the module has to look at its readers anew."""
+        with self._lock, _explained():
+            library = _library()
+            try:
+                return look(library)
+            except (*_REMOVED, *_UNCLEAR):
+                library.reinitialize()
+                return look(library)
+
+    @contextmanager
+    def _logged_in(
+        self,
+        library: Library,
+        token: Token,
+        card: Card,
+        *,
+        pin: Secret | None = None,
+        user_code: Secret | None = None,
+    ) -> Iterator[Session]:
+        if card.real:
+            # What fails here fails before a secret is tried, and may be repeated.
+            with _session(library, token):
+                pass
+        with ExitStack() as stack:
+            with _means(_Asked.PIN if pin else _Asked.USER_CODE, card, token):
+                self._secret_tried = True
+                session = stack.enter_context(_session(library, token, pin=pin, user_code=user_code))
+            yield session
 
 
 class _HicosSession:
@@ -349,6 +422,8 @@ class _HicosSession:
             try:
                 return bytes(private.decrypt(ciphertext, mechanism=mechanism, mechanism_param=parameter))
             except _NOT_DECRYPTED:
+                if self._card.real:
+                    _check_presence(self._card)
                 # One answer for every reason (and no cause): telling them apart is a padding oracle.
                 raise errors.NotDecryptable(number=self._card.number) from None
 
@@ -388,16 +463,74 @@ def _library() -> Library:
     try:
         return pkcs11.lib(str(path))
     except PKCS11Error as error:
+        # Some modules cannot initialise without the readers' daemon.
+        if loads(path):
+            _check_daemon()
         raise errors.ModuleFailed(detail=_detail(error)) from error
 
 
-def _tokens(library: Library) -> Iterator[Token]:
-    for slot in library.get_slots(token_present=True):
+def _check_daemon() -> None:
+    """Raise NoReaderDaemon if the daemon does not answer, unless the store has cards of the stand-in."""
+    if not _rows():
+        with suppress(errors.NoReaderSupport, errors.ReaderFault):
+            pcsc.readers()
+
+
+def _slots(library: Library, *, token_present: bool = False) -> list[Slot]:
+    try:
+        return list(library.get_slots(token_present=token_present))
+    except p11.DeviceError as error:
+        # Slots are shown whatever their token answers, unless it is a card of the stand-in without its store.
+        raise _store_fault() from error
+
+
+def _all_tokens(library: Library) -> Iterator[tuple[Token, bool]]:
+    """Yield every initialised token, and whether it is a card of this family."""
+    labels = (rules.CARD_LABEL, *_configured_labels())
+    for slot in _slots(library, token_present=True):
         # The last: what another kind of token calls itself is no UTF-8.
         with suppress(p11.TokenNotPresent, p11.TokenNotRecognised, UnicodeDecodeError):
             token = slot.get_token()
-            if token.label.strip() == rules.CARD_LABEL:
-                yield token
+            if token.label.strip("\0\t ") in labels:
+                yield token, True
+            elif TokenFlag.TOKEN_INITIALIZED in token.flags:
+                yield token, _is_recognised(token)
+
+
+def _tokens(library: Library) -> Iterator[Token]:
+    return (token for token, ours in _all_tokens(library) if ours)
+
+
+def _configured_labels() -> Sequence[str]:
+    with _store_errors():
+        return card_labels()
+
+
+_recognised: Final[dict[tuple[str, str, bytes], bool]] = {}
+"""Whether tokens of another label are cards, by reader, label and serial number, until the next refresh."""
+
+
+def _is_recognised(token: Token) -> bool:
+    """Tell by its certificates whether a token of another label is an organisation card."""
+    key = (token.slot.slot_description, token.label, token.serial)
+    if key not in _recognised:
+        try:
+            # Read-only: other tokens may be write-protected.
+            with token.open() as session:
+                held = _certificates_in(session, {})
+        except PKCS11Error:
+            return False
+        _recognised[key] = any(
+            _ISSUER in each.issuer and (each.id in list(Key) or each.label in _OWN_CERTIFICATES)
+            for each in held
+            if isinstance(each, Certificate)
+        )
+    return _recognised[key]
+
+
+def _name(token: Token) -> str:
+    label, reader = token.label.strip("\0\t "), token.slot.slot_description.strip("\0\t ")
+    return f"{label} ({reader})"
 
 
 def _token(library: Library, card: Card) -> Token:
@@ -434,16 +567,6 @@ def _session(
                 library.reinitialize()
 
 
-@contextmanager
-def _logged_in(
-    library: Library, token: Token, card: Card, *, pin: Secret | None = None, user_code: Secret | None = None
-) -> Iterator[Session]:
-    with ExitStack() as stack:
-        with _means(_Asked.PIN if pin else _Asked.USER_CODE, card, token):
-            session = stack.enter_context(_session(library, token, pin=pin, user_code=user_code))
-        yield session
-
-
 # --- what the card holds
 
 
@@ -465,6 +588,8 @@ def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None
         pin_min=pin_min,
         pin_max=pin_max,
         certificate_odd=certificate is None and bool(held),
+        pin_count_low=TokenFlag.USER_PIN_COUNT_LOW in token.flags,
+        user_code_count_low=TokenFlag.SO_PIN_COUNT_LOW in token.flags,
     )
     row = _row(number) if rows is None else rows.get(number)
     if row is None:
@@ -495,18 +620,24 @@ def _tries(flags: TokenFlag, final_try: TokenFlag, locked: TokenFlag) -> int | N
 def _certificates(
     library: Library, token: Token, matching: dict[Attribute, bytes] | None = None
 ) -> list[Certificate | OddCertificate]:
-    template = {Attribute.CLASS: ObjectClass.CERTIFICATE, **(matching or {})}
+    with _session(library, token) as session:
+        return _certificates_in(session, matching or {})
+
+
+def _certificates_in(
+    session: Session, matching: dict[Attribute, bytes]
+) -> list[Certificate | OddCertificate]:
+    template = {Attribute.CLASS: ObjectClass.CERTIFICATE, **matching}
     found: list[Certificate] = []
     odd: list[OddCertificate] = []
-    with _session(library, token) as session:
-        for item in list(session.get_objects(template)):
-            label = _attribute(item, Attribute.LABEL, "\N{REPLACEMENT CHARACTER}")
-            identifier = _attribute(item, Attribute.ID, b"").decode("ascii", "replace")
-            der = _attribute(item, Attribute.VALUE, b"")
-            try:
-                found.append(Certificate.parse(label, identifier, der))
-            except ValueError:
-                odd.append(OddCertificate(label, identifier, der))
+    for item in list(session.get_objects(template)):
+        label = _attribute(item, Attribute.LABEL, "\N{REPLACEMENT CHARACTER}")
+        identifier = _attribute(item, Attribute.ID, b"").decode("ascii", "replace")
+        der = _attribute(item, Attribute.VALUE, b"")
+        try:
+            found.append(Certificate.parse(label, identifier, der))
+        except ValueError:
+            odd.append(OddCertificate(label, identifier, der))
     # First the holder's, the newest if a key has several; then the issuers'.
     own = {each.id: each for each in sorted(found, key=lambda each: each.not_before) if each.id in list(Key)}
     issuers = [each for each in found if each.id not in own]
@@ -531,6 +662,8 @@ def _private_key(session: Session, card: Card, key: Key, use: type) -> Any:
     try:
         private = session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=key.encode())
     except p11.NoSuchKey as error:
+        if card.real:
+            _check_presence(card)
         raise errors.NoSuchKey(number=card.number, key=key.value) from error
     if not isinstance(private, use):
         raise errors.Unsupported(number=card.number)
@@ -578,19 +711,24 @@ def _situation(asked: _Asked, error: PKCS11Error, card: Card, token: Token) -> e
     if isinstance(error, p11.PinIncorrect) or vendor:
         # After C_InitPIN too this is the user code: a real card may verify it only then.
         left = int(vendor[1]) if vendor else _tries_left(asked, number, token)
+        if left == 0:
+            return errors.PinLocked(number=number) if about_pin else errors.UserCodeLocked(number=number)
         return errors.WrongPin(tries_left=left) if about_pin else errors.WrongUserCode(tries_left=left)
     if isinstance(error, p11.PinLocked):
         return errors.PinLocked(number=number) if about_pin else errors.UserCodeLocked(number=number)
     if isinstance(error, p11.PinExpired) and not card.real:
         return errors.CardLapsed(number=number)
     if isinstance(error, (p11.PinLenRange, p11.PinInvalid, p11.PinTooWeak)):
+        if card.real and not about_pin:
+            return errors.SecretFormRefused(number=number, shortest=card.pin_min, longest=card.pin_max)
         if asked in (_Asked.USER_CODE, _Asked.NEW_USER_CODE):
             return errors.InvalidUserCode()
         return errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max)
     if isinstance(error, p11.FunctionRejected):
         return errors.LastTryNotConfirmed()
     if isinstance(error, p11.UserPinNotInitialized):
-        return errors.NotActivated(number=number)
+        # Only of the PIN does it say that the card is not activated; activating cannot mend the others.
+        return errors.NotActivated(number=number) if about_pin else errors.Unsupported(number=number)
     return None
 
 
@@ -618,11 +756,12 @@ def _explained(card: Card | None = None) -> Iterator[None]:
 
 def _fault(error: PKCS11Error, card: Card | None) -> errors.CardError:
     if card is None:
-        # During detection only the store makes the module answer CKR_DEVICE_ERROR.
-        return (
-            _store_fault() if isinstance(error, p11.DeviceError) else errors.CardFault(detail=_detail(error))
-        )
-    if isinstance(error, _CANNOT):
+        try:
+            _check_daemon()
+        except errors.CardError as problem:
+            return problem
+        return errors.CardFault(detail=_detail(error))
+    if isinstance(error, _CANNOT) or _CANNOT_IN_WORDS.match(str(error)):
         return errors.Unsupported(number=card.number)
     if not card.real:
         # A card of the stand-in is removed together with its row. While it has one, these two mean the store.
@@ -630,15 +769,37 @@ def _fault(error: PKCS11Error, card: Card | None) -> errors.CardError:
             return errors.CardRemoved(number=card.number)
         if isinstance(error, (p11.DeviceError, p11.DeviceRemoved)):
             return errors.StoreNotWritable(path=Store().path)
+    if isinstance(error, (*_REMOVED, *_UNCLEAR)) and card.real:
+        try:
+            _check_presence(card)
+        except errors.CardError as absence:
+            return absence
     if isinstance(error, _REMOVED):
         return errors.CardRemoved(number=card.number)
     return errors.CardFault(detail=_detail(error))
 
 
+def _check_presence(card: Card) -> None:
+    """Look whether a real card is still there, after an answer that may mean that it is not.
+
+    Raises:
+        CardRemoved: it is gone, or another one is there.
+        NoReaderDaemon: the readers' daemon has ended.
+    """
+    try:
+        _token(_library(), card)
+    except (errors.CardError, PKCS11Error):
+        _check_daemon()
+        raise errors.CardRemoved(number=card.number) from None
+
+
 def _store_fault() -> errors.CardError:
-    """Find out why the store made the module answer CKR_DEVICE_ERROR."""
+    """Look what is wrong with the store when the module answers CKR_DEVICE_ERROR about a slot."""
     with _store_errors():
-        Store().cards()
+        store = Store()
+        if not store.path.exists() and not store_is_configured():
+            return errors.CardFault(detail=p11.DeviceError.__name__)
+        store.cards()
     return errors.StoreUnreadable(detail=text("it is busy, or a card is here that it does not know"))
 
 
@@ -653,4 +814,4 @@ def _store_errors() -> Iterator[None]:
 
 
 def _detail(error: PKCS11Error) -> str:
-    return str(error) or type(error).__name__
+    return str(error).removesuffix(_REMARK) or type(error).__name__

@@ -56,6 +56,11 @@ def xca_detect() -> list[Card] | None:
     """Return the cards that are there now (偵測卡片)."""
 
 
+@hookspec
+def xca_other_cards() -> list[str] | None:
+    """Return names of the tokens that are there and are no cards of this family; shown where no card is."""
+
+
 @hookspec(firstresult=True)
 def xca_read(card: Card) -> Card | None:
     """Return the card as it is now: state, tries left of both secrets, days left to activate it.
@@ -88,7 +93,8 @@ def xca_activate(card: Card, user_code: Secret, new_pin: Secret) -> Card | None:
     """Activate the card (開卡) with its user code, set its first PIN, and prove it with a login.
 
     Raises:
-        WrongUserCode, UserCodeLocked, CardLapsed, InvalidUserCode, InvalidPin, PinNotProved, CardRemoved.
+        WrongUserCode, UserCodeLocked, CardLapsed, InvalidUserCode, InvalidPin, SecretFormRefused,
+        PinNotProved, CardRemoved, RemovedBeforeProof.
     """
 
 

@@ -145,6 +145,8 @@ class Card:
         pin_max: most characters of a PIN (CK_TOKEN_INFO.ulMaxPinLen).
         certificate_odd: the card has a signing certificate that cannot be read.
         issuer: how to reach its issuer, None when no plugin knows (hook xca_issuer_contact).
+        pin_count_low: a wrong PIN was given since the last right one (CKF_USER_PIN_COUNT_LOW).
+        user_code_count_low: a wrong user code likewise (CKF_SO_PIN_COUNT_LOW).
     """
 
     number: str
@@ -163,6 +165,8 @@ class Card:
     pin_max: int = rules.PIN_MAX
     certificate_odd: bool = False
     issuer: IssuerContact | None = None
+    pin_count_low: bool = False
+    user_code_count_low: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ KNOWN_CARDS: Final = {
 """Cards that HiCOS supports, by answer to reset (ISO/IEC 7816-3); from the list of pcsc-tools."""
 _CONTENTS: Final = {
     Contents.EMPTY: text("empty"),
-    Contents.CARD: text("a card of another kind"),
+    Contents.CARD: text("a card; its answer to reset does not tell the kind"),
     Contents.MUTE: text("a card that does not answer; is it upside down?"),
     Contents.UNAVAILABLE: text("the reader does not work"),
 }

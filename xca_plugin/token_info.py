@@ -70,6 +70,19 @@ def is_logged_in(module: Path, session: int) -> bool:
     return get_session_info(session, ctypes.byref(info)) == 0 and info.state in _USER_STATES
 
 
+def loads(module: Path) -> bool:
+    """Tell whether the module has found its configuration and its inner module (C_GetFunctionList).
+
+    Args:
+        module: the PKCS#11 module.
+    """
+    listed = ctypes.POINTER(_FunctionList)()
+    try:
+        return bool(ctypes.CDLL(str(module)).C_GetFunctionList(ctypes.byref(listed)) == 0)
+    except OSError:
+        return False
+
+
 def _function(module: Path, place: int) -> int:
     listed = ctypes.POINTER(_FunctionList)()
     ctypes.CDLL(str(module)).C_GetFunctionList(ctypes.byref(listed))

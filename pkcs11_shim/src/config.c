@@ -26,6 +26,7 @@ struct config_entry {
 
 static const struct config_entry entries[] = {
     {"module", "path", config.module, sizeof config.module, "XCA_PKCS11_MODULE"},
+    {"module", "label", config.label, sizeof config.label, NULL},
     {"module", "environment", config.environment, sizeof config.environment, NULL},
     {"store", "path", config.store, sizeof config.store, "XCA_CARD_STORE"},
     {"quirks", "hash", config.hash, sizeof config.hash, NULL},

@@ -8,6 +8,7 @@
 
 struct config {
     char module[PATH_MAX];      /* [module] path, XCA_PKCS11_MODULE: the inner module */
+    char label[200];            /* [module] label: only for Python (config.py), which finds cards by it */
     char environment[PATH_MAX]; /* [module] environment: the name of what is set around the inner C_Initialize
                                    only */
     const char *environment_value;              /* and its value; NULL when nothing is set */

@@ -4,6 +4,7 @@
 #include "module.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #define SHA2_PREFIX(total, number, length)                                                                   \
     {0x30, total, 0x30, 0x0d, 0x06,   0x09, 0x60, 0x86, 0x48,  0x01,                                         \
@@ -95,14 +96,13 @@ CK_RV emsa_pss_encode(const struct emsa_pss *pss, CK_SESSION_HANDLE session, con
     CK_BYTE *salt = em + db_length - salt_length, *h = em + db_length;
     memset(out, 0, modulus_length);
     salt[-1] = 0x01;
-    CK_RV rv = salt_length > 0 ? inner->C_GenerateRandom(session, salt, salt_length) : CKR_OK;
-    if (rv != CKR_OK) {
-        return rv;
+    if (getrandom(salt, salt_length, 0) != (ssize_t)salt_length) {
+        return CKR_FUNCTION_FAILED;
     }
     CK_BYTE message[8 + EMSA_LARGEST_DIGEST + EMSA_LARGEST_MODULUS] = {0};
     memcpy(message + 8, digest, hash_length);
     memcpy(message + 8 + hash_length, salt, salt_length);
-    rv = emsa_digest_of(pss->hash, session, message, 8 + hash_length + salt_length, h);
+    CK_RV rv = emsa_digest_of(pss->hash, session, message, 8 + hash_length + salt_length, h);
     if (rv == CKR_OK) {
         rv = emsa_mask(pss->mgf1, session, h, hash_length, em, db_length);
     }

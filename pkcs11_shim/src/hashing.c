@@ -146,14 +146,19 @@ static void hashing_end(struct hashing_place *place) {
     pthread_mutex_unlock(&lists_mutex);
 }
 
-/* Ends what failed in the inner module too, where nothing but a signature does (PKCS#11 2.40 section 5.11,
- * C_Sign): of a block that is too long for CKM_RSA_PKCS, and no number below the modulus for CKM_RSA_X_509.
- */
+/* Ends the signature in the inner module too, and sends nothing to the card. Where the inner module has no
+ * C_SessionCancel (PKCS#11 3.0), a part that is longer than the modulus is an error, which ends the signature
+ * (2.40, section 5.11, C_SignUpdate and C_SignFinal). */
 static void hashing_cancel(struct hashing_place *place) {
-    CK_BYTE block[EMSA_LARGEST_MODULUS], result[EMSA_LARGEST_MODULUS];
-    CK_ULONG length = sizeof result, block_length = (place->signature.modulus_bits + 7) / 8;
-    memset(block, 0xff, block_length);
-    inner->C_Sign(place->signature.session, block, block_length, result, &length);
+    static CK_BYTE too_long[EMSA_LARGEST_MODULUS + 1];
+    CK_SESSION_HANDLE session = place->signature.session;
+    CK_BYTE result[EMSA_LARGEST_MODULUS];
+    CK_ULONG length = sizeof result;
+    bool cancelled = inner3 != NULL && inner3->C_SessionCancel != NULL &&
+                     inner3->C_SessionCancel(session, CKF_SIGN) == CKR_OK;
+    if (!cancelled && inner->C_SignUpdate(session, too_long, sizeof too_long) == CKR_OK) {
+        inner->C_SignFinal(session, result, &length);
+    }
     hashing_end(place);
 }
 

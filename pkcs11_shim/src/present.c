@@ -132,9 +132,13 @@ static void present_show_card(CK_TOKEN_INFO *info, const char *number, const str
                                        CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED);
 }
 
-/* A card's with the lock shared, so that a try that is spent and not yet settled is never shown. */
-static CK_RV present_look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struct store_row *row) {
+/* Reads the token information of a slot, and the row of a card. The lock is held, shared, so that a try that
+ * is spent and not yet settled is never shown. `inner_answer` is the inner module's answer about the token.
+ */
+static CK_RV present_look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *card, struct store_row *row,
+                          CK_RV *inner_answer) {
     *card = (struct card){.is_card = false};
+    *inner_answer = CKR_OK;
     if (card_reads_stranger(slot, info)) {
         return CKR_OK;
     }
@@ -149,6 +153,7 @@ static CK_RV present_look(CK_SLOT_ID slot, CK_TOKEN_INFO *info, struct card *car
         return CKR_DEVICE_ERROR;
     }
     CK_RV rv = inner->C_GetTokenInfo(slot, info);
+    *inner_answer = rv;
     if (rv == CKR_OK) {
         *card = card_of_token(slot, info);
         if (card->is_card && (lock.file < 0 || !present_read_row(slot, card->number, row))) {
@@ -175,12 +180,13 @@ CK_RV card_C_GetSlotInfo(CK_SLOT_ID slot, CK_SLOT_INFO *info) {
     CK_TOKEN_INFO token;
     struct card card;
     struct store_row row;
-    rv = present_look(slot, &token, &card, &row);
+    CK_RV inner_answer;
+    rv = present_look(slot, &token, &card, &row, &inner_answer);
     if (rv == CKR_OK && card.is_card) {
         PAD(info->slotDescription, row.reader);
     }
-    /* A reader whose card was just pulled out, or holds something else, is still a reader. */
-    return rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED ? CKR_OK : rv;
+    /* A reader is a reader, whatever the inner module answers about the token in it. */
+    return inner_answer != CKR_OK ? CKR_OK : rv;
 }
 
 CK_RV card_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
@@ -190,7 +196,8 @@ CK_RV card_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
     CK_TOKEN_INFO token;
     struct card card;
     struct store_row row;
-    CK_RV rv = present_look(slot, &token, &card, &row);
+    CK_RV inner_answer;
+    CK_RV rv = present_look(slot, &token, &card, &row, &inner_answer);
     if (rv == CKR_OK) {
         if (card.is_card) {
             present_show_card(&token, card.number, &row);

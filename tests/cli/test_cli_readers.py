@@ -10,7 +10,7 @@ from typing import Any
 
 from pexpect.popen_spawn import PopenSpawn
 
-from softhsm import Environment, issue, remove
+from softhsm import Application, Environment, issue, remove
 from softhsm.virtual_reader import HICOS_ATR, VirtualReader
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, USER_CODE, XCACTL, Scripted, Workspace
@@ -18,6 +18,7 @@ from support.cli.xcactl import PIN, USER_CODE, XCACTL, Scripted, Workspace
 FIRST_GENERATION = bytes.fromhex("3BB813008131FA524348544D4F494341A5")
 CONTACTLESS = bytes.fromhex("3B8B80010031C1640840213000900057")
 OTHER = bytes.fromhex("3B00")
+OTHER_KIND = "a card; its answer to reset does not tell the kind"
 NO_DAEMON = {"PCSCLITE_CSOCK_NAME": "/nowhere/pcscd.comm"}
 
 
@@ -52,9 +53,24 @@ def test_readers_with_and_without_cards_are_listed(
     assert shown.status == 0
     assert closed.number in shown.out
     assert [line.split() for line in shown.out.splitlines() if reader.name in line] == [
-        [*reader.name.split(), "a", "card", "of", "another", "kind", "3B", "00"]
+        [
+            *reader.name.split(),
+            *["a", "card;", "its", "answer", "to", "reset", "does", "not", "tell", "the", "kind"],
+            "3B",
+            "00",
+        ]
     ]
     assert shown.err == ""
+
+
+def test_reader_of_a_card_that_is_shown_names_that_card(
+    closed: Workspace, xca_virtual_reader: VirtualReader
+) -> None:
+    card = issue(Environment(closed.path), USER_CODE, Application(reader=xca_virtual_reader.name))
+    xca_virtual_reader.insert(OTHER)
+    shown = closed.with_variables(**xca_virtual_reader.variables).run("detect")
+    assert f"the card {card.number}" in shown.out
+    assert OTHER_KIND not in shown.out
 
 
 def test_readers_with_a_card_upside_down_say_so(

@@ -425,9 +425,12 @@ def a_part_and_then_all(signer: Signer) -> CKR | None:
 
 @pytest.mark.parametrize("scheme", [Scheme(SHA256), Scheme(SHA256, 32)], ids=str)
 @pytest.mark.parametrize("fail", [no_data, no_part, a_part_and_then_all])
+@pytest.mark.parametrize("missing", ["", "C_SessionCancel"])
 def test_signature_after_an_error_is_ended(
-    signer: Signer, scheme: Scheme, fail: Callable[[Signer], CKR | None]
+    vendor: Vendor, scheme: Scheme, fail: Callable[[Signer], CKR | None], missing: str
 ) -> None:
+    host = vendor.host(*HASH_QUIRK, VENDOR_NULL=missing)
+    signer = Signer(host, user_session(host))
     assert signer.init(scheme.mechanism) == CKR.OK
     assert fail(signer) not in (CKR.OK, None)
     # The inner module has no signature under way either.

@@ -26,6 +26,10 @@ def state(seen: Observations, card: Card) -> Answer:
         return failed(text("Somebody else set its PIN."), Advice.CHANGE_PIN)
     if card.user_code_tries == 0:
         return passed(text("It is activated; its user code is locked."), user_code_locked)
+    if card.pin_tries is None:
+        return passed(
+            text("It is activated. It does not say whether its PIN is locked, or how many tries are left.")
+        )
     return passed(text("It is activated."))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from xca_common.pki.certificate import Certificate
+from xca_plugin import errors
 from xca_plugin.model import Card, Event
 from xca_plugin.pcsc import Reader
 
@@ -18,6 +19,9 @@ class CardSource(Protocol):
 
     def detect(self) -> Sequence[Card]:
         """As Cards.detect."""
+
+    def missing(self) -> errors.CardError:
+        """As Cards.missing."""
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
         """As Cards.certificates."""

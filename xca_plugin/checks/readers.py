@@ -49,7 +49,7 @@ def cards(seen: Observations) -> Iterator[Answer]:
         return
     seen.present = seen.cards.detect()
     if not seen.present:
-        raise errors.NoCard
+        raise seen.cards.missing()
     found = plural("{count} card is here: {numbers}", "{count} cards are here: {numbers}", "count")
     numbers = ", ".join(card.number for card in seen.present)
     yield passed(found.format(count=len(seen.present), numbers=numbers))

@@ -30,6 +30,8 @@ def card(card: Card) -> dict[str, Any]:
         "state": card.state.value,
         "pin_tries_left": card.pin_tries,
         "user_code_tries_left": card.user_code_tries,
+        "pin_count_low": card.pin_count_low,
+        "user_code_count_low": card.user_code_count_low,
         "holder": certificate.holder if certificate else None,
         "rank": certificate.rank if certificate else None,
         "not_before": certificate.not_before.isoformat() if certificate else None,

@@ -10,7 +10,7 @@ from xca_plugin import card_text, errors, pcsc
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
-from xca_plugin.i18n import _
+from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.next_steps import next_step, next_step_of
@@ -55,7 +55,8 @@ def detect(wait: bool, as_json: bool) -> None:
         if mute:
             raise errors.CardMute(name=mute.name)
         if slots or readers:
-            raise errors.NoCard
+            absence = cards.missing()
+            raise absence if isinstance(absence, errors.NoCard) else errors.NoCard
         raise errors.NoReader if problem is None or isinstance(problem, errors.NoReaderSupport) else problem
 
 
@@ -80,9 +81,12 @@ def _show_all(cards: Sequence[Card], readers: Sequence[pcsc.Reader]) -> None:
     if readers:
         table = grid(True, True, True)
         add_heads(table, _("Card reader (PC/SC)"), _("Contents"), _("Answer to reset"))
+        here = {card.reader: text("the card {number}").format(number=card.number) for card in cards}
         for reader in readers:
             style = "red" if reader.contents in (pcsc.Contents.MUTE, pcsc.Contents.UNAVAILABLE) else ""
-            table.add_row(reader.name, Text(reader.says(), style=style), reader.atr.hex(" ").upper())
+            # PKCS#11 shows 64 bytes of the name.
+            said = reader.card or here.get(reader.name[:64].strip()) or reader.says
+            table.add_row(reader.name, Text(said(), style=style), reader.atr.hex(" ").upper())
         console().print(table)
 
 
@@ -133,7 +137,7 @@ def show(card: Card, *, err: bool = False) -> None:
     if card.state is not CardState.ACTIVE and card.activate_by is not None and card.days_left is not None:
         table.add_row(_("Activate by"), card_text.deadline(card.activate_by, card.days_left))
     table.add_row(_("PIN"), card_text.pin_tries(card))
-    table.add_row(_("User code"), card_text.tries(card.user_code_tries))
+    table.add_row(_("User code"), card_text.user_code_tries(card))
     console(err=err).print(table)
 
 

@@ -119,7 +119,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     cards = Cards()
     present = cards.detect()
     if not present:
-        raise errors.NoCard if cards.readers() else errors.NoReader
+        raise cards.missing()
     for card in present:
         # The issuers warn that a card is damaged by other programs before its activation.
         if card.real and card.state is not CardState.ACTIVE:

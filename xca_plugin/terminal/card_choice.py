@@ -45,7 +45,7 @@ def choose(cards: Cards, number: str | None) -> Card:
     """Return the card of that number, or the only one there is; among several, ask.
 
     Raises:
-        NoReader, NoCard, CardNotFound, SeveralCards.
+        CardNotFound, SeveralCards, and what Cards.missing() returns.
     """
     present = cards.detect()
     if number is not None:
@@ -54,7 +54,7 @@ def choose(cards: Cards, number: str | None) -> Card:
                 return card
         raise errors.CardNotFound(number=number)
     if not present:
-        raise errors.NoCard if cards.readers() else errors.NoReader
+        raise cards.missing()
     if len(present) == 1:
         return present[0]
     if not interactive():

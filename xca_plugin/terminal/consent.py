@@ -65,7 +65,7 @@ def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
     check_pin_usable(card)
     say(
         text("Card {number}, PIN: {tries}").format(
-            number=card.number, tries=card_text.tries(card.pin_tries)
+            number=card.number, tries=card_text.tries(card.pin_tries, count_low=card.pin_count_low)
         )(),
         err=True,
     )
@@ -81,7 +81,7 @@ def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
         raise errors.UserCodeLocked(number=card.number)
     say(
         text("Card {number}, user code: {tries}").format(
-            number=card.number, tries=card_text.tries(card.user_code_tries)
+            number=card.number, tries=card_text.user_code_tries(card)
         )(),
         err=True,
     )

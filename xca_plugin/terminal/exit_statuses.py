@@ -36,6 +36,8 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     SecretMissing: 43,
     errors.SessionEnded: 44,
     OutputExists: 45,
+    errors.SecretFormRefused: 46,
+    errors.RemovedBeforeProof: 47,
     errors.NoSuchCertificate: 50,
     errors.NoSuchKey: 51,
     errors.NotDecryptable: 52,

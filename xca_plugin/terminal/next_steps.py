@@ -128,6 +128,8 @@ def next_step(error: XcaError) -> str:
 def next_step_of(card: Card) -> str:
     """Say what a card needs next, and how to reach the issuer if only that can help."""
     action = next_action(card)
+    if action is Action.NOTHING and card.pin_tries is None:
+        return card_text.READY_IF_NOT_LOCKED()
     step = _AFTER_A_LOOK[action]()
     return with_issuer(step, card) if action in (Action.SEE_ISSUER, Action.RENEW) else step
 

@@ -6,6 +6,7 @@
  *   INNER_SCRIPT  file of lines "<function> <action> <value>", read anew at every call:
  *                   return <hex CK_RV>    answer that, and do not ask the real module
  *                   kill before|after     end this process with SIGKILL before or after the real call
+ *                   then <file>           after this call, that file is the script
  *                   wait <fifo>           open the fifo, and go on when its writer closes it
  *                   count <n>             C_GetSlotList only: say that there are so many slots, name none
  *   INNER_NULL    function whose entry in the table is NULL
@@ -61,6 +62,8 @@ static void kill_when(const char *function, const char *moment) {
         raise(SIGKILL);
 }
 
+static char next[256]; /* the script after the call under way of the real module; empty: the same */
+
 static int answered(const char *function, CK_RV *answer) {
     char value[256], end;
     note(function);
@@ -74,7 +77,13 @@ static int answered(const char *function, CK_RV *answer) {
     }
     look_up(function, "return", value);
     *answer = strtoul(value, NULL, 16);
-    return value[0] != 0;
+    int is_answered = value[0] != 0;
+    look_up(function, "then", value);
+    if (value[0] && !is_answered)
+        snprintf(next, sizeof next, "%s", value);
+    else if (value[0] && rename(value, getenv("INNER_SCRIPT")) != 0)
+        abort();
+    return is_answered;
 }
 
 /* What the wrapper replaces or asks, one row a function: name, parameters, arguments. */
@@ -134,6 +143,9 @@ static int answered(const char *function, CK_RV *answer) {
         if (answered(#name, &answer))                                                                        \
             return answer;                                                                                   \
         answer = real->name arguments;                                                                       \
+        if (next[0] && rename(next, getenv("INNER_SCRIPT")) != 0)                                            \
+            abort();                                                                                         \
+        next[0] = 0;                                                                                         \
         kill_when(#name, "after");                                                                           \
         return answer;                                                                                       \
     }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An inner module with the faults of the vendor's: SoftHSM that cannot sign with a hash in the mechanism
  * (CKR_BUFFER_TOO_SMALL, always), and whose tokens that are no cards have tabs, blanks and nulls for padding.
- * It offers PKCS#11 3.0 as well.
+ * It offers PKCS#11 3.0 as well, and has no random numbers. It ends its process when a key is to sign a block
+ * of ones, which no signature has: nothing may be sent to a card in order to cancel.
  *
  *   VENDOR_REAL   path of the module that does the work
  *   VENDOR_FLAGS  file with hexadecimal CK_FLAGS that tokens which are no cards show besides their own
- *   VENDOR_NULL   set: there is no C_DigestInit
+ *   VENDOR_NULL   function that there is not: C_DigestInit, C_SessionCancel
  */
 #include "cryptoki.h"
 
@@ -15,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORTED __attribute__((visibility("default")))
-#define SESSIONS 4096
+#define EXPORTED          __attribute__((visibility("default")))
+#define SESSIONS          4096
+#define CKR_RANDOM_NO_RNG 0x121UL
 
 static CK_FUNCTION_LIST *real;
 static atomic_bool faulty[SESSIONS]; /* by session: what is signed there has a hash in its mechanism */
@@ -47,8 +49,23 @@ static CK_RV vendor_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanis
     return rv;
 }
 
+static CK_RV vendor_C_GenerateRandom(CK_SESSION_HANDLE session, CK_BYTE *random, CK_ULONG length) {
+    (void)session, (void)random, (void)length;
+    return CKR_RANDOM_NO_RNG;
+}
+
+static int is_missing(const char *function) {
+    const char *missing = getenv("VENDOR_NULL");
+    return missing && strcmp(missing, function) == 0;
+}
+
 static CK_RV vendor_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_BYTE *signature,
                            CK_ULONG *signature_length) {
+    CK_ULONG ones = 0;
+    while (data && ones < length && data[ones] == 0xff)
+        ones++;
+    if (ones > 0 && ones == length)
+        abort();
     return faulty[session % SESSIONS] ? CKR_BUFFER_TOO_SMALL
                                       : real->C_Sign(session, data, length, signature, signature_length);
 }
@@ -124,13 +141,14 @@ EXPORTED CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out) {
         list.v2.C_Sign = vendor_C_Sign;
         list.v2.C_SignFinal = vendor_C_SignFinal;
         list.v2.C_GetTokenInfo = vendor_C_GetTokenInfo;
-        if (getenv("VENDOR_NULL"))
+        list.v2.C_GenerateRandom = vendor_C_GenerateRandom;
+        if (is_missing("C_DigestInit"))
             list.v2.C_DigestInit = NULL;
         list_2_40 = list.v2;
         list.v2.version = (CK_VERSION){3, 0};
         list.C_GetInterface = C_GetInterface;
         list.C_LoginUser = vendor_C_LoginUser;
-        list.C_SessionCancel = vendor_C_SessionCancel;
+        list.C_SessionCancel = is_missing("C_SessionCancel") ? NULL : vendor_C_SessionCancel;
     }
     *out = &list_2_40;
     return CKR_OK;

@@ -116,6 +116,7 @@ CODES_BY_ERROR: Final[Mapping[type[XcaError], tuple[Code, MinorCode]]] = {
     errors.InvalidUserCode: (Code.BAD_USER_CODE, MinorCode.NONE),
     errors.WrongPin: (Code.LOGIN_FAILED, MinorCode.PIN_INCORRECT),  # or by the tries left, see codes_of()
     errors.PinLocked: (Code.LOGIN_FAILED, MinorCode.PIN_LOCKED),
+    errors.SecretFormRefused: (Code.LOGIN_FAILED, MinorCode.PIN_LEN_RANGE),
     errors.InvalidPin: (Code.LOGIN_FAILED, MinorCode.PIN_LEN_RANGE),
     errors.PinRefused: (Code.BAD_NEW_PIN, MinorCode.NONE),
     errors.SessionEnded: (Code.LOGIN_FAILED, MinorCode.FUNCTION_FAILED),

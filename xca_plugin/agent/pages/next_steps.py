@@ -6,7 +6,7 @@ from typing import Final
 
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
-from xca_plugin import errors
+from xca_plugin import card_text, errors
 from xca_plugin.action import Action, next_action
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, CHANGE_PIN, RESET_PIN, PinAction
 from xca_plugin.i18n import text
@@ -90,4 +90,6 @@ def step_for_card(card: Card) -> NextStep:
         return step_after_error(errors.UserCodeLocked(number=card.number))
     if action is Action.NOTHING and card.user_code_tries == 0:
         return _READY_BUT_LOCKED
+    if action is Action.NOTHING and card.pin_tries is None:
+        return NextStep(card_text.READY_IF_NOT_LOCKED)
     return _NEXT[action]

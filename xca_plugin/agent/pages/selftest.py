@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from xca_common.pki.certificate import Certificate
 from xca_common.web.language import with_language_choice
+from xca_plugin import errors
 from xca_plugin.agent.pages.rendering import page
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import is_origin
@@ -81,6 +82,9 @@ class _CardsOfWorker:
 
     def detect(self) -> Sequence[Card]:
         return self._ask(lambda cards: cards.detect())
+
+    def missing(self) -> errors.CardError:
+        return self._ask(lambda cards: cards.missing())
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
         return self._ask(lambda cards: cards.certificates(card))
