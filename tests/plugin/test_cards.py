@@ -169,7 +169,7 @@ def test_module_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     def missing() -> None:
         raise FileNotFoundError("xca-pkcs11.so")
 
-    monkeypatch.setattr("xca_plugin.hicos.module_path", missing)
+    monkeypatch.setattr("xca_plugin.hicos.library_path", missing)
     with pytest.raises(errors.NoModule):
         Cards().detect()
 
@@ -179,7 +179,7 @@ def test_module_path_that_is_no_module_is_said(
 ) -> None:
     file = tmp_path_factory.mktemp("module") / "xca-pkcs11.so"
     file.write_text("not a library")
-    monkeypatch.setattr("xca_plugin.hicos.module_path", lambda: file)
+    monkeypatch.setattr("xca_plugin.hicos.library_path", lambda: file)
     with pytest.raises(errors.ModuleFailed) as failed:
         Cards().detect()
     assert str(file) in failed.value.message()
