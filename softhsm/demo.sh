@@ -59,7 +59,7 @@ stranger() {
         --sign --mechanism SHA256-RSA-PKCS --id 5349474e --input-file "$demo/contract.txt" --output-file "$demo/contract.sig"
 }
 echo "採購契約 Contract, $(date)" >"$demo/contract.txt"
-rm -f "$demo/contract.sig"
+rm -f "$demo/contract.sig" "$demo/contract.txt.p7s" "$demo/cert1.pem" "$demo/ca.pem" # of an earlier run
 if stranger; then
     fail "A card that was never activated has signed: this must not happen."
 fi
