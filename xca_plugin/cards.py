@@ -3,8 +3,9 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache, partial
 from importlib.metadata import entry_points
 from typing import Any, Final, TypeVar
 
@@ -16,7 +17,18 @@ from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
 from xca_plugin import errors, hookspecs, pcsc, weak_pin
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, CardSession, CardState, Event, Hash, Key, OddCertificate, Padding
+from xca_plugin.model import (
+    CERTIFICATE_LABELS,
+    Card,
+    CardSession,
+    CardState,
+    Event,
+    Hash,
+    Key,
+    OddCertificate,
+    Padding,
+)
+from xca_plugin.plugin_guard import Guard
 
 REAL_CARD_WARNING: Final = text(
     "This is a real card. The issuers warn that changing its PIN with unofficial software may disable it "
@@ -55,13 +67,18 @@ class Cards:
 
         self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self._plugins.add_hookspecs(hookspecs)
-        for plugin in (hicos.Hicos(), weak_pin, *plugins):
-            self._plugins.register(plugin)
+        built_in = {hicos.FAMILY: hicos.Hicos(), "weak_pin": weak_pin}
+        self._guard = Guard(self._plugins, list(built_in))
+        for name, plugin in built_in.items():
+            self._register(plugin, name)
+        for given in plugins:
+            name = getattr(given, "__name__", type(given).__name__)
+            self._register(given, None if self._plugins.has_plugin(name) else name)
         for entry in entry_points(group=hookspecs.PROJECT):
             try:
-                self._plugins.register(entry.load(), entry.name)
+                self._register(entry.load(), entry.name)
                 self._plugins.check_pending()
-            except Exception as error:  # whatever a stranger's module does while it is imported
+            except (Exception, SystemExit) as error:  # whatever a stranger's module does while it is imported
                 raise errors.PluginFailed(
                     name=entry.name, detail=f"{type(error).__name__}: {error}"
                 ) from error
@@ -72,15 +89,15 @@ class Cards:
 
     def refresh(self) -> None:
         """Have the plugins find new readers and cards (hook xca_refresh), between two operations."""
-        self._plugins.hook.xca_refresh()
+        self._guard.ask("xca_refresh")
 
     def readers(self) -> list[str]:
         """Return the names of the card readers, with or without a card in them."""
-        return _flat(self._plugins.hook.xca_readers())
+        return _flat(self._guard.ask("xca_readers"))
 
     def detect(self) -> list[Card]:
         """Return the cards that are there now, ordered by number; tell the plugins about new ones."""
-        found: list[Card] = _flat(self._plugins.hook.xca_detect())
+        found: list[Card] = _flat(self._guard.ask("xca_detect"))
         cards = [self._with_issuer(card) for card in sorted(found, key=lambda card: card.number)]
         for card in cards:
             if card.number not in self._seen:
@@ -119,7 +136,7 @@ class Cards:
 
     def read(self, card: Card) -> Card:
         """Return the card as it is now (hook xca_read)."""
-        return self._with_issuer(_answered(card, self._plugins.hook.xca_read(card=card)))
+        return self._with_issuer(_answered(card, self._guard.ask("xca_read", card=card)))
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
         """Return the card's certificates that can be read (hook xca_certificates)."""
@@ -131,7 +148,7 @@ class Cards:
 
     def history(self, number: str | None = None) -> list[Event]:
         """Return what happened to one card or to all, oldest first (hook xca_history)."""
-        events: list[Event] = _flat(self._plugins.hook.xca_history(number=number))
+        events: list[Event] = _flat(self._guard.ask("xca_history", number=number))
         return sorted(events, key=lambda event: event.at)
 
     # --- what a holder does
@@ -145,7 +162,7 @@ class Cards:
             InvalidPin, PinRefused.
         """
         check_pin(card, new_pin)
-        veto = self._plugins.hook.xca_veto_new_pin
+        veto = partial(self._guard.ask, "xca_veto_new_pin")
         if objections := veto(card=card, new_pin=new_pin, pin=pin, user_code=user_code):
             raise errors.PinRefused(reasons=objections)
 
@@ -174,7 +191,7 @@ class Cards:
             As check_activation and xca_activate.
         """
         self.check_activation(card, user_code, new_pin)
-        hook = self._plugins.hook.xca_activate
+        hook = partial(self._guard.ask, "xca_activate")
         after = self._ask_card(
             card, _user_code_tries, lambda now: hook(card=now, user_code=user_code, new_pin=new_pin)
         )
@@ -189,7 +206,7 @@ class Cards:
         """
         check_pin(card, pin)
         self.check_new_pin(card, new_pin, pin=pin)
-        hook = self._plugins.hook.xca_change_pin
+        hook = partial(self._guard.ask, "xca_change_pin")
         after = self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin, new_pin=new_pin))
         self._tell("xca_pin_changed", after)
         return after
@@ -206,7 +223,7 @@ class Cards:
         self._check_user_code_usable(now)
         check_user_code(user_code)
         self.check_new_pin(card, new_pin, user_code=user_code)
-        hook = self._plugins.hook.xca_reset_pin
+        hook = partial(self._guard.ask, "xca_reset_pin")
         after = self._ask_card(
             card, _user_code_tries, lambda now: hook(card=now, user_code=user_code, new_pin=new_pin)
         )
@@ -216,21 +233,21 @@ class Cards:
     def verify_pin(self, card: Card, pin: Secret) -> Card:
         """Try the PIN (hook xca_verify_pin)."""
         check_pin(card, pin)
-        hook = self._plugins.hook.xca_verify_pin
+        hook = partial(self._guard.ask, "xca_verify_pin")
         return self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin))
 
     def verify_user_code(self, card: Card, user_code: Secret) -> Card:
         """Try the user code, and change nothing (hook xca_verify_user_code)."""
         self._check_user_code_usable(self.read(card))
         check_user_code(user_code)
-        hook = self._plugins.hook.xca_verify_user_code
+        hook = partial(self._guard.ask, "xca_verify_user_code")
         return self._ask_card(card, _user_code_tries, lambda now: hook(card=now, user_code=user_code))
 
     def change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card:
         """Change the user code (hook xca_change_user_code)."""
         check_user_code(user_code)
         check_user_code(new_user_code)
-        hook = self._plugins.hook.xca_change_user_code
+        hook = partial(self._guard.ask, "xca_change_user_code")
         return self._ask_card(
             card,
             _user_code_tries,
@@ -250,14 +267,30 @@ class Cards:
         Raises:
             As xca_verify_pin, when the context is entered.
         """
-        hook = self._plugins.hook.xca_session
+        hook = partial(self._guard.ask, "xca_session")
         with ExitStack() as stack:
             with pin:
                 check_pin(card, pin)
                 session = self._ask(
-                    card, _pin_tries, lambda now: stack.enter_context(_answered(now, hook(card=now, pin=pin)))
+                    card, _pin_tries, lambda now: self._entered(stack, now, hook(card=now, pin=pin))
                 )
             yield session
+
+    def _entered(
+        self, stack: ExitStack, card: Card, context: AbstractContextManager[CardSession] | None
+    ) -> CardSession:
+        """Enter a plugin's session; the stack leaves it, and no error of the block is lost there."""
+        context = _answered(card, context)
+        name = self._guard.answered_by
+
+        def leave(kind: Any, error: BaseException | None, trace: Any) -> None:
+            with self._guard.blaming(name, "xca_session"):
+                type(context).__exit__(context, kind, error, trace)
+
+        with self._guard.blaming(name, "xca_session"):
+            session = type(context).__enter__(context)
+        stack.push(leave)
+        return _CheckedSession(session, self._guard, name, partial(self._certificate_of, card))
 
     def sign(
         self,
@@ -269,17 +302,26 @@ class Cards:
         digest_hash: Hash = Hash.SHA256,
         padding: Padding = Padding.PKCS1V15,
     ) -> bytes:
-        """Sign a digest with a key of the card (hook xca_sign)."""
+        """Sign a digest with a key of the card (hook xca_sign), and verify the signature.
+
+        Raises:
+            CardFault, PluginMisbehaved: the signature does not fit the key's certificate.
+            NoSuchCertificate: the key has none.
+            As xca_sign.
+        """
         check_pin(card, pin)
-        hook = self._plugins.hook.xca_sign
-        signature: bytes = self._ask(
+        certificate = self._certificate_of(card, key)
+        hook = partial(self._guard.ask, "xca_sign")
+        signature = self._ask(
             card,
             _pin_tries,
             lambda now: hook(
                 card=now, pin=pin, key=key, digest=digest, digest_hash=digest_hash, padding=padding
             ),
         )
-        return signature
+        return self._guard.check_signature(
+            self._guard.answered_by, signature, certificate, digest, (digest_hash, padding)
+        )
 
     def decrypt(
         self,
@@ -293,7 +335,7 @@ class Cards:
     ) -> bytes:
         """Decrypt with a key of the card (hook xca_decrypt)."""
         check_pin(card, pin)
-        hook = self._plugins.hook.xca_decrypt
+        hook = partial(self._guard.ask, "xca_decrypt")
         plaintext: bytes = self._ask(
             card,
             _pin_tries,
@@ -320,16 +362,33 @@ class Cards:
     def write_certificate(self, card: Card, pin: Secret, certificate: Certificate) -> Card:
         """Write a certificate that certificate_for() returned to the card (hook xca_write_certificate)."""
         check_pin(card, pin)
-        hook = self._plugins.hook.xca_write_certificate
+        hook = partial(self._guard.ask, "xca_write_certificate")
         return self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin, certificate=certificate))
 
     # --- inside
 
+    def _register(self, plugin: object, name: str | None) -> None:
+        if registered := self._plugins.register(plugin, name):
+            self._guard.watch(registered)
+
+    def _certificate_of(self, card: Card, key: Key) -> Certificate:
+        """Return the certificate of a key, which its signatures are verified with.
+
+        Raises:
+            NoSuchCertificate: there is none that can be read.
+        """
+        if key is Key.SIGN and card.certificate is not None:
+            return card.certificate
+        for certificate in self.certificates(card):
+            if certificate.id == key:
+                return certificate
+        raise errors.NoSuchCertificate(number=card.number, label=CERTIFICATE_LABELS[key])
+
     def _with_issuer(self, card: Card) -> Card:
-        return replace(card, issuer=self._plugins.hook.xca_issuer_contact(card=card))
+        return replace(card, issuer=self._guard.ask("xca_issuer_contact", card=card))
 
     def _held(self, card: Card) -> Sequence[Certificate | OddCertificate]:
-        return _answered(card, self._plugins.hook.xca_certificates(card=card))
+        return _answered(card, self._guard.ask("xca_certificates", card=card))
 
     def _ask(self, card: Card, tries: Callable[[Card], int | None], hook: Callable[[Card], _T | None]) -> _T:
         """Ask for an operation with a secret; a last try that the caller does not know of is confirmed."""
@@ -378,6 +437,43 @@ class Cards:
             raise errors.UserCodeLocked(number=card.number)
 
 
+class _CheckedSession:
+    """A plugin's session; its answers are checked."""
+
+    def __init__(
+        self, session: CardSession, guard: Guard, name: str, certificate_of: Callable[[Key], Certificate]
+    ) -> None:
+        self._session, self._guard, self._name = session, guard, name
+        self._certificate_of = cache(certificate_of)
+
+    def sign(
+        self,
+        digest: bytes,
+        *,
+        key: Key = Key.SIGN,
+        digest_hash: Hash = Hash.SHA256,
+        padding: Padding = Padding.PKCS1V15,
+    ) -> bytes:
+        """As CardSession."""
+        certificate = self._certificate_of(key)
+        with self._guard.blaming(self._name, "xca_session"):
+            signature = self._session.sign(digest, key=key, digest_hash=digest_hash, padding=padding)
+        return self._guard.check_signature(self._name, signature, certificate, digest, (digest_hash, padding))
+
+    def decrypt(
+        self,
+        ciphertext: bytes,
+        *,
+        key: Key = Key.KEYX,
+        digest_hash: Hash = Hash.SHA1,
+        padding: Padding = Padding.OAEP,
+    ) -> bytes:
+        """As CardSession."""
+        with self._guard.blaming(self._name, "xca_session"):
+            content = self._session.decrypt(ciphertext, key=key, digest_hash=digest_hash, padding=padding)
+        return self._guard.check_bytes(self._name, "xca_session", content)
+
+
 def signing_certificate(card: Card) -> Certificate:
     """Return the certificate of the key that signs.
 
@@ -410,8 +506,11 @@ def check_pin(card: Card, pin: Secret) -> None:
     """Refuse a value that cannot be a PIN of the card, before the card is asked.
 
     Raises:
+        SecretWiped: it was wiped.
         InvalidPin: wrong length or characters.
     """
+    if pin.is_wiped:
+        raise errors.SecretWiped(secret=text("PIN"))
     if not _has_form(pin, card.pin_min, card.pin_max):
         raise errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max)
 
@@ -420,8 +519,11 @@ def check_user_code(user_code: Secret) -> None:
     """Refuse a value that cannot be a user code, before a card is asked.
 
     Raises:
+        SecretWiped: it was wiped.
         InvalidUserCode: wrong length or characters.
     """
+    if user_code.is_wiped:
+        raise errors.SecretWiped(secret=text("user code"))
     if not _has_form(user_code, rules.USER_CODE_MIN, rules.USER_CODE_MAX):
         raise errors.InvalidUserCode
 

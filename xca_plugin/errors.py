@@ -139,6 +139,24 @@ class PluginFailed(CardError):
     _next_step = text("Repair that plugin, or uninstall the package that brings it.")
 
 
+class PluginMisbehaved(CardError):
+    """A plugin failed, or answered a hook with something else than the hook says.
+
+    Attributes:
+        name: the plugin's.
+        hook: what it was asked.
+    """
+
+    detail: Text | str
+    hook: str
+    name: str
+    _message = text("The plugin {name} did not do what it was asked ({hook}): {detail}.")
+    _next_step = text(
+        "What it answered was not used. Look at the card before you repeat what you did. "
+        "Repair that plugin, or uninstall the package that brings it."
+    )
+
+
 # --- which card
 
 
@@ -376,6 +394,16 @@ class SecretFormRefused(CardError):
     )
     _next_step = text(
         "Look at the card: the user code may have lost a try. Check both values before you go on."
+    )
+
+
+class SecretWiped(CardError):
+    """A PIN or user code was wiped from memory before an operation that needs it; no try was spent."""
+
+    secret: Text | str
+    _message = text("The {secret} was wiped from memory already. Nothing was tried.")
+    _next_step = text(
+        "Enter it again for this operation. For several operations with one login, use a session."
     )
 
 

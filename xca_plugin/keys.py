@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa, utils
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
-from xca_plugin.model import Card, CardSession, Hash, Key, Padding
+from xca_plugin.model import CERTIFICATE_LABELS, Card, CardSession, Hash, Key, Padding
 
-_CERTIFICATES: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
 _HASHES: Final = ", ".join(member.name for member in Hash)
 
 # cryptography keeps the parameters of paddings and Prehashed in private attributes only.
@@ -44,7 +43,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         self._cards, self._card, self._login, self._key = cards, card, login, key
         own = [certificate for certificate in cards.certificates(card) if certificate.id == key]
         if not own:
-            raise errors.NoSuchCertificate(number=card.number, label=_CERTIFICATES[key])
+            raise errors.NoSuchCertificate(number=card.number, label=CERTIFICATE_LABELS[key])
         try:
             self.certificate = x509.load_der_x509_certificate(own[0].der)
             public = self.certificate.public_key()
@@ -65,7 +64,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
 
     def sign(
         self,
-        data: bytes,
+        data: bytes | bytearray | memoryview,
         padding: rsa_padding.AsymmetricPadding,
         algorithm: utils.Prehashed | hashes.HashAlgorithm | utils.NoDigestInfo,
     ) -> bytes:
@@ -78,11 +77,12 @@ class CardPrivateKey(rsa.RSAPrivateKey):
 
         Raises:
             UnsupportedAlgorithm: the card or this key cannot do it; the message says what is possible.
+            SecretWiped: the PIN was wiped.
             ValueError: the length of a digest does not fit its hash.
             XcaError: as Cards.sign.
         """
         if isinstance(algorithm, utils.Prehashed):
-            used, digest = algorithm._algorithm, data
+            used, digest = algorithm._algorithm, bytes(data)
             if len(digest) != used.digest_size:
                 raise ValueError("The length of the digest does not fit its hash algorithm.")
         elif isinstance(algorithm, hashes.HashAlgorithm):
@@ -109,7 +109,9 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         self._forget_tries()
         return signature
 
-    def decrypt(self, ciphertext: bytes, padding: rsa_padding.AsymmetricPadding) -> bytes:
+    def decrypt(
+        self, ciphertext: bytes | bytearray | memoryview, padding: rsa_padding.AsymmetricPadding
+    ) -> bytes:
         """Decrypt a ciphertext (RFC 8017, section 7).
 
         Args:
@@ -118,6 +120,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
 
         Raises:
             UnsupportedAlgorithm: the card or this key cannot do it; the message says what is possible.
+            SecretWiped: the PIN was wiped.
             NotDecryptable: it was not encrypted to this key with this padding. With PKCS1v15 random bytes may
                 be returned instead (implicit rejection, as cryptography's own keys do): check the result.
             XcaError: as Cards.decrypt.
@@ -130,14 +133,14 @@ class CardPrivateKey(rsa.RSAPrivateKey):
                 plaintext = self._cards.decrypt(
                     self._card,
                     self._login,
-                    ciphertext,
+                    bytes(ciphertext),
                     key=self._key,
                     digest_hash=digest_hash,
                     padding=scheme,
                 )
             else:
                 plaintext = self._login.decrypt(
-                    ciphertext, key=self._key, digest_hash=digest_hash, padding=scheme
+                    bytes(ciphertext), key=self._key, digest_hash=digest_hash, padding=scheme
                 )
         except errors.Unsupported as error:
             raise UnsupportedAlgorithm(

@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from pkcs11_shim import rules
 from xca_common.i18n import Text
@@ -30,6 +30,10 @@ class Key(StrEnum):
     """Signs (certificate cert1)."""
     KEYX = "KEYX"
     """Decrypts (certificate cert2)."""
+
+
+CERTIFICATE_LABELS: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
+"""CKA_LABEL of each key's certificate."""
 
 
 class Hash(StrEnum):

@@ -13,11 +13,12 @@ class Secret:
     for is made at the call, by reveal(), and cannot be overwritten; nothing keeps it.)
     """
 
-    __slots__ = ("_bytes",)
+    __slots__ = ("_bytes", "_wiped")
 
     def __init__(self, value: str) -> None:
         # Surrogates pass, so that nothing that can be typed raises an error, which would quote the secret.
         self._bytes = bytearray(value, "utf-8", "surrogatepass")
+        self._wiped = False
 
     def reveal(self) -> str:
         """Return the secret itself, for the one call that needs it."""
@@ -27,6 +28,12 @@ class Secret:
         """Overwrite the secret; it is empty afterwards."""
         self._bytes[:] = bytes(len(self._bytes))
         self._bytes.clear()
+        self._wiped = True
+
+    @property
+    def is_wiped(self) -> bool:
+        """Whether wipe() has overwritten it."""
+        return self._wiped
 
     def __enter__(self) -> Self:
         return self

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facade, over a card family from another package's plugin."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
 
+from support import card_family
 from support.odd_certificates import certificate
 from xca_common.pki.certificate import Certificate
 from xca_plugin import Card, Cards, CardState, Hash, IssuerContact, Key, Padding, Secret, errors, hookimpl
@@ -51,8 +53,13 @@ class Memory:
         return self._keep(card, state=CardState.ACTIVE)
 
     @hookimpl
+    def xca_certificates(self, card: Card) -> list[Certificate]:
+        return [card_family.certificate()]
+
+    @hookimpl
     def xca_sign(self, card: Card, key: Key, digest: bytes, digest_hash: Hash, padding: Padding) -> bytes:
-        return f"{key}:{digest_hash}:{padding}:".encode() + digest
+        assert (key, padding) == (Key.SIGN, Padding.PKCS1V15)
+        return card_family.sign(digest, digest_hash)
 
     @hookimpl
     def xca_card_found(self, card: Card) -> None:
@@ -81,7 +88,8 @@ def test_family_without_sessions_answers_unsupported(memory: Memory) -> None:
     [card] = cards.detect()
     active = cards.activate(card, Secret(USER_CODE), Secret(PIN))
     assert active.state is CardState.ACTIVE
-    assert cards.sign(active, Secret(PIN), b"digest") == b"SIGN:sha256:pkcs1v15:digest"
+    digest = hashlib.sha256(b"tender").digest()
+    assert cards.sign(active, Secret(PIN), digest) == card_family.sign(digest, Hash.SHA256)
     with pytest.raises(errors.Unsupported):
         cards.change_pin(active, Secret(PIN), Secret("q8w2e9r1"))
     assert memory.told == [f"found {CLOSED.number}", "activated active"]

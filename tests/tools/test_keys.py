@@ -232,6 +232,38 @@ def test_operation_that_only_the_card_cannot_do_says_what_is(program: Program) -
     assert "SHA1" in answer
 
 
+def test_data_in_any_buffer_of_bytes_is_signed_and_decrypted(program: Program) -> None:
+    said = program.run("""
+public = decrypting.public_key()
+sealed = public.encrypt(b"tender", padding.PKCS1v15())
+for kind in (bytes, bytearray, memoryview):
+    signature = signing.sign(kind(b"tender"), padding.PKCS1v15(), hashes.SHA256())
+    signing.public_key().verify(signature, b"tender", padding.PKCS1v15(), hashes.SHA256())
+    digest = kind(bytes(32))
+    signature = signing.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))
+    signing.public_key().verify(
+        signature, bytes(32), padding.PKCS1v15(), utils.Prehashed(hashes.SHA256())
+    )
+    print(decrypting.decrypt(kind(sealed), padding.PKCS1v15()))
+""")
+    assert said == ["b'tender'"] * 3
+
+
+def test_key_whose_pin_was_wiped_says_so_and_costs_no_try(program: Program) -> None:
+    said = program.run("""
+with Secret(os.environ["PIN"]) as pin:
+    signing, decrypting = (CardPrivateKey(cards, card, pin, key) for key in Key)
+failure(lambda: signing.sign(b"tender", padding.PKCS1v15(), hashes.SHA256()))
+failure(lambda: decrypting.decrypt(bytes(256), padding.PKCS1v15()))
+print(cards.read(card).pin_tries)
+""")
+    assert [line.partition(".")[0] for line in said] == [
+        "SecretWiped - The PIN was wiped from memory already",
+        "SecretWiped - The PIN was wiped from memory already",
+        "3",
+    ]
+
+
 def test_wrong_pin_costs_one_try_and_says_how_many_are_left(program: Program) -> None:
     (answer,) = program.run(
         """
