@@ -393,12 +393,32 @@ def test_signature_with_two_cards_uses_the_named_reader(
     assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
 
 
+def test_signature_with_two_cards_and_none_named_asks_which(
+    own_portal: Portal, xca_active_card: CardFixture
+) -> None:
+    card = xca_active_card
+    issue(card.environment, "Kp-4tzQ9w")
+    window = own_portal.click(signing(card))
+    expect(window.locator("#choice-title")).to_be_focused()
+    expect(window.locator("#cards button")).to_have_count(2)
+    expect(window.locator("#choice-site")).to_have_text(own_portal.origin)
+    window.locator("#remember").check()
+    window.locator("#cards button", has_text=card.number).click()
+    expect(window.locator("#facts")).to_contain_text(card.number)
+    press(window, "#agree")
+    answer = own_portal.answer()
+    assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
+    window = own_portal.click(signing(card))
+    expect(window.locator("#facts")).to_contain_text(card.number)
+    window.close()
+
+
 def test_signature_without_a_card_answers_no_card(
     origin: str, start_agent: Start, xca_environment: Environment, context: BrowserContext
 ) -> None:
     empty = CardFixture(xca_environment, "", "", None)
     portal = Portal.open(origin, start_agent(empty, trusted=(origin,)), context)
-    assert [slot["token"] for slot in portal.page.evaluate("information()")["slots"]] == [None]
+    assert portal.page.evaluate("information()")["slots"] == []
     portal.click({"func": "MakeSignature", "tbs": "x", "pin": "123456"})
     assert portal.answer()["ret_code"] == Code.NO_CARD
 

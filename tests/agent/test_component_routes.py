@@ -479,6 +479,19 @@ def test_root_page_read_by_an_installer_tells_the_version(allowed: SiteClient) -
     assert found["version"] == allowed.get("/pkcs11info").json()["serverVersion"]
 
 
+def test_message_of_an_error_tells_the_reason_the_tries_and_what_to_do(
+    start_agent: Start, xca_active_card: CardFixture
+) -> None:
+    asking = SiteClient(start_agent(xca_active_card, trusted=(SITE,)))
+    for pin, said in (
+        ("wrong-01", "剩兩次。請確認"),
+        ("wrong-02", "剩一次。若不確定PIN碼，請至 http://localhost:61161/reset-pin"),
+    ):
+        assert said in asking.ask(signing(xca_active_card, pin=pin))["message"]
+    locked = asking.ask(signing(xca_active_card, pin="wrong-03"), lastTry=True)
+    assert "已鎖卡。請至 http://localhost:61161/reset-pin" in locked["message"]
+
+
 def test_error_without_a_minor_code_leaves_last_error_out(
     allowed: SiteClient, active_card: CardFixture
 ) -> None:
@@ -634,6 +647,36 @@ def test_signature_with_two_cards_needs_a_named_card(
     assert nowhere["ret_code"] == Code.BAD_PARAMETER  # it says nothing, and several are here
     contradiction = {"slotDescription": slots[other.number], "cardid": card.number}
     assert asking.post("/sign", {**request, **contradiction})["ret_code"] == Code.NO_CARD
+
+
+def test_signature_with_two_cards_asks_which_and_remembers_it_for_the_site(
+    start_agent: Start, xca_active_card: CardFixture
+) -> None:
+    card = xca_active_card
+    agent = start_agent(card, trusted=(SITE, "https://other.example.gov.tw"))
+    asking, other_site = SiteClient(agent), SiteClient(agent, "https://other.example.gov.tw")
+    other = issue(card.environment, "Kp-4tzQ9w")
+    request = signing(card)
+    question = asking.popup(request)
+    assert {each["number"] for each in question["consent"]["cards"]} == {card.number, other.number}
+    assert json.loads(question["refusal"])["ret_code"] == Code.CANCELLED
+    # A card that is not there is not chosen.
+    assert "cards" in asking.popup(request, choice={"number": "XC99999999999999"})["consent"]
+    consent = asking.popup(request, choice={"number": card.number})["consent"]
+    assert consent["number"] == card.number
+    reply = asking.popup(request, ticket=consent["ticket"], number=card.number)
+    assert json.loads(reply["answer"])["cardSN"] == card.number
+    assert "cards" in asking.popup(request)["consent"]
+    asking.popup(request, choice={"number": card.number, "remember": True})
+    assert asking.ask(request)["cardSN"] == card.number
+    assert "cards" in other_site.popup(request)["consent"]
+    # Once the site is no longer trusted, its card is forgotten.
+    trusted = agent.home / ".config/xca/trusted-sites"
+    lines = trusted.read_text()
+    trusted.write_text("")
+    assert json.loads(asking.popup(request)["answer"])["ret_code"] == Code.NOT_TRUSTED
+    trusted.write_text(lines)
+    assert "cards" in asking.popup(request)["consent"]
 
 
 def test_signature_without_a_card_answers_no_card(

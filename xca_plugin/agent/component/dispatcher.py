@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from xca_common.errors import SecretMissing, XcaError
@@ -64,6 +64,7 @@ ANSWER_NAMES: Final = {
     "writecert": "writeCert",
 }
 """The name of the answer by the name of the request, where the two differ."""
+_NEEDS_POPUP: Final = "此網站須經由元件的視窗取得您的同意"
 _NOT_ENCRYPTED: Final = text(
     "The connection to this site is not encrypted. Others on the network can read it, or pretend to be the "
     "site."
@@ -92,16 +93,31 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class CardChoice:
+    """The card that a person chose of several, for a request that names none.
+
+    Attributes:
+        number: the card number.
+        remember: use this card for the site until the agent ends or the site is no longer trusted.
+    """
+
+    number: str
+    remember: bool
+
+
+@dataclass(frozen=True)
 class ConsentRequest:
     """A question that the person has to answer before a request is carried out.
 
     Attributes:
-        question: what the popup shows and asks for, as JSON.
+        question: what the popup shows and asks for, as JSON. With a member `cards` a card is chosen.
         refusal: the answer to the site if the person refuses.
+        unasked: the answer to the site where there is no popup that could ask.
     """
 
     question: Mapping[str, Any]
     refusal: Mapping[str, Any]
+    unasked: Mapping[str, Any]
 
 
 class Dispatcher:
@@ -122,7 +138,12 @@ class Dispatcher:
         self._waiting_queries: dict[bool, asyncio.Future[Mapping[str, Any]]] = {}
 
     async def answer(
-        self, site: str, body: str, func: str | None = None, agreement: Agreement | None = None
+        self,
+        site: str,
+        body: str,
+        func: str | None = None,
+        agreement: Agreement | None = None,
+        choice: CardChoice | None = None,
     ) -> Mapping[str, Any] | ConsentRequest:
         """Return the answer to a request, or what the person has to be asked first.
 
@@ -131,6 +152,7 @@ class Dispatcher:
             body: the request, in any of its encodings.
             func: the name of the request; None: its member `func` holds it.
             agreement: what the person answered to the ConsentRequest for the same request.
+            choice: the card that the person chose for the same request.
         """
         try:
             fields = decode_fields(body)
@@ -145,7 +167,9 @@ class Dispatcher:
             if func == "getChallenge":
                 return success(func, challenge=secrets.token_hex(_CHALLENGE_BYTES))
             if func in _OPERATIONS:
-                return await self._run_operation(site, func, body, fields, agreement)
+                if choice and choice.remember:
+                    self._trusted_sites.remember_card(site, choice.number)
+                return await self._run_operation(site, func, body, fields, agreement, choice)
             raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page(func))
         except (Refusal, XcaError) as error:
             answer = failure(_answer_name(func or ""), error)
@@ -169,9 +193,16 @@ class Dispatcher:
         return await asyncio.shield(waiting)
 
     async def _run_operation(
-        self, site: str, func: str, body: str, fields: Mapping[str, str], agreement: Agreement | None
+        self,
+        site: str,
+        func: str,
+        body: str,
+        fields: Mapping[str, str],
+        agreement: Agreement | None,
+        choice: CardChoice | None,
     ) -> Mapping[str, Any] | ConsentRequest:
         operation = _OPERATIONS[func](fields)
+        chosen = agreement.card_number if agreement else choice.number if choice else None
 
         def secret(typed: str | None, name: str) -> Secret | None:
             if typed is None and self._settings.page_pin is PagePin.ACCEPT:
@@ -183,6 +214,8 @@ class Dispatcher:
             func,
             hashlib.sha256("\0".join((site, func, body)).encode("utf-8", "surrogatepass")).hexdigest(),
             operation,
+            fields,
+            chosen,
             secret(agreement.pin if agreement else None, operation.pin_field),
             secret(agreement.new_pin if agreement else None, _NEW_PIN_FIELD),
         )
@@ -200,8 +233,16 @@ class Dispatcher:
     ) -> Mapping[str, Any] | ConsentRequest:
         """Carry an operation out, or return the question that has to be asked first. Runs in the worker."""
         self._check_trust(pending.site)
-        operation = pending.operation
-        card = operation.find_card(cards)
+        try:
+            operation = pending.operation
+            card = operation.find_card(cards)
+        except errors.SeveralCards as several:
+            number = pending.chosen or self._trusted_sites.remembered_card(pending.site)
+            if number is None or number not in several.numbers:
+                return self._card_request(pending, cards, several)
+            operation = _OPERATIONS[pending.func]({**pending.fields, "cardid": number})
+            pending = replace(pending, operation=operation)
+            card = operation.find_card(cards)
         check_pin_usable(card)
         if agreement is None:
             unasked = operation.allowance_covers and pending.pin is not None and card.pin_tries != 1
@@ -227,8 +268,27 @@ class Dispatcher:
         return success(_answer_name(pending.func), **members)
 
     def _consent_request(self, pending: "_PendingOperation", card: Card) -> ConsentRequest:
-        refusal = failure(_answer_name(pending.func), Refusal(Code.CANCELLED))
-        return ConsentRequest(self._question(pending, card), refusal)
+        func = _answer_name(pending.func)
+        unasked = failure(func, Refusal(Code.CANCELLED, _NEEDS_POPUP))
+        refusal = failure(func, Refusal(Code.CANCELLED))
+        return ConsentRequest(self._question(pending, card), refusal, unasked)
+
+    def _card_request(
+        self, pending: "_PendingOperation", cards: Cards, several: errors.SeveralCards
+    ) -> ConsentRequest:
+        """Return the question which card a request is for."""
+        func = _answer_name(pending.func)
+        question = {
+            "site": harmless(pending.site),
+            "cards": [
+                {
+                    "number": card.number,
+                    "label": harmless(f"{card.number}, {card_text.holder(card)}, {card.reader}"),
+                }
+                for card in cards.detect()
+            ],
+        }
+        return ConsentRequest(question, failure(func, Refusal(Code.CANCELLED)), failure(func, several))
 
     def _question(self, pending: "_PendingOperation", card: Card) -> Mapping[str, Any]:
         operation, pattern = pending.operation, pin_pattern(card)
@@ -265,12 +325,14 @@ class Dispatcher:
 
 @dataclass(frozen=True)
 class _PendingOperation:
-    """An operation, the site that asks for it, and the PINs that came with it."""
+    """An operation, the site that asks for it, the card that the person chose, and the PINs."""
 
     site: str
     func: str
     digest: str
     operation: Operation
+    fields: Mapping[str, str]
+    chosen: str | None
     pin: Secret | None
     new_pin: Secret | None
 

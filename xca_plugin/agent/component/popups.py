@@ -13,7 +13,7 @@ from xca_common.errors import XcaError
 from xca_common.i18n import LANGUAGES
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import Endpoint, language_of
-from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, ConsentRequest
+from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, CardChoice, ConsentRequest
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.component.result_codes import to_json
 from xca_plugin.agent.pages.rendering import ASSETS, page, render
@@ -59,12 +59,13 @@ async def _carry_request(state: AgentState, request: Request) -> Response:
         message = json.loads(await request.body())
         site, body = message["site"], message["request"]
         agreement = _agreement(message["agreement"]) if "agreement" in message else None
+        choice = _choice(message["choice"]) if "choice" in message else None
         if not isinstance(site, str) or not isinstance(body, str):
             raise TypeError
         json.dumps(message, ensure_ascii=False).encode()  # refuses half surrogate pairs
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
-    answer = await state.dispatcher.answer(site, body, agreement=agreement)
+    answer = await state.dispatcher.answer(site, body, agreement=agreement, choice=choice)
     if isinstance(answer, ConsentRequest):
         return JSONResponse({"consent": answer.question, "refusal": to_json(answer.refusal)})
     return JSONResponse({"answer": to_json(answer)})
@@ -82,6 +83,10 @@ def _agreement(members: dict[str, Any]) -> Agreement:
         for_a_while=members.get("forAWhile") is True,
         last_try=members.get("lastTry") is True,
     )
+
+
+def _choice(members: dict[str, Any]) -> CardChoice:
+    return CardChoice(number=str(members["number"]), remember=members.get("remember") is True)
 
 
 async def _waiting_picture(request: Request) -> Response:

@@ -2,7 +2,7 @@
 """The answers of the component: their codes, and which code each error has.
 
 Codes and texts are the vendor's: pages tell answers apart by the code and print their own text for it, so
-neither may be changed. Texts are in Chinese, as pages show them.
+neither may be changed. What a person can do is added. All is in Chinese, as pages show it.
 """
 
 import json
@@ -15,83 +15,110 @@ from starlette.responses import Response
 from xca_common.errors import SecretMissing, XcaError
 from xca_common.web.request_guard import RefusalReason
 from xca_plugin import errors
+from xca_plugin.agent_port import PORT
 from xca_plugin.errors import ReturnValue
+
+_HOME: Final = f"http://localhost:{PORT}/"
+_TELL_SITE: Final = "請向該網站反映。"
+_RELOAD: Final = "請重新載入網頁再試；若仍發生，請向該網站反映。"
+_LOOK_AT_CARD: Final = f"請先至 {_HOME} 檢視卡片狀態，再操作一次。"
+_SELF_TEST: Final = f"請至 {_HOME}selfTest.htm 進行元件環境檢測。"
+_RIGHT_CARD: Final = f"請至 {_HOME}card 確認是否為正確的卡片。"
+_NEW_CARD: Final = "請洽發卡單位重新申請。"
 
 
 class Code(IntEnum):
-    """Values of ret_code (MajorErrorReason), each with its text."""
+    """Values of ret_code (MajorErrorReason), each with its text and what a person can do."""
 
     text: str
+    next_step: str
 
-    def __new__(cls, value: int, text: str) -> "Code":
-        """Make a member from its value and its text."""
+    def __new__(cls, value: int, text: str, next_step: str) -> "Code":
+        """Make a member from its value and its sentences."""
         # Above 0x7FFFFFFF as a negative number of 32 bits, which older and newer pages understand.
         member = int.__new__(cls, value if value < 0x80000000 else value - (1 << 32))
         member._value_ = int(member)
-        member.text = text
+        member.text, member.next_step = text, next_step
         return member
 
-    OK = 0, "成功"
-    NO_CERTIFICATE = 0x76000002, "未輸入憑證"
-    NO_DATA = 0x76000003, "未輸入待簽訊息"
-    NO_CIPHER = 0x76000004, "未輸入密文"
-    NO_CARD = 0x76000006, "未插入IC卡"
-    WRONG_TYPE = 0x76000008, "型態錯誤"
-    TOO_LARGE = 0x7600000A, "資料過大"
-    BAD_JSON = 0x7600000B, "JSON格式錯誤"
-    BAD_PARAMETER = 0x7600000C, "參數錯誤"
-    FAILED = 0x7600000D, "執行錯誤或逾時"
-    UNSUPPORTED = 0x7600000E, "不支援的方法"
-    NOT_TRUSTED = 0x76000031, "在未授權的網站執行"
-    NO_PIN = 0x76000998, "未輸入PIN碼"
-    CANCELLED = 0x76000999, "使用者取消"
-    NO_MODULE = 0x76100001, "無法載入IC卡函式庫"
-    NO_READER = 0x76100003, "無可用讀卡機"
-    LOGIN_FAILED = 0x76100006, "登入失敗"
-    CARD_FAILED = 0x7610000B, "卡片錯誤"
-    CERTIFICATE_NOT_FOUND = 0x7610000C, "找不到指定憑證"
-    KEY_NOT_FOUND = 0x7610000D, "找不到指定金鑰"
-    NOT_SIGNED = 0x76300004, "簽章執行錯誤"
-    BAD_CIPHER_DER = 0x76400001, "密文格式錯誤"
-    BAD_CIPHER_TYPE = 0x76400002, "密文型態錯誤"
-    NOT_DECRYPTED = 0x76400003, "解密錯誤"
-    NOT_YET_VALID = 0x76500001, "憑證尚未生效"
-    EXPIRED = 0x76500002, "憑證已逾期"
-    BAD_BASE64 = 0x76600002, "base64解碼錯誤"
-    NOT_WRITTEN = 0x77200102, "寫入新憑證失敗"
-    NO_CARD_NUMBER = 0x77301027, "未輸入卡號"
-    WRONG_USER_CODE_ONCE = 0x81000201, "用戶代碼錯誤1次"
-    WRONG_USER_CODE_TWICE = 0x81000202, "用戶代碼錯誤2次"
-    NOT_ACTIVATED = 0x81000225, "卡片未開卡"
-    ALREADY_ACTIVE = 0x81000226, "卡片已開卡"
-    USER_CODE_LOCKED = 0x81000227, "用戶代碼已鎖定"
-    BAD_NEW_PIN = 0x83000105, "PIN碼格式錯誤"
-    BAD_USER_CODE = 0x83000106, "用戶代碼格式錯誤"
+    OK = 0, "成功", ""
+    NO_CERTIFICATE = 0x76000002, "未輸入憑證", _TELL_SITE
+    NO_DATA = 0x76000003, "未輸入待簽訊息", _TELL_SITE
+    NO_CIPHER = 0x76000004, "未輸入密文", _TELL_SITE
+    NO_CARD = 0x76000006, "未插入IC卡", "請將IC卡插入讀卡機，再操作一次。"
+    WRONG_TYPE = 0x76000008, "型態錯誤", _TELL_SITE
+    TOO_LARGE = 0x7600000A, "資料過大", "請分次送出較少的資料。"
+    BAD_JSON = 0x7600000B, "JSON格式錯誤", _RELOAD
+    BAD_PARAMETER = 0x7600000C, "參數錯誤", _RELOAD
+    FAILED = 0x7600000D, "執行錯誤或逾時", _LOOK_AT_CARD
+    UNSUPPORTED = 0x7600000E, "不支援的方法", _TELL_SITE
+    NOT_TRUSTED = (
+        0x76000031,
+        "在未授權的網站執行",
+        "若您信任此網站，請依網站的指示開啟本機元件的視窗，按「信任此網站」。",
+    )
+    NO_PIN = 0x76000998, "未輸入PIN碼", "請輸入PIN碼，未扣除嘗試次數。"
+    CANCELLED = 0x76000999, "使用者取消", "若要繼續，請再操作一次，並在本機元件的視窗按「同意」。"
+    NO_MODULE = 0x76100001, "無法載入IC卡函式庫", _SELF_TEST
+    NO_READER = 0x76100003, "無可用讀卡機", "請接上讀卡機，再操作一次。"
+    LOGIN_FAILED = 0x76100006, "登入失敗", _LOOK_AT_CARD
+    CARD_FAILED = 0x7610000B, "卡片錯誤", _LOOK_AT_CARD
+    CERTIFICATE_NOT_FOUND = 0x7610000C, "找不到指定憑證", _RIGHT_CARD
+    KEY_NOT_FOUND = 0x7610000D, "找不到指定金鑰", _RIGHT_CARD
+    NOT_SIGNED = 0x76300004, "簽章執行錯誤", _LOOK_AT_CARD
+    BAD_CIPHER_DER = 0x76400001, "密文格式錯誤", "密文可能不完整，請重新取得。"
+    BAD_CIPHER_TYPE = 0x76400002, "密文型態錯誤", _TELL_SITE
+    NOT_DECRYPTED = 0x76400003, "解密錯誤", "請確認密文是加密給這張卡片，且內容完整。"
+    NOT_YET_VALID = 0x76500001, "憑證尚未生效", "請檢查電腦的時鐘。"
+    EXPIRED = 0x76500002, "憑證已逾期", _NEW_CARD
+    BAD_BASE64 = 0x76600002, "base64解碼錯誤", _RELOAD
+    NOT_WRITTEN = 0x77200102, "寫入新憑證失敗", "原有的憑證仍在卡片中，請洽發卡單位。"
+    NO_CARD_NUMBER = 0x77301027, "未輸入卡號", _TELL_SITE
+    WRONG_USER_CODE_ONCE = 0x81000201, "用戶代碼錯誤1次", "剩兩次，英文字母有大小寫區別。"
+    WRONG_USER_CODE_TWICE = 0x81000202, "用戶代碼錯誤2次", "剩一次。若不確定用戶代碼，請先進行用戶代碼重設。"
+    NOT_ACTIVATED = 0x81000225, "卡片未開卡", f"請至 {_HOME}activate 開卡。"
+    ALREADY_ACTIVE = (
+        0x81000226,
+        "卡片已開卡",
+        f"可開始使用卡片。若忘記PIN碼，請至 {_HOME}reset-pin 重設PIN碼。",
+    )
+    USER_CODE_LOCKED = 0x81000227, "用戶代碼已鎖定", "請進行用戶代碼重設。"
+    BAD_NEW_PIN = 0x83000105, "PIN碼格式錯誤", "請改用其他PIN碼，未扣除嘗試次數。"
+    BAD_USER_CODE = 0x83000106, "用戶代碼格式錯誤", "請輸入6至10個字元，未扣除嘗試次數。"
 
 
 class MinorCode(IntEnum):
     """Values of last_error (MinorErrorReason): those of PKCS#11, and two of the vendor's."""
 
     text: str
+    next_step: str
 
-    def __new__(cls, value: int, text: str) -> "MinorCode":
-        """Make a member from its value and its text."""
+    def __new__(cls, value: int, text: str, next_step: str) -> "MinorCode":
+        """Make a member from its value and its sentences."""
         member = int.__new__(cls, value)
         member._value_ = value
-        member.text = text
+        member.text, member.next_step = text, next_step
         return member
 
-    NONE = 0, ""
-    FUNCTION_FAILED = ReturnValue.CKR_FUNCTION_FAILED, "函式失敗"
-    DEVICE_ERROR = ReturnValue.CKR_DEVICE_ERROR, "裝置錯誤"
-    DEVICE_REMOVED = ReturnValue.CKR_DEVICE_REMOVED, "卡片已移除"
-    PIN_INCORRECT = ReturnValue.CKR_PIN_INCORRECT, "PIN碼錯誤"
-    PIN_LEN_RANGE = ReturnValue.CKR_PIN_LEN_RANGE, "PIN碼長度或字元錯誤，未扣除嘗試次數"
-    PIN_EXPIRED = ReturnValue.CKR_PIN_EXPIRED, "逾期未開卡"
-    PIN_LOCKED = ReturnValue.CKR_PIN_LOCKED, "已鎖卡"
-    PIN_NOT_INITIALIZED = ReturnValue.CKR_USER_PIN_NOT_INITIALIZED, "尚未設定PIN碼"
-    ONE_TRY_LEFT = -0x7FFFFFFF, "PIN碼錯誤，剩一次"
-    TWO_TRIES_LEFT = -0x7FFFFFFE, "PIN碼錯誤，剩兩次"
+    NONE = 0, "", ""
+    FUNCTION_FAILED = ReturnValue.CKR_FUNCTION_FAILED, "函式失敗", "請取出卡片，重新插入後再操作一次。"
+    DEVICE_ERROR = ReturnValue.CKR_DEVICE_ERROR, "裝置錯誤", _SELF_TEST
+    DEVICE_REMOVED = ReturnValue.CKR_DEVICE_REMOVED, "卡片已移除", "請重新插入卡片，再操作一次。"
+    PIN_INCORRECT = ReturnValue.CKR_PIN_INCORRECT, "PIN碼錯誤", "卡片未告知剩餘次數，請確認PIN碼後再輸入。"
+    PIN_LEN_RANGE = ReturnValue.CKR_PIN_LEN_RANGE, "PIN碼長度或字元錯誤，未扣除嘗試次數", "請重新輸入PIN碼。"
+    PIN_EXPIRED = ReturnValue.CKR_PIN_EXPIRED, "逾期未開卡", _NEW_CARD
+    PIN_LOCKED = ReturnValue.CKR_PIN_LOCKED, "已鎖卡", f"請至 {_HOME}reset-pin 以用戶代碼重設PIN碼。"
+    PIN_NOT_INITIALIZED = (
+        ReturnValue.CKR_USER_PIN_NOT_INITIALIZED,
+        "尚未設定PIN碼",
+        f"請至 {_HOME}activate 開卡。",
+    )
+    ONE_TRY_LEFT = (
+        -0x7FFFFFFF,
+        "PIN碼錯誤，剩一次",
+        f"若不確定PIN碼，請至 {_HOME}reset-pin 以用戶代碼重設，以免鎖卡。",
+    )
+    TWO_TRIES_LEFT = -0x7FFFFFFE, "PIN碼錯誤，剩兩次", "請確認PIN碼後再輸入。"
 
 
 CODES_BY_ERROR: Final[Mapping[type[XcaError], tuple[Code, MinorCode]]] = {
@@ -145,6 +172,11 @@ _BY_TRIES_LEFT: Final[Mapping[type[XcaError], Mapping[int | None, tuple[Code, Mi
     },
 }
 
+# Errors whose code has a more general text.
+_MESSAGES: Final[Mapping[type[XcaError], str]] = {
+    errors.SeveralCards: "有多張卡片，而網站未指明使用哪一張。請只留下要使用的卡片，再操作一次。",
+}
+
 _REFUSED_REQUESTS: Final = {
     RefusalReason.FOREIGN_ORIGIN: Code.NOT_TRUSTED,
     RefusalReason.WRONG_CONTENT_TYPE: Code.BAD_JSON,
@@ -164,12 +196,12 @@ class Refusal(Exception):  # named after the situation, as in xca_plugin.errors
 
     Attributes:
         code: the ret_code of the answer.
-        message: what the page shows; by default the text of the code.
+        message: what the page shows; by default what the code says.
     """
 
     def __init__(self, code: Code, message: str | None = None) -> None:
         super().__init__(code.name)
-        self.code, self.message = code, message or code.text
+        self.code, self.message = code, message or f"{code.text}。{code.next_step}"
 
 
 def page_safe(value: str) -> str:
@@ -190,20 +222,27 @@ def success(func: str, **members: object) -> dict[str, Any]:
 
 
 def failure(func: str, error: XcaError | Refusal) -> dict[str, Any]:
-    """Return the answer to a request that failed, with the text of its code: the error's may name a path.
+    """Return the answer to a request that failed.
 
-    last_error is left out where there is no minor code: some pages take its presence for another error.
+    Its message tells the reason, the tries left and what to do, for pages that show nothing else. It has the
+    texts of the codes, because the error's own may name a path. Without a minor code there is no last_error:
+    some pages take its presence for another error.
     """
     if isinstance(error, Refusal):
         code, minor, message = error.code, MinorCode.NONE, error.message
     else:
         code, minor = codes_of(error)
-        message = code.text
+        message = _MESSAGES.get(type(error), _message(code, minor))
     answer = {"func": func, "ret_code": int(code), "message": page_safe(message)}
     if minor is not MinorCode.NONE:
         answer |= {"last_error": int(minor), "message2": minor.text}
     # Pages that ask for makeCsr read the message in another member.
     return answer | {"messagedata": answer["message"]} if func == "csr" else answer
+
+
+def _message(code: Code, minor: MinorCode) -> str:
+    reason = f"{code.text}：{minor.text}" if minor.text else code.text
+    return f"{reason}。{minor.next_step or code.next_step}"
 
 
 def to_json(answer: Mapping[str, Any]) -> str:

@@ -30,7 +30,6 @@ _BITMAP: Final = "/p11Image.bmp"
 _OTHER_FAMILIES: Final = ("/PrintCard/", "/MOEACA/", "/eIDPM/")
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_NEEDS_POPUP: Final = "此網站須經由元件的視窗取得您的同意"
 
 
 def routes(state: AgentState) -> list[Route]:
@@ -88,8 +87,7 @@ async def _bitmap(state: AgentState, request: Request) -> Response:
 async def _answer(state: AgentState, request: Request, body: str, func: str | None) -> Response:
     answer: Mapping[str, Any] | ConsentRequest = await state.dispatcher.answer(_site(request), body, func)
     if isinstance(answer, ConsentRequest):
-        # There is no popup here that could ask the person.
-        answer = failure(answer.refusal["func"], Refusal(Code.CANCELLED, _NEEDS_POPUP))
+        answer = answer.unasked
     return _allow_reading_if_trusted(json_response(answer), state, request)
 
 

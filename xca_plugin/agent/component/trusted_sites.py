@@ -31,9 +31,10 @@ class TrustedSites:
         self._own_origins = settings.origins()
         self._logged = ""
         self._allowances: dict[tuple[str, str], float] = {}
+        self._remembered_cards: dict[str, str] = {}
 
     def trusts(self, origin: str) -> bool:
-        """Tell whether a site may ask at all, and end the allowances of one that may not.
+        """Tell whether a site may ask at all. Forget the allowances and the card of one that may not.
 
         A file that cannot be read trusts nobody.
         """
@@ -42,6 +43,7 @@ class TrustedSites:
             for site, card_number in list(self._allowances):
                 if site == origin:
                     self.end_allowance(site, card_number)
+            self._remembered_cards.pop(origin, None)
         return trusted
 
     def add(self, origin: str) -> None:
@@ -70,6 +72,14 @@ class TrustedSites:
     def end_allowance(self, origin: str, card_number: str) -> None:
         """End an allowance: after a wrong PIN, a site must not go on trying unasked."""
         self._allowances.pop((origin, card_number), None)
+
+    def remember_card(self, origin: str, card_number: str) -> None:
+        """Use a card for a site whose requests name none, if there are several."""
+        self._remembered_cards[origin] = card_number
+
+    def remembered_card(self, origin: str) -> str | None:
+        """Return the card that the person chose for a site, None if there is none."""
+        return self._remembered_cards.get(origin)
 
     def may_skip_consent(self, origin: str, card_number: str) -> bool:
         """Tell whether a site may sign and decrypt with a card without asking."""

@@ -13,7 +13,7 @@
   let refusal = null; // the answer if the person closes the popup
 
   function show(id) {
-    for (const part of ["working", "no-opener", "consent"]) {
+    for (const part of ["working", "no-opener", "choice", "consent"]) {
       element(part).hidden = part !== id;
     }
   }
@@ -28,13 +28,13 @@
     window.close();
   }
 
-  async function carry(agreement) {
+  async function carry(answered) {
     let reply = {};
     try {
       const response = await fetch("/popup", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ site: site.origin, request: site.request, ...agreement }),
+        body: JSON.stringify({ site: site.origin, request: site.request, ...answered }),
       });
       reply = await response.json();
     } catch {
@@ -42,7 +42,7 @@
     }
     if (reply.consent) {
       await ready;
-      ask(reply.consent, reply.refusal);
+      (reply.consent.cards ? askForCard : ask)(reply.consent, reply.refusal);
     } else {
       finish(reply.answer || JSON.stringify({ ...FAILED, ...reply, func: answerName() }));
     }
@@ -56,6 +56,30 @@
     } catch {
       return "";
     }
+  }
+
+  // The person chooses a card, and is then asked for consent to use it.
+  function askForCard(question, refused) {
+    refusal = refused;
+    element("choice-site").textContent = question.site;
+    element("cards").replaceChildren(
+      ...question.cards.map((card) => {
+        const item = document.createElement("li");
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = card.label;
+        button.onclick = () => {
+          refusal = null;
+          show("working");
+          carry({ choice: { number: card.number, remember: element("remember").checked } });
+        };
+        item.append(button);
+        return item;
+      }),
+    );
+    show("choice");
+    fitPopup();
+    element("choice-title").focus({ preventScroll: true });
   }
 
   function ask(question, refused) {
