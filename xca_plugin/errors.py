@@ -569,6 +569,15 @@ class NoTimeStamp(CmsError):
     )
 
 
+class NoReport(CmsError):
+    """The report of a verification cannot be made in this form."""
+
+    path: str | Path
+    detail: Text | str
+    _message = text("The report {path} cannot be made: {detail}.")
+    _next_step = text("Install what is missing, or have the report in HTML: a name that ends in .html.")
+
+
 class NotEncrypted(CmsError):
     """A file that should hold CMS encrypted data does not."""
 

@@ -78,6 +78,7 @@ class Verdict:
         not_checked: holders of the certificates, from the signer's up to the trusted one, whose revocation
             status was not determined.
         time_stamp: its time-stamp; None: it has none.
+        anchor: the trusted certificate at the end of its chain; None: no chain was found.
         in_pdf: the signature as a part of a PDF; None: the file is no PDF.
     """
 
@@ -90,6 +91,7 @@ class Verdict:
     revocation_checked: bool = False
     not_checked: Sequence[str] = ()
     time_stamp: TimeStamp | None = None
+    anchor: Certificate | None = None
     in_pdf: InPdf | None = None
 
 

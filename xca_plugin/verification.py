@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from xca_common.i18n import Text
 from xca_common.pki import asn1_stream, strict_certificate
 from xca_common.pki.certificate import Certificate
@@ -212,5 +214,6 @@ def judge_signer(
         problem=known.problem,
         revocation_checked=known.is_checked,
         not_checked=known.not_checked,
+        anchor=Certificate.parse("", "", path.chain[-1].public_bytes(Encoding.DER)),
     )
     return verdict if verdict.problem is not None else replace(verdict, outcome=Outcome.VALID)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     from xca_plugin.tools import Tool
+    from xca_plugin.verification_report import Report
 
 
 def card(card: Card) -> dict[str, Any]:
@@ -79,6 +80,16 @@ def verification(found: Verification) -> dict[str, Any]:
     }
 
 
+def verification_report(report: "Report") -> dict[str, Any]:
+    """Shape the report of a verification (verification-report.schema.json)."""
+    return {
+        "verified_at": report.at.isoformat(timespec="seconds"),
+        "program": report.program,
+        "files": [{"name": one.name, "size": one.size, "sha256": one.sha256} for one in report.files],
+        "verification": verification(report.found),
+    }
+
+
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "valid": verdict.outcome is Outcome.VALID,
@@ -91,6 +102,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "revocation_not_checked": list(verdict.not_checked),
         "signer": certificate(verdict.signer) if verdict.signer else None,
         "time_stamp": _time_stamp(verdict.time_stamp) if verdict.time_stamp else None,
+        "trusted": certificate(verdict.anchor) if verdict.anchor else None,
         "pdf": _in_pdf(verdict.in_pdf) if verdict.in_pdf else None,
     }
 

@@ -3,21 +3,22 @@
 
 import logging
 from contextlib import ExitStack
-from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import click
 
-from xca_plugin import card_text, errors
+from xca_common.harmless_text import harmless_json
+from xca_plugin import errors, verdict_text
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import FILE, check_output, json_option, opened, output_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import console, grid, print_json, say
-from xca_plugin.terminal.result_files import force_option, result_file
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
 from xca_plugin.trust import Sources
-from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Verification
+from xca_plugin.verdict import Outcome, Verification
+from xca_plugin.verification_report import Report, ReportedFile, as_html, as_pdf
 
 _NO_ROOT: Final = text(
     "Missing option --ca-file. It names the root certificate that you trust: a signature counts if its "
@@ -25,18 +26,8 @@ _NO_ROOT: Final = text(
     "and on every organisation card: xcactl cert export 'ROOT CA Cert' -o root.pem. "
     "A CA between the signer and the root goes with --certfile."
 )
-_OUTCOMES: Final = {
-    Outcome.VALID: text("valid"),
-    Outcome.NOT_VALID: text("NOT valid"),
-    Outcome.INCOMPLETE: text("cannot be told: a certificate is missing"),
-}
-CHANGES: Final = {
-    Changes.NONE: text("nothing"),
-    Changes.ARCHIVAL: text("time-stamps or revocation information were added, as is allowed"),
-    Changes.FORMS: text("form fields were filled in or signatures added, as is allowed"),
-    Changes.ANNOTATIONS: text("annotations were added, as is allowed"),
-    Changes.OTHER: text("what it does not allow"),
-}
+
+_REPORTS: Final = (".html", ".pdf", ".json")
 
 
 @click.command(
@@ -94,6 +85,12 @@ CHANGES: Final = {
     multiple=True,
     help=_("With --fetch: also ask this host, beside those below nat.gov.tw; may be repeated."),
 )
+@click.option(
+    "--report",
+    metavar="OUT",
+    type=OUTPUT,
+    help=_("Write a report that can be handed on: OUT ends in .html, .pdf or .json."),
+)
 @output_option(_("Where to write the content of FILE, if it is valid."))
 @force_option
 @json_option
@@ -108,6 +105,7 @@ def verify(
     responses: tuple[Path, ...],
     fetch: bool,
     hosts: tuple[str, ...],
+    report: Path | None,
     output: Path | None,
     force: bool,
     as_json: bool,
@@ -120,8 +118,13 @@ def verify(
     if hosts and not fetch:
         raise click.UsageError(_("--allow-host goes with --fetch."))
     others = (*certificate_files, *([time_stampers_file] if time_stampers_file else []))
+    if report and report.suffix.lower() not in _REPORTS:
+        raise click.UsageError(_("The name of a report ends in .html, .pdf or .json."))
+    others = (*others, ca_file, *crls, *responses, *([signature] if signature else []))
+    if report:
+        check_output(report, file, *others, *([output] if output else []))
     if output:
-        check_output(output, file, ca_file, *others, *crls, *responses)
+        check_output(output, file, *others)
     from xca_plugin import pdf_verification, verification
 
     # What pyHanko logs is in the verdict.
@@ -129,8 +132,8 @@ def verify(
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         target = stack.enter_context(result_file(output, force=force)) if output else None
-        content, progress = stack.enter_context(opened(file, twice=signature is None))
-        signed = stack.enter_context(opened(signature))[0] if signature else content
+        content, progress = stack.enter_context(opened(file, twice=signature is None or report is not None))
+        signed = stack.enter_context(opened(signature, twice=report is not None))[0] if signature else content
         with progress:
             if signature is None and pdf_verification.is_pdf(content):
                 if output:
@@ -145,6 +148,8 @@ def verify(
                 sources=Sources(crls, responses, fetch, hosts),
                 one_is_enough=one_is_enough,
             )
+        if report:
+            _write_report(report, found, [content, *([signed] if signature else [])], force)
         if as_json:
             print_json(json_documents.verification(found))
         else:
@@ -152,6 +157,19 @@ def verify(
         _refuse(found)
     if not as_json:
         _say_what_holds(found)
+
+
+def _write_report(path: Path, found: Verification, files: list[BinaryIO], force: bool) -> None:
+    report = Report(found, [ReportedFile.of(one) for one in files])
+    form = path.suffix.lower()
+    if form == ".pdf":
+        written = as_pdf(report, path)
+    elif form == ".html":
+        written = as_html(report)
+    else:
+        written = harmless_json(json_documents.verification_report(report)).encode() + b"\n"
+    with result_file(path, force=force) as target:
+        target.write(written)
 
 
 def _refuse(found: Verification) -> None:
@@ -165,81 +183,30 @@ def _refuse(found: Verification) -> None:
 
 def _say_what_holds(found: Verification) -> None:
     """Say what is valid, and what that does not prove."""
-    valid = [verdict for verdict in found.verdicts if verdict.outcome is Outcome.VALID]
-    if len(found.verdicts) == 1:
-        say(_("The signature is valid."), fg="green", bold=True)
-    else:
-        some = text("{valid} of {count} signatures are valid.")
-        said = some.format(valid=len(valid), count=len(found.verdicts))()
-        say(said, fg="green" if len(valid) == len(found.verdicts) else "yellow", bold=True)
-    if all(proved_time(verdict) for verdict in valid):
-        say(_("Checked: content, signature, certificate and chain, as of its time-stamp."))
-    else:
-        say(_("Checked: content, signature, certificate and chain, today."))
-    for sentence in dict.fromkeys(open_question for one in valid for open_question in _open_questions(one)):
+    result, *others = verdict_text.conclusion(found)
+    is_all = all(verdict.outcome is Outcome.VALID for verdict in found.verdicts)
+    say(result, fg="green" if is_all else "yellow", bold=True)
+    for sentence in others:
         say(sentence)
-
-
-def _open_questions(verdict: Verdict) -> list[str]:
-    """Return what a valid signature does not prove."""
-    said = []
-    if verdict.only_content:
-        said.append(_("Only the content was signed, without a time and without its content type."))
-    elif verdict.signed_at and not proved_time(verdict):
-        said.append(_("The time is the signer's own, not checked."))
-    if not verdict.revocation_checked:
-        return [*said, _("Revocation was not looked up.")]
-    unknown = text("It is not known whether this certificate of its issuers is revoked: {holder}")
-    said.append(_("Its certificate is not revoked."))
-    return said + [unknown.format(holder=holder)() for holder in verdict.not_checked]
-
-
-def proved_time(verdict: Verdict) -> datetime | None:
-    """Return the time that a time-stamp proves; None: none proves any."""
-    stamp = verdict.time_stamp
-    return stamp.at if stamp and stamp.problem is None else None
-
-
-def _time_stamp(stamp: TimeStamp) -> str:
-    when = card_text.moment(stamp.at) if stamp.at else _("unknown")
-    if stamp.problem is None:
-        return text("{when}, by {authority}").format(when=when, authority=stamp.authority or "")()
-    return text("{when}, not proved: {problem}").format(when=when, problem=stamp.problem)()
-
-
-def changes(signature: InPdf) -> str:
-    """Return what was changed in a PDF after a signature."""
-    said = CHANGES[signature.changes]()
-    if not signature.changed_fields:
-        return said
-    return text("{changes} ({fields})").format(changes=said, fields=", ".join(signature.changed_fields))()
 
 
 def _show(found: Verification) -> None:
     """Show each signature; of several, its verdict as well."""
+    count = len(found.verdicts)
     for number, verdict in enumerate(found.verdicts, 1):
         table = grid(False, True)
-        if len(found.verdicts) > 1:
-            table.add_row(_("Signature"), f"{number}/{len(found.verdicts)}")
-        table.add_row(_("Signer"), verdict.signer.holder if verdict.signer else _("unknown"))
-        if verdict.signer:
-            table.add_row(_("Issuer"), verdict.signer.issuer)
-            signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
-            table.add_row(_("Signed at"), signed)
-            table.add_row(_("Digest"), verdict.digest or "")
-        if verdict.in_pdf:
-            table.add_row(_("Field"), verdict.in_pdf.field)
-            table.add_row(_("Changed since"), changes(verdict.in_pdf))
-        if verdict.time_stamp:
-            table.add_row(_("Time-stamp"), _time_stamp(verdict.time_stamp))
-        if len(found.verdicts) > 1:
-            table.add_row(_("Verdict"), _OUTCOMES[verdict.outcome]())
+        if count > 1:
+            table.add_row(_("Signature"), f"{number}/{count}")
+        for row in verdict_text.rows(verdict):
+            table.add_row(*row)
+        if count > 1:
+            table.add_row(_("Verdict"), verdict_text.OUTCOMES[verdict.outcome]())
             if verdict.problem:
                 table.add_row(_("Reason"), verdict.problem())
         console().print(table)
-        if number < len(found.verdicts) or found.document_time_stamps:
+        if number < count or found.document_time_stamps:
             say()
     for stamp in found.document_time_stamps:
         table = grid(False, True)
-        table.add_row(_("Time-stamp of the document"), _time_stamp(stamp))
+        table.add_row(_("Time-stamp of the document"), verdict_text.time_stamp(stamp))
         console().print(table)

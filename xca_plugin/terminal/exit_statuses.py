@@ -48,6 +48,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.CertificateNotYetValid: 55,
     errors.ChainIncomplete: 57,
     errors.NoTimeStamp: 58,
+    errors.NoReport: 59,
     errors.NotACertificate: 60,
     errors.NotASignature: 61,
     errors.SignatureNotValid: 62,

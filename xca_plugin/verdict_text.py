@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verdicts in words, in the language that is being spoken. The terminal and reports show them."""
+
+from datetime import datetime
+from typing import Final
+
+from xca_plugin import card_text
+from xca_plugin.i18n import _, text
+from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Verification
+
+OUTCOMES: Final = {
+    Outcome.VALID: text("valid"),
+    Outcome.NOT_VALID: text("NOT valid"),
+    Outcome.INCOMPLETE: text("cannot be told: a certificate is missing"),
+}
+CHANGES: Final = {
+    Changes.NONE: text("nothing"),
+    Changes.ARCHIVAL: text("time-stamps or revocation information were added, as is allowed"),
+    Changes.FORMS: text("form fields were filled in or signatures added, as is allowed"),
+    Changes.ANNOTATIONS: text("annotations were added, as is allowed"),
+    Changes.OTHER: text("what it does not allow"),
+}
+
+
+def rows(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return what a verdict says of a signature: names and values."""
+    if verdict.signer is None:
+        return [(_("Signer"), _("unknown"))]
+    signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
+    found = [
+        (_("Signer"), verdict.signer.holder),
+        (_("Issuer"), verdict.signer.issuer),
+        (_("Signed at"), signed),
+        (_("Digest"), verdict.digest or ""),
+    ]
+    if verdict.in_pdf:
+        found += [(_("Field"), verdict.in_pdf.field), (_("Changed since"), changes(verdict.in_pdf))]
+    if verdict.time_stamp:
+        found.append((_("Time-stamp"), time_stamp(verdict.time_stamp)))
+    return found
+
+
+def conclusion(found: Verification) -> list[str]:
+    """Return what is valid, and what that does not prove: the first sentence is the result."""
+    valid = [verdict for verdict in found.verdicts if verdict.outcome is Outcome.VALID]
+    some = text("{valid} of {count} signatures are valid.").format(
+        valid=len(valid), count=len(found.verdicts)
+    )
+    said = [_("The signature is valid.") if len(found.verdicts) == 1 else some()]
+    if all(proved_time(verdict) for verdict in valid):
+        said.append(_("Checked: content, signature, certificate and chain, as of its time-stamp."))
+    else:
+        said.append(_("Checked: content, signature, certificate and chain, today."))
+    return said + list(dict.fromkeys(question for one in valid for question in open_questions(one)))
+
+
+def open_questions(verdict: Verdict) -> list[str]:
+    """Return what a valid signature does not prove."""
+    said = []
+    if verdict.only_content:
+        said.append(_("Only the content was signed, without a time and without its content type."))
+    elif verdict.signed_at and not proved_time(verdict):
+        said.append(_("The time is the signer's own, not checked."))
+    if not verdict.revocation_checked:
+        return [*said, _("Revocation was not looked up.")]
+    unknown = text("It is not known whether this certificate of its issuers is revoked: {holder}")
+    said.append(_("Its certificate is not revoked."))
+    return said + [unknown.format(holder=holder)() for holder in verdict.not_checked]
+
+
+def proved_time(verdict: Verdict) -> datetime | None:
+    """Return the time that a time-stamp proves; None: none proves any."""
+    stamp = verdict.time_stamp
+    return stamp.at if stamp and stamp.problem is None else None
+
+
+def time_stamp(stamp: TimeStamp) -> str:
+    """Return the time of a time-stamp and its authority, or why it proves nothing."""
+    when = card_text.moment(stamp.at) if stamp.at else _("unknown")
+    if stamp.problem is None:
+        return text("{when}, by {authority}").format(when=when, authority=stamp.authority or "")()
+    return text("{when}, not proved: {problem}").format(when=when, problem=stamp.problem)()
+
+
+def changes(signature: InPdf) -> str:
+    """Return what was changed in a PDF after a signature."""
+    said = CHANGES[signature.changes]()
+    if not signature.changed_fields:
+        return said
+    return text("{changes} ({fields})").format(changes=said, fields=", ".join(signature.changed_fields))()
