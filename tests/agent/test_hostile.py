@@ -26,6 +26,7 @@ from support.agent.agent_process import SECONDS, Agent, Start, trust, until
 from support.agent.component_client import SITE, Json, SiteClient, b64, get, options, post
 from support.agent.web_sites import site
 from xca_plugin.agent.component.result_codes import Code
+from xca_plugin.agent.process.socket_owner import owner_of
 
 STRANGER = "https://evil.example"
 
@@ -240,6 +241,47 @@ def test_consent_of_a_nonce_with_line_breaks_shows_them_and_begins_no_line(
     text = b64(b"first\nsecond")
     consent = trusting.popup(signing(active_card, tbs=text, tbsEncoding="base64"))["consent"]
     assert "first\nsecond" in [value for _, value in consent["facts"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "shown", "count"),
+    [
+        ((bytes(range(200)) * 34)[:6666], None, None),
+        (bytes(range(200)) * 50, 6666, 10_000),
+        (b"a" * 20_000, None, None),
+        ("印".encode() * 20_001, 60_000, 60_003),
+    ],
+    ids=["binary", "long binary", "text", "long text"],
+)
+def test_consent_of_long_content_says_how_much_is_shown(
+    trusting: SiteClient, active_card: CardFixture, content: bytes, shown: int | None, count: int | None
+) -> None:
+    consent = trusting.popup(signing(active_card, tbs=b64(content), tbsEncoding="base64"))["consent"]
+    label, value = next(fact for fact in consent["facts"] if fact[0].startswith("待簽內容"))
+    if shown is None:
+        assert label == "待簽內容"
+        assert len(value) in (20_000, 3 * 6666 - 1)
+    else:
+        assert f" {count} " in label
+        assert f" {shown} " in label
+
+
+def test_decryption_asked_for_is_not_parsed_before_consent(trusting: SiteClient) -> None:
+    request = {"func": "DecryptData", "cipherType": "PKCS7", "cipher": b64(b"x"), "pin": "123456"}
+    assert trusting.popup(request)["consent"]["title"]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_owner_of_a_connection_is_its_user(family: socket.AddressFamily, host: str) -> None:
+    with socket.create_server((host, 0), family=family) as server:
+        end = server.getsockname()[:2]
+        with socket.create_connection(end) as connection:
+            own = connection.getsockname()[:2]
+            owner = owner_of(family, own, end)
+            assert owner is not None
+            assert (owner.user, owner.inode) == (os.getuid(), os.fstat(connection.fileno()).st_ino)
+            assert owner_of(family, own, (host, 1)) is None
 
 
 def test_consent_of_every_kind_shows_site_and_content(trusting: SiteClient, active_card: CardFixture) -> None:

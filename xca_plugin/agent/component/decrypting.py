@@ -36,11 +36,8 @@ class DecryptOperation(Operation):
             raise Refusal(Code.BAD_PARAMETER)
 
     def find_card(self, cards: Cards) -> Card:
-        """Return the card; EnvelopedData must name it among its recipients."""
-        card = choose_card(cards, self._fields)
-        if self._type == "PKCS7":
-            self._enveloped().check_card(cards, card)
-        return card
+        """Return the card. What a site sends is not parsed before the person has agreed."""
+        return choose_card(cards, self._fields)
 
     def consent_facts(self) -> Sequence[ConsentFact]:
         """Return the size: the content cannot be shown before it is decrypted."""

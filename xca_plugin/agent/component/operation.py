@@ -136,14 +136,22 @@ def requested_key(fields: Mapping[str, str], name: str) -> Key:
 
 
 def data_fact(label: Text, data: bytes) -> ConsentFact:
-    """Return data as a person can judge it: text as text, anything else in hexadecimal digits."""
+    """Return data as a person can judge it: text as text, anything else in hexadecimal digits.
+
+    The label of data that are too long says how much of them is shown.
+    """
     try:
         shown = data.decode("utf-8")
     except UnicodeDecodeError:
         shown = ""
-    if not all(character.isprintable() or character in "\r\n\t" for character in shown) or not shown:
-        shown = data[: _SHOWN_MAX // 3].hex(" ")
-    if len(shown) > _SHOWN_MAX or len(data) > _SHOWN_MAX:
-        label = text("{what}, the start of {count} bytes").format(what=label, count=len(data))
-        return ConsentFact(label, shown[:_SHOWN_MAX], lines=True)
-    return ConsentFact(label, shown, lines=True)
+    if shown and all(character.isprintable() or character in "\r\n\t" for character in shown):
+        part = shown[:_SHOWN_MAX]
+        count = len(part.encode())
+    else:
+        count = min(len(data), _SHOWN_MAX // 3)
+        part = data[:count].hex(" ")
+    if count < len(data):
+        label = text("{what}: only the first {shown} of {count} bytes are shown here").format(
+            what=label, shown=count, count=len(data)
+        )
+    return ConsentFact(label, part, lines=True)

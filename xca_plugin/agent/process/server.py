@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import h11
@@ -20,16 +19,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from xca_common.harmless_text import harmless
 from xca_plugin.agent.process.app import create_app
 from xca_plugin.agent.process.settings import Settings
+from xca_plugin.agent.process.socket_owner import owner_of
 from xca_plugin.agent.process.state import AgentState
 from xca_plugin.agent_port import listen
 
 HEAD_SECONDS: Final = 5.0
 """Seconds in which the head of a request has to arrive."""
 
-_LOOPBACK: Final = {
-    "127.0.0.1": (Path("/proc/net/tcp"), "0100007F"),
-    "::1": (Path("/proc/net/tcp6"), "0" * 24 + "01000000"),
-}
+_LOOPBACK: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 
 
 class LocalProtocol(H11Protocol):
@@ -131,16 +128,12 @@ def _tell_systemd() -> None:
 
 
 def _is_own(transport: asyncio.Transport) -> bool:
-    """Tell whether the other end of a connection belongs to the agent's user or to root (proc(5))."""
+    """Tell whether the other end of a connection belongs to the agent's user or to root."""
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     if not client or client[0] not in _LOOPBACK:
         return False
-    table, address = _LOOPBACK[client[0]]
-    ends = f"{address}:{client[1]:04X} {address}:{server[1]:04X}"
     try:
-        _, _, rest = table.read_text(encoding="ascii").partition(f" {ends} ")
+        owner = owner_of(_LOOPBACK[client[0]], client[:2], server[:2])
     except OSError:  # no file descriptor is left: in doubt the connection is refused
         return False
-    fields = rest.split(maxsplit=7)  # state, queues, timer, retransmissions, user, timeout, inode
-    # A socket that is closed already has inode 0, and user 0 as if it were root's.
-    return len(fields) > 6 and int(fields[4]) in (os.getuid(), 0) and fields[6] != "0"
+    return owner is not None and owner.user in (os.getuid(), 0) and owner.inode != 0
