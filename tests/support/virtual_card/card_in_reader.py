@@ -112,6 +112,11 @@ class CardInReader:
         assert host.initialize() == CKR.OK
         return host
 
+    @property
+    def pki(self) -> Path:
+        """The folder of its test PKI: root.pem, ca.pem and their keys."""
+        return self._folder / "pki"
+
     def public_key(self, file: int) -> rsa.RSAPublicKey:
         """Return the public key that belongs to one of its private keys."""
         return self._keys.private[file].public_key()

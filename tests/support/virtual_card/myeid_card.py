@@ -84,7 +84,8 @@ class MyEidCard:
             self.activated.touch()
 
     def set_tries(self, secret: int, tries: int) -> None:
-        """Have PIN or USER_CODE have so many tries left."""
+        """Have PIN or USER_CODE have so many tries left; a login with it ends."""
+        self._verified.discard(secret)
         state = self._read()
         state[str(secret)]["tries"] = tries
         self._write(state)
