@@ -15,7 +15,7 @@ from asn1crypto import cms, tsp  # type: ignore[import-untyped]
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from xca_common.errors import FileProblem
-from xca_common.pki import asn1_stream
+from xca_common.pki import asn1_stream, text_forms
 from xca_common.secret import Secret
 from xca_plugin import own_loop
 from xca_plugin.cards import Cards
@@ -67,7 +67,7 @@ def sign(
     now = datetime.now(UTC).replace(microsecond=0)
     settings = PdfCMSSignedAttributes(signing_time=now if signing_time else None)
     signing = signer.async_sign_general_data(
-        content, Hash.SHA256.value, chunk_size=asn1_stream.CHUNK, signed_attr_settings=settings
+        content, Hash.SHA256.value, chunk_size=text_forms.CHUNK, signed_attr_settings=settings
     )
     signed = own_loop.run(signing)
     signed_data = signed["content"]
@@ -91,7 +91,7 @@ def sign_raw(content: BinaryIO, cards: Cards, card: Card, pin: Secret) -> bytes:
         XcaError: as Cards.sign.
     """
     digest = hashlib.sha256()
-    while chunk := content.read(asn1_stream.CHUNK):
+    while chunk := content.read(text_forms.CHUNK):
         digest.update(chunk)
     return cards.sign(card, pin, digest.digest())
 
@@ -129,7 +129,7 @@ def _write_attached(
     )
     digest = hashlib.sha256()
     target.write(before)
-    while chunk := content.read(asn1_stream.CHUNK):
+    while chunk := content.read(text_forms.CHUNK):
         digest.update(chunk)
         target.write(chunk)
     target.write(after)

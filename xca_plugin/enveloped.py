@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files encrypted to certificates (CMS EnvelopedData), opened with a card's key KEYX.
+"""Files encrypted to certificates (CMS AuthEnvelopedData, EnvelopedData), opened with a card's key KEYX.
 
 What needs no card stands in xca_common.pki.encrypted_data.
 """
@@ -16,13 +16,14 @@ from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
+from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key, Padding
 
-_MOST_BYTES: Final = 1 << 20  # of a certificate's file
+_MOST_BYTES: Final = 4 << 20  # of a file with certificates
 
 
 class Enveloped:
-    """An EnvelopedData, read as far as its content.
+    """An AuthEnvelopedData or EnvelopedData, read as far as its content.
 
     Attributes:
         path: the file.
@@ -32,10 +33,10 @@ class Enveloped:
         """Read who can open it, and how.
 
         Args:
-            file: an open file, DER (also BER) or PEM; the content is read later.
+            file: an open file, in any form of xca_common.pki.text_forms; the content is read later.
 
         Raises:
-            NotEncrypted: it is no EnvelopedData, or a part of it cannot be read, or is of a kind that is not
+            NotEncrypted: it is neither of them, or a part of it cannot be read, or is of a kind that is not
                 opened.
             TooMuch: it has more recipients than are read.
             CutOff: it ends too early.
@@ -50,12 +51,19 @@ class Enveloped:
         Raises:
             NoSuchCertificate: the card has no certificate for encryption.
             NotForThisCard: it is not.
-            Unsupported: the key was encrypted in a way that the card has not.
+            KeyEncryptionUnsupported: the key was encrypted in a way that is not known here.
         """
         _key_padding(self._recipient(cards, card), card)
 
     def decrypt(self, output: BinaryIO, cards: Cards, card: Card, pin: Secret) -> None:
         """Write the content. It is worth nothing when this fails, even if something was written.
+
+        Args:
+            output: takes the content; nobody else may read it before this returns. It can be rewound and cut
+                off.
+            cards: the facade that knows the card.
+            card: an activated card, one of the recipients.
+            pin: its PIN.
 
         Raises:
             NotDecryptable: the key or the content does not decrypt; which of them is not told.
@@ -97,33 +105,60 @@ class Enveloped:
         return recipient
 
 
+def recipients_in(paths: Sequence[Path]) -> list[RecipientCertificate]:
+    """Read who a file is encrypted to; whoever is named twice counts once.
+
+    Args:
+        paths: files with certificates, in any form of xca_common.pki.certificate_file.
+
+    Raises:
+        NotACertificate: a file holds something else.
+        NotForEncryption: a certificate is not valid today, or not meant for encryption.
+        TooMuch: a file is longer, or has more certificates, than is read.
+        FileProblem: a file cannot be read.
+    """
+    return list({found.told.der: found for path in paths for found in _certificates(path)}.values())
+
+
 def encrypt(
-    content: BinaryIO, output: BinaryIO, recipients: Sequence[Path], *, armored: bool = False
+    content: BinaryIO,
+    output: BinaryIO,
+    recipients: Sequence[RecipientCertificate],
+    *,
+    armored: bool = False,
+    cbc: bool = False,
 ) -> None:
     """Encrypt a file to certificates, as xca_common.pki.encrypted_data.encrypt.
 
     Args:
         content: the file, open; read once.
-        output: takes the EnvelopedData.
-        recipients: files with a certificate each, PEM or DER.
+        output: takes the encrypted file.
+        recipients: whose keys can open it.
         armored: write PEM (RFC 7468), not DER.
+        cbc: write EnvelopedData in CBC mode, for readers that know no AuthEnvelopedData.
 
     Raises:
-        NotACertificate: a file holds something else.
-        NotForEncryption: a certificate is not valid today, or not meant for encryption.
-        FileProblem: a file cannot be read, or changed while it was read.
+        FileProblem: the file changed while it was read, or is too big.
+        TooMuch: there are more recipients than would be read.
     """
-    encrypted_data.encrypt(content, output, [_certificate(path) for path in recipients], armored=armored)
+    try:
+        encrypted_data.encrypt(content, output, recipients, armored=armored, cbc=cbc)
+    except TooMuchError as error:
+        raise errors.TooMuch(path=content.name, detail=error.detail) from error
 
 
-def _certificate(path: Path) -> RecipientCertificate:
+def _certificates(path: Path) -> list[RecipientCertificate]:
     try:
         with path.open("rb") as file:
-            data = file.read(_MOST_BYTES)
+            data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise FileProblem(path=path, detail=os_reason(error)) from error
     try:
-        return RecipientCertificate.read(data)
+        if len(data) > _MOST_BYTES:
+            raise TooMuchError(text("it has more than {size} MiB").format(size=_MOST_BYTES >> 20))
+        return RecipientCertificate.read_all(data)
+    except TooMuchError as error:
+        raise errors.TooMuch(path=path, detail=error.detail) from error
     except Malformed as error:
         raise errors.NotACertificate(path=path, detail=error.detail) from error
     except encrypted_data.NotForEncryption as error:
@@ -132,7 +167,7 @@ def _certificate(path: Path) -> RecipientCertificate:
 
 def _key_padding(recipient: Recipient, card: Card) -> tuple[Hash, Padding]:
     if recipient.transport is None:
-        raise errors.Unsupported(number=card.number)
+        raise errors.KeyEncryptionUnsupported(number=card.number, scheme=recipient.algorithm)
     if recipient.transport.oaep_hash is None:
         return Hash.SHA1, Padding.PKCS1V15
     return Hash(recipient.transport.oaep_hash), Padding.OAEP

@@ -252,6 +252,17 @@ class Unsupported(CardError):
     _next_step = text("If another kind of card is meant, install the plugin for it.")
 
 
+class KeyEncryptionUnsupported(Unsupported):
+    """A content key was encrypted in a way that the card cannot undo."""
+
+    number: str
+    scheme: Text | str
+    _message = text("The card {number} cannot open a key that was encrypted with {scheme}.")
+    _next_step = text(
+        "Ask the sender to encrypt the key with RSAES-PKCS1-v1_5 (RSA PKCS #1 v1.5), which every card opens."
+    )
+
+
 # --- the card's state
 
 
@@ -526,8 +537,8 @@ class NotACertificate(CmsError):
 
     path: str | Path
     detail: Text | str
-    _message = text("{path} holds no certificate in PEM or DER that can be used: {detail}.")
-    _next_step = text("Give a certificate in PEM or DER.")
+    _message = text("{path} holds no certificate that can be used: {detail}.")
+    _next_step = text("Give a certificate in DER, PEM or PKCS #7 (.cer, .crt, .pem, .p7b).")
 
 
 class NotASignature(CmsError):

@@ -426,6 +426,11 @@ class _HicosSession:
                     _check_presence(self._card)
                 # One answer for every reason (and no cause): telling them apart is a padding oracle.
                 raise errors.NotDecryptable(number=self._card.number) from None
+            except _CANNOT as error:
+                if padding is not Padding.OAEP:
+                    raise
+                scheme = f"RSAES-OAEP, {digest_hash.name}"
+                raise errors.KeyEncryptionUnsupported(number=self._card.number, scheme=scheme) from error
 
     @contextmanager
     def _used(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from xca_common.i18n import Text
-from xca_common.pki import asn1_stream, revocation_list, strict_certificate
+from xca_common.pki import asn1_stream, revocation_list, strict_certificate, text_forms
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 from xca_common.pki.ocsp_response import Response
 from xca_common.pki.revocation_list import RevocationList
@@ -79,9 +79,9 @@ def verify(
 
     Args:
         file: an open PDF file.
-        ca_file: the certificates to trust, in PEM or DER.
+        ca_file: the certificates to trust, in any form of xca_common.pki.certificate_file.
         time_stampers_file: the certificates to trust for time-stamps; None: those of ca_file.
-        certificate_files: intermediate certificates, in PEM or DER; they are not trusted.
+        certificate_files: intermediate certificates, in the same forms; they are not trusted.
         sources: the sources of revocation information beside the PDF itself.
         one_is_enough: of several signatures, one that is valid is enough.
 
@@ -239,13 +239,13 @@ class _Covered:
 
     def __call__(self, algorithms: Iterable[str]) -> Content:
         """Return the digests of it."""
-        return Content.of(cast(BinaryIO, asn1_stream.Chunks(self._chunks())), algorithms)
+        return Content.of(cast(BinaryIO, text_forms.Chunks(self._chunks())), algorithms)
 
     def _chunks(self) -> Iterator[bytes]:
         for start, length in self._ranges:
             self._file.seek(start)
             while length:
-                chunk = self._file.read(min(length, asn1_stream.CHUNK))
+                chunk = self._file.read(min(length, text_forms.CHUNK))
                 if not chunk:
                     raise EOFError
                 length -= len(chunk)

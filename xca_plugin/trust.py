@@ -17,7 +17,7 @@ from xca_common.pki import revocation_list, strict_certificate
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.chain import Chain
 from xca_common.pki.fetching import Fetcher
-from xca_common.pki.malformed import Malformed
+from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.ocsp_response import Response
 from xca_common.pki.revocation import Revocation
 from xca_common.pki.standing import Judgement, Standing
@@ -209,6 +209,8 @@ def _certificates(path: Path) -> list[x509.Certificate]:
     data = _read(path, _MOST_TRUSTED_BYTES)
     try:
         return strict_certificate.load_all(data)
+    except TooMuchError as error:
+        raise errors.TooMuch(path=path, detail=error.detail) from error
     except Malformed as error:
         raise errors.NotACertificate(path=path, detail=error.detail) from error
 

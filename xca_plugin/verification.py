@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, cast
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from xca_common.i18n import Text
-from xca_common.pki import asn1_stream, strict_certificate
+from xca_common.pki import strict_certificate, text_forms
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.signed_data import Content, SignedData, Signer, content_of
@@ -55,12 +55,12 @@ def verify(
     digest of the content, because old signatures use it; the verdict names it.
 
     Args:
-        signature: an open file: CMS SignedData, DER (also BER) or PEM.
-        ca_file: the certificates to trust, in PEM or DER.
-        content: the signed file; None: the signature holds it.
+        signature: an open file: CMS SignedData, in any form of xca_common.pki.text_forms.
+        ca_file: the certificates to trust, in any form of xca_common.pki.certificate_file.
+        content: the signed file; None: the signature holds it, or is in one S/MIME message with it.
         output: receives the content that the signature holds, before the verdict is known.
         time_stampers_file: the certificates to trust for time-stamps; None: those of ca_file.
-        certificate_files: intermediate certificates, in PEM or DER; they are not trusted.
+        certificate_files: intermediate certificates, in the same forms; they are not trusted.
         sources: the sources of revocation information.
         one_is_enough: of several signers, one whose signature is valid is enough.
 
@@ -80,6 +80,9 @@ def verify(
     )
     try:
         signed_data = SignedData.read(signature)
+        if content is None and not signed_data.is_attached:
+            signature.seek(0)
+            content = text_forms.signed_content(signature, output)
         if signed_data.is_attached is not (content is None):
             other = _HOLDS_CONTENT if signed_data.is_attached else _HOLDS_NO_CONTENT
             raise errors.NotASignature(path=path, detail=other)
@@ -111,13 +114,13 @@ def _with_other_line_ends(
         return
     for words, end in ((_SIGNED_WITH_CRLF, b"\r\n"), (_SIGNED_WITH_LF, b"\n")):
         content.seek(start)
-        lines = cast(BinaryIO, asn1_stream.Chunks(_with_line_ends(content, end)))
+        lines = cast(BinaryIO, text_forms.Chunks(_with_line_ends(content, end)))
         yield words, _read_content(lines, signed_data)
 
 
 def _with_line_ends(content: BinaryIO, end: bytes) -> Iterator[bytes]:
     kept = b""
-    while chunk := content.read(asn1_stream.CHUNK):
+    while chunk := content.read(text_forms.CHUNK):
         chunk = kept + chunk
         kept = b"\r" if chunk.endswith(b"\r") else b""
         yield chunk.removesuffix(kept).replace(b"\r\n", b"\n").replace(b"\n", end)

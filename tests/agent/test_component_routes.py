@@ -312,7 +312,7 @@ def cert2(allowed: SiteClient, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("cipher", ["-des3", "-aes256", "-aes128"])
+@pytest.mark.parametrize("cipher", ["-des3", "-aes256", "-aes128", "-aes-256-gcm"])
 def test_decryption_of_enveloped_data_returns_the_content(
     allowed: SiteClient, active_card: CardFixture, cert2: Path, cipher: str
 ) -> None:
@@ -423,7 +423,14 @@ def test_certificate_of_a_key_is_written(
     assert (stranger["func"], stranger["ret_code"]) == ("writeCert", Code.KEY_NOT_FOUND)
     answer = asking.ask({"func": "writecert", "type": "pki", "value": quote(pem.decode()), "pin": card.pin})
     assert (answer["func"], answer["ret_code"]) == ("writeCert", 0), answer
-    # The card signs with the new certificate; then another one arrives inside a PKCS #7.
+    # It comes once more, inside a PKCS #7, in base64 whose + became a blank.
+    (tmp_path / "new.pem").write_bytes(pem)
+    p7b = openssl(
+        "crl2pkcs7", "-nocrl", "-certfile", tmp_path / "new.pem", "-certfile", ca, "-outform", "DER"
+    )
+    again = {"func": "writecert", "value": b64(p7b).replace("+", " "), "pin": card.pin}
+    assert asking.ask(again)["ret_code"] == 0
+    # The card signs with the new certificate.
     signed = asking.ask(signing(card, signatureType="PKCS1"))
     assert openssl("x509", "-inform", "DER", stdin=base64.b64decode(signed["certb64"])) == pem
     verify(signed, "SHA256", TEXT.encode(), tmp_path)

@@ -84,11 +84,17 @@ def padded_by_255(der: bytes) -> bytes:
     return der[:-17] + bytes([der[-17] ^ 15 ^ 255]) + der[-16:]
 
 
+def altered(der: bytes) -> bytes:
+    """Damage a file encrypted in GCM mode: the last byte of its content."""
+    return der[:-19] + bytes([der[-19] ^ 1]) + der[-18:]
+
+
 def padded_badly(key: bytes, iv: bytes, last_block: bytes) -> bool:
     decryptor = Cipher(AES(key), CBC(iv)).decryptor()
     return decryptor.update(last_block)[-1] not in range(1, 17)
 
 
+@pytest.mark.parametrize("mode", [(), ("--cbc",)], ids=["gcm", "cbc"])
 @pytest.mark.parametrize("form", ["der", "pem"])
 def test_message_for_several_recipients_can_be_read_by_each(
     active: Workspace,
@@ -96,11 +102,17 @@ def test_message_for_several_recipients_can_be_read_by_each(
     certificate: Path,
     colleague: Path,
     form: str,
+    mode: tuple[str, ...],
     encrypted: Path,
     decrypted: Path,
     tmp_path: Path,
 ) -> None:
-    encrypt(active, file, "--to", colleague / "cert.pem", "--to", certificate, "--format", form)
+    encrypt(active, file, "--to", colleague / "cert.pem", "--to", certificate, "--format", form, *mode)
+    (found,) = (
+        pem.unarmor(encrypted.read_bytes(), multiple=True) if form == "pem" else ((encrypted.read_bytes(),),)
+    )
+    kind = "enveloped_data" if mode else "authenticated_enveloped_data"
+    assert cms.ContentInfo.load(found[-1])["content_type"].native == kind
     by_openssl = tmp_path / "by-openssl"
     openssl(
         *("cms", "-decrypt", "-binary", "-inform", form, "-in", encrypted, "-out", by_openssl),
@@ -127,6 +139,10 @@ def test_encrypt_without_a_card_writes_the_file(
         ("-outform", "DER", "-des3", "-stream"),
         ("-outform", "DER", "-aes256", "-keyid"),
         ("-outform", "DER", "-aes192", "-keyopt", "rsa_padding_mode:oaep"),
+        ("-outform", "DER", "-aes-256-gcm"),
+        ("-outform", "PEM", "-aes-128-gcm", "-stream"),
+        ("-outform", "SMIME", "-aes256"),
+        ("-outform", "SMIME", "-aes-192-gcm", "-crlfeol"),
     ],
 )
 def test_message_that_openssl_encrypted_is_decrypted(
@@ -145,11 +161,78 @@ def test_message_that_openssl_encrypted_is_decrypted(
     assert decrypted.read_bytes() == file.read_bytes()
 
 
-def test_empty_file_is_encrypted_and_decrypted(
+def test_message_as_openssl_writes_it_by_default_is_decrypted(
     active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
 ) -> None:
-    file.write_bytes(b"")
+    file.write_bytes("第一行\n第二行\n".encode())
+    for command in ("smime", "cms"):
+        encrypted.write_bytes(openssl(command, "-encrypt", "-aes256", "-in", file, certificate))
+        assert encrypted.read_bytes().startswith(b"MIME-Version:")
+        assert decrypt(active, encrypted, decrypted) == 0
+        assert decrypted.read_bytes() == "第一行\r\n第二行\r\n".encode()
+        decrypted.unlink()
+
+
+def test_key_in_oaep_that_the_card_has_not_is_told_with_a_remedy(
+    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+) -> None:
+    oaep = ("-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256")
+    openssl(
+        *("cms", "-encrypt", "-binary", "-in", file, "-out", encrypted, "-outform", "DER", "-aes256"),
+        *("-recip", certificate, *oaep),
+    )
+    result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin=f"{PIN}\n")
+    assert result.status == 56
+    assert "encrypted with RSAES-OAEP, SHA256" in result.err
+    assert "RSAES-PKCS1-v1_5" in result.err
+    assert active.card()["pin_tries_left"] == 3
+    assert not decrypted.exists()
+
+
+def test_certificates_of_one_file_are_each_encrypted_to_once(
+    active: Workspace, file: Path, certificate: Path, colleague: Path, encrypted: Path, decrypted: Path
+) -> None:
+    both = file.with_name("both.pem")
+    both.write_bytes(b"\xef\xbb\xbf\n" + certificate.read_bytes() + (colleague / "cert.pem").read_bytes())
+    p7b = file.with_name("both.p7b")
+    p7b.write_bytes(openssl("crl2pkcs7", "-nocrl", "-certfile", both, "-outform", "DER"))
+    for options in (("--to", both), ("--to", p7b), ("--to", p7b, "--to", certificate, "--to", both)):
+        result = active.run("encrypt", str(file), *map(str, options), "--force")
+        assert result.status == 0, result.err
+        assert len(cms.ContentInfo.load(encrypted.read_bytes())["content"]["recipient_infos"]) == 2
+        assert result.out.count("Can be opened by: ") == 2
+        assert "O=colleague" in result.out
+        assert "--cbc" in result.out
+        key = ("-inkey", colleague / "key.pem")
+        read = openssl("cms", "-decrypt", "-binary", "-inform", "DER", "-in", encrypted, *key)
+        assert read == file.read_bytes()
+    assert decrypt(active, encrypted, decrypted) == 0
+    assert decrypted.read_bytes() == file.read_bytes()
+
+
+def test_altered_message_gives_nothing_to_a_pipe(
+    active: Workspace, file: Path, certificate: Path, encrypted: Path
+) -> None:
+    file.write_text("tender\n" * 300_000)
     encrypt(active, file, "--to", certificate)
+    whole = encrypted.read_bytes()
+    for der, status, out in ((altered(whole), 52, ""), (whole, 0, file.read_text())):
+        encrypted.write_bytes(der)
+        result = active.run("decrypt", str(encrypted), "-o", "-", "--pin", "stdin", stdin=f"{PIN}\n")
+        assert (result.status, result.out) == (status, out)
+
+
+@pytest.mark.parametrize("mode", [(), ("--cbc",)], ids=["gcm", "cbc"])
+def test_empty_file_is_encrypted_and_decrypted(
+    active: Workspace,
+    file: Path,
+    certificate: Path,
+    encrypted: Path,
+    decrypted: Path,
+    mode: tuple[str, ...],
+) -> None:
+    file.write_bytes(b"")
+    encrypt(active, file, "--to", certificate, *mode)
     assert decrypt(active, encrypted, decrypted) == 0
     assert decrypted.read_bytes() == b""
 
@@ -233,7 +316,7 @@ def test_verify_of_other_and_damaged_files_names_them(
 ) -> None:
     for other in (file, certificate):
         assert decrypt(active, other, decrypted) == 64
-    encrypt(active, file, "--to", certificate)
+    encrypt(active, file, "--to", certificate, "--cbc")
     whole = encrypted.read_bytes()
     encrypted.write_bytes(whole + b"more")
     assert decrypt(active, encrypted, decrypted) == 64
@@ -242,10 +325,16 @@ def test_verify_of_other_and_damaged_files_names_them(
     assert not decrypted.exists()
 
 
+@pytest.mark.parametrize("mode", [(), ("--cbc",)], ids=["gcm", "cbc"])
 def test_failure_of_key_or_content_has_one_answer(
-    active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path
+    active: Workspace,
+    file: Path,
+    certificate: Path,
+    encrypted: Path,
+    decrypted: Path,
+    mode: tuple[str, ...],
 ) -> None:
-    encrypt(active, file, "--to", certificate)
+    encrypt(active, file, "--to", certificate, *mode)
     whole = encrypted.read_bytes()
     (info,) = cms.ContentInfo.load(whole)["content"]["recipient_infos"]
     sealed = info.chosen["encrypted_key"].native
@@ -256,7 +345,9 @@ def test_failure_of_key_or_content_has_one_answer(
         *(b"x" * 256, openssl_sealed(certificate, b"k" * 16), openssl_sealed(certificate, wrong)),
         openssl_sealed(certificate, b""),
     ]
-    damaged = [whole.replace(sealed, key) for key in keys] + [padded_by_255(whole)]
+    damaged = [whole.replace(sealed, key) for key in keys] + [
+        padded_by_255(whole) if mode else altered(whole)
+    ]
     for cut, status in ((slice(None), 52), (slice(-40), 67)):
         answers = set()
         for der in damaged:
@@ -384,7 +475,7 @@ def _oaep(**changed: object) -> bytes:
 def test_key_that_was_encrypted_in_an_odd_way_costs_no_try(
     active: Workspace, file: Path, certificate: Path, encrypted: Path, decrypted: Path, algorithm: bytes
 ) -> None:
-    encrypt(active, file, "--to", certificate)
+    encrypt(active, file, "--to", certificate, "--cbc")
     whole = cms.ContentInfo.load(encrypted.read_bytes())
     (info,) = whole["content"]["recipient_infos"]
     parts = [info.chosen[name].dump() for name in ("version", "rid", "encrypted_key")]
@@ -396,7 +487,7 @@ def test_key_that_was_encrypted_in_an_odd_way_costs_no_try(
     explicit = b"\xa0\x84" + length + data
     encrypted.write_bytes(core.Sequence(contents=whole["content_type"].dump() + explicit).dump())
     result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin="wrong-00\n")
-    assert result.status == 21, result.err
+    assert result.status == 56, result.err
     assert active.card()["pin_tries_left"] == 3
 
 

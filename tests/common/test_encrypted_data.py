@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from asn1crypto import cms  # type: ignore[import-untyped]
+from asn1crypto import cms, core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -23,7 +26,8 @@ from xca_common.pki.encrypted_data import (
     RecipientCertificate,
     encrypt,
 )
-from xca_common.pki.malformed import Malformed
+from xca_common.pki.malformed import Malformed, TooMuchError
+from xca_common.pki.text_forms import Chunks
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -35,12 +39,50 @@ def reader() -> Party:
     return party("reader", usage=ENCRYPTION, subject=name)
 
 
+@pytest.fixture(params=["gcm", "cbc"])
+def encrypted(reader: Party, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    return written(reader, tmp_path, cbc=request.param == "cbc")
+
+
 @pytest.fixture
-def encrypted(reader: Party, tmp_path: Path) -> Path:
-    (tmp_path / "content").write_bytes(CONTENT)
-    with (tmp_path / "content").open("rb") as content, (tmp_path / "encrypted").open("wb") as output:
-        encrypt(content, output, [RecipientCertificate.read(reader.der)])
-    return tmp_path / "encrypted"
+def authenticated(reader: Party, tmp_path: Path) -> Path:
+    return written(reader, tmp_path)
+
+
+def written(reader: Party, folder: Path, *, cbc: bool = False) -> Path:
+    (folder / "content").write_bytes(CONTENT)
+    with (folder / "content").open("rb") as content, (folder / "encrypted").open("wb") as output:
+        encrypt(content, output, [RecipientCertificate.read(reader.der)], cbc=cbc)
+    return folder / "encrypted"
+
+
+def with_attributes(path: Path, key: bytes, *, tag_bytes: int = 16, nonce: bytes = bytes(12)) -> bytes:
+    """Encrypt the content of an AuthEnvelopedData anew, with attributes that its tag covers."""
+    whole = cms.ContentInfo.load(path.read_bytes())
+    attributes = cms.CMSAttributes([{"type": "1.2.3.4", "values": [core.OctetString(b"whatever it is")]}])
+    encryptor = Cipher(AES(key), GCM(nonce)).encryptor()
+    encryptor.authenticate_additional_data(attributes.dump())
+    sealed = encryptor.update(CONTENT) + encryptor.finalize()
+    parameters = core.Sequence(
+        contents=core.OctetString(nonce).dump() + (core.Integer(tag_bytes).dump() if tag_bytes != 12 else b"")
+    )
+    data = whole["content"]
+    data["auth_encrypted_content_info"] = {
+        "content_type": "data",
+        "content_encryption_algorithm": {"algorithm": "aes256_gcm", "parameters": parameters},
+        "encrypted_content": sealed,
+    }
+    data["auth_attrs"] = attributes
+    data["mac"] = encryptor.tag[:tag_bytes]
+    return bytes(whole.dump(force=True))
+
+
+def content_key(path: Path, reader: Party) -> bytes:
+    with path.open("rb") as file:
+        recipient = EncryptedData(file).recipient(reader.der)
+    assert recipient is not None
+    assert recipient.transport is not None
+    return reader.key.decrypt(recipient.encrypted_key, recipient.transport.padding)
 
 
 def opened(path: Path, reader: Party) -> bytes:
@@ -62,11 +104,7 @@ def test_encrypted_file_is_opened_with_the_key_of_its_recipient(encrypted: Path,
 def test_key_in_oaep_is_opened_with_any_hash(encrypted: Path, reader: Party) -> None:
     whole = cms.ContentInfo.load(encrypted.read_bytes())
     (info,) = whole["content"]["recipient_infos"]
-    data = EncryptedData(encrypted.open("rb"))
-    recipient = data.recipient(reader.der)
-    assert recipient is not None
-    assert recipient.transport is not None
-    key = reader.key.decrypt(recipient.encrypted_key, recipient.transport.padding)
+    key = content_key(encrypted, reader)
     for name, digest in (("sha1", hashes.SHA1()), ("sha256", hashes.SHA256()), ("sha512", hashes.SHA512())):
         padding = OAEP(MGF1(digest), digest, None)
         info.chosen["key_encryption_algorithm"] = {
@@ -108,13 +146,73 @@ def test_wrong_key_and_damaged_content_are_one_error(encrypted: Path, reader: Pa
     with pytest.raises(NotDecryptable):
         opened(encrypted, other)
     whole = bytearray(encrypted.read_bytes())
-    whole[-17] ^= 0xFF
+    whole[-19] ^= 0xFF
     encrypted.write_bytes(whole)
     with pytest.raises(NotDecryptable):
         opened(encrypted, reader)
 
 
-def test_malformed_part_of_an_encrypted_file_is_named(encrypted: Path) -> None:
+@pytest.mark.parametrize("tag_bytes", [12, 16])
+def test_authenticated_attributes_are_covered_by_the_tag(
+    authenticated: Path, reader: Party, tag_bytes: int
+) -> None:
+    whole = with_attributes(authenticated, content_key(authenticated, reader), tag_bytes=tag_bytes)
+    authenticated.write_bytes(whole)
+    assert opened(authenticated, reader) == CONTENT
+    authenticated.write_bytes(whole.replace(b"whatever it is", b"something else"))
+    with pytest.raises(NotDecryptable):
+        opened(authenticated, reader)
+
+
+def test_authenticated_attributes_through_a_pipe_are_refused(authenticated: Path, reader: Party) -> None:
+    key = content_key(authenticated, reader)
+    whole = with_attributes(authenticated, key)
+    pipe = io.BufferedReader(Chunks(iter([whole])))
+    with pytest.raises(Malformed, match="a pipe is read only once"):
+        EncryptedData(pipe).write(key, io.BytesIO())
+
+
+@pytest.mark.parametrize("at", [-1, -16, -19, -1000], ids=["tag", "tag", "content", "content"])
+def test_altered_authenticated_content_is_not_opened(authenticated: Path, reader: Party, at: int) -> None:
+    whole = bytearray(authenticated.read_bytes())
+    whole[at] ^= 1
+    authenticated.write_bytes(whole)
+    with pytest.raises(NotDecryptable):
+        opened(authenticated, reader)
+
+
+def test_tag_of_another_length_is_malformed(authenticated: Path) -> None:
+    whole = authenticated.read_bytes()
+    info = cms.ContentInfo.load(whole)["content"]["auth_encrypted_content_info"]
+    parameters = info["content_encryption_algorithm"]["parameters"].dump()
+    for tag_bytes in (0, 4, 11, 13, 17):
+        authenticated.write_bytes(whole.replace(parameters, parameters[:-1] + bytes([tag_bytes])))
+        with authenticated.open("rb") as file, pytest.raises(Malformed):
+            EncryptedData(file).write(bytes(32), io.BytesIO())
+
+
+@pytest.mark.parametrize("cbc", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 3 << 20])
+def test_content_of_a_pipe_is_encrypted_with_indefinite_lengths(
+    reader: Party, tmp_path: Path, cbc: bool, size: int
+) -> None:
+    content = bytes(size)
+    with subprocess.Popen(["head", "-c", str(size), "/dev/zero"], stdout=subprocess.PIPE) as source:
+        assert source.stdout is not None
+        with (tmp_path / "encrypted").open("wb") as output:
+            encrypt(source.stdout, output, [RecipientCertificate.read(reader.der)], cbc=cbc)  # type: ignore[arg-type]
+    assert opened(tmp_path / "encrypted", reader) == content
+
+
+def test_more_recipients_than_are_read_are_refused(reader: Party, tmp_path: Path) -> None:
+    recipient = RecipientCertificate.read(reader.der)
+    (tmp_path / "content").write_bytes(b"content")
+    with (tmp_path / "content").open("rb") as content, pytest.raises(TooMuchError):
+        encrypt(content, io.BytesIO(), [recipient] * 1001)
+
+
+def test_malformed_part_of_an_encrypted_file_is_named(reader: Party, tmp_path: Path) -> None:
+    encrypted = written(reader, tmp_path, cbc=True)
     whole = encrypted.read_bytes()
     aes = bytes.fromhex("060960864801650304012a")
     for words, odd in {
@@ -131,12 +229,35 @@ def test_malformed_part_of_an_encrypted_file_is_named(encrypted: Path) -> None:
 
 
 def test_certificate_that_is_not_for_encryption_is_refused(reader: Party) -> None:
-    assert RecipientCertificate.read(reader.certificate.public_bytes(Encoding.PEM)).key.key_size == 2048
+    (read,) = RecipientCertificate.read_all(reader.certificate.public_bytes(Encoding.PEM))
+    assert read.key.key_size == 2048
     for odd in (party("signer"), party("expired", usage=ENCRYPTION, start=NOW - 9 * DAY, end=NOW - DAY)):
         with pytest.raises(NotForEncryption):
             RecipientCertificate.read(odd.der)
     with pytest.raises(Malformed):
         RecipientCertificate.read(b"\x30\x00")
+
+
+def test_certificates_of_one_file_are_all_encrypted_to(reader: Party) -> None:
+    other = party("other", usage=ENCRYPTION)
+    found = RecipientCertificate.read_all(reader.pem + other.pem + reader.pem)
+    assert [one.told.der for one in found] == [reader.der, other.der]
+
+
+def test_certificates_beside_the_recipients_are_passed_over() -> None:
+    issuer = party("issuer", ca=True)
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "holder")])
+    signer, holder = (
+        party(name, issuer, subject=subject, usage=usage)
+        for name, usage in (("holder's signing", None), ("holder's", ENCRYPTION))
+    )
+    found = RecipientCertificate.read_all(issuer.pem + signer.pem + holder.pem)
+    assert [one.told.der for one in found] == [holder.der]
+    for left_out in (party("only a signer", issuer).pem, issuer.pem):
+        with pytest.raises(NotForEncryption):
+            RecipientCertificate.read_all(left_out)
+    with pytest.raises(NotForEncryption):
+        RecipientCertificate.read_all(holder.pem + party("only a signer", issuer).pem)
 
 
 def test_showing_a_certificate_loads_no_library_for_making_them() -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes that were changed anywhere are Malformed, or read: never another exception."""
 
+import base64
 import io
 import warnings
 from collections.abc import Callable
@@ -10,18 +11,25 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
 
 from support.hostile_pki import DAY, NOW, Party, party, signed
 from xca_common.pki import strict_certificate
 from xca_common.pki.authority import ENCRYPTION
-from xca_common.pki.encrypted_data import EncryptedData, NotDecryptable, RecipientCertificate, encrypt
+from xca_common.pki.encrypted_data import (
+    EncryptedData,
+    NotDecryptable,
+    NotForEncryption,
+    RecipientCertificate,
+    encrypt,
+)
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.ocsp_response import Response
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import SignedData, Signer
 from xca_common.pki.standing import Unusable
+from xca_common.pki.text_forms import signed_content
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +129,12 @@ def test_mutated_signed_data_is_malformed_or_read(holder: Party) -> None:
     _is_malformed_or_read(read, signed(holder, b"content"))
 
 
-def test_mutated_encrypted_data_is_malformed_or_opened(holder: Party, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cbc", [False, True])
+def test_mutated_encrypted_data_is_malformed_or_opened(holder: Party, tmp_path: Path, cbc: bool) -> None:
     (tmp_path / "content").write_bytes(b"content")
     output = io.BytesIO()
     with (tmp_path / "content").open("rb") as content:
-        encrypt(content, output, [RecipientCertificate.read(holder.der)])
+        encrypt(content, output, [RecipientCertificate.read(holder.der)], cbc=cbc)
 
     def read(odd: bytes) -> None:
         data = EncryptedData(io.BytesIO(odd))
@@ -135,3 +144,35 @@ def test_mutated_encrypted_data_is_malformed_or_opened(holder: Party, tmp_path: 
                 data.open(recipient, holder.key, io.BytesIO())
 
     _is_malformed_or_read(read, output.getvalue())
+
+
+def test_mutated_certificate_file_is_malformed_or_read(issuer: Party, holder: Party) -> None:
+    p7b = pkcs7.serialize_certificates([holder.certificate, issuer.certificate], Encoding.DER)
+
+    def read(odd: bytes) -> None:
+        with suppress(NotForEncryption):
+            RecipientCertificate.read_all(odd)
+
+    _is_malformed_or_read(read, p7b)
+    _is_malformed_or_read(strict_certificate.load_all, b"text\n" + holder.pem)
+
+
+def test_mutated_text_form_is_malformed_or_read(holder: Party) -> None:
+    def read(odd: bytes) -> None:
+        SignedData.read(io.BytesIO(odd))
+        content = signed_content(io.BytesIO(odd))
+        if content is not None:
+            content.read()
+
+    # Short, for the whole of it is changed: a SignedData without certificates.
+    signature = base64.encodebytes(signed(holder, b"content")[:400])
+    head = b"Content-Type: multipart/signed; boundary=ab; protocol=x\n\n--ab\ncontent\n--ab\n"
+    part = b"Content-Type: application/pkcs7-signature\nContent-Transfer-Encoding: base64\n\n"
+    for whole in (
+        head + part + signature + b"--ab--\n",
+        part + signature,
+        b"text\n-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n-----BEGIN CMS-----\n" + signature,
+    ):
+        for odd in _mutations(whole):
+            with suppress(Malformed, TooMuchError, EOFError):
+                read(odd)

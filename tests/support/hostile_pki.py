@@ -39,6 +39,10 @@ class Party:
     def der(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.DER)
 
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
     def write(self, path: Path) -> Path:
         path.write_bytes(self.der)
         return path

@@ -38,7 +38,9 @@ _REPORTS: Final = (".html", ".pdf", ".json")
 )
 @click.argument("file", type=FILE)
 @click.argument("signature", type=FILE, required=False)
-@click.option("--ca-file", metavar="ROOT", type=FILE, help=_("Root certificate to trust, PEM or DER."))
+@click.option(
+    "--ca-file", metavar="ROOT", type=FILE, help=_("Root certificate to trust, PEM, DER or PKCS #7.")
+)
 @click.option(
     "--certfile",
     "certificate_files",

@@ -46,6 +46,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.KeyStaysOnCard: 53,
     errors.CertificateExpired: 54,
     errors.CertificateNotYetValid: 55,
+    errors.KeyEncryptionUnsupported: 56,
     errors.ChainIncomplete: 57,
     errors.NoTimeStamp: 58,
     errors.NoReport: 59,

@@ -49,10 +49,6 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     errors.CertificateNotYetValid: text(
         "Set the computer's clock and its time zone: timedatectl set-ntp true"
     ),
-    errors.NotACertificate: text(
-        "Give a certificate in PEM or DER: the root of the signer's issuer (--ca-file), or the recipient's "
-        "(--to)."
-    ),
     errors.NotASignature: text(
         "Ask the sender for it again. "
         "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "

@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """CMS files bigger than memory: the structure is read and written around a content that only passes by.
 
-BER and DER (ITU-T X.690), definite and indefinite lengths, plain or in PEM (RFC 7468). What small elements
-hold is left to asn1crypto.
+BER and DER (ITU-T X.690), definite and indefinite lengths. What small elements hold is left to asn1crypto;
+PEM and S/MIME are read in text_forms.
 """
 
 import base64
-import binascii
-import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import TracebackType
-from typing import BinaryIO, Final, Protocol, Self
+from typing import BinaryIO, Final, Self
 
 from xca_common.i18n import Text, text
+from xca_common.pki import text_forms
 from xca_common.pki.malformed import Malformed, TooMuchError
+from xca_common.pki.text_forms import CHUNK, SOMETHING_BEHIND, Source
 
-CHUNK: Final = 1 << 20
-"""Bytes of content that are in memory at a time."""
 INTEGER: Final = 0x02
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
@@ -41,13 +39,6 @@ _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
 
 
-class Source(Protocol):
-    """What a Reader reads from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return so many bytes, fewer at the end."""
-
-
 class Reader:
     """Reads elements one after the other, and goes into constructed ones.
 
@@ -55,8 +46,8 @@ class Reader:
     EOFError where the file ends too early.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file: Source = _Unarmored(file) if _is_pem(file) else file
+    def __init__(self, source: Source) -> None:
+        self._file = source
         self._position = 0
         self._ends: list[int | None] = []
         self._kept = 0
@@ -153,7 +144,7 @@ class Reader:
             EOFError: the last line of PEM is cut off.
         """
         if self._file.read(1):
-            raise _something_behind()
+            raise Malformed(SOMETHING_BEHIND)
 
     def _whole(self) -> bytes:
         whole = self._unlooked()
@@ -215,12 +206,14 @@ class Reader:
         return data
 
 
-def enter_content_info(file: BinaryIO, content_type: bytes, otherwise: Text) -> Reader:
-    """Return a reader that has entered a CMS content (RFC 5652, section 3), past the tag [0].
+def enter_content_info(
+    file: BinaryIO, content_types: Collection[bytes], otherwise: Text
+) -> tuple[Reader, bytes]:
+    """Return a reader that has entered a CMS content (RFC 5652, section 3), past the tag [0], and its type.
 
     Args:
-        file: begins with a ContentInfo.
-        content_type: the one that is expected, a DER-encoded OID.
+        file: begins with a ContentInfo, in any of the forms of text_forms.
+        content_types: those that are expected, DER-encoded OIDs.
         otherwise: what a file with something else is.
 
     Raises:
@@ -228,7 +221,7 @@ def enter_content_info(file: BinaryIO, content_type: bytes, otherwise: Text) -> 
         TooMuchError: a limit is reached.
         EOFError: the file ends too early.
     """
-    reader = Reader(file)
+    reader = Reader(text_forms.binary(file, otherwise))
     try:
         reader.enter(SEQUENCE)
         found = reader.element(OID)
@@ -236,10 +229,20 @@ def enter_content_info(file: BinaryIO, content_type: bytes, otherwise: Text) -> 
         raise
     except ValueError as error:
         raise Malformed(otherwise) from error
-    if found != content_type:
+    if found not in content_types:
         raise Malformed(otherwise)
     reader.enter(EXPLICIT)
-    return reader
+    return reader, found
+
+
+def check_size(encoding: bytes) -> None:
+    """Make sure that an encoding has no more elements, and none nested deeper, than are read.
+
+    Raises:
+        ValueError: its lengths do not fit.
+        TooMuchError: it has more.
+    """
+    _count(encoding, _MOST_ELEMENTS)
 
 
 def _count(encoding: bytes, most: int) -> int:
@@ -301,10 +304,6 @@ def _too_deep() -> TooMuchError:
     return TooMuchError(text("its parts are nested more than {depth} deep").format(depth=_DEEPEST))
 
 
-def _something_behind() -> Malformed:
-    return Malformed(text("something stands behind it"))
-
-
 def header(tag: int, length: int) -> bytes:
     """Return tag and length of an element in DER."""
     if length < 0x80:
@@ -313,18 +312,22 @@ def header(tag: int, length: int) -> bytes:
     return bytes((tag, 0x80 | len(octets))) + octets
 
 
-def around(size: int, *layers: tuple[int, bytes, bytes]) -> tuple[bytes, bytes]:
-    """Return what stands before and after a content in DER.
+def around(size: int | None, *layers: tuple[int, bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return what stands before and after a content in DER, or with indefinite lengths in BER.
 
     Args:
-        size: length of the content.
+        size: length of the content; None: it is not known, and the content is in pieces, OCTET STRINGs.
         layers: the elements around it, the innermost first: the tag, the parts before, the parts after.
     """
     before = after = b""
     for tag, first, last in layers:
-        length = len(first) + len(before) + size + len(after) + len(last)
-        before = header(tag, length) + first + before
-        after += last
+        if size is None:
+            before = bytes((tag | _CONSTRUCTED, _INDEFINITE)) + first + before
+            after += last + b"\0\0"
+        else:
+            length = len(first) + len(before) + size + len(after) + len(last)
+            before = header(tag, length) + first + before
+            after += last
     return before, after
 
 
@@ -357,82 +360,3 @@ class Armor:
         text = base64.b64encode(data)
         for start in range(0, len(text), _LINE):
             self._sink.write(text[start : start + _LINE] + b"\n")
-
-
-class Chunks(io.RawIOBase):
-    """A file to read chunks from."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer, or a part of it; 0 bytes at the end."""
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = memoryview(chunk)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
-
-
-class _Unarmored:
-    """What is inside PEM."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        begin = self._file.readline(CHUNK).strip()
-        self._last = b"".join((_END + begin[len(_BEGIN) :]).split())
-        self._text = b""
-        self._data = bytearray()
-        self._ended = False
-        self._end = b""
-
-    def read(self, size: int) -> bytes:
-        while len(self._data) < size and not self._ended:
-            self._fill()
-        if len(self._data) < size:
-            self._check_end()
-        data = bytes(self._data[:size])
-        del self._data[:size]
-        return data
-
-    def _fill(self) -> None:
-        text = self._file.read(CHUNK)
-        if not text:
-            raise EOFError
-        text = self._text + b"".join(text.split())
-        self._text = b""
-        end = text.find(b"-")
-        if end >= 0:
-            self._ended = True
-            self._end = text[end:]
-            text = text[:end]
-        elif len(text) % 4:
-            self._text = text[len(text) - len(text) % 4 :]
-            text = text[: len(text) - len(text) % 4]
-        try:
-            self._data += base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise ValueError from error
-
-    def _check_end(self) -> None:
-        """Make sure that the file ends with its last line; white space may follow."""
-        while self._last.startswith(self._end) and (more := self._file.read(CHUNK)):
-            self._end += b"".join(more.split())
-        if self._end != self._last:
-            raise EOFError if self._last.startswith(self._end) else _something_behind()
-
-
-def _is_pem(file: BinaryIO) -> bool:
-    start = file.tell()
-    found = file.read(len(_BEGIN)) == _BEGIN
-    file.seek(start)
-    return found

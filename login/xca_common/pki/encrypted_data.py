@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files encrypted to certificates: CMS EnvelopedData (RFC 5652, section 6), built and opened without a card.
+"""Files encrypted to certificates, built and opened without a card.
 
-The content passes by in chunks (asn1_stream), so that files may be bigger than memory.
+They are CMS AuthEnvelopedData (RFC 5083) with AES-GCM (RFC 5084), or EnvelopedData (RFC 5652, section 6). The
+content passes by in chunks (asn1_stream), so that files may be bigger than memory.
 """
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
-from asn1crypto import algos, cms, pem  # type: ignore[import-untyped]
+from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
 from asn1crypto import x509 as asn1_x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import padding as block_padding
@@ -22,21 +24,35 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP, Asymme
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.ciphers.modes import CBC, GCM
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from xca_common.errors import FileProblem
 from xca_common.i18n import Text, text
-from xca_common.pki import asn1_stream
+from xca_common.pki import asn1_stream, text_forms
 from xca_common.pki.certificate import Certificate
+from xca_common.pki.certificate_file import certificates_in
 from xca_common.pki.cms_identifier import is_named
-from xca_common.pki.malformed import Malformed, reading
+from xca_common.pki.malformed import Malformed, TooMuchError, reading
 
 _DATA: Final = cms.ContentType("data").dump()
 _ENVELOPED_DATA: Final = cms.ContentType("enveloped_data").dump()
+_AUTH_ENVELOPED_DATA: Final = cms.ContentType("authenticated_enveloped_data").dump()
 _CIPHERS: Final[dict[str, type[AES] | type[TripleDES]]] = {"aes": AES, "tripledes": TripleDES}
-_SOMETHING_ELSE: Final = text("it is no CMS encrypted data, in DER or PEM")
+_SOMETHING_ELSE: Final = text("it is no CMS encrypted data, in DER, PEM, base64 or S/MIME")
+_ALGORITHM: Final = text("the algorithm of its content")
+_CONTENT: Final = text("its content")
+_BEHIND: Final = text("what stands behind its content")
+_OTHER_CIPHER: Final = text(
+    "its content is encrypted with {name}, and only AES and 3DES in CBC mode and AES in GCM mode are opened"
+)
 _AES_KEY_BYTES: Final = 32
+_GCM_MODES: Final = {"aes128_gcm": 16, "aes192_gcm": 24, "aes256_gcm": 32}  # bytes of their keys
+_NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
+_LEAST_TAG_BYTES: Final = 12  # RFC 5084, section 3.2
+_MOST_GCM_BYTES: Final = (1 << 36) - 32  # NIST SP 800-38D, section 5.2.1.1
+_MOST_RECIPIENTS: Final = 1000
 _OAEP_HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "sha1": hashes.SHA1,
     "sha256": hashes.SHA256,
@@ -104,53 +120,134 @@ class Recipient:
     Attributes:
         encrypted_key: the content key, encrypted.
         transport: how; None: in a way that is not known here.
+        algorithm: the name of that way, or its OID.
     """
 
     encrypted_key: bytes
     transport: KeyTransport | None
+    algorithm: str
 
 
-class EncryptedData:
-    """An EnvelopedData, read as far as its content."""
+class _GcmParameters(core.Sequence):  # type: ignore[misc]  # untyped
+    """GCMParameters (RFC 5084, section 3.2)."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        """Read who can open it, and how.
+    _fields = [  # noqa: RUF012  # asn1crypto's own way
+        ("nonce", core.OctetString),
+        ("tag_bytes", core.Integer, {"default": _LEAST_TAG_BYTES}),
+    ]
 
-        Args:
-            file: an open file, DER (also BER) or PEM; the content is read later.
+
+class _CbcDecryption:
+    """Decrypts a content in CBC mode and takes its padding away (RFC 5652, section 6.3)."""
+
+    def __init__(self, cipher: type[AES] | type[TripleDES], key: bytes, iv: bytes) -> None:
+        self._decryptor = Cipher(cipher(key), CBC(iv)).decryptor()
+        self._unpadder = block_padding.PKCS7(8 * len(iv)).unpadder()
+
+    def update(self, chunk: bytes) -> bytes:
+        return self._unpadder.update(self._decryptor.update(chunk))
+
+    def finish(self, _tag: bytes) -> bytes:
+        """Return the last bytes; raises ValueError for another padding."""
+        return self._unpadder.update(self._decryptor.finalize()) + self._unpadder.finalize()
+
+
+class _GcmDecryption:
+    """Decrypts a content in GCM mode; it is worth nothing before its tag was checked."""
+
+    def __init__(self, key: bytes, nonce: bytes, attributes: bytes) -> None:
+        mode = GCM(nonce, None, min_tag_length=_LEAST_TAG_BYTES)
+        self._decryptor = Cipher(AES(key), mode).decryptor()
+        if attributes:
+            self._decryptor.authenticate_additional_data(attributes)
+
+    def update(self, chunk: bytes) -> bytes:
+        return self._decryptor.update(chunk)
+
+    def finish(self, tag: bytes) -> bytes:
+        """Return the last bytes; raises ValueError for another tag."""
+        try:
+            return self._decryptor.finalize_with_tag(tag)
+        except InvalidTag as error:
+            raise ValueError from error
+
+
+@dataclass(frozen=True)
+class _ContentCipher:
+    """How a content is encrypted.
+
+    Attributes:
+        key_bytes: length of the content key.
+        tag_bytes: length of the tag that authenticates the content; 0: it has none.
+        start: begins the decryption with a key, and the authenticated attributes as they count for the tag.
+    """
+
+    key_bytes: int
+    tag_bytes: int
+    start: Callable[[bytes, bytes], _CbcDecryption | _GcmDecryption]
+
+    @classmethod
+    def of(cls, algorithm: cms.EncryptionAlgorithm, *, is_authenticated: bool) -> "_ContentCipher":
+        """Read a contentEncryptionAlgorithm.
 
         Raises:
-            Malformed: it holds something else, or a part cannot be read, or is of a kind that is not opened.
-            TooMuchError: it has more recipients than are read.
-            EOFError: it ends too early.
+            Malformed: it cannot be read, or is of a kind that is not opened.
         """
-        with reading(text("its structure")):
-            self._reader = reader = _start(file)
-            if reader.next() == asn1_stream.EXPLICIT:
-                reader.element(asn1_stream.EXPLICIT)  # originatorInfo
-        with reading(text("its recipients")):
-            infos = cms.RecipientInfos.load(reader.element(asn1_stream.SET), strict=True)
-            self._recipients = [info.chosen for info in infos if info.name == "ktri"]
-            _ = [recipient.native for recipient in self._recipients]  # it reads lazily
-        with reading(text("the algorithm of its content")):
-            reader.enter(asn1_stream.SEQUENCE)
-            reader.element(asn1_stream.OID)
-            algorithm = cms.EncryptionAlgorithm.load(reader.element(asn1_stream.SEQUENCE), strict=True)
-            name = str(algorithm["algorithm"].native)
+        name = str(algorithm["algorithm"].native)
+        if is_authenticated:
+            if name not in _GCM_MODES:
+                raise Malformed(_OTHER_CIPHER.format(name=name))
+            parameters = algorithm["parameters"].parse(spec=_GcmParameters)
+            nonce, tag_bytes = parameters["nonce"].native, parameters["tag_bytes"].native
+            if not _LEAST_TAG_BYTES <= tag_bytes <= _TAG_BYTES:
+                raise ValueError
+            GCM(nonce, None)  # its length
+            return cls(
+                _GCM_MODES[name], tag_bytes, lambda key, attributes: _GcmDecryption(key, nonce, attributes)
+            )
         try:
             cipher = _CIPHERS.get(algorithm.encryption_cipher)
             is_cbc = algorithm.encryption_mode == "cbc"
         except ValueError:  # asn1crypto does not know it
             cipher, is_cbc = None, False
         if cipher is None or not is_cbc:
-            other = text("its content is encrypted with {name}, and only AES and 3DES in CBC mode are opened")
-            raise Malformed(other.format(name=name))
-        self._cipher = cipher
-        with reading(text("the algorithm of its content")):
-            self._key_bytes, self._iv = algorithm.key_length, algorithm.encryption_iv
-            if 8 * len(self._iv) != cipher.block_size:
-                raise ValueError
-        with reading(text("its content")):
+            raise Malformed(_OTHER_CIPHER.format(name=name))
+        key_bytes, iv = algorithm.key_length, algorithm.encryption_iv
+        if 8 * len(iv) != cipher.block_size:
+            raise ValueError
+        return cls(key_bytes, 0, lambda key, _attributes: _CbcDecryption(cipher, key, iv))
+
+
+class EncryptedData:
+    """An AuthEnvelopedData or EnvelopedData, read as far as its content."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Read who can open it, and how.
+
+        Args:
+            file: an open file, in any form of text_forms; the content is read later.
+
+        Raises:
+            Malformed: it holds something else, or a part cannot be read, or is of a kind that is not opened.
+            TooMuchError: it has more recipients than are read.
+            EOFError: it ends too early.
+        """
+        self._file, self._start = file, file.tell() if file.seekable() else 0
+        with reading(text("its structure")):
+            reader, kind = _enter(file)
+            self._reader = reader
+            if reader.next() == asn1_stream.EXPLICIT:
+                reader.element(asn1_stream.EXPLICIT)  # originatorInfo
+        with reading(text("its recipients")):
+            infos = cms.RecipientInfos.load(reader.element(asn1_stream.SET), strict=True)
+            self._recipients = [info.chosen for info in infos if info.name == "ktri"]
+            _ = [recipient.native for recipient in self._recipients]  # it reads lazily
+        with reading(_ALGORITHM):
+            reader.enter(asn1_stream.SEQUENCE)
+            reader.element(asn1_stream.OID)
+            algorithm = cms.EncryptionAlgorithm.load(reader.element(asn1_stream.SEQUENCE), strict=True)
+            self._cipher = _ContentCipher.of(algorithm, is_authenticated=kind == _AUTH_ENVELOPED_DATA)
+        with reading(_CONTENT):
             if reader.next() is None:
                 raise Malformed(text("it does not hold its content"))
 
@@ -162,8 +259,9 @@ class EncryptedData:
         """
         for found in self._recipients:
             if is_named(certificate, found["rid"]):
-                transport = KeyTransport.of(found["key_encryption_algorithm"])
-                return Recipient(found["encrypted_key"].native, transport)
+                algorithm = found["key_encryption_algorithm"]
+                name = str(algorithm["algorithm"].native)
+                return Recipient(found["encrypted_key"].native, KeyTransport.of(algorithm), name)
         return None
 
     def open(self, recipient: Recipient, key: RSAPrivateKey, output: BinaryIO) -> None:
@@ -172,7 +270,7 @@ class EncryptedData:
         Args:
             recipient: the one that the key is of, with a transport that is known.
             key: the private key.
-            output: takes the content.
+            output: takes the content; as write.
 
         Raises:
             ValueError: the transport is not known here.
@@ -191,7 +289,8 @@ class EncryptedData:
 
         Args:
             content_key: the key that decrypting a recipient's gave; any other bytes: that failed.
-            output: takes the content.
+            output: takes the content where it stands. Nobody else may read it before this returns: the tag
+                that authenticates the content stands behind it. It can be rewound and cut off.
 
         Raises:
             NotDecryptable: the key or the content does not decrypt.
@@ -199,34 +298,76 @@ class EncryptedData:
             TooMuchError: the content is in more pieces than are read.
             EOFError: the file ends too early.
         """
+        at = output.tell()
+        attributes = self._write(content_key, output, b"")
+        if not attributes:
+            return
+        # The tag covers them as well, and before the content (RFC 5083, section 2.2): it is read once more.
+        if not self._file.seekable():
+            raise Malformed(text("its attributes stand behind its content, and a pipe is read only once"))
+        self._file.seek(self._start)
+        output.seek(at)
+        output.truncate()
+        again = EncryptedData(self._file)
+        if again._write(content_key, output, attributes) != attributes:
+            raise NotDecryptable
+
+    def _write(self, content_key: bytes, output: BinaryIO, attributes: bytes) -> bytes:
+        """Write the content; return the authenticated attributes that were found, as a SET.
+
+        The tag was not checked if other attributes were given.
+
+        Raises:
+            NotDecryptable, Malformed, TooMuchError, EOFError: as write.
+        """
         # A key that fails is replaced, so that the content is read all the same: neither another answer nor
         # less work tells whether it was the key or the content (RFC 3218, section 2.3.2).
-        sound, other = len(content_key) == self._key_bytes, secrets.token_bytes(self._key_bytes)
-        cipher = Cipher(self._cipher(content_key if sound else other), CBC(self._iv))
-        decryptor, unpadder = cipher.decryptor(), block_padding.PKCS7(8 * len(self._iv)).unpadder()
-        for chunk in self._chunks():
-            output.write(unpadder.update(decryptor.update(chunk)))
+        size = self._cipher.key_bytes
+        sound, other = len(content_key) == size, secrets.token_bytes(size)
+        decryption = self._cipher.start(content_key if sound else other, attributes)
+        octets = self._reader.octets(asn1_stream.IMPLICIT)
+        while True:
+            with reading(_CONTENT):
+                chunk = next(octets, None)
+            if chunk is None:
+                break
+            try:
+                output.write(decryption.update(chunk))
+            except ValueError:  # GCM: the content is longer than its counter reaches
+                raise NotDecryptable from None
+        tag, found = self._read_end()
+        if found != attributes:
+            return found
         try:
-            output.write(unpadder.update(decryptor.finalize()) + unpadder.finalize())
+            output.write(decryption.finish(tag))
         except ValueError:
             sound = False
         if not sound:
             raise NotDecryptable
+        return found
 
-    def _chunks(self) -> Iterator[bytes]:
-        octets = self._reader.octets(asn1_stream.IMPLICIT)
-        while True:
-            with reading(text("its content")):
-                chunk = next(octets, None)
-            if chunk is None:
-                break
-            yield chunk
-        with reading(text("what stands behind its content")):
-            self._reader.leave()
-            self._reader.rest()  # unprotectedAttrs
+    def _read_end(self) -> tuple[bytes, bytes]:
+        """Read what stands behind the content: the tag, and the authenticated attributes as a SET."""
+        reader, tag, attributes = self._reader, b"", b""
+        with reading(_BEHIND):
+            reader.leave()
+            if self._cipher.tag_bytes:
+                if reader.next() == asn1_stream.EXPLICIT_1:
+                    found = reader.element(asn1_stream.EXPLICIT_1)
+                    attributes = bytes((asn1_stream.SET,)) + found[1:]
+                tag = core.OctetString.load(reader.element(asn1_stream.OCTETS), strict=True).native
+                if len(tag) != self._cipher.tag_bytes:
+                    raise ValueError
+            reader.rest()  # unprotectedAttrs, unauthAttrs
             for _level in range(3):
-                self._reader.leave()
-        self._reader.finish()
+                reader.leave()
+        reader.finish()
+        return tag, attributes
+
+
+def may_encrypt(certificate: Certificate) -> bool:
+    """Say whether a certificate's keyUsage lets a content key be encrypted to it; without one, it does."""
+    return not certificate.key_usage or "key_encipherment" in certificate.key_usage
 
 
 @dataclass(frozen=True)
@@ -234,24 +375,23 @@ class RecipientCertificate:
     """A certificate that a content is encrypted to: an RSA key for encryption, valid today.
 
     Attributes:
-        issuer_and_serial: how the EnvelopedData names it.
+        told: the certificate.
+        issuer_and_serial: how the encrypted file names it.
         key: its public key.
     """
 
+    told: Certificate
     issuer_and_serial: cms.IssuerAndSerialNumber
     key: RSAPublicKey
 
     @classmethod
     def read(cls, data: bytes) -> "RecipientCertificate":
-        """Read a certificate, PEM or DER.
+        """Read a certificate in DER.
 
         Raises:
             Malformed: it is none, or a part of it cannot be read.
             NotForEncryption: it is not meant for encryption, or not valid today.
         """
-        if pem.detect(data):
-            with reading(text("its PEM armour")):
-                _, _, data = pem.unarmor(data)
         told = Certificate.parse("", "", data)
         certificate = asn1_x509.Certificate.load(data)
         with reading(text("its public key")):
@@ -259,13 +399,31 @@ class RecipientCertificate:
                 key = load_der_public_key(certificate.public_key.dump())
             except UnsupportedAlgorithm:
                 key = None
-        may_encrypt = not told.key_usage or "key_encipherment" in told.key_usage
-        if not isinstance(key, RSAPublicKey) or not may_encrypt:
+        if not isinstance(key, RSAPublicKey) or not may_encrypt(told):
             raise NotForEncryption(text("it is not meant for encryption."))
         if not told.not_before <= datetime.now(UTC) <= told.not_after:
             raise NotForEncryption(text("it is not within its validity today."))
         name = {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
-        return cls(cms.IssuerAndSerialNumber(name), key)
+        return cls(told, cms.IssuerAndSerialNumber(name), key)
+
+    @classmethod
+    def read_all(cls, data: bytes) -> list["RecipientCertificate"]:
+        """Read the certificates of a file that are to be encrypted to, in any form of certificate_file.
+
+        Passed over are, beside others: those of CAs, and those for signing of a holder who has one for
+        encryption in the same file.
+
+        Raises:
+            Malformed: there is none, or one that cannot be read.
+            NotForEncryption: one that is not passed over is not meant for encryption, or not valid today.
+            TooMuchError: there are more than are read.
+        """
+        told = [Certificate.parse("", "", der) for der in certificates_in(data)]
+        served = {one.holder for one in told if may_encrypt(one)}
+        issuers = {one.issuer for one in told if one.issuer != one.holder}
+        people = [one for one in told if one.holder not in issuers and "key_cert_sign" not in one.key_usage]
+        wanted = [one for one in people if may_encrypt(one) or one.holder not in served]
+        return [cls.read(one.der) for one in wanted or told]
 
     def info(self, content_key: bytes) -> cms.RecipientInfo:
         """Return the RecipientInfo (RFC 5652, section 6.2.1): the content key, encrypted."""
@@ -288,44 +446,122 @@ def encrypt(
     recipients: Sequence[RecipientCertificate],
     *,
     armored: bool = False,
+    cbc: bool = False,
 ) -> None:
-    """Encrypt a file to certificates: AES-256 in CBC mode, the key in RSAES-PKCS1-v1_5, which every card has.
+    """Encrypt a file to certificates with AES-256, the key in RSAES-PKCS1-v1_5, which every card has.
 
     Args:
-        content: the file, open; read once.
-        output: takes the EnvelopedData.
+        content: the file, open; read once. Of a pipe the length is not known: lengths are then indefinite.
+        output: takes the encrypted file.
         recipients: who can open it.
         armored: write PEM (RFC 7468), not DER.
+        cbc: write EnvelopedData in CBC mode, not AuthEnvelopedData in GCM mode: alterations go unnoticed.
 
     Raises:
-        FileProblem: the file changed while it was read.
+        FileProblem: the file changed while it was read, or is too big for GCM.
+        TooMuchError: there are more recipients than would be read.
     """
-    key, iv = secrets.token_bytes(_AES_KEY_BYTES), secrets.token_bytes(AES.block_size // 8)
+    if len(recipients) > _MOST_RECIPIENTS:
+        raise TooMuchError(text("it has more than {count} recipients").format(count=_MOST_RECIPIENTS))
+    found = os.fstat(content.fileno())
+    size = found.st_size if stat.S_ISREG(found.st_mode) else None
+    key = secrets.token_bytes(_AES_KEY_BYTES)
+    encryption = _CbcEncryption(key) if cbc else _GcmEncryption(key)
     infos = cms.RecipientInfos([recipient.info(key) for recipient in recipients])
-    algorithm = cms.EncryptionAlgorithm({"algorithm": "aes256_cbc", "parameters": iv})
-    size = os.fstat(content.fileno()).st_size
     before, after = asn1_stream.around(
-        size - size % len(iv) + len(iv),
+        None if size is None else encryption.length(size),
         (asn1_stream.IMPLICIT, b"", b""),
-        (asn1_stream.SEQUENCE, _DATA + algorithm.dump(), b""),
-        (asn1_stream.SEQUENCE, cms.CMSVersion("v0").dump() + infos.dump(), b""),
+        (asn1_stream.SEQUENCE, _DATA + encryption.algorithm.dump(), b""),
+        (asn1_stream.SEQUENCE, cms.CMSVersion("v0").dump() + infos.dump(), encryption.tag_place),
         (asn1_stream.EXPLICIT, b"", b""),
-        (asn1_stream.SEQUENCE, _ENVELOPED_DATA, b""),
+        (asn1_stream.SEQUENCE, encryption.content_type, b""),
     )
-    encryptor, padder = Cipher(AES(key), CBC(iv)).encryptor(), block_padding.PKCS7(AES.block_size).padder()
+    read = 0
     with asn1_stream.Armor(output, "CMS") if armored else nullcontext(output) as target:
+
+        def write(data: bytes) -> None:
+            if data:
+                target.write(
+                    data if size is not None else asn1_stream.header(asn1_stream.OCTETS, len(data)) + data
+                )
+
         target.write(before)
-        while chunk := content.read(asn1_stream.CHUNK):
-            size -= len(chunk)
-            target.write(encryptor.update(padder.update(chunk)))
-        target.write(encryptor.update(padder.finalize()) + encryptor.finalize() + after)
-    if size:
+        while chunk := content.read(text_forms.CHUNK):
+            read += len(chunk)
+            if not cbc and read > _MOST_GCM_BYTES:
+                raise FileProblem(
+                    path=content.name,
+                    detail=text("it has more than 64 GiB, the most that AES-GCM encrypts"),
+                )
+            write(encryption.update(chunk))
+        write(encryption.finish())
+        target.write(after.replace(encryption.tag_place, encryption.tag) if encryption.tag_place else after)
+    if size not in (None, read):
         raise FileProblem(path=content.name, detail=text("it changed while it was read"))
 
 
-def _start(file: BinaryIO) -> asn1_stream.Reader:
-    """Read as far as the recipients or the originator."""
-    reader = asn1_stream.enter_content_info(file, _ENVELOPED_DATA, _SOMETHING_ELSE)
+class _CbcEncryption:
+    """Encrypts a content in CBC mode."""
+
+    content_type = _ENVELOPED_DATA
+    tag = tag_place = b""
+
+    def __init__(self, key: bytes) -> None:
+        iv = secrets.token_bytes(AES.block_size // 8)
+        self.algorithm = cms.EncryptionAlgorithm({"algorithm": "aes256_cbc", "parameters": iv})
+        self._encryptor = Cipher(AES(key), CBC(iv)).encryptor()
+        self._padder = block_padding.PKCS7(AES.block_size).padder()
+
+    @staticmethod
+    def length(size: int) -> int:
+        """Return the length of so many bytes when they are encrypted."""
+        block = AES.block_size // 8
+        return size - size % block + block
+
+    def update(self, chunk: bytes) -> bytes:
+        return self._encryptor.update(self._padder.update(chunk))
+
+    def finish(self) -> bytes:
+        return self._encryptor.update(self._padder.finalize()) + self._encryptor.finalize()
+
+
+class _GcmEncryption:
+    """Encrypts a content in GCM mode.
+
+    Attributes:
+        tag_place: what stands for the tag, which is known last.
+    """
+
+    content_type = _AUTH_ENVELOPED_DATA
+    tag_place = asn1_stream.header(asn1_stream.OCTETS, _TAG_BYTES) + bytes(range(_TAG_BYTES))
+
+    def __init__(self, key: bytes) -> None:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        parameters = _GcmParameters({"nonce": nonce, "tag_bytes": _TAG_BYTES})
+        self.algorithm = cms.EncryptionAlgorithm({"algorithm": "aes256_gcm", "parameters": parameters})
+        self._encryptor = Cipher(AES(key), GCM(nonce)).encryptor()
+
+    @staticmethod
+    def length(size: int) -> int:
+        """Return the length of so many bytes when they are encrypted."""
+        return size
+
+    def update(self, chunk: bytes) -> bytes:
+        return self._encryptor.update(chunk)
+
+    def finish(self) -> bytes:
+        return self._encryptor.finalize()
+
+    @property
+    def tag(self) -> bytes:
+        """The tag, encoded; finish() was called before."""
+        return asn1_stream.header(asn1_stream.OCTETS, _TAG_BYTES) + self._encryptor.tag
+
+
+def _enter(file: BinaryIO) -> tuple[asn1_stream.Reader, bytes]:
+    """Read as far as the recipients or the originator; return the content type too."""
+    kinds = {_ENVELOPED_DATA, _AUTH_ENVELOPED_DATA}
+    reader, kind = asn1_stream.enter_content_info(file, kinds, _SOMETHING_ELSE)
     reader.enter(asn1_stream.SEQUENCE)
     reader.element(asn1_stream.INTEGER)
-    return reader
+    return reader, kind

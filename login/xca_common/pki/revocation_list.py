@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from asn1crypto import crl as asn1_crl  # type: ignore[import-untyped]
-from asn1crypto import pem
 from cryptography import x509
 
 from xca_common.i18n import text
+from xca_common.pki import text_forms
 from xca_common.pki.addresses import list_addresses
 from xca_common.pki.asn1_stream import INTEGER
 from xca_common.pki.chain import is_strong
@@ -44,6 +44,7 @@ _UNDERSTOOD: Final = (
 )
 _UNDERSTOOD_IN_ENTRIES: Final = (x509.CRLReason, x509.InvalidityDate)
 _TRUE: Final = b"\x01\x01\xff"  # the BOOLEAN that says that an extension is critical
+_LABEL: Final = "X509 CRL"
 _MOST_KEYS: Final = 64  # whose judgement of the signature is remembered
 
 
@@ -214,18 +215,15 @@ class RevocationList:
 
 
 def load_all(data: bytes) -> list[RevocationList]:
-    """Read the CRLs of a file: one in DER, or one or several in PEM.
+    """Read the CRLs of a file: one in DER or base64, or those in PEM.
 
     Raises:
-        Malformed: there is none, or something else.
+        Malformed: there is none, or one that cannot be read.
     """
-    if not pem.detect(data):
-        return [RevocationList(data)]
-    with reading(text("its PEM armour")):
-        blocks = list(pem.unarmor(data, multiple=True))
-    if not all(kind == "X509 CRL" for kind, _, _ in blocks):
+    found = [RevocationList(der) for label, der in text_forms.objects(data, _LABEL) if label == _LABEL]
+    if not found:
         raise Malformed(text("it holds something else in PEM"))
-    return [RevocationList(der) for _, _, der in blocks]
+    return found
 
 
 def _certificate_issuer(entry: x509.RevokedCertificate) -> bytes | None:

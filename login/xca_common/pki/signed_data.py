@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from asn1crypto import cms, core  # type: ignore[import-untyped]
 
 from xca_common.i18n import text
-from xca_common.pki import asn1_stream
+from xca_common.pki import asn1_stream, text_forms
 from xca_common.pki.cms_identifier import is_named
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 
@@ -24,7 +24,7 @@ _SIGNED_DATA: Final = cms.ContentType("signed_data").dump()
 _CONTENT_TYPE: Final = "content_type"
 _MESSAGE_DIGEST: Final = "message_digest"
 _SIGNING_TIME: Final = "signing_time"
-_SOMETHING_ELSE: Final = text("it is no CMS signed data, in DER or PEM")
+_SOMETHING_ELSE: Final = text("it is no CMS signed data, in DER, PEM, base64 or S/MIME")
 _STRUCTURE: Final = text("its structure")
 
 
@@ -193,7 +193,7 @@ class Content:
         """
         known = {name: digest for name in algorithms if (digest := _digest(name)) is not None}
         size, start = 0, b""
-        while chunk := content.read(asn1_stream.CHUNK):
+        while chunk := content.read(text_forms.CHUNK):
             for digest in known.values():
                 digest.update(chunk)
             size += len(chunk)
@@ -233,7 +233,7 @@ def content_of(file: BinaryIO, output: BinaryIO | None = None) -> BinaryIO:
     Raises:
         ValueError, EOFError: where it is read, as SignedData.read.
     """
-    return asn1_stream.Chunks(_chunks(file, output))  # type: ignore[return-value]  # all of it that is used
+    return text_forms.Chunks(_chunks(file, output))  # type: ignore[return-value]  # all of it that is used
 
 
 def _chunks(file: BinaryIO, output: BinaryIO | None) -> Iterator[bytes]:
@@ -253,7 +253,7 @@ def _chunks(file: BinaryIO, output: BinaryIO | None) -> Iterator[bytes]:
 
 def _start(file: BinaryIO) -> tuple[asn1_stream.Reader, bytes, bytes]:
     """Read as far as the content: what comes before it, and its type."""
-    reader = asn1_stream.enter_content_info(file, _SIGNED_DATA, _SOMETHING_ELSE)
+    reader, _ = asn1_stream.enter_content_info(file, {_SIGNED_DATA}, _SOMETHING_ELSE)
     reader.enter(asn1_stream.SEQUENCE)
     head = reader.element(asn1_stream.INTEGER) + reader.element(asn1_stream.SET)
     reader.enter(asn1_stream.SEQUENCE)

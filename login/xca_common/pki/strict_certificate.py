@@ -8,8 +8,7 @@ it. Names are compared as they are encoded: no text has to be decoded or prepare
 
 from typing import TypeVar
 
-from asn1crypto import pem  # type: ignore[import-untyped]
-from asn1crypto import x509 as asn1_x509
+from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -21,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from xca_common.i18n import text
 from xca_common.pki.certificate import Certificate
-from xca_common.pki.malformed import Malformed, reading
+from xca_common.pki.certificate_file import certificates_in
+from xca_common.pki.malformed import reading
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -44,19 +44,13 @@ def load(der: bytes) -> x509.Certificate:
 
 
 def load_all(data: bytes) -> list[x509.Certificate]:
-    """Read the certificates of a file: one in DER, or those among the blocks of PEM.
+    """Read the certificates of a file, in any form of certificate_file.
 
     Raises:
         Malformed: there is none, or one that cannot be read.
+        TooMuchError: it has more certificates, or one of them more parts, than are read.
     """
-    if not pem.detect(data):
-        return [load(data)]
-    with reading(text("its PEM armour")):
-        blocks = list(pem.unarmor(data, multiple=True))
-    found = [load(der) for kind, _, der in blocks if kind == "CERTIFICATE"]
-    if not found:
-        raise Malformed(text("it holds something else in PEM"))
-    return found
+    return [load(der) for der in certificates_in(data)]
 
 
 def subject_of(certificate: x509.Certificate) -> bytes:

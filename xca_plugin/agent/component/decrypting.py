@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DecryptData: decrypts one RSA block (PKCS1) or CMS EnvelopedData (PKCS7)."""
+"""DecryptData: decrypts one RSA block (PKCS1) or CMS AuthEnvelopedData and EnvelopedData (PKCS7)."""
 
 import base64
 from collections.abc import Mapping, Sequence

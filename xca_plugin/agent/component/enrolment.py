@@ -2,17 +2,16 @@
 """makeCsr and writecert: a new certificate for a key of the card."""
 
 import base64
-import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from asn1crypto import cms, pem  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import AttributeOID
 
 from xca_common.pki.certificate import Certificate
+from xca_common.pki.certificate_file import certificates_in
 from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.agent.component.information import distinguished_name
@@ -90,9 +89,7 @@ class WriteCertificateOperation(Operation):
             raise Refusal(Code.UNSUPPORTED)
         if "value" not in fields:
             raise Refusal(Code.NO_CERTIFICATE)
-        self._certificates = list(_certificates(fields["value"]))
-        if not self._certificates:
-            raise Refusal(Code.NO_CERTIFICATE)
+        self._certificates = _certificates(fields["value"])
 
     def find_card(self, cards: Cards) -> Card:
         """Return the card; one of the certificates that the site sent must fit one of its keys."""
@@ -116,18 +113,11 @@ class WriteCertificateOperation(Operation):
         return {}
 
 
-def _certificates(value: str) -> Iterator[Certificate]:
-    """Yield the certificates in PEM or base64: of X.509, or those inside a PKCS #7."""
+def _certificates(value: str) -> list[Certificate]:
+    """Return the certificates in PEM, base64 or PKCS #7."""
     try:
-        if pem.detect(value.encode()):
-            found = [der for _, _, der in pem.unarmor(value.encode(), multiple=True)]
-        else:
-            found = [base64.b64decode("".join(value.replace(" ", "+").split()), validate=True)]
-        for der in found:
-            try:
-                yield Certificate.parse("", "", der)
-            except ValueError:
-                for inner in cms.ContentInfo.load(der, strict=True)["content"]["certificates"]:
-                    yield Certificate.parse("", "", inner.dump())
-    except (ValueError, TypeError, KeyError, binascii.Error):
+        # Some pages send the + of base64 as it is, which a form reads as a blank.
+        data = value if "-----" in value else value.replace(" ", "+")
+        return [Certificate.parse("", "", der) for der in certificates_in(data.encode())]
+    except ValueError:
         raise Refusal(Code.NO_CERTIFICATE) from None

@@ -135,6 +135,7 @@ CODES_BY_ERROR: Final[Mapping[type[XcaError], tuple[Code, MinorCode]]] = {
     errors.CardRemoved: (Code.NO_CARD, MinorCode.DEVICE_REMOVED),
     errors.CardFault: (Code.CARD_FAILED, MinorCode.FUNCTION_FAILED),
     errors.Unsupported: (Code.UNSUPPORTED, MinorCode.NONE),
+    errors.KeyEncryptionUnsupported: (Code.UNSUPPORTED, MinorCode.NONE),
     errors.NotActivated: (Code.NOT_ACTIVATED, MinorCode.PIN_NOT_INITIALIZED),
     errors.AlreadyActive: (Code.ALREADY_ACTIVE, MinorCode.NONE),
     errors.CardLapsed: (Code.NOT_ACTIVATED, MinorCode.PIN_EXPIRED),
