@@ -541,6 +541,15 @@ class NotACertificate(CmsError):
     _next_step = text("Give a certificate in DER, PEM or PKCS #7 (.cer, .crt, .pem, .p7b).")
 
 
+class PdfNotSigned(CmsError):
+    """A PDF file cannot be signed."""
+
+    path: str | Path
+    detail: Text | str
+    _message = text("{path} cannot be signed: {detail}.")
+    _next_step = text("Nothing was written. Change what is said, then do it again.")
+
+
 class NotASignature(CmsError):
     """A file that should hold a CMS signature does not."""
 

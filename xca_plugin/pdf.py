@@ -1,27 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """pyHanko's command `pyhanko sign addsig xca`: sign a PDF with a card (docs/pdf.md)."""
 
+import getpass
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
 from pyhanko.cli import plugin_api
+from pyhanko.cli._ctx import PasswordPrompter
+from pyhanko.cli.commands.signing import plugin as pyhanko_command
+from pyhanko.pdf_utils.crypt import AuthStatus, StandardSecurityHandler
+from pyhanko.pdf_utils.layout import LayoutError
+from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.general import SigningError
+from pyhanko.sign.signers import DEFAULT_SIGNING_STAMP_STYLE
 from pyhanko.sign.signers.pdf_cms import Signer
+from pyhanko.sign.timestamps import TimestampRequestError
+from pyhanko.stamp import TextStampStyle
 
-from xca_common.errors import FileProblem, XcaError, os_reason
+from xca_common.errors import FileProblem, XcaError, os_reason, place_of
+from xca_common.i18n import Text
 from xca_plugin.cards import signing_certificate
+from xca_plugin.errors import PdfNotSigned
 from xca_plugin.i18n import _, text
 from xca_plugin.signer import CardSigner
+from xca_plugin.stamp_font import CompleteFont
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
+from xca_plugin.terminal.result_files import force_option, result_file
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
+
+_TERMINAL: Final = "/dev/tty"
 
 
 @click.command()
@@ -29,6 +47,7 @@ from xca_plugin.validity import check_now
 @source_option(PIN)
 @yes_option
 @last_try_option
+@force_option
 def _xcactl_options() -> None:
     """Hold the options that are xcactl's; it is never run."""
 
@@ -40,24 +59,31 @@ class SigningCommandPlugin(plugin_api.SigningCommandPlugin):
     help_summary = _("Sign with an organisation IC card (組織及團體憑證 IC 卡).")
 
     def click_options(self) -> list[click.Option]:
-        """Return the options: card, PIN and consent as in xcactl."""
+        """Return the options: card, PIN, consent and replacement as in xcactl."""
         return [option for option in _xcactl_options.params if isinstance(option, click.Option)]
 
     def create_signer(self, context: plugin_api.CLIContext, **kwargs: Any) -> AbstractContextManager[Signer]:
-        """Choose the card and look at its state; the signer asks for the PIN when the PDF is ready for it."""
+        """Choose the card and check its state; the signer asks for the PIN when the PDF is ready for it."""
         return _signer(context, **kwargs)
 
 
 @contextmanager
 def _signer(
-    context: plugin_api.CLIContext, number: str | None, pin: str | None, yes: bool, last_try: bool
+    context: plugin_api.CLIContext,
+    number: str | None,
+    pin: str | None,
+    yes: bool,
+    last_try: bool,
+    force: bool,
 ) -> Iterator[Signer]:
     files = click.get_current_context().params
     source, output = Path(files["infile"]), Path(files["outfile"])
     # pyHanko's `identity` command does not read the variable.
     number = number or os.environ.get("XCA_CARD") or None
     try:
-        with _whole(output, source):
+        with _written_whole(context, source, output, force):
+            context.ux.prompter = _PasswordOfPdf(context, source)
+            _check_font(context, source)
             cards = cards_asking(last_try)
             card = choose(cards, number)
             check_now(signing_certificate(card), card.number)
@@ -72,33 +98,97 @@ def _signer(
                 )
     except XcaError as error:
         raise _Shown(error) from error
-    except EOFError:  # pyHanko asked for the PDF's own password
-        detail = text("it is encrypted, and there is no terminal to ask for its password at")
-        raise _Shown(FileProblem(path=source, detail=detail)) from None
     except click.Abort:
         raise KeyboardInterrupt from None  # pyHanko takes an Abort for a failure of its own
+    except (click.ClickException, PdfReadError, SigningError, LayoutError):
+        raise  # pyHanko shows their messages
+    except Exception as error:
+        raise _Shown(PdfNotSigned(path=source, detail=_reason(error))) from error
 
 
 @contextmanager
-def _whole(output: Path, source: Path) -> Iterator[None]:
-    """Refuse an output that cannot be; afterwards take away what pyHanko could only half write.
+def _written_whole(context: plugin_api.CLIContext, source: Path, output: Path, force: bool) -> Iterator[None]:
+    """Have pyHanko write the output with result_file: whole, or not at all.
+
+    pyHanko opens the output by itself when the signature is made. Its module gets another open() for that.
 
     Raises:
-        FileProblem: it is the source, or cannot be written.
+        FileProblem: the output is the source, or cannot be written.
+        OutputExists: a file is there, and may not be replaced.
     """
-    new = not output.exists()
-    if not new and output.samefile(source):
+    if output.exists() and output.samefile(source):
         raise FileProblem(path=output, detail=text("this is the file to be signed"))
-    if not os.access(output.parent if new else output, os.W_OK):
-        raise FileProblem(path=output, detail=text("it cannot be written there"))
-    try:
-        yield
-    except BaseException as error:
-        if new and output.exists():
-            output.unlink()
-            if isinstance(error, OSError):
-                raise FileProblem(path=output, detail=os_reason(error)) from error
-        raise
+    with result_file(output, force=force, binary=not context.detach_pem) as file:
+
+        def opened(name: str, mode: str) -> AbstractContextManager[IO[bytes]]:
+            return nullcontext(file) if mode == "wb" else Path(name).open(mode)
+
+        pyhanko_command.open = opened  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            del pyhanko_command.open  # type: ignore[attr-defined]
+
+
+class _PasswordOfPdf(PasswordPrompter):
+    """Asks for the password of an encrypted PDF, at a terminal and nowhere else.
+
+    The standard input may hold the PIN. A PDF that opens without a password is not asked for its owner's.
+    """
+
+    def __init__(self, context: plugin_api.CLIContext, source: Path) -> None:
+        self._context, self._source = context, source
+
+    def prompt_for_password(self, prompt: str) -> str:
+        """Return the password.
+
+        Raises:
+            FileProblem: one is needed, and there is no terminal, or its input ended.
+        """
+        if self._opens_without():
+            return ""
+        try:
+            os.close(os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+            return getpass.getpass(prompt)
+        except (OSError, EOFError):
+            detail = text("it is encrypted, and there is no terminal to ask for its password at")
+            raise FileProblem(path=self._source, detail=detail) from None
+
+    def _opens_without(self) -> bool:
+        with self._source.open("rb") as file:
+            limits = self._context.decode_limits
+            reader = PdfFileReader(file, strict=not self._context.lenient, decode_limits=limits)
+            if not isinstance(reader.security_handler, StandardSecurityHandler):
+                return False
+            return reader.decrypt("").status is not AuthStatus.FAILED
+
+
+def _check_font(context: plugin_api.CLIContext, source: Path) -> None:
+    """Have the text of a visible signature refused where its font lacks a character."""
+    style = context.stamp_style or DEFAULT_SIGNING_STAMP_STYLE
+    if isinstance(style, TextStampStyle):
+        box = style.text_box_style
+        context.stamp_style = replace(style, text_box_style=replace(box, font=CompleteFont(box.font, source)))
+
+
+def _cause(error: BaseException) -> str:
+    """Return the system's words for the first of the errors that led to this one, else its own."""
+    first = error
+    while (before := first.__cause__ or first.__context__) is not None:
+        first = before
+    # Not its own words for that: asyncio has another text in their place.
+    return os.strerror(first.errno) if isinstance(first, OSError) and first.errno else str(error.args[0])
+
+
+def _reason(error: Exception) -> Text | str:
+    """Say why pyHanko failed. The text of a stranger's exception is left out: it may hold a secret."""
+    if isinstance(error, TimestampRequestError):
+        return text("the time-stamping authority does not answer: {detail}").format(detail=_cause(error))
+    if isinstance(error, OSError):
+        return os_reason(error)
+    if type(error).__module__.startswith("pyhanko"):
+        return str(error).removesuffix(".") or type(error).__name__
+    return text("unexpected problem ({where})").format(where=place_of(error))
 
 
 class _Shown(click.ClickException):

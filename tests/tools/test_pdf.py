@@ -5,10 +5,12 @@ import io
 import os
 import re
 import resource
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +19,15 @@ import pexpect
 import pytest
 import yaml
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.generic import pdf_name
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
 from softhsm import issue
 from softhsm.card_fixture import CardFixture
 from support.odd_certificates import certificate, put
+from xca_common.errors import OutputExists
+from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "pdf.md").read_text(encoding="utf-8")
 PYHANKO = str(Path(sys.executable).with_name("pyhanko"))
@@ -29,14 +35,16 @@ HOLDER = "國立臺灣大學"
 WRONG_PIN = "wrong-00"
 
 
-def page(path: Path, *, password: str | None = None, more: bytes = b"") -> None:
-    """Write a PDF of one page, perhaps encrypted."""
+def page(
+    path: Path, *, password: str | None = None, user_password: str | None = None, more: bytes = b""
+) -> None:
+    """Write a PDF of one page, perhaps encrypted; by default with one password for owner and user."""
     writer = PdfFileWriter()
     contents = writer.add_object(generic.StreamObject(stream_data=b"q Q" + more))
     box = generic.ArrayObject(map(generic.NumberObject, (0, 0, 400, 300)))
     writer.insert_page(PageObject(contents=contents, media_box=box))
     if password is not None:
-        writer.encrypt(owner_pass=password)
+        writer.encrypt(owner_pass=password, user_pass=user_password)
     with path.open("wb") as file:
         writer.write(file)
 
@@ -72,7 +80,11 @@ class Workspace:
         }
 
     def pyhanko(
-        self, *arguments: str, most_bytes: int | None = None, variables: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        most_bytes: int | None = None,
+        variables: Mapping[str, str] | None = None,
+        stdin: str = "",
     ) -> Result:
         """Run pyHanko; it never says a PIN."""
 
@@ -84,7 +96,7 @@ class Workspace:
             [PYHANKO, *arguments],
             env={**self.variables, **(variables or {})},
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             preexec_fn=limit,
@@ -352,10 +364,176 @@ def test_encrypted_file_costs_no_try(workspace: Workspace) -> None:
 
 def test_output_that_cannot_be_written_costs_no_try(workspace: Workspace) -> None:
     options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:WRONG", "in.pdf")
-    workspace.refused(workspace.pyhanko(*options, "/nowhere/out.pdf"), 63, "it cannot be written there")
+    workspace.refused(workspace.pyhanko(*options, "/nowhere/out.pdf"), 63, "/nowhere/out.pdf cannot be used")
     before = (workspace.folder / "in.pdf").read_bytes()
     workspace.refused(workspace.pyhanko(*options, "in.pdf"), 63, "this is the file to be signed")
     assert (workspace.folder / "in.pdf").read_bytes() == before
+
+
+def test_encrypted_pdf_without_a_user_password_is_signed_without_a_terminal(workspace: Workspace) -> None:
+    page(workspace.folder / "owned.pdf", password="for the owner", user_password="")
+    result = workspace.sign(source="owned.pdf")
+    assert result.status == 0, result.said
+    assert b"/ByteRange" in (workspace.folder / "out.pdf").read_bytes()
+
+
+def test_pin_from_stdin_is_not_taken_for_the_password_of_the_pdf(workspace: Workspace) -> None:
+    page(workspace.folder / "locked.pdf", password=workspace.card.pin)
+    options = ("sign", "addsig", "--field", "Sig1", "xca", "--pin", "stdin")
+    given = f"{workspace.card.pin}\n"
+    result = workspace.pyhanko(*options, "locked.pdf", "out.pdf", stdin=given)
+    workspace.refused(result, 63, "no terminal to ask for its password")
+    page(workspace.folder / "owned.pdf", password="for the owner", user_password="")
+    assert workspace.pyhanko(*options, "owned.pdf", "out.pdf", stdin=given).status == 0
+
+
+def without_pages(folder: Path) -> tuple[str, ...]:
+    with (folder / "in.pdf").open("wb") as file:
+        PdfFileWriter().write(file)
+    return ("--field", "Sig1")
+
+
+def with_a_text_field(folder: Path) -> tuple[str, ...]:
+    writer = IncrementalPdfFileWriter((folder / "in.pdf").open("rb"))
+    name, field_type = generic.TextStringObject("Sig1"), generic.NameObject("/Tx")
+    field = generic.DictionaryObject({pdf_name("/T"): name, pdf_name("/FT"): field_type})
+    form = generic.DictionaryObject({pdf_name("/Fields"): generic.ArrayObject([writer.add_object(field)])})
+    writer.root["/AcroForm"] = writer.add_object(form)
+    writer.update_root()
+    output = io.BytesIO()
+    writer.write(output)
+    (folder / "in.pdf").write_bytes(output.getvalue())
+    return ("--field", "Sig1")
+
+
+def with_no_such_page(folder: Path) -> tuple[str, ...]:
+    return ("--field", "7/50,100,350,200/Sig1")
+
+
+def with_a_dead_authority(folder: Path) -> tuple[str, ...]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return ("--field", "Sig1", "--timestamp-url", f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (without_pages, "Page index out of range"),
+        (with_a_text_field, "Sig1 exists but is not a /Sig field"),
+        (with_no_such_page, "Page index out of range"),
+        (with_a_dead_authority, "Connection refused"),
+    ],
+)
+def test_pdf_that_cannot_be_signed_is_refused_with_the_reason(
+    workspace: Workspace, prepare: Callable[[Path], tuple[str, ...]], reason: str
+) -> None:
+    result = workspace.sign(*prepare(workspace.folder))
+    assert "Generic processing error" not in result.said
+    workspace.refused(result, 77, reason)
+
+
+VISIBLE = ("--field", "1/50,100,350,200/Sig1")
+
+
+def test_stamp_whose_font_lacks_the_holders_name_is_refused(workspace: Workspace) -> None:
+    workspace.refused(workspace.sign(*VISIBLE), 77, f"the font of its stamp has no {HOLDER}")
+    configuration = yaml.safe_load((workspace.folder / "pyhanko.yml").read_text())
+    latin = next(Path("/usr/share/fonts").rglob("DejaVuSans.ttf"), None)
+    if latin is not None:
+        configuration["stamp-styles"]["xca"]["text-box-style"]["font"] = str(latin)
+        (workspace.folder / "pyhanko.yml").write_text(yaml.safe_dump(configuration))
+        workspace.refused(workspace.sign(*VISIBLE, "--style-name", "xca"), 77, "the font of its stamp has no")
+    assert workspace.sign(*VISIBLE, "--name", "National University").status == 0
+
+
+OUTPUTS = {"a file": b"mine", "a dangling link": None}
+
+
+@pytest.mark.parametrize("before", OUTPUTS.values(), ids=OUTPUTS)
+def test_full_disk_leaves_the_output_as_it_was(workspace: Workspace, before: bytes | None) -> None:
+    page(workspace.folder / "big.pdf", more=bytes(1 << 20))
+    target = workspace.folder / "target.pdf"
+    (workspace.folder / "out.pdf").symlink_to(target)
+    if before is not None:
+        target.write_bytes(before)
+    listed = sorted(workspace.folder.iterdir())
+    options = (
+        "sign",
+        "addsig",
+        "--field",
+        "Sig1",
+        "xca",
+        "--force",
+        "--pin",
+        "env:PIN",
+        "big.pdf",
+        "out.pdf",
+    )
+    result = workspace.pyhanko(*options, most_bytes=1 << 20)
+    assert (result.status, "File too large" in result.said) == (63, True), result.said
+    assert (target.read_bytes() if target.exists() else None) == before
+    assert sorted(workspace.folder.iterdir()) == listed
+    assert workspace.pyhanko(*options).status == 0
+    assert b"/ByteRange" in target.read_bytes()
+    assert (workspace.folder / "out.pdf").is_symlink()
+
+
+def test_output_that_is_there_is_replaced_only_with_force(workspace: Workspace) -> None:
+    output = workspace.folder / "out.pdf"
+    output.write_bytes(b"mine")
+    result = workspace.sign(pin="env:WRONG")
+    assert result.status == EXIT_STATUSES[OutputExists], result.said
+    assert output.read_bytes() == b"mine"
+    options = ("sign", "addsig", "--field", "Sig1", "xca", "--force", "--pin", "env:PIN", "in.pdf", "out.pdf")
+    assert workspace.pyhanko(*options).status == 0
+    assert b"/ByteRange" in output.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["at the PIN", "while it writes"])
+def test_signal_leaves_the_output_as_it_was(
+    workspace: Workspace, number: signal.Signals, moment: str
+) -> None:
+    output = workspace.folder / "out.pdf"
+    output.write_bytes(b"mine")
+    listed = sorted(workspace.folder.iterdir())
+    command = ["sign", "addsig", "--field", "Sig1", "xca", "--force", "in.pdf", "out.pdf"]
+    if moment == "at the PIN":
+        program, arguments = PYHANKO, command
+    else:
+        # What strikes it is sent when half is written.
+        source = f"""
+            import os, sys
+            from pyhanko.cli import launch
+            from xca_common.output_file import NamedFile
+
+            whole = NamedFile.write
+
+            def write(self, data):
+                whole(self, data[: len(data) // 2])
+                os.kill(os.getpid(), {int(number)})
+                return whole(self, data[len(data) // 2 :])
+
+            NamedFile.write = write
+            launch()
+        """
+        program, arguments = sys.executable, ["-c", textwrap.dedent(source), *command]
+    child = pexpect.spawn(
+        program, arguments, env=workspace.variables, cwd=str(workspace.folder), encoding="utf-8", timeout=20
+    )
+    child.expect_exact("PIN: 3 tries left")
+    child.expect_exact("PIN: ")
+    if moment == "at the PIN":
+        child.kill(number)
+    else:
+        child.waitnoecho()
+        child.sendline(workspace.card.pin or "")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.signalstatus == number
+    assert output.read_bytes() == b"mine"
+    assert sorted(workspace.folder.iterdir()) == listed
 
 
 def test_full_disk_leaves_no_half_file(workspace: Workspace) -> None:
