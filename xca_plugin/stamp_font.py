@@ -31,8 +31,7 @@ class CompleteFont(FontEngineFactory):
             missing = "".join(dict.fromkeys(letter for letter in txt if not _has(engine, letter)))
             if missing:
                 detail = text(
-                    "the font of its stamp has no {characters}; name a font that has them in a stamp style "
-                    "of pyhanko.yml, and the style with --style-name"
+                    "the font of its stamp has no {characters}; choose a stamp style whose font has them"
                 )
                 raise PdfNotSigned(path=self._source, detail=detail.format(characters=missing))
             return shape(txt)

@@ -686,7 +686,7 @@ def test_lines_changed_by_hand_are_left_alone(at_home: Path, spoil: Any) -> None
         ("pyhanko", "pyhanko.yml", b"pkcs11-setups: {a: {module-path: /a.so}}\n", "pkcs11-setups"),
         ("pyhanko", "pyhanko.yml", b"pkcs11-setups:\n  xca:\n    module-path: /mine.so\n", "pkcs11-setups"),
         ("pyhanko", "pyhanko.yml", b"a: !mine 1\n", "pkcs11-setups"),
-        ("java", ".config/xca/java.cfg", b"name = mine\n", "xcactl did not make it"),
+        ("java", ".config/xca/java.cfg", b"name = mine\n", "another program made it"),
         ("firefox", ".mozilla/firefox/profiles.ini", b"Path=a\n", "profiles.ini"),
         ("chromium", ".pki/nssdb/pkcs11.txt", b"library=/other.so\nname=Other\n", "empty line"),
     ],

@@ -115,7 +115,7 @@ class ManagedFile:
             raise NotEditable(path=self.path, detail=text("it is not a text file"))
         found = self._find(content)
         if before is not None and found is None and self.own:
-            raise NotEditable(path=self.path, detail=text("it exists already, and xcactl did not make it"))
+            raise NotEditable(path=self.path, detail=text("it exists already, and another program made it"))
         rest = managed_block.cut(content, found) if found else content
         body = self.body(rest)
         if found and found.body == tuple(body):
