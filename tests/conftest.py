@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pytest leaves alone here, each test's lane, and what all programs that tests start inherit."""
+"""Collection of tests: their lanes, a folder that is left out, and signals for programs that tests start."""
 
 import signal
 from collections.abc import Sequence

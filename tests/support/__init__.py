@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several tests use. A folder here serves the tests in the folder of the same name."""
+"""Modules that several tests share. A folder here serves the tests in the folder of the same name."""

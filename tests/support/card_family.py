@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What another package's card family signs with: a key in memory, and its certificate."""
+"""The key, in memory, and the certificate of a card family that another package adds."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache

@@ -24,7 +24,7 @@ _FOR = dict.fromkeys(
 
 
 def certify_in_the_past(request: Path, out: Path, *, key: Path, issuer: Path | None = None) -> None:
-    """Write a certificate that ended yesterday; without an issuer the key's owner is that."""
+    """Write a certificate that ended yesterday. Without an issuer it is self-signed."""
     csr = x509.load_pem_x509_csr(request.read_bytes())
     signer = load_pem_private_key(key.read_bytes(), None)
     assert isinstance(signer, RSAPrivateKey)

@@ -22,7 +22,7 @@ _KEYS: dict[str, rsa.RSAPrivateKey] = {}
 
 
 def key(name: str) -> rsa.RSAPrivateKey:
-    """A key, the same for the same name: making one takes long."""
+    """Return the key of a name. It is made once, because that takes long."""
     if name not in _KEYS:
         _KEYS[name] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return _KEYS[name]
@@ -30,7 +30,7 @@ def key(name: str) -> rsa.RSAPrivateKey:
 
 @dataclass(frozen=True)
 class Party:
-    """Somebody with a certificate and its key."""
+    """A party: a certificate and its key."""
 
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey = field(repr=False)
@@ -61,7 +61,7 @@ def party(
     end: datetime = NOW + DAY,
     subject: x509.Name | None = None,
 ) -> Party:
-    """Certify somebody; without an issuer, by themselves."""
+    """Return a party with a new certificate. Without an issuer it is self-signed."""
     own = key(key_name or name)
     subject = subject or x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
     builder = (
@@ -83,7 +83,7 @@ def party(
 
 
 def altered(one: Party, issuer: Party, before: bytes, after: bytes) -> Party:
-    """Somebody whose certificate holds other bytes where these stood last, and is signed anew."""
+    """Replace the last occurrence of some bytes in a party's certificate, and sign it anew."""
     whole = asn1_x509.Certificate.load(one.der)
     tbs = whole["tbs_certificate"].dump()
     assert len(before) == len(after)
@@ -96,7 +96,7 @@ def altered(one: Party, issuer: Party, before: bytes, after: bytes) -> Party:
 
 @dataclass(frozen=True)
 class OddParty(Party):
-    """Somebody with a certificate that need not be readable."""
+    """Return a party whose certificate may be unreadable."""
 
     encoded: bytes = b""
 
@@ -106,7 +106,7 @@ class OddParty(Party):
 
 
 def with_bad_extension(one: Party, issuer: Party, extension: str) -> Party:
-    """Somebody whose certificate has an extension (by its OID) whose value is of another kind."""
+    """Return a party whose certificate has an extension, by its OID, with a value of the wrong type."""
     name = x509.ObjectIdentifier(extension)
     der = one.der
     start = der.index(core.ObjectIdentifier(name.dotted_string).dump())
@@ -118,7 +118,7 @@ def with_bad_extension(one: Party, issuer: Party, extension: str) -> Party:
 
 
 def responder(issuer: Party, *, purposes: Sequence[x509.ObjectIdentifier] | None = None) -> Party:
-    """Somebody whom an issuer lets answer, or not."""
+    """Return an OCSP responder, with or without the right to answer for the issuer."""
     named = [ExtendedKeyUsageOID.OCSP_SIGNING] if purposes is None else purposes
     return party(
         "responder",
@@ -132,7 +132,7 @@ def attribute(kind: str, *values: core.Asn1Value) -> cms.CMSAttribute:
 
 
 def attributes(content: bytes, *more: cms.CMSAttribute) -> list[cms.CMSAttribute]:
-    """The signed attributes that must be there, and others."""
+    """Return the mandatory signed attributes, and others."""
     digest = hashes.Hash(hashes.SHA256())
     digest.update(content)
     return [
@@ -152,7 +152,7 @@ def signed(
     scheme: padding.AsymmetricPadding | None = None,
     algorithm: dict[str, object] | None = None,
 ) -> bytes:
-    """A detached signature, with the signed attributes that are given; an empty list: none."""
+    """Return a detached signature with these signed attributes; an empty list means none."""
     given = attributes(content) if signed_attributes is None else signed_attributes
     message = cms.CMSAttributes(given).dump() if given else content
     info = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What programs that tests start inherit."""
+"""The environment variables that programs started by tests inherit."""
 
 from typing import Final
 

@@ -54,7 +54,7 @@ def certificate(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> bytes:
-    """Make a certificate of a key that nobody has, in DER."""
+    """Return a certificate in DER whose private key is thrown away."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, subject)] if subject else [])
@@ -72,7 +72,7 @@ NO_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def odd_ones() -> dict[str, bytes]:
-    """Return certificates, and what are none, by what is odd about them."""
+    """Return certificates, and data that is no certificate, by what is odd about them."""
     genuine = certificate(end=NO_END)
     return {
         "no end": genuine,

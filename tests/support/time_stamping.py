@@ -24,7 +24,7 @@ Answer = Callable[[bytes], bytes]
 def authority(
     issuer: Party, name: str = "stamper", *, critical: bool = True, start: datetime = NOW - 30 * DAY
 ) -> Party:
-    """Somebody who may stamp times."""
+    """Return a party that may stamp times."""
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
     return party(name, issuer, extensions=[(purpose, critical)], start=start)
 

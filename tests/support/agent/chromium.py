@@ -55,7 +55,7 @@ class Chromium(Tab):
     def key_down(self, key: str) -> None:
         if key.isascii():
             self._unless_it_closes(lambda: self._page.keyboard.down(_PLAYWRIGHT_NAMES.get(key, key)))
-        else:  # what an input method gives
+        else:  # a character that an input method enters
             self._page.keyboard.insert_text(key)
 
     def key_up(self, key: str) -> None:

@@ -81,7 +81,7 @@ if (location.hash === "#at-once") {
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # else the browser has gone: nobody waits
+        if not isinstance(sys.exception(), ConnectionError):  # a browser that has gone is no error
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 

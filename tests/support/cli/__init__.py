@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command xcactl, and what surrounds it."""
+"""The command xcactl, its JSON schemas, and a proxy for the addresses in certificates."""

@@ -74,7 +74,7 @@ class Workspace:
         return folder.name
 
     def run(self, *arguments: str, stdin: str = "", fds: Sequence[int] = ()) -> Result:
-        """Run xcactl in a pipe; whatever it says, it must not say a secret."""
+        """Run xcactl in a pipe. Its output must contain no secret."""
         assert not any(secret in argument for secret in SECRETS for argument in arguments)
         done = subprocess.run(
             [sys.executable, *XCACTL, *arguments],
@@ -103,7 +103,7 @@ class Workspace:
 
     @contextmanager
     def terminal(self, *arguments: str) -> Iterator["pexpect.spawn[str]"]:
-        """Run xcactl in a terminal; at the end nothing that was shown may hold a secret."""
+        """Run xcactl in a terminal. Nothing that it shows may contain a secret."""
         child = pexpect.spawn(
             sys.executable,
             [*XCACTL, *arguments],
@@ -146,7 +146,7 @@ class _Shown:
 
 
 class Scripted:
-    """Puts the scripted inner module under a workspace."""
+    """The scripted inner module (module/inner/inner.c) for a workspace."""
 
     def __init__(self, library: Path, folder: Path) -> None:
         self._library, self._script, self._calls = library, folder / "script", folder / "calls"

@@ -126,13 +126,13 @@ class Card:
         return self.row().user_code_tries
 
     def write(self, **values: Any) -> None:
-        """Have the card remember other values (record.h), written as the issuer writes."""
+        """Write other values into the card's row (record.h), as the issuer writes them."""
         with self.store.writing() as writer:
             place, slot = writer._find(self.number)
             writer._write(place, slot._replace(**values))
 
     def write_generation(self, generation: int) -> None:
-        """Have the store be of another generation."""
+        """Write another generation into the store."""
         with self.store.writing() as writer:
             own = _Slot.read(writer._file, _OWN)
             assert own
@@ -142,13 +142,13 @@ class Card:
         self.write(pin_tries=pin, user_code_tries=user_code)
 
     def last_day(self, days_from_today: int) -> None:
-        """Have the card's last day for its activation be some days away from today in Taipei."""
+        """Set the last day for the card's activation, counted in days from today in Taipei."""
         today = taipei.today() - date(1970, 1, 1)
         self.write(activate_by=today.days + days_from_today)
 
 
 def issue_card(path: Path, application: Application | None = None) -> Card:
-    """Make an environment with one card, and a token beside it that is none."""
+    """Make an environment with one card and one token that is no card."""
     environment = Environment.create(path)
     issue(environment, USER_CODE, application)
     card = Card(environment.path)
@@ -246,5 +246,5 @@ class Gate:
         os.mkfifo(self.path)
 
     def arrived(self) -> int:
-        """Wait until somebody waits here; closing what is returned lets it go on."""
+        """Wait until a process waits here. It goes on when the returned file descriptor is closed."""
         return os.open(self.path, os.O_WRONLY)

@@ -32,7 +32,7 @@ def libraries() -> list[str]:
 
 
 def program(to: Path, sources: Sequence[Path], *options: str, compiler: str = "cc") -> Path:
-    """Compile a program, and with the module's sources among them the module into it."""
+    """Compile a program. The sources may include the module's own."""
     command = [compiler, *flags(), "-Werror", *options, "-o", str(to), *map(str, sources), *libraries()]
     subprocess.run(command, check=True)
     return to

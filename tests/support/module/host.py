@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host process with a PKCS#11 module in it, held by a test: this end of host_driver.py's pipe."""
+"""A host process with a PKCS#11 module in it; a test drives it through a pipe to host_driver.py."""
 
 import json
 import select
@@ -16,7 +16,7 @@ from support.module.cryptoki import CKR, SessionInfo, SlotInfo, TokenInfo
 
 _DRIVER = Path(__file__).with_name("host_driver.py")
 _TESTS = Path(__file__).parents[2]
-_SECONDS = 30  # a host that says nothing for so long hangs
+_SECONDS = 30  # after so long without an answer a host counts as hanging
 _SERIAL_SESSION, _RW_SESSION = 4, 2
 OS_LOCKING = bytes(32) + (2).to_bytes(8, sys.byteorder) + bytes(8)
 """CK_C_INITIALIZE_ARGS with CKF_OS_LOCKING_OK, for a host with threads."""
@@ -24,7 +24,7 @@ OS_LOCKING = bytes(32) + (2).to_bytes(8, sys.byteorder) + bytes(8)
 
 @dataclass(frozen=True)
 class Room:
-    """So many bytes that the module may write to."""
+    """A buffer of some bytes that the module may write to."""
 
     size: int
 
@@ -189,7 +189,7 @@ class Host:
         """Wait for the call that was started."""
         return _answer(self.do("finish"))
 
-    # Calls with their arguments made ready; each returns the CK_RV, or what it promises on CKR_OK
+    # Calls by name. Each returns the CK_RV; those with another result expect CKR_OK.
 
     def initialize(self, arguments: bytes | None = None) -> CKR | None:
         return self.call("C_Initialize", arguments).rv

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that has loaded one PKCS#11 module and carries out what it is told: host.py holds the other end.
+"""A process that has loaded one PKCS#11 module and carries out the commands of host.py.
 
 Usage: host_driver.py MODULE, with the folder tests in PYTHONPATH. Commands come as JSON lines on standard
 input, answers leave the same way on standard output. An argument of a call is a number, null (a NULL
@@ -25,7 +25,7 @@ from support.module.cryptoki import (
 )
 
 _UNTOUCHED = 0xAA
-"""What fills the room for an output, so that a byte that the module did not write is seen."""
+"""The byte that fills a buffer before a call: it shows which bytes the module did not write."""
 
 
 class _Argument:

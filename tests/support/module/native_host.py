@@ -18,7 +18,7 @@ _EXACT_COUNT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.mxfa
 """Without its caches glibc counts no freed memory as used."""
 
 Run = Callable[..., str]
-"""Runs a program of native/ with arguments; returns what it prints, and how it ends when that is not well."""
+"""Runs a program of native/ with arguments; returns its output, and its exit status unless that is 0."""
 
 
 @contextmanager

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command softhsm-card, and what looks at its cards."""
+"""The command softhsm-card, and programs that read its cards."""

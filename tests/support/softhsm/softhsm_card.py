@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command softhsm-card, and the tools that look at what it made."""
+"""The command softhsm-card, and tools that read its cards."""
 
 import json
 import os
@@ -60,7 +60,7 @@ class Issuer:
         return self.inner(*_token(number), "--login", "--pin", "env:PIN", *arguments, PIN=pin)
 
     def init_pin(self, number: str, user_code: str) -> Done:
-        """What activation and PIN reset do, without the guard."""
+        """Activate or reset the PIN past the guarded module."""
         return self.inner(*_token(number), *_INIT_PIN, CODE=user_code, PIN=PIN)
 
     def read_certificate(self, number: str, label: str, target: Path) -> Path:

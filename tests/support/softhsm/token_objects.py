@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program: prints, as JSON, what a token holds and what its user may do to it.
+"""Program that prints as JSON the objects of a token and what its user may do to them.
 
 Arguments: module, token label. The user PIN comes in PIN, SoftHSM's configuration in SOFTHSM2_CONF.
 """
