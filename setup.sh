@@ -47,6 +47,7 @@ tests         command:ip                      iproute2                 iproute  
 tests         command:systemctl               systemd                  systemd                   systemd               systemd                -
 tests         command:chromium                chromium                 chromium                  chromium              chromium               chromium
 tests         command:firefox                 firefox-esr              firefox                   MozillaFirefox        firefox                firefox-esr
+tests         command:fc-match                fontconfig               fontconfig                fontconfig            fontconfig             fontconfig
 tests         file:wqy-microhei.ttc           fonts-wqy-microhei       wqy-microhei-fonts        wqy-microhei-fonts    wqy-microhei           -
 tests         file:cwheib.ttf                 fonts-cwtex-heib         -                         -                     -                      -
 tests         command:curl                    curl                     curl                      curl                  curl                   curl

@@ -26,7 +26,11 @@ class _Name(x509.Name):  # type: ignore[misc]
 
     @property
     def hashable(self) -> str:
-        return str(self.chosen.dump().hex())
+        # The same as of asn1crypto: pyHanko looks these names up among those of other certificates.
+        try:
+            return str(self.chosen.hashable)
+        except ValueError:  # it cannot be prepared
+            return str(self.chosen.dump().hex())
 
 
 class _TbsCertificate(x509.TbsCertificate):  # type: ignore[misc]

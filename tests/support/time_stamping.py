@@ -57,7 +57,8 @@ def serving(answer: Answer, status: int = 200, **headers: str) -> Iterator[str]:
         def do_POST(self) -> None:
             body = answer(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            usual = {"Content-Type": "application/timestamp-reply", "Content-Length": str(len(body))}
+            for name, value in {**usual, **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
