@@ -125,7 +125,9 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         if card.real and card.state is not CardState.ACTIVE:
             raise errors.NotActivated(number=card.number)
     looks = []
-    for tool in _chosen(names, not names, lambda tool: tool.registered()):
+    for tool in all_tools():
+        if not (tool.name in names if names else tool.registered()):
+            continue
         seen = _seen(tool)
         looks.append(json_documents.probe_result(tool, seen.works, seen.detail))
     if as_json:
