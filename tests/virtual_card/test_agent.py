@@ -11,6 +11,7 @@ from support.virtual_card import card_files
 from support.virtual_card.card_in_reader import CODE, CardInReader
 from support.virtual_card.myeid_card import Instruction
 
+WRONG_PIN = 35  # exit status of xcactl
 SIGN = {"func": "MakeSignature", "tbs": "text", "tbsEncoding": "NONE", "hashAlgorithm": "SHA256"}
 
 
@@ -62,3 +63,28 @@ def test_agent_goes_on_after_a_pull_and_a_restart_of_the_daemon(real: CardInRead
         real.insert()
         verify(site.post("/sign", {**SIGN, "pin": PIN}), "sha256", b"text", tmp_path)
         assert real.card.tries(card_files.PIN) == 3
+
+
+def test_agent_and_xcactl_at_once_have_one_card(real: CardInReader, tmp_path: Path) -> None:
+    configure(tmp_path, allow=SITE)
+    real.configure("[quirks]", "hash = module", "[guard]", "keep_last_try = yes")
+    with running(tmp_path, real.variables) as agent, visiting(agent) as visitor:
+        site = SiteClient(agent)
+        verify(site.post("/sign", {**SIGN, "pin": PIN}), "sha256", b"text", tmp_path)
+        workspace = real.workspace()
+        changed = workspace.run(
+            "pin", "change", "--yes", "--pin", "stdin", "--new-pin", "stdin", stdin=f"{PIN}\n{NEW_PIN}\n"
+        )
+        assert changed.status == 0
+        verify(site.post("/sign", {**SIGN, "pin": NEW_PIN}), "sha256", b"text", tmp_path)
+        for left in (2, 1):
+            wrong = workspace.run("pin", "verify", "--yes", "--pin", "stdin", stdin=f"wrong-{left}\n")
+            assert wrong.status == WRONG_PIN
+            assert real.card.tries(card_files.PIN) == left
+        assert site.post("/sign", {**SIGN, "pin": NEW_PIN})["ret_code"] != 0  # the guard keeps the last try
+        assert "Nothing was tried" in visitor.fill("/change-pin", NEW_PIN, PIN, agreed="yes")
+        assert real.card.tries(card_files.PIN) == 1
+        assert "The PIN is changed." in visitor.fill(
+            "/change-pin", NEW_PIN, PIN, agreed="yes", last_try="last try"
+        )
+        assert real.card.holds(card_files.PIN, PIN)

@@ -58,6 +58,15 @@ def _random(host: Host) -> CKR | None:
     return host.call("C_GenerateRandom", host.open(host.slot(rules.CARD_LABEL)), Room(8), 8).rv
 
 
+def _log_out(host: Host) -> CKR | None:
+    session = host.open(host.slot(rules.CARD_LABEL))
+    answer = host.login(session, UserType.USER, PIN)
+    host.logout(session)
+    host.finalize()
+    host.initialize()
+    return answer
+
+
 def _reset_pin(host: Host) -> CKR | None:
     return reset_pin(host, CODE, NEW_PIN)
 
@@ -77,6 +86,7 @@ USING = [
     ),
     *((_decrypt, Instruction.PERFORM_OPERATION, count) for count in (1, 2)),
     (_random, Instruction.GET_CHALLENGE, 1),
+    (_log_out, Instruction.LOG_OUT, 1),
 ]
 RESETTING = [(_reset_pin, Instruction.VERIFY, 1), (_reset_pin, Instruction.RESET_RETRIES, 1)]
 
@@ -96,7 +106,7 @@ def _check_pull(
     card.pull_at(instruction, count, after_effect=after_effect)
     answer = ask(host)
     assert not card.reader.has_card
-    assert answer != CKR.OK or ask is _read_card
+    assert answer != CKR.OK or ask in {_read_card, _log_out}
     is_new = after_effect and instruction in {Instruction.RESET_RETRIES, Instruction.CHANGE}
     now = NEW_PIN if is_new else PIN
     assert card.card.holds(card_files.PIN, now)
