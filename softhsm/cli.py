@@ -142,7 +142,7 @@ def init(directory: Path, compatibility_policy: bool) -> None:
 @click.option(
     "--user-code",
     metavar="SOURCE",
-    help=f"The user code (用戶代碼) that the holder chose, {_LENGTHS}: {FORMS}. Asked for when left out.",
+    help=f"The user code (用戶代碼) that the holder chose, {_LENGTHS}: {FORMS()}. Asked for when left out.",
 )
 @click.option("--holder", default=Application.holder, show_default=True, help="Subject of the certificates.")
 @click.option("--organisation-oid", default=Application.organisation_oid, show_default=True)
@@ -272,7 +272,7 @@ def repair(directory: Path, number: str) -> None:
 @click.option(
     "--new-user-code",
     metavar="SOURCE",
-    help=f"The new user code, {_LENGTHS}: {FORMS}. Asked for when left out.",
+    help=f"The new user code, {_LENGTHS}: {FORMS()}. Asked for when left out.",
 )
 @click.pass_context
 def reset_user_code(context: click.Context, number: str, new_user_code: str | None) -> None:
@@ -346,7 +346,7 @@ def remove(directory: Path, number: str, yes: bool) -> None:
 def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
     if source is None:
         if not sys.stdin.isatty():
-            raise click.UsageError(f"no terminal to ask for the user code on; name its source: {FORMS}")
+            raise click.UsageError(f"no terminal to ask for the user code on; name its source: {FORMS()}")
         code: str = click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True)
         return code
     return context.with_resource(SecretReader()).read(source)

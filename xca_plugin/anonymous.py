@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from xca_common.base_directories import home
+
 _CARD_NUMBER: Final = re.compile(r"\b[A-Z]{2}[0-9A-Z]{14}\b")
 # Folders of the system identify nobody. Other paths are cut to their last part.
 _FOLDERS: Final = re.compile(r"(?<![\w:/~.…])/(?!(?:bin|etc|lib\w*|opt|proc|sbin|usr)/)(?:[^\s:,;()'\"/]+/)+")
@@ -25,7 +27,7 @@ class Anonymiser:
 
     def __init__(self, numbers: Iterable[str], paths: Iterable[Path]) -> None:
         files = {str(path): f"…/{path.name}" for path in paths}
-        files |= {str(home): "~" for home in (Path.home(), Path.home().resolve())}
+        files |= {str(folder): "~" for folder in (home(), home().resolve())}
         host = socket.gethostname()
         names = dict.fromkeys((host, host.split(".")[0]), "(host)")
         names |= dict.fromkeys(_users(), "(user)")

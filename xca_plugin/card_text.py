@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facts of a card in words, in the language that is being spoken. xcactl and the agent's pages show them."""
 
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Final
 
 from xca_common import taipei
+from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
 from xca_plugin.model import Card, CardState, IssuerContact
 from xca_plugin.pcsc import Reader
-from xca_plugin.validity import NO_END, local
+from xca_plugin.validity import NO_END
 from xca_plugin.watch import Change, ChangeKind
 
 SOON_DAYS: Final = 14
@@ -38,6 +40,29 @@ _EVENTS: Final = {
     "reset-user-code": text("user code reset by the issuer"),
     "repair": text("card repaired by the issuer"),
 }
+_RESULTS: Final[dict[int, Text]] = {
+    ReturnValue.CKR_OK: text("done"),
+    ReturnValue.CKR_PIN_INCORRECT: text("wrong"),
+    ReturnValue.CKR_PIN_LOCKED: text("locked"),
+    ReturnValue.CKR_PIN_EXPIRED: text("refused: lapsed"),
+    ReturnValue.CKR_PIN_LEN_RANGE: text("refused: wrong length"),
+    ReturnValue.CKR_PIN_INVALID: text("refused: wrong characters"),
+    ReturnValue.CKR_USER_PIN_NOT_INITIALIZED: text("refused: not activated"),
+    ReturnValue.CKR_FUNCTION_REJECTED: text("refused: the last try"),
+    ReturnValue.CKR_DEVICE_REMOVED: text("not tried: the card had changed"),
+}
+"""What the return values mean to the holder; any other is a failure of the machine."""
+_USAGES: Final = {
+    "digital_signature": text("signature"),
+    "non_repudiation": text("non-repudiation"),
+    "key_encipherment": text("encryption of keys"),
+    "data_encipherment": text("encryption"),
+    "key_agreement": text("key agreement"),
+    "key_cert_sign": text("issuing of certificates"),
+    "crl_sign": text("issuing of revocation lists"),
+    "encipher_only": text("encryption only"),
+    "decipher_only": text("decryption only"),
+}
 _CHANGES: Final = {
     ChangeKind.CARD_ADDED: text("The card {name} is here: {state}"),
     ChangeKind.CARD_CHANGED: text("The card {name} changed: {state}"),
@@ -53,7 +78,7 @@ def holder(card: Card) -> str:
     """Return who holds the card, and whether it is a primary or a secondary card."""
     if card.certificate is None:
         return _("(the certificate cannot be read)") if card.certificate_odd else _("(no certificate)")
-    name = card.certificate.holder or _("(no name)")
+    name = card.certificate.holder_name or _("(no name)")
     rank = _RANKS.get(card.certificate.rank or "")
     return name if rank is None else text("{holder} ({rank})").format(holder=name, rank=rank)()
 
@@ -109,8 +134,11 @@ def day(when: date) -> str:
 
 
 def moment(when: datetime) -> str:
-    """Return a time to the second, in the zone of the computer."""
-    return local(when).isoformat(" ", "seconds")[:19]
+    """Return a time to the second, in Taipei, with the zone's offset from UTC."""
+    with suppress(OverflowError, ValueError):  # a time at the ends of datetime's range keeps its zone
+        when = when.astimezone(taipei.TAIPEI)
+    said = when.isoformat(" ", "seconds")
+    return f"{said[:19]} {said[19:]}"
 
 
 def validity(certificate: Certificate) -> str:
@@ -142,9 +170,19 @@ def event(name: str) -> str:
 
 
 def result(value: int) -> str:
+    """Return what a return value of PKCS#11 means."""
+    return _RESULTS[value]() if value in _RESULTS else _("failed")
+
+
+def return_value(value: int) -> str:
     """Return the name of a return value of PKCS#11, or its number."""
     known = {member.value: member.name for member in ReturnValue}
     return known.get(value, f"0x{value:08x}")
+
+
+def key_usage(certificate: Certificate) -> str:
+    """Return what the key of a certificate may be used for."""
+    return _(", ").join(_USAGES[each]() if each in _USAGES else each for each in certificate.key_usage)
 
 
 def change(change: Change) -> str:

@@ -237,7 +237,10 @@ class Cards:
         return self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin))
 
     def verify_user_code(self, card: Card, user_code: Secret) -> Card:
-        """Try the user code, and change nothing (hook xca_verify_user_code)."""
+        """Try the user code, and change nothing (hook xca_verify_user_code).
+
+        For a real card success proves nothing.
+        """
         self._check_user_code_usable(self.read(card))
         check_user_code(user_code)
         hook = partial(self._guard.ask, "xca_verify_user_code")

@@ -110,6 +110,22 @@ class ModuleFailed(CardError):
     )
 
 
+class NotConfigured(CardError):
+    """No configuration names the card's own PKCS#11 module."""
+
+    return_value = ReturnValue.CKR_GENERAL_ERROR
+    _message = text("Nothing is set up yet: no configuration names the card's PKCS#11 module.")
+    _next_step = text("Write a configuration for your card, or enter the environment of a test card.")
+
+
+class NoCardModule(CardError):
+    """No PKCS#11 module for a real card was found."""
+
+    name: str
+    _message = text("No PKCS#11 module for the card was found, such as {name}.")
+    _next_step = text("Install the software that the issuer gives out for the card, or name the module.")
+
+
 class StoreUnreadable(CardError):
     """The card store cannot be read."""
 

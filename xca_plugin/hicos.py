@@ -47,7 +47,7 @@ from pkcs11_shim import (
 )
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
-from xca_plugin import errors, pcsc
+from xca_plugin import errors, module_failure, pcsc
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
 from xca_plugin.last_try import kept
@@ -219,8 +219,6 @@ class Hicos:
             with self._logged_in(library, token, card, user_code=user_code):
                 pass
 
-        if card.family == FAMILY and card.real:
-            raise errors.Unsupported(number=card.number)
         return self._change(card, verify)
 
     @hookimpl
@@ -471,7 +469,7 @@ def _library() -> Library:
         # Some modules cannot initialise without the readers' daemon.
         if loads(path):
             _check_daemon()
-        raise errors.ModuleFailed(detail=_detail(error)) from error
+        raise module_failure.why(path, _detail(error)) from error
 
 
 def _check_daemon() -> None:

@@ -127,12 +127,13 @@ def xca_verify_pin(card: Card, pin: Secret) -> Card | None:
 
 @hookspec(firstresult=True)
 def xca_verify_user_code(card: Card, user_code: Secret) -> Card | None:
-    """Try the user code, and change nothing.
+    """Try the user code with a login, and change nothing.
+
+    For a real card (Card.real) success proves nothing: it may accept any user code at a login, and check it
+    only when a PIN is set.
 
     Raises:
         WrongUserCode, UserCodeLocked, CardLapsed, InvalidUserCode, CardRemoved.
-        Unsupported: the card may accept a user code without looking at it, as real cards do before a PIN is
-            set; nothing was tried.
     """
 
 

@@ -12,14 +12,6 @@ NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """notAfter of a certificate without a well-defined end (RFC 5280, section 4.1.2.5)."""
 
 
-def local(when: datetime) -> datetime:
-    """Return a time in the computer's zone; unchanged where it would leave datetime's range."""
-    try:
-        return when.astimezone()
-    except (OverflowError, ValueError):
-        return when
-
-
 def expired(certificate: Certificate, now: datetime | None = None) -> bool:
     """Tell whether a certificate has expired (notAfter), now or at a given time."""
     return (now or datetime.now(UTC)) > certificate.not_after

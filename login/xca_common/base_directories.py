@@ -9,6 +9,17 @@ SYSTEM_CONFIGURATION: Final = Path("/etc/xca")
 """Folder of the administrator's configuration files."""
 
 
+def home() -> Path:
+    """Return the user's home folder: $HOME, else the user database's, else a folder that is not there.
+
+    /nonexistent is what Debian gives to accounts without a home (Debian Policy, section 9.2.3).
+    """
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and the user's number is not in the database
+        return Path("/nonexistent")
+
+
 def config_home() -> Path:
     """Return the folder of the user's configurations: $XDG_CONFIG_HOME, else ~/.config."""
     return _folder("XDG_CONFIG_HOME", ".config")
@@ -32,4 +43,4 @@ def own_data() -> Path:
 def _folder(variable: str, below_home: str) -> Path:
     named = Path(os.environ.get(variable, ""))
     # "If an implementation encounters a relative path … it should consider the path invalid and ignore it."
-    return named if named.is_absolute() else Path.home() / below_home
+    return named if named.is_absolute() else home() / below_home

@@ -6,9 +6,11 @@ missing fact is a TypeError where the error is raised. No class knows an exit st
 status: each front end has a table of those.
 """
 
+import errno
+import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, dataclass_transform
+from typing import ClassVar, Final, dataclass_transform
 
 from xca_common.i18n import ENGLISH, Text, text
 
@@ -44,9 +46,44 @@ class XcaError(Exception):
         return {fact.name: getattr(self, fact.name) for fact in fields(self)}  # type: ignore[arg-type]  # a dataclass
 
 
-def os_reason(error: OSError) -> str:
-    """Return the system's own words for a failed call (strerror(3)), else the name of its class."""
-    return error.strerror or type(error).__name__
+_NO_ROOM: Final = (text("No space left on device"), text("Disk quota exceeded"))
+_OS_REASONS: Final = {
+    errno.EPERM: text("Operation not permitted"),
+    errno.ENOENT: text("No such file or directory"),
+    errno.EIO: text("Input/output error"),
+    errno.ENXIO: text("No such device or address"),
+    errno.EBADF: text("Bad file descriptor"),
+    errno.EACCES: text("Permission denied"),
+    errno.EBUSY: text("Device or resource busy"),
+    errno.EEXIST: text("File exists"),
+    errno.ENODEV: text("No such device"),
+    errno.ENOTDIR: text("Not a directory"),
+    errno.EISDIR: text("Is a directory"),
+    errno.EINVAL: text("Invalid argument"),
+    errno.EMFILE: text("Too many open files"),
+    errno.ETXTBSY: text("Text file busy"),
+    errno.EFBIG: text("File too large"),
+    errno.ENOSPC: _NO_ROOM[0],
+    errno.EROFS: text("Read-only file system"),
+    errno.EPIPE: text("Broken pipe"),
+    errno.ENAMETOOLONG: text("File name too long"),
+    errno.ELOOP: text("Too many levels of symbolic links"),
+    errno.ECONNREFUSED: text("Connection refused"),
+    errno.ECONNRESET: text("Connection reset by peer"),
+    errno.ENETUNREACH: text("Network is unreachable"),
+    errno.EHOSTUNREACH: text("No route to host"),
+    errno.ETIMEDOUT: text("Connection timed out"),
+    errno.EADDRINUSE: text("Address already in use"),
+    errno.EDQUOT: _NO_ROOM[1],
+}
+"""The system's words (strerror(3)) for the failures that a person meets, with a Chinese translation."""
+
+
+def os_reason(error: OSError) -> Text | str:
+    """Return the system's words for a failed call (strerror(3)), else the name of the error's class."""
+    if isinstance(error, socket.gaierror):  # its numbers are not those of errno
+        return error.strerror or type(error).__name__
+    return _OS_REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
 
 
 def place_of(error: BaseException) -> str:
@@ -69,6 +106,11 @@ class FileProblem(FileError):
     detail: Text | str
     _message = text("The file {path} cannot be used: {detail}.")
     _next_step = text("Check the path and your rights to it. Then do it again.")
+    _make_room: ClassVar[Text] = text("Make room on the disk. Then do it again.")
+
+    def next_step(self, language: str | None = None) -> str:
+        """Return what to do next; about a full disk where that is the reason."""
+        return self._make_room(language) if self.detail in _NO_ROOM else super().next_step(language)
 
 
 class OutputExists(FileError):

@@ -7,6 +7,7 @@ LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
 """
 
 import gettext
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,9 @@ CHINESE: Final = "zh_TW"
 LANGUAGES: Final = (CHINESE, ENGLISH)
 """The languages that every sentence is available in."""
 
+_SIMPLIFIED: Final = {"cn", "sg", "hans"}
+"""Parts of the names of locales that write Simplified Chinese."""
+
 _spoken: Final = ContextVar[str | None]("language", default=None)
 
 
@@ -33,6 +37,18 @@ def speaking(language: str) -> Iterator[None]:
         yield
     finally:
         _spoken.reset(token)
+
+
+def language_named(name: str) -> str | None:
+    """Return the language (zh_TW, en) of a locale or of a web page's name for it; None: another language.
+
+    Args:
+        name: such as zh_TW, zh-TW, zh_TW.UTF-8, zh-Hant, en or en_US.
+    """
+    language, *more = re.split("[-_]", re.split("[.@]", name.strip().lower())[0])
+    if language == "zh" and not _SIMPLIFIED & set(more):
+        return CHINESE
+    return ENGLISH if language == "en" else None
 
 
 class Catalogue:

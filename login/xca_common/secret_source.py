@@ -7,14 +7,26 @@ from pathlib import Path
 from typing import Final, Self
 
 from xca_common.errors import os_reason
+from xca_common.i18n import Text, text
 
-FORMS: Final = "env:NAME, file:PATH, fd:N or stdin"
+FORMS: Final = text("env:NAME, file:PATH, fd:N or stdin")
 """The sources, as shown to people. Without OpenSSL's `pass:`, which would put the secret in argv."""
 _LONGEST: Final = 1024
 
 
 class SecretSourceError(Exception):
-    """A secret cannot be had from its source. The message names the source, never what was found there."""
+    """A secret cannot be had from its source.
+
+    Attributes:
+        reason: why; it names the source, and never what was found there.
+    """
+
+    def __init__(self, reason: Text) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason()
 
 
 class SecretReader:
@@ -52,13 +64,13 @@ class SecretReader:
             secret = _line(source, self._open(source, name))
         elif kind == "env" and name:
             if name not in os.environ:
-                raise SecretSourceError(f"{source}: this variable is not set")
+                raise _problem(source, text("this variable is not set"))
             secret = os.environ[name]
         else:
             # Not repeated: it may be the secret itself, typed in the wrong place.
-            raise SecretSourceError(f"not a source of a secret; use {FORMS}")
+            raise SecretSourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
         if not secret:
-            raise SecretSourceError(f"{source}: empty")
+            raise _problem(source, text("empty"))
         return secret
 
     def _open(self, source: str, name: str) -> int:
@@ -66,7 +78,7 @@ class SecretReader:
             try:
                 self._files[source] = os.open(Path(name), os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
-                raise SecretSourceError(f"{source}: {os_reason(error)}") from None
+                raise _problem(source, os_reason(error)) from None
         return self._files[source]
 
 
@@ -82,21 +94,26 @@ def read_secret(source: str) -> str:
 
 def _line(source: str, file: int) -> str:
     """Read a line byte by byte: what follows it is left for the next reader of the same descriptor."""
-    line, problem = bytearray(), None
+    line = bytearray()
+    problem: Text | str | None = None
     try:
         while (byte := os.read(file, 1)) not in (b"", b"\n"):
             line += byte
             if len(line) > _LONGEST:
-                problem = f"the line is longer than {_LONGEST} bytes"
+                problem = text("the line is longer than {count} bytes").format(count=_LONGEST)
                 break
     except OSError as error:
         problem = os_reason(error)
     except OverflowError:
-        problem = "there is no such descriptor"
+        problem = text("there is no such descriptor")
     if problem is None:
         with suppress(UnicodeDecodeError):
             return line.removesuffix(b"\r").decode()
-        problem = "not UTF-8 text"
+        problem = text("not UTF-8 text")
     # Neither the decoder's exception, which carries the bytes, nor a variable of this call holds the secret.
     line.clear()
-    raise SecretSourceError(f"{source}: {problem}")
+    raise _problem(source, problem)
+
+
+def _problem(source: str, reason: Text | str) -> SecretSourceError:
+    return SecretSourceError(text("{source}: {reason}").format(source=source, reason=reason))

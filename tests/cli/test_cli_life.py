@@ -53,7 +53,7 @@ def test_card_in_a_terminal_lives_through_its_states(closed: Workspace, tmp_path
     assert "國立臺灣大學" in verified.out
 
     with closed.terminal("pin", "change") as talk:
-        talk.expect_exact("PIN: ")
+        talk.expect_exact("Current PIN: ")
         talk.sendline(PIN)
         for prompt in ("New PIN (6 to 8 characters): ", "New PIN again: "):
             talk.expect_exact(prompt)
@@ -61,7 +61,7 @@ def test_card_in_a_terminal_lives_through_its_states(closed: Workspace, tmp_path
         talk.expect_exact("The PIN is changed.")
     assert talk.exitstatus == 0
     with closed.terminal("user-code", "change") as talk:
-        talk.expect_exact("User code (upper and lower case differ): ")
+        talk.expect_exact("Current user code (upper and lower case differ): ")
         talk.sendline(USER_CODE)
         for prompt in ("New user code (6 to 10 characters): ", "New user code again: "):
             talk.expect_exact(prompt)

@@ -52,7 +52,7 @@ def test_secret_that_does_not_pass_is_wiped_too(active: Workspace, tmp_path: Pat
         child.sendline("5566aabc")
         child.expect("characters.: ")
         child.sendintr()
-    assert told.read_text() == "4 0"
+    assert told.read_text() == "5 0"
 
 
 def test_secret_from_a_source_that_does_not_pass_is_wiped(active: Workspace, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def inner_module(seen: Observations) -> Iterator[Answer]:
     """Check that the configuration names an inner module, and that it answers."""
     path = _inner_path()
     if path is None:
-        raise errors.ModuleFailed(detail=text("no configuration names an inner module"))
+        raise errors.NotConfigured
     if not path.exists():
         raise errors.ModuleFailed(detail=text("{path} is not there").format(path=path))
     with suppress(errors.StoreUnreadable):  # the next check reports that

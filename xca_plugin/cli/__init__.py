@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command xcactl. Commands are imported when they are run, so that each waits only for what it uses."""
+"""The command xcactl. A command's module is imported when the command is run, which keeps the start short."""
 
-import codecs
 import gettext
-import io
 import os
 import resource
 import sys
@@ -11,7 +9,8 @@ import warnings
 from itertools import zip_longest
 
 from xca_common.errors import place_of
-from xca_common.i18n import DOMAIN
+from xca_common.i18n import DOMAIN, language_named
+from xca_common.standard_streams import tolerate_characters
 from xca_plugin.i18n import CATALOGUE, text
 
 
@@ -21,16 +20,12 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what libraries tell programmers about odd certificates
-    # Before any command is built: help texts are made then, in one language.
-    if language := _named_language(sys.argv[1:]):
+    # Before the commands are imported: that translates their help texts.
+    if language := language_named(_value_of_lang(sys.argv[1:])):
         os.environ["LANGUAGE"] = language
     gettext.bindtextdomain(DOMAIN, CATALOGUE.locales)
     gettext.textdomain(DOMAIN)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # ASCII is a locale that nobody chose; Python and click take it for UTF-8 as well.
-            encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else None
-            stream.reconfigure(encoding=encoding, errors="replace")
+    tolerate_characters()
     from xca_plugin.cli.root import xcactl
 
     try:
@@ -41,13 +36,13 @@ def main() -> None:
         sys.exit(1)
 
 
-def _named_language(arguments: list[str]) -> str | None:
-    """Find --lang among the options before the command."""
+def _value_of_lang(arguments: list[str]) -> str:
+    """Return the value of --lang; empty: the option is not there."""
     for option, value in zip_longest(arguments, arguments[1:], fillvalue=""):
         if option == "--lang":
             return value
         if option.startswith("--lang="):
             return option.removeprefix("--lang=")
-        if not option.startswith("-"):
+        if option == "--":
             break
-    return None
+    return ""

@@ -3,6 +3,7 @@
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,13 +24,13 @@ from xca_plugin.terminal.consent import (
 )
 from xca_plugin.terminal.output import say
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
-from xca_plugin.terminal.secrets import NEW_PIN, USER_CODE, Asker, source_option
+from xca_plugin.terminal.secrets import FIRST_PIN, USER_CODE, Asker, source_option
 
 
 @click.command(help=_("Activate a card with its user code and set its PIN."))
 @card_option
 @source_option(USER_CODE)
-@source_option(NEW_PIN)
+@source_option(FIRST_PIN)
 @yes_option
 @last_try_option
 @click.option("--dry-run", is_flag=True, help=_("Check all that can be checked without a try; do nothing."))
@@ -62,7 +63,7 @@ def activate(
             cards.check_activation(
                 card,
                 ask.get(USER_CODE, user_code) if user_code else None,
-                ask.get(NEW_PIN, new_pin) if new_pin else None,
+                ask.get(FIRST_PIN, new_pin) if new_pin else None,
             )
             say(_("All that can be checked without a try is in order. Nothing was done."))
             return
@@ -81,8 +82,8 @@ def activate(
             if receipt
             else None
         )
-        code = ask.get(USER_CODE, user_code)
-        pin = ask.get(NEW_PIN, new_pin, lambda new: cards.check_new_pin(card, new, user_code=code))
+        code = ask.proved(USER_CODE, user_code, partial(cards.verify_user_code, card), next_source=new_pin)
+        pin = ask.get(FIRST_PIN, new_pin, lambda new: cards.check_new_pin(card, new, user_code=code))
         after = cards.activate(card, code, pin)
         if record:
             record.write(activation(after, datetime.now(UTC), "xcactl"))

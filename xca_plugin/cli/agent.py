@@ -11,6 +11,7 @@ from xca_plugin.terminal.output import say
 
 port_option = click.option(
     "--port",
+    metavar="PORT",
     type=click.IntRange(0, 65535),
     default=PORT,
     show_default=True,

@@ -46,7 +46,7 @@ def list_certificates(number: str | None, as_json: bool) -> None:
     table = grid(False, True, False)
     add_heads(table, _("Label"), _("Holder"), _("Validity"))
     for each in certificates:
-        table.add_row(each.label, each.holder or _("(no name)"), card_text.validity(each))
+        table.add_row(each.label, each.holder_name or _("(no name)"), card_text.validity(each))
     for unreadable in odd:
         table.add_row(unreadable.label, Text(_("(the certificate cannot be read)"), style="red"), "")
     console().print(table)
@@ -64,11 +64,12 @@ def show(label: str, number: str | None, as_json: bool) -> None:
         return
     table = grid(False, True)
     table.add_row(_("Label"), certificate.label)
-    table.add_row(_("Holder"), certificate.holder or _("(no name)"))
+    table.add_row(_("Holder"), certificate.holder_name or _("(no name)"))
+    table.add_row(_("Distinguished name"), certificate.holder)
     table.add_row(_("Issuer"), certificate.issuer)
     table.add_row(_("Serial number"), certificate.serial)
     table.add_row(_("Validity"), card_text.validity(certificate))
-    table.add_row(_("Key usage"), ", ".join(certificate.key_usage))
+    table.add_row(_("Key usage"), card_text.key_usage(certificate))
     if certificate.organisation_oid:
         table.add_row(_("Organisation OID"), certificate.organisation_oid)
     if certificate.tax_id:

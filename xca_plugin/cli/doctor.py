@@ -31,12 +31,14 @@ _OUTCOMES: Final = {
 }
 
 _ADVICE: Final = {
-    Advice.ALLOW_HOST: text("If you know that host, have it asked: xcactl verify --fetch --allow-host HOST"),
+    Advice.ALLOW_HOST: text(
+        "If you know that host, have xcactl verify ask it, with the options --fetch --allow-host HOST"
+    ),
     Advice.CHANGE_PIN: text("Change it: xcactl pin change"),
     Advice.GET_ISSUERS_CERTIFICATE: text(
         "Get it from https://grca.nat.gov.tw; xcactl verify takes it as --ca-file."
     ),
-    Advice.REGISTER_TOOLS: text("Tell those that you use of it: xcactl tools register"),
+    Advice.REGISTER_TOOLS: text("Register those that are here: xcactl tools register --all"),
     Advice.SEND_REPORT: text("Report it with the file that this writes: xcactl doctor --report FILE"),
     Advice.SET_CLOCK: text("Set the computer's clock and its time zone: timedatectl set-ntp true"),
 }

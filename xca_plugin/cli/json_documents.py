@@ -136,7 +136,7 @@ def event(event: Event) -> dict[str, Any]:
         "card": event.card,
         "event": event.event,
         "result": event.result,
-        "result_name": card_text.result(event.result),
+        "result_name": card_text.return_value(event.result),
         "program": event.program,
     }
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl pin and xcactl user-code: the secrets of a card that is there already."""
 
+from functools import partial
+
 import click
 
 from xca_plugin import errors
@@ -15,7 +17,17 @@ from xca_plugin.terminal.consent import (
     yes_option,
 )
 from xca_plugin.terminal.output import say
-from xca_plugin.terminal.secrets import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Asker, source_option
+from xca_plugin.terminal.secrets import (
+    CURRENT_PIN,
+    CURRENT_USER_CODE,
+    FIRST_PIN,
+    NEW_PIN,
+    NEW_USER_CODE,
+    PIN,
+    USER_CODE,
+    Asker,
+    source_option,
+)
 
 
 @click.group(help=_("Change, reset or verify the PIN."))
@@ -25,7 +37,7 @@ def pin() -> None:
 
 @pin.command(help=_("Change the PIN, knowing it."))
 @card_option
-@source_option(PIN)
+@source_option(CURRENT_PIN)
 @source_option(NEW_PIN)
 @yes_option
 @last_try_option
@@ -35,7 +47,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
-        old = ask.get(PIN, pin)
+        old = ask.proved(CURRENT_PIN, pin, partial(cards.verify_pin, card), next_source=new_pin)
         new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, pin=old))
         cards.change_pin(card, old, new)
     say(_("The PIN is changed."), fg="green")
@@ -44,7 +56,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
 @pin.command(help=_("Unlock the card and set a new PIN with the user code."))
 @card_option
 @source_option(USER_CODE)
-@source_option(NEW_PIN)
+@source_option(FIRST_PIN)
 @yes_option
 @last_try_option
 def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
@@ -55,8 +67,8 @@ def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: b
         raise errors.NotActivated(number=card.number)
     before_user_code(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
-        code = ask.get(USER_CODE, user_code)
-        new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, user_code=code))
+        code = ask.proved(USER_CODE, user_code, partial(cards.verify_user_code, card), next_source=new_pin)
+        new = ask.get(FIRST_PIN, new_pin, lambda value: cards.check_new_pin(card, value, user_code=code))
         cards.reset_pin(card, code, new)
     say(_("The card is unlocked and its PIN is set."), fg="green")
 
@@ -72,7 +84,10 @@ def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> No
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
-        cards.verify_pin(card, ask.get(PIN, pin))
+        if pin is None:
+            ask.proved(PIN, pin, partial(cards.verify_pin, card), next_source=None)
+        else:
+            cards.verify_pin(card, ask.get(PIN, pin))
     say(_("The PIN is right."), fg="green")
 
 
@@ -83,7 +98,7 @@ def user_code() -> None:
 
 @user_code.command("change", help=_("Change the user code, knowing it."))
 @card_option
-@source_option(USER_CODE)
+@source_option(CURRENT_USER_CODE)
 @source_option(NEW_USER_CODE)
 @yes_option
 @last_try_option
@@ -95,6 +110,11 @@ def change_user_code(
     card = choose(cards, number)
     before_user_code(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
-        old = ask.get(USER_CODE, user_code)
+        old = ask.proved(
+            CURRENT_USER_CODE,
+            user_code,
+            partial(cards.verify_user_code, card),
+            next_source=new_user_code,
+        )
         cards.change_user_code(card, old, ask.get(NEW_USER_CODE, new_user_code))
     say(_("The user code is changed."), fg="green")

@@ -132,6 +132,7 @@ def show(card: Card, *, err: bool = False) -> None:
     table.add_row(_("Reader"), card.reader)
     table.add_row(_("Holder"), card_text.holder(card))
     if card.certificate:
+        table.add_row(_("Distinguished name"), card.certificate.holder)
         table.add_row(_("Validity"), card_text.validity(card.certificate))
     table.add_row(_("State"), Text(card_text.state(card), style=card_text.colour(card)))
     if card.state is not CardState.ACTIVE and card.activate_by is not None and card.days_left is not None:

@@ -2,21 +2,45 @@
 """The group of all commands, and how a failure is shown."""
 
 import importlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 
-from xca_common.errors import XcaError
+from xca_common.errors import XcaError, place_of
 from xca_common.harmless_text import harmless
-from xca_common.i18n import LANGUAGES
+from xca_common.i18n import LANGUAGES, language_named
+from xca_plugin.cli.examples import EXAMPLES
+from xca_plugin.errors import CardError
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
 
+_VERBOSE: Final = "xca_plugin.verbose"
+"""Key of the context's meta: -v was given."""
+_PLACEHOLDERS: Final = {
+    "CERT": text("CERT"),
+    "CRL": text("CRL"),
+    "FILE": text("FILE"),
+    "HOST": text("HOST"),
+    "LABEL": text("LABEL"),
+    "NUMBER": text("NUMBER"),
+    "OUT": text("OUT"),
+    "PATH": text("PATH"),
+    "PORT": text("PORT"),
+    "RESPONSE": text("RESPONSE"),
+    "ROOT": text("ROOT"),
+    "SIGNATURE": text("SIGNATURE"),
+    "SOURCE": text("SOURCE"),
+    "TOOL…": text("TOOL…"),
+    "URL": text("URL"),
+}
+"""What stands in the help for a value, in the language."""
 _COMMANDS: Final = {
+    "setup": "setup:setup",
     "detect": "reading:detect",
     "info": "reading:info",
     "activate": "activate:activate",
@@ -45,9 +69,80 @@ def _harmless_usage() -> Iterator[None]:
     """Make harmless what click's errors repeat of the arguments."""
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # it shows the help, and repeats nothing
     except click.ClickException as error:
         error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
         raise
+
+
+class _Language(click.ParamType[str]):
+    """A language, under any name that language_named() knows."""
+
+    name = "language"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the languages, for the help."""
+        return f"[{'|'.join(LANGUAGES)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the language's own name."""
+        if language := language_named(value):
+            return language
+        known = text("{value} is no language of xcactl: {choices}")
+        raise click.BadParameter(known.format(value=value, choices=", ".join(LANGUAGES))(), ctx, param)
+
+
+def _be_verbose(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.find_root().meta[_VERBOSE] = True
+        # The module's own lines come too, at a terminal.
+        os.environ.setdefault("XCA_LOG_LEVEL", "info")
+
+
+def _verbose_option() -> click.Option:
+    return click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_be_verbose,
+        help=_("Show technical details as well, for whoever gives support."),
+    )
+
+
+def _language_option(*, hidden: bool) -> click.Option:
+    return click.Option(
+        ["--lang"],
+        type=_Language(),
+        expose_value=False,  # xca_plugin.cli.main has read it
+        hidden=hidden,
+        help=_("Language; by default the locale's."),
+    )
+
+
+def _complete(command: click.Command, words: str) -> None:
+    """Give a command and its subcommands the common options, examples, and placeholders in the language.
+
+    Args:
+        command: the command.
+        words: the words that it is called with after xcactl.
+    """
+    command.options_metavar = _("[OPTIONS]")
+    command.params += [_verbose_option(), _language_option(hidden=bool(words))]
+    for parameter in command.params:
+        placeholder = parameter.metavar
+        if placeholder is None and isinstance(parameter, click.Argument):
+            placeholder = (parameter.name or "").upper()
+        if placeholder in _PLACEHOLDERS:
+            optional = isinstance(parameter, click.Argument) and not parameter.required
+            shown = _PLACEHOLDERS[placeholder]()
+            parameter.metavar = f"[{shown}]" if optional else shown
+    examples = "\n".join(["\b", _("Examples:"), *(f"  {line}" for line in EXAMPLES[words])])
+    command.epilog = f"{examples}\n\n{command.epilog or ''}"
+    if isinstance(command, click.Group):
+        command.subcommand_metavar = _("COMMAND [ARGS]...")
+        for name, each in command.commands.items():
+            _complete(each, f"{words} {name}".strip())
 
 
 class Commands(click.Group):
@@ -61,9 +156,29 @@ class Commands(click.Group):
         """Import the command of that name."""
         if name not in _COMMANDS:
             return None
-        module, attribute = _COMMANDS[name].split(":")
-        command: click.Command = getattr(importlib.import_module(f"xca_plugin.cli.{module}"), attribute)
-        return command
+        if name not in self.commands:
+            module, attribute = _COMMANDS[name].split(":")
+            command = getattr(importlib.import_module(f"xca_plugin.cli.{module}"), attribute)
+            _complete(command, name)
+            self.commands[name] = command
+        return self.commands[name]
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with; for an unknown one suggest the nearest."""
+        try:
+            return super().resolve_command(context, arguments)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=list(_COMMANDS), ctx=context
+            ) from None
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        """Read the options before the command; -v without a command asks for the version."""
+        if arguments[-1:] == ["-v"] and not set(arguments) & set(_COMMANDS):
+            arguments = [*arguments[:-1], "--version"]
+        return super().parse_args(context, arguments)
 
     def make_context(self, *given: Any, **more: Any) -> click.Context:
         """Read the arguments; what is wrong with them is told harmlessly."""
@@ -77,7 +192,21 @@ class Commands(click.Group):
                 return super().invoke(context)
         except XcaError as error:
             show_error(error)
+            if _VERBOSE in context.meta:
+                _show_details(error)
             context.exit(exit_status(error))
+
+
+def _show_details(error: XcaError) -> None:
+    """Show what a person who gives support asks for: the kind of the error, and of its causes."""
+    say(text("Kind of error: {name}").format(name=type(error).__name__)(), err=True)
+    if isinstance(error, CardError) and error.return_value is not None:
+        say(text("PKCS#11: {name}").format(name=error.return_value.name)(), err=True)
+    cause = error.__cause__
+    while cause is not None:
+        # Not its text: a stranger's exception may hold a secret.
+        say(text("Because of: {place}").format(place=place_of(cause))(), err=True)
+        cause = cause.__cause__
 
 
 @click.group(
@@ -89,12 +218,9 @@ class Commands(click.Group):
         'Shell completion: eval "$(_XCACTL_COMPLETE=bash_source xcactl)" (or zsh_source, fish_source).'
     ),
 )
-@click.option(
-    "--lang",
-    type=click.Choice(LANGUAGES),
-    expose_value=False,  # xca_plugin.cli.main has looked at it already
-    help=_("Language; by default the locale's."),
-)
 @click.version_option(package_name="xca-plugin")
 def xcactl() -> None:
-    """Do nothing by itself; the help is above."""
+    """Do nothing without a command."""
+
+
+_complete(xcactl, "")

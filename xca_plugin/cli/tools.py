@@ -133,7 +133,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"looks": looks})
     elif not looks:
-        say(_("No tool is registered: xcactl tools register"), err=True)
+        say(_("No tool is registered. Register those that are here: xcactl tools register --all"), err=True)
     else:
         _show_looks(looks)
     if blind := [probe["name"] for probe in looks if not probe["works"]]:

@@ -21,6 +21,8 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.CardFault: 20,
     errors.Unsupported: 21,
     errors.PluginMisbehaved: 22,
+    errors.NotConfigured: 23,
+    errors.NoCardModule: 24,
     errors.NotActivated: 30,
     errors.AlreadyActive: 31,
     errors.CardLapsed: 32,

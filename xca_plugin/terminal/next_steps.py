@@ -17,6 +17,18 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
     ),
     OutputExists: text("Choose another name with -o, or repeat the command with --force to replace it."),
+    errors.NotConfigured: text(
+        "For a real card: xcactl setup. For a test card: softhsm-card init, softhsm-card issue, then "
+        'eval "$(softhsm-card env)". What is missing: xcactl doctor'
+    ),
+    errors.ModuleFailed: text(
+        "Check the configuration (XCA_PKCS11_CONF names the file) and the module in it: xcactl doctor. "
+        "A new one for a real card: xcactl setup"
+    ),
+    errors.NoCardModule: text(
+        "Install the software that the issuer gives out for the card, or name the module: "
+        "xcactl setup --module PATH"
+    ),
     errors.NoReader: text(
         "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
     ),
@@ -78,7 +90,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "xcactl tools list shows the tools that can load the module. Nothing was changed."
     ),
     errors.CardNotSeen: text(
-        "Register them again (xcactl tools register), and look at what is said above of each."
+        "Register them again (xcactl tools register TOOL), and look at what is said above of each."
     ),
     errors.NoReaderSupport: text("Install it: pip install 'xca-plugin[pcsc]'"),
     errors.NoReaderDaemon: text(

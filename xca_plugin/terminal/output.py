@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is shown at a terminal, all of it made harmless."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,11 +16,27 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _UNLIMITED: Final = 10_000
+_OTHER_SCREEN: Final = "\x1b[?1049h\x1b[H"
+_FIRST_SCREEN: Final = "\x1b[?1049l"
+"""Switch to a terminal's second screen, which keeps no history, and back (xterm's control sequences)."""
 
 
 def say(message: str = "", *, err: bool = False, **style: Any) -> None:
     """Say something, in one or several lines, with the styles of click.style."""
     click.secho(harmless(message, lines=True), err=err, **style)
+
+
+@contextmanager
+def other_screen() -> Iterator[None]:
+    """Show what this block says on stderr on a second screen, if there is one; it is left after it."""
+    has_one = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
+    if has_one:
+        click.echo(_OTHER_SCREEN, nl=False, err=True)
+    try:
+        yield
+    finally:
+        if has_one:
+            click.echo(_FIRST_SCREEN, nl=False, err=True)
 
 
 def print_json(document: object, *, indent: int | None = 2) -> None:

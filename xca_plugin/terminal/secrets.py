@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PINs and user codes of one command: from where a script keeps them, or asked for at the terminal."""
+"""PINs and user codes of one command: from the sources that a script names, or asked for at the terminal."""
 
+import secrets
+import string
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ from pkcs11_shim import rules
 from xca_common.errors import SecretMissing, XcaError
 from xca_common.secret import Secret
 from xca_common.secret_source import SecretReader, SecretSourceError
+from xca_plugin import errors
 from xca_plugin.cards import check_pin, check_user_code
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
-from xca_plugin.terminal.prompts import interactive, prompt
+from xca_plugin.terminal.output import other_screen, say
+from xca_plugin.terminal.prompts import confirm, interactive, prompt
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,11 @@ class SecretKind:
 
     Attributes:
         option: the option that names its source.
-        prompt: how it is asked for, of a card.
-        again: how it is asked for the second time; None: once is enough.
-        check: refuses what has not its form.
-        help: what the option is for.
+        prompt: returns the question for the secret of a card.
+        again: the question for the second entry; None: the secret is asked for once.
+        check: raises an error for a value of the wrong form.
+        help: help text of the option.
+        can_be_made: the program can make such a secret for the person.
     """
 
     option: str
@@ -37,6 +42,7 @@ class SecretKind:
     again: str | None
     check: Callable[[Card, Secret], None]
     help: str
+    can_be_made: bool = False
 
 
 _SOURCES: Final = _(
@@ -59,10 +65,22 @@ def _check_user_code(card: Card, user_code: Secret) -> None:
 
 
 PIN: Final = SecretKind("--pin", lambda card: _("PIN"), None, check_pin, _SOURCES)
+CURRENT_PIN: Final = SecretKind("--pin", lambda card: _("Current PIN"), None, check_pin, _SOURCES)
 NEW_PIN: Final = SecretKind("--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES)
+FIRST_PIN: Final = SecretKind(
+    "--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES, can_be_made=True
+)
+"""A new PIN that is set with the user code."""
 USER_CODE: Final = SecretKind(
     "--user-code",
     lambda card: _("User code (upper and lower case differ)"),
+    None,
+    _check_user_code,
+    _SOURCES,
+)
+CURRENT_USER_CODE: Final = SecretKind(
+    "--user-code",
+    lambda card: _("Current user code (upper and lower case differ)"),
     None,
     _check_user_code,
     _SOURCES,
@@ -81,13 +99,14 @@ class Asker:
     """Gets the secrets of one command, from their sources or from the person, and wipes them at its end.
 
     Args:
-        card: the card that they are for.
+        card: the card of the secrets.
     """
 
     def __init__(self, card: Card) -> None:
         self._card = card
         self._stack = ExitStack()
         self._reader = self._stack.enter_context(SecretReader())
+        self._asked = False
 
     def __enter__(self) -> Self:
         return self
@@ -104,34 +123,113 @@ class Asker:
 
         Raises:
             SecretMissing: the source cannot be used, or there is none and nobody to ask.
-            InvalidPin, InvalidUserCode, PinRefused: what the source holds does not pass.
+            InvalidPin, InvalidUserCode, PinRefused: the value from the source does not pass.
         """
         check = check or partial(kind.check, self._card)
         if source is not None:
             try:
                 value = self._reader.read(source)
             except SecretSourceError as error:
-                raise SecretMissing(option=kind.option, detail=str(error)) from error
+                raise SecretMissing(option=kind.option, detail=error.reason) from error
             return self._checked(value, check)
         if not interactive():
             raise SecretMissing(option=kind.option, detail=text("there is no terminal to ask at"))
+        if not self._asked:
+            say(_("Nothing is shown while you type."), err=True)
+            self._asked = True
+        if kind.can_be_made:
+            say(
+                _("Press Enter alone to have a PIN made for you. It is shown once, for you to write down."),
+                err=True,
+            )
+        while True:
+            if (secret := self._asked_once(kind, check)) is not None:
+                return secret
 
-        def checked(value: str) -> Secret:
+    def proved(
+        self,
+        kind: SecretKind,
+        source: str | None,
+        prove: Callable[[Secret], Card],
+        *,
+        next_source: str | None,
+    ) -> Secret:
+        """Return the present secret of a card, proved by a login before the person types the next secret.
+
+        A wrong value is asked for again, as long as more than one try is known to be left. Nothing is proved
+        where nobody is asked for anything: the operation itself tries the value.
+
+        Args:
+            kind: the present secret.
+            source: its source; None: the person is asked.
+            prove: tries the value on the card.
+            next_source: source of the secret that the command needs next; None: the person is asked.
+
+        Raises:
+            As get, and as prove.
+        """
+        if not interactive() or (source is not None and next_source is not None):
+            return self.get(kind, source)
+        while True:
+            secret = self.get(kind, source)
             try:
-                return self._checked(value, check)
-            except XcaError as error:
-                raise click.UsageError(error.message()) from None  # asks again
+                prove(secret)
+            except (errors.WrongPin, errors.WrongUserCode) as error:
+                if source is not None or error.tries_left is None or error.tries_left < 2:
+                    raise
+                say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
+                continue
+            if self._card.real and kind.option == USER_CODE.option:
+                say(
+                    _(
+                        "The card accepted the login. For a real card this does not prove that the user code "
+                        "is right: the card may check it only when the new value is set."
+                    ),
+                    err=True,
+                )
+            return secret
 
-        secret: Secret = prompt(
-            kind.prompt(self._card),
-            hide_input=True,
-            confirmation_prompt=kind.again or False,
-            value_proc=checked,
-        )
+    def _asked_once(self, kind: SecretKind, check: Callable[[Secret], None]) -> Secret | None:
+        """Ask for a secret, new ones twice; None: the entry cannot be used, and the person was told why."""
+        value = _hidden(kind.prompt(self._card), may_be_empty=kind.can_be_made)
+        if not value:
+            return self._made(check)
+        try:
+            secret = self._checked(value, check)
+        except XcaError as error:
+            say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
+            return None
+        if kind.again and self._stack.enter_context(Secret(_hidden(kind.again))) != secret:
+            say(_("Error: The two entered values do not match."), err=True, fg="red")
+            return None
         return secret
+
+    def _made(self, check: Callable[[Secret], None]) -> Secret | None:
+        """Make a PIN and show it once; None: the person did not write it down.
+
+        It has digits only, because a PIN pad has no other keys.
+        """
+        length = max(self._card.pin_min, min(self._card.pin_max, rules.PIN_MAX))
+        while True:
+            try:
+                made = self._checked("".join(secrets.choice(string.digits) for _ in range(length)), check)
+            except errors.PinRefused:
+                continue  # a weak one, such as 12345678
+            break
+        with other_screen():
+            say(text("Your new PIN: {pin}").format(pin=made.reveal())(), err=True, bold=True)
+            say(_("Write it down now. It is stored nowhere and is not shown again."), err=True)
+            written_down = confirm(_("I have written it down (我已記下)"))
+        return made if written_down else None
 
     def _checked(self, value: str, check: Callable[[Secret], None]) -> Secret:
         """Keep a secret until the end of the command, also one that does not pass, and check it."""
         secret = self._stack.enter_context(Secret(value))
         check(secret)
         return secret
+
+
+def _hidden(question: str, *, may_be_empty: bool = False) -> str:
+    default = "" if may_be_empty else None
+    value: str = prompt(question, hide_input=True, default=default, show_default=False)
+    return value

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 
 from pkcs11_shim import ConfigurationError, rules
 from pkcs11_shim.config import parse
-from xca_common.base_directories import config_home, data_home
+from xca_common.base_directories import config_home, data_home, home
 from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
@@ -60,7 +60,7 @@ class _Browser(Tool):
         return shell(self.program() or self._programs[0], "URL")
 
     def remarks(self) -> list[Callable[[], str]]:
-        found = [folder for folder in self._sandboxes if is_there(Path.home() / folder, stat.S_ISDIR)]
+        found = [folder for folder in self._sandboxes if is_there(home() / folder, stat.S_ISDIR)]
         sandboxed = text(
             "The one in {folder} is a snap or flatpak: its sandbox hides the module and the card from it. "
             "Use the browser from your distribution's packages for the card."
@@ -103,7 +103,7 @@ class Firefox(_Browser):
         )
 
     def _folders(self) -> tuple[Path, ...]:
-        return Path.home() / ".mozilla" / "firefox", config_home() / "mozilla" / "firefox"
+        return home() / ".mozilla" / "firefox", config_home() / "mozilla" / "firefox"
 
 
 class Chromium(_Browser):
@@ -137,7 +137,7 @@ class Chromium(_Browser):
         return there or ([self._folders()[0]] if self.program() else [])
 
     def _folders(self) -> tuple[Path, ...]:
-        old = Path.home() / ".pki" / "nssdb"
+        old = home() / ".pki" / "nssdb"
         new = data_home() / "pki" / "nssdb"
         return old, new
 

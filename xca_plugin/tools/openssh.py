@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from xca_common.base_directories import home
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
 from xca_plugin.i18n import text
@@ -103,7 +104,7 @@ def _provider(file: Path) -> str:
 
 
 def _file() -> Path:
-    return Path.home() / ".ssh" / "config"
+    return home() / ".ssh" / "config"
 
 
 def _option() -> tuple[str, ...]:
@@ -112,6 +113,6 @@ def _option() -> tuple[str, ...]:
     ssh takes the home from the user database and not from HOME.
     """
     with suppress(KeyError):  # without an entry in the user database, ssh needs the option
-        if os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir) == os.path.realpath(Path.home()):
+        if os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir) == os.path.realpath(home()):
             return ()
     return "-F", str(_file())

@@ -99,6 +99,11 @@ class Certificate:
         )
 
     @property
+    def holder_name(self) -> str:
+        """The holder as people say it (distinguished_name.as_name); the subject DN if it has no such part."""
+        return distinguished_name.as_name(x509.Certificate.load(self.der).subject) or self.holder
+
+    @property
     def pem(self) -> str:
         """The certificate in PEM (RFC 7468)."""
         body = base64.b64encode(self.der).decode("ascii")

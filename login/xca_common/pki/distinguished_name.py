@@ -38,6 +38,22 @@ def as_text(name: asn1_x509.Name) -> str:
     return ",".join(parts)
 
 
+def as_name(name: asn1_x509.Name) -> str:
+    """Return what people call the one that is named: the common name, else organisation and its units.
+
+    Empty if the name has none of these.
+
+    Raises:
+        ValueError, TypeError, LookupError: a part of it cannot be read.
+    """
+    pairs = [
+        (pair["type"].native, str(pair["value"].native)) for relative in name.chosen for pair in relative
+    ]
+    common = [value for kind, value in pairs if kind == "common_name"]
+    units = [value for kind, value in pairs if kind in ("organization_name", "organizational_unit_name")]
+    return " ".join(common or units)
+
+
 def parse(text: str) -> "x509.Name":
     """Read a name that a person wrote; what it is made into keeps the order.
 

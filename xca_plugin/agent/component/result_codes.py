@@ -125,6 +125,8 @@ CODES_BY_ERROR: Final[Mapping[type[XcaError], tuple[Code, MinorCode]]] = {
     XcaError: (Code.FAILED, MinorCode.NONE),  # files, tools, the agent itself: pages have no code for them
     errors.NoModule: (Code.NO_MODULE, MinorCode.NONE),
     errors.ModuleFailed: (Code.NO_MODULE, MinorCode.NONE),
+    errors.NotConfigured: (Code.NO_MODULE, MinorCode.NONE),
+    errors.NoCardModule: (Code.NO_MODULE, MinorCode.NONE),
     errors.StoreUnreadable: (Code.CARD_FAILED, MinorCode.DEVICE_ERROR),
     errors.StoreNotWritable: (Code.CARD_FAILED, MinorCode.DEVICE_ERROR),
     errors.PluginFailed: (Code.NO_MODULE, MinorCode.NONE),

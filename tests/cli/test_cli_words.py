@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words of xcactl: languages, help, slips, times, and Chinese screens without English."""
+
+import gettext
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from support.cli.xcactl import Workspace
+from xca_common.i18n import CHINESE, ENGLISH, language_named
+from xca_plugin.cli.examples import EXAMPLES
+from xca_plugin.cli.root import xcactl
+from xca_plugin.i18n import CATALOGUE
+
+CLICK_ENGLISH = (
+    # What only programmers and other systems meet.
+    "(dynamic)",
+    "Argument {name!r} takes {nargs} values.",
+    "Arguments take exactly",
+    "Boolean option",
+    "Choice({choices})",
+    "Choose from:",
+    "Confirm the action",
+    "Could not determine name",
+    "Couldn't detect Bash",
+    "DeprecationWarning",
+    "Do you want to continue",
+    "Invalid start character",
+    "Missing parameter: {param_name}",
+    "Missing {param_type}",
+    "Name '{name}' defined twice",
+    "No options defined",
+    "Press any key",
+    "Repeat for confirmation",
+    "Shell completion is not supported",
+    "Takes {nargs} values",
+    "Unknown color",
+    "Unknown standard stream",
+    "Value must be an iterable",
+    "Windows error",
+    "d",
+    "deprecated",
+    "unknown error",
+    "{editor}",
+    "{len_type} values",
+    "{name} {filename!r} is a file.",
+    "{name} {filename!r} is not executable.",
+    "{value!r} does not match the format",
+    "{value!r} is not a valid UUID",
+    "{value!r} is not a valid boolean",
+)
+NAMES = re.compile(
+    r"--?[a-z][\w-]*|XC\d+|C=TW\S*|SHA-256|[0-9a-f]{16,}|SoftHSM\w*( Virtual Reader [\d ]+)?|"
+    r"PIN|DN|OID|CMS|PKCS#?\S*|PEM|DER|JSON|CRL|OCSP|RFC|AES-?\S*|XCA_\w+|Enter|https?:\S+|/\S+|"
+    r"\w+[.:]\w[\w.:/]*|\[\w+(\|\w+)*\]|(Auth)?EnvelopedData|PDF|PAdES|[GMK]iB|GCM|CBC|HTML|OpenSSL|\bssh\b|\.sig|Java|python3?|softhsm-card|"
+    r"(ROOT )?CA Cert|docs|pcscd|\$\(.*\)|\"\$.*|p7s|p7m|p7e|'sgin'|eval|nat"
+)
+"""Names of things, and what is typed as it is."""
+
+
+def english(shown: str) -> list[str]:
+    """Return the English words on a Chinese screen, without names, commands and examples."""
+    typed = {word for path, _ in commands(xcactl) for part in path.split() for word in part.split("-")}
+    typed |= {word for lines in EXAMPLES.values() for line in lines for word in re.findall("[A-Za-z]+", line)}
+    typed |= {"stdin", "pem", "der", "html", "json", "pdf", "file", "env", "bash", "fish", "zsh", "source"}
+    return [word for word in re.findall(r"[A-Za-z]{3,}", NAMES.sub("", shown)) if word not in typed]
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        *(
+            (name, CHINESE)
+            for name in ("zh_TW", "zh-TW", "zh_TW.UTF-8", "zh-Hant-TW", "ZH_tw", "zh_HK", "zh")
+        ),
+        *((name, ENGLISH) for name in ("en", "en_US", "en-GB", "en_US.UTF-8", "EN")),
+        *((name, None) for name in ("zh_CN", "zh-Hans", "ja", "", "C", "english")),
+    ],
+)
+def test_language_of_a_name_is_found(name: str, language: str | None) -> None:
+    assert language_named(name) == language
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--lang", "zh-TW", "--help"), "用法"),
+        (("--lang=zh_TW.UTF-8", "info", "--help"), "檢視卡片"),
+        (("info", "--lang", "zh-TW", "--help"), "檢視卡片"),
+        (("--lang", "en_US", "--help"), "Usage"),
+        (("pin", "--lang", "en", "--help"), "Change, reset"),
+    ],
+)
+def test_language_of_any_form_and_place_is_spoken(
+    closed: Workspace, arguments: tuple[str, ...], words: str
+) -> None:
+    result = closed.with_variables(LANG="ja_JP.UTF-8").run(*arguments)
+    assert (result.status, words in result.out) == (0, True), result.out + result.err
+
+
+def test_language_that_is_not_spoken_is_refused_with_those_that_are(closed: Workspace) -> None:
+    result = closed.run("--lang", "zh_CN", "info")
+    assert result.status == 2
+    assert "zh_TW, en" in result.err
+
+
+@pytest.mark.parametrize(
+    ("slip", "suggestion"),
+    [
+        (("sgin", "x"), "sign"),
+        (("inof",), "info"),
+        (("pin", "chnage"), "change"),
+        (("cert", "exprot"), "export"),
+        (("info", "--crad", "X"), "--card"),
+        (("--langg", "en", "info"), "--lang"),
+    ],
+)
+@pytest.mark.parametrize(("language", "words"), [("en", "Did you mean"), ("zh_TW", "您是指")])
+def test_slip_in_a_command_gets_a_suggestion(
+    closed: Workspace, slip: tuple[str, ...], suggestion: str, language: str, words: str
+) -> None:
+    result = closed.with_variables(LANGUAGE=language).run(*slip)
+    assert result.status == 2
+    assert f"'{suggestion}'" in result.err
+    assert words in result.err
+
+
+def commands(group: click.Group, words: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        path = f"{words} {name}".strip()
+        yield path, command
+        if isinstance(command, click.Group):
+            yield from commands(command, path)
+
+
+def test_help_of_every_command_has_examples_that_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = dict(commands(xcactl))
+    assert set(EXAMPLES) == {"", *known}
+    monkeypatch.chdir(tmp_path)
+    for name in ("contract.pdf", "contract.pdf.p7s", "contract.pdf.p7m", "contract.pdf.p7e"):
+        Path(name).touch()
+    for name in ("root.pem", "buyer.pem", "seller.pem"):
+        Path(name).touch()
+    for words, lines in EXAMPLES.items():
+        for line in lines:
+            program, *arguments = line.split()
+            assert program == "xcactl"
+            if words:
+                assert f"xcactl {words}" in line
+            read(xcactl, arguments)
+
+
+def read(command: click.Command, arguments: list[str]) -> None:
+    """Read the arguments as a run would, down to the last subcommand, and run nothing."""
+    context = command.make_context("xcactl", arguments)
+    while isinstance(context.command, click.Group):
+        rest = [*context._protected_args, *context.args]
+        name, found, more = context.command.resolve_command(context, rest)
+        assert found
+        context = found.make_context(name, more, parent=context)
+
+
+def test_command_without_a_subcommand_shows_its_help(closed: Workspace) -> None:
+    result = closed.run("pin")
+    assert result.status == 2
+    assert "\n  change  Change the PIN" in result.err
+    assert "<U+" not in result.err
+
+
+def test_message_of_click_is_translated() -> None:
+    folder = Path(click.__file__).parent
+    keywords = {"_": None, "gettext": None, "ngettext": (1, 2)}
+    said = {
+        message if isinstance(message, str) else message[0]
+        for _, _, message, *_ in extract_from_dir(folder, [("**.py", "python")], keywords=keywords)
+    }
+    chinese = gettext.translation("messages", CATALOGUE.locales, [CHINESE])
+    missing = {
+        each for each in said if chinese.gettext(each) == each and chinese.ngettext(each, each, 2) == each
+    }
+    assert {each for each in missing if not each.startswith(CLICK_ENGLISH)} == set()
+
+
+SCREENS = (
+    ("--help",),
+    ("info",),
+    ("detect",),
+    ("cert", "list"),
+    ("cert", "show"),
+    ("events",),
+    ("info", "--card", "XC00000000000000"),
+    ("sgin",),
+    ("pin",),
+    ("pin", "verify"),
+    ("pin", "verify", "--pin", "env:UNSET_VARIABLE"),
+    ("pin", "verify", "--pin", "file:/nowhere/pin"),
+    ("activate", "--yes"),
+    ("cert", "show", "cert9"),
+)
+
+
+@pytest.mark.parametrize("command", SCREENS, ids=" ".join)
+def test_chinese_screen_has_no_english(active: Workspace, command: tuple[str, ...]) -> None:
+    result = active.run("--lang", "zh_TW", *command)
+    assert english(result.out + result.err) == [], result.out + result.err
+
+
+def test_chinese_help_of_every_command_has_no_english(closed: Workspace) -> None:
+    program = """
+import gettext, os
+os.environ["LANGUAGE"] = "zh_TW"
+from xca_plugin.i18n import CATALOGUE
+gettext.bindtextdomain("messages", CATALOGUE.locales)
+import click
+from xca_plugin.cli.root import xcactl
+def show(command, context):
+    print(command.get_help(context))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            show(each, click.Context(each, parent=context, info_name=name))
+show(xcactl, click.Context(xcactl, info_name="xcactl"))
+"""
+    shown = closed.program(program).out
+    assert "範例" in shown
+    assert sorted(set(english(shown))) == []
+
+
+def test_events_and_times_show_their_zone_and_no_return_value(active: Workspace) -> None:
+    active.run("pin", "verify", "--pin", "stdin", stdin="wrong-99\n")
+    for language, word in (("en", "wrong"), ("zh_TW", "錯誤")):
+        result = active.with_variables(TZ="America/New_York").run("--lang", language, "events")
+        lines = result.out.splitlines()[1:]
+        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+08:00 ", line) for line in lines)
+        assert word in lines[-1]
+        assert "CKR_" not in result.out
+
+
+def test_holder_of_a_card_is_a_name_before_a_distinguished_name(active: Workspace) -> None:
+    shown = active.run("info").out
+    assert re.search(r"Holder +國立臺灣大學 \(secondary card\)", shown)
+    assert shown.index("國立臺灣大學 (") < shown.index("C=TW,L=臺北市,O=國立臺灣大學")
+    assert "C=TW" not in active.run("detect").out
+    assert re.search(r"cert1 +國立臺灣大學 ", active.run("cert", "list").out)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_verbose_command_shows_the_kind_of_an_error(active: Workspace, place: str) -> None:
+    arguments = ["pin", "verify", "--pin", "stdin"]
+    arguments = ["-v", *arguments] if place == "before" else [*arguments, "-v"]
+    result = active.run(*arguments, stdin="wrong-99\n")
+    assert result.status == 35
+    assert "Kind of error: WrongPin" in result.err
+    assert "PKCS#11: CKR_PIN_INCORRECT" in result.err
+    assert "CKR_" not in active.run("pin", "verify", "--pin", "stdin", stdin="wrong-98\n").err
+
+
+@pytest.mark.parametrize("arguments", [("-v",), ("--lang", "en", "-v"), ("--version",)])
+def test_verbose_option_alone_tells_the_version(closed: Workspace, arguments: tuple[str, ...]) -> None:
+    result = closed.run(*arguments)
+    assert result.status == 0
+    assert "version" in result.out
+
+
+def test_command_that_a_next_step_names_is_one_that_runs() -> None:
+    """Every `xcactl …` in a message is a command, and its options are options of it."""
+    known = dict(commands(xcactl))
+    catalogue = Path(__file__).parents[2] / "xca_plugin" / "locale" / "zh_TW" / "LC_MESSAGES" / "messages.po"
+    with catalogue.open("rb") as file:
+        sentences = [str(each.id) for each in read_po(file, "zh_TW") if each.id]
+    named = [
+        words.split()
+        for sentence in sentences
+        for words in re.findall(r"xcactl((?: [a-z][a-z-]+| --[a-z-]+| [A-Z{}a-z.]+(?=[ ,)]|$))+)", sentence)
+    ]
+    assert len(named) > 20
+    for words in named:
+        path = words[0]
+        if path not in known:
+            continue  # the program's name in a sentence
+        command = known[path]
+        if isinstance(command, click.Group) and len(words) > 1 and f"{path} {words[1]}" in known:
+            path = f"{path} {words[1]}"
+            command = known[path]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, words
+        needs_tools = path in ("tools register", "tools unregister")
+        assert not needs_tools or len(words) > 2, words
