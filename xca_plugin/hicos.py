@@ -8,6 +8,7 @@ into errors.
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -88,6 +89,8 @@ _REMOVED: Final = (
     p11.SessionHandleInvalid,
     p11.SessionClosed,
 )
+_NOTICED: Final = 1.0
+"""Seconds in which a card that was pulled out is noticed: pcscd looks at its readers every 0.4 seconds."""
 _UNCLEAR: Final = (p11.DeviceError, p11.GeneralError, p11.FunctionFailed)
 """Answers that some modules also give when the card was pulled out, or another program used it."""
 _ENDED: Final = (p11.UserNotLoggedIn, p11.SessionHandleInvalid, p11.SessionClosed)
@@ -789,11 +792,17 @@ def _check_presence(card: Card) -> None:
         CardRemoved: it is gone, or another one is there.
         NoReaderDaemon: the readers' daemon has ended.
     """
-    try:
-        _token(_library(), card)
-    except (errors.CardError, PKCS11Error):
-        _check_daemon()
-        raise errors.CardRemoved(number=card.number) from None
+    # The daemon notices a pulled card after a while, and a module only after the daemon.
+    end = time.monotonic() + _NOTICED
+    while True:
+        try:
+            _token(_library(), card)
+        except (errors.CardError, PKCS11Error):
+            _check_daemon()
+            raise errors.CardRemoved(number=card.number) from None
+        if time.monotonic() > end:
+            return
+        time.sleep(_NOTICED / 10)
 
 
 def _store_fault() -> errors.CardError:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * [quirks] hash = module: signatures with a hash in the mechanism are made in two steps, a digest and a
- * signature without a hash, because the vendor's module answers CKR_BUFFER_TOO_SMALL to them. What is
- * digested goes through a session of its own, so that the caller's session can digest something else
- * meanwhile.
+ * signature without a hash, because the vendor's module answers CKR_BUFFER_TOO_SMALL to them. Each step has a
+ * session of its own. So the caller's session can digest something else meanwhile, and a signature that is
+ * cancelled ends with its sessions: nothing is sent to the card for that.
  *
  * Each signature that has begun has a lock of its own, which is held while the inner module works on it:
  * calls on one session wait for each other, calls on different sessions do not.
@@ -25,6 +25,7 @@ struct hashing_signature {
     CK_SESSION_HANDLE session;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE digest; /* the session that digests */
+    CK_SESSION_HANDLE signer; /* the session that signs */
     struct emsa_pss pss;      /* pss.hash for PKCS #1 v1.5 too */
     bool is_pss;
     bool in_parts;
@@ -136,30 +137,19 @@ static void hashing_give_back(struct hashing_place *place) {
     pthread_mutex_unlock(&lists_mutex);
 }
 
+static void hashing_close_sessions(const struct hashing_signature *signature) {
+    inner->C_CloseSession(signature->digest);
+    inner->C_CloseSession(signature->signer);
+}
+
 /* The caller has locked the signature, and unlocks it afterwards. */
 static void hashing_end(struct hashing_place *place) {
-    inner->C_CloseSession(place->signature.digest);
+    hashing_close_sessions(&place->signature);
     pthread_mutex_lock(&lists_mutex);
     place->begun = false;
     hashing_remove(&begun, place);
     hashing_push(&spare, place);
     pthread_mutex_unlock(&lists_mutex);
-}
-
-/* Ends the signature in the inner module too, and sends nothing to the card. Where the inner module has no
- * C_SessionCancel (PKCS#11 3.0), a part that is longer than the modulus is an error, which ends the signature
- * (2.40, section 5.11, C_SignUpdate and C_SignFinal). */
-static void hashing_cancel(struct hashing_place *place) {
-    static CK_BYTE too_long[EMSA_LARGEST_MODULUS + 1];
-    CK_SESSION_HANDLE session = place->signature.session;
-    CK_BYTE result[EMSA_LARGEST_MODULUS];
-    CK_ULONG length = sizeof result;
-    bool cancelled = inner3 != NULL && inner3->C_SessionCancel != NULL &&
-                     inner3->C_SessionCancel(session, CKF_SIGN) == CKR_OK;
-    if (!cancelled && inner->C_SignUpdate(session, too_long, sizeof too_long) == CKR_OK) {
-        inner->C_SignFinal(session, result, &length);
-    }
-    hashing_end(place);
 }
 
 /* Locks the signature of a session. NULL: this module makes none there. In the child of a fork, a signature
@@ -169,7 +159,7 @@ static struct hashing_place *hashing_of_session(CK_SESSION_HANDLE session, CK_RV
     struct hashing_place *place = hashing_take(&filter);
     *rv = CKR_OK;
     if (place != NULL && place->cut_off) {
-        hashing_cancel(place);
+        hashing_end(place);
         *rv = CKR_OPERATION_NOT_INITIALIZED;
     }
     return place;
@@ -268,7 +258,8 @@ static CK_RV hashing_read_modulus_bits(CK_SESSION_HANDLE session, CK_OBJECT_HAND
     return *bits > 0 ? CKR_OK : CKR_KEY_TYPE_INCONSISTENT;
 }
 
-static CK_RV hashing_open_digest(struct hashing_signature *signature) {
+/* Opens both sessions and begins the digest. */
+static CK_RV hashing_open_sessions(struct hashing_signature *signature) {
     CK_SESSION_INFO info;
     CK_RV rv = inner->C_GetSessionInfo(signature->session, &info);
     if (rv != CKR_OK) {
@@ -280,10 +271,15 @@ static CK_RV hashing_open_digest(struct hashing_signature *signature) {
     if (rv != CKR_OK) {
         return rv;
     }
+    rv = inner->C_OpenSession(info.slotID, info.flags, NULL, NULL, &signature->signer);
+    if (rv != CKR_OK) {
+        inner->C_CloseSession(signature->digest);
+        return rv;
+    }
     CK_MECHANISM mechanism = {signature->pss.hash->digest, NULL, 0};
     rv = inner->C_DigestInit(signature->digest, &mechanism);
     if (rv != CKR_OK) {
-        inner->C_CloseSession(signature->digest);
+        hashing_close_sessions(signature);
     }
     return rv;
 }
@@ -291,7 +287,7 @@ static CK_RV hashing_open_digest(struct hashing_signature *signature) {
 /* Puts a signature that the inner module has begun into a reserved place. */
 static void hashing_add(struct hashing_place *place, const struct hashing_signature *signature) {
     int cancelability = hashing_begin();
-    hashing_forget(signature->session); /* an operation that the inner module has forgotten */
+    hashing_forget(signature->session); /* another thread's, begun on this session at the same time */
     hashing_lock(place);
     place->signature = *signature;
     place->cut_off = false;
@@ -309,7 +305,7 @@ static CK_RV hashing_init(struct hashing_signature *signature, CK_OBJECT_HANDLE 
     if (place == NULL) {
         return CKR_HOST_MEMORY;
     }
-    CK_RV rv = hashing_open_digest(signature);
+    CK_RV rv = hashing_open_sessions(signature);
     if (rv != CKR_OK) {
         hashing_give_back(place);
         return rv;
@@ -320,15 +316,43 @@ static CK_RV hashing_init(struct hashing_signature *signature, CK_OBJECT_HANDLE 
         rv = CKR_KEY_SIZE_RANGE;
     }
     if (rv == CKR_OK) {
-        rv = inner->C_SignInit(signature->session, &without_hash, key);
+        rv = inner->C_SignInit(signature->signer, &without_hash, key);
     }
     if (rv != CKR_OK) {
-        inner->C_CloseSession(signature->digest);
+        hashing_close_sessions(signature);
         hashing_give_back(place);
         return rv;
     }
     hashing_add(place, signature);
     return CKR_OK;
+}
+
+/* Whether the module makes a signature in a session. */
+static bool hashing_is_active(CK_SESSION_HANDLE session) {
+    int cancelability = hashing_begin();
+    CK_RV rv;
+    struct hashing_place *place = hashing_of_session(session, &rv);
+    bool active = place != NULL && rv == CKR_OK;
+    if (place != NULL) {
+        hashing_unlock(place);
+    }
+    hashing_finish(cancelability);
+    return active;
+}
+
+CK_SESSION_HANDLE hashing_signer(CK_SESSION_HANDLE session) {
+    if (!config.hash_in_module) {
+        return session;
+    }
+    int cancelability = hashing_begin();
+    CK_RV rv;
+    struct hashing_place *place = hashing_of_session(session, &rv);
+    if (place != NULL) {
+        session = rv == CKR_OK ? place->signature.signer : session;
+        hashing_unlock(place);
+    }
+    hashing_finish(cancelability);
+    return session;
 }
 
 CK_RV card_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key) {
@@ -340,6 +364,9 @@ CK_RV card_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJ
         mechanism = &how;
         rv = hashing_choose(mechanism, &new);
     }
+    if (rv == CKR_OK && mechanism != NULL && hashing_is_active(session)) {
+        rv = CKR_OPERATION_ACTIVE;
+    }
     if (rv != CKR_OK) {
         return rv;
     }
@@ -348,7 +375,7 @@ CK_RV card_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJ
     }
     rv = inner->C_SignInit(session, mechanism, key);
     if (rv == CKR_OK) {
-        hashing_forget(session);
+        hashing_forget(session); /* without a mechanism the call ends a signature (PKCS#11 3.0) */
     }
     return rv;
 }
@@ -368,13 +395,9 @@ static CK_RV hashing_sign_digest(struct hashing_place *place, CK_BYTE *digest, C
         emsa_digest_info(signature->pss.hash, digest, block);
     }
     if (rv == CKR_OK) {
-        rv = inner->C_Sign(signature->session, block, length, out, out_length);
+        rv = inner->C_Sign(signature->signer, block, length, out, out_length);
     }
-    if (rv == CKR_OK) {
-        hashing_end(place);
-    } else {
-        hashing_cancel(place);
-    }
+    hashing_end(place);
     return rv;
 }
 
@@ -400,7 +423,7 @@ static CK_RV hashing_sign(struct hashing_place *place, bool is_last_part, CK_BYT
         return CKR_ARGUMENTS_BAD;
     }
     if (!is_last_part && signature->in_parts) {
-        hashing_cancel(place);
+        hashing_end(place);
         return CKR_OPERATION_ACTIVE;
     }
     if (hashing_answer_length(signature, out, out_length, &rv)) {
@@ -411,7 +434,7 @@ static CK_RV hashing_sign(struct hashing_place *place, bool is_last_part, CK_BYT
     rv = is_last_part ? inner->C_DigestFinal(signature->digest, digest, &digest_length)
                       : inner->C_Digest(signature->digest, data, length, digest, &digest_length);
     if (rv != CKR_OK) {
-        hashing_cancel(place);
+        hashing_end(place);
         return rv;
     }
     return hashing_sign_digest(place, digest, out, out_length);
@@ -422,7 +445,7 @@ static CK_RV hashing_update(struct hashing_place *place, CK_BYTE *part, CK_ULONG
     if (rv == CKR_OK) {
         place->signature.in_parts = true;
     } else {
-        hashing_cancel(place);
+        hashing_end(place);
     }
     return rv;
 }
@@ -477,9 +500,8 @@ CK_RV card_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *out, CK_ULONG *out_le
 }
 
 CK_RV card_C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags) {
-    CK_RV rv = inner3->C_SessionCancel(session, flags);
-    if (rv == CKR_OK && (flags & CKF_SIGN) != 0) {
+    if ((flags & CKF_SIGN) != 0) {
         hashing_forget(session);
     }
-    return rv;
+    return inner3->C_SessionCancel(session, flags);
 }

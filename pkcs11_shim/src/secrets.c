@@ -9,6 +9,7 @@
 #include "epochs.h"
 #include "fetch.h"
 #include "guard.h"
+#include "hashing.h"
 #include "log.h"
 #include "module.h"
 #include "remember.h"
@@ -235,9 +236,11 @@ static enum secret secrets_secret_of(CK_USER_TYPE user) {
 }
 
 static CK_RV secrets_ask_inner(const struct secrets_login *login) {
-    return login->named ? inner3->C_LoginUser(login->session, login->user, login->pin, login->pin_length,
+    CK_SESSION_HANDLE session =
+        login->user == CKU_CONTEXT_SPECIFIC ? hashing_signer(login->session) : login->session;
+    return login->named ? inner3->C_LoginUser(session, login->user, login->pin, login->pin_length,
                                               login->name, login->name_length)
-                        : inner->C_Login(login->session, login->user, login->pin, login->pin_length);
+                        : inner->C_Login(session, login->user, login->pin, login->pin_length);
 }
 
 static CK_RV secrets_check_login_state(CK_STATE state, CK_USER_TYPE user) {
