@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encrypted files, with OpenSSL in both directions, and files larger than memory."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -208,6 +209,17 @@ def test_certificates_of_one_file_are_each_encrypted_to_once(
         assert read == file.read_bytes()
     assert decrypt(active, encrypted, decrypted) == 0
     assert decrypted.read_bytes() == file.read_bytes()
+
+
+def test_pipe_is_encrypted(active: Workspace, file: Path, colleague: Path, encrypted: Path) -> None:
+    pipe = file.with_name("pipe")
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cp", file, pipe]):
+        encrypt(active, pipe, "--to", colleague / "cert.pem", "-o", encrypted)
+    key = ("-inkey", colleague / "key.pem")
+    assert (
+        openssl("cms", "-decrypt", "-binary", "-inform", "DER", "-in", encrypted, *key) == file.read_bytes()
+    )
 
 
 def test_altered_message_gives_nothing_to_a_pipe(
