@@ -109,3 +109,15 @@ def test_signature_that_is_cancelled_sends_nothing_to_the_card(
     assert host.call("C_Sign", session, b"text", 4, Room(256), Ulong(256)).rv == CKR.OPERATION_ACTIVE
     assert Instruction.PERFORM_OPERATION not in real.card.commands
     assert host.sign(session, key, b"text") == CKR.OK
+
+
+def test_card_pulled_at_a_decryption_was_removed(real: CardInReader, tmp_path: Path) -> None:
+    plain, sealed, certificate = tmp_path / "file", tmp_path / "file.p7e", tmp_path / "cert2.pem"
+    plain.write_bytes(b"text")
+    assert xcactl(real, "cert", "export", "cert2", "-o", str(certificate)).status == 0
+    encrypted = xcactl(real, "encrypt", str(plain), "--to", str(certificate), "-o", str(sealed))
+    assert encrypted.status == 0, encrypted.err
+    real.pull_at(Instruction.PERFORM_OPERATION, after_effect=False)
+    result = xcactl(real, "decrypt", str(sealed), "-o", str(tmp_path / "out"), "--pin", "env:PIN", "--yes")
+    assert not real.reader.has_card
+    assert result.status == 19, result.err
