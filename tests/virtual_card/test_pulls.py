@@ -105,6 +105,8 @@ def _check_pull(
     host.slots()
     card.pull_at(instruction, count, after_effect=after_effect)
     answer = ask(host)
+    if instruction is Instruction.LOG_OUT and card.reader.has_card:
+        pytest.skip("this version of OpenSC sends no such command")
     assert not card.reader.has_card
     assert answer != CKR.OK or ask in {_read_card, _log_out}
     is_new = after_effect and instruction in {Instruction.RESET_RETRIES, Instruction.CHANGE}
@@ -132,21 +134,33 @@ def test_card_pulled_at_a_reset_is_sound_when_it_is_back(
     _check_pull(either, ask, instruction, count, after_effect)
 
 
+def _place_of_the_try(card: CardInReader) -> int:
+    """Return which VERIFY of a login carries the PIN; the others only ask for the tries left."""
+    host = card.host()
+    session = host.open(host.slot(rules.CARD_LABEL))
+    card.card.commands.clear()
+    assert host.login(session, UserType.USER, "wrong-1") == CKR.PIN_INCORRECT
+    card.card.renew(CODE, PIN)
+    return card.card.commands[: card.card.last_try].count(Instruction.VERIFY)
+
+
 @AFTER
 def test_wrong_pin_whose_answer_is_lost_costs_one_try(real: CardInReader, after_effect: bool) -> None:
+    count = _place_of_the_try(real)
     host = real.host()
     session = host.open(host.slot(rules.CARD_LABEL))
-    real.pull_at(Instruction.VERIFY, 2, after_effect=after_effect)  # the first asks for the tries left
+    real.pull_at(Instruction.VERIFY, count, after_effect=after_effect)
     assert host.login(session, UserType.USER, "wrong-1") != CKR.OK
     assert not real.reader.has_card
     assert real.card.tries(card_files.PIN) == (2 if after_effect else 3)
 
 
 def test_pin_locked_by_a_try_whose_answer_is_lost_shows_it(real: CardInReader) -> None:
+    count = _place_of_the_try(real)
     real.card.set_tries(card_files.PIN, 1)
     host = real.host()
     session = host.open(host.slot(rules.CARD_LABEL))
-    real.pull_at(Instruction.VERIFY, 2, after_effect=True)
+    real.pull_at(Instruction.VERIFY, count, after_effect=True)
     assert host.login(session, UserType.USER, "wrong-1") != CKR.OK
     real.insert()
     host.reinitialize()

@@ -127,3 +127,22 @@ def test_activation_pulled_at_its_proof_is_active_already(closed: CardInReader, 
     closed.insert()
     assert _run(closed, ACTIVATE, CODE, PIN).status == ALREADY_ACTIVE
     assert closed.card.tries(card_files.PIN) == 3
+
+
+@AFTER
+def test_pin_change_cut_off_by_a_pull_says_so(real: CardInReader, after_effect: bool) -> None:
+    real.pull_at(Instruction.CHANGE, after_effect=after_effect)
+    assert _run(real, CHANGE, PIN, NEW_PIN).status == REMOVED
+    assert real.card.holds(card_files.PIN, NEW_PIN if after_effect else PIN)
+    assert real.card.tries(card_files.PIN) == 3
+
+
+@AFTER
+def test_signature_cut_off_by_a_pull_leaves_no_file(
+    real: CardInReader, tmp_path: Path, after_effect: bool
+) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("dear all\n")
+    real.pull_at(Instruction.PERFORM_OPERATION, after_effect=after_effect)
+    assert _run(real, ("sign", str(file), "--pin", "stdin"), PIN).status == REMOVED
+    assert list(tmp_path.iterdir()) == [file]

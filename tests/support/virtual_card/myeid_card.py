@@ -58,6 +58,7 @@ class MyEidCard:
         files: its files.
         activated: a file that exists once the card has a PIN.
         commands: the INS of every command that came.
+        last_try: the place in commands, counted from 1, of the last VERIFY with a secret in it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class MyEidCard:
         self._file, self.activated = folder / "card.json", folder / "activated"
         self.files, self._keys = files, keys
         self.commands: list[int] = []
+        self.last_try = 0
         if not self._file.exists():
             self.renew(user_code)
         self._power_up()
@@ -177,6 +179,7 @@ class MyEidCard:
 
     def _verify(self, secret: int, data: bytes) -> None:
         if data:
+            self.last_try = len(self.commands)
             self._try(secret, data)
         elif secret not in self._verified:
             tries = self.tries(secret)
