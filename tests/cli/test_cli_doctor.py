@@ -4,6 +4,8 @@
 import json
 import os
 import platform
+import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -23,11 +25,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from softhsm import Environment, revocation
+from softhsm import Environment, issue, revocation
 from softhsm.virtual_reader import VirtualReader
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
-from support.cli.xcactl import PIN, XCACTL, Workspace, install
+from support.cli.xcactl import PIN, USER_CODE, XCACTL, Workspace
 from support.module.cards import Card
 from xca_common.pki.authority import Authority
 
@@ -283,6 +285,68 @@ def test_doctor_with_a_clock_behind_says_so(workspace: Workspace, monkeypatch: p
     assert f"{tomorrow:%Y-%m-%d}" in outcome(found, "clock")[1]
 
 
+def test_event_with_a_wrong_clock_counts_until_the_next_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    with Card(workspace.path).store.writing() as writer:
+        for moment in (now + timedelta(days=900), now - timedelta(minutes=1)):
+            monkeypatch.setattr(time, "time", moment.timestamp)
+            writer.replace_secrets(workspace.number, event="repair")
+    monkeypatch.undo()
+    assert outcome(examined(workspace), "clock")[0] == "passed"
+    times = [event["at"] for event in workspace.run("events", "--json").json["events"]]
+    assert times[-2] > times[-1]  # in the order in which they were recorded
+
+
+def test_event_of_one_card_with_a_wrong_clock_does_not_count_against_the_others(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Card(workspace.path).store
+    other = issue(Environment(workspace.path), USER_CODE)
+    with store.writing() as writer:
+        monkeypatch.setattr(time, "time", (datetime.now(UTC) + timedelta(days=900)).timestamp)
+        writer.replace_secrets(other.number, event="repair")
+    monkeypatch.undo()
+    assert outcome(examined(workspace), "clock")[0] == "passed"
+
+
+def advised(found: dict[str, list[dict[str, Any]]]) -> list[list[str]]:
+    """The commands of xcactl in the next steps."""
+    steps = [finding["next_step"] or "" for findings in found.values() for finding in findings]
+    return [
+        shlex.split(command.rstrip(".,;"))[1:]
+        for step in steps
+        for command in re.findall(r"xcactl (?:[a-z][a-z-]*|--?[a-z][\w-]*|XC\w+|[\w.-]+\.\w+| )+", step)
+    ]
+
+
+def test_advice_of_doctor_works_as_it_stands_with_several_cards(
+    workspace: Workspace,
+) -> None:
+    locked = workspace.number
+    remembers(workspace, pin_tries=0)
+    closed = issue(Environment(workspace.path), USER_CODE).number
+    commands = advised(examined(workspace))
+    assert ["activate", "--card", closed] in commands
+    assert ["pin", "reset", "--card", locked] in commands
+    assert ["tools", "register", "--all"] in commands
+    for command in commands:
+        result = workspace.run(*command, *(["--dry-run"] if command[0] == "tools" else []))
+        assert result.status not in (1, 2, 18), (command, result.err)
+
+
+def test_doctor_asks_a_host_that_is_allowed(workspace: Workspace, tmp_path: Path) -> None:
+    published = revocation.publish(Environment(workspace.path), workspace.number)
+    with (tmp_path / "port" / "sitecustomize.py").open("a") as file:
+        file.write("from xca_plugin.checks import certification\ncertification._HOSTS_OF_TESTS = ()\n")
+    with proxy(served(published)) as (address, asked):
+        behind = workspace.with_variables(http_proxy=address)
+        assert outcome(examined(behind), "crl")[0] == "skipped"
+        assert asked == []
+        assert outcome(examined(behind, "--allow-host", "xca.test"), "crl")[0] == "passed"
+
+
 def test_doctor_without_a_reader_says_that_a_real_card_needs_one(
     real: Workspace, xca_virtual_reader: VirtualReader
 ) -> None:
@@ -391,7 +455,7 @@ def test_report_without_an_option_tells_nothing_of_anybody(somebody: Workspace, 
     assert "(card 1)" in text
     # Paths in the text of an error are removed, too.
     (somebody.path / "cards.db").write_bytes(b"not a database, whatever it was before" * 99)
-    examined(somebody, "--report", str(report))
+    examined(somebody, "--report", str(report), "--force")
     text = report.read_text(encoding="utf-8")
     assert "…/cards.db" in text
     assert not any(telling in text for telling in ("王", "wang", "小明", str(tmp_path)))
@@ -432,16 +496,11 @@ def test_report_of_a_configuration_that_means_nothing_copies_no_line(
 
 
 def test_check_that_crashes_asks_for_the_anonymous_report(workspace: Workspace, tmp_path: Path) -> None:
-    source = """
-        from xca_plugin import hookimpl
-
-        @hookimpl
-        def xca_history(number):
-            raise RuntimeError("whatever it was")
-    """
-    ended, said = outcome(examined(install(workspace, tmp_path, "clumsy", source)), "clock")
+    with (tmp_path / "port" / "sitecustomize.py").open("a") as file:
+        file.write("machine.agent_at = None\n")
+    ended, said = outcome(examined(workspace), "port")
     assert ended == "failed"
-    assert "xcactl doctor --report FILE" in said
+    assert "xcactl doctor --report report.json" in said
     assert "--json" not in said
 
 

@@ -751,6 +751,12 @@ def fetch(verify: Verifier, *hosts: str, **env: str) -> Result:
     return verify(options=options, env={**DIRECT, **env})
 
 
+def test_fetch_for_a_certificate_without_an_address_says_that_nobody_could_be_asked(verify: Verifier) -> None:
+    result = fetch(verify)
+    expect(result, UNKNOWN)
+    assert "names no address, so nobody could be asked" in result.err
+
+
 def test_host_that_nobody_allowed_is_not_asked(verify: Verifier, issuer: Party) -> None:
     with server(answering(crl(issuer))) as (port, asked):
         for host in ("127.0.0.1", "localhost", "127.1", "[::ffff:127.0.0.1]", "xca.nat.gov.tw@127.0.0.1"):

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -67,7 +68,8 @@ def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observatio
                 text("It cannot be asked for: the card does not hold the certificate of the issuer.")
             )
         found = skipped(text("The certificate names no address."))
-        fetcher = Fetcher(_HOSTS_OF_TESTS if getproxies().get("http") else (), FETCHING_SECONDS)
+        tests = _HOSTS_OF_TESTS if getproxies().get("http") else ()
+        fetcher = Fetcher((*tests, *seen.hosts), FETCHING_SECONDS)
         for answer in ask(fetcher, certificate, issuer, datetime.now(UTC)):
             if answer.judgement.standing is not Standing.UNKNOWN:
                 return _told(answer.address, answer.judgement)
@@ -81,11 +83,12 @@ def _silent(address: str, detail: Text | str, *, asked: bool = True) -> Answer:
     said = text("{address} gives no answer: {detail}").format(address=address, detail=detail)
     if asked:
         return failed(said, text("Check the network and its proxy (http_proxy), and try again later."))
-    if (urlsplit(address).hostname or "").endswith(".test"):
+    host = urlsplit(address).hostname or ""
+    if host.endswith(".test"):
         return skipped(
             said, text("Names that end in .test have no server: the certificate is one for tests.")
         )
-    return skipped(said, Advice.ALLOW_HOST)
+    return replace(skipped(said, Advice.ALLOW_HOST), host=host)
 
 
 def _told(address: str, found: Judgement) -> Answer:

@@ -50,12 +50,14 @@ class Answer:
         said: what was found.
         next_step: what to do about it; None: nothing.
         card: the card that it is about; None: no single card.
+        host: the host that Advice.ALLOW_HOST is about.
     """
 
     outcome: CheckOutcome
     said: Say
     next_step: NextStep | None = None
     card: Card | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

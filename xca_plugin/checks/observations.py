@@ -40,6 +40,7 @@ class Observations:
         stand_in: the card store holds cards of the stand-in, which need no reader.
         readers: the readers; None: they cannot be looked at.
         present: the cards that are here.
+        hosts: hosts that may be asked about revocation, in addition to those of the government's issuers.
     """
 
     cards: CardSource
@@ -47,3 +48,4 @@ class Observations:
     stand_in: bool = False
     readers: Sequence[Reader] | None = None
     present: Sequence[Card] = ()
+    hosts: Sequence[str] = ()

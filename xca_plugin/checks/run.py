@@ -20,12 +20,17 @@ _SECONDS: Final = 20.0  # for one check; longer than certification.FETCHING_SECO
 _Check = Callable[[Observations], Iterator[Answer]]
 
 
-def run(cards: CardSource) -> Iterator[Finding]:
-    """Do every check, in the order of CHECKS; yield each finding at once."""
-    seen = Observations(cards)
+def run(cards: CardSource, hosts: Sequence[str] = ()) -> Iterator[Finding]:
+    """Do every check, in the order of CHECKS; yield each finding at once.
+
+    Args:
+        cards: the facade that is asked.
+        hosts: hosts that may be asked about revocation, in addition to those of the government's issuers.
+    """
+    seen = Observations(cards, hosts=hosts)
     for name, (title, check) in CHECKS.items():
         for answer in _in_time(check, seen):
-            yield Finding(answer.outcome, answer.said, answer.next_step, answer.card, check=name, title=title)
+            yield Finding(**vars(answer), check=name, title=title)
 
 
 def _in_time(check: _Check, seen: Observations) -> Sequence[Answer]:

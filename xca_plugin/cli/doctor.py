@@ -2,6 +2,8 @@
 """xcactl doctor: is all in order, and if not, what to do."""
 
 import platform
+import re
+import shlex
 from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +22,7 @@ from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
+from xca_plugin.model import Card
 from xca_plugin.terminal.next_steps import NEXT_STEPS, with_issuer
 from xca_plugin.terminal.output import print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
@@ -31,17 +34,18 @@ _OUTCOMES: Final = {
 }
 
 _ADVICE: Final = {
-    Advice.ALLOW_HOST: text(
-        "If you know that host, have xcactl verify ask it, with the options --fetch --allow-host HOST"
-    ),
+    Advice.ALLOW_HOST: text("If you know that host, have it asked: xcactl doctor --allow-host {host}"),
     Advice.CHANGE_PIN: text("Change it: xcactl pin change"),
     Advice.GET_ISSUERS_CERTIFICATE: text(
         "Get it from https://grca.nat.gov.tw; xcactl verify takes it as --ca-file."
     ),
     Advice.REGISTER_TOOLS: text("Register those that are here: xcactl tools register --all"),
-    Advice.SEND_REPORT: text("Report it with the file that this writes: xcactl doctor --report FILE"),
+    Advice.SEND_REPORT: text("Report it with the file that this writes: xcactl doctor --report report.json"),
     Advice.SET_CLOCK: text("Set the computer's clock and its time zone: timedatectl set-ntp true"),
 }
+
+_CARD_COMMANDS: Final = re.compile(r"xcactl (?:activate|info|pin change|pin reset|cert list)\b")
+"""Commands that take --card."""
 
 
 @click.command(help=_("Look whether all is in order, from the module to the clock, and say what to do."))
@@ -53,16 +57,23 @@ _ADVICE: Final = {
     help=_("Write what was found to a file, for who gives support; without secrets and personal data."),
 )
 @click.option(
+    "--allow-host",
+    "hosts",
+    metavar="HOST",
+    multiple=True,
+    help=_("Also ask this host about revocation, beside those below nat.gov.tw; may be repeated."),
+)
+@click.option(
     "--personal", is_flag=True, help=_("Leave personal data in the report: card numbers, paths, names.")
 )
 @force_option
-def doctor(as_json: bool, report: Path | None, personal: bool, force: bool) -> None:
+def doctor(as_json: bool, report: Path | None, hosts: tuple[str, ...], personal: bool, force: bool) -> None:
     """Run the checks."""
     if personal and report is None:
         raise click.UsageError(_("--personal is about the report: name it with --report."))
     with result_file(report, force=force, private=True, binary=False) if report else nullcontext() as file:
         findings = []
-        for finding in run(Cards()):
+        for finding in run(Cards(), hosts):
             findings.append(finding)
             if not as_json:
                 _show(finding)
@@ -110,6 +121,15 @@ def _next_step(finding: Finding) -> str | None:
         said = known.format(**finding.next_step.facts()) if known else finding.next_step.next_step
     elif isinstance(finding.next_step, Advice):
         said = _ADVICE.get(finding.next_step, finding.next_step.value)
+        if finding.host is not None:
+            said = said.format(host=shlex.quote(finding.host))
     else:
         said = finding.next_step
-    return with_issuer(said(), finding.card) if finding.needs_issuer else said()
+    step = _of_card(said(), finding.card) if finding.card else said()
+    return with_issuer(step, finding.card) if finding.needs_issuer else step
+
+
+def _of_card(step: str, card: Card) -> str:
+    """Name the card in the commands of a step, so that they mean this one among several."""
+    step = _CARD_COMMANDS.sub(rf"\g<0> --card {card.number}", step)
+    return step.replace("softhsm-card reset-user-code", f"softhsm-card reset-user-code {card.number}")

@@ -76,7 +76,9 @@ class Revocation:
         lists: list[RevocationList] = []
         responses: list[Response] = []
         silent = None
+        names_address = False
         for answer in self._fetched(certificate, issuer, moment):
+            names_address = True
             if isinstance(answer.source, RevocationList):
                 lists.append(answer.source)
             elif answer.source is not None:
@@ -91,6 +93,10 @@ class Revocation:
             return Judgement(
                 Standing.UNKNOWN,
                 detail=detail.format(address=silent.address, detail=silent.judgement.detail),
+            )
+        if found.standing is Standing.UNKNOWN and self._fetcher and not names_address and not found.detail:
+            return Judgement(
+                Standing.UNKNOWN, detail=text("the certificate names no address, so nobody could be asked")
             )
         return found
 
