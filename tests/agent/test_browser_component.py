@@ -85,7 +85,7 @@ def enter(window: Page, field: str, text: str) -> None:
 
 
 def agree(window: Page) -> None:
-    press(window, "#agree")
+    press(window, "[data-part=agree]")
 
 
 @pytest.fixture
@@ -154,14 +154,15 @@ def test_login_with_pkcs7_and_pkcs1_verifies(
             card, signatureType="PKCS7", tbs="contract-4711" + "\n" * 40, nonce="5f1c0a", withCardSN="true"
         )
     )
-    window.wait_for_selector("#consent:visible")
+    window.wait_for_selector("[data-part=consent]:visible")
     shown = window.inner_text("body")
     assert portal.origin in shown
     assert card.number in shown
     assert "contract-4711" in shown
     # No part of it is in a scrolling box, where long content would be out of sight.
     assert window.evaluate(
-        "[...document.querySelectorAll('#facts dd')].every((dd) => dd.scrollHeight <= dd.clientHeight)"
+        "[...document.querySelectorAll('[data-part=facts] dd')]"
+        ".every((dd) => dd.scrollHeight <= dd.clientHeight)"
     )
     agree(window)
     answer = portal.answer()
@@ -180,17 +181,17 @@ def test_popup_clicked_too_early_stays_disabled(portal: Portal, active_card: Car
     clock = portal.page.context.clock
     clock.pause_at(datetime.now() + timedelta(hours=1))
     window = portal.click(signing(active_card))
-    window.wait_for_selector("#consent:visible")
+    window.wait_for_selector("[data-part=consent]:visible")
     clock.run_for(400)
-    assert window.is_disabled("#agree")
-    window.locator("#agree").click(force=True)  # it starts anew
+    assert window.is_disabled("[data-part=agree]")
+    window.locator("[data-part=agree]").click(force=True)  # it starts anew
     clock.run_for(400)
-    assert window.is_disabled("#agree")
+    assert window.is_disabled("[data-part=agree]")
     window.keyboard.press("Enter")
     clock.run_for(400)
-    assert window.is_disabled("#agree")
+    assert window.is_disabled("[data-part=agree]")
     clock.run_for(200)
-    assert window.is_enabled("#agree")
+    assert window.is_enabled("[data-part=agree]")
 
 
 def test_batch_with_an_allowance_asks_once(portal: Portal, active_card: CardFixture, tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_batch_with_an_allowance_asks_once(portal: Portal, active_card: CardFixt
         tbs = b64(openssl("dgst", "-sha256", "-binary", stdin=document))
         window = portal.click(signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
         if number == 0:
-            window.check("#for-a-while")
+            window.check("[data-part=for-a-while]")
             agree(window)
         verify(portal.answer(), "SHA256", document, tmp_path)
 
@@ -230,24 +231,24 @@ def test_signature_with_pin_typed_into_the_popup_verifies(
     card = xca_active_card
     portal = Portal.open(origin, start_agent(card, trusted=(origin,), page_pin="ask"), context)
     window = portal.click(signing(card, pin="wrong-1"))
-    window.wait_for_selector("#consent:visible")
+    window.wait_for_selector("[data-part=consent]:visible")
     window.keyboard.type("shorter")  # the field has the focus
     window.keyboard.press("Backspace")
     window.keyboard.press("Backspace")
-    press(window, "#agree")
-    assert window.input_value("#pin") == "short"
+    press(window, "[data-part=agree]")
+    assert window.input_value("[data-part=pin]") == "short"
     assert window.evaluate("pin.validity.patternMismatch")  # what is no PIN goes nowhere
-    enter(window, "#pin", str(card.pin))
+    enter(window, "[data-part=pin]", str(card.pin))
     agree(window)
     assert portal.answer()["ret_code"] == 0
     change = {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
     window = portal.click(change)
-    enter(window, "#pin", str(card.pin))
-    enter(window, "#new-pin", "new4711!")
-    enter(window, "#again", "new4712!")
+    enter(window, "[data-part=pin]", str(card.pin))
+    enter(window, "[data-part=new-pin]", "new4711!")
+    enter(window, "[data-part=again]", "new4712!")
     agree(window)
-    assert window.is_visible("#different")
-    enter(window, "#again", "new4711!")
+    assert window.is_visible("[data-part=different]")
+    enter(window, "[data-part=again]", "new4711!")
     agree(window)
     assert portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 
@@ -256,10 +257,10 @@ def test_wrong_pins_in_the_popup_lock_the_card(own_portal: Portal, xca_active_ca
     seen = []
     for wrong in ("wrong-1", "wrong-2", "wrong-3"):
         window = own_portal.click(signing(xca_active_card, pin=wrong))
-        window.wait_for_selector("#agree:enabled")
+        window.wait_for_selector("[data-part=agree]:enabled")
         if wrong == "wrong-3":
-            window.click("#agree")  # does nothing yet
-            window.check("#last-try")
+            window.click("[data-part=agree]")  # does nothing yet
+            window.check("[data-part=last-try]")
         agree(window)
         answer = own_portal.answer()
         seen.append((answer["ret_code"], answer["last_error"]))
@@ -285,7 +286,7 @@ def test_add_domain_button_clicked_trusts_the_site(
     with page.expect_popup() as popup:
         page.click("#go")
     window = popup.value
-    assert window.inner_text("#site") == origin
+    assert window.inner_text("[data-part=site]") == origin
     with page.expect_navigation():
         press(window, "button")
     assert page.evaluate("information()")["ret_code"] == 0
@@ -304,10 +305,10 @@ def test_popup_of_any_size_grows_to_show_the_question(origin: str, shared: Agent
 
 
 def test_popup_refused_or_closed_answers_cancelled(portal: Portal, active_card: CardFixture) -> None:
-    press(portal.click(signing(active_card)), "#refuse")
+    press(portal.click(signing(active_card)), "[data-part=refuse]")
     assert (portal.answer()["func"], portal.answer()["ret_code"]) == ("sign", Code.CANCELLED)
     window = portal.click(signing(active_card))
-    window.wait_for_selector("#consent:visible")
+    window.wait_for_selector("[data-part=consent]:visible")
     window.close(run_before_unload=True)
     assert portal.answer()["ret_code"] == Code.CANCELLED
 
@@ -349,8 +350,8 @@ def test_site_that_isolates_itself_is_told_why(shared: Agent, context: BrowserCo
         portal.page.evaluate("ask('/popupForm', {func: 'CheckEnvir'})")
         with context.expect_page() as opened:
             portal.page.click("#go")
-        opened.value.wait_for_selector("#no-opener:visible")
-        assert "same-origin-allow-popups" in opened.value.inner_text("#no-opener")
+        opened.value.wait_for_selector("[data-part=no-opener]:visible")
+        assert "same-origin-allow-popups" in opened.value.inner_text("[data-part=no-opener]")
 
 
 def test_public_site_with_local_network_permission_is_answered(
@@ -399,17 +400,17 @@ def test_signature_with_two_cards_and_none_named_asks_which(
     card = xca_active_card
     issue(card.environment, "Kp-4tzQ9w")
     window = own_portal.click(signing(card))
-    expect(window.locator("#choice-title")).to_be_focused()
-    expect(window.locator("#cards button")).to_have_count(2)
-    expect(window.locator("#choice-site")).to_have_text(own_portal.origin)
-    window.locator("#remember").check()
-    window.locator("#cards button", has_text=card.number).click()
-    expect(window.locator("#facts")).to_contain_text(card.number)
-    press(window, "#agree")
+    expect(window.locator("[data-part=choice-title]")).to_be_focused()
+    expect(window.locator("[data-part=cards] button")).to_have_count(2)
+    expect(window.locator("[data-part=choice-site]")).to_have_text(own_portal.origin)
+    window.locator("[data-part=remember]").check()
+    window.locator("[data-part=cards] button", has_text=card.number).click()
+    expect(window.locator("[data-part=facts]")).to_contain_text(card.number)
+    press(window, "[data-part=agree]")
     answer = own_portal.answer()
     assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
     window = own_portal.click(signing(card))
-    expect(window.locator("#facts")).to_contain_text(card.number)
+    expect(window.locator("[data-part=facts]")).to_contain_text(card.number)
     window.close()
 
 
@@ -446,7 +447,7 @@ def test_signature_with_the_card_removed_answers_no_card(
     own_portal: Portal, xca_active_card: CardFixture
 ) -> None:
     window = own_portal.click(signing(xca_active_card))
-    window.wait_for_selector("#agree:enabled")
+    window.wait_for_selector("[data-part=agree]:enabled")
     remove(xca_active_card.environment, xca_active_card.number)
     agree(window)
     assert own_portal.answer()["ret_code"] == Code.NO_CARD
@@ -456,7 +457,7 @@ def test_agent_restarted_while_the_popup_asks_answers_again(
     own_portal: Portal, xca_active_card: CardFixture
 ) -> None:
     window = own_portal.click(signing(xca_active_card))
-    window.wait_for_selector("#agree:enabled")
+    window.wait_for_selector("[data-part=agree]:enabled")
     own_portal.agent.process.terminate()
     own_portal.agent.process.wait(SECONDS)
     agree(window)

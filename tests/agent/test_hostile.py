@@ -25,6 +25,7 @@ from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start, trust, until
 from support.agent.component_client import SITE, Json, SiteClient, b64, get, options, post
 from support.agent.web_sites import site
+from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.component.result_codes import Code
 from xca_plugin.agent.process.socket_owner import owner_of
 
@@ -282,6 +283,15 @@ def test_owner_of_a_connection_is_its_user(family: socket.AddressFamily, host: s
             assert owner is not None
             assert (owner.user, owner.inode) == (os.getuid(), os.fstat(connection.fileno()).st_ino)
             assert owner_of(family, own, (host, 1)) is None
+
+
+@pytest.mark.fast
+def test_popup_html_has_no_id_that_a_fragment_could_name(client: TestClient) -> None:
+    for path in (*FIRST_WORDS, "/addDomain?domain=other.example.gov.tw"):
+        html = client.get(path).text
+        assert "data-consent-delay" in html
+        assert " id=" not in html, path
+        assert "<a name=" not in html
 
 
 def test_consent_of_every_kind_shows_site_and_content(trusting: SiteClient, active_card: CardFixture) -> None:

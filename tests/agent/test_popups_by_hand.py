@@ -20,13 +20,13 @@ from xca_plugin.agent.component.result_codes import Code
 pytestmark = pytest.mark.browser
 
 NEW_PIN = "5g8!Rw2"
-ASKS = "document.getElementById('consent')?.hidden === false"
+ASKS = "document.querySelector('[data-part=consent]')?.hidden === false"
 IN_FRONT = "document.readyState === 'complete' && document.hasFocus()"
 READY = "document.querySelector('[data-consent-delay]').ariaDisabled === 'false'"
 WAITS = "document.querySelector('[data-consent-delay]').ariaDisabled === 'true'"
 BOX_OF_SITE = """(() => {
     const range = document.createRange();
-    range.selectNodeContents(document.getElementById("site"));
+    range.selectNodeContents(document.querySelector('[data-part=site]'));
     const [first, last] = [[...range.getClientRects()][0], [...range.getClientRects()].at(-1)];
     return JSON.stringify([first.left, first.top + 5, last.right, last.bottom - 5]);
 })()"""
@@ -61,7 +61,7 @@ class Portal:
         self.tab.now("(addDomain(), true)")
         self.tab.click("#go")
         window = self.tab.window()
-        window.read(self.origin, "#site")
+        window.read(self.origin, "[data-part=site]")
         window.see(IN_FRONT)
         return window
 
@@ -128,9 +128,9 @@ def test_consent_by_keyboard_reaches_every_control(portal: Portal, active_card: 
     window.see(READY)
     assert window.walk() == ["for-a-while", "agree", "refuse"]
     window.press(" ")
-    assert window.now("document.getElementById('for-a-while').checked")
+    assert window.now("document.querySelector('[data-part=for-a-while]').checked")
     window.press(" ")
-    assert not window.now("document.getElementById('for-a-while').checked")
+    assert not window.now("document.querySelector('[data-part=for-a-while]').checked")
     window.press("Tab", "Tab", "Enter")
     assert portal.answer()["ret_code"] == Code.CANCELLED
     window.closes()
@@ -151,7 +151,7 @@ def test_consent_with_new_pin_typed_changes_the_pin(
     window.type(f"{NEW_PIN}x")
     window.see(READY)
     window.press("Enter")
-    window.see("document.getElementById('different').hidden === false")
+    window.see("document.querySelector('[data-part=different]').hidden === false")
     window.press("Backspace", "Enter")
     assert asking_portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 
@@ -201,7 +201,7 @@ def test_information_popup_asks_nothing_and_closes(
 
 def test_popup_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
     tab.go(f"{shared.url}/ChtPopupForm")
-    tab.read("same-origin-allow-popups", "#no-opener")
+    tab.read("same-origin-allow-popups", "[data-part=no-opener]")
 
 
 def test_add_domain_without_a_site_explains_itself(shared: Agent, tab: Tab) -> None:
@@ -218,11 +218,11 @@ def test_consent_of_long_text_scrolled_and_clicked_signs(
     tbs = "\n".join(f"line {number}" for number in range(120))
     window = asking_portal.asks({**SIGN, "tbs": tbs})
     assert window.now("scrollY") == 0  # who asks, and for what, comes first
-    window.click("#pin")
+    window.click("[data-part=pin]")
     assert window.now("scrollY") > 0
     window.type(str(xca_active_card.pin))
     window.see(READY)
-    window.click("#agree")
+    window.click("[data-part=agree]")
     verify(asking_portal.answer(), "SHA256", tbs.encode(), tmp_path)
 
 
@@ -305,7 +305,7 @@ def test_agreement_too_early_does_not_count(portal: Portal, active_card: CardFix
         act(window)
         assert window.now(f"submissions === 0 && {ASKS} && {WAITS}"), act
     window.now("letTimePass()")
-    window.click("#agree")
+    window.click("[data-part=agree]")
     assert portal.answer()["ret_code"] == 0
 
 
@@ -344,7 +344,7 @@ def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_acti
     window = asking_portal.asks(SIGN)
     window.type(str(xca_active_card.pin))
     assert window.now(WAITS)
-    assert window.now("document.getElementById('pin').value") == xca_active_card.pin
+    assert window.now("document.querySelector('[data-part=pin]').value") == xca_active_card.pin
     window.now("letTimePass()")
     window.type("x")
     window.press("Backspace", "Tab", "Tab", "Shift+Tab")
@@ -364,6 +364,21 @@ def test_popup_resized_delays_the_button_again(origin: str, shared: Agent, page:
     page.set_viewport_size({"width": 500, "height": 500})
     page.wait_for_selector("body[data-waits=true]")
     page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
+
+
+def test_popup_navigated_to_a_fragment_focuses_nothing_and_delays_the_button(
+    portal: Portal, active_card: CardFixture
+) -> None:
+    """The site that opened the popup can navigate it: its controls must be no targets."""
+    portal.tab.before_scripts(HOLD_TIMERS)
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    window.see(f"letTimePass() && {READY}")
+    for fragment in ("agree", "pin", "consent"):
+        window.now(f"(location.hash = '{fragment}', true)")
+        window.see(WAITS)
+        assert window.focused() == "title"
+        assert window.now("scrollY === 0")
+        window.see(f"letTimePass() && {READY}")
 
 
 def test_popup_back_in_front_delays_the_button_again(

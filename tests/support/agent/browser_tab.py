@@ -29,7 +29,8 @@ window.letTimePass = () => {
 _CONTROLS = """[...document.querySelectorAll("a[href], button, input, select, textarea")].filter(
     (control) => control.checkVisibility({visibilityProperty: true}) && !control.disabled)"""
 _NAME = (
-    "((control) => control.id || control.name || control.getAttribute('href') || control.innerText.trim())"
+    "((control) => control.dataset.part || control.id || control.name || control.getAttribute('href')"
+    " || control.innerText.trim())"
 )
 _WHERE = """(() => {
     const element = document.querySelector(SELECTOR);
@@ -174,11 +175,11 @@ class Tab(ABC):
         until(self.is_closed, "it does not close")
 
     def focused(self) -> str:
-        """Return the id of the element that has the focus, or its name."""
+        """Return the part, id or name of the element that has the focus."""
         return str(self.now(f"{_NAME}(document.activeElement)"))
 
     def tab_to(self, name: str) -> None:
-        """Press Tab until a control of this id, name or address has the focus."""
+        """Press Tab until a control of this part, id, name or address has the focus."""
         self.see("document.hasFocus()")
         for _ in range(60):
             if self.focused() == name:

@@ -28,7 +28,7 @@ const restartConsentDelay = (() => {
   const isConfirmKey = (event) => ["Enter", " "].includes(event.key);
 
   if (button) {
-    for (const change of ["focus", "blur", "resize"]) {
+    for (const change of ["focus", "blur", "resize", "hashchange"]) {
       addEventListener(change, start);
     }
     addEventListener("pointerdown", press, true);

@@ -9,7 +9,7 @@
   const { firstWord, answerNames } = document.currentScript.dataset;
   const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const site = { window: window.opener, origin: null, request: null };
-  const element = (id) => document.getElementById(id);
+  const element = (part) => document.querySelector(`[data-part="${part}"]`);
   let refusal = null; // the answer if the person closes the popup
 
   function show(id) {

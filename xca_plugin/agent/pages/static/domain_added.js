@@ -3,6 +3,6 @@
 "use strict";
 
 if (window.opener) {
-  window.opener.postMessage(JSON.stringify({ ret_code: 0 }), document.getElementById("site").dataset.site);
+  window.opener.postMessage(JSON.stringify({ ret_code: 0 }), document.querySelector("[data-part=site]").dataset.site);
   window.close();
 }
