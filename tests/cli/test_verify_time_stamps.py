@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time-stamps of signatures (RFC 3161): what they prove, and what proves nothing."""
 
+import hashlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -182,6 +183,54 @@ def test_root_of_signers_is_the_default_root_of_time_stamps(
     assert verify(good, is_stamper_trusted=False).status == 0
     foreign = stamped(signature, token(stamper, value_of(signature), at))
     assert verify(foreign, is_stamper_trusted=False).status == 62
+
+
+def test_root_of_signers_is_none_of_time_stamps_when_another_is_named(
+    verify: Verifier, root: Party, expired: Party
+) -> None:
+    signature = signed(expired, CONTENT)
+    good = stamped(signature, token(authority(root), value_of(signature), NOW - 2 * DAY))
+    assert verify(good).status == 62
+
+
+def _weak_token(stamper: Party, value: bytes, imprint: str, digest: str) -> bytes:
+    asked = tsp.TimeStampReq(
+        {
+            "version": "v1",
+            "message_imprint": {
+                "hash_algorithm": {"algorithm": imprint},
+                "hashed_message": hashlib.new(imprint, value).digest(),
+            },
+            "cert_req": True,
+        }
+    )
+    answer = answering(stamper, NOW - 2 * DAY, digest)(asked.dump())
+    return bytes(tsp.TimeStampResp.load(answer)["time_stamp_token"].dump())
+
+
+@pytest.mark.parametrize(
+    ("imprint", "digest", "status"), [("sha256", "sha256", 0), ("sha1", "sha256", 62), ("sha256", "sha1", 62)]
+)
+def test_time_stamp_with_a_weak_digest_proves_nothing(
+    verify: Verifier, expired: Party, stamper: Party, imprint: str, digest: str, status: int
+) -> None:
+    signature = signed(expired, CONTENT)
+    result = verify(stamped(signature, _weak_token(stamper, value_of(signature), imprint, digest)))
+    assert result.status == status
+    assert ("no longer secure" in result.out) is (status != 0)
+
+
+def test_file_that_an_authority_signed_is_no_time_stamp(
+    verify: Verifier, expired: Party, stamper: Party
+) -> None:
+    signature = signed(expired, CONTENT)
+    info = cms.ContentInfo.load(token(stamper, value_of(signature), NOW - 2 * DAY))["content"]
+    said = info["encap_content_info"]["content"].parsed.dump()
+    file = cms.ContentInfo.load(signed(stamper, said))
+    file["content"]["encap_content_info"]["content"] = said
+    result = verify(stamped(signature, file.dump(force=True)))
+    assert result.status == 62
+    assert "it is no time-stamp" in result.out
 
 
 def test_root_of_time_stamps_is_no_root_of_signers(verify: Verifier, stampers_root: Party) -> None:

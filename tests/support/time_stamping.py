@@ -29,8 +29,8 @@ def authority(
     return party(name, issuer, extensions=[(purpose, critical)], start=start)
 
 
-def answering(stamper: Party, at: datetime | None = None) -> Answer:
-    """Stamp every request, at a fixed time or now."""
+def answering(stamper: Party, at: datetime | None = None, digest: str | None = None) -> Answer:
+    """Stamp every request, at a fixed time or now, with the digest algorithm of the request or another."""
     private = stamper.key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -38,6 +38,7 @@ def answering(stamper: Party, at: datetime | None = None) -> Answer:
         asn1_x509.Certificate.load(stamper.der),
         keys.PrivateKeyInfo.load(private),
         fixed_dt=at,
+        override_md=digest,
     )
     return lambda request: bytes(made.request_tsa_response(tsp.TimeStampReq.load(request)).dump())
 
