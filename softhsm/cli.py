@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command softhsm-card: the issuer of cards for developers and for continuous integration."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from softhsm import Application, Environment, IssuedCard, IssuedCardState
 from xca_common.errors import place_of
 from xca_common.harmless_text import harmless, harmless_json
 from xca_common.secret_source import FORMS, SecretReader, SecretSourceError
+from xca_common.standard_streams import tolerate_characters
 
 if TYPE_CHECKING:
     from softhsm.revocation import Published
@@ -66,6 +68,7 @@ class _Commands(click.Group):
     """A group of commands that report an expected error in one line, with a documented exit status."""
 
     def make_context(self, *given: Any, **more: Any) -> click.Context:
+        tolerate_characters()
         with _harmless_errors():
             return super().make_context(*given, **more)
 
@@ -197,7 +200,9 @@ def issue(
                 f"Card {card.number} in {card.row.reader}: {_STATES[card.state]}, "
                 f"activate by {card.row.activate_by}"
             )
-        _say('Next: eval "$(softhsm-card env)", then xcactl activate')
+        # Named, because XCA_CARD may name another one, such as the demo's.
+        number = f" --card {issued[-1].number}" if os.environ.get("XCA_CARD") else ""
+        _say(f'Next: eval "$(softhsm-card env)", then xcactl activate{number}')
 
 
 @main.command("list", epilog=f"{_JSON}\n{_STATUSES}")
@@ -347,6 +352,7 @@ def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
     if source is None:
         if not sys.stdin.isatty():
             raise click.UsageError(f"no terminal to ask for the user code on; name its source: {FORMS()}")
+        click.echo("Nothing is shown while you type.", err=True)
         code: str = click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True)
         return code
     return context.with_resource(SecretReader()).read(source)
@@ -371,6 +377,7 @@ def _say_next(card: IssuedCard) -> None:
 
 
 def _echo_json(cards: list[IssuedCard]) -> None:
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     click.echo(
         harmless_json(
             [
@@ -386,7 +393,8 @@ def _echo_json(cards: list[IssuedCard]) -> None:
                     "user_code_tries": card.row.user_code_tries,
                 }
                 for card in cards
-            ]
+            ],
+            ascii_only=ascii_only,
         )
     )
 

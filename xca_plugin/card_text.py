@@ -31,8 +31,8 @@ _STATES: Final = {
 _RANKS: Final = {"primary": text("primary card"), "secondary": text("secondary card")}
 _EVENTS: Final = {
     "issue": text("card issued"),
-    "verify-pin": text("PIN tried"),
-    "verify-user-code": text("user code tried"),
+    "verify-pin": text("login with the PIN"),
+    "verify-user-code": text("login with the user code"),
     "activate": text("activated"),
     "reset-pin": text("PIN reset"),
     "change-pin": text("PIN changed"),

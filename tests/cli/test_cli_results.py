@@ -83,7 +83,7 @@ def test_events_after_a_wrong_pin_show_the_try(active: Workspace) -> None:
         active.number,
     )
     shown = active.run("events").out
-    assert re.search(r"PIN tried +wrong", shown)
+    assert re.search(r"login with the PIN +wrong", shown)
     assert "CKR_" not in shown
     assert active.run("events", "--json", "--card", "XC99999999999999").json == {"events": []}
 

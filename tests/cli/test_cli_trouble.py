@@ -61,7 +61,7 @@ def test_command_for_another_card_says_so(closed: Workspace) -> None:
     [
         (("info",), 0, "Ready to use"),
         (("detect",), 0, "XC"),
-        (("events",), 0, "PIN tried"),
+        (("events",), 0, "login with the PIN"),
         (("pin", "verify", "--pin", "env:PIN"), 13, "could not be written"),
     ],
     ids=["info", "detect", "events", "verify"],

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl agent: the local agent that web pages talk to."""
 
+from contextlib import suppress
+from pathlib import Path
+
 import click
 
 from xca_plugin import errors
@@ -29,6 +32,9 @@ def agent() -> None:
 def run(port: int) -> None:
     """Serve."""
     _check_installed()
+    with suppress(OSError):
+        # The name of this process in the history of a card (xcactl events).
+        Path("/proc/self/comm").write_text("xca-agent", encoding="ascii")
     from xca_plugin.agent.process import server
     from xca_plugin.agent.process.settings import Settings
 
