@@ -314,7 +314,9 @@ def test_card_of_another_family_is_served_by_its_plugin(closed: Workspace, tmp_p
     assert cannot.status == 21
 
 
-def test_unexpected_exception_of_a_plugin_names_it_and_tells_no_secret(closed: Workspace, tmp_path: Path) -> None:
+def test_unexpected_exception_of_a_plugin_names_it_and_tells_no_secret(
+    closed: Workspace, tmp_path: Path
+) -> None:
     source = """
         from xca_plugin import hookimpl
 
