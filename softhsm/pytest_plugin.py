@@ -7,7 +7,6 @@ pytest loads this file in every project of the machine. So a fixture imports wha
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,8 +54,11 @@ def _xca_first_cards(_xca_first_environment: "Environment") -> _Cards:
 @contextmanager
 def _folder() -> Iterator[Path]:
     # Not tmp_path: pytest keeps it after the test, and its path may be too long for a configuration file.
-    with TemporaryDirectory(prefix="xca-") as folder:
-        yield Path(folder) / "card"
+    # What a killed run left there the next one removes.
+    from xca_common.scratch import scratch_folder
+
+    with scratch_folder() as folder:
+        yield folder / "card"
 
 
 @pytest.fixture

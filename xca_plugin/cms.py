@@ -9,14 +9,13 @@ import secrets
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NoReturn
 
 from asn1crypto import cms, tsp  # type: ignore[import-untyped]
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from xca_common.errors import FileProblem
 from xca_common.pki import asn1_stream, text_forms
-from xca_common.secret import Secret
 from xca_plugin import own_loop
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
@@ -27,73 +26,129 @@ _SIGNED_DATA: Final = cms.ContentType("signed_data").dump()
 _DIGEST: Final = "message_digest"
 
 
-def sign(
-    content: BinaryIO,
-    output: BinaryIO,
-    cards: Cards,
-    card: Card,
-    pin: Secret,
-    *,
-    attached: bool = False,
-    pem: bool = False,
-    chain: bool = True,
-    signing_time: bool = True,
-    time_stamp: Callable[[bytes], bytes] | None = None,
-) -> bytes:
-    """Sign a file: SignedData with SHA-256.
+class FileSigner:
+    """Signs files: SignedData (RFC 5652) with SHA-256.
+
+    pyHanko makes the structure once a second, with a digest and a signature to be replaced: the same bytes
+    serve all files that are signed in that second.
 
     Args:
-        content: the file; read twice if attached.
-        output: takes the SignedData.
         cards: the facade that knows the card.
         card: an activated card.
-        pin: its PIN.
-        attached: the SignedData holds the content as well.
-        pem: write PEM (RFC 7468), not DER.
+        sign: returns the card's signature of a digest: Cards.sign() or a session's.
         chain: it holds the certificates of the signer's issuers, not the signer's alone.
         signing_time: it says when it was signed.
-        time_stamp: returns a time-stamp token (RFC 3161, DER) of the signature; None: it has none.
-
-    Returns:
-        The bare signature, for what stamps its time.
 
     Raises:
         NoSuchCertificate: the card has no signing certificate.
-        FileProblem: the file changed while it was read.
-        XcaError: as Cards.sign, and as time_stamp.
     """
-    certificates = [found for found in cards.certificates(card) if chain or found.id == Key.SIGN]
-    signer = CardSigner(cards, card, certificates, lambda: pin)
-    now = datetime.now(UTC).replace(microsecond=0)
-    settings = PdfCMSSignedAttributes(signing_time=now if signing_time else None)
-    signing = signer.async_sign_general_data(
-        content, Hash.SHA256.value, chunk_size=text_forms.CHUNK, signed_attr_settings=settings
-    )
-    signed = own_loop.run(signing)
-    signed_data = signed["content"]
-    signature = bytes(signed_data["signer_infos"][0]["signature"].native)
-    if time_stamp is not None:
-        token = cms.ContentInfo.load(time_stamp(signature))
-        attribute = cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [token]})
-        signed_data["signer_infos"][0]["unsigned_attrs"] = [attribute]
-    with asn1_stream.Armor(output, "CMS") if pem else nullcontext(output) as target:
-        if attached:
-            _write_attached(signed_data, content, target)
-        else:
-            target.write(signed.dump())
-    return signature
+
+    def __init__(
+        self,
+        cards: Cards,
+        card: Card,
+        sign: Callable[[bytes], bytes],
+        *,
+        chain: bool = True,
+        signing_time: bool = True,
+    ) -> None:
+        certificates = [found for found in cards.certificates(card) if chain or found.id == Key.SIGN]
+        self._signer = CardSigner(cards, card, certificates, _no_pin)
+        self._sign, self._signing_time = sign, signing_time
+        self._second: datetime | None = None
+
+    def sign(
+        self,
+        content: BinaryIO,
+        output: BinaryIO,
+        *,
+        attached: bool = False,
+        pem: bool = False,
+        time_stamp: Callable[[bytes], bytes] | None = None,
+    ) -> bytes:
+        """Sign a file.
+
+        Args:
+            content: the file; read twice if attached.
+            output: takes the SignedData.
+            attached: the SignedData holds the content as well.
+            pem: write PEM (RFC 7468), not DER.
+            time_stamp: returns a time-stamp token (RFC 3161, DER) of the signature; None: it has none.
+
+        Returns:
+            The bare signature, for what stamps its time.
+
+        Raises:
+            FileProblem: the file changed while it was read.
+            XcaError: as Cards.sign, and as time_stamp.
+        """
+        der, signature = self._signed(_digest(content))
+        with asn1_stream.Armor(output, "CMS") if pem else nullcontext(output) as target:
+            if time_stamp is None and not attached:
+                target.write(der)
+                return signature
+            signed = cms.ContentInfo.load(der)
+            signed_data = signed["content"]
+            if time_stamp is not None:
+                token = cms.ContentInfo.load(time_stamp(signature))
+                attribute = cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [token]})
+                signed_data["signer_infos"][0]["unsigned_attrs"] = [attribute]
+            if attached:
+                _write_attached(signed_data, content, target)
+            else:
+                target.write(signed.dump())
+        return signature
+
+    def _signed(self, digest: bytes) -> tuple[bytes, bytes]:
+        """Return a detached SignedData of a content with this digest, and the signature in it."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        if self._second is None or (self._signing_time and now != self._second):
+            self._prepare(now)
+        attributes = digest.join(self._attributes)
+        signature = self._sign(hashlib.sha256(attributes).digest())
+        # In the structure they have the tag [0] IMPLICIT (RFC 5652, section 5.4).
+        tagged = bytes([asn1_stream.EXPLICIT]) + attributes[1:]
+        return self._before + tagged + self._between + signature, signature
+
+    def _prepare(self, now: datetime) -> None:
+        settings = PdfCMSSignedAttributes(signing_time=now if self._signing_time else None)
+        digest = secrets.token_bytes(hashlib.sha256().digest_size)
+        signed = own_loop.run(
+            self._signer.async_sign(
+                digest, Hash.SHA256.value, dry_run=True, is_pdf_sig=False, signed_attr_settings=settings
+            )
+        )
+        signer = signed["content"]["signer_infos"][0]
+        before, after = signed.dump().split(signer["signed_attrs"].dump())
+        first, last = signer["signed_attrs"].untag().dump().split(digest)
+        self._before, self._attributes = before, (first, last)
+        # The signature ends the structure.
+        self._between = after[: -len(signer["signature"].native)]
+        self._second = now
 
 
-def sign_raw(content: BinaryIO, cards: Cards, card: Card, pin: Secret) -> bytes:
+def _no_pin() -> NoReturn:
+    raise RuntimeError("a dry run needs no PIN")
+
+
+def sign_raw(content: BinaryIO, sign: Callable[[bytes], bytes]) -> bytes:
     """Return the bare signature of a file: RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2) with SHA-256.
+
+    Args:
+        content: the file.
+        sign: as for FileSigner.
 
     Raises:
         XcaError: as Cards.sign.
     """
+    return sign(_digest(content))
+
+
+def _digest(content: BinaryIO) -> bytes:
     digest = hashlib.sha256()
     while chunk := content.read(text_forms.CHUNK):
         digest.update(chunk)
-    return cards.sign(card, pin, digest.digest())
+    return digest.digest()
 
 
 def timestamp_request(signature: bytes) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from enum import Enum, auto
+from functools import cache
 from threading import RLock
 from typing import Any, Final, TypeVar
 
@@ -379,6 +380,7 @@ class _HicosSession:
 
     def __init__(self, session: Session, card: Card) -> None:
         self._session, self._card = session, card
+        self._keys: dict[tuple[Key, type], Any] = {}
 
     def sign(
         self,
@@ -392,15 +394,14 @@ class _HicosSession:
         # A ready DigestInfo, not CKM_SHA256_RSA_PKCS: the vendor's module fails the combined mechanisms with
         # CKR_BUFFER_TOO_SMALL.
         if padding is Padding.PKCS1V15:
-            info = DigestInfo({"digest_algorithm": {"algorithm": digest_hash.value}, "digest": digest})
-            data, mechanism, parameter = info.dump(), Mechanism.RSA_PKCS, None
+            data, mechanism, parameter = _digest_info(digest_hash, digest), Mechanism.RSA_PKCS, None
         elif padding is Padding.PSS:
             salt = hashlib.new(digest_hash).digest_size
             data, mechanism, parameter = digest, Mechanism.RSA_PKCS_PSS, (*_MECHANISMS[digest_hash], salt)
         else:
             raise errors.Unsupported(number=self._card.number)
         with self._used():
-            private = _private_key(self._session, self._card, key, SignMixin)
+            private = self._key(key, SignMixin)
             return bytes(private.sign(data, mechanism=mechanism, mechanism_param=parameter))
 
     def decrypt(
@@ -419,7 +420,7 @@ class _HicosSession:
         else:
             raise errors.Unsupported(number=self._card.number)
         with self._used():
-            private = _private_key(self._session, self._card, key, DecryptMixin)
+            private = self._key(key, DecryptMixin)
             try:
                 return bytes(private.decrypt(ciphertext, mechanism=mechanism, mechanism_param=parameter))
             except _NOT_DECRYPTED:
@@ -432,6 +433,12 @@ class _HicosSession:
                     raise
                 scheme = f"RSAES-OAEP, {digest_hash.name}"
                 raise errors.KeyEncryptionUnsupported(number=self._card.number, scheme=scheme) from error
+
+    def _key(self, key: Key, use: type) -> Any:
+        """Return a key that may be used so. It is looked for once in a session."""
+        if (key, use) not in self._keys:
+            self._keys[key, use] = _private_key(self._session, self._card, key, use)
+        return self._keys[key, use]
 
     @contextmanager
     def _used(self) -> Iterator[None]:
@@ -674,6 +681,17 @@ def _private_key(session: Session, card: Card, key: Key, use: type) -> Any:
     if not isinstance(private, use):
         raise errors.Unsupported(number=card.number)
     return private
+
+
+@cache
+def _digest_info_parts(digest_hash: Hash, size: int) -> bytes:
+    info = DigestInfo({"digest_algorithm": {"algorithm": digest_hash.value}, "digest": bytes(size)})
+    return bytes(info.dump()[:-size])
+
+
+def _digest_info(digest_hash: Hash, digest: bytes) -> bytes:
+    """Return a DigestInfo (RFC 8017, appendix A.2.4) in DER; it ends with the digest."""
+    return _digest_info_parts(digest_hash, len(digest)) + digest
 
 
 def _row(number: str) -> CardRow | None:

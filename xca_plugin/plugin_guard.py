@@ -4,7 +4,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Final
 
 import pluggy
@@ -161,7 +161,7 @@ def fits(
 ) -> bool:
     """Tell whether a signature of a digest was made with the key of a certificate."""
     try:
-        key = x509.load_der_x509_certificate(certificate.der).public_key()
+        key = _public_key(certificate.der)
         algorithm = _HASHES[digest_hash]()
         if padding is Padding.PSS:
             scheme: rsa_padding.AsymmetricPadding = rsa_padding.PSS(
@@ -175,6 +175,11 @@ def fits(
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
+
+
+@lru_cache(16)
+def _public_key(der: bytes) -> object:
+    return x509.load_der_x509_certificate(der).public_key()
 
 
 def _other(answer: object) -> Text:

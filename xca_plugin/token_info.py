@@ -2,6 +2,7 @@
 """What PKCS#11 2.40 answers and python-pkcs11 leaves out: PIN lengths, and the login of a session."""
 
 import ctypes
+from functools import cache
 from pathlib import Path
 
 from pkcs11_shim import rules
@@ -83,6 +84,7 @@ def loads(module: Path) -> bool:
         return False
 
 
+@cache
 def _function(module: Path, place: int) -> int:
     listed = ctypes.POINTER(_FunctionList)()
     ctypes.CDLL(str(module)).C_GetFunctionList(ctypes.byref(listed))

@@ -21,7 +21,7 @@ from xca_common.scratch import ScratchFile
 STANDARD_OUTPUT: Final = Path("-")
 """The path that means the standard output."""
 
-_SHOWN_STANDARD_OUTPUT: Final = text("(standard output)")
+SHOWN_STANDARD_OUTPUT: Final = text("(standard output)")
 _TEMPORARY: Final = text("(temporary file)")
 _DESCRIPTOR: Final = re.compile(r"/proc/(?:self|thread-self|(\d+))(?:/task/\d+)?/fd/(\d+)")
 _MOST_LINKS: Final = 40  # as the kernel
@@ -124,7 +124,7 @@ def output_file(
         OutputExists: a file is there, or came meanwhile, and may not be replaced.
         FileProblem: it cannot be written there.
     """
-    shown = _SHOWN_STANDARD_OUTPUT if path == STANDARD_OUTPUT else path
+    shown = SHOWN_STANDARD_OUTPUT if path == STANDARD_OUTPUT else path
     with problems_of(shown):
         stream = _stream(path)
     if stream is not None:
@@ -160,7 +160,7 @@ def output_file(
                 scratch.rename(target)
     finally:
         scratch.close()
-    with problems_of(shown):
+    with suppress(OSError):  # its content is on the disk, and it has its name: it was written
         atomic_file.sync_names(target.parent)
 
 

@@ -8,10 +8,12 @@ import sys
 import warnings
 from itertools import zip_longest
 
-from xca_common.errors import place_of
+from xca_common.errors import FileProblem, XcaError, os_reason, place_of
 from xca_common.i18n import DOMAIN, language_named
 from xca_common.standard_streams import tolerate_characters
 from xca_plugin.i18n import CATALOGUE, text
+from xca_plugin.terminal.exit_statuses import exit_status
+from xca_plugin.terminal.streams import prepare_streams
 
 
 def main() -> None:
@@ -26,14 +28,23 @@ def main() -> None:
     gettext.bindtextdomain(DOMAIN, CATALOGUE.locales)
     gettext.textdomain(DOMAIN)
     tolerate_characters()
-    from xca_plugin.cli.root import xcactl
+    prepare_streams()
+    from xca_plugin.cli.root import show_error, xcactl
 
     try:
         xcactl.main(prog_name="xcactl")
+    except (XcaError, OSError) as error:  # such as the help, when it cannot be printed
+        problem = error if isinstance(error, XcaError) else _file_problem(error)
+        show_error(problem)
+        sys.exit(exit_status(problem))
     except Exception as error:
         # Not its text and no traceback: a stranger's exception may hold a secret.
         print(text("Unexpected problem: {place}").format(place=place_of(error))(), file=sys.stderr)
         sys.exit(1)
+
+
+def _file_problem(error: OSError) -> FileProblem:
+    return FileProblem(path=error.filename or place_of(error), detail=os_reason(error))
 
 
 def _value_of_lang(arguments: list[str]) -> str:

@@ -22,7 +22,7 @@ from xca_plugin.terminal.consent import (
     last_try_option,
     yes_option,
 )
-from xca_plugin.terminal.output import say
+from xca_plugin.terminal.output import say, say_done
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
 from xca_plugin.terminal.secrets import FIRST_PIN, USER_CODE, Asker, source_option
 
@@ -87,8 +87,8 @@ def activate(
         after = cards.activate(card, code, pin)
         if record:
             record.write(activation(after, datetime.now(UTC), "xcactl"))
-    say(_("The card is activated."), fg="green", bold=True)
-    say(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
+    say_done(_("The card is activated."), fg="green", bold=True)
+    say_done(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
 
 
 def _warn_when_soon(card: Card) -> None:

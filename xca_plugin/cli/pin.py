@@ -16,7 +16,7 @@ from xca_plugin.terminal.consent import (
     last_try_option,
     yes_option,
 )
-from xca_plugin.terminal.output import say
+from xca_plugin.terminal.output import say, say_done
 from xca_plugin.terminal.secrets import (
     CURRENT_PIN,
     CURRENT_USER_CODE,
@@ -50,7 +50,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
         old = ask.proved(CURRENT_PIN, pin, partial(cards.verify_pin, card), next_source=new_pin)
         new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, pin=old))
         cards.change_pin(card, old, new)
-    say(_("The PIN is changed."), fg="green")
+    say_done(_("The PIN is changed."), fg="green")
 
 
 @pin.command(help=_("Unlock the card and set a new PIN with the user code."))
@@ -70,7 +70,7 @@ def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: b
         code = ask.proved(USER_CODE, user_code, partial(cards.verify_user_code, card), next_source=new_pin)
         new = ask.get(FIRST_PIN, new_pin, lambda value: cards.check_new_pin(card, value, user_code=code))
         cards.reset_pin(card, code, new)
-    say(_("The card is unlocked and its PIN is set."), fg="green")
+    say_done(_("The card is unlocked and its PIN is set."), fg="green")
 
 
 @pin.command(help=_("Try the PIN. A wrong one costs a try."))
@@ -117,4 +117,4 @@ def change_user_code(
             next_source=new_user_code,
         )
         cards.change_user_code(card, old, ask.get(NEW_USER_CODE, new_user_code))
-    say(_("The user code is changed."), fg="green")
+    say_done(_("The user code is changed."), fg="green")

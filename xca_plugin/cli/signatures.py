@@ -1,24 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl sign: signatures of files."""
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO, Final
 
 import click
 
-from xca_plugin.cards import signing_certificate
+from xca_common.errors import FileProblem
+from xca_common.output_file import input_file, output_file
+from xca_plugin.cards import Cards, signing_certificate
 from xca_plugin.cli.common import FILE, check_output, format_option, opened, output_option
+from xca_plugin.cli.several_files import each_file
 from xca_plugin.i18n import _, text
+from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
-from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_written
+from xca_plugin.terminal.result_files import (
+    OUTPUT,
+    agree_to_replace,
+    force_option,
+    result_file,
+    say_written,
+)
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
 
+_WRITERS: Final = 8
+_SIGNED: Final = text("Signed: {path}")
 
-@click.command(help=_("Sign FILE: a CMS signature (SHA-256), detached unless told otherwise."))
-@click.argument("file", type=FILE)
+
+@click.command(
+    help=_("Sign each FILE with one login: a CMS signature (SHA-256), detached unless told otherwise.")
+)
+@click.argument("files", metavar="FILE...", type=FILE, nargs=-1, required=True)
 @output_option(_("Signature file; by default FILE.p7s, .p7m (--attached) or .sig (--raw)."))
 @format_option
 @click.option("--attached", is_flag=True, help=_("The signature holds the content of FILE as well."))
@@ -43,7 +63,7 @@ from xca_plugin.validity import check_now
 @yes_option
 @last_try_option
 def sign(
-    file: Path,
+    files: tuple[Path, ...],
     output: Path | None,
     form: str,
     attached: bool,
@@ -58,45 +78,98 @@ def sign(
     yes: bool,
     last_try: bool,
 ) -> None:
-    """Sign a file."""
+    """Sign files."""
     if raw and (attached or leaf or no_signing_time or time_stamper or form == "pem"):
         raise click.UsageError(_("--raw goes with no option about CMS."))
+    if len(files) > 1 and (output or timestamp_request):
+        raise click.UsageError(_("-o and the request for a time-stamp go with one FILE."))
     suffix = ".sig" if raw else ".p7m" if attached else ".p7s"
-    output = output or file.with_name(f"{file.name}{suffix}")
-    check_output(output, file)
-    if timestamp_request:
-        check_output(timestamp_request, file, output)
+    outputs = {file: output or file.with_name(f"{file.name}{suffix}") for file in files}
+    inputs = {file.absolute() for file in files}
+    for file, target in outputs.items():
+        check_output(target, file)
+        if len(files) > 1 and target.absolute() in inputs:
+            raise FileProblem(path=target, detail=text("the command uses this file for something else"))
+        if timestamp_request:
+            check_output(timestamp_request, file, target)
     cards = cards_asking(last_try)
     card = choose(cards, number)
     check_now(signing_certificate(card), card.number)
     before_pin(card, yes=yes, last_try=last_try)
-    with ExitStack() as stack:
-        ask = stack.enter_context(Asker(card))
-        content, progress = stack.enter_context(opened(file, twice=attached))
-        request = (
-            stack.enter_context(result_file(timestamp_request, force=force)) if timestamp_request else None
-        )
-        target = stack.enter_context(result_file(output, force=force, binary=form != "pem"))
-        secret = ask.get(PIN, pin)
+    form_of = _Form(attached, form == "pem", not leaf, not no_signing_time, raw, time_stamper)
+    with Asker(card) as ask:
+        if len(files) == 1:
+            (target,) = outputs.values()
+            with (
+                opened(files[0], twice=attached) as (content, progress),
+                _also(timestamp_request, force) as request,
+                result_file(target, force=force, binary=form != "pem") as result,
+            ):
+                secret = ask.get(PIN, pin)
+                write = form_of.writer(cards, card, lambda digest: cards.sign(card, secret, digest))
+                with progress:
+                    write(content, result, request)
+            say_written(_SIGNED, target)
+            return
+        replace = agree_to_replace(outputs.values(), force)
+        with cards.session(card, ask.get(PIN, pin)) as session, ThreadPoolExecutor(_WRITERS) as writers:
+            write = form_of.writer(cards, card, session.sign)
+
+            def store(target: Path, signature: bytes) -> Path:
+                with output_file(target, may_replace=replace.__contains__) as result:
+                    result.write(signature)
+                return target
+
+            def sign_one(file: Path) -> Path | Future[Path]:
+                target = outputs[file]
+                with input_file(file, twice=attached) as content:
+                    if attached:
+                        with output_file(target, may_replace=replace.__contains__) as result:
+                            write(content, result, None)
+                        return target
+                    signature = BytesIO()
+                    write(content, signature, None)
+                # While the disk writes it, the card signs the next one.
+                return writers.submit(store, target, signature.getvalue())
+
+            each_file(list(outputs), sign_one, _SIGNED)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What the signatures are to be, as the options say."""
+
+    attached: bool
+    pem: bool
+    chain: bool
+    signing_time: bool
+    raw: bool
+    time_stamper: str | None
+
+    def writer(
+        self, cards: Cards, card: Card, sign: Callable[[bytes], bytes]
+    ) -> Callable[[BinaryIO, BinaryIO, BinaryIO | None], None]:
+        """Return what signs a file: its content, the result, and the request for a time-stamp or None."""
         from xca_plugin import cms, time_stamping  # half a second: only when everything else is there
 
-        stack.enter_context(progress)
-        if raw:
-            signature = cms.sign_raw(content, cards, card, secret)
-            target.write(signature)
-        else:
-            signature = cms.sign(
-                content,
-                target,
-                cards,
-                card,
-                secret,
-                attached=attached,
-                pem=form == "pem",
-                chain=not leaf,
-                signing_time=not no_signing_time,
-                time_stamp=partial(time_stamping.time_stamp_token, time_stamper) if time_stamper else None,
-            )
-        if request:
-            request.write(cms.timestamp_request(signature))
-    say_written(text("Signed: {path}"), output)
+        stamp = partial(time_stamping.time_stamp_token, self.time_stamper) if self.time_stamper else None
+        signer = None
+        if not self.raw:
+            signer = cms.FileSigner(cards, card, sign, chain=self.chain, signing_time=self.signing_time)
+
+        def write(content: BinaryIO, result: BinaryIO, request: BinaryIO | None) -> None:
+            if signer is None:
+                signature = cms.sign_raw(content, sign)
+                result.write(signature)
+            else:
+                signature = signer.sign(
+                    content, result, attached=self.attached, pem=self.pem, time_stamp=stamp
+                )
+            if request:
+                request.write(cms.timestamp_request(signature))
+
+        return write
+
+
+def _also(path: Path | None, force: bool) -> AbstractContextManager[BinaryIO | None]:
+    return result_file(path, force=force) if path else nullcontext()

@@ -4,11 +4,12 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xca_common.errors import FileProblem
 from xca_common.harmless_text import harmless, harmless_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ def other_screen() -> Iterator[None]:
     finally:
         if has_one:
             click.echo(_FIRST_SCREEN, nl=False, err=True)
+
+
+def say_done(message: str, **style: Any) -> None:
+    """Say that something was done. It was, also when this cannot be said."""
+    with suppress(OSError, FileProblem):
+        say(message, **style)
 
 
 def print_json(document: object, *, indent: int | None = 2) -> None:
