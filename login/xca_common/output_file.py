@@ -272,11 +272,13 @@ def _take_attributes(target: Path, found: os.stat_result, descriptor: int) -> No
     own = os.fstat(descriptor)
     if (own.st_uid, own.st_gid) != (found.st_uid, found.st_gid):
         os.fchown(descriptor, found.st_uid, found.st_gid)
-    os.fchmod(descriptor, found.st_mode & 0o777)
     try:
-        names = os.listxattr(target)
+        names, inherited = os.listxattr(target), os.listxattr(descriptor)
     except OSError:  # the file system has none
-        return
+        names = inherited = []
+    if _ACCESS_LIST in inherited and _ACCESS_LIST not in names:  # from the folder's default list
+        os.removexattr(descriptor, _ACCESS_LIST)
+    os.fchmod(descriptor, found.st_mode & 0o777)
     for name in names:
         try:
             os.setxattr(descriptor, name, os.getxattr(target, name))

@@ -4,6 +4,7 @@
 import errno
 import os
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from xca_common.errors import FileProblem, OutputExists
 from xca_common.output_file import STANDARD_OUTPUT, input_file, output_file
 
 NOBODY = 65534
+OF_NONE = 0xFFFFFFFF
 LONGEST_NAME = 80 * "檔" + ".pdf"
 
 
@@ -149,6 +151,22 @@ def test_output_that_is_replaced_keeps_its_attributes(tmp_path: Path) -> None:
         pytest.skip("this file system has no extended attributes")
     write(file)
     assert os.getxattr(file, "user.xca") == b"kept"
+
+
+def test_output_that_is_replaced_gives_nobody_the_rights_of_its_folders_default_list(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    file.chmod(0o640)
+    nobody_reads = ((0x01, 6, OF_NONE), (0x02, 4, NOBODY), (0x04, 0, OF_NONE), (0x10, 4, OF_NONE))
+    entries = (*nobody_reads, (0x20, 0, OF_NONE))  # as in acl(5)
+    try:
+        packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        os.setxattr(tmp_path, "system.posix_acl_default", struct.pack("<I", 2) + packed)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    write(file)
+    assert "system.posix_acl_access" not in os.listxattr(file)
+    assert (file.read_bytes(), mode(file)) == (b"new", 0o640)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
