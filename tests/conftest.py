@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import asn1crypto.tsp  # type: ignore[import-untyped]  # noqa: F401  # names content types, before a first use lists them
 import pytest
 from hypothesis import settings
 

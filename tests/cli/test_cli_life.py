@@ -9,8 +9,6 @@ import pytest
 
 from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Workspace
 
-pytestmark = pytest.mark.fast
-
 
 def test_card_in_a_terminal_lives_through_its_states(closed: Workspace, tmp_path: Path) -> None:
     with closed.terminal("info") as seen:

@@ -22,8 +22,6 @@ from xca_plugin import errors
 from xca_plugin.cli.root import xcactl
 from xca_plugin.time_stamping import time_stamp_token
 
-pytestmark = pytest.mark.fast
-
 CONTENT = b"The bid is 1,000,000 dollars.\n"
 
 
