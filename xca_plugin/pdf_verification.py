@@ -260,12 +260,11 @@ def _covered(file: BinaryIO, signature: EmbeddedPdfSignature) -> _Covered:
     """
     with reading(text("which part of the PDF it covers")):
         start, first, second, length = (int(number) for number in signature.byte_range)
-        left_out = second - first
-        hexadecimal = signature.pkcs7_content.hex().encode()
-        if start != 0 or min(first, length) <= 0 or left_out != len(hexadecimal) + 2:
+        itself = b"<" + signature.pkcs7_content.hex().encode() + b">"
+        if start != 0 or second != first + len(itself) or length <= 0:
             raise Malformed(_LEAVES_OUT)
         file.seek(first)
-        if file.read(left_out).lower() != b"<" + hexadecimal + b">":
+        if file.read(len(itself)).lower() != itself:
             raise Malformed(_LEAVES_OUT)
     return _Covered(file, first, second, length)
 

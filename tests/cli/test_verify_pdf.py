@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signed PDF files: every signature, and what was changed after it."""
 
+import asyncio
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko.sign.fields import MDPPerm
+from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
@@ -20,6 +23,7 @@ from support.signed_pdf import (
     page,
     sign_pdf,
     signatures_of,
+    signed_over,
     stamp_pdf,
     stamper_of,
     with_other_page,
@@ -146,48 +150,139 @@ def test_changed_byte_makes_a_signature_not_valid(verify: Verifier, once: bytes)
     assert "the file is not the one that was signed" in result.err
 
 
+# --- signatures whose signer chose what they cover: the digest is right
+
+HOLE = 64  # bytes
+LEAVES_OUT = "it leaves out more of the PDF than itself"
+
+
 def _ranges(pdf: bytes) -> list[int]:
-    return [int(number) for number in signatures_of(pdf)[0].byte_range]
+    return [int(number) for number in signatures_of(pdf)[-1].byte_range]
 
 
-def _smaller_second_range(pdf: bytes) -> bytes:
-    """A signature that leaves out the end of its revision."""
-    first = _ranges(pdf)
-    at = pdf.index(b"/ByteRange")
-    end = pdf.index(b"]", at)
-    text = f"/ByteRange [0 {first[1]} {first[2]} {first[3] - 40}"
-    return pdf[:at] + text.encode().ljust(end - at) + pdf[end:]
+class Chooser:
+    """Somebody who signs chosen ranges of a signed PDF."""
+
+    def __init__(self, pdf: bytes, signer: Party, issuer: Party) -> None:
+        self.pdf = pdf
+        self.by = lambda content: signed(signer, content, [issuer])
+        _, self.first, self.second, self.length = _ranges(pdf)
+
+    def __call__(self, *ranges: int, at: int | None = None, room: int = 0) -> bytes:
+        return signed_over(self.pdf, ranges, self.by, at=at, room=room)
 
 
-def _gap_beside_the_signature(pdf: bytes) -> bytes:
-    """A signature that leaves out bytes beside itself, and as many more are counted at the end."""
-    first = _ranges(pdf)
-    at = pdf.index(b"/ByteRange")
-    end = pdf.index(b"]", at)
-    text = f"/ByteRange [0 {first[1]} {first[2] + 10} {first[3] - 10}"
-    return pdf[:at] + text.encode().ljust(end - at) + pdf[end:]
+@pytest.fixture(scope="session")
+def choose(once: bytes, signer: Party, issuer: Party) -> Chooser:
+    return Chooser(once, signer, issuer)
 
 
-@pytest.mark.parametrize("make", [_smaller_second_range, _gap_beside_the_signature])
-def test_signature_that_leaves_out_a_part_is_refused(
-    verify: Verifier, once: bytes, make: Callable[[bytes], bytes]
+def test_signature_over_the_ranges_that_a_pdf_asks_for_is_valid(verify: Verifier, choose: Chooser) -> None:
+    """The signer of the tests below is refused for nothing but the ranges."""
+    result = verify(choose(0, choose.first, choose.second, choose.length))
+    assert result.status == 0, result.err
+    assert "The signature is valid." in result.out
+
+
+@pytest.mark.parametrize("content", [b"", b"%other\n"], ids=["unchanged", "changed"])
+@pytest.mark.parametrize("is_before", [True, False], ids=["before", "behind"])
+def test_hole_beside_a_signature_that_a_signer_left_is_refused(
+    verify: Verifier, choose: Chooser, is_before: bool, content: bytes
 ) -> None:
-    result = verify(make(once))
-    assert result.status in (61, NOT_VALID)
+    """The hole is larger than the signature, and what stands in it can be changed later."""
+    at, room = (choose.first + HOLE, 0) if is_before else (choose.first, HOLE)
+    pdf = choose(0, choose.first, choose.second, choose.length, at=at, room=room)
+    hole = choose.first if is_before else choose.second - HOLE
+    assert pdf[hole : hole + HOLE].isspace()
+    result = verify(pdf[:hole] + content.ljust(HOLE) + pdf[hole + HOLE :])
+    assert result.status == 61, result.err
+    assert LEAVES_OUT in result.err
     assert "is valid" not in result.out
 
 
-def test_content_put_where_no_signature_covers_is_refused(verify: Verifier, once: bytes) -> None:
-    """The signature's own bytes are right, and stand beside bytes that nobody signed."""
-    _, length, start, rest = _ranges(once)
-    hole = b" " * 64
-    moved = once[:length] + hole + once[length:]
-    at = moved.index(b"/ByteRange")
-    end = moved.index(b"]", at)
-    text = f"/ByteRange [0 {length} {start + len(hole)} {rest}".encode().ljust(end - at)
-    result = verify(moved[:at] + text + moved[end:])
-    assert result.status == 61
+@pytest.mark.parametrize("content", [b"", b"%other\n"], ids=["unchanged", "changed"])
+def test_hole_of_the_size_of_a_signature_at_another_place_is_refused(
+    verify: Verifier, choose: Chooser, content: bytes
+) -> None:
+    """The hole leaves out spaces before the signature, and the signature's last zeros are signed instead."""
+    first = choose.first
+    pdf = choose(0, first, choose.second - HOLE, choose.length + HOLE, at=first + HOLE)
+    result = verify(pdf[:first] + content.ljust(HOLE) + pdf[first + HOLE :])
+    assert result.status == 61, result.err
+    assert LEAVES_OUT in result.err
+
+
+@pytest.mark.parametrize(
+    ("ranges", "status", "words"),
+    [
+        (lambda c: (9, c.first, c.second, c.length), 61, LEAVES_OUT),
+        (lambda c: (9, c.first - 9, c.second, c.length), 61, LEAVES_OUT),
+        (lambda c: (0, c.first - HOLE, c.second, c.length), 61, LEAVES_OUT),
+        (lambda c: (0, c.first, c.second + HOLE, c.length - HOLE), 61, LEAVES_OUT),
+        (lambda c: (0, c.first, c.first - HOLE, HOLE), 61, LEAVES_OUT),
+        (lambda c: (0, c.first, 0, c.first), 61, LEAVES_OUT),
+        (lambda c: (0, c.first, c.second, 0), 61, LEAVES_OUT),
+        (lambda c: (0, c.first, c.second, -1), 61, LEAVES_OUT),
+        (lambda c: (0, c.first, c.second, c.length - 40), NOT_VALID, "does not cover the whole of the PDF"),
+        (lambda c: (0, c.first, c.second, c.length - 3), NOT_VALID, "does not cover the whole of the PDF"),
+        (lambda c: (0, c.first, c.second, c.length + 1), 67, "ends too early"),
+        (lambda c: (0, c.first), 61, "which part of the PDF it covers"),
+        (lambda c: (0, c.first, c.second, c.length - 9, c.second + c.length - 9, 9), 61, "which part of the"),
+    ],
+    ids=[
+        *("start of another place", "start left out", "end before the signature", "start behind it"),
+        *("overlapping", "same part twice", "nothing behind it", "negative", "end left out"),
+        *("last letters left out", "past the end", "one range", "three ranges"),
+    ],
+)
+def test_ranges_that_do_not_cover_the_revision_are_refused(
+    verify: Verifier, choose: Chooser, ranges: Callable[[Chooser], tuple[int, ...]], status: int, words: str
+) -> None:
+    result = verify(choose(*ranges(choose)))
+    assert result.status == status, result.err
+    assert words in result.err
     assert "is valid" not in result.out
+
+
+def test_signature_that_covers_only_an_earlier_revision_is_not_valid(
+    verify: Verifier, twice: bytes, once: bytes, signer: Party, issuer: Party
+) -> None:
+    """The last signature ends before the cross-references of its own revision."""
+    chooser = Chooser(twice, signer, issuer)
+    document = verify(chooser(0, chooser.first, chooser.second, 20), "--json").json
+    assert [one["valid"] for one in document["signatures"]] == [True, False]
+    assert "does not cover the whole" in document["signatures"][1]["problem"]
+
+
+def _time_stamped_over(pdf: bytes, stamper: DummyTimeStamper, length: Callable[[int], int]) -> bytes:
+    stamped = stamp_pdf(pdf, stamper)
+    _, first, second, rest = _ranges(stamped)
+
+    def token(content: bytes) -> bytes:
+        found = asyncio.run(stamper.async_timestamp(hashlib.sha256(content).digest(), "sha256"))
+        return bytes(found.dump())
+
+    return signed_over(stamped, (0, first, second, length(rest)), token)
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [(lambda rest: rest, 0), (lambda rest: rest - 40, NOT_VALID), (lambda rest: rest + 40, NOT_VALID)],
+    ids=["whole", "end left out", "past the end"],
+)
+def test_time_stamp_of_a_part_of_a_pdf_proves_nothing(
+    verify: Verifier,
+    expired: Party,
+    issuer: Party,
+    stamper: Party,
+    length: Callable[[int], int],
+    status: int,
+) -> None:
+    stamp = stamper_of(stamper, NOW - DAY)
+    result = verify(_time_stamped_over(sign_pdf(page(), expired, [issuer]), stamp, length))
+    assert result.status == status, result.err
+    assert "Time-stamp of the document" in result.out
+    assert ("not proved" in result.out) is (status != 0)
 
 
 def test_unknown_root_of_a_pdf_is_not_valid(tmp_path: Path, once: bytes) -> None:

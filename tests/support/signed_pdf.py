@@ -2,7 +2,7 @@
 """PDF files signed by parties of hostile_pki, by pyHanko."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -104,6 +104,34 @@ def with_other_page(pdf: bytes) -> bytes:
 def signatures_of(pdf: bytes) -> list[Any]:
     """The signatures as pyHanko has them."""
     return list(PdfFileReader(io.BytesIO(pdf)).embedded_signatures)
+
+
+def signed_over(
+    pdf: bytes, ranges: Sequence[int], sign: Callable[[bytes], bytes], *, at: int | None = None, room: int = 0
+) -> bytes:
+    """The same PDF, of the same length, whose last signature covers what a signer chose.
+
+    Args:
+        pdf: a signed PDF.
+        ranges: its new /ByteRange.
+        sign: returns a signature of what the pairs of these ranges cover.
+        at: where the signature begins; None: where it began.
+        room: number of spaces between the signature's end and the end of its place.
+    """
+    _, first, second, _ = (int(number) for number in signatures_of(pdf)[-1].byte_range)
+    begin = pdf.rindex(b"/ByteRange [") + len(b"/ByteRange [")
+    end = pdf.index(b"]", begin)
+    text = " ".join(map(str, ranges)).encode()
+    behind = pdf[end + 1 :].lstrip(b" ")  # the writer leaves room behind the bracket
+    whole = pdf[:begin] + (text + b"]").ljust(len(pdf) - len(behind) - begin) + behind
+    assert len(whole) == len(pdf)
+    pairs = zip(ranges[::2], ranges[1::2], strict=False)
+    signature = sign(b"".join(whole[start : start + length] for start, length in pairs))
+    at = first if at is None else at
+    digits = second - room - at - 2
+    assert len(signature) * 2 <= digits
+    itself = b"<" + signature.hex().encode().ljust(digits, b"0") + b">"
+    return whole[:first] + b" " * (at - first) + itself + b" " * room + whole[second:]
 
 
 def _certificate(one: Party) -> asn1_x509.Certificate:
