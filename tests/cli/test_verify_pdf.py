@@ -453,6 +453,18 @@ def test_old_list_in_a_pdf_shows_nothing_without_a_time_stamp(
     assert "Its certificate is not revoked." in result.out
 
 
+def test_list_under_a_later_time_stamp_shows_that_the_certificate_was_good(
+    verify: Verifier, signer: Party, issuer: Party, stamper: Party
+) -> None:
+    """The list is later than the signature's own time-stamp, and too old today."""
+    inner = sign_pdf(page(), signer, [issuer], stamper=stamper_of(stamper, NOW - 3 * DAY))
+    kept = with_store(inner, [], [_crl(issuer, None, NOW - 2 * DAY)])
+    assert "Its certificate is not revoked." not in verify(kept).out
+    result = verify(stamp_pdf(kept, stamper_of(stamper, NOW - 2 * DAY + HOUR)))
+    assert result.status == 0, result.err
+    assert "Its certificate is not revoked." in result.out
+
+
 def test_odd_store_of_a_pdf_makes_it_no_worse(verify: Verifier, once: bytes, issuer: Party) -> None:
     pdf = with_store(once, [issuer], [_crl(issuer, None)])
     for odd in (pdf.replace(b"/DSS", b"/DSX"), pdf.replace(b"/CRLs [", b"/CRLs 1[")):
