@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import jsonschema
@@ -30,25 +31,23 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
 JOBS = ("/activate", "/change-pin", "/reset-pin")
 
 
-@pytest.fixture
-def real_card(xca_environment: Environment) -> CardLocation:
-    """A card as the vendor's module shows it; SoftHSM takes that module's place."""
-    variables = xca_environment.exports()
-    command = [
-        "pkcs11-tool",
-        "--module",
-        str(xca_environment.inner_module),
-        "--init-token",
-        "--slot-index",
-        "0",
-    ]
+def initialize_token(environment: Environment, label: str) -> CardLocation:
+    """Put a token with this label in, as the vendor's module shows it; SoftHSM takes that module's place."""
+    variables = environment.exports()
+    command = ["pkcs11-tool", "--module", str(environment.inner_module), "--init-token", "--slot-index", "0"]
     subprocess.run(
-        [*command, "--label", "HiCOS PKI Smart Card", "--so-pin", USER_CODE],
-        env={"SOFTHSM2_CONF": str(xca_environment.inner_configuration), "PATH": "/usr/bin:/bin"},
+        [*command, "--label", label, "--so-pin", USER_CODE],
+        env={"SOFTHSM2_CONF": str(environment.inner_configuration), "PATH": "/usr/bin:/bin"},
         check=True,
         capture_output=True,
     )
     return CardLocation(variables)
+
+
+@pytest.fixture
+def real_card(xca_environment: Environment) -> CardLocation:
+    """A card as the vendor's module shows it."""
+    return initialize_token(xca_environment, "HiCOS PKI Smart Card")
 
 
 @dataclass(frozen=True)
@@ -471,6 +470,23 @@ def test_certificates_that_cannot_be_read_are_shown_as_such(
         assert shown.count("(the certificate cannot be read)") == 3
         assert "cert1" in shown
         assert "Ready to use." in visitor.see("/")
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", "No organisation card is recognised. What is here: <b>Another card ("),
+        ("zh-TW", "沒有認得的組織及團體憑證 IC 卡。這裡有：<b>Another card ("),
+    ],
+)
+def test_token_that_is_not_recognised_is_named_on_the_home_page(
+    start_agent: Start, xca_environment: Environment, language: str, says: str
+) -> None:
+    with visiting(start_agent(initialize_token(xca_environment, "<b>Another card"))) as visitor:
+        answer = visitor.client.get("/", headers={"accept-language": language})
+    assert says in unescape(answer.text)
+    assert "<b>" not in answer.text
+    assert "[module] label" in answer.text
 
 
 def test_card_with_an_unreadable_certificate_is_not_ready(
