@@ -85,7 +85,7 @@ class _Commands(click.Group):
             except (click.ClickException, click.Abort, click.exceptions.Exit):
                 raise
             except Exception as error:
-                # Not its text and no traceback: a stranger's exception may hold a secret.
+                # Neither its text nor a traceback is shown: an unexpected exception may hold a secret.
                 raise click.ClickException(f"unexpected problem: {place_of(error)}") from error
 
 
@@ -100,7 +100,7 @@ def _harmless_errors() -> Iterator[None]:
 
 
 def _say(message: str) -> None:
-    """Say something in one line."""
+    """Print a text in one line, made harmless."""
     click.echo(harmless(message))
 
 
@@ -200,7 +200,7 @@ def issue(
                 f"Card {card.number} in {card.row.reader}: {_STATES[card.state]}, "
                 f"activate by {card.row.activate_by}"
             )
-        # Named, because XCA_CARD may name another one, such as the demo's.
+        # --card is given because XCA_CARD may name another card, such as that of the demo.
         number = f" --card {issued[-1].number}" if os.environ.get("XCA_CARD") else ""
         _say(f'Next: eval "$(softhsm-card env)", then xcactl activate{number}')
 
@@ -299,7 +299,7 @@ def reset_user_code(context: click.Context, number: str, new_user_code: str | No
 @click.pass_obj
 def revoke(directory: Path, number: str, reason: str) -> None:
     """Revoke the certificates of a card for good (憑證廢止)."""
-    from softhsm import revocation  # slow to load, like all that follows below of its kind
+    from softhsm import revocation  # imported here and in the commands below because the import is slow
 
     _say_published(f"{number} is revoked.", revocation.revoke(Environment(directory), number, reason))
 

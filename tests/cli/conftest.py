@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Desks with a card on them; issued once, copied for every test."""
+"""Workspaces with cards. Each kind is issued once and copied for every test."""
 
 import subprocess
 from datetime import timedelta
@@ -64,7 +64,7 @@ def two_cards(closed: Workspace) -> Workspace:
 
 @pytest.fixture(scope="session")
 def inner_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The inner module that a script makes fail (tests/module/inner)."""
+    """The inner module of tests/module/inner, which fails as its script says."""
     source = Path(__file__).parents[1] / "module" / "inner" / "inner.c"
     library = tmp_path_factory.mktemp("inner") / "inner.so"
     subprocess.run(
@@ -101,7 +101,7 @@ def without_pcsc(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def real(issued: Workspace, tmp_path: Path) -> Workspace:
-    """A token as the vendor's module shows a real card: with its label, and in no store."""
+    """A token like a real card in the vendor's module: it has the card's label and no record in the store."""
     folder = tmp_path / "real"
     (folder / "tokens").mkdir(parents=True)
     inner = issued.path / "libsofthsm2.so"

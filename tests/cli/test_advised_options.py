@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An option that a message advises is one of the command that shows the message."""
+"""Messages advise only options that the command showing the message has."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ PROGRAMS = {"xcactl": xcactl, "softhsm-card": softhsm_card}
 COMMAND_LINE = re.compile(r"\b(xcactl|softhsm-card)((?: [a-z][a-z-]*)*)")
 SENTENCE_END = re.compile(r"[.;] |[。；]")
 OTHERS = ("ssh", "openssl", "certutil", "pkcs11-tool", "curl")
-"""Programs whose options are their own."""
+"""Other programs; their options are not checked."""
 
 RAISED_BY: Mapping[type[XcaError], tuple[str, str]] = {
     OutputExists: ("xca_plugin.terminal.result_files", "result_file"),
@@ -39,7 +39,7 @@ RAISED_BY: Mapping[type[XcaError], tuple[str, str]] = {
     errors.NotRevocationData: ("xca_plugin.cli.verification", "verify"),
     errors.NotForThisCard: ("xca_plugin.cli.encryption", "decrypt"),
 }
-"""The function of the command line that a situation comes from."""
+"""The function of the command line that raises each error."""
 
 
 def commands() -> dict[str, click.Command]:
@@ -64,7 +64,7 @@ def options(command: click.Command) -> set[str]:
 
 
 def named_command(said: str) -> str | None:
-    """The command that a text names last, as far as it is one."""
+    """The longest words after the last "xcactl" in a text that are a command."""
     found = None
     for match in COMMAND_LINE.finditer(said):
         words = [match[1], *match[2].split()]
@@ -75,7 +75,7 @@ def named_command(said: str) -> str | None:
 
 
 def advised(said: str) -> Iterator[tuple[str, str | None]]:
-    """The options in a sentence, each with the command that the sentence names for it."""
+    """The options in a sentence, each with the command named before it."""
     for match in OPTION.finditer(said):
         before = SENTENCE_END.split(said[: match.start()])[-1]
         if not any(re.search(rf"\b{other}\b", before) for other in OTHERS):
@@ -109,7 +109,7 @@ def defined(node: ast.AST) -> set[str]:
 
 @cache
 def used_by(start: Reference) -> set[Reference]:
-    """What a function uses, itself or by what it uses."""
+    """The names that a function uses, directly or through other functions."""
     found, new = set(), {start}
     while new:
         found |= new
@@ -135,7 +135,7 @@ def users(reference: Reference) -> dict[str, click.Command]:
 
 
 def holder_of(path: Path, line: int) -> set[Reference]:
-    """The function or constant that a line belongs to."""
+    """The function or constant that contains a line."""
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for node in ast.parse(path.read_text()).body:
         first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])

@@ -39,7 +39,7 @@ RESPONDER = "http://xca.test/ocsp"
 
 
 def served(published: revocation.Published) -> dict[str, bytes]:
-    """The answers of the addresses in the certificates."""
+    """The responses of the web addresses in the certificates."""
     return {
         **dict.fromkeys(LISTS, published.crl.read_bytes()),
         RESPONDER: published.ocsp["cert1"].read_bytes(),
@@ -72,7 +72,7 @@ def workspace(active: Workspace, port: int, tmp_path: Path) -> Workspace:
 
 
 def examined(workspace: Workspace, *arguments: str) -> dict[str, list[dict[str, Any]]]:
-    """What each check found."""
+    """The findings by check."""
     result = workspace.run("doctor", "--json", *arguments)
     check(result.json, "doctor")
     found: dict[str, list[dict[str, Any]]] = {}
@@ -136,7 +136,7 @@ def test_doctor_with_a_registered_tool_names_it(workspace: Workspace) -> None:
 
 
 def remembers(workspace: Workspace, **values: int) -> None:
-    """Change what the store remembers of the card."""
+    """Change the record of the card in the store."""
     Card(workspace.path).write(**values)
 
 
@@ -436,7 +436,7 @@ def test_doctor_with_a_running_agent_finds_the_port_in_order(workspace: Workspac
 
 @pytest.fixture
 def somebody(workspace: Workspace, tmp_path: Path) -> Workspace:
-    """A workspace whose owner shows in every path, and whose store does not open."""
+    """A workspace with the owner's name in every path."""
     home = tmp_path / "home" / "wang-xiaoming"
     (home / "王 小明").mkdir(parents=True)
     moved = workspace.copy(home / "王 小明" / "cards")

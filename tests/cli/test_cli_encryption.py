@@ -428,7 +428,7 @@ def test_big_file_is_decrypted_in_little_memory(active: Workspace, certificate: 
 
 
 def memory(workspace: Workspace, *arguments: str | Path) -> int:
-    """The most memory that xcactl had at a time, in bytes; asked of a process that has no other children."""
+    """The peak memory of xcactl in bytes, measured in a process that has no other children."""
     program = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
@@ -461,7 +461,7 @@ def test_progress_in_a_terminal_is_shown(
 
 
 def _oaep(**changed: object) -> bytes:
-    """RSAES-OAEP as a file names it, its parameters changed; without any, it has none."""
+    """An algorithm identifier of RSAES-OAEP with the given parameters; without any, they are absent."""
     oid = bytes.fromhex("06092a864886f70d010107")
     if not changed:
         return b"\x30" + bytes((len(oid),)) + oid

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every call that writes fails once, in every command: the file is named, and nothing is left half done."""
+"""Each writing call of each command fails once: the error names the file, and no part of a file is left."""
 
 import json
 import subprocess

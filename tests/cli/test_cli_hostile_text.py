@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile names on the terminal: none clears it, reverses text, or begins a line."""
+"""Hostile names in the output: none clears the terminal, reverses text, or starts a line."""
 
 import json
 import re

@@ -25,7 +25,7 @@ def put_on(workspace: Workspace, der: bytes, *, id: str | None = "SIGN", label: 
 
 
 def put_on_real(real: Workspace, der: bytes, *, id: str | None = "SIGN", label: str | None = "cert1") -> None:
-    """The same on a card that no store knows."""
+    """The same for a card without a record in the store."""
     library = (real.path / "pkcs11.conf").read_text().split("path = ")[1].splitlines()[0]
     put(Path(library), real.path / "softhsm2.conf", der, id=id, label=label)
 
@@ -76,7 +76,7 @@ def test_certificate_without_end_has_none(real: Workspace) -> None:
 def test_card_without_a_readable_certificate_signs_nothing(
     active: Workspace, tmp_path: Path, der: bytes | None
 ) -> None:
-    """Without a readable certificate nobody knows that it is valid today, also for --raw."""
+    """Without a readable certificate its validity is unknown, so --raw is refused as well."""
     (key,) = (active.path / "tokens").glob("*/")
     environment = Environment(active.path)
     for item in key.glob("*.object"):

@@ -46,7 +46,7 @@ ADD_FOLDER = 'mount -t overlay -o "lowerdir=$1:$0" none "$0"; shift; exec "$@"'
 
 
 def tree(folder: Path) -> Tree:
-    """All that is in a folder: modes, links, contents."""
+    """The modes, links and contents of all files below a folder."""
     found: Tree = {}
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
@@ -57,7 +57,7 @@ def tree(folder: Path) -> Tree:
 
 
 def permitted(prefix: tuple[str, ...], *arguments: str) -> None:
-    """Skip the test where the kernel gives no namespaces."""
+    """Skip the test if the kernel allows no user namespaces."""
     done = subprocess.run([*prefix, *arguments, "true"], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(done.stderr)
@@ -65,7 +65,7 @@ def permitted(prefix: tuple[str, ...], *arguments: str) -> None:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a card and an own home."""
+    """A user with a card and a home of their own."""
 
     workspace: Workspace
     home: Path
@@ -91,7 +91,7 @@ class Person:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def tools(self) -> dict[str, Any]:
-        """What tools list says."""
+        """The JSON of xcactl tools list."""
         listed = self.run("list", "--json")
         check(listed.json, "tools-list")
         return {tool["name"]: tool for tool in listed.json["tools"]}
@@ -111,7 +111,7 @@ def person(active: Workspace, home: Path) -> Person:
 
 @pytest.fixture
 def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This process is somebody with an empty home."""
+    """Give this process an empty home."""
     monkeypatch.setenv("HOME", str(home))
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XCA_PKCS11_CONF", "OPENSSL_CONF"):
         monkeypatch.delenv(name, raising=False)
@@ -133,7 +133,7 @@ def unregister(name: str) -> None:
 
 
 def nss_database(folder: Path) -> Path:
-    """Make a database of NSS with a module of somebody else."""
+    """Make an NSS database in which another module is registered."""
     folder.mkdir(parents=True)
     command = ("-d", f"sql:{folder}", "--empty-password")
     subprocess.run(["certutil", "-N", *command], check=True, stdin=subprocess.DEVNULL)
@@ -167,7 +167,7 @@ def test_tools_registered_see_the_card_and_all_is_undone(person: Person) -> None
     shown = person.run("register", "--all", "--dry-run")
     assert shown.status == 0, shown.err
     assert shown.out.count("\n+# >>> xcactl tools: ") == len(here)
-    assert "User me" not in shown.out  # nobody else's lines: they may hold secrets
+    assert "User me" not in shown.out  # lines of other programs may hold secrets
     assert tree(person.home) == before
 
     made = person.run("register", "--all")
@@ -223,7 +223,7 @@ def test_register_by_root_under_a_strict_umask_makes_folders_for_everybody(
 
 
 def test_each_tool_through_the_command_is_registered_or_refused(person: Person) -> None:
-    """Every tool's own plan is followed: Firefox without a profile refuses, as no other tool does."""
+    """Firefox refuses without a profile; every other tool is registered."""
     before = tree(person.home)
     refused = {"firefox": errors.NoUsableProfile}
     for name, tool in person.tools().items():
@@ -244,7 +244,7 @@ def test_each_tool_through_the_command_is_registered_or_refused(person: Person) 
 
 @pytest.fixture
 def server(active: Workspace, home: Path) -> Iterator[tuple[str, list[str]]]:
-    """A web server that asks for a certificate of the card's PKI, and the subjects that it saw."""
+    """A web server that asks for a client certificate, and the subjects that it got."""
     key, certificate = home / "key.pem", home / "server.pem"
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
     made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject)
@@ -274,7 +274,7 @@ def server(active: Workspace, home: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def use(person: Person, name: str, **filled: str) -> str:
-    """Register a tool, and do what the list says with the PIN typed; return what it said."""
+    """Register a tool, run the command that the list shows, type the PIN, and return the output."""
     tool = person.tools()[name]
     if not tool["installed"]:
         pytest.skip(tool["missing"])
@@ -307,7 +307,7 @@ def test_gnutls_lists_the_keys_with_the_command_shown(person: Person) -> None:
 
 
 def with_provider(person: Person) -> Person:
-    """Have pkcs11-provider among OpenSSL's modules, as if it were installed."""
+    """Put pkcs11-provider among OpenSSL's modules, as its package does."""
     (installed,) = re.findall(
         r'MODULESDIR: "(.*)"', subprocess.check_output(["openssl", "version", "-m"], text=True)
     )
@@ -534,7 +534,7 @@ def test_register_that_would_change_another_hosts_settings_is_refused(at_home: P
 
 
 def rewrite(file: Path) -> None:
-    """Edit a file as editors do: a new one takes its place."""
+    """Edit a file as editors do: write a new file and rename it."""
     other = file.with_name("other")
     other.write_bytes(file.read_bytes() + b"Host theirs\n")
     other.replace(file)

@@ -89,13 +89,13 @@ def test_store_that_cannot_be_read_is_named(closed: Workspace) -> None:
 
 
 def test_store_that_cannot_be_written_is_named(closed: Workspace, tmp_path: Path) -> None:
-    """The module gives up before a try is spent, and says so."""
+    """The module fails with a message before a try is spent."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
     result = install(ready(closed), tmp_path, "small_files", limit).run(*ACTIVATE)
     assert result.status == 13
     assert "cards.db" in result.err
     assert closed.card()["user_code_tries_left"] == 3
-    # Repeating the command finishes the job.
+    # A second run of the command completes the change.
     assert ready(closed).run(*ACTIVATE).status == 0
 
 

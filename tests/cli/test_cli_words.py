@@ -18,7 +18,7 @@ from xca_plugin.cli.root import xcactl
 from xca_plugin.i18n import CATALOGUE
 
 CLICK_ENGLISH = (
-    # What only programmers and other systems meet.
+    # Texts that only programmers and other systems see.
     "(dynamic)",
     "Argument {name!r} takes {nargs} values.",
     "Arguments take exactly",
@@ -60,7 +60,7 @@ NAMES = re.compile(
     r"\w+[.:]\w[\w.:/]*|\[\w+(\|\w+)*\]|(Auth)?EnvelopedData|PDF|PAdES|[GMK]iB|GCM|CBC|HTML|OpenSSL|\bssh\b|\.sig|Java|python3?|softhsm-card|"
     r"(ROOT )?CA Cert|docs|pcscd|\$\(.*\)|\"\$.*|p7s|p7m|p7e|'sgin'|eval|nat"
 )
-"""Names of things, and what is typed as it is."""
+"""Names, and words that are typed as they stand."""
 
 
 def english(shown: str) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures and certificates in the forms that people hold them in, as other programs write them."""
+"""Signatures and certificates in the file formats of other programs."""
 
 import base64
 import codecs

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures that were made to be believed, or to keep a computer busy; each is refused, and soon."""
+"""Forged signatures and signatures that cost much work; each is refused within seconds."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ from xca_plugin import own_loop, verification
 from xca_plugin.cli.root import xcactl
 
 CONTENT = b"The bid is 1,000,000 dollars.\n"
-SECONDS = 60  # of a busy computer; what does not end takes much longer, and each of these a few
+SECONDS = 60  # enough for a busy computer; a check without limits takes far longer
 MEMORY = 200 << 20
 
 
@@ -104,7 +104,7 @@ def test_signature_without_its_attributes_over_them_is_refused(verify: Verifier,
     assert verify(genuine.dump()).status == 0
     other_file = genuine["content"]["signer_infos"][0]["signed_attrs"].untag().dump()
     stripped = signed(signer, other_file, signed_attributes=[])
-    # Nobody signed anew: PKCS #1 v1.5 knows no chance, and what is signed is the same.
+    # No new signature is needed: PKCS #1 v1.5 is deterministic, and the signed bytes are the same.
     (before,), (after,) = (
         cms.ContentInfo.load(one)["content"]["signer_infos"] for one in (genuine.dump(), stripped)
     )
@@ -274,7 +274,7 @@ def test_bytes_after_the_signature_are_refused(verify: Verifier, signer: Party) 
 
 
 def bounded(workspace: Workspace, *arguments: str | Path) -> tuple[int, str, float]:
-    """Run xcactl with little memory; return its status, its words, and how long it took."""
+    """Run xcactl with little memory; return its status, its output, and its time in seconds."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
@@ -293,7 +293,7 @@ def bounded(workspace: Workspace, *arguments: str | Path) -> tuple[int, str, flo
 
 
 def levels(root: Party, deep: int, wide: int) -> list[Party]:
-    """CAs below each other, several of one name and key on each level; the last one is a signer."""
+    """A hierarchy with several CAs of one name and key on each level; the last certificate is a signer's."""
     found, above = [], root
     for level in range(deep):
         twins = [party(f"level {level}", above, ca=True) for _ in range(wide)]
@@ -648,7 +648,7 @@ def test_names_that_differ_in_case_or_kind_of_string_still_name_the_signer(
 
 
 def _of_another_kind(one: Party, issuer: Party) -> dict[str, Party]:
-    """The same certificate with one part that cannot be read each, by what is said of it."""
+    """Copies of one certificate, each with one malformed part, by the words of the error."""
     ends = one.certificate.not_valid_after_utc.strftime("%y%m%d%H%M%SZ").encode()
     holder = one.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value
     holder = str(holder).encode()
@@ -786,7 +786,7 @@ def _with_unknown_key(der: bytes) -> bytes:
 
 
 def _broken(der: bytes) -> list[bytes]:
-    """Certificates with something odd at many places."""
+    """Certificates, each with an oddity at another place."""
     return [der[:at] + b"\xff" + der[at + 1 :] for at in range(8, len(der) - 256, 7)]
 
 
@@ -842,7 +842,7 @@ def test_signer_with_an_unknown_key_is_an_error(verify: Verifier, signer: Party)
 
 
 def attached(signature: bytes, content: bytes) -> bytes:
-    """The same with its content inside, whose encoding is given."""
+    """The same signature with its content inside, in the given encoding."""
     whole = cms.ContentInfo.load(signature)["content"]
     head, tail = (
         b"".join(whole[name].dump() for name in names)

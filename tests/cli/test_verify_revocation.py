@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a signer's certificate is revoked: what counts, what does not, and whom it may have asked."""
+"""Revocation of a signer's certificate: which evidence counts, and which hosts may be asked."""
 
 import socket
 import time
@@ -32,8 +32,6 @@ from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.standing import Standing
 from xca_plugin.cli.root import xcactl
 
-pytestmark = pytest.mark.fast
-
 CONTENT = b"The bid is 1,000,000 dollars.\n"
 HOUR = timedelta(hours=1)
 HOLD = x509.ReasonFlags.certificate_hold
@@ -58,7 +56,7 @@ def signer(issuer: Party) -> Party:
 
 @dataclass
 class Verifier:
-    """xcactl verify of a file that somebody below the issuer signed."""
+    """xcactl verify of a file whose signer is certified by the issuer."""
 
     folder: Path
     root: Party
@@ -162,7 +160,7 @@ def response(
 
 
 def expect(result: Result, words: str) -> None:
-    """A good certificate is said to be so; all else is not valid, for this reason."""
+    """Check the result: a good certificate is reported as good; any other is not valid for this reason."""
     said = result.out + result.err
     assert result.status == (0 if words == "not revoked" else 62), said
     assert words in said
@@ -171,12 +169,12 @@ def expect(result: Result, words: str) -> None:
 @pytest.mark.parametrize(
     ("list_says", "list_age", "response_says", "response_age", "words"),
     [
-        # For good, whoever says it and however old it is.
+        # A revocation for good counts in any evidence of any age.
         (FOR_GOOD, 1, None, 1, "was revoked on"),
         (FOR_GOOD, 50, None, 1, "was revoked on"),
         (None, 1, FOR_GOOD, 50, "was revoked on"),
         (HOLD, 1, FOR_GOOD, 50, "was revoked on"),
-        # A hold: the newest, and on a tie the hold.
+        # For a hold the newest evidence counts; at the same time, the hold.
         (HOLD, 2, None, 1, "not revoked"),
         (HOLD, 1, None, 2, "is suspended since"),
         (None, 2, HOLD, 1, "is suspended since"),
@@ -344,7 +342,7 @@ def test_list_that_is_not_understood_and_names_the_signer_revokes(
     good = response(issuer, issuer, signer)
     expect(verify(crl(issuer, signer, extensions=[(extension, True)]), good), "was revoked on")
     expect(verify(crl(issuer, signer, HOLD, extensions=[(extension, True)]), good), "is suspended since")
-    # That it does not name somebody says nothing.
+    # A certificate that is not on it may still be revoked.
     expect(verify(crl(issuer, extensions=[(extension, True)])), "not understood")
 
 
@@ -370,7 +368,7 @@ def listing(
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=True)
-    # The builder refuses what comes twice.
+    # The builder refuses duplicates.
     builder._revoked_certificates = list(entries)
     return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
@@ -679,13 +677,13 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @contextmanager
 def server(answer: Answer) -> Iterator[tuple[int, list[str]]]:
-    """A web server on this machine that answers so; its port, and what was asked of it."""
+    """A web server on this machine with this response; its port, and the requests that it got."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            with suppress(OSError):  # who asked has left
+            with suppress(OSError):  # the client closed the connection
                 answer(self)
 
         def do_POST(self) -> None:
@@ -782,7 +780,7 @@ def test_untrusted_signer_has_nobody_asked(verify: Verifier, issuer: Party) -> N
 
 @pytest.fixture
 def resolving(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """What names resolve to, one answer after the other; and how often each was asked."""
+    """The addresses that names resolve to, one after the other, and how often each was resolved."""
     table: dict[str, list[str]] = {}
     resolve = socket.getaddrinfo
 

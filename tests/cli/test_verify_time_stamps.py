@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time-stamps of signatures (RFC 3161): what they prove, and what proves nothing."""
+"""Time-stamps of signatures (RFC 3161): valid ones, and ones that prove nothing."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -101,7 +101,7 @@ def test_time_stamp_is_told_in_json(verify: Verifier, expired: Party, stamper: P
 
 
 def _bad_tokens(root: Party, stampers_root: Party, stamper: Party, value: bytes) -> dict[str, bytes]:
-    """Tokens that prove nothing, by what is said of each."""
+    """Tokens that prove nothing, by the words of the error."""
     at = NOW - 2 * DAY
     good = token(stamper, value, at)
     altered = cms.ContentInfo.load(good)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What xcactl verify says where a signature is neither simply valid nor simply wrong."""
+"""Results of xcactl verify for signatures that are neither plainly valid nor plainly invalid."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -68,7 +68,7 @@ def verify(tmp_path: Path, root: Party) -> Verifier:
 
 
 def together(*signatures: bytes) -> bytes:
-    """One SignedData with the signers and certificates of several."""
+    """One SignedData with the signers and certificates of several SignedData."""
     whole = cms.ContentInfo.load(signatures[0])
     others = [cms.ContentInfo.load(one)["content"] for one in signatures]
     certificates = {one.dump(): one for data in others for one in data["certificates"]}

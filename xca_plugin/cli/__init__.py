@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command xcactl. A command's module is imported when the command is run, which keeps the start short."""
+"""The command xcactl. The module of a subcommand is imported only when it runs, for a fast start."""
 
 import gettext
 import os
@@ -17,12 +17,12 @@ from xca_plugin.terminal.streams import prepare_streams
 
 
 def main() -> None:
-    """Run xcactl; ends the process with a status of docs/cli.md."""
+    """Run xcactl and end the process with an exit status of docs/cli.md."""
     # A core dump would hold the PIN: Python's texts cannot be wiped.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # what libraries tell programmers about odd certificates
-    # Before the commands are imported: that translates their help texts.
+        warnings.simplefilter("ignore")  # warnings of libraries about odd certificates, meant for programmers
+    # Set before the commands are imported: the import translates their help texts.
     if language := language_named(_value_of_lang(sys.argv[1:])):
         os.environ["LANGUAGE"] = language
     gettext.bindtextdomain(DOMAIN, CATALOGUE.locales)
@@ -33,12 +33,12 @@ def main() -> None:
 
     try:
         xcactl.main(prog_name="xcactl")
-    except (XcaError, OSError) as error:  # such as the help, when it cannot be printed
+    except (XcaError, OSError) as error:  # for example, the help cannot be printed
         problem = error if isinstance(error, XcaError) else _file_problem(error)
         show_error(problem)
         sys.exit(exit_status(problem))
     except Exception as error:
-        # Not its text and no traceback: a stranger's exception may hold a secret.
+        # Neither its text nor a traceback is shown: the exception of a plugin may hold a secret.
         print(text("Unexpected problem: {place}").format(place=place_of(error))(), file=sys.stderr)
         sys.exit(1)
 
@@ -48,7 +48,7 @@ def _file_problem(error: OSError) -> FileProblem:
 
 
 def _value_of_lang(arguments: list[str]) -> str:
-    """Return the value of --lang; empty: the option is not there."""
+    """Return the value of --lang, or an empty string without that option."""
     for option, value in zip_longest(arguments, arguments[1:], fillvalue=""):
         if option == "--lang":
             return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl activate (開卡): the main job."""
+"""xcactl activate (開卡): a new card gets its first PIN, set with the user code."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ from xca_plugin.terminal.secrets import FIRST_PIN, USER_CODE, Asker, source_opti
 @source_option(FIRST_PIN)
 @yes_option
 @last_try_option
-@click.option("--dry-run", is_flag=True, help=_("Check all that can be checked without a try; do nothing."))
+@click.option("--dry-run", is_flag=True, help=_("Make every check that costs no try; change nothing."))
 @click.option(
     "--receipt",
     metavar="FILE",
@@ -51,7 +51,7 @@ def activate(
     receipt: Path | None,
     force: bool,
 ) -> None:
-    """Show, ask consent, activate, prove, tell what comes next."""
+    """Show the card, ask for consent, activate it, log in with the new PIN, and print the next step."""
     cards = cards_asking(last_try)
     card = choose(cards, number)
     show(card, err=True)
@@ -65,7 +65,7 @@ def activate(
                 ask.get(USER_CODE, user_code) if user_code else None,
                 ask.get(FIRST_PIN, new_pin) if new_pin else None,
             )
-            say(_("All that can be checked without a try is in order. Nothing was done."))
+            say(_("Every check that costs no try passed. Nothing was changed."))
             return
         say(
             _(

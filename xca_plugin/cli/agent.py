@@ -24,13 +24,13 @@ port_option = click.option(
 
 @click.group(help=_("The local agent: web pages use the card through it."))
 def agent() -> None:
-    """Do nothing by itself."""
+    """Group of the commands xcactl agent …."""
 
 
 @agent.command(help=_("Run the agent until it is interrupted."))
 @port_option
 def run(port: int) -> None:
-    """Serve."""
+    """Serve web pages on this machine until the process is interrupted."""
     _check_installed()
     with suppress(OSError):
         # The name of this process in the history of a card (xcactl events).
@@ -44,26 +44,26 @@ def run(port: int) -> None:
     )
 
 
-@agent.command(help=_("Have the agent started now and at every login."))
+@agent.command(help=_("Start the agent now and at every login."))
 def install() -> None:
-    """Set up the service."""
+    """Set the agent up to start by itself, and start it now."""
     _check_installed()
     from xca_plugin.agent.process.settings import Settings
 
-    Settings.load()  # one that cannot be used is told here, not to systemd's journal
+    Settings.load()  # a faulty settings file is reported here, not in systemd's journal
     say(service.install())
 
 
-@agent.command(help=_("Have the agent no longer started by itself."))
+@agent.command(help=_("Stop the agent and no longer start it at login."))
 def uninstall() -> None:
-    """Undo install."""
+    """Stop the agent and undo what install() set up."""
     say(service.uninstall())
 
 
 @agent.command(help=_("Tell whether the agent runs, and whether it starts by itself."))
 @port_option
 def status(port: int) -> None:
-    """Ask the agent."""
+    """Print whether the agent starts by itself, and its version if it answers on the port."""
     if file := service.installed():
         say(text("It starts by itself: {path}").format(path=file)())
     else:
@@ -76,6 +76,6 @@ def status(port: int) -> None:
 
 def _check_installed() -> None:
     try:
-        import xca_plugin.agent.process.server  # noqa: F401  # with all that it needs
+        import xca_plugin.agent.process.server  # noqa: F401  # imports every package that the agent needs
     except ModuleNotFoundError as error:
         raise errors.AgentNotInstalled(name=error.name or "") from error

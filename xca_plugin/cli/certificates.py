@@ -21,14 +21,14 @@ _label = click.argument("label", default="cert1")
 
 @click.group(help=_("List, export or show the certificates."))
 def cert() -> None:
-    """Do nothing by itself."""
+    """Group of the commands xcactl cert …."""
 
 
 @cert.command("list", help=_("List the certificates on the card."))
 @card_option
 @json_option
 def list_certificates(number: str | None, as_json: bool) -> None:
-    """List the certificates."""
+    """Print the certificates of a card, and the objects that cannot be read as certificates."""
     cards = Cards()
     card = choose(cards, number)
     certificates, odd = cards.certificates(card), cards.odd_certificates(card)
@@ -57,7 +57,7 @@ def list_certificates(number: str | None, as_json: bool) -> None:
 @card_option
 @json_option
 def show(label: str, number: str | None, as_json: bool) -> None:
-    """Show one certificate."""
+    """Print the fields of the certificate that has this label."""
     certificate = _named(label, number)
     if as_json:
         print_json(json_documents.certificate(certificate))
@@ -99,7 +99,7 @@ def show(label: str, number: str | None, as_json: bool) -> None:
 )
 @force_option
 def export(label: str, number: str | None, encoding: str, output: Path, force: bool) -> None:
-    """Write one certificate."""
+    """Write the certificate that has this label, as PEM or DER."""
     certificate = _named(label, number)
     data = certificate.der if encoding == "der" else certificate.pem.encode()
     with result_file(output, force=force, binary=encoding == "der") as file:

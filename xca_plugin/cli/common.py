@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands share beyond the terminal itself: options, the files that they read and write."""
+"""Options that several commands share, and the opening of the files that they read and write."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ def output_option(
 
 
 def check_output(output: Path, *inputs: Path) -> None:
-    """Refuse to write over a file that the command reads or writes otherwise.
+    """Check that the output is none of the other files of the command.
 
     Raises:
         FileProblem: the output is one of them.
@@ -61,7 +61,7 @@ def check_output(output: Path, *inputs: Path) -> None:
 
 @contextmanager
 def opened(path: Path, *, twice: bool = False) -> Iterator[tuple[BinaryIO, AbstractContextManager[object]]]:
-    """Open a file to be read; with it comes the context that shows, in a terminal, how far it was read.
+    """Open a file for reading; a terminal shows how much of it was read.
 
     Args:
         path: the file.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl doctor: is all in order, and if not, what to do."""
+"""xcactl doctor: check the installation and the card, and advise on each fault."""
 
 import platform
 import re
@@ -48,13 +48,13 @@ _CARD_COMMANDS: Final = re.compile(r"xcactl (?:activate|info|pin change|pin rese
 """Commands that take --card."""
 
 
-@click.command(help=_("Look whether all is in order, from the module to the clock, and say what to do."))
+@click.command(help=_("Check everything, from the module to the clock, and say what to do."))
 @json_option
 @click.option(
     "--report",
     metavar="FILE",
     type=OUTPUT,
-    help=_("Write what was found to a file, for who gives support; without secrets and personal data."),
+    help=_("Write the findings to a file for support, without secrets and personal data."),
 )
 @click.option(
     "--allow-host",
@@ -68,9 +68,9 @@ _CARD_COMMANDS: Final = re.compile(r"xcactl (?:activate|info|pin change|pin rese
 )
 @force_option
 def doctor(as_json: bool, report: Path | None, hosts: tuple[str, ...], personal: bool, force: bool) -> None:
-    """Run the checks."""
+    """Run the checks, print each finding with its next step, and write the report."""
     if personal and report is None:
-        raise click.UsageError(_("--personal is about the report: name it with --report."))
+        raise click.UsageError(_("--personal needs --report FILE."))
     with result_file(report, force=force, private=True, binary=False) if report else nullcontext() as file:
         findings = []
         for finding in run(Cards(), hosts):
@@ -113,7 +113,7 @@ def _show(finding: Finding) -> None:
 
 
 def _next_step(finding: Finding) -> str | None:
-    """Say what to do about a finding, with the command that does it; None: nothing."""
+    """Return what to do about a finding, with the command for it; None: nothing is to be done."""
     if finding.next_step is None:
         return None
     if isinstance(finding.next_step, XcaError):
@@ -130,6 +130,6 @@ def _next_step(finding: Finding) -> str | None:
 
 
 def _of_card(step: str, card: Card) -> str:
-    """Name the card in the commands of a step, so that they mean this one among several."""
+    """Add --card to the commands of a next step, so that they act on this card."""
     step = _CARD_COMMANDS.sub(rf"\g<0> --card {card.number}", step)
     return step.replace("softhsm-card reset-user-code", f"softhsm-card reset-user-code {card.number}")

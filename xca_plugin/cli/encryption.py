@@ -41,7 +41,7 @@ from xca_plugin.terminal.secrets import PIN, Asker, source_option
 def encrypt(
     file: Path, certificates: tuple[Path, ...], output: Path | None, form: str, force: bool, cbc: bool
 ) -> None:
-    """Encrypt a file."""
+    """Encrypt a file to the certificates of its recipients."""
     from xca_plugin import enveloped
 
     output = output or file.with_name(f"{file.name}.p7e")
@@ -54,7 +54,7 @@ def encrypt(
     ):
         enveloped.encrypt(content, target, recipients, armored=form == "pem", cbc=cbc)
     say_written(text("Encrypted: {path}"), output)
-    with suppress(OSError):  # it was written, also when this cannot be said
+    with suppress(OSError):  # the file is written; a failure to print this is no failure of the command
         err = is_standard_output(output)
         for recipient in recipients:
             say(text("Can be opened by: {holder}").format(holder=recipient.told.holder)(), err=err)
@@ -76,7 +76,7 @@ def encrypt(
 def decrypt(
     file: Path, output: Path, force: bool, number: str | None, pin: str | None, yes: bool, last_try: bool
 ) -> None:
-    """Decrypt a file."""
+    """Decrypt a file with the card's key, after a login."""
     from xca_plugin import enveloped
 
     check_output(output, file)

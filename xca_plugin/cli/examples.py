@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Examples of every command, which its help shows."""
+"""Examples that the help of each command shows."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -51,4 +51,4 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tools check": ("xcactl tools check", "xcactl tools check firefox"),
     "setup": ("xcactl setup", "xcactl setup --module /usr/lib/libHicos_p11v1.so --yes"),
 }
-"""By the words of the command; the empty words are xcactl itself. The files in them are the person's own."""
+"""Examples by the words of the command; no words: xcactl itself. Their files are the user's."""

@@ -65,7 +65,7 @@ def certificate(certificate: Certificate) -> dict[str, Any]:
 
 
 def verification(found: Verification) -> dict[str, Any]:
-    """Shape a verification (verify.schema.json); of several signatures the first readable one is on top."""
+    """Shape a verification (verify.schema.json); the top level describes the first readable signature."""
     signers = [_verdict(verdict) for verdict in found.verdicts]
     first = next((one for one in signers if one["signer"]), signers[0])
     problem = found.problem
@@ -125,7 +125,7 @@ def _time_stamp(stamp: TimeStamp) -> dict[str, Any]:
 
 
 def odd_certificate(certificate: OddCertificate) -> dict[str, Any]:
-    """Shape what cannot be read as a certificate (a part of cert-list.schema.json)."""
+    """Shape an object that cannot be read as a certificate (a part of cert-list.schema.json)."""
     return {"label": certificate.label, "id": certificate.id, "sha256": certificate.sha256}
 
 
@@ -187,12 +187,12 @@ def tool(tool: "Tool") -> dict[str, Any]:
 
 
 def probe_result(tool: "Tool", works: bool, detail: str) -> dict[str, Any]:
-    """Shape what a tool saw (tools-check.schema.json)."""
+    """Shape the result of checking one tool (tools-check.schema.json)."""
     return {"name": tool.name, "works": works, "detail": detail or None}
 
 
 def finding(finding: "Finding", next_step: str | None) -> dict[str, Any]:
-    """Shape what a check found, and what to do about it (a part of doctor.schema.json)."""
+    """Shape a finding of a check and its next step (a part of doctor.schema.json)."""
     return {
         "check": finding.check,
         "title": finding.title(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl pin and xcactl user-code: the secrets of a card that is there already."""
+"""xcactl pin and xcactl user-code: change, reset or try the secrets of an activated card."""
 
 from functools import partial
 
@@ -42,7 +42,7 @@ def pin() -> None:
 @yes_option
 @last_try_option
 def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
-    """更改PIN碼."""
+    """Replace the PIN with a new one (更改PIN碼)."""
     cards = cards_asking(last_try)
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
@@ -60,7 +60,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
 @yes_option
 @last_try_option
 def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
-    """鎖卡解碼／重設PIN碼."""
+    """Unlock the card and set a new PIN with the user code (鎖卡解碼／重設PIN碼)."""
     cards = cards_asking(last_try)
     card = choose(cards, number)
     if card.state is CardState.NOT_ACTIVATED:
@@ -79,7 +79,7 @@ def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: b
 @yes_option
 @last_try_option
 def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> None:
-    """Try the PIN."""
+    """Log in with the PIN; a wrong one costs a try."""
     cards = cards_asking(last_try)
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
@@ -105,7 +105,7 @@ def user_code() -> None:
 def change_user_code(
     number: str | None, user_code: str | None, new_user_code: str | None, yes: bool, last_try: bool
 ) -> None:
-    """Change the user code."""
+    """Replace the user code with a new one."""
     cards = cards_asking(last_try)
     card = choose(cards, number)
     before_user_code(card, yes=yes, last_try=last_try)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl detect, info, events: what costs no try and changes nothing."""
+"""xcactl detect, info and events. They cost no try and change nothing."""
 
 from collections.abc import Sequence
 
@@ -19,11 +19,11 @@ from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
 
 @click.command(help=_("Show the cards that are here, and the card readers."))
 @click.option(
-    "--wait", is_flag=True, help=_("Go on, and tell of every card that comes or goes, until interrupted.")
+    "--wait", is_flag=True, help=_("Report every card that is inserted or removed, until interrupted.")
 )
 @json_option
 def detect(wait: bool, as_json: bool) -> None:
-    """List readers and cards."""
+    """Print the readers and cards, once or after every change (wait)."""
     cards = Cards()
     if wait:
         _watch(cards, as_json)
@@ -61,7 +61,7 @@ def detect(wait: bool, as_json: bool) -> None:
 
 
 def _readers() -> tuple[Sequence[pcsc.Reader], XcaError | None]:
-    """Return the readers, or why they cannot be looked at."""
+    """Return the readers; if PC/SC cannot be asked, return none and the error."""
     try:
         return pcsc.readers(), None
     except XcaError as problem:
@@ -99,7 +99,7 @@ def _watch(cards: Cards, as_json: bool) -> None:
         cards.refresh()
         return cards.detect()
 
-    with suppress(KeyboardInterrupt):  # how it is meant to end
+    with suppress(KeyboardInterrupt):  # the user ends --wait with Ctrl-C
         for change in Watch(detect):
             if as_json:
                 print_json(json_documents.change(change), indent=None)
@@ -113,7 +113,7 @@ def _watch(cards: Cards, as_json: bool) -> None:
 @card_option
 @json_option
 def info(number: str | None, as_json: bool) -> None:
-    """Show one card."""
+    """Print the state of the chosen card."""
     card = choose(Cards(), number)
     if as_json:
         print_json(json_documents.card(card))
@@ -124,7 +124,7 @@ def info(number: str | None, as_json: bool) -> None:
 
 
 def show(card: Card, *, err: bool = False) -> None:
-    """Print what there is to know of a card."""
+    """Print the holder, validity, state, tries and next step of a card."""
     from rich.text import Text
 
     table = grid(False, True)
@@ -146,7 +146,7 @@ def show(card: Card, *, err: bool = False) -> None:
 @card_option
 @json_option
 def events(number: str | None, as_json: bool) -> None:
-    """Show the history."""
+    """Print the recorded events of one card or of all cards."""
     history = Cards().history(number.strip().upper() if number else None)
     if as_json:
         print_json({"events": [json_documents.event(event) for event in history]})
@@ -156,7 +156,7 @@ def events(number: str | None, as_json: bool) -> None:
         return
     from rich.text import Text
 
-    # One card's history need not repeat its number.
+    # In the history of one card, the number would be the same on every line.
     several = number is None
     table = grid(False, *([False] * several), True, False, True)
     add_heads(table, _("Time"), *([_("Card number")] * several), _("Event"), _("Result"), _("Program"))

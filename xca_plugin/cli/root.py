@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The group of all commands, and how a failure is shown."""
+"""The group of all commands, its common options, and the display of errors."""
 
 import importlib
 import os
@@ -20,7 +20,7 @@ from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
 
 _VERBOSE: Final = "xca_plugin.verbose"
-"""Key of the context's meta: -v was given."""
+"""Key in click's Context.meta; its value tells whether -v was given."""
 _PLACEHOLDERS: Final = {
     "CERT": text("CERT"),
     "CRL": text("CRL"),
@@ -38,7 +38,7 @@ _PLACEHOLDERS: Final = {
     "TOOL…": text("TOOL…"),
     "URL": text("URL"),
 }
-"""What stands in the help for a value, in the language."""
+"""Translated placeholders of option values in the help."""
 _COMMANDS: Final = {
     "setup": "setup:setup",
     "detect": "reading:detect",
@@ -59,14 +59,14 @@ _COMMANDS: Final = {
 
 
 def show_error(error: XcaError) -> None:
-    """Show a failure with its next step."""
+    """Print an error and its next step on stderr."""
     say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
     say(next_step(error), err=True)
 
 
 @contextmanager
 def _harmless_usage() -> Iterator[None]:
-    """Make harmless what click's errors repeat of the arguments."""
+    """Make click's error messages harmless: they repeat the arguments."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
@@ -77,16 +77,16 @@ def _harmless_usage() -> Iterator[None]:
 
 
 class _Language(click.ParamType[str]):
-    """A language, under any name that language_named() knows."""
+    """Type of --lang: any name that language_named() accepts."""
 
     name = "language"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return the languages, for the help."""
+        """Return the names of the languages, for the help."""
         return f"[{'|'.join(LANGUAGES)}]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the language's own name."""
+        """Return the name that the program uses for the language."""
         if language := language_named(value):
             return language
         known = text("{value} is no language of xcactl: {choices}")
@@ -96,7 +96,7 @@ class _Language(click.ParamType[str]):
 def _be_verbose(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.find_root().meta[_VERBOSE] = True
-        # The module's own lines come too, at a terminal.
+        # At a terminal, the messages of the PKCS#11 module are shown as well.
         os.environ.setdefault("XCA_LOG_LEVEL", "info")
 
 
@@ -106,7 +106,7 @@ def _verbose_option() -> click.Option:
         is_flag=True,
         expose_value=False,
         callback=_be_verbose,
-        help=_("Show technical details as well, for whoever gives support."),
+        help=_("Also show technical details, for support."),
     )
 
 
@@ -114,18 +114,18 @@ def _language_option(*, hidden: bool) -> click.Option:
     return click.Option(
         ["--lang"],
         type=_Language(),
-        expose_value=False,  # xca_plugin.cli.main has read it
+        expose_value=False,  # xca_plugin.cli.main reads the value before
         hidden=hidden,
         help=_("Language; by default the locale's."),
     )
 
 
 def _complete(command: click.Command, words: str) -> None:
-    """Give a command and its subcommands the common options, examples, and placeholders in the language.
+    """Add the common options, examples and translated placeholders to a command and its subcommands.
 
     Args:
         command: the command.
-        words: the words that it is called with after xcactl.
+        words: its words after xcactl, such as "pin change".
     """
     command.options_metavar = _("[OPTIONS]")
     command.params += [_verbose_option(), _language_option(hidden=bool(words))]
@@ -146,14 +146,14 @@ def _complete(command: click.Command, words: str) -> None:
 
 
 class Commands(click.Group):
-    """Finds the commands in their modules when they are asked for."""
+    """A group that imports the module of a command when the command is needed."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Return the names, in the order of the help."""
+        """Return the names of the commands in the order of the help."""
         return list(_COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Import the command of that name."""
+        """Import the command of this name; None: there is none."""
         if name not in _COMMANDS:
             return None
         if name not in self.commands:
@@ -166,7 +166,7 @@ class Commands(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with; for an unknown one suggest the nearest."""
+        """Return the command that the arguments name; for an unknown one, suggest a similar name."""
         try:
             return super().resolve_command(context, arguments)
         except click.exceptions.NoSuchCommand as error:
@@ -181,12 +181,12 @@ class Commands(click.Group):
         return super().parse_args(context, arguments)
 
     def make_context(self, *given: Any, **more: Any) -> click.Context:
-        """Read the arguments; what is wrong with them is told harmlessly."""
+        """Parse the arguments; error messages about them are made harmless."""
         with _harmless_usage():
             return super().make_context(*given, **more)
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; a XcaError is shown with its next step and ends with its status."""
+        """Run the command; print an XcaError with its next step and exit with its status."""
         try:
             with _harmless_usage():
                 return super().invoke(context)
@@ -198,13 +198,13 @@ class Commands(click.Group):
 
 
 def _show_details(error: XcaError) -> None:
-    """Show what a person who gives support asks for: the kind of the error, and of its causes."""
+    """Print details for support: the classes of the error and of its causes."""
     say(text("Kind of error: {name}").format(name=type(error).__name__)(), err=True)
     if isinstance(error, CardError) and error.return_value is not None:
         say(text("PKCS#11: {name}").format(name=error.return_value.name)(), err=True)
     cause = error.__cause__
     while cause is not None:
-        # Not its text: a stranger's exception may hold a secret.
+        # Its text is not shown: the exception of a plugin may hold a secret.
         say(text("Because of: {place}").format(place=place_of(cause))(), err=True)
         cause = cause.__cause__
 
@@ -220,7 +220,7 @@ def _show_details(error: XcaError) -> None:
 )
 @click.version_option(package_name="xca-plugin")
 def xcactl() -> None:
-    """Do nothing without a command."""
+    """Group of all commands of xcactl."""
 
 
 _complete(xcactl, "")

@@ -31,7 +31,7 @@ _HONEST: Final = text(
 )
 @yes_option
 def setup(path: Path | None, yes: bool) -> None:
-    """Find, check, ask, write."""
+    """Find the module, check that it loads, ask for consent, and write the configuration."""
     say(_HONEST(), err=True, fg="yellow")
     module = _named(path) if path else _chosen(card_modules.find(), yes)
     file = card_modules.configuration()
@@ -65,11 +65,11 @@ def _named(path: Path) -> CardModule:
 
 
 def _chosen(found: list[CardModule], yes: bool) -> CardModule:
-    """Show the modules that were found, and return the one that is to be used.
+    """Show the modules that were found, and return the one to use.
 
     Raises:
         NoCardModule: none of them loads.
-        UsageError: there are several, and nobody to ask.
+        UsageError: several load, and --yes or the lack of a terminal forbids a question.
     """
     table = grid(False, True)
     for module in found:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One command for several files: each result is told, and the exit status is that of the worst."""
+"""One command for several files: each result is printed; the exit status is the highest of all failures."""
 
 import sys
 from collections import deque
@@ -20,19 +20,19 @@ from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.output import console, say
 from xca_plugin.terminal.result_files import say_written
 
-_WAITING: Final = 32  # results that may be waited for while the work goes on
+_WAITING: Final = 32  # files that may be written in threads while the next ones are worked on
 _ENDS_THE_LOGIN = (errors.SessionEnded, errors.CardRemoved, errors.CardFault, errors.PluginMisbehaved)
 
 
 def each_file(files: Sequence[Path], work: Callable[[Path], Path | Future[Path]], done: Text) -> None:
-    """Do the work with every file and say how it went; end the command with the highest exit status.
+    """Do the work with every file and print each result; if any failed, exit with the highest status.
 
-    A failure of one does not keep the others from it, unless it ends the login to the card.
+    After a failure the next file follows, unless the failure ended the login to the card.
 
     Args:
-        files: several.
-        work: does it with one, and returns what was written, now or in a thread of its own.
-        done: what is said of that; its fact is the path.
+        files: the files.
+        work: handles one file; returns the path written, or a future of it if a thread still writes.
+        done: the message about a written file; `path` is filled in.
     """
     results = _Results(done)
     with _progress(len(files)) as advance:
@@ -54,7 +54,7 @@ def each_file(files: Sequence[Path], work: Callable[[Path], Path | Future[Path]]
 
 
 class _Results:
-    """What became of each file, told in the files' order."""
+    """The results of the files, printed in the order of the files."""
 
     def __init__(self, done: Text) -> None:
         self._done = done
@@ -66,7 +66,7 @@ class _Results:
         self.tell(waiting=_WAITING)
 
     def tell(self, *, waiting: int) -> None:
-        """Tell results until only so many are left."""
+        """Print the oldest results until at most `waiting` are left; wait for their threads."""
         while len(self._waiting) > waiting:
             file, result = self._waiting.popleft()
             self.told += 1
@@ -82,7 +82,7 @@ class _Results:
 
 @contextmanager
 def _progress(count: int) -> Iterator[Callable[[], None]]:
-    """Show in a terminal how many files are done; what is called after each of them."""
+    """Show a progress bar in a terminal; the context's value is called after each file."""
     if not sys.stderr.isatty():
         yield lambda: None
         return

@@ -78,11 +78,11 @@ def sign(
     yes: bool,
     last_try: bool,
 ) -> None:
-    """Sign files."""
+    """Sign each file with the card, after one login."""
     if raw and (attached or leaf or no_signing_time or time_stamper or form == "pem"):
-        raise click.UsageError(_("--raw goes with no option about CMS."))
+        raise click.UsageError(_("--raw cannot be used with options about CMS."))
     if len(files) > 1 and (output or timestamp_request):
-        raise click.UsageError(_("-o and the request for a time-stamp go with one FILE."))
+        raise click.UsageError(_("-o and the request for a time-stamp need a single FILE."))
     suffix = ".sig" if raw else ".p7m" if attached else ".p7s"
     outputs = {file: output or file.with_name(f"{file.name}{suffix}") for file in files}
     inputs = {file.absolute() for file in files}
@@ -129,7 +129,7 @@ def sign(
                         return target
                     signature = BytesIO()
                     write(content, signature, None)
-                # While the disk writes it, the card signs the next one.
+                # The card signs the next file while this one is written to the disk.
                 return writers.submit(store, target, signature.getvalue())
 
             each_file(list(outputs), sign_one, _SIGNED)
@@ -137,7 +137,7 @@ def sign(
 
 @dataclass(frozen=True)
 class _Form:
-    """What the signatures are to be, as the options say."""
+    """The form of the signatures that the options ask for."""
 
     attached: bool
     pem: bool
@@ -149,8 +149,8 @@ class _Form:
     def writer(
         self, cards: Cards, card: Card, sign: Callable[[bytes], bytes]
     ) -> Callable[[BinaryIO, BinaryIO, BinaryIO | None], None]:
-        """Return what signs a file: its content, the result, and the request for a time-stamp or None."""
-        from xca_plugin import cms, time_stamping  # half a second: only when everything else is there
+        """Return what signs: a function of the content, the result, and the time-stamp request or None."""
+        from xca_plugin import cms, time_stamping  # takes half a second, so it comes after the checks
 
         stamp = partial(time_stamping.time_stamp_token, self.time_stamper) if self.time_stamper else None
         signer = None

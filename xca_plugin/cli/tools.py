@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl tools: tell the tools that a person has of the module, and check whether each sees the card."""
+"""xcactl tools: register the module in other programs, and check whether each sees the card."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -34,9 +34,9 @@ _STYLES: Final = {
 }
 
 
-@click.group(help=_("Tell other tools of the card: browsers, OpenSSL, ssh, Java and others."))
+@click.group(help=_("Set up other tools to use the card: browsers, OpenSSL, ssh, Java and others."))
 def tools() -> None:
-    """Do nothing by itself; the help is above."""
+    """Group of the commands xcactl tools …."""
 
 
 @tools.command(
@@ -44,7 +44,7 @@ def tools() -> None:
 )
 @json_option
 def list_tools(as_json: bool) -> None:
-    """List them all."""
+    """Print each tool, its state, and how to use the card with it."""
     known = all_tools()
     if as_json:
         print_json({"tools": [json_documents.tool(tool) for tool in known]})
@@ -83,16 +83,16 @@ def _show_remark() -> None:
 _names: Final = click.argument(
     "names", metavar="TOOL…", nargs=-1, type=click.Choice([tool.name for tool in all_tools()])
 )
-_all: Final = click.option("--all", "everyone", is_flag=True, help=_("All of them that are here."))
+_all: Final = click.option("--all", "everyone", is_flag=True, help=_("All tools that are installed."))
 _dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the changes and make none."))
 
 
-@tools.command(help=_("Tell tools of the module; each change is shown."))
+@tools.command(help=_("Register the module in tools; each change is shown."))
 @_names
 @_all
 @_dry_run
 def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
-    """Register them, one after the other."""
+    """Register the module in each tool named."""
     chosen = _chosen(names, everyone, lambda tool: tool.installed())
     _change(chosen, lambda tool: tool.plan_register(), dry_run)
     if not dry_run:
@@ -102,12 +102,12 @@ def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     _show_remark()
 
 
-@tools.command(help=_("Undo that: all is as it was before."))
+@tools.command(help=_("Undo the registration and restore what was there before."))
 @_names
 @_all
 @_dry_run
 def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
-    """Unregister them, one after the other."""
+    """Undo the registration in each tool named."""
     _change(_chosen(names, everyone, lambda tool: True), lambda tool: tool.plan_unregister(), dry_run)
 
 
@@ -115,7 +115,7 @@ def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
 @_names
 @json_option
 def check(names: tuple[str, ...], as_json: bool) -> None:
-    """Look through each."""
+    """Print for each registered tool whether it sees the card."""
     cards = Cards()
     present = cards.detect()
     if not present:
@@ -141,7 +141,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _seen(tool: Tool) -> ProbeResult:
-    """Look through one tool. What keeps it from that does not keep the others."""
+    """Return what one tool sees; an error becomes a result, and the other tools are still checked."""
     if (problem := tool.problem()) is not None:
         return ProbeResult(False, problem.message())
     if not tool.registered():

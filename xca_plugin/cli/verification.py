@@ -112,13 +112,13 @@ def verify(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Verify a signature."""
+    """Verify the signatures of a file, print each result, and write the content and the report."""
     if ca_file is None:
         raise click.UsageError(_NO_ROOT())
     if output and signature:
         raise click.UsageError(_("-o is for a signature that holds its content."))
     if hosts and not fetch:
-        raise click.UsageError(_("--allow-host goes with --fetch."))
+        raise click.UsageError(_("--allow-host needs --fetch."))
     others = (*certificate_files, *([time_stampers_file] if time_stampers_file else []))
     if report and report.suffix.lower() not in _REPORTS:
         raise click.UsageError(_("The name of a report ends in .html, .pdf or .json."))
@@ -129,7 +129,7 @@ def verify(
         check_output(output, file, *others)
     from xca_plugin import pdf_verification, verification
 
-    # What pyHanko logs is in the verdict.
+    # The verdict says the same as pyHanko's log.
     for name in ("pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
@@ -175,7 +175,7 @@ def _write_report(path: Path, found: Verification, files: list[BinaryIO], force:
 
 
 def _refuse(found: Verification) -> None:
-    """Raise the error of a verification that did not come out as valid."""
+    """Raise the error of a verification whose result is not "valid"."""
     if found.problem is None:
         return
     if found.outcome is Outcome.INCOMPLETE:
@@ -184,7 +184,7 @@ def _refuse(found: Verification) -> None:
 
 
 def _say_what_holds(found: Verification) -> None:
-    """Say what is valid, and what that does not prove."""
+    """Print what is valid, and what was not checked."""
     result, *others = verdict_text.conclusion(found)
     is_all = all(verdict.outcome is Outcome.VALID for verdict in found.verdicts)
     say(result, fg="green" if is_all else "yellow", bold=True)
@@ -193,7 +193,7 @@ def _say_what_holds(found: Verification) -> None:
 
 
 def _show(found: Verification) -> None:
-    """Show each signature; of several, its verdict as well."""
+    """Print each signature; if there are several, print the verdict of each."""
     count = len(found.verdicts)
     for number, verdict in enumerate(found.verdicts, 1):
         table = grid(False, True)

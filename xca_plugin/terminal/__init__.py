@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Showing and asking at a terminal, for every command there: those of xcactl, and pyHanko's with a card.
+"""Output and questions at a terminal, for the commands of xcactl and for pyHanko's commands with a card.
 
-Questions and remarks go to stderr; stdout is for results.
+Questions and remarks go to stderr, results to stdout.
 """

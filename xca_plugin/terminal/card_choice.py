@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which card a command is for: the option, and the question among several."""
+"""Choice of the card: the option --card, and the question when there are several."""
 
 from typing import Any, Final
 
@@ -21,11 +21,11 @@ def _complete_card(context: click.Context, parameter: click.Parameter, incomplet
     try:
         cards = Cards().detect()
     except XcaError:
-        return []  # a completion has no place to say why
+        return []  # a completion cannot show a message
     return [
         CompletionItem(card.number, help=harmless(card_text.holder(card)))
         for card in cards
-        # What is completed becomes part of a command: no sign of a shell may stand in it.
+        # The completed word becomes part of a command, so it may hold no character special to a shell.
         if card.number.startswith(incomplete.upper()) and card.number.isascii() and card.number.isalnum()
     ]
 
@@ -42,7 +42,7 @@ card_option: Final = click.option(
 
 
 def choose(cards: Cards, number: str | None) -> Card:
-    """Return the card of that number, or the only one there is; among several, ask.
+    """Return the card with this number; without a number, the only card, or the one chosen at the terminal.
 
     Raises:
         CardNotFound, SeveralCards, and what Cards.missing() returns.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person has to agree to before a card is used, and how they agree."""
+"""Consent that a person gives before a card is used, and the questions for it."""
 
 from functools import partial
 from typing import Final
@@ -21,32 +21,32 @@ last_try_option: Final = click.option(
 
 
 def agree(question: str, yes: bool) -> None:
-    """Ask for consent, unless it was given beforehand.
+    """Ask for consent, unless an option gave it.
 
     Raises:
-        NotAgreed: it was not given, or there is nobody to ask.
+        NotAgreed: the person refused, or there is no terminal to ask at.
     """
     if not (yes or (interactive() and confirm(question))):
         raise errors.NotAgreed
 
 
 def agree_to_risk(card: Card, yes: bool) -> None:
-    """Before a secret of a real card is used: the holder must know what that may do to it."""
+    """Warn the holder of a real card about the risk, and ask for consent."""
     if card.real:
         say(REAL_CARD_WARNING(), err=True, fg="yellow")
         agree(_("Do you agree?"), yes)
 
 
 def cards_asking(last_try: bool) -> Cards:
-    """Return the cards, for a command that spends tries: the last is asked for, whatever was shown before."""
+    """Return the cards, for a command that spends tries; it asks before the last try is spent."""
     return Cards(confirm_last_try=partial(confirm_last_try, 1, last_try))
 
 
 def confirm_last_try(tries: int | None, confirmed: bool) -> None:
-    """When one try is left, have it confirmed in words.
+    """If one try is left, have the person type that they want to spend it.
 
     Raises:
-        LastTryNotConfirmed: it was not.
+        LastTryNotConfirmed: they did not.
     """
     if tries != 1:
         return
@@ -61,7 +61,7 @@ def confirm_last_try(tries: int | None, confirmed: bool) -> None:
 
 
 def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
-    """Before the PIN is asked: say how it stands, refuse what cannot be, have confirmed what must be."""
+    """Before the PIN is asked for: show its tries, refuse a locked card, and get the confirmations needed."""
     check_pin_usable(card)
     say(
         text("Card {number}, PIN: {tries}").format(
@@ -74,7 +74,7 @@ def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
 
 
 def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
-    """Do the same before the user code is asked."""
+    """Do the same as before_pin(), for the user code."""
     if card.state is CardState.LAPSED:
         raise errors.CardLapsed(number=card.number)
     if card.user_code_tries == 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exit status of each situation (docs/cli.md). A status that was published keeps its meaning."""
+"""The exit status of each error (docs/cli.md). A published status keeps its meaning."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -84,9 +84,9 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
 }
 
 OF_A_PLUGIN: Final = 1
-"""The status of a class that is not in the table: one of somebody else's plugin."""
+"""The status of a class that the table lacks, such as one of a plugin."""
 
 
 def exit_status(error: XcaError) -> int:
-    """Return the exit status of an error; a subclass has its base's."""
+    """Return the exit status of an error; a subclass without an own status has that of its base."""
     return next((EXIT_STATUSES[kind] for kind in type(error).__mro__ if kind in EXIT_STATUSES), OF_A_PLUGIN)

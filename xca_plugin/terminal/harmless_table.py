@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table for a terminal; loaded when one is shown, because rich takes its time."""
+"""A table for a terminal, imported only when one is shown, because importing rich is slow."""
 
 from rich.console import RenderableType
 from rich.style import StyleType
@@ -10,7 +10,7 @@ from xca_common.harmless_text import harmless
 
 
 class HarmlessTable(Table):
-    """Shows in its cells what a person may see, whatever stands in them."""
+    """A table of rich that makes the text of its cells harmless."""
 
     def add_row(
         self,
@@ -18,7 +18,7 @@ class HarmlessTable(Table):
         style: StyleType | None = None,
         end_section: bool = False,
     ) -> None:
-        """Add a row; cells are strings, or Texts of one style."""
+        """Add a row; a cell is a string, or a Text with one style."""
         super().add_row(*map(_cell, cells), style=style, end_section=end_section)
 
 

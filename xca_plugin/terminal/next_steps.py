@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to do next, with the commands that do it, for a person in front of a terminal."""
+"""Next steps after an error or for a card, with the commands of xcactl for them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -108,7 +108,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Start it: xcactl agent run. To have it started at every login: xcactl agent install"
     ),
 }
-"""The situations that a command helps out of; any other has the library's own next step."""
+"""Errors that a command can mend; for any other, the library's own next step is shown."""
 
 _AFTER_A_LOOK: Final = {
     Action.ACTIVATE: text("Next: activate it with the user code: xcactl activate"),
@@ -125,7 +125,7 @@ _AFTER_A_LOOK: Final = {
 
 
 def next_step(error: XcaError) -> str:
-    """Say what to do after a failure, and how to reach the issuer if only that can help."""
+    """Return what to do after an error; if only the issuer can help, also how to reach it."""
     said = NEXT_STEPS.get(type(error))
     step = said.format(**error.facts())() if said else error.next_step()
     if not (isinstance(error, errors.CardError) and error.needs_issuer):
@@ -134,7 +134,7 @@ def next_step(error: XcaError) -> str:
 
 
 def next_step_of(card: Card) -> str:
-    """Say what a card needs next, and how to reach the issuer if only that can help."""
+    """Return what a card needs next; if only the issuer can help, also how to reach it."""
     action = next_action(card)
     if action is Action.NOTHING and card.pin_tries is None:
         return card_text.READY_IF_NOT_LOCKED()
@@ -143,7 +143,7 @@ def next_step_of(card: Card) -> str:
 
 
 def with_issuer(step: str, card: Card | None) -> str:
-    """Add to a next step how to reach the issuer of a card, if a plugin knows."""
+    """Add the contact of the card's issuer to a next step, if a plugin gives one."""
     return f"{step} {card_text.issuer(card.issuer)}" if card and card.issuer else step
 
 
@@ -151,4 +151,4 @@ def _card(number: object) -> Card | None:
     try:
         return next((card for card in Cards().detect() if card.number == number), None)
     except XcaError:
-        return None  # the failure that is being told matters more
+        return None  # the error to be shown matters more than a plugin's

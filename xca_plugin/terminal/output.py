@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown at a terminal, all of it made harmless."""
+"""Output to a terminal. All text is made harmless."""
 
 import os
 import sys
@@ -23,13 +23,13 @@ _FIRST_SCREEN: Final = "\x1b[?1049l"
 
 
 def say(message: str = "", *, err: bool = False, **style: Any) -> None:
-    """Say something, in one or several lines, with the styles of click.style."""
+    """Print a text of one or several lines, with the styles of click.style."""
     click.secho(harmless(message, lines=True), err=err, **style)
 
 
 @contextmanager
 def other_screen() -> Iterator[None]:
-    """Show what this block says on stderr on a second screen, if there is one; it is left after it."""
+    """Within the context, stderr goes to the terminal's second screen, if it has one."""
     has_one = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
     if has_one:
         click.echo(_OTHER_SCREEN, nl=False, err=True)
@@ -41,7 +41,7 @@ def other_screen() -> Iterator[None]:
 
 
 def say_done(message: str, **style: Any) -> None:
-    """Say that something was done. It was, also when this cannot be said."""
+    """Print that something was done; a failure to print is ignored, because it was done."""
     with suppress(OSError, FileProblem):
         say(message, **style)
 
@@ -53,19 +53,19 @@ def print_json(document: object, *, indent: int | None = 2) -> None:
 
 
 def console(*, err: bool = False) -> "Console":
-    """Return rich's console; loaded here because not every command needs it."""
+    """Return rich's console; rich is imported here because not every command needs it."""
     from rich.console import Console
 
     stream = sys.stderr if err else sys.stdout
-    # Only a terminal has an edge to fold lines at.
+    # Lines are folded only in a terminal: a pipe has no width.
     width = None if stream.isatty() else _UNLIMITED
     return Console(stderr=err, highlight=False, markup=False, emoji=False, width=width)
 
 
 def grid(*folding: bool) -> "Table":
-    """Return a table without lines; each argument is a column, and tells whether it may fold.
+    """Return a table without lines, whose cells are made harmless.
 
-    Its cells are made harmless.
+    Each argument stands for a column: True, if its text may be folded.
     """
     from xca_plugin.terminal.harmless_table import HarmlessTable
 
@@ -76,7 +76,7 @@ def grid(*folding: bool) -> "Table":
 
 
 def add_heads(table: "Table", *heads: str) -> None:
-    """Put a line of heads on top of a table."""
+    """Show the headings of a table's columns."""
     from rich.text import Text
 
     table.add_row(*(Text(head, style="dim") for head in heads))

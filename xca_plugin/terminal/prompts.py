@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions at a terminal, which Ctrl-C ends at once."""
+"""Questions at a terminal. Ctrl-C ends a question at once."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ import click
 
 
 def interactive() -> bool:
-    """Tell whether there is a person to ask."""
+    """Return whether there is a terminal to ask a person at."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -38,9 +38,9 @@ def confirm(question: str) -> bool:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have Ctrl-C interrupt, for as long as a question waits.
+    """While a question waits, let Ctrl-C raise KeyboardInterrupt.
 
-    A host may have it do something else: asyncio.run() only notes the first, and acts at the next await.
+    Other handlers may delay it: that of asyncio.run() cancels the main task at its next await.
     """
     handler = signal.getsignal(signal.SIGINT)
     if current_thread() is not main_thread() or handler in (signal.SIG_IGN, None):

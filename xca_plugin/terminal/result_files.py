@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that a command writes for a person, and what it says when one is written."""
+"""Files that a command writes for a person, and the message about a written file."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,17 +22,17 @@ OUTPUT: Final = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 
 @contextmanager
 def result_file(path: Path, *, force: bool, private: bool = False, binary: bool = True) -> Iterator[BinaryIO]:
-    """Write a result to where a person said (output_file). A file that is there is replaced if they agree.
+    """Write a result to a file or to the standard output (output_file); replace a file only with consent.
 
     Args:
-        path: where; `-` is the standard output.
-        force: they agreed already; else they are asked, at a terminal.
-        private: the content is secret, or was decrypted.
-        binary: the content is not for a terminal.
+        path: the file; `-` is the standard output.
+        force: replace a file without asking; otherwise the person is asked at a terminal.
+        private: the content is a secret, or was decrypted.
+        binary: the content cannot be shown in a terminal.
 
     Raises:
         click.UsageError: binary content would go to a terminal.
-        OutputExists: a file is there, and they did not agree.
+        OutputExists: the file exists, and the person did not agree.
         FileProblem: it cannot be written.
     """
     if binary and is_standard_output(path) and sys.stdout.isatty():
@@ -46,7 +46,7 @@ def result_file(path: Path, *, force: bool, private: bool = False, binary: bool 
 
 
 def agree_to_replace(paths: Iterable[Path], force: bool) -> frozenset[Path]:
-    """Return which of several files may be replaced, all asked about before anything is done with a card."""
+    """Ask, before the card is used, which existing files may be replaced; return these."""
     return frozenset(path for path in paths if force or (path.is_file() and _agrees(path)))
 
 
@@ -56,5 +56,5 @@ def _agrees(path: Path) -> bool:
 
 
 def say_written(sentence: Text, path: Path, **style: Any) -> None:
-    """Say that a result was written. It was, also when this cannot be said."""
+    """Print that a result was written; a failure to print is ignored, because it was written."""
     say_done(sentence.format(path=path)(), err=is_standard_output(path), **style)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PINs and user codes of one command: from the sources that a script names, or asked for at the terminal."""
+"""PINs and user codes of one command: read from sources such as env:NAME, or asked for at the terminal."""
 
 import secrets
 import string
@@ -30,7 +30,7 @@ class SecretKind:
 
     Attributes:
         option: the option that names its source.
-        prompt: returns the question for the secret of a card.
+        prompt: returns the question for the secret, given the card.
         again: the question for the second entry; None: the secret is asked for once.
         check: raises an error for a value of the wrong form.
         help: help text of the option.
@@ -70,7 +70,7 @@ NEW_PIN: Final = SecretKind("--new-pin", _new_pin, _("New PIN again"), check_pin
 FIRST_PIN: Final = SecretKind(
     "--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES, can_be_made=True
 )
-"""A new PIN that is set with the user code."""
+"""The new PIN of an activation or of an unlocking, which the user code authorises."""
 USER_CODE: Final = SecretKind(
     "--user-code",
     lambda card: _("User code (upper and lower case differ)"),
@@ -91,12 +91,12 @@ NEW_USER_CODE: Final = SecretKind(
 
 
 def source_option(kind: SecretKind) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the option that names where a secret comes from."""
+    """Return the option that names the source of a secret."""
     return click.option(kind.option, metavar="SOURCE", help=kind.help)
 
 
 class Asker:
-    """Gets the secrets of one command, from their sources or from the person, and wipes them at its end.
+    """Gets the secrets of one command from their sources or from the person, and wipes them on exit.
 
     Args:
         card: the card of the secrets.
@@ -122,7 +122,7 @@ class Asker:
         """Return the secret from its source, or ask until it passes the check (by default the kind's).
 
         Raises:
-            SecretMissing: the source cannot be used, or there is none and nobody to ask.
+            SecretMissing: the source cannot be used, or there is neither a source nor a terminal.
             InvalidPin, InvalidUserCode, PinRefused: the value from the source does not pass.
         """
         check = check or partial(kind.check, self._card)
@@ -156,8 +156,8 @@ class Asker:
     ) -> Secret:
         """Return the present secret of a card, proved by a login before the person types the next secret.
 
-        A wrong value is asked for again, as long as more than one try is known to be left. Nothing is proved
-        where nobody is asked for anything: the operation itself tries the value.
+        After a wrong value the person is asked again, as long as more than one try is known to be left.
+        Without a terminal, or if both secrets come from sources, the operation itself tries the value.
 
         Args:
             kind: the present secret.
@@ -190,7 +190,7 @@ class Asker:
             return secret
 
     def _asked_once(self, kind: SecretKind, check: Callable[[Secret], None]) -> Secret | None:
-        """Ask for a secret, new ones twice; None: the entry cannot be used, and the person was told why."""
+        """Ask for a secret, for a new one twice; None: the entry was refused with a message."""
         value = _hidden(kind.prompt(self._card), may_be_empty=kind.can_be_made)
         if not value:
             return self._made(check)
@@ -223,7 +223,7 @@ class Asker:
         return made if written_down else None
 
     def _checked(self, value: str, check: Callable[[Secret], None]) -> Secret:
-        """Keep a secret until the end of the command, also one that does not pass, and check it."""
+        """Register a secret to be wiped at the end of the command, then check it."""
         secret = self._stack.enter_context(Secret(value))
         check(secret)
         return secret

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program's own output, when it cannot be written: a full disk, a reader that has gone."""
+"""Failures of the standard streams, such as a full disk or a closed pipe."""
 
 import io
 import sys
@@ -9,7 +9,7 @@ from xca_common.output_file import SHOWN_STANDARD_OUTPUT, NamedFile
 
 
 class _Output(NamedFile):
-    """The standard output. After its first failure it takes all and writes nothing: it fails once."""
+    """The standard output. It raises one error; after that it discards what is written."""
 
     def write(self, data: "bytes | memoryview") -> int | None:  # type: ignore[override]
         try:
@@ -17,12 +17,12 @@ class _Output(NamedFile):
         except FileProblem as problem:
             self.discarded = True
             if isinstance(problem.__cause__, BrokenPipeError):
-                raise problem.__cause__ from None  # click ends the program quietly, as others end
+                raise problem.__cause__ from None  # a closed pipe: click ends the program without a message
             raise
 
 
 class _Remarks(io.FileIO):
-    """The standard error. A remark that cannot be written changes nothing."""
+    """The standard error. Failures to write are ignored."""
 
     def write(self, data: "bytes | memoryview") -> int | None:  # type: ignore[override]
         try:
@@ -32,7 +32,7 @@ class _Remarks(io.FileIO):
 
 
 def prepare_streams() -> None:
-    """Have the standard output tell its problems as FileProblem, and standard error none."""
+    """Replace the streams: stdout raises FileProblem when a write fails; stderr ignores failures."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = _text(sys.stdout, _Output(1, "wb", SHOWN_STANDARD_OUTPUT))
     if isinstance(sys.stderr, io.TextIOWrapper):

@@ -9,7 +9,7 @@ from threading import Thread
 
 @contextmanager
 def proxy(answers: dict[str, bytes]) -> Iterator[tuple[str, list[str]]]:
-    """The answers of xca.test behind a proxy on this machine, and the requests that it got."""
+    """The responses of xca.test through a proxy on this machine, and the requests that it got."""
     requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

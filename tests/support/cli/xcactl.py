@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""xcactl as its users run it: in a pipe, in a terminal, from a program of their own."""
+"""Runs of xcactl in a pipe and in a terminal, and of programs that use the hooks."""
 
 import json
 import os
@@ -27,7 +27,7 @@ XCACTL = ("-m", "xca_plugin.cli")
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended and what it said."""
+    """The exit status and output of a command."""
 
     status: int
     out: str
@@ -92,7 +92,7 @@ class Workspace:
         return result
 
     def card(self) -> Any:
-        """What xcactl info says of the only card."""
+        """The JSON of xcactl info about the only card."""
         return self.run("info", "--json").json
 
     def activate(self) -> None:
@@ -167,7 +167,7 @@ class Scripted:
 
 
 def install(workspace: Workspace, folder: Path, name: str, source: str) -> Workspace:
-    """Install a stranger's plugin: a module and the entry point that leads to it."""
+    """Install a plugin for a test: a module and its entry point."""
     site = folder / f"site-{name}"
     information = site / f"{name}-1.0.dist-info"
     information.mkdir(parents=True)
