@@ -25,6 +25,7 @@ _PLACEHOLDERS: Final = {
     "CERT": text("CERT"),
     "CRL": text("CRL"),
     "FILE": text("FILE"),
+    "FILE…": text("FILE…"),
     "HOST": text("HOST"),
     "LABEL": text("LABEL"),
     "NUMBER": text("NUMBER"),

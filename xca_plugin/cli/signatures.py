@@ -38,7 +38,7 @@ _SIGNED: Final = text("Signed: {path}")
 @click.command(
     help=_("Sign each FILE with one login: a CMS signature (SHA-256), detached unless told otherwise.")
 )
-@click.argument("files", metavar="FILE...", type=FILE, nargs=-1, required=True)
+@click.argument("files", metavar="FILE…", type=FILE, nargs=-1, required=True)
 @output_option(_("Signature file; by default FILE.p7s, .p7m (--attached) or .sig (--raw)."))
 @format_option
 @click.option("--attached", is_flag=True, help=_("The signature holds the content of FILE as well."))
