@@ -205,6 +205,45 @@ def test_signature_file_that_is_the_input_is_refused(active: Workspace, file: Pa
     assert file.read_bytes() == content
 
 
+def test_result_in_the_place_of_the_pins_file_is_refused(active: Workspace, file: Path) -> None:
+    pin = active.home / "pin"
+    pin.write_text(f"{PIN}\n")
+    for name in ("pin", str(pin), "./pin"):
+        done = active.run("sign", str(file), "--pin", "file:pin", "-o", name, "--force")
+        assert (done.status, pin.read_text()) == (63, f"{PIN}\n"), done.err
+    of_the_first = active.home / "first.p7s"
+    of_the_first.write_text(f"{PIN}\n")
+    (active.home / "first").write_text("first")
+    several = active.run("sign", "first", str(file), "--pin", f"file:{of_the_first}", "--force")
+    assert (several.status, of_the_first.read_text()) == (63, f"{PIN}\n"), several.err
+
+
+def test_result_in_a_loop_of_links_names_it(active: Workspace, file: Path) -> None:
+    loop = active.home / "loop"
+    loop.symlink_to("loop")
+    (active.home / "pin").write_text(f"{PIN}\n")
+    done = active.run("sign", str(file), "--pin", "file:pin", "-o", "loop")
+    assert done.status == 63
+    assert "loop" in done.err
+    assert loop.is_symlink()
+
+
+def test_content_on_the_standard_output_stands_there_alone(
+    active: Workspace, root: Path, tmp_path: Path
+) -> None:
+    file, attached = tmp_path / "tender.txt", tmp_path / "whole.p7m"
+    file.write_text("100\n")
+    (active.home / "pin").write_text(f"{PIN}\n")
+    signed = active.run("sign", str(file), "--attached", "--pin", "file:pin", "-o", str(attached))
+    assert signed.status == 0, signed.err
+    for output in ("-", "/dev/stdout"):
+        done = active.run("verify", str(attached), "--ca-file", str(root), "-o", output)
+        assert (done.status, done.out) == (0, "100\n"), done.err
+        assert "The signature is valid." in done.err
+    both = active.run("verify", str(attached), "--ca-file", str(root), "-o", "-", "--json")
+    assert (both.status, both.out) == (2, "")
+
+
 def test_sign_with_a_closed_card_is_refused(closed: Workspace, file: Path) -> None:
     result = closed.run("sign", str(file), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 30

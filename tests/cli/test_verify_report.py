@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import stat
 import subprocess
 from datetime import datetime
 from html.parser import HTMLParser
@@ -157,3 +158,12 @@ def test_report_replaces_no_file_unasked(verify: Verifier, root: Party) -> None:
     for taken in ("root.cer.json", "link.json"):
         Path(verify.path(taken)).symlink_to(verify.root)
         assert verify(taken, named(HOLDER, root), "--force").status == 63
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json", "report.pdf"])
+def test_report_is_for_its_user_alone_whatever_was_there(verify: Verifier, root: Party, name: str) -> None:
+    file = Path(verify.path(name))
+    file.touch()
+    file.chmod(0o666)
+    done = verify(name, party("signer", root), "--force", language="en")
+    assert (done.status, stat.S_IMODE(file.stat().st_mode)) == (0, 0o600), done.err

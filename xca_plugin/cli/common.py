@@ -10,9 +10,8 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from xca_common.errors import FileProblem
-from xca_common.output_file import input_file, is_stream
-from xca_plugin.i18n import _, text
+from xca_common.output_file import input_file
+from xca_plugin.i18n import _
 from xca_plugin.terminal.output import console
 from xca_plugin.terminal.result_files import OUTPUT
 
@@ -43,20 +42,6 @@ def output_option(
         type=OUTPUT,
         help=explained,
     )
-
-
-def check_output(output: Path, *inputs: Path) -> None:
-    """Check that the output is none of the other files of the command.
-
-    Raises:
-        FileProblem: the output is one of them.
-    """
-    if is_stream(output):
-        return
-    if output.resolve() in (path.resolve() for path in inputs) or (
-        output.exists() and any(path.exists() and output.samefile(path) for path in inputs)
-    ):
-        raise FileProblem(path=output, detail=text("the command uses this file for something else"))
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from xca_common.output_file import is_standard_output
-from xca_plugin.cli.common import FILE, check_output, format_option, opened, output_option
+from xca_plugin.cli.common import FILE, format_option, opened, output_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.output import say
-from xca_plugin.terminal.result_files import force_option, result_file, say_written
+from xca_plugin.terminal.result_files import check_output, force_option, result_file, say_written
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 
 

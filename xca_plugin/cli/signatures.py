@@ -15,7 +15,7 @@ import click
 from xca_common.errors import FileProblem
 from xca_common.output_file import input_file, output_file
 from xca_plugin.cards import Cards, signing_certificate
-from xca_plugin.cli.common import FILE, check_output, format_option, opened, output_option
+from xca_plugin.cli.common import FILE, format_option, opened, output_option
 from xca_plugin.cli.several_files import each_file
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
@@ -24,6 +24,7 @@ from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_optio
 from xca_plugin.terminal.result_files import (
     OUTPUT,
     agree_to_replace,
+    check_output,
     force_option,
     result_file,
     say_written,

@@ -10,12 +10,13 @@ from typing import BinaryIO, Final
 import click
 
 from xca_common.harmless_text import harmless_json
+from xca_common.output_file import is_standard_output
 from xca_plugin import errors, verdict_text
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import FILE, check_output, json_option, opened, output_option
+from xca_plugin.cli.common import FILE, json_option, opened, output_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import console, grid, print_json, say
-from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
+from xca_plugin.terminal.result_files import OUTPUT, check_output, force_option, result_file
 from xca_plugin.trust import Sources
 from xca_plugin.verdict import Outcome, Verification
 from xca_plugin.verification_report import Report, ReportedFile, as_html, as_pdf
@@ -123,6 +124,10 @@ def verify(
     if report and report.suffix.lower() not in _REPORTS:
         raise click.UsageError(_("The name of a report ends in .html, .pdf or .json."))
     others = (*others, ca_file, *crls, *responses, *([signature] if signature else []))
+    # Remarks go where the result does not.
+    err = any(path is not None and is_standard_output(path) for path in (output, report))
+    if err and as_json:
+        raise click.UsageError(_("--json and another result cannot both go to the standard output."))
     if report:
         check_output(report, file, *others, *([output] if output else []))
     if output:
@@ -155,10 +160,10 @@ def verify(
         if as_json:
             print_json(json_documents.verification(found))
         else:
-            _show(found)
+            _show(found, err=err)
         _refuse(found)
     if not as_json:
-        _say_what_holds(found)
+        _say_what_holds(found, err=err)
 
 
 def _write_report(path: Path, found: Verification, files: list[BinaryIO], force: bool) -> None:
@@ -170,7 +175,7 @@ def _write_report(path: Path, found: Verification, files: list[BinaryIO], force:
         written = as_html(report)
     else:
         written = harmless_json(json_documents.verification_report(report)).encode() + b"\n"
-    with result_file(path, force=force) as target:
+    with result_file(path, force=force, private=True, binary=form == ".pdf") as target:
         target.write(written)
 
 
@@ -183,16 +188,16 @@ def _refuse(found: Verification) -> None:
     raise errors.SignatureNotValid(reason=found.problem)
 
 
-def _say_what_holds(found: Verification) -> None:
+def _say_what_holds(found: Verification, *, err: bool) -> None:
     """Print what is valid, and what was not checked."""
     result, *others = verdict_text.conclusion(found)
     is_all = all(verdict.outcome is Outcome.VALID for verdict in found.verdicts)
-    say(result, fg="green" if is_all else "yellow", bold=True)
+    say(result, fg="green" if is_all else "yellow", bold=True, err=err)
     for sentence in others:
-        say(sentence)
+        say(sentence, err=err)
 
 
-def _show(found: Verification) -> None:
+def _show(found: Verification, *, err: bool) -> None:
     """Print each signature; if there are several, print the verdict of each."""
     count = len(found.verdicts)
     for number, verdict in enumerate(found.verdicts, 1):
@@ -205,10 +210,10 @@ def _show(found: Verification) -> None:
             table.add_row(_("Verdict"), verdict_text.OUTCOMES[verdict.outcome]())
             if verdict.problem:
                 table.add_row(_("Reason"), verdict.problem())
-        console().print(table)
+        console(err=err).print(table)
         if number < count or found.document_time_stamps:
-            say()
+            say(err=err)
     for stamp in found.document_time_stamps:
         table = grid(False, True)
         table.add_row(_("Time-stamp of the document"), verdict_text.time_stamp(stamp))
-        console().print(table)
+        console(err=err).print(table)

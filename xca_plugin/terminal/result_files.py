@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that a command writes for a person, and the message about a written file."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from typing import Any, BinaryIO, Final
 
 import click
 
+from xca_common.errors import FileProblem
 from xca_common.i18n import Text
-from xca_common.output_file import is_standard_output, output_file
+from xca_common.output_file import is_standard_output, is_stream, output_file
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.prompts import confirm, interactive
@@ -18,6 +20,35 @@ from xca_plugin.terminal.prompts import confirm, interactive
 force_option: Final = click.option("--force", is_flag=True, help=_("Replace a file that is there already."))
 OUTPUT: Final = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 """Type of an option that names a file to be written; `-` is the standard output."""
+
+
+def check_output(output: Path, *inputs: Path) -> None:
+    """Refuse to write over a file that the command reads or writes otherwise.
+
+    The files that its options name as sources of secrets (`file:PATH`) are among them.
+
+    Raises:
+        FileProblem: the output is one of them.
+    """
+    if is_stream(output):
+        return
+    for path in (*inputs, *_secret_files()):
+        if os.path.realpath(output) == os.path.realpath(path) or _is_same(output, path):
+            raise FileProblem(path=output, detail=text("the command uses this file for something else"))
+
+
+def _secret_files() -> Iterator[Path]:
+    context = click.get_current_context(silent=True)
+    for value in context.params.values() if context else ():
+        if isinstance(value, str) and value.startswith("file:"):
+            yield Path(value.removeprefix("file:"))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there, or cannot be looked at
+        return False
 
 
 @contextmanager
@@ -33,8 +64,9 @@ def result_file(path: Path, *, force: bool, private: bool = False, binary: bool 
     Raises:
         click.UsageError: binary content would go to a terminal.
         OutputExists: the file exists, and the person did not agree.
-        FileProblem: it cannot be written.
+        FileProblem: it cannot be written, or a secret is read from it.
     """
+    check_output(path)
     if binary and is_standard_output(path) and sys.stdout.isatty():
         raise click.UsageError(_("This content is not for a terminal: name a file, or a pipe to a program."))
 
@@ -46,7 +78,14 @@ def result_file(path: Path, *, force: bool, private: bool = False, binary: bool 
 
 
 def agree_to_replace(paths: Iterable[Path], force: bool) -> frozenset[Path]:
-    """Ask, before the card is used, which existing files may be replaced; return these."""
+    """Ask, before the card is used, which existing files may be replaced; return these.
+
+    Raises:
+        FileProblem: a secret is read from one of them.
+    """
+    paths = [*paths]
+    for path in paths:
+        check_output(path)
     return frozenset(path for path in paths if force or (path.is_file() and _agrees(path)))
 
 
