@@ -34,6 +34,8 @@ from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Veri
 from xca_plugin.verification import UNREADABLE, judge_signer
 
 _BEGIN: Final = b"%PDF-"
+_EOF: Final = b"%%EOF"
+_WHITE_SPACE: Final = b"\0\t\n\f\r "  # ISO 32000-1, table 1
 _DETACHED: Final = frozenset({"/adbe.pkcs7.detached", "/ETSI.CAdES.detached"})
 _TIME_STAMP: Final = "/ETSI.RFC3161"
 _MOST_SIGNATURES: Final = 32
@@ -103,7 +105,8 @@ def verify(
             reader = _opened(file)
             found = _signatures(reader)
             trust = _with_store(reader, trust)
-        return _verification(file, found, trust, one_is_enough)
+            has_tail = _has_tail(file)
+        return _verification(file, found, trust, one_is_enough, has_tail=has_tail)
     except TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
     except EOFError as error:
@@ -134,8 +137,27 @@ def _is_time_stamp(signature: EmbeddedPdfSignature) -> bool:
     return bool(signature.sig_object.get("/SubFilter") == _TIME_STAMP)
 
 
+def _stands_behind(file: BinaryIO, end: int) -> bool:
+    """Tell whether anything but white space stands behind a place in a file."""
+    file.seek(end)
+    return any(chunk.strip(_WHITE_SPACE) for chunk in iter(lambda: file.read(text_forms.CHUNK), b""))
+
+
+def _has_tail(file: BinaryIO) -> bool:
+    """Tell whether anything stands behind the newest revision, where pyHanko does not look."""
+    size = file.seek(0, io.SEEK_END)
+    start = file.seek(max(0, size - text_forms.CHUNK))
+    end = file.read().rfind(_EOF)
+    return end < 0 or _stands_behind(file, start + end + len(_EOF))
+
+
 def _verification(
-    file: BinaryIO, found: Sequence[EmbeddedPdfSignature], trust: Trust, one_is_enough: bool
+    file: BinaryIO,
+    found: Sequence[EmbeddedPdfSignature],
+    trust: Trust,
+    one_is_enough: bool,
+    *,
+    has_tail: bool,
 ) -> Verification:
     """Judge the signatures from the last one to the first: a time-stamp proves what came before it."""
     verdicts: list[Verdict] = []
@@ -145,7 +167,7 @@ def _verification(
     end = 0  # of what the last good time-stamp covers
     for signature in reversed(found):
         if _is_time_stamp(signature):
-            stamp = _document_time_stamp(file, signature, trust)
+            stamp = _document_time_stamp(file, signature, trust, has_tail=has_tail)
             stamps.insert(0, stamp)
             if stamp.problem is None and stamp.at is not None:
                 proved, trust = stamp, replace(trust, proved=min(stamp.at, trust.proved))
@@ -153,9 +175,10 @@ def _verification(
             continue
         try:
             if _end(signature) <= end:
-                verdict = _judge(file, signature, trust, proved)
+                verdict = _judge(file, signature, trust, proved, has_tail=has_tail)
             else:
-                verdict = _judge(file, signature, replace(trust, proved=trust.moment), None)
+                untimed = replace(trust, proved=trust.moment)
+                verdict = _judge(file, signature, untimed, None, has_tail=has_tail)
             verdicts.insert(0, verdict)
         except (Malformed, TooMuchError, EOFError) as error:
             if is_only:
@@ -166,7 +189,12 @@ def _verification(
 
 
 def _judge(
-    file: BinaryIO, signature: EmbeddedPdfSignature, trust: Trust, proved: TimeStamp | None
+    file: BinaryIO,
+    signature: EmbeddedPdfSignature,
+    trust: Trust,
+    proved: TimeStamp | None,
+    *,
+    has_tail: bool,
 ) -> Verdict:
     """Judge one signature.
 
@@ -186,7 +214,7 @@ def _judge(
         raise signer
     verdict = judge_signer(signed_data, signer, covered({signer.digest}), trust)
     with reading(text("what was changed after it")):
-        in_pdf, problem = _changes(signature)
+        in_pdf, problem = _changes(file, signature, has_tail=has_tail)
     if problem is not None and verdict.outcome is not Outcome.NOT_VALID:
         verdict = replace(verdict, outcome=Outcome.NOT_VALID, problem=problem)
     return replace(
@@ -197,25 +225,29 @@ def _judge(
     )
 
 
-def _document_time_stamp(file: BinaryIO, signature: EmbeddedPdfSignature, trust: Trust) -> TimeStamp:
+def _document_time_stamp(
+    file: BinaryIO, signature: EmbeddedPdfSignature, trust: Trust, *, has_tail: bool
+) -> TimeStamp:
     """Judge a time-stamp of the whole document up to it."""
     try:
         covered = _covered(file, signature)
         stamp = time_stamp.judge(_encoded(signature), lambda name: covered({name}).digest(name), trust)
         with reading(text("what was changed after it")):
-            _, problem = _changes(signature)
+            _, problem = _changes(file, signature, has_tail=has_tail)
     except Malformed as error:
         return TimeStamp(problem=UNREADABLE.format(detail=error.detail))
     return stamp if problem is None or stamp.problem is not None else replace(stamp, problem=problem)
 
 
-def _changes(signature: EmbeddedPdfSignature) -> tuple[InPdf, Text | None]:
+def _changes(file: BinaryIO, signature: EmbeddedPdfSignature, *, has_tail: bool) -> tuple[InPdf, Text | None]:
     """Return what was changed after a signature, and why that makes it not valid; None: it does not."""
     signature.compute_integrity_info()  # type: ignore[no-untyped-call]
     found = signature.summarise_integrity_info()
     result, coverage, is_allowed = found["diff_result"], found["coverage"], found["docmdp_ok"]
     in_pdf = InPdf(str(signature.field_name), Changes.OTHER)
-    if isinstance(result, DiffResult):
+    is_newest = signature.signed_revision == signature.reader.total_revisions - 1
+    has_tail = has_tail or (is_newest and _stands_behind(file, _end(signature)))
+    if isinstance(result, DiffResult) and not has_tail:
         changes = _CHANGES.get(result.modification_level, Changes.OTHER)
         in_pdf = replace(in_pdf, changes=changes, changed_fields=sorted(map(str, result.changed_form_fields)))
     if coverage not in (SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION):

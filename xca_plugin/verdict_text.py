@@ -34,7 +34,10 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
         (_("Digest"), verdict.digest or ""),
     ]
     if verdict.in_pdf:
-        found += [(_("Field"), verdict.in_pdf.field), (_("Changed since"), changes(verdict.in_pdf))]
+        found.append((_("Field"), verdict.in_pdf.field))
+        # Of what nobody signed in this form, "nothing" was changed since: it would be read as a good sign.
+        if verdict.outcome is not Outcome.NOT_VALID or verdict.in_pdf.changes is not Changes.NONE:
+            found.append((_("Changed since"), changes(verdict.in_pdf)))
     if verdict.time_stamp:
         found.append((_("Time-stamp"), time_stamp(verdict.time_stamp)))
     return found

@@ -97,6 +97,31 @@ def test_signed_pdf_is_valid_and_says_who_signed(verify: Verifier, once: bytes) 
     assert "nothing" in result.out
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"\n<script>alert(1)</script>\n",
+        b"PK\3\4",
+        b"%",
+        bytes(100) + b"x",
+        b"\n% other\nstartxref\nSTART\n%%EOF\n",
+    ],
+    ids=["markup", "archive", "comment", "after zeros", "its own end"],
+)
+def test_bytes_behind_the_newest_revision_make_no_signature_valid(
+    verify: Verifier, once: bytes, twice: bytes, tail: bytes
+) -> None:
+    for pdf in (once, twice):
+        start = pdf.rsplit(b"startxref", 1)[1].split()[0]
+        result = verify(pdf + tail.replace(b"START", start), "--any")
+        assert result.status == NOT_VALID, result.out
+        assert "nothing" not in result.out
+
+
+def test_white_space_behind_a_pdf_changes_nothing(verify: Verifier, once: bytes) -> None:
+    assert verify(once + b"\r\n \n").status == 0
+
+
 def test_every_signature_of_a_pdf_is_shown(verify: Verifier, twice: bytes) -> None:
     result = verify(twice)
     assert result.status == 0, result.err
