@@ -35,6 +35,7 @@
 #define MOST_THREADS    3
 #define CLOSED          ((CK_STATE)99)
 #define SECONDS_AT_MOST 300
+#define CHILDS_SECONDS  60
 
 static CK_FUNCTION_LIST *list;
 static CK_FUNCTION_LIST_3_0 *list_3_0;
@@ -48,6 +49,17 @@ static void must(bool holds, const char *what) {
     }
 }
 #define MUST(condition) must(condition, #condition)
+
+/* Forks. The child ends in time, so that a check that fails is not waited for because of a child that has
+ * stayed and holds its output open. */
+static pid_t begin_child(void) {
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        alarm(CHILDS_SECONDS);
+    }
+    return child;
+}
 
 /* Stopping a thread */
 
@@ -536,10 +548,8 @@ static void lock_store(short type) {
 }
 
 static void check_child(void) {
-    pid_t child = fork();
-    MUST(child >= 0);
+    pid_t child = begin_child();
     if (child == 0) {
-        alarm(10);
         CK_SESSION_HANDLE sessions[2];
         reset(CKS_RW_USER_FUNCTIONS, sessions);
         _exit(0);
@@ -631,9 +641,8 @@ static void fork_in_time(void) {
     char byte;
     stop_in_login(&run);
     MUST(pipe(ends) == 0);
-    pid_t child = fork();
+    pid_t child = begin_child();
     if (child == 0) {
-        alarm(20);
         close(ends[1]);
         if (has_store_open()) {
             _exit(3); /* its parent's lock would last as long as it does */
@@ -669,21 +678,21 @@ static void orphan(void) {
     int ends[2];
     MUST(pipe(ends) == 0);
     lock_store(F_WRLCK);
-    pid_t parent = fork();
+    pid_t parent = begin_child();
     if (parent == 0) {
         static const struct call right = ROW(login);
         struct run run = {.call = &right};
         close(lock_file);
         close(ends[0]);
         run.session = run.first_session = open_session(MINIMAL_CARD_SLOT);
+        entered = end_in_login; /* before the child says that the file can be unlocked */
         begin(&run);
         settle(&run);
-        if (fork() == 0) {
+        if (begin_child() == 0) {
             pid_t child = getpid();
             MUST(write(ends[1], &child, sizeof child) == sizeof child);
             pause();
         }
-        entered = end_in_login;
         join(&run);
         _exit(1);
     }
@@ -693,10 +702,10 @@ static void orphan(void) {
     MUST(read(ends[0], &child, sizeof child) == sizeof child);
     lock_store(F_UNLCK);
     MUST(waitpid(parent, &status, 0) == parent);
-    MUST(status == 0);
     struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
     bool free = syscall(SYS_fcntl, lock_file, F_OFD_SETLK, &range) == 0;
     kill(child, SIGKILL);
+    must(status == 0, "the parent does not end in its login");
     must(free, "the child keeps its parent's lock");
 }
 
@@ -719,8 +728,7 @@ static void check_unhindered(const struct call *waiting, const struct call *othe
 
 static CK_RV fork_child(struct run *run) {
     (void)run;
-    pid_t child = fork();
-    MUST(child >= 0);
+    pid_t child = begin_child();
     if (child == 0) {
         _exit(0);
     }
@@ -747,8 +755,7 @@ static pid_t reader(int *looked, int *say_so) {
     int to[2], from[2];
     char byte;
     MUST(pipe(to) == 0 && pipe(from) == 0);
-    pid_t process = fork();
-    MUST(process >= 0);
+    pid_t process = begin_child();
     if (process == 0) {
         close(to[1]);
         close(from[0]);
@@ -904,10 +911,8 @@ static void fork_signing(void) {
         CK_ULONG length = sizeof signature;
         prepare_signing(runs, &signing);
         stopped = begin_and_stop(&runs[0], point);
-        pid_t child = fork();
-        MUST(child >= 0);
+        pid_t child = begin_child();
         if (child == 0) {
-            alarm(10);
             MUST(sign(&runs[1]) == CKR_OK);
             MUST(list->C_Sign(runs[0].session, VALUE(pin), signature, &length) ==
                  CKR_OPERATION_NOT_INITIALIZED);
@@ -938,7 +943,6 @@ static CK_RV load(struct run *run) {
 static const struct call loading = ROW(load);
 
 static void load_in_child(void) {
-    alarm(20);
     MUST(get_list(&list) == CKR_OK);
     CK_SESSION_HANDLE sessions[2];
     reset(CKS_RW_USER_FUNCTIONS, sessions);
@@ -946,7 +950,7 @@ static void load_in_child(void) {
 
 static CK_RV fork_and_load(struct run *run) {
     (void)run;
-    pid_t child = fork();
+    pid_t child = begin_child();
     if (child == 0) {
         load_in_child();
         _exit(0);
