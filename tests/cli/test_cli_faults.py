@@ -65,7 +65,7 @@ COMMANDS: dict[str, tuple[list[str], str | None]] = {
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = Path(__file__).parent / "native" / "faults.c"
     built = tmp_path_factory.mktemp("faults") / "faults.so"
-    subprocess.run(["cc", "-std=gnu17", "-fPIC", "-shared", source, "-o", built], check=True)
+    subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", "-fPIC", "-shared", source, "-o", built], check=True)
     return built
 
 

@@ -12,8 +12,6 @@ from support.module import compiling
 
 pytestmark = pytest.mark.slow
 
-pytestmark = pytest.mark.slow
-
 TESTS = compiling.TESTS.parent
 SOURCES = [*compiling.SHIM_SOURCES, *sorted(TESTS.rglob("*.c"))]
 FUZZING = [f'-DMINIMAL="{TESTS}"', f'-DSCHEMA_SQL="{TESTS}"']

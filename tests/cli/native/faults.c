@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Preloaded: makes one call of a process fail, the nth of its kind after fault_arm().
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +31,7 @@ static int fails(const char *kind) {
     return 1;
 }
 
-#define REAL(name) ((typeof(&(name)))dlsym(RTLD_NEXT, #name))
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 static int is_for_writing(int flags) {
     return (flags & O_ACCMODE) != O_RDONLY;
