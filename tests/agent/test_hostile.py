@@ -12,7 +12,6 @@ import socket
 import stat
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start, trust, until
 from support.agent.component_client import SITE, Json, SiteClient, b64, get, options, post
 from support.agent.web_sites import site
+from xca_plugin import own_loop
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.component.result_codes import Code
 from xca_plugin.agent.process.socket_owner import owner_of
@@ -495,13 +495,11 @@ def test_slow_requests_are_cut_off_while_others_are_answered(allowed: SiteClient
     with (
         socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as slow_head,
         socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as slow_body,
-        ThreadPoolExecutor(1) as thread,
     ):
         start = time.monotonic()
         slow_head.sendall(head.encode())
         slow_body.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-        # In a thread of its own: Playwright keeps an event loop in this one.
-        assert thread.submit(lambda: asyncio.run(all_at_once())).result() == [0] * 500
+        assert own_loop.run(all_at_once()) == [0] * 500
         assert slow_body.recv(4096).startswith(b"HTTP/1.1 408")
         while slow_head.recv(4096):
             pass

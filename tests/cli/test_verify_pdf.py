@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signed PDF files: every signature, and what was changed after it."""
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,6 +29,7 @@ from support.signed_pdf import (
     with_store,
 )
 from support.time_stamping import authority
+from xca_plugin import own_loop
 from xca_plugin.cli.root import xcactl
 
 HOUR = timedelta(hours=1)
@@ -120,6 +120,16 @@ def test_bytes_behind_the_newest_revision_make_no_signature_valid(
 
 def test_white_space_behind_a_pdf_changes_nothing(verify: Verifier, once: bytes) -> None:
     assert verify(once + b"\r\n \n").status == 0
+
+
+def test_signed_pdf_is_verified_inside_a_running_event_loop(
+    verify: Verifier, signer: Party, issuer: Party, stamper: Party
+) -> None:
+    async def asked() -> Result:
+        return verify(stamp_pdf(sign_pdf(page(), signer, [issuer]), stamper_of(stamper)))
+
+    result = own_loop.run(asked())
+    assert result.status == 0, result.err
 
 
 def test_every_signature_of_a_pdf_is_shown(verify: Verifier, twice: bytes) -> None:
@@ -284,7 +294,7 @@ def _time_stamped_over(pdf: bytes, stamper: DummyTimeStamper, length: Callable[[
     _, first, second, rest = _ranges(stamped)
 
     def token(content: bytes) -> bytes:
-        found = asyncio.run(stamper.async_timestamp(hashlib.sha256(content).digest(), "sha256"))
+        found = own_loop.run(stamper.async_timestamp(hashlib.sha256(content).digest(), "sha256"))
         return bytes(found.dump())
 
     return signed_over(stamped, (0, first, second, length(rest)), token)

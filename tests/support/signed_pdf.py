@@ -21,6 +21,7 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from support.hostile_pki import Party
+from xca_plugin import own_loop
 
 
 def page(password: str | None = None) -> bytes:
@@ -60,16 +61,15 @@ def sign_pdf(
     if writer.prev.encrypted:
         writer.encrypt("")
     output = io.BytesIO()
-    signers.PdfSigner(meta, by, timestamper=stamper).sign_pdf(writer, output=output)
+    own_loop.run(signers.PdfSigner(meta, by, timestamper=stamper).async_sign_pdf(writer, output=output))
     return output.getvalue()
 
 
 def stamp_pdf(pdf: bytes, stamper: DummyTimeStamper) -> bytes:
     """The same PDF with a time-stamp of the document."""
     output = io.BytesIO()
-    signers.PdfTimeStamper(stamper).timestamp_pdf(
-        IncrementalPdfFileWriter(io.BytesIO(pdf)), "sha256", output=output
-    )
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    own_loop.run(signers.PdfTimeStamper(stamper).async_timestamp_pdf(writer, "sha256", output=output))
     return output.getvalue()
 
 
