@@ -70,6 +70,8 @@ def test_problem_type_opened_describes_the_kind(client: TestClient) -> None:
 
 def test_method_that_an_address_does_not_take_names_those_that_it_takes(client: TestClient) -> None:
     assert client.post("/card", headers=FORM).headers["allow"] == "GET, HEAD"
+    # A page and its form are two routes.
+    assert client.delete("/activate", headers=FORM).headers["allow"] == "GET, HEAD, POST"
 
 
 def test_refused_request_of_the_protocol_keeps_the_vendors_answer(client: TestClient) -> None:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from xca_common.web.forms import FORM
 from xca_common.web.language import LanguageMiddleware
@@ -83,8 +83,22 @@ async def _no_route(state: AgentState, request: Request, error: Exception) -> Re
     is_unknown = error.status_code == problems.UNKNOWN_ADDRESS.status
     problem = problems.UNKNOWN_ADDRESS if is_unknown else problems.WRONG_METHOD
     response = problems.problem_response(state, request, problem)
-    response.headers.update(error.headers or {})  # Allow (RFC 9110, section 15.5.6)
+    if problem is problems.WRONG_METHOD:
+        response.headers["Allow"] = ", ".join(_methods(request))  # RFC 9110, section 15.5.6
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that a request's address takes, sorted.
+
+    Starlette's own Allow names those of one route only. A page and its form are two routes of one address.
+    """
+    matching = (
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    )
+    return sorted({method for route in matching for method in route.methods or ()})
 
 
 def _is_vendors(path: str) -> bool:
