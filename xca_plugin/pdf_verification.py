@@ -8,6 +8,7 @@ of other files. Time-stamps of the document and the revocation information in it
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -105,7 +106,7 @@ def verify(
             reader = _opened(file)
             found = _signatures(reader)
             trust = _with_store(reader, trust)
-            has_tail = _has_tail(file)
+            has_tail = _has_tail(file, found)
         return _verification(file, found, trust, one_is_enough, has_tail=has_tail)
     except TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
@@ -143,12 +144,20 @@ def _stands_behind(file: BinaryIO, end: int) -> bool:
     return any(chunk.strip(_WHITE_SPACE) for chunk in iter(lambda: file.read(text_forms.CHUNK), b""))
 
 
-def _has_tail(file: BinaryIO) -> bool:
+def _has_tail(file: BinaryIO, found: Sequence[EmbeddedPdfSignature]) -> bool:
     """Tell whether anything stands behind the newest revision, where pyHanko does not look."""
     size = file.seek(0, io.SEEK_END)
     start = file.seek(max(0, size - text_forms.CHUNK))
     end = file.read().rfind(_EOF)
-    return end < 0 or _stands_behind(file, start + end + len(_EOF))
+    if end < 0 or _stands_behind(file, start + end + len(_EOF)):
+        return True
+    for signature in found:
+        # A signature of the newest revision says where that ends.
+        if signature.signed_revision == signature.reader.total_revisions - 1:
+            with suppress(Malformed):
+                if _stands_behind(file, _end(signature)):
+                    return True
+    return False
 
 
 def _verification(
@@ -214,7 +223,7 @@ def _judge(
         raise signer
     verdict = judge_signer(signed_data, signer, covered({signer.digest}), trust)
     with reading(text("what was changed after it")):
-        in_pdf, problem = _changes(file, signature, has_tail=has_tail)
+        in_pdf, problem = _changes(signature, has_tail=has_tail)
     if problem is not None and verdict.outcome is not Outcome.NOT_VALID:
         verdict = replace(verdict, outcome=Outcome.NOT_VALID, problem=problem)
     return replace(
@@ -233,7 +242,7 @@ def _document_time_stamp(
         covered = _covered(file, signature)
         stamp = time_stamp.judge(_encoded(signature), lambda name: covered({name}).digest(name), trust)
         with reading(text("what was changed after it")):
-            _, problem = _changes(file, signature, has_tail=has_tail)
+            _, problem = _changes(signature, has_tail=has_tail)
     except Malformed as error:
         return TimeStamp(problem=UNREADABLE.format(detail=error.detail))
     return stamp if problem is None or stamp.problem is not None else replace(stamp, problem=problem)
@@ -245,8 +254,6 @@ def _changes(file: BinaryIO, signature: EmbeddedPdfSignature, *, has_tail: bool)
     found = signature.summarise_integrity_info()
     result, coverage, is_allowed = found["diff_result"], found["coverage"], found["docmdp_ok"]
     in_pdf = InPdf(str(signature.field_name), Changes.OTHER)
-    is_newest = signature.signed_revision == signature.reader.total_revisions - 1
-    has_tail = has_tail or (is_newest and _stands_behind(file, _end(signature)))
     if isinstance(result, DiffResult) and not has_tail:
         changes = _CHANGES.get(result.modification_level, Changes.OTHER)
         in_pdf = replace(in_pdf, changes=changes, changed_fields=sorted(map(str, result.changed_form_fields)))
