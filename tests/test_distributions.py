@@ -4,6 +4,7 @@
 import gettext
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -169,7 +170,7 @@ def test_plugin_with_what_it_needs_has_a_working_xcactl(wheels: dict[str, Path],
         text=True,
     )
     # There is no module's configuration in this home: a message with its next step, in Chinese.
-    assert (done.returncode, done.stdout) == (11, ""), done.stderr
+    assert (done.returncode, done.stdout) == (23, ""), done.stderr
     assert "設定" in done.stderr
 
 
@@ -189,17 +190,16 @@ def bare_card(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "SOFTHSM2_CONF": str(folder / "softhsm2.conf"),
         "XCA_PKCS11_CONF": str(folder / "pkcs11.conf"),
     }
-    tool = ["pkcs11-tool", "--module", str(library), "--login", "--pin", BARE_PIN, "--id", "5349474e"]
-    secrets = ["--so-pin", "Abcd2345", "--pin", BARE_PIN]
-    certificate = str(folder / "cert1.der")
-    subject = ["-subj", "/C=TW/O=test", "-keyout", "/dev/null", "-outform", "DER", "-out", certificate]
+    key, certificate = folder / "key.pem", folder / "cert1.der"
     for command in (
-        ["softhsm2-util", "--init-token", "--free", "--label", CARD_LABEL, *secrets],
-        [*tool, "--keypairgen", "--key-type", "rsa:2048", "--label", "SIGN"],
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", *subject],
-        [*tool, "--write-object", certificate, "--type", "cert", "--label", "cert1"],
+        f"softhsm2-util --init-token --free --label '{CARD_LABEL}' --so-pin Abcd2345 --pin {BARE_PIN}",
+        f"openssl req -x509 -newkey rsa:2048 -noenc -subj /O=test -keyout {key} -outform DER "
+        f"-out {certificate}",
+        f"softhsm2-util --import {key} --token '{CARD_LABEL}' --pin {BARE_PIN} --label SIGN --id 5349474e",
+        f"pkcs11-tool --module {library} --login --pin {BARE_PIN} --write-object {certificate} --type cert "
+        "--label cert1 --id 5349474e",
     ):
-        subprocess.run(command, env=environment, check=True, capture_output=True)
+        subprocess.run(shlex.split(command), env=environment, check=True, capture_output=True)
     return environment
 
 

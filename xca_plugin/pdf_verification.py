@@ -49,6 +49,8 @@ _CHANGES: Final = {
     ModificationLevel.ANNOTATIONS: Changes.ANNOTATIONS,
 }
 
+_COVERED: Final = (SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION)
+
 _CHANGED: Final = text("the PDF was changed after it in a way that it does not allow.")
 _NOT_COVERED: Final = text("it does not cover the whole of the PDF as it was signed.")
 _LEAVES_OUT: Final = text("it leaves out more of the PDF than itself")
@@ -152,10 +154,12 @@ def _has_tail(file: BinaryIO, found: Sequence[EmbeddedPdfSignature]) -> bool:
     if end < 0 or _stands_behind(file, start + end + len(_EOF)):
         return True
     for signature in found:
-        # A signature of the newest revision says where that ends.
+        # A signature that covers the newest revision says where that ends.
         if signature.signed_revision == signature.reader.total_revisions - 1:
-            with suppress(Malformed):
-                if _stands_behind(file, _end(signature)):
+            with suppress(Malformed), reading(text("which part of the PDF it covers")):
+                if signature.evaluate_signature_coverage() in _COVERED and _stands_behind(
+                    file, _end(signature)
+                ):
                     return True
     return False
 
@@ -248,7 +252,7 @@ def _document_time_stamp(
     return stamp if problem is None or stamp.problem is not None else replace(stamp, problem=problem)
 
 
-def _changes(file: BinaryIO, signature: EmbeddedPdfSignature, *, has_tail: bool) -> tuple[InPdf, Text | None]:
+def _changes(signature: EmbeddedPdfSignature, *, has_tail: bool) -> tuple[InPdf, Text | None]:
     """Return what was changed after a signature, and why that makes it not valid; None: it does not."""
     signature.compute_integrity_info()  # type: ignore[no-untyped-call]
     found = signature.summarise_integrity_info()
@@ -257,7 +261,7 @@ def _changes(file: BinaryIO, signature: EmbeddedPdfSignature, *, has_tail: bool)
     if isinstance(result, DiffResult) and not has_tail:
         changes = _CHANGES.get(result.modification_level, Changes.OTHER)
         in_pdf = replace(in_pdf, changes=changes, changed_fields=sorted(map(str, result.changed_form_fields)))
-    if coverage not in (SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION):
+    if coverage not in _COVERED:
         return in_pdf, _NOT_COVERED
     return in_pdf, None if is_allowed is True and in_pdf.changes is not Changes.OTHER else _CHANGED
 

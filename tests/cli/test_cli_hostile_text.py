@@ -89,7 +89,7 @@ def shown_in_a_terminal(
         (("info", f"--option\n{HOSTILE}"), "<U+3164>"),
         (("--lang", f"\n{HOSTILE}"), "<U+3164>"),
         (("pin", "verify", "--pin", f"env:\n{HOSTILE}"), "<U+202E>"),
-        (("encrypt", "text", "--to", "text", "-o", f"/nowhere/\n{HOSTILE}"), "<U+202E>"),
+        (("cert", "export", "cert1", "-o", f"/nowhere/\n{HOSTILE}"), "<U+202E>"),
     ],
 )
 def test_hostile_name_in_any_command_does_not_act_on_the_terminal(

@@ -196,9 +196,14 @@ def test_certificates_in_every_form_are_read(signer: Party, other: Party, number
     assert sorted(found) == sorted([signer.der, other.der])
 
 
-def test_certificate_in_der_or_base64_is_read(signer: Party, signature: bytes) -> None:
-    for data in (signer.der, base64.b64encode(signer.der), base64.encodebytes(signer.der), signature):
+def test_certificate_in_der_or_base64_is_read(signer: Party) -> None:
+    for data in (signer.der, base64.b64encode(signer.der), base64.encodebytes(signer.der)):
         assert certificates_in(data) == [signer.der]
+
+
+def test_certificates_of_a_signature_are_no_list_of_certificates(signature: bytes) -> None:
+    with pytest.raises(Malformed, match="it is a signature"):
+        certificates_in(signature)
 
 
 def test_file_without_certificates_is_malformed(signer: Party, signature: bytes) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl encrypt and xcactl decrypt: files in CMS AuthEnvelopedData or EnvelopedData."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from xca_plugin.cli.common import FILE, format_option, opened, output_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
-from xca_plugin.terminal.output import say
+from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.result_files import check_output, force_option, result_file, say_written
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 
@@ -54,15 +53,12 @@ def encrypt(
     ):
         enveloped.encrypt(content, target, recipients, armored=form == "pem", cbc=cbc)
     say_written(text("Encrypted: {path}"), output)
-    with suppress(OSError):  # the file is written; a failure to print this is no failure of the command
-        err = is_standard_output(output)
-        for recipient in recipients:
-            say(text("Can be opened by: {holder}").format(holder=recipient.told.holder)(), err=err)
-        if not cbc:
-            newer = _(
-                "Programs that know only CMS EnvelopedData cannot open it; for them, encrypt with --cbc."
-            )
-            say(newer, err=err)
+    err = is_standard_output(output)
+    for recipient in recipients:
+        say_done(text("Can be opened by: {holder}").format(holder=recipient.told.holder)(), err=err)
+    if not cbc:
+        newer = _("Programs that know only CMS EnvelopedData cannot open it; for them, encrypt with --cbc.")
+        say_done(newer, err=err)
 
 
 @click.command(help=_("Decrypt FILE (CMS AuthEnvelopedData or EnvelopedData) with the card."))

@@ -52,6 +52,11 @@ def _certificates(encoding: bytes) -> Iterator[bytes]:
     if not is_signed_data:
         raise Malformed(text("it is PKCS #7 of another kind, without certificates"))
     with reading(text("its certificates")):
+        # What a signature holds is its sender's choice: taken for a root, it would prove itself.
+        is_signature = len(content_info["content"]["signer_infos"]) > 0
+    if is_signature:
+        raise Malformed(text("it is a signature; export its certificates if you trust them"))
+    with reading(text("its certificates")):
         for choice in content_info["content"]["certificates"]:
             if choice.name == "certificate":
                 yield bytes(choice.chosen.untag().dump())
