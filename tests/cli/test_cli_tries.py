@@ -153,7 +153,7 @@ def test_dry_run_costs_no_try(closed: Workspace) -> None:
     wrong = closed.with_variables(WRONG="Wrong-123", NEW=PIN)
     result = wrong.run("activate", "--dry-run", "--user-code", "env:WRONG", "--new-pin", "env:NEW")
     assert result.status == 0
-    assert "Nothing was done" in result.out
+    assert "Nothing was changed" in result.out
     card = closed.card()
     assert (card["state"], card["user_code_tries_left"]) == ("not-activated", 3)
     assert wrong.run("activate", "--dry-run").status == 0
