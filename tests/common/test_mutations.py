@@ -31,6 +31,8 @@ from xca_common.pki.signed_data import SignedData, Signer
 from xca_common.pki.standing import Unusable
 from xca_common.pki.text_forms import signed_content
 
+pytestmark = pytest.mark.integration  # thousands of inputs
+
 
 @pytest.fixture(scope="module")
 def issuer() -> Party:

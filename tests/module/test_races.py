@@ -26,6 +26,8 @@ from support.module.cards import (
 from support.module.cryptoki import CKR
 from support.module.host import OS_LOCKING, Host, Room, given
 
+pytestmark = pytest.mark.integration  # many processes at once
+
 MANY = 16
 GUESSES = [f"guess-{n:02}" for n in range(MANY)]
 ALL_PIN_FLAGS = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED

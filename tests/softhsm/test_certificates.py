@@ -13,8 +13,6 @@ from support.softhsm.softhsm_card import USER_CODE, Issuer, openssl
 from xca_common.pki.authority import directory_attributes, validity
 from xca_common.pki.profile import COMPANY, SCHOOL
 
-pytestmark = pytest.mark.fast
-
 EXTENSIONS = [
     ("authority_key_identifier", False),
     ("key_identifier", False),
