@@ -2,11 +2,12 @@
 """Questions for secrets at a terminal: their order, wrong answers, and a PIN that the program makes."""
 
 import re
+from pathlib import Path
 
 import pexpect
 import pytest
 
-from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, Workspace
+from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, Workspace, install
 
 CODE_PROMPT = "User code (upper and lower case differ): "
 NEW_PIN_PROMPT = "New PIN (6 to 8 characters): "
@@ -128,6 +129,27 @@ def test_made_pin_of_a_reset_in_chinese_is_confirmed_in_the_official_words(activ
         talk.expect_exact("我已記下 [y/N]: ")
         talk.sendline("y")
         talk.expect_exact("\x1b[?1049l")
+    assert talk.exitstatus == 0
+
+
+def test_made_pin_that_every_rule_refuses_ends_in_a_question(closed: Workspace, tmp_path: Path) -> None:
+    source = """
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_veto_new_pin(new_pin):
+            return "A letter is missing." if new_pin.reveal().isdigit() else None
+    """
+    with install(closed, tmp_path, "letters", source).terminal("activate", "--yes") as talk:
+        talk.expect_exact(CODE_PROMPT)
+        talk.sendline(USER_CODE)
+        talk.expect_exact(NEW_PIN_PROMPT)
+        talk.sendline("")
+        talk.expect_exact("A letter is missing.")
+        for prompt in (NEW_PIN_PROMPT, "New PIN again: "):
+            talk.expect_exact(prompt)
+            talk.sendline("Kd740185")
+        talk.expect_exact("The card is activated.")
     assert talk.exitstatus == 0
 
 

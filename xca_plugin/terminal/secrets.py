@@ -95,6 +95,10 @@ def source_option(kind: SecretKind) -> Callable[[Callable[..., Any]], Callable[.
     return click.option(kind.option, metavar="SOURCE", help=kind.help)
 
 
+_MOST_MADE: Final = 20
+"""Number of PINs that are made until one is not refused."""
+
+
 class Asker:
     """Gets the secrets of one command from their sources or from the person, and wipes them on exit.
 
@@ -205,17 +209,20 @@ class Asker:
         return secret
 
     def _made(self, check: Callable[[Secret], None]) -> Secret | None:
-        """Make a PIN and show it once; None: the person did not write it down.
+        """Make a PIN and show it once; None: none was made, or the person did not write it down.
 
         It has digits only, because a PIN pad has no other keys.
         """
         length = max(self._card.pin_min, min(self._card.pin_max, rules.PIN_MAX))
-        while True:
+        for left in reversed(range(_MOST_MADE)):
             try:
                 made = self._checked("".join(secrets.choice(string.digits) for _ in range(length)), check)
-            except errors.PinRefused:
-                continue  # a weak one, such as 12345678
-            break
+                break
+            except errors.PinRefused as error:
+                # A weak one, such as 12345678. A plugin may refuse every PIN of digits, though.
+                if left == 0:
+                    say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
+                    return None
         with other_screen():
             say(text("Your new PIN: {pin}").format(pin=made.reveal())(), err=True, bold=True)
             say(_("Write it down now. It is stored nowhere and is not shown again."), err=True)
