@@ -21,11 +21,17 @@ ASSETS: Final = Assets(Path(__file__).with_name("static"))
 """The agent's scripts, styles and pictures."""
 
 _NAVIGATION: Final = (
-    ("/", text("Your card")),
-    *((action.path, action.title) for action in PIN_ACTIONS),
-    ("/card", text("Card information")),
-    ("/selfTest.htm", text("Self-test")),
+    (
+        text("Card"),
+        (
+            ("/", text("Your card")),
+            *((action.path, action.title) for action in PIN_ACTIONS),
+            ("/card", text("Card information")),
+        ),
+    ),
+    (text("This computer"), (("/selfTest.htm", text("Self-test")),)),
 )
+"""Groups of pages: the name of a group, and the address and name of each page."""
 _TEMPLATES: Final = Templates(
     "xca_plugin.agent.pages",
     text,
