@@ -21,6 +21,7 @@ install_project
 install_requirements tests/requirements.txt
 if [ $lane != fast ]; then
     install_requirements tests/requirements-readers.txt
+    install_requirements docs/requirements.txt
     # Status 3: it is not to be had here, and its tests are skipped.
     [ -d .venv/pkcs11-provider ] || sh tests/tools/pkcs11-provider.sh .venv/pkcs11-provider || [ $? -eq 3 ]
 fi
