@@ -20,6 +20,7 @@ from xca_plugin import own_loop
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key
+from xca_plugin.signable import SignableFile
 from xca_plugin.signer import CardSigner
 
 _SIGNED_DATA: Final = cms.ContentType("signed_data").dump()
@@ -79,6 +80,7 @@ class FileSigner:
             The bare signature, for what stamps its time.
 
         Raises:
+            NotToBeSigned: it is a statement or a SET OF Attribute.
             FileProblem: the file changed while it was read.
             XcaError: as Cards.sign, and as time_stamp.
         """
@@ -139,15 +141,23 @@ def sign_raw(content: BinaryIO, sign: Callable[[bytes], bytes]) -> bytes:
         sign: as for FileSigner.
 
     Raises:
+        NotToBeSigned: it is a statement or a SET OF Attribute.
         XcaError: as Cards.sign.
     """
     return sign(_digest(content))
 
 
 def _digest(content: BinaryIO) -> bytes:
-    digest = hashlib.sha256()
+    """Return the digest of a file that may be signed.
+
+    Raises:
+        NotToBeSigned: it may not.
+    """
+    digest, file = hashlib.sha256(), SignableFile()
     while chunk := content.read(text_forms.CHUNK):
         digest.update(chunk)
+        file.add(chunk)
+    file.check()
     return digest.digest()
 
 

@@ -566,6 +566,14 @@ class PdfNotSigned(CmsError):
     _next_step = text("Nothing was written. Change what is said, then do it again.")
 
 
+class NotToBeSigned(CmsError):
+    """Data would be signed that a signature gives another meaning than the signer sees."""
+
+    reason: Text | str
+    _message = text("This is not signed: {reason}.")
+    _next_step = text("Nothing was signed. If somebody asked you to sign it, ask them what it is for.")
+
+
 class NotASignature(CmsError):
     """A file that should hold a CMS signature does not."""
 

@@ -16,6 +16,7 @@ from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.model import CERTIFICATE_LABELS, Card, CardSession, Hash, Key, Padding
+from xca_plugin.signable import check_input
 
 _HASHES: Final = ", ".join(member.name for member in Hash)
 
@@ -77,6 +78,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
 
         Raises:
             UnsupportedAlgorithm: the card or this key cannot do it; the message says what is possible.
+            NotToBeSigned: the data is a statement, or names a web site as only the agent may.
             SecretWiped: the PIN was wiped.
             ValueError: the length of a digest does not fit its hash.
             XcaError: as Cards.sign.
@@ -94,6 +96,7 @@ class CardPrivateKey(rsa.RSAPrivateKey):
         if "digital_signature" not in self._usage:
             raise UnsupportedAlgorithm(f"The card's key {self._key} does not sign; {Key.SIGN} does.")
         if not isinstance(algorithm, utils.Prehashed):
+            check_input(bytes(data))
             hashing = hashes.Hash(used)
             hashing.update(data)
             digest = hashing.finalize()

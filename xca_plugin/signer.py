@@ -15,6 +15,7 @@ from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.exact_certificate import ExactCertificate
 from xca_plugin.model import Card, Hash, Key, Padding
+from xca_plugin.signable import check_input
 
 
 class CardSigner(Signer):
@@ -68,6 +69,7 @@ class CardSigner(Signer):
         """Sign data with the card. A dry run returns zeros of the signature's length and uses no card.
 
         Raises:
+            NotToBeSigned: the data is a statement, or names a web site as only the agent may.
             Unsupported: the card does not sign with this digest algorithm.
             XcaError: as Cards.sign.
         """
@@ -77,6 +79,7 @@ class CardSigner(Signer):
             raise errors.Unsupported(number=self._card.number) from None
         if dry_run:
             return bytes(self._signature_bytes)
+        check_input(data)
         digest = hashlib.new(digest_hash, data).digest()
         padding = Padding.PSS if self.prefer_pss else Padding.PKCS1V15
         await asyncio.sleep(0)  # lets Ctrl-C cancel this task before the PIN is asked for

@@ -491,3 +491,24 @@ def test_verify_of_a_certificate_without_addresses_says_so(
     assert status == 62
     assert "not known whether its signer's certificate is revoked" in said
     assert "HTTP 404" in said
+
+
+@pytest.mark.parametrize("options", [(), ("--attached",), ("--raw",)], ids=["detached", "attached", "raw"])
+def test_sign_of_what_passes_for_another_signature_is_refused(
+    active: Workspace, tmp_path: Path, options: Sequence[str]
+) -> None:
+    """A statement is for a web site; signed attributes are what a signature of another file is made over."""
+    statement, attributes = tmp_path / "statement.txt", tmp_path / "attributes.bin"
+    statement.write_bytes(b"\xef\xbb\xbf\n xca-statement/1 login\n")
+    attributes.write_bytes(
+        cms.CMSAttributes([{"type": "message_digest", "values": [hashlib.sha256().digest()]}]).dump()
+    )
+    for file, reason in ((statement, "xca-statement"), (attributes, "CMS file")):
+        result = active.run("sign", str(file), *options, "--pin", "stdin", stdin=f"{PIN}\n")
+        assert result.status == 79, result.err
+        assert reason in result.err
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["attributes.bin", "statement.txt"]
+    together = active.run(
+        "sign", str(statement), str(attributes), *options, "--pin", "stdin", stdin=f"{PIN}\n"
+    )
+    assert together.status == 79, together.err

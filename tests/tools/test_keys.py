@@ -232,6 +232,24 @@ def test_operation_that_only_the_card_cannot_do_says_what_is(program: Program) -
     assert "SHA1" in answer
 
 
+def test_data_that_only_the_agent_signs_is_refused(program: Program) -> None:
+    """A statement, and signed attributes with the attribute that names the web site that asked."""
+    lines = program.run("""
+from asn1crypto import cms, core
+from xca_common.statement import ORIGIN_ATTRIBUTE
+from xca_plugin.signer import CardSigner
+import asyncio
+digest = {"type": "message_digest", "values": [bytes(32)]}
+origin = {"type": ORIGIN_ATTRIBUTE, "values": [core.UTF8String("https://site.example")]}
+signer = CardSigner(cards, card, cards.certificates(card), lambda: Secret(os.environ["PIN"]))
+for data in (b" xca-statement/1 login", cms.CMSAttributes([digest, origin]).dump()):
+    failure(lambda: signing.sign(data, padding.PKCS1v15(), hashes.SHA256()))
+    failure(lambda: asyncio.run(signer.async_sign_raw(data, "sha256")))
+print(len(signing.sign(cms.CMSAttributes([digest]).dump(), padding.PKCS1v15(), hashes.SHA256())))
+""")
+    assert [line.partition(" ")[0] for line in lines] == ["NotToBeSigned"] * 4 + ["256"]
+
+
 def test_data_in_any_buffer_of_bytes_is_signed_and_decrypted(program: Program) -> None:
     said = program.run("""
 public = decrypting.public_key()
