@@ -591,13 +591,31 @@ class SignatureNotValid(CmsError):
     _next_step = text("Do not rely on this file. Ask the sender for it and its signature again.")
 
 
-class ChainIncomplete(CmsError):
-    """A signature cannot be judged: a certificate between the signer's and a trusted one is missing."""
+class Undecided(CmsError):
+    """A signature that can be called neither valid nor not valid."""
 
     reason: Text | str
-    _message = text("It cannot be told whether the signature is valid: {reason}")
+
+
+_UNDECIDED = text("It cannot be told whether the signature is valid: {reason}")
+
+
+class ChainIncomplete(Undecided):
+    """A signature cannot be judged: a certificate between the signer's and a trusted one is missing."""
+
+    _message = _UNDECIDED
     _next_step = text(
         "Give the missing certificate: the signer has it, and its CA publishes it. "
+        "Until then, do not rely on the file."
+    )
+
+
+class RevocationUnknown(Undecided):
+    """A signature cannot be judged: it is not known whether a certificate of its chain is revoked."""
+
+    _message = _UNDECIDED
+    _next_step = text(
+        "Give a current CRL or OCSP response of the CA, have it asked, or ask again later. "
         "Until then, do not rely on the file."
     )
 

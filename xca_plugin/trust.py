@@ -132,11 +132,13 @@ class Revoked:
         is_checked: the status of the first certificate was determined.
         not_checked: holders of the certificates whose status was not determined.
         problem: why the chain does not hold; None: it holds.
+        is_unknown: the problem is that a status which is needed was not determined.
     """
 
     is_checked: bool
     not_checked: tuple[str, ...]
     problem: Text | None
+    is_unknown: bool = False
 
 
 def revocation(chain: Chain, trust: Trust, moment: datetime) -> Revoked:
@@ -152,7 +154,7 @@ def revocation(chain: Chain, trust: Trust, moment: datetime) -> Revoked:
     """
     below = list(itertools.pairwise(chain))
     if not below:  # a trusted certificate of the signer's own: no issuer could revoke it
-        return Revoked(False, (), _UNKNOWN if trust.is_asked else None)
+        return Revoked(False, (), _UNKNOWN, True) if trust.is_asked else Revoked(False, (), None)
     judged = [(certificate, _judge(certificate, issuer, trust, moment)) for certificate, issuer in below]
     not_checked = tuple(holder_of(one) for one, found in judged if found.standing is Standing.UNKNOWN)
     checked = judged[0][1].standing is not Standing.UNKNOWN
@@ -164,7 +166,8 @@ def revocation(chain: Chain, trust: Trust, moment: datetime) -> Revoked:
         # The status of a CA's certificate is needed only if the certificate names a CRL or a responder.
         is_needed = trust.is_asked and (number == 0 or _names_somebody(certificate))
         if is_needed and found.standing is Standing.UNKNOWN:
-            return Revoked(checked, not_checked, _unknown(found.detail, is_signer=number == 0))
+            problem = _unknown(found.detail, is_signer=number == 0)
+            return Revoked(checked, not_checked, problem, is_unknown=True)
     return Revoked(checked, not_checked, None)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
+from xca_plugin import errors
 from xca_plugin.i18n import text
 
 
@@ -18,6 +20,8 @@ class Outcome(StrEnum):
     NOT_VALID = "not-valid"
     INCOMPLETE = "incomplete"
     """Content and signature are right, but a certificate of the chain is missing: nobody can say more."""
+    UNKNOWN = "unknown"
+    """Content, signature and chain are right, but it is not known whether a certificate is revoked."""
 
 
 class Changes(StrEnum):
@@ -69,7 +73,7 @@ class Verdict:
 
     Attributes:
         outcome: the outcome.
-        problem: why it is not valid; None: it is valid.
+        problem: why the outcome is not "valid"; None: it is.
         signer: the signer's certificate; None: the signer cannot be read.
         signed_at: the signing time by the signer's own clock, with its zone; None: the signature states none.
         digest: name of the digest algorithm, such as sha256; None: the signer cannot be read.
@@ -113,13 +117,15 @@ class Verification:
     def outcome(self) -> Outcome:
         """The outcome of the whole."""
         found = {verdict.outcome for verdict in self.verdicts}
-        if found == {Outcome.VALID} or (self.one_is_enough and Outcome.VALID in found):
-            return Outcome.VALID
-        return Outcome.NOT_VALID if Outcome.NOT_VALID in found else Outcome.INCOMPLETE
+        if self.one_is_enough:
+            order = (Outcome.VALID, Outcome.INCOMPLETE, Outcome.UNKNOWN, Outcome.NOT_VALID)
+        else:
+            order = (Outcome.NOT_VALID, Outcome.INCOMPLETE, Outcome.UNKNOWN, Outcome.VALID)
+        return next(outcome for outcome in order if outcome in found)
 
     @property
     def problem(self) -> Text | None:
-        """Why the whole is not valid; None: it is valid."""
+        """Why the outcome of the whole is not "valid"; None: it is."""
         if self.outcome is Outcome.VALID:
             return None
         worst = next(verdict for verdict in self.verdicts if verdict.outcome is self.outcome)
@@ -129,3 +135,17 @@ class Verification:
         number = self.verdicts.index(worst) + 1
         several = text("{valid} of its {count} signatures are valid. Of signature {number}: {problem}")
         return several.format(valid=valid, count=len(self.verdicts), number=number, problem=worst.problem)
+
+    @property
+    def error(self) -> errors.CmsError | None:
+        """The error that stands for the outcome of the whole; None: it is "valid"."""
+        if self.problem is None:
+            return None
+        return _ERRORS[self.outcome](reason=self.problem)
+
+
+_ERRORS: Final = {
+    Outcome.NOT_VALID: errors.SignatureNotValid,
+    Outcome.INCOMPLETE: errors.ChainIncomplete,
+    Outcome.UNKNOWN: errors.RevocationUnknown,
+}

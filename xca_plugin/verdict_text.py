@@ -12,6 +12,7 @@ OUTCOMES: Final = {
     Outcome.VALID: text("valid"),
     Outcome.NOT_VALID: text("NOT valid"),
     Outcome.INCOMPLETE: text("cannot be told: a certificate is missing"),
+    Outcome.UNKNOWN: text("cannot be told: it is not known whether a certificate is revoked"),
 }
 CHANGES: Final = {
     Changes.NONE: text("nothing"),

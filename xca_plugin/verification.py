@@ -212,11 +212,15 @@ def judge_signer(
         outcome = Outcome.INCOMPLETE if path.is_incomplete else Outcome.NOT_VALID
         return replace(verdict, outcome=outcome, problem=path.problem)
     known = revocation(path.chain, trust, moment)
-    verdict = replace(
+    if known.problem is None:
+        outcome = Outcome.VALID
+    else:
+        outcome = Outcome.UNKNOWN if known.is_unknown else Outcome.NOT_VALID
+    return replace(
         verdict,
+        outcome=outcome,
         problem=known.problem,
         revocation_checked=known.is_checked,
         not_checked=known.not_checked,
         anchor=Certificate.parse("", "", path.chain[-1].public_bytes(Encoding.DER)),
     )
-    return verdict if verdict.problem is not None else replace(verdict, outcome=Outcome.VALID)

@@ -20,7 +20,8 @@ from xca_plugin.verdict import Outcome, Verification
 _COLOURS: Final = {
     Outcome.VALID: (0x1B, 0x6E, 0x3C),
     Outcome.NOT_VALID: (0xA6, 0x1B, 0x1B),
-    Outcome.INCOMPLETE: (0x8A, 0x5A, 0x00),
+    Outcome.INCOMPLETE: (0x55, 0x5B, 0x66),
+    Outcome.UNKNOWN: (0x55, 0x5B, 0x66),
 }
 _STYLE: Final = """
 body { font-family: sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em; color: #222; }
@@ -69,26 +70,28 @@ class Report:
         files: the files: the signed one, and its detached signature.
         at: when it was verified, with its zone.
         program: name and version of the program that verified.
+        next_step: what to do where the result is not "valid"; None: as the library says it.
     """
 
     found: Verification
     files: Sequence[ReportedFile]
     at: datetime = field(default_factory=lambda: datetime.now().astimezone())
     program: str = field(default_factory=lambda: _program())
+    next_step: str | None = None
 
     @property
     def result(self) -> str:
         """The result in one sentence."""
-        if self.found.problem is None:
-            return verdict_text.conclusion(self.found)[0]
-        if self.found.outcome is Outcome.INCOMPLETE:
-            return errors.ChainIncomplete(reason=self.found.problem).message()
-        return errors.SignatureNotValid(reason=self.found.problem).message()
+        error = self.found.error
+        return verdict_text.conclusion(self.found)[0] if error is None else error.message()
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was checked, and what the result does not prove."""
-        return verdict_text.conclusion(self.found)[1:] if self.found.problem is None else ()
+        """What was checked, and what the result does not prove; or what to do next."""
+        error = self.found.error
+        if error is None:
+            return verdict_text.conclusion(self.found)[1:]
+        return [self.next_step or error.next_step()]
 
     def sections(self) -> Iterator[tuple[str, Rows]]:
         """Yield the parts of the report: a heading, and names and values."""

@@ -451,7 +451,7 @@ def test_crl_and_ocsp_about_another_certificate_prove_nothing(
     forged.write_bytes(mine.crl.read_bytes()[:-4] + b"\0\0\0\0")
     for options in (("--ocsp", mine.ocsp["cert2"]), ("--crl", forged)):
         status, said = asked(active, file, signature, *options)
-        assert status == 62, said
+        assert status == 78, said
         assert "not known whether its signer's certificate is revoked" in said
     for option in ("--crl", "--ocsp"):
         status, said = asked(active, file, signature, option, file)
@@ -476,7 +476,7 @@ def test_verify_with_fetch_asks_where_the_certificate_says(
         workspace = active.with_variables(http_proxy=address)
         assert asked(workspace, file, signature)[0] == 0
         assert requests == []
-        assert asked(workspace, file, signature, "--fetch")[0] == 62
+        assert asked(workspace, file, signature, "--fetch")[0] == 78
         assert requests == []  # nobody allowed it
         assert asked(workspace, file, signature, "--fetch", "--allow-host", "xca.test")[0] == status
         assert set(requests) & set(answers[how])
@@ -488,7 +488,7 @@ def test_verify_of_a_certificate_without_addresses_says_so(
     with proxy({}) as (address, _):
         workspace = active.with_variables(http_proxy=address)
         status, said = asked(workspace, file, signature, "--fetch", "--allow-host", "xca.test")
-    assert status == 62
+    assert status == 78
     assert "not known whether its signer's certificate is revoked" in said
     assert "HTTP 404" in said
 

@@ -2,6 +2,7 @@
 """Revocation of a signer's certificate: which evidence counts, and which hosts may be asked."""
 
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from asn1crypto import core, pem  # type: ignore[import-untyped]
+from asn1crypto import cms, core, pem  # type: ignore[import-untyped]
 from asn1crypto import crl as asn1_crl
 from asn1crypto import ocsp as asn1_ocsp
 from click.testing import CliRunner
@@ -36,6 +37,8 @@ CONTENT = b"The bid is 1,000,000 dollars.\n"
 HOUR = timedelta(hours=1)
 HOLD = x509.ReasonFlags.certificate_hold
 FOR_GOOD = x509.ReasonFlags.key_compromise
+NOT_VALID = 62
+REVOCATION_UNKNOWN = 78
 UNKNOWN = "it is not known whether its signer's certificate is revoked"
 
 
@@ -160,9 +163,13 @@ def response(
 
 
 def expect(result: Result, words: str) -> None:
-    """Check the result: a good certificate is reported as good; any other is not valid for this reason."""
+    """Check the result: a good, a revoked or suspended certificate, or one of which it is not known."""
     said = result.out + result.err
-    assert result.status == (0 if words == "not revoked" else 62), said
+    taken_back = any(said in words for said in ("revoked on", "suspended since", "CA is revoked"))
+    taken_back = taken_back and "not known" not in words
+    status = 0 if words == "not revoked" else NOT_VALID if taken_back else REVOCATION_UNKNOWN
+    assert result.status == status, said
+    assert ("NOT valid" in said) is taken_back
     assert words in said
 
 
@@ -950,3 +957,62 @@ def test_proxy_that_is_not_spoken_to_in_http_is_refused(
 
 def test_allowed_host_without_fetch_is_a_wrong_use(verify: Verifier) -> None:
     assert verify(options=["--allow-host", "crl.example"]).status == 2
+
+
+# --- what cannot be told
+
+
+def unknown(verify: Verifier, *options: str, language: str = "en") -> Result:
+    """A verification in which no list is of the signer's issuer."""
+    other = crl(party("another", ca=True))
+    return verify(other, options=options, env={"LANGUAGE": language})
+
+
+def test_unknown_revocation_is_neither_valid_nor_not_valid(verify: Verifier) -> None:
+    result = unknown(verify)
+    assert result.status == REVOCATION_UNKNOWN
+    assert result.err.startswith("It cannot be told whether the signature is valid: ")
+    for words in ("--fetch", "--allow-host HOST", "--crl FILE", "--ocsp FILE", "later"):
+        assert words in result.err
+    said = result.out + result.err
+    assert "NOT valid" not in said
+    assert "is valid." not in said
+    assert "無法判定" in unknown(verify, language="zh_TW").err
+
+
+def test_unknown_revocation_in_json_has_an_outcome_of_its_own(verify: Verifier) -> None:
+    document = unknown(verify, "--json").json
+    check(document, "verify")
+    assert (document["valid"], document["outcome"]) == (False, "unknown")
+    assert "--allow-host" in document["next_step"]
+
+
+@pytest.mark.parametrize("form", ["html", "pdf"])
+def test_unknown_revocation_in_a_report_is_neutral_and_says_what_to_do(verify: Verifier, form: str) -> None:
+    report = verify.folder / f"report.{form}"
+    assert unknown(verify, "--report", str(report)).status == REVOCATION_UNKNOWN
+    if form == "pdf":
+        text = subprocess.run(["pdftotext", report, "-"], capture_output=True, check=True).stdout
+        said = " ".join(text.decode().split())
+    else:
+        said = report.read_text()
+        assert "#555b66" in said
+    assert "cannot be told: it is not known whether a certificate is revoked" in said
+    assert "--allow-host HOST" in said
+    assert "NOT valid" not in said
+
+
+def test_any_with_an_unknown_signer_beside_a_bad_one_cannot_be_told(verify: Verifier, issuer: Party) -> None:
+    unknown_one = cms.ContentInfo.load(signed(verify.signer, CONTENT, [issuer]))
+    bad = cms.ContentInfo.load(signed(verify.signer, b"another", [issuer]))
+    infos = [one["content"]["signer_infos"][0] for one in (unknown_one, bad)]
+    unknown_one["content"]["signer_infos"] = infos
+    file, signature, other = (verify.folder / name for name in ("file", "file.p7s", "other.crl"))
+    file.write_bytes(CONTENT)
+    signature.write_bytes(unknown_one.dump(force=True))
+    other.write_bytes(crl(party("another", ca=True)))
+    root = str(verify.root.write(verify.folder / "root"))
+    arguments = ["verify", str(file), str(signature), "--ca-file", root, "--crl", str(other)]
+    runner = CliRunner(env={"LANGUAGE": "en"})
+    assert runner.invoke(xcactl, arguments).exit_code == NOT_VALID
+    assert runner.invoke(xcactl, [*arguments, "--any"]).exit_code == REVOCATION_UNKNOWN

@@ -68,12 +68,13 @@ def verification(found: Verification) -> dict[str, Any]:
     """Shape a verification (verify.schema.json); the top level describes the first readable signature."""
     signers = [_verdict(verdict) for verdict in found.verdicts]
     first = next((one for one in signers if one["signer"]), signers[0])
-    problem = found.problem
+    error = found.error
     return {
         **first,
         "valid": found.outcome is Outcome.VALID,
         "outcome": found.outcome.value,
-        "problem": problem() if problem else None,
+        "problem": found.problem() if found.problem else None,
+        "next_step": next_step(error) if error else None,
         "one_is_enough": found.one_is_enough,
         "signatures": signers,
         "document_time_stamps": [_time_stamp(stamp) for stamp in found.document_time_stamps],

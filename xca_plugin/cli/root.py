@@ -13,7 +13,7 @@ from xca_common.errors import XcaError, place_of
 from xca_common.harmless_text import harmless
 from xca_common.i18n import LANGUAGES, language_named
 from xca_plugin.cli.examples import EXAMPLES
-from xca_plugin.errors import CardError
+from xca_plugin.errors import CardError, Undecided
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step
@@ -60,8 +60,11 @@ _COMMANDS: Final = {
 
 
 def show_error(error: XcaError) -> None:
-    """Print an error and its next step on stderr."""
-    say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
+    """Print an error and its next step on stderr; what cannot be told is no error."""
+    if isinstance(error, Undecided):
+        say(error.message(), err=True, bold=True)
+    else:
+        say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
     say(next_step(error), err=True)
 
 

@@ -11,10 +11,11 @@ import click
 
 from xca_common.harmless_text import harmless_json
 from xca_common.output_file import is_standard_output
-from xca_plugin import errors, verdict_text
+from xca_plugin import verdict_text
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import FILE, json_option, opened, output_option
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import console, grid, print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, check_output, force_option, result_file
 from xca_plugin.trust import Sources
@@ -161,13 +162,15 @@ def verify(
             print_json(json_documents.verification(found))
         else:
             _show(found, err=err)
-        _refuse(found)
+        if (error := found.error) is not None:
+            raise error
     if not as_json:
         _say_what_holds(found, err=err)
 
 
 def _write_report(path: Path, found: Verification, files: list[BinaryIO], force: bool) -> None:
-    report = Report(found, [ReportedFile.of(one) for one in files])
+    step = next_step(found.error) if found.error else None
+    report = Report(found, [ReportedFile.of(one) for one in files], next_step=step)
     form = path.suffix.lower()
     if form == ".pdf":
         written = as_pdf(report, path)
@@ -177,15 +180,6 @@ def _write_report(path: Path, found: Verification, files: list[BinaryIO], force:
         written = harmless_json(json_documents.verification_report(report)).encode() + b"\n"
     with result_file(path, force=force, private=True, binary=form == ".pdf") as target:
         target.write(written)
-
-
-def _refuse(found: Verification) -> None:
-    """Raise the error of a verification whose result is not "valid"."""
-    if found.problem is None:
-        return
-    if found.outcome is Outcome.INCOMPLETE:
-        raise errors.ChainIncomplete(reason=found.problem)
-    raise errors.SignatureNotValid(reason=found.problem)
 
 
 def _say_what_holds(found: Verification, *, err: bool) -> None:

@@ -70,6 +70,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.NoUsableProfile: 75,
     errors.CardNotSeen: 76,
     errors.PdfNotSigned: 77,
+    errors.RevocationUnknown: 78,
     errors.NotToBeSigned: 79,
     errors.NoReaderSupport: 80,
     errors.NoReaderDaemon: 81,

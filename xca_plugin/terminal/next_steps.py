@@ -71,6 +71,11 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "a root that you trust. The signer has it (xcactl cert export), and its CA publishes it. "
         "Until then, do not rely on the file."
     ),
+    errors.RevocationUnknown: text(
+        "Ask the CA's own host: --fetch, with --allow-host HOST if that was not asked; if it gave no answer, "
+        "try again later. Or give a current CRL of the CA with --crl FILE, or an OCSP response with "
+        "--ocsp FILE. Until then, do not rely on the file."
+    ),
     errors.NotEncrypted: text("Give a file that was encrypted as xcactl encrypt or openssl cms -encrypt do."),
     errors.NotForThisCard: text(
         "Use the card that it is meant for (--card NUMBER), or ask for it encrypted to this card's "
