@@ -2,12 +2,15 @@
 """The agent as a process: starting, stopping, its settings and its service."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -18,7 +21,9 @@ from support.agent.agent_process import SECONDS, Agent, Start, configure, runnin
 from support.agent.component_client import SITE, SiteClient
 from support.agent.systemd import systemd
 from support.agent.web_sites import site
-from xca_plugin.agent.process.settings import PagePin, Settings
+from xca_plugin.agent.component.trusted_sites import TrustedSites
+from xca_plugin.agent.process.settings import LogLevel, LogPlace, PagePin, Settings
+from xca_plugin.agent_port import PORT
 from xca_plugin.errors import BadAgentConfiguration
 
 FIELDS = ("site", "token")
@@ -126,6 +131,14 @@ def test_settings_in_both_files_take_the_persons_value(
         "[agents]\npage_pin = ask",
         "[agent]\nallow = *.gov.tw",
         "[agent]\nallow = https://a.example/path",
+        "[agent]\nallow = http://a.example",
+        "[agent]\nallow = http://a.example\nallow_unencrypted = http://b.example",
+        "[agent]\nallow = https://a.example\nallow_unencrypted = https://a.example",
+        "[agent]\nallow_unencrypted = http://a.example",
+        "[agent]\nenforce = page_pin, allow",
+        "[agent]\nenforce = enforce",
+        "[agent]\nlog = agent.log",
+        "[agent]\nlog_level = debug",
         "\xff",
     ],
 )
@@ -134,6 +147,140 @@ def test_settings_with_unknown_content_are_refused(text: str, tmp_path: Path) ->
     system.write_bytes(text.encode("latin-1"))
     with pytest.raises(BadAgentConfiguration):
         Settings.load(system_file=system)
+
+
+def test_settings_that_the_administrator_enforces_take_the_administrators_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    system = tmp_path / "agent.conf"
+    configure(tmp_path, page_pin="accept", allow="https://own.example", log_level="info", log="syslog")
+    system.write_text(f"[agent]\nenforce = page_pin allow\n  log\npage_pin = ask\nallow = {SITE}\n")
+    settings = Settings.load(system_file=system)
+    assert settings.page_pin is PagePin.ASK
+    assert settings.allowed == {SITE}
+    assert settings.log is LogPlace.STDERR  # what is enforced and not set has its default
+    assert settings.log_level is LogLevel.INFO
+    configure(tmp_path, enforce="allow")
+    with pytest.raises(BadAgentConfiguration, match="only the administrator's file"):
+        Settings.load(system_file=system)
+
+
+def test_settings_with_an_unencrypted_site_named_twice_allow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    system = tmp_path / "agent.conf"
+    unencrypted = "http://intranet.example"
+    system.write_text(f"[agent]\nallow = {SITE} {unencrypted}\nallow_unencrypted = {unencrypted}\n")
+    assert Settings.load(system_file=system).allowed == {SITE, unencrypted}
+    # It is named twice in one file: a second file cannot complete what the first left out.
+    system.write_text(f"[agent]\nallow = {unencrypted}\n")
+    configure(tmp_path, allow=unencrypted, allow_unencrypted=unencrypted)
+    with pytest.raises(BadAgentConfiguration, match="allow_unencrypted as well"):
+        Settings.load(system_file=system)
+
+
+@pytest.mark.parametrize(
+    ("site", "fault"),
+    [
+        ("portal.example.gov.tw", "neither https:// nor http://"),
+        ("https://*.gov.tw", "* stands for nothing"),
+        ("https://me@portal.example", "a user name"),
+        ("https://portal.example/login", "follows the host and port: /login"),
+        ("https://portal.example/", "follows the host and port: /"),
+        ("https://例子.tw", "xn--"),
+        ("https://Portal.example", "capital letters"),
+        ("https://portal.example:443", "the usual port, 443"),
+        ("https://portal.example:70000", "70000 is no port"),
+        ("https://-portal.example", "-portal.example is no name"),
+    ],
+)
+def test_settings_with_a_bad_origin_say_what_is_wrong(
+    site: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    monkeypatch.setenv("LANGUAGE", "en")
+    system = tmp_path / "agent.conf"
+    system.write_text(f"[agent]\nallow = {site}\n", encoding="utf-8")
+    with pytest.raises(BadAgentConfiguration, match=re.escape(site)) as refused:
+        Settings.load(system_file=system)
+    assert fault in refused.value.message("en")
+
+
+# --- its log
+
+
+def test_log_at_info_names_who_asked_for_what_and_no_content(
+    start_agent: Start, xca_active_card: CardFixture, tmp_path: Path
+) -> None:
+    file = tmp_path / "logs" / "agent.log"
+    agent = start_agent(xca_active_card, allow=SITE, log=str(file), log_level="info")
+    asking = SiteClient(agent)
+    tbs = "contract-4711"
+    asking.post("/sign", {"tbs": tbs, "pin": xca_active_card.pin})
+    asking.post("/sign", {"tbs": tbs, "pin": "wrong-1"})
+    asking.popup({"func": "makeCsr"})
+    SiteClient(agent, "https://evil.example").post("/CardManagement/sendCardCommand", {"func": "<b>"})
+    lines = file.read_text(encoding="utf-8").splitlines()
+    said = [line.partition("site=")[2] for line in lines]
+    by = f"by={Path('/proc/self/comm').read_text().strip()} ({os.getpid()})"
+    assert said == [
+        f"{SITE} {by} what=sign agreed=no result=OK",
+        f"{SITE} {by} what=sign agreed=no result=LOGIN_FAILED/TWO_TRIES_LEFT",
+        f"{SITE} {by} what=csr agreed=no result=the window asks",
+        f"https://evil.example {by} what=something else agreed=no result=NOT_TRUSTED",
+    ]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+08:00 INFO ", line) for line in lines)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for secret in (tbs, str(xca_active_card.pin), "wrong-1", xca_active_card.number):
+        assert secret not in file.read_text(encoding="utf-8")
+    file.rename(file.with_suffix(".old"))  # as programs that rotate logs do
+    asking.get("/pkcs11info")
+    assert "what=pkcs11info" in file.read_text(encoding="utf-8")
+    assert agent.log == ""
+
+
+def test_log_at_its_default_level_holds_no_request(allowed: SiteClient) -> None:
+    allowed.get("/pkcs11info")
+    assert "what=" not in allowed.agent.log
+
+
+@pytest.mark.parametrize("place", ["a folder", "a pipe"])
+def test_log_that_is_no_file_is_refused(place: str, tmp_path: Path) -> None:
+    log = tmp_path / place
+    log.mkdir() if place == "a folder" else os.mkfifo(log)
+    configure(tmp_path, log=str(log))
+    done = xcactl(tmp_path, "agent", "run", "--port", "0")
+    assert done.returncode == 63
+    assert str(log) in done.stderr
+
+
+# --- two agents
+
+
+def test_sites_added_by_two_agents_at_once_are_all_kept(tmp_path: Path) -> None:
+    settings = Settings(0, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites")
+    sites = [f"https://{number}.example" for number in range(24)]
+
+    def add(one: int) -> None:
+        agent = TrustedSites(settings)
+        for origin in sites[one::4]:
+            agent.add(origin)
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(add, range(4)))
+    assert sorted(settings.trusted_sites.read_text().split()) == sorted(sites)
+
+
+def test_site_removed_leaves_the_other_lines_as_they_are(tmp_path: Path) -> None:
+    settings = Settings(0, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites")
+    settings.trusted_sites.write_text(f"# ours\n\n{SITE}\nhttps://a.example {SITE}\n{SITE}.evil.example\n")
+    sites = TrustedSites(settings)
+    sites.remove(SITE)
+    assert not sites.trusts(SITE)
+    assert settings.trusted_sites.read_text() == f"# ours\n\nhttps://a.example \n{SITE}.evil.example\n"
+    sites.remove(SITE)
 
 
 def test_run_with_bad_settings_fails_and_names_the_file(tmp_path: Path) -> None:
@@ -208,6 +355,16 @@ def test_install_without_systemd_writes_an_autostart_entry(
     assert subprocess.run([*words, "--help"], capture_output=True).returncode == 0
     assert xcactl(tmp_path, "agent", "uninstall", **variables).returncode == 0
     assert not entry.exists()
+
+
+def test_install_without_systemd_on_a_taken_port_sets_up_nothing(
+    no_systemd: dict[str, str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", PORT)):
+        done = xcactl(tmp_path, "agent", "install", **no_systemd)
+    assert done.returncode == 86
+    assert f"(process {os.getpid()})" in done.stderr
+    assert not (tmp_path / ".config").exists()
 
 
 def test_folders_with_any_umask_are_private(

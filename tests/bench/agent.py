@@ -37,7 +37,7 @@ def agent_for(origin: str) -> Iterator[tuple[Agent, CardFixture]]:
     """Yield an agent that a site may use without asking, in front of an activated card."""
     with TemporaryDirectory(prefix="xca-bench-") as folder:
         card = CardFixture.issue(Environment.create(Path(folder) / "card"), IssuedCardState.ACTIVE)
-        configure(Path(folder), allow=origin)
+        configure(Path(folder), allow=origin, allow_unencrypted=origin)
         with running(Path(folder), card.variables) as agent:
             yield agent, card
 

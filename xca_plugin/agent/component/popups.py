@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The popups that web sites open: one asks for consent to a request, one asks to trust a site."""
 
+import asyncio
 import json
 import re
 from typing import Any, Final
@@ -13,11 +14,12 @@ from xca_common.errors import XcaError
 from xca_common.i18n import LANGUAGES
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import Endpoint, language_of
+from xca_plugin.agent.component import request_log
 from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, CardChoice, ConsentRequest
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.component.result_codes import to_json
 from xca_plugin.agent.pages.rendering import ASSETS, page, render
-from xca_plugin.agent.process.settings import is_origin
+from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
 
 REQUEST_PATH: Final = "/popup"
@@ -65,7 +67,7 @@ async def _carry_request(state: AgentState, request: Request) -> Response:
         json.dumps(message, ensure_ascii=False).encode()  # refuses half surrogate pairs
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
-    answer = await state.dispatcher.answer(site, body, agreement=agreement, choice=choice)
+    answer = await request_log.answer(state, request, site, body, agreement=agreement, choice=choice)
     if isinstance(answer, ConsentRequest):
         return JSONResponse({"consent": answer.question, "refusal": to_json(answer.refusal)})
     return JSONResponse({"answer": to_json(answer)})
@@ -117,9 +119,11 @@ async def _add_site(state: AgentState, request: Request) -> Response:
     if not is_asked:
         return _popup(request, "add_domain.html", status=400, site=None, problem=None)
     try:
-        state.trusted_sites.add(site)
+        await asyncio.to_thread(state.trusted_sites.add, site)  # it may wait for another agent
     except XcaError as error:
+        await request_log.record(request, site, "trust", error)
         return _popup(request, "add_domain.html", status=500, site=None, problem=error)
+    await request_log.record(request, site, "trust")
     return _popup(request, "domain_added.html", site=site, tell_site=True)
 
 

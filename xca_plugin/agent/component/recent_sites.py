@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.process.change_topics import ChangeTopic
-from xca_plugin.agent.process.settings import is_origin
+from xca_plugin.agent.process.origin import is_origin
 
 _KEPT: Final = 20
 _QUERY_PATHS: Final = frozenset({"/p11Image.bmp", "/pkcs11info"})

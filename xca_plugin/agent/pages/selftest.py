@@ -15,7 +15,7 @@ from xca_common.web.language import with_language_choice
 from xca_plugin import errors
 from xca_plugin.agent.pages.rendering import page
 from xca_plugin.agent.process.card_worker import CardWorker
-from xca_plugin.agent.process.settings import is_origin
+from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import Cards
 from xca_plugin.checks.finding import CheckOutcome, Finding

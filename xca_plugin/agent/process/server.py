@@ -2,11 +2,9 @@
 """Runs the agent: sockets, limits, log and the HTTP server."""
 
 import asyncio
-import logging
 import os
 import resource
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +14,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from xca_common.harmless_text import harmless
+from xca_plugin.agent.process import log
 from xca_plugin.agent.process.app import create_app
 from xca_plugin.agent.process.settings import Settings
 from xca_plugin.agent.process.socket_owner import owner_of
@@ -60,12 +58,6 @@ class LocalProtocol(H11Protocol):
             self._deadline = None
 
 
-class _HarmlessFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a record as one line of harmless text."""
-        return harmless(super().format(record))
-
-
 class _Server(uvicorn.Server):
     """A server that calls `started` once it listens. From then on it ends in good order on a signal."""
 
@@ -87,15 +79,14 @@ def run(settings: Settings, listening: Callable[[str], None]) -> None:
 
     Raises:
         PortTaken: another program listens there.
+        FileProblem: the log cannot be written.
     """
     sockets = listen(settings.port)
     settings = replace(settings, port=sockets[0].getsockname()[1])
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # With the usual soft limit, the connections of one program could use up all file descriptors.
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    log = logging.StreamHandler(sys.stderr)
-    log.setFormatter(_HarmlessFormatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[log])
+    log.start(settings)
     state = AgentState.create(settings)
     configuration = uvicorn.Config(
         create_app(state),

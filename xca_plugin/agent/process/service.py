@@ -43,10 +43,11 @@ def install() -> str:
         ServiceFailed: systemd refuses, or the agent does not start.
         FileProblem: the file cannot be written.
     """
-    if _has_systemd():
-        if _unit_file().exists():
-            _systemctl("stop", _UNIT)
-        check_free(PORT)
+    with_systemd = _has_systemd()
+    if with_systemd and _unit_file().exists():
+        _systemctl("stop", _UNIT)
+    check_free(PORT)
+    if with_systemd:
         _write(_unit_file(), _unit())
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", _UNIT)

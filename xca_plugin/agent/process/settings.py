@@ -2,7 +2,6 @@
 """The agent's settings: its port and its configuration files (docs/agent.md)."""
 
 import configparser
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,18 +9,21 @@ from typing import Final, Self
 
 from pkcs11_shim import ConfigurationError
 from pkcs11_shim.config import parse
-from xca_common.base_directories import SYSTEM_CONFIGURATION, own_configuration
+from xca_common.base_directories import SYSTEM_CONFIGURATION, home, own_configuration
 from xca_common.errors import os_reason
+from xca_common.i18n import Text
 from xca_plugin import errors
+from xca_plugin.agent.process.origin import fault_of
 from xca_plugin.agent_port import PORT
 from xca_plugin.i18n import text
 
 SYSTEM_FILE: Final = SYSTEM_CONFIGURATION / "agent.conf"
 """The administrator's configuration."""
 
-_ORIGIN: Final = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _SECTION: Final = "agent"
-_NAMES: Final = {"page_pin", "allow"}
+_ENFORCE: Final = "enforce"
+_SETTINGS: Final = ("page_pin", "allow", "allow_unencrypted", "log", "log_level")
+_UNENCRYPTED: Final = "http://"
 
 
 class PagePin(StrEnum):
@@ -33,6 +35,26 @@ class PagePin(StrEnum):
     """Ignore it and ask for the PIN in the agent's own window."""
 
 
+class LogLevel(StrEnum):
+    """What the agent's log holds; each level holds those before it."""
+
+    ERROR = "error"
+    """What failed in the agent."""
+    WARNING = "warning"
+    """What somebody should look at."""
+    INFO = "info"
+    """Each request of a site and each action on the agent's pages: who asked, for what, the result."""
+
+
+class LogPlace(StrEnum):
+    """Where the log is, unless it is a file."""
+
+    STDERR = "stderr"
+    """Standard error; a systemd service has it in the journal."""
+    SYSLOG = "syslog"
+    """The system's log (/dev/log)."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the command line and the configuration files say.
@@ -42,29 +64,38 @@ class Settings:
         page_pin: what to do with a PIN that a page sends.
         allowed: origins that may sign and decrypt without asking (the administrator's allow-list).
         trusted_sites: the file with the sites that the person trusts.
+        log: where the log is: a place or a file.
+        log_level: what the log holds.
     """
 
     port: int
     page_pin: PagePin
     allowed: frozenset[str]
     trusted_sites: Path
+    log: LogPlace | Path = LogPlace.STDERR
+    log_level: LogLevel = LogLevel.WARNING
 
     @classmethod
     def load(cls, port: int = PORT, system_file: Path = SYSTEM_FILE) -> Self:
-        """Read the administrator's file, then the person's own, whose values win.
+        """Read the administrator's file, then the person's own.
+
+        The person's values win, except for the settings that the administrator's file enforces.
 
         Raises:
             BadAgentConfiguration: a file cannot be read, or has an unknown name or value.
         """
         folder = own_configuration()
-        values: dict[str, str] = {}
-        for file in (system_file, folder / "agent.conf"):
-            values |= _read(file)
+        values = _read(system_file, enforces=True)
+        enforced = values.pop(_ENFORCE, "").split()
+        own = _read(folder / "agent.conf", enforces=False)
+        values |= {name: value for name, value in own.items() if name not in enforced}
         return cls(
             port=port,
             page_pin=PagePin(values.get("page_pin", PagePin.ACCEPT)),
             allowed=frozenset(values.get("allow", "").split()),
             trusted_sites=folder / "trusted-sites",
+            log=_place(values.get("log", LogPlace.STDERR)),
+            log_level=LogLevel(values.get("log_level", LogLevel.WARNING)),
         )
 
     def origins(self) -> tuple[str, ...]:
@@ -72,12 +103,8 @@ class Settings:
         return tuple(f"http://{host}:{self.port}" for host in ("localhost", "127.0.0.1", "[::1]"))
 
 
-def is_origin(value: str) -> bool:
-    """Tell whether a text is a web site's origin (RFC 6454, section 6.2), such as https://example.gov.tw."""
-    return _ORIGIN.fullmatch(value) is not None
-
-
-def _read(file: Path) -> dict[str, str]:
+def _read(file: Path, *, enforces: bool) -> dict[str, str]:
+    """Return the settings in a file; with enforces, it may also name those that no other file changes."""
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         parse(file, parser)
@@ -88,15 +115,50 @@ def _read(file: Path) -> dict[str, str]:
     except ConfigurationError as error:
         raise errors.BadAgentConfiguration(path=file, detail=errors.where(error)) from error
     values = dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
-    unknown = [name for name in parser.sections() if name != _SECTION] + sorted(values.keys() - _NAMES)
+    known = {*_SETTINGS, _ENFORCE} if enforces else {*_SETTINGS}
+    unknown = [name for name in parser.sections() if name != _SECTION] + sorted(values.keys() - known)
+    unknown += [name for name in values.get(_ENFORCE, "").split() if name not in _SETTINGS]
     if unknown:
-        raise errors.BadAgentConfiguration(
-            path=file, detail=text("unknown: {names}").format(names=", ".join(unknown))
-        )
-    if values.get("page_pin", PagePin.ACCEPT) not in list(PagePin):
-        raise errors.BadAgentConfiguration(path=file, detail=text("page_pin is accept or ask"))
-    for site in values.get("allow", "").split():
-        if not is_origin(site):
-            detail = text("{site} is no origin such as https://example.gov.tw").format(site=site)
-            raise errors.BadAgentConfiguration(path=file, detail=detail)
+        fault: Text | None = text("unknown: {names}").format(names=", ".join(unknown))
+        if unknown == [_ENFORCE]:
+            fault = text("only the administrator's file {path} enforces").format(path=SYSTEM_FILE)
+    else:
+        fault = _fault_in(values)
+    if fault is not None:
+        raise errors.BadAgentConfiguration(path=file, detail=fault)
     return values
+
+
+def _fault_in(values: dict[str, str]) -> Text | None:
+    """Return what is wrong with the values of a file, None if nothing is."""
+    choices: dict[str, list[str]] = {"page_pin": [*PagePin], "log_level": [*LogLevel]}
+    for name, allowed in choices.items():
+        if name in values and values[name] not in allowed:
+            return text("{name} is one of: {choices}").format(name=name, choices=", ".join(allowed))
+    place = values.get("log", LogPlace.STDERR)
+    if place not in list(LogPlace) and not place.startswith(("/", "~/")):
+        return text("log is stderr, syslog, or a file whose name begins with / or ~/")
+    sites = {name: values.get(name, "").split() for name in ("allow", "allow_unencrypted")}
+    for site in (*sites["allow"], *sites["allow_unencrypted"]):
+        if fault := fault_of(site):
+            return text("{site} is no origin such as https://example.gov.tw: {fault}").format(
+                site=site, fault=fault
+            )
+    for site in sites["allow"]:
+        if site.startswith(_UNENCRYPTED) and site not in sites["allow_unencrypted"]:
+            return text(
+                "the connection to {site} is not encrypted: whoever is on its way could sign in the "
+                "person's name; if you want that, name the site in allow_unencrypted as well"
+            ).format(site=site)
+    for site in sites["allow_unencrypted"]:
+        if not site.startswith(_UNENCRYPTED) or site not in sites["allow"]:
+            return text(
+                "allow_unencrypted is for sites with http:// that allow names; {site} is none"
+            ).format(site=site)
+    return None
+
+
+def _place(value: str) -> LogPlace | Path:
+    if value in list(LogPlace):
+        return LogPlace(value)
+    return home() / value[2:] if value.startswith("~/") else Path(value)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who owns the other end of a connection on this computer (sock_diag(7))."""
+"""Who owns the other end of a connection on this computer (sock_diag(7), proc(5))."""
 
 import socket
 import struct
+from contextlib import suppress
+from pathlib import Path
 from typing import Final, NamedTuple
 
 _NETLINK_SOCK_DIAG: Final = 4
@@ -56,3 +58,25 @@ def owner_of(family: int, source: tuple[str, int], destination: tuple[str, int])
     if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         return None  # NLMSG_ERROR with ENOENT
     return Owner(*_ANSWER.unpack_from(answer, _HEADER.size))
+
+
+def program_of(owner: Owner) -> str | None:
+    """Return the name and the process of the program that has a socket; None: it is not seen.
+
+    This reads the list of open files of each of the user's processes, which takes some milliseconds.
+    """
+    link = f"socket:[{owner.inode}]"
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is not ours to look into
+            if process.stat().st_uid == owner.user and _has_open(process, link):
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"{name} ({process.name})"
+    return None
+
+
+def _has_open(process: Path, link: str) -> bool:
+    for entry in (process / "fd").iterdir():
+        with suppress(OSError):  # it was closed meanwhile
+            if str(entry.readlink()) == link:
+                return True
+    return False
