@@ -4,7 +4,7 @@
 What needs no card stands in xca_common.pki.encrypted_data.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -13,7 +13,6 @@ from xca_common.errors import FileProblem, os_reason
 from xca_common.pki import encrypted_data
 from xca_common.pki.encrypted_data import EncryptedData, Recipient, RecipientCertificate
 from xca_common.pki.malformed import Malformed, TooMuchError
-from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
@@ -55,7 +54,7 @@ class Enveloped:
         """
         _key_padding(self._recipient(cards, card), card)
 
-    def decrypt(self, output: BinaryIO, cards: Cards, card: Card, pin: Secret) -> None:
+    def decrypt(self, output: BinaryIO, cards: Cards, card: Card, decrypt_key: Callable[..., bytes]) -> None:
         """Write the content. It is worth nothing when this fails, even if something was written.
 
         Args:
@@ -63,7 +62,8 @@ class Enveloped:
                 off.
             cards: the facade that knows the card.
             card: an activated card, one of the recipients.
-            pin: its PIN.
+            decrypt_key: decrypts the content's key with the card: a session's decrypt(), or Cards.decrypt
+                with the card and its PIN.
 
         Raises:
             NotDecryptable: the key or the content does not decrypt; which of them is not told.
@@ -75,7 +75,7 @@ class Enveloped:
         recipient = self._recipient(cards, card)
         digest_hash, padding = _key_padding(recipient, card)
         try:
-            key = cards.decrypt(card, pin, recipient.encrypted_key, digest_hash=digest_hash, padding=padding)
+            key = decrypt_key(recipient.encrypted_key, digest_hash=digest_hash, padding=padding)
         except errors.NotDecryptable:
             key = b""
         try:

@@ -2,9 +2,14 @@
 """Several files in one command: one PIN, one login, each result told."""
 
 import subprocess
+import sys
 from collections import Counter
 
+import pexpect
+import pytest
+
 from softhsm import Environment
+from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, Workspace
 
 
@@ -85,3 +90,146 @@ def test_signature_that_is_another_file_to_sign_is_refused(active: Workspace) ->
     result = workspace.run("sign", name, f"{name}.p7s", "--pin", "env:PIN", "--force")
     assert result.status == 63
     assert (workspace.home / f"{name}.p7s").read_text() == "to be signed too"
+
+
+def test_several_files_are_encrypted_and_decrypted_with_one_login(active: Workspace) -> None:
+    workspace, names = with_files(active, 3)
+    assert workspace.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
+    result = workspace.run("encrypt", *names, "--to", "cert2.pem")
+    assert result.status == 0, result.err
+    told = result.out.splitlines()
+    assert told[:3] == [f"Encrypted: {name}.p7e" for name in names]
+    assert [line.startswith("Can be opened by: ") for line in told] == [False] * 3 + [True, False]
+    encrypted = [f"{name}.p7e" for name in names]
+    for name in names:
+        (workspace.home / name).unlink()
+    before = logins(workspace)
+    result = workspace.run("decrypt", *encrypted, "--pin", "env:PIN")
+    assert result.status == 0, result.err
+    assert result.out.splitlines() == [f"Decrypted: {name}" for name in names]
+    assert logins(workspace) == before + 1
+    for name in names:
+        assert (workspace.home / name).read_text() == f"content of {name}"
+        assert (workspace.home / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_several_files_of_which_some_are_not_for_the_card_are_decrypted_but_for_those(
+    active: Workspace,
+) -> None:
+    workspace, names = with_files(active, 3)
+    assert workspace.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
+    assert workspace.run("encrypt", names[0], names[2], "--to", "cert2.pem").status == 0
+    encrypted = [f"{name}.p7e" for name in names]
+    (workspace.home / encrypted[1]).write_text("no such thing")
+    result = workspace.run("decrypt", *encrypted, "--pin", "env:PIN", "--force")
+    assert result.status == 64
+    assert result.out.splitlines() == [f"Decrypted: {names[0]}", f"Decrypted: {names[2]}"]
+    assert "1 of 3 files failed." in result.err
+
+
+def test_several_files_that_no_card_decrypts_cost_no_login(active: Workspace) -> None:
+    workspace, _ = with_files(active, 0)
+    for name in ("one.p7e", "two.p7e"):
+        (workspace.home / name).write_text("no such thing")
+    before = logins(workspace)
+    result = workspace.run("decrypt", "one.p7e", "two.p7e", "--pin", "env:PIN")
+    assert result.status == 64
+    assert "2 of 2 files failed." in result.err
+    assert logins(workspace) == before
+
+
+def test_several_files_with_a_wrong_pin_are_not_decrypted_and_cost_one_try(active: Workspace) -> None:
+    workspace, names = with_files(active, 2)
+    assert workspace.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
+    assert workspace.run("encrypt", *names, "--to", "cert2.pem").status == 0
+    encrypted = [f"{name}.p7e" for name in names]
+    workspace = workspace.with_variables(PIN="9999999")
+    assert workspace.run("decrypt", *encrypted, "--pin", "env:PIN", "--force").status == 35
+    assert workspace.card()["pin_tries_left"] == 2
+
+
+def test_file_to_decrypt_without_the_usual_name_needs_an_output(active: Workspace) -> None:
+    (active.home / "letter.bin").write_text("no such thing")
+    result = active.run("decrypt", "letter.bin")
+    assert result.status == 2
+    assert "letter.bin does not end in .p7e" in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sign", "-o", "result"),
+        ("sign", "--timestamp-request", "result"),
+        ("encrypt", "-o", "result", "--to", "file-0.txt"),
+        ("decrypt", "-o", "result"),
+        ("verify", "-o", "result", "--ca-file", "file-0.txt"),
+        ("verify", "--report", "result.html", "--ca-file", "file-0.txt"),
+    ],
+    ids=" ".join,
+)
+def test_one_output_for_several_files_is_refused(active: Workspace, arguments: tuple[str, ...]) -> None:
+    workspace, names = with_files(active, 3)
+    command, *options = arguments
+    result = workspace.run(command, *names, *options)
+    assert result.status == 2
+    assert "needs a single FILE" in result.err
+    assert not [*workspace.home.glob("result*")]
+
+
+def signed(active: Workspace, count: int) -> tuple[Workspace, list[str], tuple[str, str]]:
+    workspace, names = with_files(active, count)
+    assert workspace.run("sign", *names, "--pin", "env:PIN").status == 0
+    return workspace, names, ("--ca-file", str(active.path / "pki" / "root.pem"))
+
+
+def test_several_files_are_verified_with_the_signatures_beside_them(active: Workspace) -> None:
+    workspace, names, root = signed(active, 3)
+    for files in (names, [f"{name}.p7s" for name in names], [*names, *(f"{name}.p7s" for name in names)]):
+        result = workspace.run("verify", *files, *root)
+        assert result.status == 0, result.err
+        assert [line for line in result.out.splitlines() if line.startswith("file-")] == [
+            f"{name}:" for name in names
+        ]
+        assert result.out.count("valid") >= 3
+    (workspace.home / names[1]).write_text("altered")
+    result = workspace.run("verify", *names, *root)
+    assert result.status == 62
+    assert f"{names[1]}:\nError: " in result.err
+    assert "1 of 3 files failed." in result.err
+
+
+def test_several_verified_files_as_json_have_a_documented_shape(active: Workspace) -> None:
+    workspace, names, root = signed(active, 3)
+    (workspace.home / names[1]).write_text("altered")
+    (workspace.home / f"{names[2]}.p7s").write_text("no signature")
+    result = workspace.run("verify", *names, *root, "--json")
+    assert result.status == 62
+    check(result.json, "verify-several")
+    first, second, third = result.json["files"]
+    assert (first["file"], first["signature"]) == (names[0], f"{names[0]}.p7s")
+    assert (first["verification"]["valid"], first["problem"]) == (True, None)
+    assert (second["verification"]["valid"], second["problem"]["name"]) == (False, "SignatureNotValid")
+    assert (third["verification"], third["problem"]["name"]) == (None, "NotASignature")
+
+
+def test_two_files_to_verify_are_a_file_and_its_signature_unless_each_has_its_own(active: Workspace) -> None:
+    workspace, (one, two), root = signed(active, 2)
+    pair = workspace.run("verify", one, f"{one}.p7s", *root)
+    assert (pair.status, f"{one}:" in pair.out) == (0, False)
+    each = workspace.run("verify", one, two, *root)
+    assert (each.status, f"{one}:" in each.out, f"{two}:" in each.out) == (0, True, True)
+    (workspace.home / "other").write_bytes((workspace.home / f"{one}.p7s").read_bytes())
+    assert workspace.run("verify", one, "other", *root).status == 0
+    assert workspace.run("verify", two, "other", *root).status == 62
+
+
+def test_results_of_several_files_go_where_the_output_goes_though_a_bar_is_shown(active: Workspace) -> None:
+    workspace, names = with_files(active, 3)
+    shell = f'"{sys.executable}" -m xca_plugin.cli sign {" ".join(names)} --pin env:PIN > told'
+    child = pexpect.spawn(
+        "/bin/sh", ["-c", shell], env=workspace.environment, cwd=str(workspace.home), timeout=60
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert (workspace.home / "told").read_text().splitlines() == [f"Signed: {name}.p7s" for name in names]

@@ -1,22 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl encrypt and xcactl decrypt: files in CMS AuthEnvelopedData or EnvelopedData."""
 
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
-from xca_common.output_file import is_standard_output
+from xca_common.errors import FileProblem, XcaError
+from xca_common.output_file import input_file, is_standard_output, output_file
+from xca_plugin.cards import Cards
 from xca_plugin.cli.common import FILE, format_option, opened, output_option
+from xca_plugin.cli.several_files import check_outputs, check_single, each_file
 from xca_plugin.i18n import _, text
+from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.output import say_done
-from xca_plugin.terminal.result_files import check_output, force_option, result_file, say_written
+from xca_plugin.terminal.result_files import (
+    agree_to_replace,
+    check_output,
+    force_option,
+    result_file,
+    say_written,
+)
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 
+_ENCRYPTED: Final = text("Encrypted: {path}")
+_DECRYPTED: Final = text("Decrypted: {path}")
+_SUFFIX: Final = ".p7e"
 
-@click.command(help=_("Encrypt FILE to certificates: CMS AuthEnvelopedData, AES-256-GCM. No card is needed."))
-@click.argument("file", type=FILE)
+
+@click.command(
+    help=_("Encrypt each FILE to certificates: CMS AuthEnvelopedData, AES-256-GCM. No card is needed.")
+)
+@click.argument("files", metavar="FILE…", type=FILE, nargs=-1, required=True)
 @click.option(
     "--to",
     "certificates",
@@ -38,52 +57,149 @@ from xca_plugin.terminal.secrets import PIN, Asker, source_option
     ),
 )
 def encrypt(
-    file: Path, certificates: tuple[Path, ...], output: Path | None, form: str, force: bool, cbc: bool
+    files: tuple[Path, ...],
+    certificates: tuple[Path, ...],
+    output: Path | None,
+    form: str,
+    force: bool,
+    cbc: bool,
 ) -> None:
-    """Encrypt a file to the certificates of its recipients."""
+    """Encrypt each file to the certificates of its recipients."""
     from xca_plugin import enveloped
 
-    output = output or file.with_name(f"{file.name}.p7e")
-    check_output(output, file, *certificates)
+    check_single(files, output)
+    outputs = {file: output or file.with_name(f"{file.name}{_SUFFIX}") for file in files}
+    check_outputs(outputs)
+    for target in outputs.values():
+        check_output(target, *certificates)
     recipients = enveloped.recipients_in(certificates)
-    with (
-        opened(file) as (content, progress),
-        result_file(output, force=force, binary=form != "pem") as target,
-        progress,
-    ):
-        enveloped.encrypt(content, target, recipients, armored=form == "pem", cbc=cbc)
-    say_written(text("Encrypted: {path}"), output)
-    err = is_standard_output(output)
-    for recipient in recipients:
-        say_done(text("Can be opened by: {holder}").format(holder=recipient.told.holder)(), err=err)
-    if not cbc:
-        newer = _("Programs that know only CMS EnvelopedData cannot open it; for them, encrypt with --cbc.")
-        say_done(newer, err=err)
+    armored = form == "pem"
+    written: list[Path] = []
+
+    def tell(file: Path, target: Path) -> None:
+        say_written(_ENCRYPTED, target)
+        written.append(target)
+
+    status = 0
+    if len(files) == 1:
+        ((file, target),) = outputs.items()
+        with (
+            opened(file) as (content, progress),
+            result_file(target, force=force, binary=not armored) as result,
+            progress,
+        ):
+            enveloped.encrypt(content, result, recipients, armored=armored, cbc=cbc)
+        tell(file, target)
+    else:
+        replace = agree_to_replace(outputs.values(), force)
+
+        def encrypt_one(file: Path) -> Path:
+            target = outputs[file]
+            with (
+                input_file(file) as content,
+                output_file(target, may_replace=replace.__contains__) as result,
+            ):
+                enveloped.encrypt(content, result, recipients, armored=armored, cbc=cbc)
+            return target
+
+        status = each_file(list(outputs), encrypt_one, tell)
+    if written:
+        err = is_standard_output(written[0])
+        for recipient in recipients:
+            say_done(text("Can be opened by: {holder}").format(holder=recipient.told.holder)(), err=err)
+        if not cbc:
+            newer = _(
+                "Programs that know only CMS EnvelopedData cannot open it; for them, encrypt with --cbc."
+            )
+            say_done(newer, err=err)
+    click.get_current_context().exit(status)
 
 
-@click.command(help=_("Decrypt FILE (CMS AuthEnvelopedData or EnvelopedData) with the card."))
-@click.argument("file", type=FILE)
-@output_option(_("Decrypted file (mode 0600)."), required=True)
+@click.command(
+    help=_("Decrypt each FILE (CMS AuthEnvelopedData or EnvelopedData) with the card and one login.")
+)
+@click.argument("files", metavar="FILE…", type=FILE, nargs=-1, required=True)
+@output_option(_("Decrypted file (mode 0600); by default the name of FILE without .p7e."))
 @force_option
 @card_option
 @source_option(PIN)
 @yes_option
 @last_try_option
 def decrypt(
-    file: Path, output: Path, force: bool, number: str | None, pin: str | None, yes: bool, last_try: bool
+    files: tuple[Path, ...],
+    output: Path | None,
+    force: bool,
+    number: str | None,
+    pin: str | None,
+    yes: bool,
+    last_try: bool,
 ) -> None:
-    """Decrypt a file with the card's key, after a login."""
+    """Decrypt each file with the card's key, after one login."""
     from xca_plugin import enveloped
 
-    check_output(output, file)
-    with opened(file) as (source, progress):
-        sealed = enveloped.Enveloped(source)
-        cards = cards_asking(last_try)
-        card = choose(cards, number)
-        sealed.check_card(cards, card)
-        before_pin(card, yes=yes, last_try=last_try)
-        with Asker(card) as ask, result_file(output, force=force, private=True) as target:
-            secret = ask.get(PIN, pin)
-            with progress:
-                sealed.decrypt(target, cards, card, secret)
-    say_written(text("Decrypted: {path}"), output)
+    check_single(files, output)
+    outputs = {file: output or _without_suffix(file) for file in files}
+    check_outputs(outputs)
+    if len(files) == 1:
+        ((file, target),) = outputs.items()
+        with opened(file) as (source, progress):
+            sealed = enveloped.Enveloped(source)
+            cards = cards_asking(last_try)
+            card = choose(cards, number)
+            sealed.check_card(cards, card)
+            before_pin(card, yes=yes, last_try=last_try)
+            with Asker(card) as ask, result_file(target, force=force, private=True) as result:
+                secret = ask.get(PIN, pin)
+                with progress:
+                    sealed.decrypt(result, cards, card, partial(cards.decrypt, card, secret))
+        say_written(_DECRYPTED, target)
+        return
+    cards = cards_asking(last_try)
+    card = choose(cards, number)
+    with ExitStack() as stack:
+        session, replace = None, frozenset[Path]()
+        if any(_may_be_for(file, cards, card) for file in outputs):
+            before_pin(card, yes=yes, last_try=last_try)
+            replace = agree_to_replace(outputs.values(), force)
+            ask = stack.enter_context(Asker(card))
+            session = stack.enter_context(cards.session(card, ask.get(PIN, pin)))
+
+        def decrypt_one(file: Path) -> Path:
+            target = outputs[file]
+            with input_file(file) as source:
+                sealed = enveloped.Enveloped(source)
+                sealed.check_card(cards, card)
+                if session is None:  # what cannot be decrypted costs no PIN
+                    raise FileProblem(path=file, detail=text("it changed while it was read"))
+                with output_file(target, private=True, may_replace=replace.__contains__) as result:
+                    sealed.decrypt(result, cards, card, session.decrypt)
+            return target
+
+        status = each_file(list(outputs), decrypt_one, lambda _, target: say_written(_DECRYPTED, target))
+    click.get_current_context().exit(status)
+
+
+def _without_suffix(file: Path) -> Path:
+    """Return the name of a decrypted file.
+
+    Raises:
+        click.UsageError: the encrypted file's name does not tell it.
+    """
+    name = file.name[: -len(_SUFFIX)]
+    if not file.name.lower().endswith(_SUFFIX) or name in ("", ".", ".."):
+        unnamed = text("The name of {path} does not end in .p7e: say with -o where to write its content.")
+        raise click.UsageError(unnamed.format(path=file)())
+    return file.with_name(name)
+
+
+def _may_be_for(file: Path, cards: Cards, card: Card) -> bool:
+    """Tell whether a file seems to be encrypted to the card. A pipe may be: it can be read only once."""
+    from xca_plugin import enveloped
+
+    try:
+        with input_file(file) as source:
+            if source.seekable():
+                enveloped.Enveloped(source).check_card(cards, card)
+    except XcaError:
+        return False
+    return True

@@ -3,38 +3,69 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import click
 
-from xca_common.errors import XcaError
-from xca_common.i18n import Text
+from xca_common.errors import FileProblem, XcaError
 from xca_plugin import errors
 from xca_plugin.cli.root import show_error
-from xca_plugin.i18n import text
+from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.output import console, say
-from xca_plugin.terminal.result_files import say_written
+from xca_plugin.terminal.result_files import check_output
 
 _WAITING: Final = 32  # files that may be written in threads while the next ones are worked on
 _ENDS_THE_LOGIN = (errors.SessionEnded, errors.CardRemoved, errors.CardFault, errors.PluginMisbehaved)
+_T = TypeVar("_T")
 
 
-def each_file(files: Sequence[Path], work: Callable[[Path], Path | Future[Path]], done: Text) -> None:
-    """Do the work with every file and print each result; if any failed, exit with the highest status.
+def check_single(files: Sequence[Path], *outputs: Path | None) -> None:
+    """Refuse options that name one file to be written where there are several files.
+
+    Raises:
+        click.UsageError: there are several, and an option names an output.
+    """
+    if len(files) > 1 and any(outputs):
+        raise click.UsageError(_("An option that names a file to be written needs a single FILE."))
+
+
+def check_outputs(outputs: Mapping[Path, Path]) -> None:
+    """Refuse to write over one of the files that are read.
+
+    Args:
+        outputs: the result of each file.
+
+    Raises:
+        FileProblem: a result would take the place of a file that is read.
+    """
+    inputs = {file.absolute() for file in outputs}
+    for file, target in outputs.items():
+        check_output(target, file)
+        if len(outputs) > 1 and target.absolute() in inputs:
+            raise FileProblem(path=target, detail=text("the command uses this file for something else"))
+
+
+def each_file(
+    files: Sequence[Path], work: Callable[[Path], _T | Future[_T]], tell: Callable[[Path, _T], None]
+) -> int:
+    """Do the work with every file and tell each result.
 
     After a failure the next file follows, unless the failure ended the login to the card.
 
     Args:
         files: the files.
-        work: handles one file; returns the path written, or a future of it if a thread still writes.
-        done: the message about a written file; `path` is filled in.
+        work: handles one file; returns its result, or a future of it if a thread goes on with it.
+        tell: prints the result of a file; an XcaError that it raises is a failure of that file.
+
+    Returns:
+        The exit status: 0, or the highest one of the failures.
     """
-    results = _Results(done)
+    results = _Results(tell)
     with _progress(len(files)) as advance:
         for file in files:
             try:
@@ -50,30 +81,33 @@ def each_file(files: Sequence[Path], work: Callable[[Path], Path | Future[Path]]
     if failed := results.failed + len(files) - results.told:
         summary = text("{failed} of {count} files failed.")
         say(summary.format(failed=failed, count=len(files))(), err=True, fg="red")
-        click.get_current_context().exit(results.worst)
+    return results.worst
 
 
-class _Results:
-    """The results of the files, printed in the order of the files."""
+class _Results(Generic[_T]):
+    """The results of the files, told in the order of the files."""
 
-    def __init__(self, done: Text) -> None:
-        self._done = done
-        self._waiting: deque[tuple[Path, Path | Future[Path] | XcaError]] = deque()
+    def __init__(self, tell: Callable[[Path, _T], None]) -> None:
+        self._tell = tell
+        self._waiting: deque[tuple[Path, _T | Future[_T] | XcaError]] = deque()
         self.told = self.failed = self.worst = 0
 
-    def add(self, file: Path, result: Path | Future[Path] | XcaError) -> None:
+    def add(self, file: Path, result: _T | Future[_T] | XcaError) -> None:
         self._waiting.append((file, result))
         self.tell(waiting=_WAITING)
 
     def tell(self, *, waiting: int) -> None:
-        """Print the oldest results until at most `waiting` are left; wait for their threads."""
-        while len(self._waiting) > waiting:
-            file, result = self._waiting.popleft()
+        """Tell the oldest results, up to one that is not there yet; wait until at most `waiting` are left."""
+        while self._waiting:
+            file, result = self._waiting[0]
+            if len(self._waiting) <= waiting and isinstance(result, Future) and not result.done():
+                break
+            self._waiting.popleft()
             self.told += 1
             try:
                 if isinstance(result, XcaError):
                     raise result
-                say_written(self._done, result.result() if isinstance(result, Future) else result)
+                self._tell(file, result.result() if isinstance(result, Future) else result)
             except XcaError as error:
                 self.failed, self.worst = self.failed + 1, max(self.worst, exit_status(error))
                 say(text("{path}:").format(path=file)(), err=True)

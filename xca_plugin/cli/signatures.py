@@ -12,11 +12,10 @@ from typing import BinaryIO, Final
 
 import click
 
-from xca_common.errors import FileProblem
 from xca_common.output_file import input_file, output_file
 from xca_plugin.cards import Cards, signing_certificate
 from xca_plugin.cli.common import FILE, format_option, opened, output_option
-from xca_plugin.cli.several_files import each_file
+from xca_plugin.cli.several_files import check_outputs, check_single, each_file
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import card_option, choose
@@ -82,17 +81,12 @@ def sign(
     """Sign each file with the card, after one login."""
     if raw and (attached or leaf or no_signing_time or time_stamper or form == "pem"):
         raise click.UsageError(_("--raw cannot be used with options about CMS."))
-    if len(files) > 1 and (output or timestamp_request):
-        raise click.UsageError(_("-o and the request for a time-stamp need a single FILE."))
+    check_single(files, output, timestamp_request)
     suffix = ".sig" if raw else ".p7m" if attached else ".p7s"
     outputs = {file: output or file.with_name(f"{file.name}{suffix}") for file in files}
-    inputs = {file.absolute() for file in files}
-    for file, target in outputs.items():
-        check_output(target, file)
-        if len(files) > 1 and target.absolute() in inputs:
-            raise FileProblem(path=target, detail=text("the command uses this file for something else"))
-        if timestamp_request:
-            check_output(timestamp_request, file, target)
+    check_outputs(outputs)
+    if timestamp_request:
+        check_output(timestamp_request, *files, *outputs.values())
     cards = cards_asking(last_try)
     card = choose(cards, number)
     check_now(signing_certificate(card), card.number)
@@ -133,7 +127,8 @@ def sign(
                 # The card signs the next file while this one is written to the disk.
                 return writers.submit(store, target, signature.getvalue())
 
-            each_file(list(outputs), sign_one, _SIGNED)
+            status = each_file(list(outputs), sign_one, lambda _, target: say_written(_SIGNED, target))
+    click.get_current_context().exit(status)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,22 @@
 """xcactl verify: whether the signatures of a file are valid."""
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import click
 
+from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless_json
-from xca_common.output_file import is_standard_output
+from xca_common.output_file import input_file, is_standard_output
 from xca_plugin import verdict_text
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import FILE, json_option, opened, output_option
+from xca_plugin.cli.several_files import check_single, each_file
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import console, grid, print_json, say
@@ -30,16 +34,18 @@ _NO_ROOT: Final = text(
 )
 
 _REPORTS: Final = (".html", ".pdf", ".json")
+_SIGNATURE: Final = ".p7s"
+_STANDING_ALONE: Final = (".pdf", ".p7m", _SIGNATURE)
 
 
 @click.command(
     help=_(
         "Verify that SIGNATURE is a valid signature of FILE. "
-        "Without SIGNATURE, FILE is a signature that holds its content, or a signed PDF."
+        "Without SIGNATURE, FILE is a signature that holds its content, or a signed PDF. "
+        "Of several FILEs, the signature is FILE.p7s, if there is one."
     )
 )
-@click.argument("file", type=FILE)
-@click.argument("signature", type=FILE, required=False)
+@click.argument("files", metavar="FILE [SIGNATURE] | FILE…", type=FILE, nargs=-1, required=True)
 @click.option(
     "--ca-file", metavar="ROOT", type=FILE, help=_("Root certificate to trust, PEM, DER or PKCS #7.")
 )
@@ -99,8 +105,7 @@ _REPORTS: Final = (".html", ".pdf", ".json")
 @force_option
 @json_option
 def verify(
-    file: Path,
-    signature: Path | None,
+    files: tuple[Path, ...],
     ca_file: Path | None,
     certificate_files: tuple[Path, ...],
     time_stampers_file: Path | None,
@@ -114,50 +119,49 @@ def verify(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Verify the signatures of a file, print each result, and write the content and the report."""
+    """Verify the signatures of files, print each result, and write the content and the report."""
     if ca_file is None:
         raise click.UsageError(_NO_ROOT())
-    if output and signature:
+    signatures = _signatures_of(files)
+    check_single(list(signatures), output, report)
+    if output and any(signatures.values()):
         raise click.UsageError(_("-o is for a signature that holds its content."))
     if hosts and not fetch:
         raise click.UsageError(_("--allow-host needs --fetch."))
     others = (*certificate_files, *([time_stampers_file] if time_stampers_file else []))
     if report and report.suffix.lower() not in _REPORTS:
         raise click.UsageError(_("The name of a report ends in .html, .pdf or .json."))
-    others = (*others, ca_file, *crls, *responses, *([signature] if signature else []))
+    others = (*others, ca_file, *crls, *responses, *(found for found in signatures.values() if found))
     # Remarks go where the result does not.
     err = any(path is not None and is_standard_output(path) for path in (output, report))
     if err and as_json:
         raise click.UsageError(_("--json and another result cannot both go to the standard output."))
     if report:
-        check_output(report, file, *others, *([output] if output else []))
+        check_output(report, *signatures, *others, *([output] if output else []))
     if output:
-        check_output(output, file, *others)
-    from xca_plugin import pdf_verification, verification
-
+        check_output(output, *signatures, *others)
     # The verdict says the same as pyHanko's log.
     for name in ("pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    check = _Check(
+        ca_file,
+        certificate_files,
+        time_stampers_file,
+        Sources(crls, responses, fetch, hosts),
+        one_is_enough,
+    )
+    if len(signatures) > 1:
+        status = _verify_several(check, signatures, as_json)
+        click.get_current_context().exit(status)
+    ((file, signature),) = signatures.items()
     with ExitStack() as stack:
         target = stack.enter_context(result_file(output, force=force)) if output else None
         content, progress = stack.enter_context(opened(file, twice=signature is None or report is not None))
-        signed = stack.enter_context(opened(signature, twice=report is not None))[0] if signature else content
+        signed = stack.enter_context(opened(signature, twice=report is not None))[0] if signature else None
         with progress:
-            if signature is None and pdf_verification.is_pdf(content):
-                if output:
-                    raise click.UsageError(_("-o is for a signature that holds its content."))
-                verify_it = partial(pdf_verification.verify, content, ca_file)
-            else:
-                detached = content if signature else None
-                verify_it = partial(verification.verify, signed, ca_file, detached, output=target)
-            found = verify_it(
-                time_stampers_file=time_stampers_file,
-                certificate_files=certificate_files,
-                sources=Sources(crls, responses, fetch, hosts),
-                one_is_enough=one_is_enough,
-            )
+            found = check.verify(content, signed, target)
         if report:
-            _write_report(report, found, [content, *([signed] if signature else [])], force)
+            _write_report(report, found, [content, *([signed] if signed else [])], force)
         if as_json:
             print_json(json_documents.verification(found))
         else:
@@ -166,6 +170,124 @@ def verify(
             raise error
     if not as_json:
         _say_what_holds(found, err=err)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """How the options say that each file is verified."""
+
+    ca_file: Path
+    certificate_files: tuple[Path, ...]
+    time_stampers_file: Path | None
+    sources: Sources
+    one_is_enough: bool
+
+    def verify(self, content: BinaryIO, signed: BinaryIO | None, target: BinaryIO | None) -> Verification:
+        """Verify one file.
+
+        Args:
+            content: the file.
+            signed: its detached signature; None: the file is a signature that holds its content, or a PDF.
+            target: takes the content that the signature holds; None: nothing does.
+
+        Raises:
+            click.UsageError: a PDF holds no content to be written.
+            XcaError: as xca_plugin.verification.verify.
+        """
+        from xca_plugin import pdf_verification, verification
+
+        if signed is None and pdf_verification.is_pdf(content):
+            if target:
+                raise click.UsageError(_("-o is for a signature that holds its content."))
+            verify_it = partial(pdf_verification.verify, content, self.ca_file)
+        else:
+            signature, detached = (signed, content) if signed else (content, None)
+            verify_it = partial(verification.verify, signature, self.ca_file, detached, output=target)
+        return verify_it(
+            time_stampers_file=self.time_stampers_file,
+            certificate_files=self.certificate_files,
+            sources=self.sources,
+            one_is_enough=self.one_is_enough,
+        )
+
+
+def _signatures_of(files: Sequence[Path]) -> dict[Path, Path | None]:
+    """Return the detached signature of each file; None: the file is a signature itself, or a signed PDF.
+
+    Names alone decide: what strangers wrote into the files does not.
+    """
+    if len(files) == 2 and not _are_several(*files):
+        return {files[0]: files[1]}
+    if len(files) == 1:
+        return {files[0]: None}
+    found: dict[Path, Path | None] = {}
+    for file in files:
+        content = file.with_suffix("") if file.suffix == _SIGNATURE else None
+        if content and content.is_file():
+            found[content] = file
+        elif (beside := _beside(file)).is_file():
+            found[file] = beside
+        else:
+            found.setdefault(file, None)
+    return found
+
+
+def _are_several(one: Path, other: Path) -> bool:
+    """Tell whether two files are each to be verified; otherwise the second is the signature of the first."""
+    if other == _beside(one):
+        return False
+    kinds = {one.suffix.lower(), other.suffix.lower()}
+    return (len(kinds) == 1 and kinds <= set(_STANDING_ALONE)) or all(
+        _beside(file).is_file() for file in (one, other)
+    )
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}{_SIGNATURE}")
+
+
+def _verify_several(check: _Check, signatures: Mapping[Path, Path | None], as_json: bool) -> int:
+    """Verify several files and print each result; return the exit status."""
+    documents: dict[Path, dict[str, Any]] = {}
+
+    def verify_one(file: Path) -> Verification:
+        signature = signatures[file]
+        documents[file] = {
+            "file": str(file),
+            "signature": str(signature) if signature else None,
+            "verification": None,
+            "problem": None,
+        }
+        with ExitStack() as stack, _in_document(documents[file]):
+            content = stack.enter_context(input_file(file, twice=signature is None))
+            signed = stack.enter_context(input_file(signature)) if signature else None
+            return check.verify(content, signed, None)
+
+    def tell(file: Path, found: Verification) -> None:
+        if not as_json:
+            say(text("{path}:").format(path=file)())
+            _show(found, err=False)
+        with _in_document(documents[file]):
+            documents[file]["verification"] = json_documents.verification(found)
+            if found.error is not None:
+                raise found.error
+        if not as_json:
+            _say_what_holds(found, err=False)
+
+    status = each_file(list(signatures), verify_one, tell)
+    if as_json:
+        print_json({"files": list(documents.values())})
+    return status
+
+
+@contextmanager
+def _in_document(document: dict[str, Any]) -> Iterator[None]:
+    """Note in the document of a file why its verification failed."""
+    try:
+        yield
+    except XcaError as error:
+        document["problem"] = json_documents.problem(error)
+        raise
 
 
 def _write_report(path: Path, found: Verification, files: list[BinaryIO], force: bool) -> None:

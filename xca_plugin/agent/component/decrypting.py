@@ -3,6 +3,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -47,7 +48,7 @@ class DecryptOperation(Operation):
         """Return the content, as text or in base64 as the site asks."""
         if self._type == "PKCS7":
             plain = BytesIO()
-            self._enveloped().decrypt(plain, cards, card, pin)
+            self._enveloped().decrypt(plain, cards, card, partial(cards.decrypt, card, pin))
             content = plain.getvalue()
         else:
             content = cards.decrypt(card, pin, self._cipher, padding=Padding.PKCS1V15)
