@@ -41,6 +41,10 @@ async def echo(request: Request) -> Response:
         return PlainTextResponse("malformed", 400)
 
 
+async def sizes(request: Request) -> Response:
+    return PlainTextResponse(repr([len(part) async for part in request.stream()]))
+
+
 async def fail(request: Request) -> Response:
     raise ValueError("PIN 123456")
 
@@ -49,6 +53,10 @@ def program() -> Starlette:
     def rule_of(path: str) -> PathRule:
         if path == "/api":
             return PathRule(any_origin=True, content_types=None, body_max=10, body_seconds=0.05)
+        if path == "/parts":
+            return PathRule(
+                any_origin=True, content_types=None, body_max=10, body_seconds=0.05, streamed=True
+            )
         return PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=20)
 
     def refuse(request: Request, reason: RefusalReason) -> Response:
@@ -56,7 +64,7 @@ def program() -> Starlette:
 
     return Starlette(
         routes=[Route(path, echo, methods=["GET", "POST"]) for path in ("/", "/api")]
-        + [Route("/fail", fail)],
+        + [Route("/fail", fail), Route("/parts", sizes, methods=["POST"])],
         middleware=[Middleware(RequestGuard, origins=(SITE,), rule_of=rule_of, refuse=refuse)],
     )
 
@@ -97,20 +105,32 @@ def test_request_guard_of_another_program_answers_in_its_words(
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-def test_request_guard_body_without_end_is_refused() -> None:
+@pytest.mark.parametrize("path", ["/api", "/parts"])
+def test_request_guard_body_without_end_is_refused(path: str) -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b"a"
 
-    assert ask("POST", "/api", endless()).text == "/api BODY_TOO_LARGE"
+    assert ask("POST", path, endless()).text == f"{path} BODY_TOO_LARGE"
 
 
-def test_request_guard_body_that_stops_is_refused() -> None:
+@pytest.mark.parametrize("path", ["/api", "/parts"])
+def test_request_guard_body_that_stops_is_refused(path: str) -> None:
     async def stops() -> AsyncIterator[bytes]:
         yield b"a"
         await asyncio.sleep(3600)
 
-    assert ask("POST", "/api", stops()).text == "/api BODY_TOO_SLOW"
+    assert ask("POST", path, stops()).text == f"{path} BODY_TOO_SLOW"
+
+
+def test_request_guard_streamed_body_comes_in_parts() -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"ab"
+        yield b"cde"
+
+    assert ask("POST", "/parts", parts()).text == "[2, 3, 0]"
+    assert ask("POST", "/parts", "a" * 11).text == "/parts BODY_TOO_LARGE"
+    assert ask("POST", "/parts", "a", content_length="ten").status_code == 413
 
 
 def test_request_guard_unexpected_error_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
@@ -165,7 +185,7 @@ class RevokingWorker(CardWorker):
         super().__init__()
         self._trusted_sites = trusted_sites
 
-    async def run(self, operation: Callable[[Cards], _T], secrets: object = ()) -> _T:
+    async def run(self, operation: Callable[[Cards], _T], secrets: object = (), seconds: float = 0) -> _T:
         self._trusted_sites.write_text("")
         return operation(NoCards())
 

@@ -59,13 +59,15 @@ class PathRule:
         any_origin: pages of other origins may ask; the endpoint judges the Origin header itself.
         content_types: media types that a body may have; None: any, and none at all.
         body_max: bytes of a body.
-        body_seconds: seconds in which the body has to arrive.
+        body_seconds: seconds in which the body has to arrive; if it is streamed, each part of it.
+        streamed: the program reads the body as it arrives, because it does not fit into memory.
     """
 
     any_origin: bool
     content_types: frozenset[str] | None
     body_max: int
     body_seconds: float = 5.0
+    streamed: bool = False
 
 
 class RequestGuard:
@@ -74,8 +76,9 @@ class RequestGuard:
     A request whose Host is not the program's own is refused. So is one that a page of another origin makes,
     unless the path's rule allows it or the request opens a page in a window of its own (not in a frame).
     Whatever changes something is asked for by POST, with an Origin header that names the program. The program
-    sees a request only when its whole body is there. Every answer carries headers that forbid frames, inline
-    scripts, sniffing and caching, unless the endpoint has set them otherwise.
+    sees a request only when its whole body is there, unless the path's rule says that it is streamed. Every
+    answer carries headers that forbid frames, inline scripts, sniffing and caching, unless the endpoint has
+    set them otherwise.
 
     Args:
         app: the program.
@@ -116,23 +119,34 @@ class RequestGuard:
         rule = self._rule_of(scope["path"])
         try:
             self._check_head(scope, rule)
-            body = await _read_body(scope, receive, rule)
+            if rule.streamed:
+                guarded = _receive_parts(scope, receive, rule)
+            else:
+                guarded = _receive_whole(await _read_body(scope, receive, rule), receive)
         except _RefusedError as error:
-            response = self._refuse(Request(scope), error.reason)
-            response.headers["Connection"] = "close"  # the rest of this request may still follow
-            await response(scope, receive, send_with_headers)
+            await self._answer_refused(error, scope, receive, send_with_headers)
             return
         except ClientDisconnect:
             return  # half a request is not answered
         try:
-            await self._app(scope, _receive_whole(body, receive), send_with_headers)
+            await self._app(scope, guarded, send_with_headers)
         except ClientDisconnect:
             return
+        except _RefusedError as error:
+            if not started:
+                await self._answer_refused(error, scope, receive, send_with_headers)
         except Exception as error:
             _log.error("unexpected problem: %s", place_of(error))
             if not started:  # else half an answer is out, and the server ends the connection
                 response = self._refuse(Request(scope), RefusalReason.UNEXPECTED_ERROR)
                 await response(scope, receive, send_with_headers)
+
+    async def _answer_refused(
+        self, error: "_RefusedError", scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        response = self._refuse(Request(scope), error.reason)
+        response.headers["Connection"] = "close"  # the rest of this request may still follow
+        await response(scope, receive, send)
 
     def _check_head(self, scope: Scope, rule: PathRule) -> None:
         headers = Headers(scope=scope)
@@ -163,11 +177,16 @@ class _RefusedError(Exception):
         self.reason = reason
 
 
-async def _read_body(scope: Scope, receive: Receive, rule: PathRule) -> bytes:
-    body = bytearray()
+def _announced(scope: Scope, rule: PathRule) -> int:
+    """Return the size of the body that the head states; more than allowed, if that is no number."""
     length = Headers(scope=scope).get("content-length", "0")
     # A server that lets through what is no number cannot be trusted with the size either.
-    announced = int(length) if length.isascii() and length.isdecimal() else rule.body_max + 1
+    return int(length) if length.isascii() and length.isdecimal() else rule.body_max + 1
+
+
+async def _read_body(scope: Scope, receive: Receive, rule: PathRule) -> bytes:
+    body = bytearray()
+    announced = _announced(scope, rule)
     try:
         async with asyncio.timeout(rule.body_seconds):
             while max(announced, len(body)) <= rule.body_max:
@@ -180,6 +199,31 @@ async def _read_body(scope: Scope, receive: Receive, rule: PathRule) -> bytes:
     except TimeoutError:
         raise _RefusedError(RefusalReason.BODY_TOO_SLOW) from None
     raise _RefusedError(RefusalReason.BODY_TOO_LARGE)
+
+
+def _receive_parts(scope: Scope, receive: Receive, rule: PathRule) -> Receive:
+    """Return a receive function that gives the body in parts, and ends one that is too large or too slow."""
+    if _announced(scope, rule) > rule.body_max:
+        raise _RefusedError(RefusalReason.BODY_TOO_LARGE)
+    size = 0
+    is_complete = False
+
+    async def receive_part() -> Message:
+        nonlocal size, is_complete
+        if is_complete:
+            return await receive()
+        try:
+            async with asyncio.timeout(rule.body_seconds):
+                message = await receive()
+        except TimeoutError:
+            raise _RefusedError(RefusalReason.BODY_TOO_SLOW) from None
+        size += len(message.get("body", b""))
+        if size > rule.body_max:
+            raise _RefusedError(RefusalReason.BODY_TOO_LARGE)
+        is_complete = not message.get("more_body", False)
+        return message
+
+    return receive_part
 
 
 def _receive_whole(body: bytes, receive: Receive) -> Receive:

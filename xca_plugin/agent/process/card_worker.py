@@ -36,16 +36,22 @@ class CardWorker:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="card-worker")
         self._cards: Cards | None = None
 
-    async def run(self, operation: Callable[[Cards], _T], secrets: Iterable[Secret] = ()) -> _T:
+    async def run(
+        self,
+        operation: Callable[[Cards], _T],
+        secrets: Iterable[Secret] = (),
+        seconds: float = OPERATION_SECONDS,
+    ) -> _T:
         """Run an operation in the worker's thread and return its result.
 
         Args:
             operation: what to do with the cards.
             secrets: the PINs and user codes that the operation uses. They are wiped when it has ended or can
                 no longer begin. They are not wiped when the caller gives up: the card may still need them.
+            seconds: how long it may take, with its wait for those before it.
 
         Raises:
-            CardWorkerBusy: OPERATION_SECONDS have passed, or the worker is closed. An operation that has not
+            CardWorkerBusy: the time has passed, or the worker is closed. An operation that has not
                 begun never begins. One that has begun goes on, and its result is lost.
             XcaError: as the operation, or Cards itself.
         """
@@ -56,7 +62,7 @@ class CardWorker:
             raise errors.CardWorkerBusy from None
         future.add_done_callback(lambda _: _wipe(secrets))
         try:
-            async with asyncio.timeout(OPERATION_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise errors.CardWorkerBusy from None
