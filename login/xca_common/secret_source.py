@@ -29,10 +29,6 @@ class SecretSourceError(Exception):
         return self.reason()
 
 
-class NotASourceError(SecretSourceError):
-    """What was named is no source; it may be the secret itself."""
-
-
 class SecretReader:
     """Reads secrets, one line each, from the sources of one command.
 
@@ -72,7 +68,7 @@ class SecretReader:
             secret = os.environ[name]
         else:
             # Not repeated: it may be the secret itself, typed in the wrong place.
-            raise NotASourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
+            raise SecretSourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
         if not secret:
             raise _problem(source, text("empty"))
         return secret

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.browser
 
 NEW_PIN = "5g8!Rw2"
 RESULT = "document.activeElement?.id === 'result' && document.activeElement.innerText.includes('{}')"
-NAVIGATION = ["/", "/activate", "/change-pin", "/reset-pin", "/card", "/selfTest.htm"]
+FILES = ["/files/sign", "/files/verify", "/files/encrypt", "/files/decrypt"]
+NAVIGATION = ["/", "/activate", "/change-pin", "/reset-pin", "/card", *FILES, "/selfTest.htm"]
 
 
 def walks(tab: Tab) -> list[str]:

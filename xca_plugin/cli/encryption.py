@@ -170,8 +170,7 @@ def decrypt(
                 sealed = enveloped.Enveloped(source)
                 sealed.check_card(cards, card)
                 if session is None:  # what cannot be decrypted costs no PIN
-                    problem = FileProblem(path=file, detail=text("it changed while it was read"))
-                    raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
+                    raise FileProblem(path=file, detail=text("it changed while it was read"))
                 with output_file(target, private=True, may_replace=replace.__contains__) as result:
                     sealed.decrypt(result, cards, card, session.decrypt)
             return target

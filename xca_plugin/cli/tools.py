@@ -145,9 +145,7 @@ def _seen(tool: Tool) -> ProbeResult:
     if (problem := tool.problem()) is not None:
         return ProbeResult(False, problem.message())
     if not tool.registered():
-        state, missing = tool.state(), tool.missing()
-        said = missing if missing and state is Registration.ABSENT else _STATES[state]
-        return ProbeResult(False, said())
+        return ProbeResult(False, _STATES[tool.state()]())
     try:
         return tool.check()
     except XcaError as error:

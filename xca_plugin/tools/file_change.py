@@ -132,8 +132,7 @@ class FileChange:
             _remove_empty(self.path.parents[: self.folders])
 
     def _changed(self) -> FileProblem:
-        problem = FileProblem(path=self.path, detail=text("somebody else changed it just now"))
-        return problem.with_step(text("Look at what it says now. Then do it again."))
+        return FileProblem(path=self.path, detail=text("somebody else changed it just now"))
 
 
 def make(changes: Sequence[FileChange]) -> None:
@@ -196,8 +195,7 @@ def _open(path: Path) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            problem = FileProblem(path=path, detail=text("it is no regular file"))
-            raise problem.with_step(text("Put a regular file in its place. Then do it again."))
+            raise FileProblem(path=path, detail=text("it is no regular file"))
         yield descriptor
     finally:
         os.close(descriptor)
@@ -232,8 +230,7 @@ def _lease(path: Path, descriptor: int) -> Iterator[bool]:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 detail = text("another program has it open for writing")
-                problem = FileProblem(path=path, detail=detail)
-                raise problem.with_step(text("Close that program. Then do it again.")) from None
+                raise FileProblem(path=path, detail=detail) from None
             time.sleep(0.02)
         except OSError:
             break

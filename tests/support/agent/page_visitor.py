@@ -31,7 +31,7 @@ class _Form(HTMLParser):
         said = dict(attributes)
         if tag == "form":
             self._inside = said.get("method") == "post"
-        elif tag == "input" and self._inside and said.get("type") != "checkbox":
+        elif tag == "input" and self._inside and said.get("type") not in ("checkbox", "radio", "file"):
             self.fields[said["name"] or ""] = said.get("value") or ""
 
 

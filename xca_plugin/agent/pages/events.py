@@ -21,13 +21,17 @@ _RETRY: Final = 1000  # milliseconds until a page asks for an agent that ended
 
 
 def routes(state: AgentState) -> list[Route]:
-    """Return the route of the events; ?of= names the topic."""
+    """Return the route of the events; ?of= names the topic: cards, sites, files-ID."""
     return [Route("/events", endpoint(state, _events))]
 
 
 async def _events(state: AgentState, request: Request) -> Response:
     topics: dict[str, ChangeTopic] = {"cards": state.card_changes, "sites": state.recent_sites}
-    topic = topics.get(request.query_params.get("of", ""))
+    name = request.query_params.get("of", "")
+    topic = topics.get(name)
+    workspace = state.workspaces.get(name.removeprefix("files-"))
+    if workspace is not None and workspace.job is not None:
+        topic = workspace.job.changes
     if topic is None:
         return problem_response(state, request, UNKNOWN_ADDRESS)
     return _EventStream(_messages(topic))

@@ -45,6 +45,21 @@ RECEIPT_GONE: Final = Problem(
     text("This receipt is no longer kept."),
     text("The page of the card shows its present state."),
 )
+FILE_GONE: Final = Problem(
+    "file-gone",
+    404,
+    text("This file is no longer kept, or its job has not ended."),
+    text("Files are deleted after half an hour without use. Choose them again."),
+)
+STALE_PAGE: Final = Problem(
+    "stale-page", 409, text("This page was open for too long, or its job runs already."), _REPEAT
+)
+TOO_MANY_FILES: Final = Problem(
+    "too-many-files",
+    409,
+    text("There are too many files, or too many jobs run at once."),
+    text("Wait until a job has ended, or choose fewer files."),
+)
 _WRONG_HOST: Final = Problem(
     "wrong-host",
     421,
@@ -104,6 +119,7 @@ _KINDS: Final[Mapping[str, Problem]] = {
     problem.name: problem
     for problem in (
         *(UNKNOWN_ADDRESS, WRONG_METHOD, MALFORMED_FORM, RECEIPT_GONE),
+        *(FILE_GONE, STALE_PAGE, TOO_MANY_FILES),
         *_BY_REASON.values(),
         *_BY_ERROR.values(),
     )

@@ -13,12 +13,22 @@ from xca_common.web.assets import Assets
 from xca_common.web.language import language_of
 from xca_common.web.templates import Templates
 from xca_plugin import card_text
+from xca_plugin.agent.pages.file_actions import FILE_ACTIONS
 from xca_plugin.agent.pages.next_steps import step_after_error, step_for_card
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
 from xca_plugin.i18n import plural, text
 
 ASSETS: Final = Assets(Path(__file__).with_name("static"))
 """The agent's scripts, styles and pictures."""
+
+
+def file_size(size: int) -> str:
+    """Return a number of bytes in kB, MB or GB, as file managers show it."""
+    for unit, power in (("GB", 3), ("MB", 2)):
+        if size >= 1000**power:
+            return f"{size / 1000**power:.1f} {unit}"
+    return f"{-(-size // 1000)} kB"
+
 
 _NAVIGATION: Final = (
     (
@@ -29,6 +39,7 @@ _NAVIGATION: Final = (
             ("/card", text("Card information")),
         ),
     ),
+    (text("Files"), tuple((action.path, action.title) for action in FILE_ACTIONS)),
     (text("This computer"), (("/selfTest.htm", text("Self-test")),)),
 )
 """Groups of pages: the name of a group, and the address and name of each page."""
@@ -39,6 +50,7 @@ _TEMPLATES: Final = Templates(
     {
         "asset": ASSETS.address,
         "card_text": card_text,
+        "file_size": file_size,
         "navigation": _NAVIGATION,
         "step_after_error": step_after_error,
         "step_for_card": step_for_card,

@@ -20,7 +20,8 @@ from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
 from xca_plugin.agent.component import popups, routes
 from xca_plugin.agent.component.recent_sites import RecentSitesMiddleware
 from xca_plugin.agent.component.result_codes import refusal_response
-from xca_plugin.agent.pages import action_forms, events, home, problems, rendering, selftest
+from xca_plugin.agent.files.workspace import FILE_BYTES
+from xca_plugin.agent.pages import action_forms, events, file_jobs, home, problems, rendering, selftest
 from xca_plugin.agent.process.state import AgentState
 
 _REQUEST_MAX: Final = 8 << 20  # bytes; a site's request holds what is to be signed
@@ -30,6 +31,13 @@ _POPUP_RULE: Final = PathRule(
     any_origin=False, content_types=frozenset({"application/json"}), body_max=_REQUEST_MAX
 )
 _PAGE_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=_FORM_MAX)
+_UPLOAD_RULE: Final = PathRule(
+    any_origin=False,
+    content_types=frozenset({file_jobs.UPLOAD_TYPE}),
+    body_max=FILE_BYTES,
+    body_seconds=30.0,
+    streamed=True,
+)
 
 
 def create_app(state: AgentState) -> Starlette:
@@ -40,12 +48,14 @@ def create_app(state: AgentState) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         state.card_worker.close()
+        state.workspaces.close()
 
     return Starlette(
         routes=[
             Route("/agent.json", _about),
             *home.routes(state),
             *action_forms.routes(state),
+            *file_jobs.routes(state),
             *events.routes(state),
             *selftest.routes(state),
             *routes.routes(state),
@@ -66,6 +76,8 @@ def create_app(state: AgentState) -> Starlette:
 def _rule_of(path: str) -> PathRule:
     if routes.is_open(path):
         return _COMPONENT_RULE
+    if path == file_jobs.UPLOAD_PATH:
+        return _UPLOAD_RULE
     return _POPUP_RULE if path == popups.REQUEST_PATH else _PAGE_RULE
 
 

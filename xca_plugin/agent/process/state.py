@@ -16,6 +16,7 @@ from xca_plugin import pcsc
 from xca_plugin.agent.component.dispatcher import Dispatcher
 from xca_plugin.agent.component.recent_sites import RecentSites
 from xca_plugin.agent.component.trusted_sites import TrustedSites
+from xca_plugin.agent.files.workspace import Workspaces
 from xca_plugin.agent.pages.results import ActionResults
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.change_topics import CardChanges
@@ -38,6 +39,7 @@ class AgentState:
         recent_sites: the sites that asked recently.
         reader_query: asks PC/SC for the readers; the daemon behind it may hang.
         self_test: the checks of the self-test page.
+        workspaces: the files of the pages that sign, verify, encrypt and decrypt.
     """
 
     settings: Settings
@@ -50,6 +52,7 @@ class AgentState:
     recent_sites: RecentSites
     reader_query: SingleFlight[Sequence[pcsc.Reader]]
     self_test: SingleFlight[Sequence[Finding]]
+    workspaces: Workspaces
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
@@ -67,6 +70,7 @@ class AgentState:
             recent_sites=RecentSites(),
             reader_query=SingleFlight(),
             self_test=SingleFlight(),
+            workspaces=Workspaces(),
         )
 
 

@@ -5,6 +5,7 @@
 
 const live = document.querySelector("[data-live]");
 let stream;
+let refreshing = Promise.resolve();
 
 // The control in a new region that corresponds to one in the old region.
 function counterpart(control, region) {
@@ -25,6 +26,7 @@ async function refresh() {
     region.replaceWith(other);
     prepare(other);
     if (focused) focused.focus();
+    else other.querySelector("#result")?.focus();
     changed = true;
   }
   live.dataset.version = fresh.querySelector("[data-live]").dataset.version;
@@ -40,7 +42,8 @@ function listen() {
   stream.onopen = () => (stopped.hidden = true);
   stream.onerror = () => (stopped.hidden = false);
   stream.addEventListener("message", (event) => {
-    if (event.data !== live.dataset.version) refresh();
+    // One after the other: what is older must not come later.
+    refreshing = refreshing.then(() => event.data !== live.dataset.version && refresh()).catch(() => {});
   });
 }
 
@@ -86,18 +89,18 @@ async function send(form) {
 }
 
 function prepareForm(form) {
-  const fields = [...form.querySelectorAll("[data-mismatch]")];
+  const fields = () => [...form.querySelectorAll("[data-mismatch]")]; // a region in the form may be replaced
   form.noValidate = true; // the browser's own messages may be in another language
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    for (const field of fields) complain(field, field.validity.valid ? "" : field.dataset.mismatch);
-    const wrong = fields.find((field) => !field.validity.valid);
+    for (const field of fields()) complain(field, field.validity.valid ? "" : field.dataset.mismatch);
+    const wrong = fields().find((field) => !field.validity.valid);
     if (wrong) wrong.focus();
     else send(form);
   });
   form.addEventListener("reset", () => {
-    for (const field of fields) complain(field, "");
-    fields[0].focus();
+    for (const field of fields()) complain(field, "");
+    fields()[0].focus();
   });
 }
 
