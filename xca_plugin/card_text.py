@@ -97,7 +97,12 @@ def colour(card: Card) -> str:
     """Return the colour for the state: green, yellow or red."""
     if card.state is CardState.LAPSED or 0 in (card.pin_tries, card.user_code_tries):
         return "red"
-    return "green" if card.state is CardState.ACTIVE else "yellow"
+    return "green" if card.state is CardState.ACTIVE and card.pin_tries != 1 else "yellow"
+
+
+def tries_colour(left: int | None) -> str:
+    """Return the colour for tries that are left: red, yellow, or none."""
+    return {0: "red", 1: "yellow"}.get(-1 if left is None else left, "")
 
 
 def tries(left: int | None, *, count_low: bool = False) -> str:
@@ -113,6 +118,8 @@ def tries(left: int | None, *, count_low: bool = False) -> str:
         return _("tries left unknown")
     if left == 0:
         return _("locked")
+    if left == 1:
+        return _("1 try left: one more wrong value locks it")
     return plural("{left} try left", "{left} tries left", "left").format(left=left)()
 
 

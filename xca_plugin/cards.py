@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import pluggy
 
 from pkcs11_shim import rules
+from xca_common.errors import place_of
 from xca_common.harmless_text import harmless
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
@@ -29,7 +30,7 @@ from xca_plugin.model import (
     OddCertificate,
     Padding,
 )
-from xca_plugin.plugin_guard import Guard
+from xca_plugin.plugin_guard import Guard, blotted
 
 REAL_CARD_WARNING: Final = text(
     "This is a real card. The issuers warn that changing its PIN with unofficial software may disable it "
@@ -112,7 +113,7 @@ class Cards:
         Returns:
             NoCard, NoReader, or NoReaderDaemon.
         """
-        if others := _flat(self._plugins.hook.xca_other_cards()):
+        if others := _flat(self._guard.ask("xca_other_cards")):
             return errors.NoCard(found=others)
         if self.readers():
             return errors.NoCard()
@@ -166,7 +167,8 @@ class Cards:
         check_pin(card, new_pin)
         veto = partial(self._guard.ask, "xca_veto_new_pin")
         if objections := veto(card=card, new_pin=new_pin, pin=pin, user_code=user_code):
-            raise errors.PinRefused(reasons=objections)
+            secrets = [each for each in (new_pin, pin, user_code) if each is not None]
+            raise errors.PinRefused(reasons=[blotted(each, secrets) for each in objections])
 
     def check_activation(
         self, card: Card, user_code: Secret | None = None, new_pin: Secret | None = None
@@ -249,15 +251,29 @@ class Cards:
         return self._ask_card(card, _user_code_tries, lambda now: hook(card=now, user_code=user_code))
 
     def change_user_code(self, card: Card, user_code: Secret, new_user_code: Secret) -> Card:
-        """Change the user code (hook xca_change_user_code)."""
+        """Change the user code (hook xca_change_user_code).
+
+        Raises:
+            UserCodeUnchanged, and as xca_change_user_code.
+        """
         check_user_code(user_code)
-        check_user_code(new_user_code)
+        self.check_new_user_code(new_user_code, user_code)
         hook = partial(self._guard.ask, "xca_change_user_code")
         return self._ask_card(
             card,
             _user_code_tries,
             lambda now: hook(card=now, user_code=user_code, new_user_code=new_user_code),
         )
+
+    def check_new_user_code(self, new_user_code: Secret, user_code: Secret) -> None:
+        """Check whether this may be the new user code, without a try.
+
+        Raises:
+            InvalidUserCode, UserCodeUnchanged.
+        """
+        check_user_code(new_user_code)
+        if new_user_code == user_code:
+            raise errors.UserCodeUnchanged
 
     # --- what the keys do
 
@@ -433,7 +449,9 @@ class Cards:
                 self._plugins.subset_hook_caller(hook, plugins - {plugin})(card=card)
             except Exception as error:
                 name = self._plugins.get_name(plugin) or ""
-                _log.warning("plugin %s failed at %s: %s", harmless(name), hook, harmless(repr(error)))
+                # Not its text, which may hold a secret.
+                where = place_of(error.__cause__ or error)
+                _log.warning("plugin %s failed at %s: %s", harmless(name), hook, where)
 
     def _check_user_code_usable(self, card: Card) -> None:
         if card.state is CardState.LAPSED:

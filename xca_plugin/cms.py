@@ -201,4 +201,5 @@ def _write_attached(
     signed_attrs = signed_data["signer_infos"][0]["signed_attrs"]
     (signed_digest,) = (item["values"][0].native for item in signed_attrs if item["type"].native == _DIGEST)
     if digest.digest() != signed_digest:
-        raise FileProblem(path=content.name, detail=text("it changed while it was read"))
+        problem = FileProblem(path=content.name, detail=text("it changed while it was read"))
+        raise problem.with_step(text("Wait until no program writes to it. Then do it again."))

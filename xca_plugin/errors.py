@@ -451,6 +451,13 @@ class PinRefused(CardError):
         return " ".join((super().message(language), *said))
 
 
+class UserCodeUnchanged(CardError):
+    """The new user code is the old one."""
+
+    _message = text("The new user code is the old one.")
+    _next_step = text("Choose another user code. Nothing was changed and no try was spent.")
+
+
 class SessionEnded(CardError):
     """A login that was to last for several operations has ended too early."""
 
@@ -760,7 +767,7 @@ class CardNotSeen(ToolError):
 
     name: str
     _message = text("The card is not seen through: {name}.")
-    _next_step = text("Register them again, and look at what is said of each.")
+    _next_step = text("Look at what is said of each. Register those that are not, or are out of date.")
 
 
 # --- card readers, and a look at everything

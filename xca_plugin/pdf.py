@@ -117,7 +117,8 @@ def _written_whole(context: plugin_api.CLIContext, source: Path, output: Path, f
         OutputExists: a file is there, and may not be replaced.
     """
     if output.exists() and output.samefile(source):
-        raise FileProblem(path=output, detail=text("this is the file to be signed"))
+        problem = FileProblem(path=output, detail=text("this is the file to be signed"))
+        raise problem.with_step(text("Choose another name for the result."))
     with result_file(output, force=force, binary=not context.detach_pem) as file:
 
         def opened(name: str, mode: str) -> AbstractContextManager[IO[bytes]]:
@@ -152,7 +153,8 @@ class _PasswordOfPdf(PasswordPrompter):
             return getpass.getpass(prompt)
         except (OSError, EOFError):
             detail = text("it is encrypted, and there is no terminal to ask for its password at")
-            raise FileProblem(path=self._source, detail=detail) from None
+            problem = FileProblem(path=self._source, detail=detail)
+            raise problem.with_step(text("Run it in a terminal, or take the password off first.")) from None
 
     def _opens_without(self) -> bool:
         with self._source.open("rb") as file:

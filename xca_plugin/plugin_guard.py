@@ -4,8 +4,9 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from functools import lru_cache, wraps
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 import pluggy
 from cryptography import x509
@@ -15,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives.asymmetric import rsa, utils
 
 from xca_common.errors import XcaError, place_of
-from xca_common.i18n import Text
+from xca_common.i18n import LANGUAGES, Text
 from xca_common.pki.certificate import Certificate
+from xca_common.secret import Secret
 from xca_plugin import errors
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, CardState, Event, Hash, IssuerContact, OddCertificate, Padding
+from xca_plugin.model import Card, Event, Hash, IssuerContact, OddCertificate, Padding
 
 _HASHES: Final[dict[Hash, Callable[[], hashes.HashAlgorithm]]] = {
     Hash.SHA1: hashes.SHA1,
@@ -64,7 +66,8 @@ class Guard:
             PluginMisbehaved: one answered with something else than the hook says, or failed.
         """
         self._last.name, self._last.asked = "?", hook
-        with self._failing():
+        secrets = [each for each in arguments.values() if isinstance(each, Secret)]
+        with self._failing(secrets):
             answer = getattr(self._plugins.hook, hook)(**arguments)
         if isinstance(answer, list) and hook not in _BY_CARD:
             for each in answer:
@@ -141,10 +144,12 @@ class Guard:
             raise self._misbehaved(_other(answer))
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _failing(self, secrets: Sequence[Secret] = ()) -> Iterator[None]:
         try:
             yield
-        except XcaError:
+        except XcaError as error:
+            if any(_quotes(error, secret) for secret in secrets):
+                raise self._misbehaved(text("what it said quoted a secret, and is not shown")) from None
             raise
         except (Exception, SystemExit) as error:
             if self._last.name in self._own:
@@ -183,20 +188,62 @@ def _public_key(der: bytes) -> object:
 
 
 def _other(answer: object) -> Text:
-    return text("it answered with a value of the type {kind}").format(kind=type(answer).__name__)
+    kind = type(answer).__name__
+    if isinstance(answer, Sequence) and not isinstance(answer, (str, bytes)):
+        kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in answer)) or "-"
+        said = text("it answered with a {kind} that holds something else than it should, of the type {kinds}")
+        return said.format(kind=kind, kinds=kinds)
+    if is_dataclass(answer):
+        return text("it answered with a {kind} that has values of other types").format(kind=kind)
+    return text("it answered with a value of the type {kind}").format(kind=kind)
+
+
+def blotted(said: Text | str, secrets: Sequence[Secret]) -> Text | str:
+    """Return what a plugin said, without the secrets that it quotes."""
+    if isinstance(said, Text):
+        if not any(_quotes_in(said(language), secret) for language in LANGUAGES for secret in secrets):
+            return said
+        said = said()
+    for secret in secrets:
+        if _quotes_in(said, secret):
+            said = said.replace(secret.reveal(), "…")
+    return said
+
+
+def _quotes(error: XcaError, secret: Secret) -> bool:
+    said = (f"{error.message(language)} {error.next_step(language)}" for language in LANGUAGES)
+    return any(_quotes_in(each, secret) for each in said)
+
+
+def _quotes_in(said: str, secret: Secret) -> bool:
+    return not secret.is_wiped and secret.reveal() in said
 
 
 # --- what the hooks answer (hookspecs)
 
 
-def _is_card(answer: object) -> bool:
-    return (
-        isinstance(answer, Card)
-        and isinstance(answer.number, str)
-        and isinstance(answer.state, CardState)
-        and all(tries is None or type(tries) is int for tries in (answer.pin_tries, answer.user_code_tries))
-        and isinstance(answer.certificate, (Certificate, type(None)))
-    )
+def _is_whole(kind: type) -> Callable[[object], bool]:
+    """Accept a value of a dataclass whose attributes have the types that the class says."""
+    hints = get_type_hints(kind)
+
+    def accepts(answer: object) -> bool:
+        return isinstance(answer, kind) and all(
+            _is_of(getattr(answer, name), get_args(hint) or (hint,)) for name, hint in hints.items()
+        )
+
+    return accepts
+
+
+def _is_of(value: object, kinds: tuple[type, ...]) -> bool:
+    return bool in kinds if isinstance(value, bool) else isinstance(value, kinds)
+
+
+def _is_event(answer: object) -> bool:
+    # A time without a zone cannot be compared with the others.
+    return _is_whole(Event)(answer) and isinstance(answer, Event) and answer.at.tzinfo is not None
+
+
+_is_card: Final = _is_whole(Card)
 
 
 def _is(*kinds: type) -> Callable[[object], bool]:
@@ -204,7 +251,11 @@ def _is(*kinds: type) -> Callable[[object], bool]:
 
 
 def _all(accepts: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda answer: isinstance(answer, Sequence) and all(accepts(each) for each in answer)
+    return lambda answer: (
+        isinstance(answer, Sequence)
+        and not isinstance(answer, (str, bytes))
+        and all(accepts(each) for each in answer)
+    )
 
 
 def _is_context(answer: object) -> bool:
@@ -226,7 +277,7 @@ _BY_CARD: Final[dict[str, Callable[[object], bool]]] = {
         _is_card,
     ),
     "xca_certificates": _all(_is(Certificate, OddCertificate)),
-    "xca_issuer_contact": _is(IssuerContact),
+    "xca_issuer_contact": _is_whole(IssuerContact),
     "xca_session": _is_context,
     "xca_sign": _is(bytes),
     "xca_decrypt": _is(bytes),
@@ -235,7 +286,8 @@ _BY_CARD: Final[dict[str, Callable[[object], bool]]] = {
 _LISTS: Final[dict[str, Callable[[object], bool]]] = {
     "xca_readers": _all(_is(str)),
     "xca_detect": _all(_is_card),
-    "xca_history": _all(_is(Event)),
+    "xca_history": _all(_is_event),
+    "xca_other_cards": _all(_is(str)),
     "xca_veto_new_pin": _is(str, Text),
 }
 """The same of each hook that every plugin answers."""

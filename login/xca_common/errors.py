@@ -10,7 +10,7 @@ import errno
 import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Final, dataclass_transform
+from typing import ClassVar, Final, Self, dataclass_transform
 
 from xca_common.i18n import ENGLISH, Text, text
 
@@ -25,6 +25,8 @@ class XcaError(Exception):
 
     _message: ClassVar[Text]
     _next_step: ClassVar[Text]
+    own_step: ClassVar[Text | None] = None
+    """The next step of one error alone (with_step); None: it has that of its class."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -36,7 +38,12 @@ class XcaError(Exception):
 
     def next_step(self, language: str | None = None) -> str:
         """Return what to do next, in a language (zh_TW, en), by default the environment's."""
-        return self._next_step.format(**self.facts())(language)
+        return (self.own_step or self._next_step).format(**self.facts())(language)
+
+    def with_step(self, step: Text) -> Self:
+        """Return this error with a next step of its own, where that of its class would be the wrong one."""
+        vars(self)["own_step"] = step
+        return self
 
     def __str__(self) -> str:
         return f"{self.message(ENGLISH)} {self.next_step(ENGLISH)}"

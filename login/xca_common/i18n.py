@@ -119,8 +119,11 @@ def _shown(fact: object, language: str | None) -> object:
     return fact if isinstance(fact, (int, float)) else harmless(str(fact))
 
 
-_CATALOGUE: Final = Catalogue(Path(__file__).with_name("locale"))
-text = _CATALOGUE.text
+CATALOGUE: Final = Catalogue(Path(__file__).with_name("locale"))
+"""The sentences of xca_common, and click's own."""
+text = CATALOGUE.text
 """Return a sentence of this package."""
-plural = _CATALOGUE.plural
+plural = CATALOGUE.plural
 """Return a sentence of this package that depends on a number."""
+say = CATALOGUE.say
+"""Return a sentence of this package as a string, in the language being spoken."""

@@ -96,9 +96,8 @@ def input_file(path: Path, *, twice: bool = False) -> Iterator[BinaryIO]:
         with problems_of(path):  # such as a folder
             file = io.BufferedReader(NamedFile(descriptor, "rb", path), _BUFFER)
         if twice and not file.seekable():
-            raise FileProblem(
-                path=path, detail=text("it is a pipe, and would be read twice; write it to a file first")
-            )
+            problem = FileProblem(path=path, detail=text("it is a pipe, and would be read twice"))
+            raise problem.with_step(text("Write it to a file first, and name that file."))
         yield file
     finally:
         os.close(descriptor)
@@ -264,7 +263,8 @@ def _check_replaceable(target: Path, found: os.stat_result, private: bool) -> No
         # Its folder may allow it all the same; who made it read-only did not mean that.
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     if not private and found.st_uid != os.geteuid() and os.geteuid() != 0:
-        raise FileProblem(path=target, detail=text("it belongs to another user"))
+        problem = FileProblem(path=target, detail=text("it belongs to another user"))
+        raise problem.with_step(text("Choose another name for the result."))
 
 
 def _take_attributes(target: Path, found: os.stat_result, descriptor: int) -> None:

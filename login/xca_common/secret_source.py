@@ -29,6 +29,10 @@ class SecretSourceError(Exception):
         return self.reason()
 
 
+class NotASourceError(SecretSourceError):
+    """What was named is no source; it may be the secret itself."""
+
+
 class SecretReader:
     """Reads secrets, one line each, from the sources of one command.
 
@@ -68,7 +72,7 @@ class SecretReader:
             secret = os.environ[name]
         else:
             # Not repeated: it may be the secret itself, typed in the wrong place.
-            raise SecretSourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
+            raise NotASourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
         if not secret:
             raise _problem(source, text("empty"))
         return secret

@@ -103,6 +103,7 @@ def test_pin_that_the_program_makes_is_shown_once_and_sets_the_card(closed: Work
         talk.sendline("n")
         # On the terminal's second screen, which is left then.
         talk.expect_exact("\x1b[?1049l")
+        talk.expect_exact("That PIN was thrown away, and nothing was changed.")
         talk.expect_exact(NEW_PIN_PROMPT)
         assert closed.card()["state"] == "not-activated"
         talk.sendline("")
@@ -126,10 +127,48 @@ def test_made_pin_of_a_reset_in_chinese_is_confirmed_in_the_official_words(activ
         talk.expect_exact("且不為空白）: ")
         talk.sendline("")
         talk.expect(r"您的新PIN碼：\d{8}")
-        talk.expect_exact("我已記下 [y/N]: ")
-        talk.sendline("y")
+        talk.expect_exact("我已記下 [是 y／否 N]: ")
+        talk.sendline("是")
         talk.expect_exact("\x1b[?1049l")
     assert talk.exitstatus == 0
+
+
+@pytest.mark.parametrize(
+    ("terminal", "warned", "taken_back"), [("dumb", True, ""), ("linux", False, "\x1b[H\x1b[J")]
+)
+def test_made_pin_in_a_terminal_with_one_screen_is_wiped_or_said_to_stay(
+    closed: Workspace, terminal: str, warned: bool, taken_back: str
+) -> None:
+    with closed.with_variables(TERM=terminal).terminal("activate", "--yes") as talk:
+        talk.expect_exact(CODE_PROMPT)
+        talk.sendline(USER_CODE)
+        talk.expect_exact(NEW_PIN_PROMPT)
+        talk.sendline("")
+        shown_pin(talk)
+        talk.expect_exact("[y/N]: ")
+        assert ("This terminal cannot take back what it shows" in str(talk.before)) is warned
+        talk.sendline("n")
+        talk.expect_exact("That PIN was thrown away")
+        assert taken_back in str(talk.before)
+        talk.sendintr()
+
+
+def test_new_user_code_that_is_the_old_one_is_refused_and_asked_again(active: Workspace) -> None:
+    given = f"{USER_CODE}\n{USER_CODE}\n"
+    result = active.run(
+        "user-code", "change", "--user-code", "stdin", "--new-user-code", "stdin", stdin=given
+    )
+    assert result.status == 49
+    assert "The new user code is the old one." in result.err
+    with active.terminal("user-code", "change") as talk:
+        talk.expect_exact("Current user code")
+        talk.sendline(USER_CODE)
+        talk.expect_exact("New user code (6 to 10 characters): ")
+        talk.sendline(USER_CODE)
+        talk.expect_exact("The new user code is the old one.")
+        talk.expect_exact("New user code (6 to 10 characters): ")
+        talk.sendintr()
+    assert active.card()["user_code_tries_left"] == 3
 
 
 def test_made_pin_that_every_rule_refuses_ends_in_a_question(closed: Workspace, tmp_path: Path) -> None:

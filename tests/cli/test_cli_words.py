@@ -5,6 +5,7 @@ import gettext
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import east_asian_width
 
 import click
 import pytest
@@ -12,10 +13,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from support.cli.xcactl import Workspace
-from xca_common.i18n import CHINESE, ENGLISH, language_named
+from xca_common.i18n import CATALOGUE, CHINESE, ENGLISH, language_named
 from xca_plugin.cli.examples import EXAMPLES
 from xca_plugin.cli.root import xcactl
-from xca_plugin.i18n import CATALOGUE
 
 CLICK_ENGLISH = (
     # Texts that only programmers and other systems see.
@@ -219,7 +219,7 @@ def test_chinese_help_of_every_command_has_no_english(closed: Workspace) -> None
     program = """
 import gettext, os
 os.environ["LANGUAGE"] = "zh_TW"
-from xca_plugin.i18n import CATALOGUE
+from xca_common.i18n import CATALOGUE
 gettext.bindtextdomain("messages", CATALOGUE.locales)
 import click
 from xca_plugin.cli.root import xcactl
@@ -228,12 +228,69 @@ def show(command, context):
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             each = command.get_command(context, name)
-            show(each, click.Context(each, parent=context, info_name=name))
-show(xcactl, click.Context(xcactl, info_name="xcactl"))
+            show(each, each.context_class(each, parent=context, info_name=name))
+show(xcactl, xcactl.context_class(xcactl, info_name="xcactl"))
 """
     shown = closed.program(program).out
     assert "範例" in shown
     assert sorted(set(english(shown))) == []
+    assert not re.search("[\u4e00-\u9fff]:", shown), "half-width colon after Chinese"
+    wide = [line for line in shown.splitlines() if columns(line) > 80]
+    assert [
+        line for line in wide if not line.lstrip().startswith("xcactl")
+    ] == []  # examples are copied whole
+
+
+def columns(line: str) -> int:
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in line)
+
+
+def test_explanations_of_options_in_chinese_begin_in_one_column(closed: Workspace) -> None:
+    lines = closed.run("--lang", "zh_TW", "sign", "--help").out.splitlines()
+    options = lines[lines.index("選項：") + 1 : lines.index("  範例：") - 1]
+    begins = {columns(found[0]) for line in options if (found := re.match(r"  -.*?  +(?=\S)| +", line))}
+    assert len(begins) == 1, options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sign",), "缺少引數 '檔案…'。"),
+        (("sign", "nofile"), "檔案 'nofile' 不存在。"),
+        (("agent", "run", "--port", "70000"), "70000 不是 0 到 65535 的整數。"),
+        (("agent", "run", "--port", "x"), "x 不是 0 到 65535 的整數。"),
+        (("encrypt", "x"), "不存在。"),
+    ],
+)
+def test_slip_in_chinese_is_told_in_chinese_alone(
+    closed: Workspace, arguments: tuple[str, ...], said: str
+) -> None:
+    result = closed.run("--lang", "zh_TW", *arguments)
+    assert result.status == 2
+    assert said in result.err
+    assert "錯誤：" in result.err
+    assert not re.search("Error|range|<=|內容不正確", result.err)
+
+
+def test_last_of_two_languages_is_spoken(closed: Workspace) -> None:
+    assert "檢視卡片" in closed.run("--lang", "en", "info", "--lang", "zh_TW", "--help").out
+    assert "Show a card" in closed.run("--lang", "zh_TW", "info", "--lang=en", "--help").out
+
+
+@pytest.mark.parametrize(("answer", "status"), [("是", None), ("ｙ", None), ("否", 42), ("", 42)])
+def test_question_in_chinese_takes_a_chinese_answer(
+    closed: Workspace, answer: str, status: int | None
+) -> None:
+    with closed.terminal("--lang", "zh_TW", "activate") as talk:
+        talk.expect_exact("[是 y／否 N]: ")
+        talk.sendline("也許")
+        talk.expect_exact("請回答「是」（y）或「否」（n）。")
+        talk.expect_exact("[是 y／否 N]: ")
+        talk.sendline(answer)
+        if status is None:
+            talk.expect_exact("用戶代碼（英文字母有大小寫區別）: ")
+            talk.sendintr()
+    assert status in (None, talk.exitstatus)
 
 
 def test_events_and_times_show_their_zone_and_no_return_value(active: Workspace) -> None:

@@ -5,6 +5,8 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -13,6 +15,8 @@ from support import card_family
 from xca_common.pki.certificate import Certificate
 from xca_plugin import Card, Cards, CardState, Hash, Secret, errors, hookimpl
 from xca_plugin.hicos import Hicos
+from xca_plugin.i18n import text
+from xca_plugin.model import Event, IssuerContact
 
 CARD: Final = Card("MT00000000000001", "reader", "model", "memory", CardState.ACTIVE, 3, 3)
 DIGEST: Final = hashlib.sha256(b"tender").digest()
@@ -212,3 +216,77 @@ def test_secret_that_was_wiped_is_said_to_be_and_reaches_no_plugin() -> None:
     with pytest.raises(errors.SecretWiped) as refused:
         Cards([Family(breaks)]).verify_pin(CARD, secret)
     assert "PIN" in refused.value.message("en")
+
+
+def test_member_of_another_type_is_named() -> None:
+    class Stranger:
+        @hookimpl
+        def xca_readers(self) -> list[object]:
+            return ["reader", 42]
+
+    with pytest.raises(errors.PluginMisbehaved) as refused:
+        Cards([Family(breaks), Stranger()]).readers()
+    assert "a list that holds something else than it should, of the type str, int" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [
+        ("xca_readers", "reader"),
+        ("xca_history", [Event(datetime(2026, 1, 1), "MT", "verify-pin", 0, "x")]),
+        ("xca_history", [Event("now", "MT", "verify-pin", 0, "x")]),  # type: ignore[arg-type]
+        ("xca_issuer_contact", IssuerContact("name", "website", 42)),  # type: ignore[arg-type]
+        ("xca_detect", [replace(CARD, reader=None)]),  # type: ignore[arg-type]
+        ("xca_detect", [replace(CARD, pin_tries=True)]),
+        ("xca_other_cards", [42]),
+    ],
+)
+def test_answer_with_a_value_of_another_type_is_refused(hook: str, answer: object) -> None:
+    def answers(self: object) -> object:
+        return answer
+
+    stranger = type("Stranger", (), {hook: hookimpl(answers)})()
+    cards = Cards([stranger] if hook == "xca_other_cards" else [Family(breaks), stranger])
+    asks: dict[str, Callable[[], object]] = {
+        "xca_readers": cards.readers,
+        "xca_history": cards.history,
+        "xca_issuer_contact": lambda: cards.read(CARD),
+        "xca_detect": cards.detect,
+        "xca_other_cards": cards.missing,
+    }
+    with pytest.raises(errors.PluginMisbehaved) as refused:
+        asks[hook]()
+    assert refused.value.name == "Stranger"
+
+
+def test_error_of_a_plugin_that_quotes_a_secret_is_not_shown() -> None:
+    def quotes() -> None:
+        raise errors.CardFault(detail="k4r7q9z1 is wrong")
+
+    with pytest.raises(errors.PluginMisbehaved) as refused:
+        Cards([Family(quotes)]).verify_pin(CARD, pin())
+    assert "quoted a secret" in str(refused.value)
+    assert "k4r7q9z1" not in str(refused.value)
+
+
+def test_sentence_of_a_plugin_that_quotes_a_secret_is_blotted_in_every_language() -> None:
+    class Gossip:
+        @hookimpl
+        def xca_veto_new_pin(self, new_pin: Secret) -> Any:
+            return text("Error: {message}").format(message=new_pin.reveal())
+
+    with pytest.raises(errors.PinRefused) as refused:
+        Cards([Family(breaks), Gossip()]).check_new_pin(CARD, pin())
+    assert "Error: …" in refused.value.message("en")
+    assert "k4r7q9z1" not in refused.value.message("en") + refused.value.message("zh_TW")
+
+
+def test_words_of_a_plugin_that_fails_after_a_change_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Listener:
+        @hookimpl
+        def xca_card_found(self, card: Card) -> None:
+            raise RuntimeError("k4r7q9z1")
+
+    Cards([Family(breaks), Listener()]).detect()
+    assert "RuntimeError" in caplog.text
+    assert "k4r7q9z1" not in caplog.text

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from xca_common.errors import XcaError
+from xca_plugin import card_text
 from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
@@ -60,12 +61,11 @@ def clock(seen: Observations) -> Iterator[Answer]:
     for when, what in past:
         if when > now:
             wrong = text("It shows {now}, but {what} was at {when}.")
-            facts = {"now": f"{now:%Y-%m-%d %H:%M:%SZ}", "when": f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"}
+            facts = {"now": card_text.moment(now), "when": card_text.moment(when)}
             yield failed(wrong.format(what=what, **facts), Advice.SET_CLOCK)
             return
     if not past:
         yield skipped(text("There is nothing to compare it with."))
         return
-    yield passed(
-        text("It shows {now}; nothing that is known happened later.").format(now=f"{now:%Y-%m-%d %H:%M:%SZ}")
-    )
+    said = text("It shows {now}; nothing that is known happened later.")
+    yield passed(said.format(now=card_text.moment(now)))

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command xcactl. The module of a subcommand is imported only when it runs, for a fast start."""
 
-import gettext
-import os
 import resource
 import sys
 import warnings
-from itertools import zip_longest
 
+from xca_common.command_line import speak
 from xca_common.errors import FileProblem, XcaError, os_reason, place_of
-from xca_common.i18n import DOMAIN, language_named
 from xca_common.standard_streams import tolerate_characters
-from xca_plugin.i18n import CATALOGUE, text
+from xca_plugin.i18n import text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.streams import prepare_streams
 
@@ -22,11 +19,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # warnings of libraries about odd certificates, meant for programmers
-    # Set before the commands are imported: the import translates their help texts.
-    if language := language_named(_value_of_lang(sys.argv[1:])):
-        os.environ["LANGUAGE"] = language
-    gettext.bindtextdomain(DOMAIN, CATALOGUE.locales)
-    gettext.textdomain(DOMAIN)
+    speak(sys.argv[1:])
     tolerate_characters()
     prepare_streams()
     from xca_plugin.cli.root import show_error, xcactl
@@ -45,15 +38,3 @@ def main() -> None:
 
 def _file_problem(error: OSError) -> FileProblem:
     return FileProblem(path=error.filename or place_of(error), detail=os_reason(error))
-
-
-def _value_of_lang(arguments: list[str]) -> str:
-    """Return the value of --lang, or an empty string without that option."""
-    for option, value in zip_longest(arguments, arguments[1:], fillvalue=""):
-        if option == "--lang":
-            return value
-        if option.startswith("--lang="):
-            return option.removeprefix("--lang=")
-        if option == "--":
-            break
-    return ""

@@ -23,7 +23,7 @@ from xca_plugin.terminal.consent import (
     yes_option,
 )
 from xca_plugin.terminal.output import say, say_done
-from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
 from xca_plugin.terminal.secrets import FIRST_PIN, USER_CODE, Asker, source_option
 
 
@@ -88,6 +88,8 @@ def activate(
         if record:
             record.write(activation(after, datetime.now(UTC), "xcactl"))
     say_done(_("The card is activated."), fg="green", bold=True)
+    if receipt:
+        say_about(text("The record of the activation is in {path}"), receipt)
     say_done(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
 
 

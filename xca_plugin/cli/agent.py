@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from xca_common.command_line import WholeNumber
 from xca_plugin import errors
 from xca_plugin.agent.process import service
 from xca_plugin.agent_port import PORT, agent_at
@@ -15,7 +16,7 @@ from xca_plugin.terminal.output import say
 port_option = click.option(
     "--port",
     metavar="PORT",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=PORT,
     show_default=True,
     help=_("Another port, for tests or a second user; web pages know only the standard one. 0: any."),

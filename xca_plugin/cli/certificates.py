@@ -2,6 +2,7 @@
 """xcactl cert: the certificates on a card."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -14,7 +15,9 @@ from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.output import add_heads, console, grid, print_json
-from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
+
+_WRITTEN: Final = text("The certificate is in {path}")
 
 _label = click.argument("label", default="cert1")
 
@@ -104,6 +107,7 @@ def export(label: str, number: str | None, encoding: str, output: Path, force: b
     data = certificate.der if encoding == "der" else certificate.pem.encode()
     with result_file(output, force=force, binary=encoding == "der") as file:
         file.write(data)
+    say_about(_WRITTEN, output)
 
 
 def _named(label: str, number: str | None) -> Certificate:

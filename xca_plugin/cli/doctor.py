@@ -2,7 +2,6 @@
 """xcactl doctor: check the installation and the card, and advise on each fault."""
 
 import platform
-import re
 import shlex
 from contextlib import nullcontext
 from importlib.metadata import version
@@ -22,10 +21,9 @@ from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card
-from xca_plugin.terminal.next_steps import NEXT_STEPS, with_issuer
+from xca_plugin.terminal.next_steps import NEXT_STEPS, for_card, with_issuer
 from xca_plugin.terminal.output import print_json, say
-from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file
+from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
 
 _OUTCOMES: Final = {
     CheckOutcome.PASSED: (text("PASSED"), "green"),
@@ -43,9 +41,6 @@ _ADVICE: Final = {
     Advice.SEND_REPORT: text("Report it with the file that this writes: xcactl doctor --report report.json"),
     Advice.SET_CLOCK: text("Set the computer's clock and its time zone: timedatectl set-ntp true"),
 }
-
-_CARD_COMMANDS: Final = re.compile(r"xcactl (?:activate|info|pin change|pin reset|cert list)\b")
-"""Commands that take --card."""
 
 
 @click.command(help=_("Check everything, from the module to the clock, and say what to do."))
@@ -90,6 +85,8 @@ def doctor(as_json: bool, report: Path | None, hosts: tuple[str, ...], personal:
                 numbers = dict.fromkeys(finding.card.number for finding in findings if finding.card)
                 document = Anonymiser(numbers, installed_files()).clean(document)
             file.write(harmless_json(document).encode() + b"\n")
+    if report:
+        say_about(text("The report is in {path}"), report)
     if failed := dict.fromkeys(
         finding.title() for finding in findings if finding.outcome is CheckOutcome.FAILED
     ):
@@ -117,7 +114,7 @@ def _next_step(finding: Finding) -> str | None:
     if finding.next_step is None:
         return None
     if isinstance(finding.next_step, XcaError):
-        known = NEXT_STEPS.get(type(finding.next_step))
+        known = None if finding.next_step.own_step else NEXT_STEPS.get(type(finding.next_step))
         said = known.format(**finding.next_step.facts()) if known else finding.next_step.next_step
     elif isinstance(finding.next_step, Advice):
         said = _ADVICE.get(finding.next_step, finding.next_step.value)
@@ -125,11 +122,5 @@ def _next_step(finding: Finding) -> str | None:
             said = said.format(host=shlex.quote(finding.host))
     else:
         said = finding.next_step
-    step = _of_card(said(), finding.card) if finding.card else said()
+    step = for_card(said(), finding.card.number) if finding.card else said()
     return with_issuer(step, finding.card) if finding.needs_issuer else step
-
-
-def _of_card(step: str, card: Card) -> str:
-    """Add --card to the commands of a next step, so that they act on this card."""
-    step = _CARD_COMMANDS.sub(rf"\g<0> --card {card.number}", step)
-    return step.replace("softhsm-card reset-user-code", f"softhsm-card reset-user-code {card.number}")

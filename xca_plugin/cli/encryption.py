@@ -170,7 +170,8 @@ def decrypt(
                 sealed = enveloped.Enveloped(source)
                 sealed.check_card(cards, card)
                 if session is None:  # what cannot be decrypted costs no PIN
-                    raise FileProblem(path=file, detail=text("it changed while it was read"))
+                    problem = FileProblem(path=file, detail=text("it changed while it was read"))
+                    raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
                 with output_file(target, private=True, may_replace=replace.__contains__) as result:
                     sealed.decrypt(result, cards, card, session.decrypt)
             return target

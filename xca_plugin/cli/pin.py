@@ -116,5 +116,6 @@ def change_user_code(
             partial(cards.verify_user_code, card),
             next_source=new_user_code,
         )
-        cards.change_user_code(card, old, ask.get(NEW_USER_CODE, new_user_code))
+        new = ask.get(NEW_USER_CODE, new_user_code, lambda value: cards.check_new_user_code(value, old))
+        cards.change_user_code(card, old, new)
     say_done(_("The user code is changed."), fg="green")

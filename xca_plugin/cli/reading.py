@@ -137,8 +137,10 @@ def show(card: Card, *, err: bool = False) -> None:
     table.add_row(_("State"), Text(card_text.state(card), style=card_text.colour(card)))
     if card.state is not CardState.ACTIVE and card.activate_by is not None and card.days_left is not None:
         table.add_row(_("Activate by"), card_text.deadline(card.activate_by, card.days_left))
-    table.add_row(_("PIN"), card_text.pin_tries(card))
-    table.add_row(_("User code"), card_text.user_code_tries(card))
+    colour = card_text.tries_colour(card.pin_tries) if card.state is CardState.ACTIVE else ""
+    table.add_row(_("PIN"), Text(card_text.pin_tries(card), style=colour))
+    colour = card_text.tries_colour(card.user_code_tries)
+    table.add_row(_("User code"), Text(card_text.user_code_tries(card), style=colour))
     console(err=err).print(table)
 
 
@@ -147,7 +149,11 @@ def show(card: Card, *, err: bool = False) -> None:
 @json_option
 def events(number: str | None, as_json: bool) -> None:
     """Print the recorded events of one card or of all cards."""
-    history = Cards().history(number.strip().upper() if number else None)
+    cards = Cards()
+    wanted = number.strip().upper() if number else None
+    history = cards.history(wanted)
+    if wanted and not history:
+        cards.find(wanted)  # a card may have no history; a number that is no card's is a slip
     if as_json:
         print_json({"events": [json_documents.event(event) for event in history]})
         return

@@ -3,15 +3,12 @@
 
 import importlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 
+from xca_common.command_line import complete, harmless_usage
 from xca_common.errors import XcaError, place_of
-from xca_common.harmless_text import harmless
-from xca_common.i18n import LANGUAGES, language_named
 from xca_plugin.cli.examples import EXAMPLES
 from xca_plugin.errors import CardError, Undecided
 from xca_plugin.i18n import _, text
@@ -68,35 +65,6 @@ def show_error(error: XcaError) -> None:
     say(next_step(error), err=True)
 
 
-@contextmanager
-def _harmless_usage() -> Iterator[None]:
-    """Make click's error messages harmless: they repeat the arguments."""
-    try:
-        yield
-    except click.exceptions.NoArgsIsHelpError:
-        raise  # it shows the help, and repeats nothing
-    except click.ClickException as error:
-        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
-        raise
-
-
-class _Language(click.ParamType[str]):
-    """Type of --lang: any name that language_named() accepts."""
-
-    name = "language"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return the names of the languages, for the help."""
-        return f"[{'|'.join(LANGUAGES)}]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name that the program uses for the language."""
-        if language := language_named(value):
-            return language
-        known = text("{value} is no language of xcactl: {choices}")
-        raise click.BadParameter(known.format(value=value, choices=", ".join(LANGUAGES))(), ctx, param)
-
-
 def _be_verbose(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.find_root().meta[_VERBOSE] = True
@@ -114,16 +82,6 @@ def _verbose_option() -> click.Option:
     )
 
 
-def _language_option(*, hidden: bool) -> click.Option:
-    return click.Option(
-        ["--lang"],
-        type=_Language(),
-        expose_value=False,  # xca_plugin.cli.main reads the value before
-        hidden=hidden,
-        help=_("Language; by default the locale's."),
-    )
-
-
 def _complete(command: click.Command, words: str) -> None:
     """Add the common options, examples and translated placeholders to a command and its subcommands.
 
@@ -131,20 +89,11 @@ def _complete(command: click.Command, words: str) -> None:
         command: the command.
         words: its words after xcactl, such as "pin change".
     """
-    command.options_metavar = _("[OPTIONS]")
-    command.params += [_verbose_option(), _language_option(hidden=bool(words))]
-    for parameter in command.params:
-        placeholder = parameter.metavar
-        if placeholder is None and isinstance(parameter, click.Argument):
-            placeholder = (parameter.name or "").upper()
-        if placeholder in _PLACEHOLDERS:
-            optional = isinstance(parameter, click.Argument) and not parameter.required
-            shown = _PLACEHOLDERS[placeholder]()
-            parameter.metavar = f"[{shown}]" if optional else shown
+    command.params.append(_verbose_option())
+    complete(command, _PLACEHOLDERS, hide_language=bool(words))
     examples = "\n".join(["\b", _("Examples:"), *(f"  {line}" for line in EXAMPLES[words])])
     command.epilog = f"{examples}\n\n{command.epilog or ''}"
     if isinstance(command, click.Group):
-        command.subcommand_metavar = _("COMMAND [ARGS]...")
         for name, each in command.commands.items():
             _complete(each, f"{words} {name}".strip())
 
@@ -186,13 +135,13 @@ class Commands(click.Group):
 
     def make_context(self, *given: Any, **more: Any) -> click.Context:
         """Parse the arguments; error messages about them are made harmless."""
-        with _harmless_usage():
+        with harmless_usage():
             return super().make_context(*given, **more)
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; print an XcaError with its next step and exit with its status."""
         try:
-            with _harmless_usage():
+            with harmless_usage():
                 return super().invoke(context)
         except XcaError as error:
             show_error(error)

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from xca_common.command_line import WholeNumber
 from xca_plugin import card_modules, errors
 from xca_plugin.card_modules import CardModule
 from xca_plugin.i18n import _, text
@@ -58,8 +59,13 @@ def setup(path: Path | None, yes: bool) -> None:
 def _named(path: Path) -> CardModule:
     module = card_modules.look_at(path.absolute())
     if module.problem is not None:
-        raise errors.ModuleFailed(
-            detail=text("{path}: {reason}").format(path=module.path, reason=module.problem)
+        detail = text("{path}: {reason}").format(path=module.path, reason=module.problem)
+        raise errors.ModuleFailed(detail=detail).with_step(
+            text(
+                "Nothing was written. Check that this is the card's PKCS#11 module, for this computer's "
+                "processor (libHicos_p11v1.so of the issuer's software). Without --module it is looked for: "
+                "xcactl setup"
+            )
         )
     return module
 
@@ -85,7 +91,7 @@ def _chosen(found: list[CardModule], yes: bool) -> CardModule:
         raise click.UsageError(_("There are several: name one with --module."))
     for position, module in enumerate(usable, 1):
         say(f"{position}) {module.path}", err=True)
-    chosen: int = prompt(_("Which one"), type=click.IntRange(1, len(usable)))
+    chosen: int = prompt(_("Which one"), type=WholeNumber(1, len(usable)))
     return usable[chosen - 1]
 
 

@@ -11,13 +11,13 @@ from typing import Final, Generic, TypeVar
 
 import click
 
-from xca_common.errors import FileProblem, XcaError
+from xca_common.errors import XcaError
 from xca_plugin import errors
 from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.output import console, say
-from xca_plugin.terminal.result_files import check_output
+from xca_plugin.terminal.result_files import check_output, in_use
 
 _WAITING: Final = 32  # files that may be written in threads while the next ones are worked on
 _ENDS_THE_LOGIN = (errors.SessionEnded, errors.CardRemoved, errors.CardFault, errors.PluginMisbehaved)
@@ -47,7 +47,7 @@ def check_outputs(outputs: Mapping[Path, Path]) -> None:
     for file, target in outputs.items():
         check_output(target, file)
         if len(outputs) > 1 and target.absolute() in inputs:
-            raise FileProblem(path=target, detail=text("the command uses this file for something else"))
+            raise in_use(target)
 
 
 def each_file(

@@ -145,7 +145,9 @@ def _seen(tool: Tool) -> ProbeResult:
     if (problem := tool.problem()) is not None:
         return ProbeResult(False, problem.message())
     if not tool.registered():
-        return ProbeResult(False, _STATES[tool.state()]())
+        state, missing = tool.state(), tool.missing()
+        said = missing if missing and state is Registration.ABSENT else _STATES[state]
+        return ProbeResult(False, said())
     try:
         return tool.check()
     except XcaError as error:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choice of the card: the option --card, and the question when there are several."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
 
+from xca_common.command_line import WholeNumber
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_plugin import card_text, errors
@@ -41,6 +43,17 @@ card_option: Final = click.option(
 )
 
 
+_CHOSEN: Final = "xca_plugin.card"
+"""Key in click's Context.meta; its value is the number of the card that was chosen among several."""
+
+
+def chosen_among_several() -> str | None:
+    """Return the number of the card that this command chose, if commands have to name it: there are more."""
+    context = click.get_current_context(silent=True)
+    number: str | None = context.meta.get(_CHOSEN) if context else None
+    return number
+
+
 def choose(cards: Cards, number: str | None) -> Card:
     """Return the card with this number; without a number, the only card, or the one chosen at the terminal.
 
@@ -48,6 +61,14 @@ def choose(cards: Cards, number: str | None) -> Card:
         CardNotFound, SeveralCards, and what Cards.missing() returns.
     """
     present = cards.detect()
+    card = _chosen(present, cards, number)
+    context = click.get_current_context(silent=True)
+    if context and len(present) > 1:
+        context.meta[_CHOSEN] = card.number
+    return card
+
+
+def _chosen(present: Sequence[Card], cards: Cards, number: str | None) -> Card:
     if number is not None:
         for card in present:
             if card.number == number.strip().upper():
@@ -64,5 +85,5 @@ def choose(cards: Cards, number: str | None) -> Card:
     for position, card in enumerate(present, 1):
         table.add_row(f"{position})", card.number, card_text.holder(card), card_text.state(card))
     console(err=True).print(table)
-    chosen: int = prompt(_("Which one"), type=click.IntRange(1, len(present)))
+    chosen: int = prompt(_("Which one"), type=WholeNumber(1, len(present)))
     return present[chosen - 1]

@@ -68,6 +68,7 @@ def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
             number=card.number, tries=card_text.tries(card.pin_tries, count_low=card.pin_count_low)
         )(),
         err=True,
+        fg=card_text.tries_colour(card.pin_tries) or None,
     )
     agree_to_risk(card, yes)
     confirm_last_try(card.pin_tries, last_try)
@@ -84,6 +85,7 @@ def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
             number=card.number, tries=card_text.user_code_tries(card)
         )(),
         err=True,
+        fg=card_text.tries_colour(card.user_code_tries) or None,
     )
     agree_to_risk(card, yes)
     confirm_last_try(card.user_code_tries, last_try)

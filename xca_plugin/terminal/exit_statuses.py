@@ -42,6 +42,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.SecretFormRefused: 46,
     errors.RemovedBeforeProof: 47,
     errors.SecretWiped: 48,
+    errors.UserCodeUnchanged: 49,
     errors.NoSuchCertificate: 50,
     errors.NoSuchKey: 51,
     errors.NotDecryptable: 52,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Next steps after an error or for a card, with the commands of xcactl for them."""
 
+import re
+import shlex
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,14 +11,15 @@ from xca_common.i18n import Text
 from xca_plugin import card_text, errors
 from xca_plugin.action import Action, next_action
 from xca_plugin.cards import Cards
-from xca_plugin.i18n import text
+from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
+from xca_plugin.terminal.card_choice import chosen_among_several
 
 NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     SecretMissing: text(
         "Run it in a terminal to be asked, or name a source: {option} env:NAME, file:PATH, fd:NUMBER or stdin"
     ),
-    OutputExists: text("Choose another name with -o, or repeat the command with --force to replace it."),
+    OutputExists: text("Choose another name, or repeat the command with --force to replace it."),
     errors.NotConfigured: text(
         "For a real card: xcactl setup. For a test card: softhsm-card init, softhsm-card issue, then "
         'eval "$(softhsm-card env)". What is missing: xcactl doctor'
@@ -95,7 +98,8 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "xcactl tools list shows the tools that can load the module. Nothing was changed."
     ),
     errors.CardNotSeen: text(
-        "Register them again (xcactl tools register TOOL), and look at what is said above of each."
+        "Look at what is said above of each. Those that are not registered, or out of date: "
+        "xcactl tools register TOOL"
     ),
     errors.NoReaderSupport: text("Install it: pip install 'xca-plugin[pcsc]'"),
     errors.NoReaderDaemon: text(
@@ -115,6 +119,12 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
 }
 """Errors that a command can mend; for any other, the library's own next step is shown."""
 
+_CARD_COMMANDS: Final = re.compile(
+    r"xcactl (?:activate|info|pin (?:change|reset|verify)|user-code change|cert (?:list|show|export)|sign|"
+    r"decrypt|events)\b"
+)
+"""Commands that take --card."""
+
 _AFTER_A_LOOK: Final = {
     Action.ACTIVATE: text("Next: activate it with the user code: xcactl activate"),
     Action.CHANGE_PIN: text("Next: change the PIN that somebody else set: xcactl pin change"),
@@ -131,8 +141,12 @@ _AFTER_A_LOOK: Final = {
 
 def next_step(error: XcaError) -> str:
     """Return what to do after an error; if only the issuer can help, also how to reach it."""
-    said = NEXT_STEPS.get(type(error))
+    said = None if error.own_step else NEXT_STEPS.get(type(error))
     step = said.format(**error.facts())() if said else error.next_step()
+    if chosen := chosen_among_several():
+        step = for_card(step, chosen)
+    elif isinstance(number := error.facts().get("number"), str):
+        step = with_number(step, number)
     if not (isinstance(error, errors.CardError) and error.needs_issuer):
         return step
     return with_issuer(step, _card(error.facts().get("number")))
@@ -143,8 +157,24 @@ def next_step_of(card: Card) -> str:
     action = next_action(card)
     if action is Action.NOTHING and card.pin_tries is None:
         return card_text.READY_IF_NOT_LOCKED()
-    step = _AFTER_A_LOOK[action]()
+    if action is Action.NOTHING and card.pin_tries == 1:
+        step = _("Ready to use, with care: one more wrong PIN locks the card.")
+    else:
+        step = _AFTER_A_LOOK[action]()
+    if chosen_among_several() == card.number:
+        step = for_card(step, card.number)
     return with_issuer(step, card) if action in (Action.SEE_ISSUER, Action.RENEW) else step
+
+
+def for_card(step: str, number: str) -> str:
+    """Add --card to the commands of a next step that take it, so that they act on this card."""
+    named = f" --card {shlex.quote(number)}"  # a real card may have a number of any characters
+    return with_number(_CARD_COMMANDS.sub(lambda command: command[0] + named, step), number)
+
+
+def with_number(step: str, number: str) -> str:
+    """Add the card's number to the commands of a next step that do not run without it."""
+    return step.replace("softhsm-card reset-user-code", f"softhsm-card reset-user-code {shlex.quote(number)}")
 
 
 def with_issuer(step: str, card: Card | None) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Output to a terminal. All text is made harmless."""
 
-import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _UNLIMITED: Final = 10_000
-_OTHER_SCREEN: Final = "\x1b[?1049h\x1b[H"
-_FIRST_SCREEN: Final = "\x1b[?1049l"
-"""Switch to a terminal's second screen, which keeps no history, and back (xterm's control sequences)."""
+_WIPE_HISTORY: Final = "E3"
+"""Name in terminfo of the sequence that wipes the lines above the screen, where a terminal has one."""
 
 
 def say(message: str = "", *, err: bool = False, **style: Any) -> None:
@@ -28,16 +27,38 @@ def say(message: str = "", *, err: bool = False, **style: Any) -> None:
 
 
 @contextmanager
-def other_screen() -> Iterator[None]:
-    """Within the context, stderr goes to the terminal's second screen, if it has one."""
-    has_one = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
-    if has_one:
-        click.echo(_OTHER_SCREEN, nl=False, err=True)
+def other_screen() -> Iterator[bool]:
+    """Within the context, what is shown on stderr is taken back at its end.
+
+    It goes to the terminal's second screen, which keeps no history; a terminal that has none is wiped.
+
+    Yields:
+        True: the terminal can do either.
+    """
+    before, after = _screens() if sys.stderr.isatty() else ("", "")
+    click.echo(before, nl=False, err=True)
     try:
-        yield
+        yield bool(after)
     finally:
-        if has_one:
-            click.echo(_FIRST_SCREEN, nl=False, err=True)
+        click.echo(after, nl=False, err=True)
+
+
+def _screens() -> tuple[str, str]:
+    """Return the sequences (terminfo(5)) before and after what is taken back; empty: there are none."""
+    import curses  # here, because few commands need it
+
+    try:
+        curses.setupterm(fd=sys.stderr.fileno())
+    except curses.error:  # terminfo does not know it
+        return "", ""
+
+    def sequence(name: str) -> str:
+        # Some hold a delay for terminals of the past, such as $<50>.
+        return re.sub(r"\$<[^>]*>", "", (curses.tigetstr(name) or b"").decode("latin-1"))
+
+    if sequence("smcup") and sequence("rmcup"):
+        return sequence("smcup") + sequence("home"), sequence("rmcup")
+    return "", sequence("clear") + sequence(_WIPE_HISTORY) if sequence("clear") else ""
 
 
 def say_done(message: str, **style: Any) -> None:

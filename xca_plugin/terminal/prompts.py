@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from xca_common import command_line
+
 
 def interactive() -> bool:
     """Return whether there is a terminal to ask a person at."""
@@ -33,7 +35,7 @@ def confirm(question: str) -> bool:
         click.Abort: the person ended the question.
     """
     with _interruptible():
-        return click.confirm(question, err=True)
+        return command_line.confirm(question, click.prompt)
 
 
 @contextmanager

@@ -34,7 +34,13 @@ def check_output(output: Path, *inputs: Path) -> None:
         return
     for path in (*inputs, *_secret_files()):
         if os.path.realpath(output) == os.path.realpath(path) or _is_same(output, path):
-            raise FileProblem(path=output, detail=text("the command uses this file for something else"))
+            raise in_use(output)
+
+
+def in_use(output: Path) -> FileProblem:
+    """Return the error for an output that the command uses for something else."""
+    problem = FileProblem(path=output, detail=text("the command uses this file for something else"))
+    return problem.with_step(text("Choose another name for the result."))
 
 
 def _secret_files() -> Iterator[Path]:
@@ -92,6 +98,12 @@ def agree_to_replace(paths: Iterable[Path], force: bool) -> frozenset[Path]:
 def _agrees(path: Path) -> bool:
     question = text("The file {path} is there already. Replace it?")
     return interactive() and confirm(question.format(path=path)())
+
+
+def say_about(sentence: Text, path: Path) -> None:
+    """Tell on stderr where a result was written; say nothing of a pipe or the standard output."""
+    if not is_stream(path):
+        say_done(sentence.format(path=path)(), err=True)
 
 
 def say_written(sentence: Text, path: Path, **style: Any) -> None:

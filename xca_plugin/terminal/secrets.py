@@ -13,9 +13,10 @@ from typing import Any, Final, Self
 import click
 
 from pkcs11_shim import rules
+from xca_common.command_line import SHOWN_SECRET, SourceOption
 from xca_common.errors import SecretMissing, XcaError
 from xca_common.secret import Secret
-from xca_common.secret_source import SecretReader, SecretSourceError
+from xca_common.secret_source import NotASourceError, SecretReader, SecretSourceError
 from xca_plugin import errors
 from xca_plugin.cards import check_pin, check_user_code
 from xca_plugin.i18n import _, text
@@ -92,9 +93,12 @@ NEW_USER_CODE: Final = SecretKind(
 
 def source_option(kind: SecretKind) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option that names the source of a secret."""
-    return click.option(kind.option, metavar="SOURCE", help=kind.help)
+    return click.option(kind.option, metavar="SOURCE", help=kind.help, cls=SourceOption)
 
 
+_KEEPS_WHAT_IT_SHOWS: Final = text(
+    "This terminal cannot take back what it shows: clear it, and what it keeps, afterwards."
+)
 _MOST_MADE: Final = 20
 """Number of PINs that are made until one is not refused."""
 
@@ -133,6 +137,9 @@ class Asker:
         if source is not None:
             try:
                 value = self._reader.read(source)
+            except NotASourceError as error:
+                problem = SecretMissing(option=kind.option, detail=error.reason)
+                raise problem.with_step(SHOWN_SECRET) from error
             except SecretSourceError as error:
                 raise SecretMissing(option=kind.option, detail=error.reason) from error
             return self._checked(value, check)
@@ -223,11 +230,22 @@ class Asker:
                 if left == 0:
                     say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
                     return None
-        with other_screen():
+        with other_screen() as is_forgotten:
             say(text("Your new PIN: {pin}").format(pin=made.reveal())(), err=True, bold=True)
             say(_("Write it down now. It is stored nowhere and is not shown again."), err=True)
+            if not is_forgotten:
+                say(_KEEPS_WHAT_IT_SHOWS(), err=True, fg="yellow")
             written_down = confirm(_("I have written it down (我已記下)"))
-        return made if written_down else None
+        if written_down:
+            return made
+        say(
+            _(
+                "That PIN was thrown away, and nothing was changed. "
+                "Press Enter alone for another one, or type a PIN of your own; Ctrl-C ends the command."
+            ),
+            err=True,
+        )
+        return None
 
     def _checked(self, value: str, check: Callable[[Secret], None]) -> Secret:
         """Register a secret to be wiped at the end of the command, then check it."""

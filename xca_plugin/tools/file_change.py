@@ -132,7 +132,8 @@ class FileChange:
             _remove_empty(self.path.parents[: self.folders])
 
     def _changed(self) -> FileProblem:
-        return FileProblem(path=self.path, detail=text("somebody else changed it just now"))
+        problem = FileProblem(path=self.path, detail=text("somebody else changed it just now"))
+        return problem.with_step(text("Look at what it says now. Then do it again."))
 
 
 def make(changes: Sequence[FileChange]) -> None:
@@ -195,7 +196,8 @@ def _open(path: Path) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileProblem(path=path, detail=text("it is no regular file"))
+            problem = FileProblem(path=path, detail=text("it is no regular file"))
+            raise problem.with_step(text("Put a regular file in its place. Then do it again."))
         yield descriptor
     finally:
         os.close(descriptor)
@@ -230,7 +232,8 @@ def _lease(path: Path, descriptor: int) -> Iterator[bool]:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 detail = text("another program has it open for writing")
-                raise FileProblem(path=path, detail=detail) from None
+                problem = FileProblem(path=path, detail=detail)
+                raise problem.with_step(text("Close that program. Then do it again.")) from None
             time.sleep(0.02)
         except OSError:
             break

@@ -489,15 +489,17 @@ def encrypt(
         while chunk := content.read(text_forms.CHUNK):
             read += len(chunk)
             if not cbc and read > _MOST_GCM_BYTES:
-                raise FileProblem(
+                problem = FileProblem(
                     path=content.name,
                     detail=text("it has more than 64 GiB, the most that AES-GCM encrypts"),
                 )
+                raise problem.with_step(text("Divide it into smaller files."))
             write(encryption.update(chunk))
         write(encryption.finish())
         target.write(after.replace(encryption.tag_place, encryption.tag) if encryption.tag_place else after)
     if size not in (None, read):
-        raise FileProblem(path=content.name, detail=text("it changed while it was read"))
+        problem = FileProblem(path=content.name, detail=text("it changed while it was read"))
+        raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
 
 
 class _CbcEncryption:

@@ -145,6 +145,7 @@ CODES_BY_ERROR: Final[Mapping[type[XcaError], tuple[Code, MinorCode]]] = {
     errors.WrongUserCode: (Code.WRONG_USER_CODE_ONCE, MinorCode.NONE),  # or twice, see codes_of()
     errors.UserCodeLocked: (Code.USER_CODE_LOCKED, MinorCode.NONE),
     errors.InvalidUserCode: (Code.BAD_USER_CODE, MinorCode.NONE),
+    errors.UserCodeUnchanged: (Code.BAD_USER_CODE, MinorCode.NONE),
     errors.WrongPin: (Code.LOGIN_FAILED, MinorCode.PIN_INCORRECT),  # or by the tries left, see codes_of()
     errors.PinLocked: (Code.LOGIN_FAILED, MinorCode.PIN_LOCKED),
     errors.SecretFormRefused: (Code.LOGIN_FAILED, MinorCode.PIN_LEN_RANGE),

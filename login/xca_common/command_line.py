@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command lines share: languages, click's own texts, help pages, yes and no. It needs click."""
+
+import gettext
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import Any, Final, NoReturn
+
+import click
+
+from xca_common.harmless_text import harmless
+from xca_common.i18n import CATALOGUE, DOMAIN, LANGUAGES, Text, language_named, say, text
+
+_ = say
+
+SHOWN_SECRET: Final = text(
+    "If the secret itself was typed there: it now stands in the history of the shell, and others may have "
+    "seen it in the list of processes. Take it out of the history, and change it. A source is named like "
+    "this: env:NAME, file:PATH, fd:NUMBER or stdin; without one the program asks."
+)
+"""The next step after something that may be a secret was found among the arguments."""
+
+_YES: Final = frozenset({"y", "yes", "是", "好", "對"})
+_NO: Final = frozenset({"", "n", "no", "否", "不", "不是"})
+_OPENING: Final = "（「『《〈【"
+_CLOSING: Final = "，。、；：？！）」』》〉】…"
+_WIDE: Final = (
+    "\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6"
+)
+_PIECE: Final = re.compile(rf"[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|\s+|[^\s{_WIDE}]+[{_CLOSING}]*")
+"""A part of a line that is not broken: a word, or a Chinese character with its punctuation."""
+
+
+def speak(arguments: Sequence[str]) -> None:
+    """Choose the language that --lang names, and have click speak it too.
+
+    Call it before the commands are imported: the import translates their help texts.
+
+    Args:
+        arguments: the arguments of the program. If --lang is there several times, the last one counts.
+    """
+    if language := language_named(_value_of_lang(arguments)):
+        os.environ["LANGUAGE"] = language
+    gettext.bindtextdomain(DOMAIN, CATALOGUE.locales)
+    gettext.textdomain(DOMAIN)
+
+
+def _value_of_lang(arguments: Sequence[str]) -> str:
+    """Return the last value of --lang, or an empty string without that option."""
+    found = ""
+    for option, value in zip_longest(arguments, arguments[1:], fillvalue=""):
+        if option == "--":
+            break
+        if option == "--lang":
+            found = value
+        elif option.startswith("--lang="):
+            found = option.removeprefix("--lang=")
+    return found
+
+
+class _Language(click.ParamType[str]):
+    """Type of --lang: any name that language_named() accepts."""
+
+    name = "language"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the names of the languages, for the help."""
+        return f"[{'|'.join(LANGUAGES)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name that the program uses for the language."""
+        if language := language_named(value):
+            return language
+        known = text("{value} is no language of this program: {choices}")
+        raise click.BadParameter(known.format(value=value, choices=", ".join(LANGUAGES))(), ctx, param)
+
+
+class SourceOption(click.Option):
+    """An option that names the source of a secret. People type the secret itself there, or beside it."""
+
+
+class WholeNumber(click.ParamType[int]):
+    """Type of a whole number.
+
+    Args:
+        least: the least one.
+        most: the greatest one; None: there is none.
+    """
+
+    name = "number"
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._least - 1
+        if number >= self._least and (self._most is None or number <= self._most):
+            return number
+        if self._most is None:
+            wrong = text("{value} is no whole number of at least {least}.")
+        else:
+            wrong = text("{value} is no whole number from {least} to {most}.")
+        raise click.BadParameter(wrong.format(value=value, least=self._least, most=self._most)(), ctx, param)
+
+
+def complete(command: click.Command, placeholders: dict[str, Text], *, hide_language: bool) -> None:
+    """Give a command the option --lang, a help page in the language, and translated placeholders.
+
+    Args:
+        command: the command.
+        placeholders: the translation of each placeholder of a value.
+        hide_language: --lang is accepted, but the help does not show it.
+    """
+    command.context_class = _Context
+    command.options_metavar = _("[OPTIONS]")
+    command.params.append(
+        click.Option(
+            ["--lang"],
+            type=_Language(),
+            expose_value=False,  # speak() reads the value before
+            hidden=hide_language,
+            help=_("Language; by default the locale's."),
+        )
+    )
+    if isinstance(command, click.Group):
+        command.subcommand_metavar = _("COMMAND [ARGS]...")
+    for parameter in command.params:
+        placeholder = parameter.metavar
+        if placeholder is None and isinstance(parameter, click.Argument):
+            placeholder = (parameter.name or "").upper()
+        if placeholder in placeholders:
+            optional = isinstance(parameter, click.Argument) and not parameter.required
+            shown = placeholders[placeholder]()
+            parameter.metavar = f"[{shown}]" if optional else shown
+
+
+@contextmanager
+def harmless_usage() -> Iterator[None]:
+    """Make click's error messages harmless: they repeat the arguments."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # it shows the help, and repeats nothing
+    except click.exceptions.NoSuchOption as error:
+        # What follows the name of an option may be a secret that was typed without a blank: --pin123456.
+        options = error.ctx.command.params if error.ctx else []
+        names = [name for option in options if isinstance(option, SourceOption) for name in option.opts]
+        if any(error.option_name.startswith(name) for name in names):
+            raise click.UsageError(_not_repeated(), error.ctx) from None
+        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+        raise
+    except click.exceptions.NoSuchCommand as error:
+        if not (error.ctx and _takes_secrets(error.ctx.command)) or error.format_message() != error.message:
+            error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+            raise
+        raise click.UsageError(_not_repeated(), error.ctx) from None
+    except click.MissingParameter as error:
+        name = error.param.get_error_hint(error.ctx) if error.param and error.ctx else ""
+        is_argument = isinstance(error.param, click.Argument)
+        missing = text("Missing argument {name}.") if is_argument else text("Missing option {name}.")
+        raise click.UsageError(missing.format(name=name)(), error.ctx) from None
+    except click.ClickException as error:
+        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+        raise
+
+
+def confirm(question: str, ask: Callable[..., str]) -> bool:
+    """Ask for yes or no until the answer is one of them; the Enter key alone means no.
+
+    Args:
+        question: the question.
+        ask: called as click.prompt, until it returns an answer that is understood.
+    """
+    choice = _("[y/N]")
+    while True:
+        said = ask(f"{question} {choice}", default="", show_default=False, err=True)
+        # A full-width letter of an input method counts like the letter.
+        answer = unicodedata.normalize("NFKC", said).strip().lower()
+        if answer in _YES:
+            return True
+        if answer in _NO:
+            return False
+        click.echo(_("Answer with y or n."), err=True)
+
+
+# --- help pages
+
+
+class _Formatter(click.HelpFormatter):
+    """Writes help pages. A Chinese character takes two columns, and a line may be broken between two."""
+
+    def write_heading(self, heading: str) -> None:
+        """Write the heading of a section."""
+        self.write(" " * self.current_indent + text("{heading}:").format(heading=heading)() + "\n")
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write the line that shows how the command is called."""
+        before = f"{prefix or _('Usage:') + ' '}{prog} "
+        self._write_lines(before, _folded(args, self.width - _columns(before)), _columns(before))
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs; one whose first line is a backspace (as click has it) keeps its lines."""
+        indent = " " * self.current_indent
+        paragraphs = []
+        for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
+            lines = [line.rstrip() for line in paragraph.splitlines()]
+            if lines and lines[0].strip() == "\b":
+                lines = lines[1:]
+            else:
+                lines = _folded(" ".join(line.strip() for line in lines), self.width - len(indent))
+            paragraphs.append("".join(f"{indent}{line}\n" for line in lines))
+        self.write("\n".join(paragraphs))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write names and their explanations in two columns."""
+        rows = list(rows)
+        first = min(max(_columns(name) for name, _help in rows), col_max) + col_spacing
+        indent = " " * self.current_indent
+        for name, explained in rows:
+            before = indent + name
+            if _columns(name) > first - col_spacing:
+                self.write(f"{before}\n")
+                before = indent
+            before += " " * (self.current_indent + first - _columns(before))
+            lines = _folded(explained, max(self.width - _columns(before), 10))
+            self._write_lines(before, lines, self.current_indent + first)
+
+    def _write_lines(self, before: str, lines: list[str], indent: int) -> None:
+        rest = "".join(f"{'':>{indent}}{line}\n" for line in lines[1:])
+        self.write(f"{before}{''.join(lines[:1])}".rstrip() + f"\n{rest}")
+
+
+class _Context(click.Context):
+    """The context of a command."""
+
+    formatter_class = _Formatter
+
+    def fail(self, message: str) -> NoReturn:
+        """End the command because of its arguments. click calls it with those that have no place."""
+        is_group = isinstance(self.command, click.Group)  # about a group, it has no subcommand
+        super().fail(message if is_group or not _takes_secrets(self.command) else _not_repeated())
+
+
+def _takes_secrets(command: click.Command) -> bool:
+    """Tell whether a command, or every command of a group, asks for a secret."""
+    if isinstance(command, click.Group) and command.commands:
+        return all(_takes_secrets(each) for each in command.commands.values())
+    return any(isinstance(parameter, SourceOption) for parameter in command.params)
+
+
+def _not_repeated() -> str:
+    said = text("A word has no place in this command. It is not repeated, because it may be a secret. {step}")
+    return said.format(step=SHOWN_SECRET)()
+
+
+def _columns(shown: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in shown)
+
+
+def _folded(paragraph: str, width: int) -> list[str]:
+    """Return the lines of a paragraph. A word wider than a line stays whole, so that it can be copied."""
+    lines = [""]
+    for piece in _PIECE.findall(paragraph):
+        if _columns(lines[-1] + piece.rstrip()) > width and lines[-1]:
+            lines[-1] = lines[-1].rstrip()
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Next steps, and what is told about results: each leads on, for the card that was meant."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from support.cli.xcactl import PIN, Workspace, install
+
+
+def numbers(workspace: Workspace) -> list[str]:
+    return sorted(folder.name for folder in (workspace.path / "issuer").iterdir())
+
+
+def test_next_step_with_two_cards_names_the_card(two_cards: Workspace) -> None:
+    _, second = numbers(two_cards)
+    assert f"xcactl activate --card {second}" in two_cards.run("info", "--card", second).out
+    refused = two_cards.run("pin", "verify", "--card", second, "--pin", "stdin", stdin=f"{PIN}\n")
+    assert refused.status == 30
+    assert f"xcactl activate --card {second}" in refused.err
+
+
+def test_next_step_with_one_card_is_short(closed: Workspace) -> None:
+    assert "xcactl activate\n" in closed.run("info", "--card", closed.number).out
+
+
+def test_next_step_after_a_locked_user_code_runs_as_it_stands(closed: Workspace) -> None:
+    for wrong in ("wrong-1", "wrong-2", "wrong-3"):
+        arguments = ("--yes", "--last-try", "--user-code", "stdin", "--new-pin", "stdin")
+        result = closed.run("activate", *arguments, stdin=f"{wrong}\n{PIN}\n")
+    assert result.status == 34
+    assert f"softhsm-card reset-user-code {closed.number}" in result.err
+
+
+def test_output_that_is_the_input_is_told_to_take_another_name(active: Workspace) -> None:
+    (active.home / "letter.txt").write_text("text")
+    result = active.run("sign", "letter.txt", "-o", "letter.txt", "--pin", "stdin", stdin=f"{PIN}\n")
+    assert result.status == 63
+    assert "Choose another name for the result." in result.err
+    assert "rights" not in result.err
+
+
+def test_setup_with_a_module_that_fails_does_not_lead_back_to_itself(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, tmp_path)
+    result = workspace.run("setup", "--module", "nowhere.so")
+    assert result.status == 11
+    assert "Nothing was written." in result.err
+    assert "A new one for a real card" not in result.err
+
+
+def test_check_of_a_tool_that_was_never_registered_says_how_to_register_it(active: Workspace) -> None:
+    result = active.run("tools", "check", "curl")
+    assert result.status == 76
+    assert "again" not in result.err
+    assert "not registered, or out of date: xcactl tools register TOOL" in result.err
+
+
+def test_last_try_is_told_in_words_and_colour(active: Workspace) -> None:
+    for wrong in ("wrong-1", "wrong-2"):
+        active.run("pin", "verify", "--pin", "stdin", stdin=f"{wrong}\n")
+    shown = active.run("info").out
+    assert re.search(r"PIN +1 try left: one more wrong value locks it", shown)
+    assert "Ready to use, with care: one more wrong PIN locks the card." in shown
+    with active.terminal("info") as screen:
+        screen.expect(r"\x1b\[33m1 try left")
+
+
+def test_events_of_a_card_that_is_not_there_are_an_error(active: Workspace) -> None:
+    result = active.run("events", "--card", "NOPE")
+    assert (result.status, result.out) == (17, "")
+    assert "The card NOPE is not here." in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "--pin", "Zx81!kq0"),
+        ("verify", "Zx81!kq0"),
+        ("verify", "--pinZx81!kq0"),
+        ("Zx81!kq0",),
+        ("change", "--pin", "stdin", "--new-pin", "Zx81!kq0"),
+    ],
+)
+def test_secret_among_the_arguments_is_not_repeated_and_its_history_is_named(
+    active: Workspace, arguments: tuple[str, ...]
+) -> None:
+    result = active.run("pin", *arguments, stdin=f"{PIN}\n")
+    assert result.status in (2, 43)
+    assert "Zx81" not in result.out + result.err
+    assert "history of the shell" in result.err
+
+
+def test_written_results_are_told_on_stderr(active: Workspace) -> None:
+    exported = active.run("cert", "export", "-o", "cert1.pem")
+    assert (exported.out, exported.err) == ("", "The certificate is in cert1.pem\n")
+    assert active.run("cert", "export").err == ""
+    report = active.run("doctor", "--report", "report.json")
+    assert "The report is in report.json" in report.err
+    clock = next(line for line in report.out.splitlines() if "Clock: " in line)
+    assert re.search(r"\d\d:\d\d:\d\d \+08:00", clock)
+    assert not re.search(r"\d\dZ", report.out)
+
+
+def test_receipt_of_an_activation_is_told_where_it_is(closed: Workspace) -> None:
+    arguments = ("--yes", "--user-code", "stdin", "--new-pin", "stdin", "--receipt", "receipt.json")
+    result = closed.run("activate", *arguments, stdin=f"Kp-4tzQ9w\n{PIN}\n")
+    assert (result.status, "activation is in receipt.json" in result.err) == (0, True)
+
+
+def test_reason_of_a_plugin_that_quotes_the_pin_is_shown_without_it(
+    closed: Workspace, tmp_path: Path
+) -> None:
+    source = """
+        from xca_plugin import hookimpl
+
+        @hookimpl
+        def xca_veto_new_pin(new_pin, user_code):
+            return f"{new_pin.reveal()} and {user_code.reveal()} are known."
+    """
+    arguments = ("--yes", "--user-code", "stdin", "--new-pin", "stdin")
+    workspace = install(closed, tmp_path, "gossip", source)
+    result = workspace.run("activate", *arguments, stdin=f"Kp-4tzQ9w\n{PIN}\n")
+    assert result.status == 39
+    assert "… and … are known." in result.err
