@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """PKCS#11 modules for real cards on this computer, and the configuration that names one of them."""
 
+import configparser
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
+from pkcs11_shim import ConfigurationError
+from pkcs11_shim.config import parse
 from xca_common.atomic_file import whole_file
 from xca_common.base_directories import own_configuration
 from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
+from xca_common.output_file import problems_of
 from xca_plugin import errors
 from xca_plugin.i18n import text
 
@@ -86,32 +91,98 @@ def configuration() -> Path:
     return own_configuration() / "pkcs11.conf"
 
 
-def write_configuration(module: CardModule) -> Path:
-    """Write the user's configuration for a real card, in the place of an earlier one; return its file.
+def write_configuration(module: CardModule) -> Path | None:
+    """Write the user's configuration for a real card.
 
-    The vendor's module gets the quirks that it needs. The guard keeps the last try.
+    An earlier one keeps its lines: the module's path is replaced, and what is missing is added. It is copied
+    first. One that cannot be read as a configuration is copied and replaced whole. The vendor's module gets
+    the quirks that it needs. The guard keeps the last try.
+
+    Returns:
+        The copy of the earlier configuration; None: there was none, or it stays as it is.
 
     Raises:
         ModuleFailed: its path cannot stand in a configuration.
-        FileProblem: the file cannot be written.
+        FileProblem: a file cannot be read or written.
     """
     line = f"path = {module.path}"
     if len(os.fsencode(line)) > _LONGEST_LINE or any(sign in line for sign in (" ;", "\n")):
         raise errors.ModuleFailed(
             detail=text("the path {path} cannot be configured").format(path=module.path)
         )
-    lines = ["[module]", line]
-    if module.of_the_vendor:
-        lines += ["[quirks]", "hash = module", "strings = trim"]
-    lines += ["[guard]", "keep_last_try = yes"]
     path = configuration()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FileProblem(path=path.parent, detail=os_reason(error)) from error
-    with whole_file(path, 0o600) as file:
-        file.write(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
-    return path
+    with problems_of(path):
+        before = path.read_bytes() if path.exists() else b""
+    after = _configured(before if _is_readable(path) else b"", module)
+    if before == after:
+        return None
+    copy = _free_name(path) if before else None
+    if copy:
+        with whole_file(copy, 0o600) as file:
+            file.write(before)
+    # A symbolic link stays one.
+    with whole_file(Path(os.path.realpath(path)), 0o600) as file:
+        file.write(after)
+    return copy
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        parse(path, configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",)))
+    except (OSError, ConfigurationError):
+        return False
+    return True
+
+
+def _configured(before: bytes, module: CardModule) -> bytes:
+    """Return a configuration for a module that keeps every other line of an earlier one."""
+    lines = os.fsdecode(before).splitlines()
+    _set(lines, "module", "path", str(module.path))
+    missing = [("guard", "keep_last_try", "yes")]
+    if module.of_the_vendor:
+        missing += [("quirks", "hash", "module"), ("quirks", "strings", "trim")]
+    for section, name, value in missing:
+        if _places(lines, section, name)[1] is None:
+            _set(lines, section, name, value)
+    return os.fsencode("\n".join(lines) + "\n")
+
+
+def _set(lines: list[str], section: str, name: str, value: str) -> None:
+    """Set a value in the lines of a configuration; a new one goes to the end of its section."""
+    end, place = _places(lines, section, name)
+    line = f"{name} = {value}"
+    if place is not None:
+        lines[place] = line
+    elif end is not None:
+        lines.insert(end, line)
+    else:
+        lines += [f"[{section}]", line]
+
+
+def _places(lines: Sequence[str], section: str, name: str) -> tuple[int | None, int | None]:
+    """Return where a section's last line ends, and the line of a name in it; None: it is not there."""
+    end = place = None
+    inside = ""
+    for number, line in enumerate(lines):
+        said = line.lstrip("\ufeff").strip()
+        if found := re.match(r"\[([^\]]*)\]", said):
+            inside = found[1]
+        if inside != section or not said:
+            continue
+        end = number + 1
+        if not said.startswith(("#", ";")) and re.split("[=:]", said)[0].strip() == name:
+            place = number
+    return end, place
+
+
+def _free_name(path: Path) -> Path:
+    """Return a name beside a file, for a copy of it, that no file has."""
+    names = (path.with_name(f"{path.name}.bak{number or ''}") for number in count())
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def _files(folders: Sequence[str], name: str) -> Iterator[Path]:

@@ -120,6 +120,48 @@ def test_setup_for_a_module_that_loads_writes_the_configuration(closed: Workspac
     assert run(variables, *XCACTL, "detect").returncode in (15, 16, 81)
 
 
+def test_setup_keeps_the_settings_of_an_earlier_configuration_and_a_copy(
+    closed: Workspace, tmp_path: Path
+) -> None:
+    module = tmp_path / "libHicos_p11v1.so"
+    module.write_bytes((closed.path / "libsofthsm2.so").read_bytes())
+    file = closed.home / "dotfiles"
+    file.write_text(
+        "# by hand\n[module]\npath = /opt/old.so ; the old one\nlabel = My Card\n\n[log]\nlevel = info\n"
+        "[quirks]\nhash = module\n"
+    )
+    link = closed.home / ".config" / "xca" / "pkcs11.conf"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(file)
+    before = file.read_text()
+    result = closed.run("setup", "--module", str(module), "--yes")
+    assert result.status == 0, result.err
+    assert link.is_symlink()
+    assert file.read_text() == (
+        f"# by hand\n[module]\npath = {module}\nlabel = My Card\n\n[log]\nlevel = info\n"
+        "[quirks]\nhash = module\nstrings = trim\n[guard]\nkeep_last_try = yes\n"
+    )
+    copy = link.with_name("pkcs11.conf.bak")
+    assert copy.read_text() == before
+    assert str(copy) in result.out
+    after = file.read_text()
+    assert closed.run("setup", "--module", str(module), "--yes").status == 0
+    assert (file.read_text(), sorted(each.name for each in link.parent.iterdir())) == (
+        after,
+        ["pkcs11.conf", "pkcs11.conf.bak"],
+    )
+
+
+def test_setup_over_a_file_that_is_no_configuration_keeps_a_copy(closed: Workspace) -> None:
+    file = closed.home / ".config" / "xca" / "pkcs11.conf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"not \xff a configuration\n")
+    result = closed.run("setup", "--module", str(closed.path / "libsofthsm2.so"), "--yes")
+    assert result.status == 0, result.err
+    assert file.read_text().startswith("[module]\npath = ")
+    assert file.with_name("pkcs11.conf.bak").read_bytes() == b"not \xff a configuration\n"
+
+
 def test_setup_for_a_file_that_is_no_module_writes_nothing(closed: Workspace, tmp_path: Path) -> None:
     workspace = closed.with_variables(XDG_CONFIG_HOME=str(tmp_path / "config"))
     for path, reason in (("/nowhere.so", "is not there"), ("/etc/os-release", "invalid ELF header")):

@@ -38,12 +38,14 @@ def setup(path: Path | None, yes: bool) -> None:
     file = card_modules.configuration()
     if file.exists():
         say(text("There is a configuration already: {path}").format(path=file)(), err=True)
-        question = text("Replace it by one for {module}?")
+        question = text("Have it name {module}? Its other settings stay, and a copy is kept.")
     else:
         question = text("Write {path} for {module}?")
     agree(question.format(path=file, module=module.path)(), yes)
-    card_modules.write_configuration(module)
+    copy = card_modules.write_configuration(module)
     say(text("Written: {path}").format(path=file)())
+    if copy:
+        say(text("The configuration as it was before: {path}").format(path=copy)())
     named = os.environ.get("XCA_PKCS11_CONF")
     if named and Path(named) != file:
         say(
