@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from softhsm import Environment, issue
@@ -34,8 +35,9 @@ def test_readme_in_both_languages_shows_the_same_code(language: str) -> None:
     assert chinese == english
 
 
-def test_readme_examples_run_and_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    issuing, plugin, library = blocks(READMES[0], "python")
+@pytest.mark.parametrize("readme", READMES, ids=["en", "zh-TW"])
+def test_readme_examples_run_and_work(readme: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    issuing, plugin, library = blocks(readme, "python")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(issuing, names)
@@ -100,3 +102,25 @@ def test_demo_runs_again_and_leaves_a_card_to_enter(tmp_path: Path) -> None:
         check=True,
     )
     assert json.loads(entered.stdout)["state"] == "active"
+
+
+@pytest.mark.parametrize("readme", READMES, ids=["en", "zh-TW"])
+def test_readme_commands_from_a_new_card_to_a_signed_file_work(readme: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"(?:^ {4}\$ .*\n)+", readme.read_text(), re.MULTILINE)
+    (block,) = (each for each in blocks if "softhsm-card issue" in each and "xcactl sign" in each)
+    commands = re.findall(r"^ {4}\$ (.*)$", block, re.MULTILINE)
+    (tmp_path / "contract.txt").write_text("contract")
+    terminal = pexpect.spawn(
+        "sh",
+        ["-euc", "\n".join(commands)],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "LANGUAGE": "en"},
+        cwd=tmp_path,
+        encoding="utf-8",
+        timeout=60,
+    )
+    with terminal:
+        for secret in (USER_CODE, USER_CODE, "y", USER_CODE, PIN, PIN, PIN):
+            terminal.expect(r": ?$")
+            terminal.sendline(secret)
+        terminal.expect(pexpect.EOF)
+    assert terminal.exitstatus == 0, terminal.before
