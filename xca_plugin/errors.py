@@ -6,9 +6,9 @@ Chinese. The next step names no command and no page: each front end has a table 
 (terminal.next_steps, terminal.exit_statuses; agent.pages.next_steps, agent.component.result_codes).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from pathlib import Path
 from typing import ClassVar
 
@@ -581,21 +581,71 @@ class NotToBeSigned(CmsError):
     _next_step = text("Nothing was signed. If somebody asked you to sign it, ask them what it is for.")
 
 
+class Mistake(Enum):
+    """What was probably given in place of a signature, or beside it."""
+
+    EXCHANGED = auto()
+    """The signature as the file, and the file as its signature."""
+    WITHOUT_FILE = auto()
+    """A detached signature without its file."""
+    WITH_FILE = auto()
+    """A signature that holds its content, and a file."""
+    UNSIGNED_PDF = auto()
+    BARE = auto()
+    """A bare signature (RFC 8017), which names no signer."""
+
+
 class NotASignature(CmsError):
-    """A file that should hold a CMS signature does not."""
+    """A file that should hold a CMS signature does not.
+
+    Attributes:
+        mistake: what was probably given; None: that is not known.
+        file: the file that was given as the signed one, or that probably is; None: there is none.
+    """
 
     path: str | Path
     detail: Text
+    mistake: Mistake | None = None
+    file: str | Path | None = None
     _message = text("{path} holds no CMS signature that can be verified: {detail}.")
     _next_step = text("Give a detached signature together with its file; one that holds its content, alone.")
+    _after: ClassVar[Mapping[Mistake | None, Text]] = {
+        Mistake.EXCHANGED: text(
+            "The two files are exchanged: give the signed file first, then its signature."
+        ),
+        Mistake.WITHOUT_FILE: text("Give the signed file as well."),
+        Mistake.WITH_FILE: text("Give it alone: it holds what was signed."),
+        Mistake.UNSIGNED_PDF: text(
+            "If its signature is a file of its own, give that as well. Otherwise ask the sender for a signed "
+            "one."
+        ),
+        Mistake.BARE: text(
+            "It seems to be a bare signature, which does not say who signed. Ask the sender for one in CMS "
+            "(.p7s)."
+        ),
+    }
+
+    def next_step(self, language: str | None = None) -> str:
+        """Return what to do next, as it fits what was given."""
+        after = self._after.get(self.mistake)
+        return after(language) if after else super().next_step(language)
 
 
 class SignatureNotValid(CmsError):
-    """A signature does not hold."""
+    """A signature does not hold.
+
+    Attributes:
+        advice: the next step for this reason; None: the ordinary one.
+    """
 
     reason: Text | str
+    advice: Text | None = None
     _message = text("The signature is NOT valid: {reason}")
     _next_step = text("Do not rely on this file. Ask the sender for it and its signature again.")
+
+    def next_step(self, language: str | None = None) -> str:
+        """Return what to do next, as it fits the reason."""
+        return self.advice(language) if isinstance(self.advice, Text) else super().next_step(language)
 
 
 class Undecided(CmsError):

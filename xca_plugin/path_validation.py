@@ -29,55 +29,80 @@ from pyhanko_certvalidator.name_trees import (
     process_general_subtrees,
 )
 from pyhanko_certvalidator.path import ValidationPath
-from pyhanko_certvalidator.policy_decl import PKIXValidationParams
+from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy, PKIXValidationParams
 from pyhanko_certvalidator.validate import SUPPORTED_EXTENSIONS, async_validate_path
 
-from xca_common.i18n import Text
 from xca_common.pki import profile, strict_certificate
+from xca_common.pki.algorithms import LEAST_RSA_BITS, is_strong
 from xca_common.pki.certificate import Certificate
-from xca_common.pki.chain import Chain, TooManyError, chains, is_self_signed, is_strong, top
+from xca_common.pki.chain import Chain, TooManyError, chains, is_self_signed, top
 from xca_common.pki.malformed import Malformed
 from xca_common.pki.strict_certificate import extension, issuer_of, subject_of
 from xca_common.taipei import day
 from xca_plugin import own_loop
 from xca_plugin.exact_certificate import ExactCertificate
 from xca_plugin.i18n import text
+from xca_plugin.problem import CHECK_CLOCK, GET_ROOT, SIGN_AGAIN, SIGN_STRONGER, Problem
 
-WEAK: Final = text("it uses an algorithm that is no longer secure.")
-_NO_CHAIN: Final = text("its signer's certificate was not issued under the given CA.")
-_NO_READABLE_CHAIN: Final = text(
-    "its signer's certificate was not issued under the given CA. "
-    "Of another certificate in the file, {detail}."
+WEAK: Final = Problem(text("it uses an algorithm that is no longer secure."), SIGN_STRONGER)
+_NO_CHAIN: Final = Problem(text("its signer's certificate was not issued under the given CA."), GET_ROOT)
+_NO_READABLE_CHAIN: Final = Problem(
+    text(
+        "its signer's certificate was not issued under the given CA. "
+        "Of another certificate in the file, {detail}."
+    ),
+    GET_ROOT,
 )
-_SELF_SIGNED: Final = text(
-    "its signer's certificate is self-signed, and it is not among the certificates that you trust."
+_SELF_SIGNED: Final = Problem(
+    text("its signer's certificate is self-signed, and it is not among the certificates that you trust."),
+    GET_ROOT,
 )
-_OTHER_ROOT: Final = text(
-    "its signer's certificate was not issued under the given CA, but under {name}, which you do not trust."
+_OTHER_ROOT: Final = Problem(
+    text(
+        "its signer's certificate was not issued under the given CA, but under {name}, "
+        "which you do not trust."
+    ),
+    GET_ROOT,
 )
-_MISSING: Final = text(
-    "the certificate of {name} is missing, which issued the certificate of {holder}: it is neither in the "
-    "signature nor given."
+_MISSING: Final = Problem(
+    text(
+        "the certificate of {name} is missing, which issued the certificate of {holder}: it is neither in "
+        "the signature nor given."
+    )
 )
-_EXPIRED: Final = text("its signer's certificate expired on {day}.")
-_NOT_YET_VALID: Final = text("its signer's certificate is not yet valid: it becomes valid on {day}.")
-_CA_EXPIRED: Final = text(
-    "the chain of its signer's certificate is not valid: the certificate of {name} expired on {day}."
+_EXPIRED: Final = Problem(text("its signer's certificate expired on {day}."), SIGN_AGAIN)
+_NOT_YET_VALID: Final = Problem(
+    text("its signer's certificate is not yet valid: it becomes valid on {day}."), CHECK_CLOCK
 )
-_CA_NOT_YET_VALID: Final = text(
-    "the chain of its signer's certificate is not yet valid: "
-    "the certificate of {name} becomes valid on {day}."
+_CA_EXPIRED: Final = Problem(
+    text("the chain of its signer's certificate is not valid: the certificate of {name} expired on {day}."),
+    SIGN_AGAIN,
 )
-_NAMES_NOT_COMPARED: Final = text(
-    "the chain of its signer's certificate is not valid: "
-    "its CAs may certify some names only, and one of its names cannot be compared with them."
+_CA_NOT_YET_VALID: Final = Problem(
+    text(
+        "the chain of its signer's certificate is not yet valid: "
+        "the certificate of {name} becomes valid on {day}."
+    ),
+    CHECK_CLOCK,
 )
-_OTHER_PURPOSE: Final = text("its signer's certificate is not meant for signatures.")
-_CA_NOT_UNDERSTOOD: Final = text(
-    "the trusted certificate has a critical extension that is not understood here: {name}."
+_NAMES_NOT_COMPARED: Final = Problem(
+    text(
+        "the chain of its signer's certificate is not valid: "
+        "its CAs may certify some names only, and one of its names cannot be compared with them."
+    ),
+    SIGN_AGAIN,
 )
-_CHAIN_PROBLEM: Final = text("the chain of its signer's certificate is not valid.")
-_TOO_MANY: Final = text("the chain of its signer's certificate is too long, or too many chains are possible.")
+_OTHER_PURPOSE: Final = Problem(text("its signer's certificate is not meant for signatures."), SIGN_AGAIN)
+_CA_NOT_UNDERSTOOD: Final = Problem(
+    text("the trusted certificate has a critical extension that is not understood here: {name}."), GET_ROOT
+)
+_CHAIN_PROBLEM: Final = Problem(text("the chain of its signer's certificate is not valid."), SIGN_AGAIN)
+_TOO_MANY: Final = Problem(
+    text("the chain of its signer's certificate is too long, or too many chains are possible.")
+)
+_POLICY: Final = DisallowWeakAlgorithmsPolicy(  # type: ignore[no-untyped-call]
+    rsa_key_size_threshold=LEAST_RSA_BITS
+)
 _ANY_POLICY: Final = "any_policy"
 _TIME_STAMPING_PURPOSES: Final = frozenset(
     one.dotted_string
@@ -121,7 +146,7 @@ class Path:
     """
 
     chain: Chain | None
-    problem: Text | None
+    problem: Problem | None
     is_incomplete: bool = False
 
 
@@ -186,7 +211,7 @@ def issuer_name_of(certificate: x509.Certificate) -> str:
     return Certificate.parse("", "", certificate.public_bytes(Encoding.DER)).issuer
 
 
-def _problem(chain: Chain, moment: datetime, purpose: Purpose) -> Text | None:
+def _problem(chain: Chain, moment: datetime, purpose: Purpose) -> Problem | None:
     signer = chain[0]
     if moment > signer.not_valid_after_utc:
         return _EXPIRED.format(day=day(signer.not_valid_after_utc))
@@ -211,7 +236,9 @@ def _problem(chain: Chain, moment: datetime, purpose: Purpose) -> Text | None:
     if unknown := anchor.critical_extensions - SUPPORTED_EXTENSIONS:
         return _CA_NOT_UNDERSTOOD.format(name=", ".join(sorted(unknown)))
     try:
-        context = ValidationContext(trust_roots=[anchor], moment=moment, revocation_mode="soft-fail")
+        context = ValidationContext(
+            trust_roots=[anchor], moment=moment, revocation_mode="soft-fail", algorithm_usage_policy=_POLICY
+        )
         trust = CertTrustAnchor(anchor, _qualifiers(anchor, len(below)))
         path = ValidationPath(trust, reversed(below[1:]), below[0])
         own_loop.run(async_validate_path(context, path))

@@ -22,7 +22,6 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-from xca_common.i18n import Text
 from xca_common.pki import asn1_stream, revocation_list, strict_certificate, text_forms
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 from xca_common.pki.ocsp_response import Response
@@ -30,6 +29,8 @@ from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import Content, SignedData
 from xca_plugin import errors, time_stamp
 from xca_plugin.i18n import text
+from xca_plugin.problem import Problem
+from xca_plugin.signature_value import ALTERED, OTHER_FILE, OTHER_FILE_OR_ALTERED
 from xca_plugin.trust import NO_SOURCES, Sources, Trust
 from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Verification
 from xca_plugin.verification import UNREADABLE, judge_signer
@@ -51,8 +52,10 @@ _CHANGES: Final = {
 
 _COVERED: Final = (SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION)
 
-_CHANGED: Final = text("the PDF was changed after it in a way that it does not allow.")
-_NOT_COVERED: Final = text("it does not cover the whole of the PDF as it was signed.")
+_GET_AGAIN: Final = text("Do not rely on this PDF. Ask the sender for it again, as it was signed.")
+_CHANGED: Final = Problem(text("the PDF was changed after it in a way that it does not allow."), _GET_AGAIN)
+_NOT_COVERED: Final = Problem(text("it does not cover the whole of the PDF as it was signed."), _GET_AGAIN)
+_ALTERED: Final = Problem(text("the PDF was altered after it was signed."), _GET_AGAIN)
 _LEAVES_OUT: Final = text("it leaves out more of the PDF than itself")
 _NO_SIGNATURE: Final = text("the PDF holds no signature")
 _ENCRYPTED: Final = text("the PDF can only be read with its password")
@@ -115,7 +118,8 @@ def verify(
     except EOFError as error:
         raise errors.CutOff(path=path) from error
     except Malformed as error:
-        raise errors.NotASignature(path=path, detail=error.detail) from error
+        mistake = errors.Mistake.UNSIGNED_PDF if error.detail is _NO_SIGNATURE else None
+        raise errors.NotASignature(path=path, detail=error.detail, mistake=mistake) from error
 
 
 def _opened(file: BinaryIO) -> PdfFileReader:
@@ -226,6 +230,8 @@ def _judge(
     if isinstance(signer, Malformed):
         raise signer
     verdict = judge_signer(signed_data, signer, covered({signer.digest}), trust)
+    if verdict.problem in (OTHER_FILE, OTHER_FILE_OR_ALTERED):
+        verdict = replace(verdict, problem=_ALTERED if verdict.problem is OTHER_FILE else ALTERED)
     with reading(text("what was changed after it")):
         in_pdf, problem = _changes(signature, has_tail=has_tail)
     if problem is not None and verdict.outcome is not Outcome.NOT_VALID:
@@ -248,11 +254,11 @@ def _document_time_stamp(
         with reading(text("what was changed after it")):
             _, problem = _changes(signature, has_tail=has_tail)
     except Malformed as error:
-        return TimeStamp(problem=UNREADABLE.format(detail=error.detail))
-    return stamp if problem is None or stamp.problem is not None else replace(stamp, problem=problem)
+        return TimeStamp(problem=UNREADABLE.format(detail=error.detail).reason)
+    return stamp if problem is None or stamp.problem is not None else replace(stamp, problem=problem.reason)
 
 
-def _changes(signature: EmbeddedPdfSignature, *, has_tail: bool) -> tuple[InPdf, Text | None]:
+def _changes(signature: EmbeddedPdfSignature, *, has_tail: bool) -> tuple[InPdf, Problem | None]:
     """Return what was changed after a signature, and why that makes it not valid; None: it does not."""
     signature.compute_integrity_info()  # type: ignore[no-untyped-call]
     found = signature.summarise_integrity_info()

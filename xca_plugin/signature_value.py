@@ -3,6 +3,7 @@
 
 from typing import Final
 
+from asn1crypto import cms  # type: ignore[import-untyped]
 from cryptography import x509
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.validation.errors import SignatureValidationError
@@ -10,29 +11,50 @@ from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.utils import CMSAlgorithmUsagePolicy
 from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
 
-from xca_common.i18n import Text
-from xca_common.pki.chain import STRONG, digests
+from xca_common.pki.algorithms import (
+    ACCEPTED_FOR_FILES,
+    LEAST_RSA_BITS,
+    STRONG,
+    digests,
+    is_long_enough,
+)
 from xca_common.pki.malformed import Malformed, reading
 from xca_common.pki.signed_data import Content, SignedData, Signer
 from xca_plugin.i18n import text
 from xca_plugin.path_validation import WEAK, exact
+from xca_plugin.problem import Problem
 
-# Digest algorithms for content. Old signatures use SHA-1; no certificate may be signed with it.
-_ACCEPTED: Final = STRONG | {"sha1"}
 # Algorithms that sign a message and not its digest (RFC 8419).
 _WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448"})
 
-ALTERED: Final = text("it was not made with the key of its signer's certificate, or was altered.")
-OTHER_FILE: Final = text("the file is not the one that was signed.")
-_OTHER_ATTRIBUTES: Final = text("its signed attributes do not match the content.")
-_PERHAPS_ATTRIBUTES: Final = text(
-    "its content may be the signed attributes of another signature; nobody signed it as a file."
+CHECK_FILE: Final = text(
+    "Check that it is the file that came with this signature, and not another version of it. If it is, it "
+    "was changed after it was signed: do not rely on it, and ask the sender for both again."
+)
+"""The next step where a file is perhaps another one than was signed."""
+
+ALTERED: Final = Problem(text("it was not made with the key of its signer's certificate, or was altered."))
+OTHER_FILE: Final = Problem(text("the file is not the one that was signed."), CHECK_FILE)
+OTHER_FILE_OR_ALTERED: Final = Problem(
+    text(
+        "the file is not the one that was signed, or the signature was altered, or was not made with the key "
+        "of its signer's certificate."
+    ),
+    CHECK_FILE,
+)
+CHANGED_CONTENT: Final = Problem(
+    text("what was signed was changed afterwards."),
+    text("Do not rely on this file. Ask the sender for it again, as it was signed."),
+)
+_OTHER_ATTRIBUTES: Final = Problem(text("its signed attributes do not match the content."))
+_PERHAPS_ATTRIBUTES: Final = Problem(
+    text("its content may be the signed attributes of another signature; nobody signed it as a file.")
 )
 
 
 def content_problem(
     signed_data: SignedData, by: Signer, certificate: x509.Certificate, content: Content
-) -> Text | None:
+) -> Problem | None:
     """Return why this content was not signed with this certificate's key; None: it was.
 
     Raises:
@@ -52,10 +74,10 @@ def content_problem(
         return _OTHER_ATTRIBUTES
     with reading(text("the key of its signer's certificate")):
         key = exact(certificate).public_key
-        _ = certificate.public_key()
+        is_key_long_enough = is_long_enough(certificate.public_key())
     try:
         intact, valid = validate_sig_integrity(signer, exact(certificate), kind.native, content_digest)
-        used = {digest["algorithm"].native} | digests(algorithm)
+        used = _digests(signer)
     except SignatureValidationError as error:
         if error.ades_subindication is AdESIndeterminate.NO_SIGNING_CERTIFICATE_FOUND:
             raise Malformed(text("what was signed names another certificate as its signer's")) from error
@@ -63,15 +85,30 @@ def content_problem(
     except Exception as error:  # pyHanko raises many kinds
         raise Malformed(text("its signature algorithm is not known here, or does not fit the key")) from error
     if not valid:
-        return ALTERED
+        return ALTERED if attributes is not None else OTHER_FILE_OR_ALTERED
     if not intact:
         return OTHER_FILE
     policy = CMSAlgorithmUsagePolicy.lift_policy(
-        DisallowWeakAlgorithmsPolicy(weak_hash_algos=frozenset())  # type: ignore[no-untyped-call]
+        DisallowWeakAlgorithmsPolicy(weak_hash_algos=frozenset(), rsa_key_size_threshold=LEAST_RSA_BITS)  # type: ignore[no-untyped-call]
     )
     accepted = (
-        used <= _ACCEPTED
+        used <= ACCEPTED_FOR_FILES
+        and is_key_long_enough
         and policy.signature_algorithm_allowed(algorithm, None, key)  # its key is long enough
         and policy.digest_combination_allowed(algorithm, digest, None)
     )
     return None if accepted else WEAK
+
+
+def weak_digests(signer: Signer) -> tuple[str, ...]:
+    """Return the digest algorithms of a signature that are no longer secure, as hashlib names them."""
+    return tuple(sorted(_digests(signer.info) - STRONG))
+
+
+def _digests(signer: cms.SignerInfo) -> set[str]:
+    """Return all digest algorithms that a signature stands on.
+
+    Raises:
+        ValueError, TypeError, KeyError: its signature algorithm is not one that is known.
+    """
+    return {signer["digest_algorithm"]["algorithm"].native} | digests(signer["signature_algorithm"])

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Final
 
 from asn1crypto import core, tsp  # type: ignore[import-untyped]
+from cryptography import x509
 
 from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
-from xca_common.pki.chain import STRONG, is_strong
+from xca_common.pki.algorithms import STRONG, is_strong
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 from xca_common.pki.signed_data import Content, SignedData, Signer, content_of
 from xca_common.pki.standing import SKEW
@@ -112,6 +113,13 @@ def imprint_problem(info: tsp.TSTInfo, digest: Digest) -> Text | None:
     return None if digest(name) == imprint["hashed_message"].native else _OTHER_SIGNATURE
 
 
+def _content_problem(
+    signed_data: SignedData, signer: Signer, certificate: x509.Certificate, content: Content
+) -> Text | None:
+    found = content_problem(signed_data, signer, certificate, content)
+    return found.reason if found else None
+
+
 def _judge(token: bytes, digest: Digest, trust: Trust) -> TimeStamp:
     signed_data, content, info = info_of(token)
     if len(signed_data.signers) != 1 or isinstance(signer := signed_data.signers[0], Malformed):
@@ -124,7 +132,7 @@ def _judge(token: bytes, digest: Digest, trust: Trust) -> TimeStamp:
     stamp = TimeStamp(at, holder_of(certificate))
     if at > trust.proved + SKEW:
         return replace(stamp, problem=_OF_THE_FUTURE)
-    problem = imprint_problem(info, digest) or content_problem(signed_data, signer, certificate, content)
+    problem = imprint_problem(info, digest) or _content_problem(signed_data, signer, certificate, content)
     if signer.digest not in STRONG or not is_strong(signer.info["signature_algorithm"]):
         problem = problem or _WEAK
     if problem is not None:
@@ -132,8 +140,8 @@ def _judge(token: bytes, digest: Digest, trust: Trust) -> TimeStamp:
     for moment in (trust.proved, min(at, trust.proved)):
         path = find_chain(certificate, others, trust.time_stampers, moment, Purpose.TIME_STAMPS)
         if path.chain is None:
-            return replace(stamp, problem=path.problem)
+            return replace(stamp, problem=path.problem.reason if path.problem else _UNREADABLE)
         known = revocation(path.chain, trust, moment)
         if known.problem is not None:
-            return replace(stamp, problem=known.problem)
+            return replace(stamp, problem=known.problem.reason)
     return stamp

@@ -25,22 +25,25 @@ from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.i18n import text
 from xca_plugin.path_validation import holder_of
+from xca_plugin.problem import SIGN_AGAIN, Problem
 
 _T = TypeVar("_T")
 
 _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
 _MOST_TRUSTED_BYTES: Final = 4 << 20
 
-_REVOKED: Final = text("its signer's certificate was revoked on {day}.")
-_SUSPENDED: Final = text("its signer's certificate is suspended since {day}.")
-_CA_REVOKED: Final = text("the certificate of its signer's CA is revoked.")
-_UNKNOWN: Final = text(
-    "it is not known whether its signer's certificate is revoked: nothing current was said about it."
+_REVOKED: Final = Problem(text("its signer's certificate was revoked on {day}."), SIGN_AGAIN)
+_SUSPENDED: Final = Problem(text("its signer's certificate is suspended since {day}."), SIGN_AGAIN)
+_CA_REVOKED: Final = Problem(text("the certificate of its signer's CA is revoked."), SIGN_AGAIN)
+_UNKNOWN: Final = Problem(
+    text("it is not known whether its signer's certificate is revoked: nothing current was said about it.")
 )
-_UNKNOWN_BECAUSE: Final = text("it is not known whether its signer's certificate is revoked: {detail}.")
-_CA_UNKNOWN: Final = text("it is not known whether the certificate of its signer's CA is revoked.")
-_CA_UNKNOWN_BECAUSE: Final = text(
-    "it is not known whether the certificate of its signer's CA is revoked: {detail}."
+_UNKNOWN_BECAUSE: Final = Problem(
+    text("it is not known whether its signer's certificate is revoked: {detail}.")
+)
+_CA_UNKNOWN: Final = Problem(text("it is not known whether the certificate of its signer's CA is revoked."))
+_CA_UNKNOWN_BECAUSE: Final = Problem(
+    text("it is not known whether the certificate of its signer's CA is revoked: {detail}.")
 )
 
 
@@ -137,7 +140,7 @@ class Revoked:
 
     is_checked: bool
     not_checked: tuple[str, ...]
-    problem: Text | None
+    problem: Problem | None
     is_unknown: bool = False
 
 
@@ -183,14 +186,14 @@ def _judge(
     return found if found.standing is not Standing.UNKNOWN else first
 
 
-def _taken_back(found: Judgement, *, is_signer: bool) -> Text:
+def _taken_back(found: Judgement, *, is_signer: bool) -> Problem:
     if not is_signer:
         return _CA_REVOKED
     sentence = _SUSPENDED if found.standing is Standing.SUSPENDED else _REVOKED
     return sentence.format(day=day(found.since) if found.since else "?")
 
 
-def _unknown(detail: Text | str | None, *, is_signer: bool) -> Text:
+def _unknown(detail: Text | str | None, *, is_signer: bool) -> Problem:
     if detail is None:
         return _UNKNOWN if is_signer else _CA_UNKNOWN
     return (_UNKNOWN_BECAUSE if is_signer else _CA_UNKNOWN_BECAUSE).format(detail=detail)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_plugin import errors
 from xca_plugin.i18n import text
+from xca_plugin.problem import Problem
 
 
 class Outcome(StrEnum):
@@ -77,6 +77,7 @@ class Verdict:
         signer: the signer's certificate; None: the signer cannot be read.
         signed_at: the signing time by the signer's own clock, with its zone; None: the signature states none.
         digest: name of the digest algorithm, such as sha256; None: the signer cannot be read.
+        weak: its digest algorithms that are no longer secure, such as sha1.
         only_content: the signature has no signed attributes: it covers neither a time nor the content type.
         revocation_checked: the revocation status of the signer's certificate was determined.
         not_checked: holders of the certificates, from the signer's up to the trusted one, whose revocation
@@ -87,10 +88,11 @@ class Verdict:
     """
 
     outcome: Outcome
-    problem: Text | None
+    problem: Problem | None
     signer: Certificate | None = None
     signed_at: datetime | None = None
     digest: str | None = None
+    weak: Sequence[str] = ()
     only_content: bool = False
     revocation_checked: bool = False
     not_checked: Sequence[str] = ()
@@ -128,9 +130,11 @@ class Verification:
         """Why the outcome of the whole is not "valid"; None: it is."""
         if self.outcome is Outcome.VALID:
             return None
-        worst = next(verdict for verdict in self.verdicts if verdict.outcome is self.outcome)
-        if len(self.verdicts) == 1 or worst.problem is None:
-            return worst.problem
+        worst = self._deciding
+        if worst.problem is None:
+            return None
+        if len(self.verdicts) == 1:
+            return worst.problem.reason
         valid = sum(verdict.outcome is Outcome.VALID for verdict in self.verdicts)
         number = self.verdicts.index(worst) + 1
         several = text("{valid} of its {count} signatures are valid. Of signature {number}: {problem}")
@@ -141,11 +145,14 @@ class Verification:
         """The error that stands for the outcome of the whole; None: it is "valid"."""
         if self.problem is None:
             return None
-        return _ERRORS[self.outcome](reason=self.problem)
+        if self.outcome is Outcome.INCOMPLETE:
+            return errors.ChainIncomplete(reason=self.problem)
+        if self.outcome is Outcome.UNKNOWN:
+            return errors.RevocationUnknown(reason=self.problem)
+        advice = self._deciding.problem
+        return errors.SignatureNotValid(reason=self.problem, advice=advice.next_step if advice else None)
 
-
-_ERRORS: Final = {
-    Outcome.NOT_VALID: errors.SignatureNotValid,
-    Outcome.INCOMPLETE: errors.ChainIncomplete,
-    Outcome.UNKNOWN: errors.RevocationUnknown,
-}
+    @property
+    def _deciding(self) -> Verdict:
+        """The first of the verdicts whose outcome is that of the whole."""
+        return next(verdict for verdict in self.verdicts if verdict.outcome is self.outcome)

@@ -32,7 +32,7 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
         (_("Signer"), verdict.signer.holder),
         (_("Issuer"), verdict.signer.issuer),
         (_("Signed at"), signed),
-        (_("Digest"), verdict.digest or ""),
+        (_("Digest"), digest(verdict)),
     ]
     if verdict.in_pdf:
         found.append((_("Field"), verdict.in_pdf.field))
@@ -61,6 +61,12 @@ def conclusion(found: Verification) -> list[str]:
 def open_questions(verdict: Verdict) -> list[str]:
     """Return what a valid signature does not prove."""
     said = []
+    if verdict.weak:
+        weak = text(
+            "Warning: it uses {names}, which is no longer secure: there may be another file with the same "
+            "signature. Ask its signer to sign it again, with SHA-256."
+        )
+        said.append(weak.format(names=_(", ").join(name.upper() for name in verdict.weak))())
     if verdict.only_content:
         said.append(_("Only the content was signed, without a time and without its content type."))
     elif verdict.signed_at and not proved_time(verdict):
@@ -70,6 +76,12 @@ def open_questions(verdict: Verdict) -> list[str]:
     unknown = text("It is not known whether this certificate of its issuers is revoked: {holder}")
     said.append(_("Its certificate is not revoked."))
     return said + [unknown.format(holder=holder)() for holder in verdict.not_checked]
+
+
+def digest(verdict: Verdict) -> str:
+    """Return the name of a signature's digest algorithm, and whether it is no longer secure."""
+    name = verdict.digest or ""
+    return text("{name} (no longer secure)").format(name=name)() if name in verdict.weak else name
 
 
 def proved_time(verdict: Verdict) -> datetime | None:
@@ -91,4 +103,4 @@ def changes(signature: InPdf) -> str:
     said = CHANGES[signature.changes]()
     if not signature.changed_fields:
         return said
-    return text("{changes} ({fields})").format(changes=said, fields=", ".join(signature.changed_fields))()
+    return text("{changes} ({fields})").format(changes=said, fields=_(", ").join(signature.changed_fields))()

@@ -13,7 +13,6 @@ from typing import BinaryIO, Final, cast
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from xca_common.i18n import Text
 from xca_common.pki import strict_certificate, text_forms
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.malformed import Malformed, TooMuchError
@@ -21,19 +20,39 @@ from xca_common.pki.signed_data import Content, SignedData, Signer, content_of
 from xca_plugin import errors, time_stamp
 from xca_plugin.i18n import text
 from xca_plugin.path_validation import find_chain
-from xca_plugin.signature_value import ALTERED, OTHER_FILE, content_problem
+from xca_plugin.problem import Problem
+from xca_plugin.signature_value import (
+    ALTERED,
+    CHANGED_CONTENT,
+    OTHER_FILE,
+    OTHER_FILE_OR_ALTERED,
+    content_problem,
+    weak_digests,
+)
 from xca_plugin.trust import NO_SOURCES, Sources, Trust, revocation
 from xca_plugin.verdict import Outcome, Verdict, Verification
 
-_SIGNED_WITH_CRLF: Final = text(
-    "the file is not the one that was signed: its line ends differ. "
-    "The lines of the signed file end in CR LF, as on Windows."
+_OTHER_LINE_ENDS: Final = text(
+    "A program on its way, such as one for mail, changed its line ends: verify the file as it came, or ask "
+    "the sender for it again."
 )
-_SIGNED_WITH_LF: Final = text(
-    "the file is not the one that was signed: its line ends differ. "
-    "The lines of the signed file end in LF, as on Linux."
+_SIGNED_WITH_CRLF: Final = Problem(
+    text(
+        "the file is not the one that was signed: its line ends differ. "
+        "The lines of the signed file end in CR LF, as on Windows."
+    ),
+    _OTHER_LINE_ENDS,
 )
-UNREADABLE: Final = text("it cannot be judged: {detail}.")
+_SIGNED_WITH_LF: Final = Problem(
+    text(
+        "the file is not the one that was signed: its line ends differ. "
+        "The lines of the signed file end in LF, as on Linux."
+    ),
+    _OTHER_LINE_ENDS,
+)
+UNREADABLE: Final = Problem(text("it cannot be judged: {detail}."))
+_BARE_SIZES: Final = frozenset({128, 256, 384, 512})
+"""Bytes of a bare signature by an RSA key of 1024, 2048, 3072 or 4096 bits."""
 _HOLDS_CONTENT: Final = text("it holds its content, and a file was given as well")
 _HOLDS_NO_CONTENT: Final = text("it does not hold the signed file, and none was given")
 
@@ -71,7 +90,7 @@ def verify(
         CutOff: the signature ends too early.
         FileProblem: a file cannot be read.
     """
-    path = Path(signature.name)
+    path, given = Path(signature.name), content
     trust = Trust.read(
         ca_file,
         time_stampers_file=time_stampers_file,
@@ -83,9 +102,16 @@ def verify(
         if content is None and not signed_data.is_attached:
             signature.seek(0)
             content = text_forms.signed_content(signature, output)
-        if signed_data.is_attached is not (content is None):
-            other = _HOLDS_CONTENT if signed_data.is_attached else _HOLDS_NO_CONTENT
-            raise errors.NotASignature(path=path, detail=other)
+        if content is None and not signed_data.is_attached:
+            raise errors.NotASignature(
+                path=path,
+                detail=_HOLDS_NO_CONTENT,
+                mistake=errors.Mistake.WITHOUT_FILE,
+                file=_probable_file(path),
+            )
+        if content is not None and signed_data.is_attached:
+            mistake = errors.Mistake.WITH_FILE
+            raise errors.NotASignature(path=path, detail=_HOLDS_CONTENT, mistake=mistake)
         if content is None:
             signature.seek(0)
             read = _read_content(content_of(signature, output), signed_data)
@@ -99,7 +125,39 @@ def verify(
     except TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
     except Malformed as error:
-        raise errors.NotASignature(path=path, detail=error.detail) from error
+        mistake, file = None, None
+        if given is not None and _is_signature(given):
+            mistake, file = errors.Mistake.EXCHANGED, Path(given.name)
+        elif _is_bare(signature):
+            mistake = errors.Mistake.BARE
+        raise errors.NotASignature(path=path, detail=error.detail, mistake=mistake, file=file) from error
+
+
+def _is_signature(file: BinaryIO) -> bool:
+    """Tell whether a file holds a CMS signature; of a pipe that is not known."""
+    if not file.seekable():
+        return False
+    file.seek(0)
+    try:
+        SignedData.read(file)
+    except (EOFError, TooMuchError, Malformed):
+        return False
+    return True
+
+
+def _is_bare(file: BinaryIO) -> bool:
+    """Tell whether a file has the size of a bare RSA signature, and is no text."""
+    if not file.seekable():
+        return False
+    file.seek(0)
+    found = file.read(max(_BARE_SIZES) + 1)
+    return len(found) in _BARE_SIZES and not found.isascii()
+
+
+def _probable_file(signature: Path) -> Path | None:
+    """Return the file that a detached signature is probably of: its name without the last suffix."""
+    file = signature.with_suffix("")
+    return file if signature.suffix and file.is_file() else None
 
 
 def _read_content(content: BinaryIO, signed_data: SignedData) -> Content:
@@ -108,7 +166,7 @@ def _read_content(content: BinaryIO, signed_data: SignedData) -> Content:
 
 def _with_other_line_ends(
     content: BinaryIO, start: int | None, signed_data: SignedData
-) -> Iterator[tuple[Text, Content]]:
+) -> Iterator[tuple[Problem, Content]]:
     """Yield what the signed file would be if its lines ended otherwise, and how they would end."""
     if start is None:  # a pipe cannot be read twice
         return
@@ -127,7 +185,7 @@ def _with_line_ends(content: BinaryIO, end: bytes) -> Iterator[bytes]:
     yield kept
 
 
-_Others = Callable[[], Iterable[tuple[Text, Content]]]
+_Others = Callable[[], Iterable[tuple[Problem, Content]]]
 
 
 def _verdicts(
@@ -198,12 +256,16 @@ def judge_signer(
         only_content=attributes is None,
         not_checked=(shown.holder,),
     )
-    if verdict.problem is OTHER_FILE or (verdict.problem is ALTERED and attributes is None):
+    if verdict.problem in (OTHER_FILE, OTHER_FILE_OR_ALTERED):
         for words, other in others():
             if content_problem(signed_data, signer, certificate, other) is None:
                 return replace(verdict, problem=words)
+        if signed_data.is_attached:
+            is_content = verdict.problem is OTHER_FILE
+            return replace(verdict, problem=CHANGED_CONTENT if is_content else ALTERED)
     if verdict.problem is not None:
         return verdict
+    verdict = replace(verdict, weak=weak_digests(signer))
     stamp = time_stamp.of(signer, trust)
     moment = stamp.at if stamp and stamp.problem is None and stamp.at else trust.proved
     verdict = replace(verdict, time_stamp=stamp)

@@ -183,7 +183,7 @@ def test_signature_that_forbids_changes_is_not_valid_after_one(
 def test_changed_byte_makes_a_signature_not_valid(verify: Verifier, once: bytes) -> None:
     result = verify(once.replace(b"400 300", b"400 301", 1))
     assert result.status == NOT_VALID
-    assert "the file is not the one that was signed" in result.err
+    assert "the PDF was altered after it was signed" in result.err
 
 
 # --- signatures whose signer chose what they cover: the digest is right

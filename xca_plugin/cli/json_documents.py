@@ -98,6 +98,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "problem": verdict.problem() if verdict.problem else None,
         "signed_at": verdict.signed_at.isoformat() if verdict.signed_at else None,
         "digest": verdict.digest,
+        "weak_digests": list(verdict.weak),
         "only_content_signed": verdict.only_content,
         "revocation_checked": verdict.revocation_checked,
         "revocation_not_checked": list(verdict.not_checked),

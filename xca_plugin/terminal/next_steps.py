@@ -65,13 +65,15 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Set the computer's clock and its time zone: timedatectl set-ntp true"
     ),
     errors.NotASignature: text(
-        "Ask the sender for it again. "
         "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
-        "one that holds its content stands alone: xcactl verify FILE.p7m"
+        "one that holds its content stands alone: xcactl verify FILE.p7m. "
+        "If it was given so, ask the sender for it again."
     ),
     errors.ChainIncomplete: text(
         "Give that certificate: --certfile FILE for a CA between the signer and the root, --ca-file FILE for "
-        "a root that you trust. The signer has it (xcactl cert export), and its CA publishes it. "
+        "a root that you trust. Its CA publishes it. The signer's card holds it: "
+        "xcactl cert export 'CA Cert' -o ca.pem, "
+        "and the root: xcactl cert export 'ROOT CA Cert' -o root.pem. "
         "Until then, do not rely on the file."
     ),
     errors.RevocationUnknown: text(
@@ -139,8 +141,25 @@ _AFTER_A_LOOK: Final = {
 }
 
 
+_AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
+    errors.Mistake.EXCHANGED: text(
+        "The two files are exchanged. Give the signed file first, then its signature: "
+        "xcactl verify {path} {file}"
+    ),
+    errors.Mistake.WITHOUT_FILE: text("Give the signed file first: xcactl verify {file} {path}"),
+    errors.Mistake.WITH_FILE: text("It holds what was signed. Give it alone: xcactl verify {path}"),
+    errors.Mistake.UNSIGNED_PDF: text(
+        "If its signature is a file of its own, give that as well: xcactl verify {path} FILE.p7s. "
+        "Otherwise ask the sender for a signed one."
+    ),
+}
+_FILE: Final = text("FILE")
+
+
 def next_step(error: XcaError) -> str:
     """Return what to do after an error; if only the issuer can help, also how to reach it."""
+    if isinstance(error, errors.NotASignature) and isinstance(error.mistake, errors.Mistake):
+        return _after_a_mistake(error, error.mistake)
     said = None if error.own_step else NEXT_STEPS.get(type(error))
     step = said.format(**error.facts())() if said else error.next_step()
     if chosen := chosen_among_several():
@@ -150,6 +169,14 @@ def next_step(error: XcaError) -> str:
     if not (isinstance(error, errors.CardError) and error.needs_issuer):
         return step
     return with_issuer(step, _card(error.facts().get("number")))
+
+
+def _after_a_mistake(error: errors.NotASignature, mistake: errors.Mistake) -> str:
+    said = _AFTER_A_MISTAKE.get(mistake)
+    if said is None:
+        return error.next_step()
+    file = _FILE if error.file is None else shlex.quote(str(error.file))
+    return said.format(path=shlex.quote(str(error.path)), file=file)()
 
 
 def next_step_of(card: Card) -> str:

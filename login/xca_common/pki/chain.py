@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from asn1crypto import algos  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -26,10 +25,6 @@ LONGEST: Final = 8
 _MOST_SIGNATURES: Final = 256  # that are checked
 _MOST_CHAINS: Final = 16
 _MOST_STEPS: Final = 4096
-STRONG: Final = frozenset({"sha224", "sha256", "sha384", "sha512"})
-"""Digest algorithms that are still secure."""
-# rsassa_pkcs1v15: the plain key algorithm, as CMS has it; the digest is named beside it.
-_WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448", "rsassa_pkcs1v15"})
 
 
 class TooManyError(Exception):
@@ -110,34 +105,6 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     except UNUSABLE_KEY:
         return False
     return True
-
-
-def digests(algorithm: algos.SignedDigestAlgorithm) -> set[str]:
-    """Return the names of all digest algorithms that a signature algorithm stands on, those of its mask too.
-
-    Raises:
-        ValueError, TypeError, KeyError: it is not one that is known.
-    """
-    name = algorithm["algorithm"].native
-    if name in _WITHOUT_DIGEST:
-        return set()
-    if name != "rsassa_pss":
-        return {algorithm.hash_algo}
-    mask = algorithm["parameters"]["mask_gen_algorithm"]
-    if mask["algorithm"].native != "mgf1":
-        raise ValueError("not MGF1")
-    return {
-        algorithm["parameters"]["hash_algorithm"]["algorithm"].native,
-        mask["parameters"]["algorithm"].native,
-    }
-
-
-def is_strong(algorithm: algos.SignedDigestAlgorithm) -> bool:
-    """Say whether a certificate, CRL or OCSP response that is signed with this algorithm may be believed."""
-    try:
-        return digests(algorithm) <= STRONG
-    except (ValueError, TypeError, KeyError):
-        return False
 
 
 def key_identifier(certificate: x509.Certificate) -> bytes | None:

@@ -18,7 +18,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from xca_common.i18n import text
-from xca_common.pki.chain import is_strong
+from xca_common.pki.algorithms import is_long_enough, is_strong
 from xca_common.pki.malformed import Malformed, read_extensions, reading
 from xca_common.pki.standing import SKEW, Standing, Statement, Unusable
 from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension, has_signed, load, subject_of
@@ -180,6 +180,7 @@ def _may_answer(responder: x509.Certificate, issuer: x509.Certificate) -> bool:
             for one in responder.extensions
         )
         and is_strong(as_asn1(responder)["signature_algorithm"])
+        and is_long_enough(responder.public_key())
     )
 
 

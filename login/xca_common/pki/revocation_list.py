@@ -16,8 +16,8 @@ from cryptography import x509
 from xca_common.i18n import text
 from xca_common.pki import text_forms
 from xca_common.pki.addresses import list_addresses
+from xca_common.pki.algorithms import is_strong
 from xca_common.pki.asn1_stream import INTEGER
-from xca_common.pki.chain import is_strong
 from xca_common.pki.malformed import Malformed, read_extensions, reading
 from xca_common.pki.standing import SKEW, Standing, Statement, Unusable
 from xca_common.pki.strict_certificate import (
