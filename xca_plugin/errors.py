@@ -632,20 +632,11 @@ class NotASignature(CmsError):
 
 
 class SignatureNotValid(CmsError):
-    """A signature does not hold.
-
-    Attributes:
-        advice: the next step for this reason; None: the ordinary one.
-    """
+    """A signature does not hold."""
 
     reason: Text | str
-    advice: Text | None = None
     _message = text("The signature is NOT valid: {reason}")
     _next_step = text("Do not rely on this file. Ask the sender for it and its signature again.")
-
-    def next_step(self, language: str | None = None) -> str:
-        """Return what to do next, as it fits the reason."""
-        return self.advice(language) if isinstance(self.advice, Text) else super().next_step(language)
 
 
 class Undecided(CmsError):

@@ -149,8 +149,8 @@ class Verification:
             return errors.ChainIncomplete(reason=self.problem)
         if self.outcome is Outcome.UNKNOWN:
             return errors.RevocationUnknown(reason=self.problem)
-        advice = self._deciding.problem
-        return errors.SignatureNotValid(reason=self.problem, advice=advice.next_step if advice else None)
+        error, deciding = errors.SignatureNotValid(reason=self.problem), self._deciding.problem
+        return error.with_step(deciding.next_step) if deciding else error
 
     @property
     def _deciding(self) -> Verdict:

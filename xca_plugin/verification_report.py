@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from xca_common.harmless_text import harmless
-from xca_plugin import errors, verdict_text
+from xca_plugin import card_text, errors, verdict_text
 from xca_plugin.i18n import _, text
 from xca_plugin.verdict import Outcome, Verification
 
@@ -98,7 +98,7 @@ class Report:
         yield (
             _("Verification"),
             [
-                (_("Verified at"), self.at.isoformat(" ", "seconds")),
+                (_("Verified at"), card_text.moment(self.at)),
                 (_("Program"), self.program),
             ],
         )

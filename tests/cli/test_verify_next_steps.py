@@ -184,6 +184,15 @@ def test_report_that_is_there_is_refused_without_naming_another_option(
     assert Path("report.html").read_text() == "another"
 
 
+def test_content_that_was_written_is_told_on_stderr(verify: Callable[..., Result], signer: Party) -> None:
+    Path("file.p7m").write_bytes(attached(signed(signer, CONTENT), CONTENT))
+    result = verify("file.p7m", "-o", "out")
+    assert (result.status, Path("out").read_bytes()) == (0, CONTENT)
+    assert "The content was written: out" in result.err
+    to_standard_output = verify("file.p7m", "-o", "-")
+    assert "The content was written: (standard output)" in to_standard_output.err
+
+
 # --- weak algorithms
 
 

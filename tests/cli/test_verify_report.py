@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import re
 import stat
 import subprocess
 from datetime import datetime
@@ -167,3 +168,40 @@ def test_report_is_for_its_user_alone_whatever_was_there(verify: Verifier, root:
     file.chmod(0o666)
     done = verify(name, party("signer", root), "--force", language="en")
     assert (done.status, stat.S_IMODE(file.stat().st_mode)) == (0, 0o600), done.err
+
+
+def test_report_and_content_that_were_written_are_told_on_stderr(verify: Verifier, root: Party) -> None:
+    result = verify("out.html", named(HOLDER, root), language="en")
+    assert f"The report was written: {verify.path('out.html')}" in result.err
+    assert "was written" not in result.out
+    bad = verify("bad.html", named(HOLDER, root), language="en", content=b"another")
+    assert bad.status == 62
+    assert f"The report was written: {verify.path('bad.html')}" in bad.err
+
+
+def test_report_that_is_there_is_told_before_the_verdict(verify: Verifier, root: Party) -> None:
+    Path(verify.path("out.html")).write_text("another")
+    result = verify("out.html", named(HOLDER, root), language="en")
+    assert (result.status, result.out) == (45, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"), [(CONTENT, 59, "is valid."), (b"x", 62, "NOT valid")]
+)
+def test_report_that_cannot_be_made_hides_no_verdict(
+    verify: Verifier, root: Party, monkeypatch: pytest.MonkeyPatch, content: bytes, status: int, words: str
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")  # no fc-match, so no font
+    result = verify("out.pdf", named(HOLDER, root), language="en", content=content)
+    assert result.status == status
+    assert words in result.out + result.err
+    assert "The report" in result.err
+    assert "cannot be made" in result.err
+    assert not Path(verify.path("out.pdf")).exists()
+
+
+def test_times_of_a_report_are_all_in_taipei(verify: Verifier, root: Party) -> None:
+    verify("out.html", named(HOLDER, root), language="en")
+    page = verify.read("out.html").decode()
+    (verified_at,) = re.findall("Verified at</th><td>([^<]+)<", page)
+    assert verified_at.endswith(" +08:00")

@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,12 @@ from xca_common.output_file import input_file, is_standard_output
 from xca_plugin import verdict_text
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import FILE, json_option, opened, output_option
+from xca_plugin.cli.root import show_error
 from xca_plugin.cli.several_files import check_single, each_file
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import console, grid, print_json, say
-from xca_plugin.terminal.result_files import OUTPUT, check_output, force_option, result_file
+from xca_plugin.terminal.result_files import OUTPUT, check_output, force_option, result_file, say_written
 from xca_plugin.trust import Sources
 from xca_plugin.verdict import Outcome, Verification
 from xca_plugin.verification_report import Report, ReportedFile, as_html, as_pdf
@@ -33,6 +34,8 @@ _NO_ROOT: Final = text(
     "A CA between the signer and the root goes with --certfile."
 )
 
+_REPORTED: Final = text("The report was written: {path}")
+_WRITTEN: Final = text("The content was written: {path}")
 _REPORTS: Final = (".html", ".pdf", ".json")
 _SIGNATURE: Final = ".p7s"
 _STANDING_ALONE: Final = (".pdf", ".p7m", _SIGNATURE)
@@ -154,22 +157,39 @@ def verify(
         status = _verify_several(check, signatures, as_json)
         click.get_current_context().exit(status)
     ((file, signature),) = signatures.items()
+    found: Verification | None = None
+    unreported: XcaError | None = None
     with ExitStack() as stack:
         target = stack.enter_context(result_file(output, force=force)) if output else None
         content, progress = stack.enter_context(opened(file, twice=signature is None or report is not None))
         signed = stack.enter_context(opened(signature, twice=report is not None))[0] if signature else None
-        with progress:
-            found = check.verify(content, signed, target)
-        if report:
-            _write_report(report, found, [content, *([signed] if signed else [])], force)
-        if as_json:
-            print_json(json_documents.verification(found))
-        else:
-            _show(found, err=err)
-        if (error := found.error) is not None:
-            raise error
+        # A report that cannot be written hides no verdict; one that may not be is told before the work.
+        try:
+            with _report_file(report, force) as reported:
+                with progress:
+                    found = check.verify(content, signed, target)
+                if as_json:
+                    print_json(json_documents.verification(found))
+                else:
+                    _show(found, err=err)
+                if report and reported:
+                    reported.write(_report(report, found, [content, *([signed] if signed else [])]))
+        except XcaError as error:
+            if found is None:
+                raise
+            unreported = error
+        if report and not unreported:
+            say_written(_REPORTED, report, err=True)
+        if (refused := found.error) is not None:
+            if unreported:
+                show_error(unreported)
+            raise refused
     if not as_json:
         _say_what_holds(found, err=err)
+    if output:
+        say_written(_WRITTEN, output, err=True)
+    if unreported:
+        raise unreported
 
 
 @dataclass(frozen=True)
@@ -290,18 +310,22 @@ def _in_document(document: dict[str, Any]) -> Iterator[None]:
         raise
 
 
-def _write_report(path: Path, found: Verification, files: list[BinaryIO], force: bool) -> None:
+def _report_file(path: Path | None, force: bool) -> AbstractContextManager[BinaryIO | None]:
+    if path is None:
+        return nullcontext()
+    return result_file(path, force=force, private=True, binary=path.suffix.lower() == ".pdf")
+
+
+def _report(path: Path, found: Verification, files: list[BinaryIO]) -> bytes:
+    """Return the report of a verification, in the form that the name of its file says."""
     step = next_step(found.error) if found.error else None
     report = Report(found, [ReportedFile.of(one) for one in files], next_step=step)
     form = path.suffix.lower()
     if form == ".pdf":
-        written = as_pdf(report, path)
-    elif form == ".html":
-        written = as_html(report)
-    else:
-        written = harmless_json(json_documents.verification_report(report)).encode() + b"\n"
-    with result_file(path, force=force, private=True, binary=form == ".pdf") as target:
-        target.write(written)
+        return as_pdf(report, path)
+    if form == ".html":
+        return as_html(report)
+    return harmless_json(json_documents.verification_report(report)).encode() + b"\n"
 
 
 def _say_what_holds(found: Verification, *, err: bool) -> None:

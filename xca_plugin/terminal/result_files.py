@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import click
 
 from xca_common.errors import FileProblem
 from xca_common.i18n import Text
-from xca_common.output_file import is_standard_output, is_stream, output_file
+from xca_common.output_file import SHOWN_STANDARD_OUTPUT, is_standard_output, is_stream, output_file
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.prompts import confirm, interactive
@@ -106,6 +106,13 @@ def say_about(sentence: Text, path: Path) -> None:
         say_done(sentence.format(path=path)(), err=True)
 
 
-def say_written(sentence: Text, path: Path, **style: Any) -> None:
-    """Print that a result was written; a failure to print is ignored, because it was written."""
-    say_done(sentence.format(path=path)(), err=is_standard_output(path), **style)
+def say_written(sentence: Text, path: Path, *, err: bool = False) -> None:
+    """Print that a result was written; a failure to print is ignored, because it was written.
+
+    Args:
+        sentence: `path` is filled in.
+        path: the file; the standard output is named as such.
+        err: print it on stderr; where the result went to the standard output, that is done anyway.
+    """
+    is_out = is_standard_output(path)
+    say_done(sentence.format(path=SHOWN_STANDARD_OUTPUT if is_out else path)(), err=err or is_out)
