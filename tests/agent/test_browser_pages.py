@@ -20,7 +20,16 @@ from support.agent.web_sites import site
 pytestmark = pytest.mark.browser
 
 NEW_PIN = "5g8!Rw2"
-PAGES = ("/", "/activate", "/change-pin", "/card", "/files/sign", "/files/verify", "/selfTest.htm?run=yes")
+PAGES = (
+    "/",
+    "/activate",
+    "/change-pin",
+    "/card",
+    "/files/sign",
+    "/files/verify",
+    "/sites",
+    "/selfTest.htm?run=yes",
+)
 SERIOUS = ("serious", "critical")
 
 

@@ -15,6 +15,7 @@ from xca_common.secret import Secret
 from xca_common.web.one_time_tokens import OneTimeTokens
 from xca_plugin import card_text, errors
 from xca_plugin.agent.component import information
+from xca_plugin.agent.component.allowances import UnaskedUse
 from xca_plugin.agent.component.decrypting import DecryptOperation
 from xca_plugin.agent.component.enrolment import CertificateRequestOperation, WriteCertificateOperation
 from xca_plugin.agent.component.operation import Operation
@@ -245,8 +246,7 @@ class Dispatcher:
             card = operation.find_card(cards)
         check_pin_usable(card)
         if agreement is None:
-            unasked = operation.allowance_covers and pending.pin is not None and card.pin_tries != 1
-            if not (unasked and self._trusted_sites.may_skip_consent(pending.site, card.number)):
+            if not self._may_go_unasked(pending, card):
                 return self._consent_request(pending, card)
         elif agreement.card_number != card.number:
             raise errors.CardNotFound(number=agreement.card_number)
@@ -261,11 +261,26 @@ class Dispatcher:
             # Another program used a try after the card was read, and one is left. This PIN was not tried.
             return self._consent_request(pending, cards.read(card))
         except errors.WrongPin:
-            self._trusted_sites.end_allowance(pending.site, card.number)
+            # A site must not go on trying unasked.
+            self._trusted_sites.allowances.end(pending.site, card.number)
             raise
-        if agreement and agreement.for_a_while and operation.allowance_covers:
-            self._trusted_sites.allow(pending.site, card.number)
+        if agreement is None:
+            facts = [(fact.label, fact.value) for fact in operation.consent_facts()]
+            self._trusted_sites.allowances.record(
+                UnaskedUse(pending.site, card.number, operation.title, facts)
+            )
+        elif agreement.for_a_while and operation.allowance_covers:
+            self._trusted_sites.allowances.allow(pending.site, card)
         return success(_answer_name(pending.func), **members)
+
+    def _may_go_unasked(self, pending: "_PendingOperation", card: Card) -> bool:
+        """Tell whether a request is carried out without a window: the one place that decides it."""
+        if not pending.operation.allowance_covers or pending.pin is None or card.pin_tries == 1:
+            return False
+        sites = self._trusted_sites
+        return sites.allowed_by_administrator(pending.site) or sites.allowances.cover(
+            pending.site, card.number
+        )
 
     def _consent_request(self, pending: "_PendingOperation", card: Card) -> ConsentRequest:
         func = _answer_name(pending.func)

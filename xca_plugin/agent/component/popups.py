@@ -4,6 +4,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -14,17 +15,21 @@ from xca_common.errors import XcaError
 from xca_common.i18n import LANGUAGES
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import Endpoint, language_of
-from xca_plugin.agent.component import request_log
+from xca_plugin.agent.component import site_requests
+from xca_plugin.agent.component.allowances import ALLOWANCE_SECONDS
 from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, CardChoice, ConsentRequest
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.component.result_codes import to_json
+from xca_plugin.agent.pages import sites
 from xca_plugin.agent.pages.rendering import ASSETS, page, render
 from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
+from xca_plugin.model import Card
 
 REQUEST_PATH: Final = "/popup"
 """Where the consent popup sends the request that it got from a site."""
 
+_CARDS_SECONDS: Final = 3.0
 _ADD_SITE: Final = "/addDomain"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # A popup answers the page that opened it, so that page must stay reachable.
@@ -67,7 +72,7 @@ async def _carry_request(state: AgentState, request: Request) -> Response:
         json.dumps(message, ensure_ascii=False).encode()  # refuses half surrogate pairs
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
-    answer = await request_log.answer(state, request, site, body, agreement=agreement, choice=choice)
+    answer = await site_requests.answer(state, request, site, body, agreement=agreement, choice=choice)
     if isinstance(answer, ConsentRequest):
         return JSONResponse({"consent": answer.question, "refusal": to_json(answer.refusal)})
     return JSONResponse({"answer": to_json(answer)})
@@ -103,9 +108,18 @@ async def _ask_to_add_site(state: AgentState, request: Request) -> Response:
     site = _origin_to_add(request, host)
     if state.trusted_sites.trusts(site):
         # Only the site itself is told: no other may learn which sites are trusted.
-        return _popup(request, "domain_added.html", site=site, tell_site=_opener_origin(request) == site)
-    token = state.form_tokens.issue(f"{_ADD_SITE} {site}")
-    return _popup(request, "add_domain.html", site=site, problem=None, token=token)
+        return _popup(
+            request, "domain_added.html", site=site, tell_site=_opener_origin(request) == site, problem=None
+        )
+    return _popup(
+        request,
+        "add_domain.html",
+        site=site,
+        problem=None,
+        token=state.form_tokens.issue(f"{_ADD_SITE} {site}"),
+        cards=await _usable_cards(state),
+        minutes=ALLOWANCE_SECONDS // 60,
+    )
 
 
 async def _add_site(state: AgentState, request: Request) -> Response:
@@ -121,10 +135,25 @@ async def _add_site(state: AgentState, request: Request) -> Response:
     try:
         await asyncio.to_thread(state.trusted_sites.add, site)  # it may wait for another agent
     except XcaError as error:
-        await request_log.record(request, site, "trust", error)
+        await site_requests.record(request, site, "trust", error)
         return _popup(request, "add_domain.html", status=500, site=None, problem=error)
-    await request_log.record(request, site, "trust")
-    return _popup(request, "domain_added.html", site=site, tell_site=True)
+    await site_requests.record(request, site, "trust")
+    problem: XcaError | None = None
+    if fields.get("allow") == "yes":
+        try:
+            await sites.allow(state, request, site, fields.get("card", ""))
+        except XcaError as error:
+            problem = error
+    return _popup(request, "domain_added.html", site=site, tell_site=problem is None, problem=problem)
+
+
+async def _usable_cards(state: AgentState) -> Sequence[Card]:
+    """Return the cards for which a site can be allowed; none while the cards are busy or cannot be read."""
+    try:
+        async with asyncio.timeout(_CARDS_SECONDS):
+            return sites.usable(await state.card_worker.run(lambda cards: cards.detect()))
+    except (TimeoutError, XcaError):
+        return []
 
 
 def _origin_to_add(request: Request, host: str) -> str:

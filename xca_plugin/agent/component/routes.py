@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_plugin.agent.component import information, request_log
+from xca_plugin.agent.component import information, site_requests
 from xca_plugin.agent.component.dispatcher import ConsentRequest
 from xca_plugin.agent.component.result_codes import Code, Refusal, failure, json_response
 from xca_plugin.agent.process.state import AgentState, endpoint
@@ -77,7 +77,7 @@ async def _bitmap(state: AgentState, request: Request) -> Response:
     """Return the answer of /pkcs11info as a picture. Sites that are not trusted read the versions in it."""
     if request.method == "OPTIONS":
         return _allow_reading(_preflight(state, request), request)
-    answer = await request_log.answer(state, request, _site(request), "{}", "CheckEnvir")
+    answer = await site_requests.answer(state, request, _site(request), "{}", "CheckEnvir")
     assert not isinstance(answer, ConsentRequest)  # noqa: S101  # only operations need consent
     picture = Response(information.as_bitmap(answer), media_type="image/bmp")
     picture.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
@@ -85,7 +85,7 @@ async def _bitmap(state: AgentState, request: Request) -> Response:
 
 
 async def _answer(state: AgentState, request: Request, body: str, func: str | None) -> Response:
-    answer = await request_log.answer(state, request, _site(request), body, func)
+    answer = await site_requests.answer(state, request, _site(request), body, func)
     if isinstance(answer, ConsentRequest):
         answer = answer.unasked
     return _allow_reading_if_trusted(json_response(answer), state, request)

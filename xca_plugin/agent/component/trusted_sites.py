@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which web sites may use the card, and which may do so without asking each time."""
+"""Which web sites may use the card."""
 
 import fcntl
 import logging
@@ -15,11 +15,9 @@ from xca_common.atomic_file import whole_file
 from xca_common.errors import FileProblem, os_reason
 from xca_common.folders import make_private
 from xca_plugin import errors
+from xca_plugin.agent.component.allowances import Allowances
 from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.settings import Settings
-
-ALLOWANCE_SECONDS: Final = 600
-"""Seconds for which a site need not ask after the person allowed it."""
 
 _LOCK_SECONDS: Final = 3.0
 
@@ -27,11 +25,13 @@ _log = logging.getLogger(__name__)
 
 
 class TrustedSites:
-    """The sites that the person or the administrator trusts, and their allowances.
+    """The sites that the person or the administrator trusts.
 
     The person's file has one origin a line. It is read for every question, so that a line taken out by hand
-    counts at once. An allowance lets a site sign and decrypt with one card without asking; it ends after
-    ALLOWANCE_SECONDS or with a wrong PIN.
+    counts at once.
+
+    Attributes:
+        allowances: which of them need not ask for a while.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -39,7 +39,7 @@ class TrustedSites:
         self._allowed = settings.allowed
         self._own_origins = settings.origins()
         self._logged = ""
-        self._allowances: dict[tuple[str, str], float] = {}
+        self.allowances = Allowances()
         self._remembered_cards: dict[str, str] = {}
 
     def trusts(self, origin: str) -> bool:
@@ -49,11 +49,21 @@ class TrustedSites:
         """
         trusted = origin in self._allowed or origin in self._read_or_log()
         if not trusted:
-            for site, card_number in list(self._allowances):
-                if site == origin:
-                    self.end_allowance(site, card_number)
+            self.allowances.end(origin)
             self._remembered_cards.pop(origin, None)
         return trusted
+
+    def own(self) -> list[str]:
+        """Return the sites that the person trusts.
+
+        Raises:
+            BadAgentConfiguration: the file cannot be read.
+        """
+        return list(dict.fromkeys(self._read()))
+
+    def of_administrator(self) -> list[str]:
+        """Return the sites on the list of those that need not ask, sorted."""
+        return sorted(self._allowed)
 
     def add(self, origin: str) -> None:
         """Trust a site from now on.
@@ -87,14 +97,6 @@ class TrustedSites:
             with whole_file(file, 0o600) as target:
                 target.write("\n".join(kept).encode())
 
-    def allow(self, origin: str, card_number: str) -> None:
-        """Let a site sign and decrypt with a card without asking, for ALLOWANCE_SECONDS."""
-        self._allowances[origin, card_number] = _seconds() + ALLOWANCE_SECONDS
-
-    def end_allowance(self, origin: str, card_number: str) -> None:
-        """End an allowance: after a wrong PIN, a site must not go on trying unasked."""
-        self._allowances.pop((origin, card_number), None)
-
     def remember_card(self, origin: str, card_number: str) -> None:
         """Use a card for a site whose requests name none, if there are several."""
         self._remembered_cards[origin] = card_number
@@ -103,9 +105,13 @@ class TrustedSites:
         """Return the card that the person chose for a site, None if there is none."""
         return self._remembered_cards.get(origin)
 
-    def may_skip_consent(self, origin: str, card_number: str) -> bool:
-        """Tell whether a site may sign and decrypt with a card without asking."""
-        return origin in self._allowed or _seconds() < self._allowances.get((origin, card_number), 0.0)
+    def forget_card(self, origin: str) -> None:
+        """Use no card for a site unless its request names one."""
+        self._remembered_cards.pop(origin, None)
+
+    def allowed_by_administrator(self, origin: str) -> bool:
+        """Tell whether a site is on the administrator's list of those that need not ask."""
+        return origin in self._allowed
 
     @contextmanager
     def _changing(self) -> Iterator[Path]:
@@ -153,15 +159,10 @@ def _wait_for(descriptor: int) -> None:
     Raises:
         BlockingIOError: somebody holds it for _LOCK_SECONDS.
     """
-    end = _seconds() + _LOCK_SECONDS
-    while _seconds() < end:
+    end = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < end:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         time.sleep(0.01)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _seconds() -> float:
-    """Return seconds of a clock that also counts while the computer sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

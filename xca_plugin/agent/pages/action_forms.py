@@ -15,7 +15,7 @@ from xca_common.secret import Secret
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import with_language_choice
 from xca_plugin import receipt
-from xca_plugin.agent.component import request_log
+from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, LAST_TRY, PIN_ACTIONS, PinAction
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN, pin_pattern
@@ -87,7 +87,7 @@ async def _perform(state: AgentState, action: PinAction, request: Request) -> Re
         result = ActionResult(action, card_number, datetime.now(UTC), card=card)
     except XcaError as error:
         result = ActionResult(action, card_number, datetime.now(UTC), error=error)
-    await request_log.record(request, None, action.path, result.error)
+    await site_requests.record(request, None, action.path, result.error)
     return _redirect(action.path, card=card_number, result=state.action_results.add(result))
 
 

@@ -19,6 +19,7 @@ from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
 from xca_plugin.agent.pages.problems import UNKNOWN_ADDRESS, problem_of, problem_response
 from xca_plugin.agent.pages.rendering import download, page
+from xca_plugin.agent.pages.sites import sites_view
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
@@ -43,7 +44,14 @@ def routes(state: AgentState) -> list[Route]:
 
 async def _home(state: AgentState, request: Request) -> Response:
     snapshot = await take_snapshot(state)
-    return page(request, "home.html", snapshot=snapshot, actions=PIN_ACTIONS, server_version=SERVER_VERSION)
+    return page(
+        request,
+        "home.html",
+        snapshot=snapshot,
+        actions=PIN_ACTIONS,
+        view=sites_view(state, snapshot.cards),
+        server_version=SERVER_VERSION,
+    )
 
 
 async def _card(state: AgentState, request: Request) -> Response:

@@ -40,7 +40,7 @@ _NAVIGATION: Final = (
         ),
     ),
     (text("Files"), tuple((action.path, action.title) for action in FILE_ACTIONS)),
-    (text("This computer"), (("/selfTest.htm", text("Self-test")),)),
+    (text("This computer"), (("/sites", text("Trusted sites")), ("/selfTest.htm", text("Self-test")))),
 )
 """Groups of pages: the name of a group, and the address and name of each page."""
 _TEMPLATES: Final = Templates(

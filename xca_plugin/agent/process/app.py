@@ -21,7 +21,7 @@ from xca_plugin.agent.component import popups, routes
 from xca_plugin.agent.component.recent_sites import RecentSitesMiddleware
 from xca_plugin.agent.component.result_codes import refusal_response
 from xca_plugin.agent.files.workspace import FILE_BYTES
-from xca_plugin.agent.pages import action_forms, events, file_jobs, home, problems, rendering, selftest
+from xca_plugin.agent.pages import action_forms, events, file_jobs, home, problems, rendering, selftest, sites
 from xca_plugin.agent.process.state import AgentState
 
 _REQUEST_MAX: Final = 8 << 20  # bytes; a site's request holds what is to be signed
@@ -47,6 +47,7 @@ def create_app(state: AgentState) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        state.card_changes.close()
         state.card_worker.close()
         state.workspaces.close()
 
@@ -58,6 +59,7 @@ def create_app(state: AgentState) -> Starlette:
             *file_jobs.routes(state),
             *events.routes(state),
             *selftest.routes(state),
+            *sites.routes(state),
             *routes.routes(state),
             *popups.routes(state),
             *problems.routes(state),

@@ -14,6 +14,7 @@ from xca_common.web.language import Endpoint
 from xca_common.web.one_time_tokens import OneTimeTokens
 from xca_plugin import pcsc
 from xca_plugin.agent.component.dispatcher import Dispatcher
+from xca_plugin.agent.component.last_asked import LastAsked
 from xca_plugin.agent.component.recent_sites import RecentSites
 from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.files.workspace import Workspaces
@@ -37,6 +38,7 @@ class AgentState:
         action_results: how the latest PIN actions ended.
         card_changes: what pages that show cards follow.
         recent_sites: the sites that asked recently.
+        last_asked: when each trusted site last asked.
         reader_query: asks PC/SC for the readers; the daemon behind it may hang.
         self_test: the checks of the self-test page.
         workspaces: the files of the pages that sign, verify, encrypt and decrypt.
@@ -50,6 +52,7 @@ class AgentState:
     action_results: ActionResults
     card_changes: CardChanges
     recent_sites: RecentSites
+    last_asked: LastAsked
     reader_query: SingleFlight[Sequence[pcsc.Reader]]
     self_test: SingleFlight[Sequence[Finding]]
     workspaces: Workspaces
@@ -66,8 +69,9 @@ class AgentState:
             dispatcher=Dispatcher(card_worker, settings, trusted_sites),
             form_tokens=OneTimeTokens(),
             action_results=ActionResults(),
-            card_changes=CardChanges(card_worker),
+            card_changes=CardChanges(card_worker, trusted_sites.allowances),
             recent_sites=RecentSites(),
+            last_asked=LastAsked(settings.trusted_sites.with_name("sites-asked.json")),
             reader_query=SingleFlight(),
             self_test=SingleFlight(),
             workspaces=Workspaces(),

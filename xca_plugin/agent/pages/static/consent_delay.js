@@ -1,33 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps a person from agreeing by accident: a click or a key that was meant for another window does nothing.
-// The button [data-consent-delay] works once its popup has been in front, unchanged, for PAUSE. Only the agreement is
+// The buttons [data-consent-delay] work once their page has been in front, unchanged, for PAUSE. Only the agreement is
 // delayed; typing, moving, selecting and scrolling are not.
 "use strict";
 
 const restartConsentDelay = (() => {
   const PAUSE = 500; // milliseconds
-  const button = document.querySelector("[data-consent-delay]");
+  const buttons = document.querySelectorAll("[data-consent-delay]");
   let timer = null;
+  let isDelayed = true;
 
-  const isDelayed = () => button.ariaDisabled === "true"; // not `disabled`, which would take the focus away
+  const setDelayed = (value) => {
+    isDelayed = value;
+    for (const button of buttons) {
+      button.ariaDisabled = String(value); // not `disabled`, which would take the focus away
+    }
+  };
   const stop = () => {
     clearTimeout(timer);
-    button.ariaDisabled = "true";
+    setDelayed(true);
   };
   const start = () => {
     stop();
     if (document.hasFocus()) {
-      timer = setTimeout(() => (button.ariaDisabled = "false"), PAUSE);
+      timer = setTimeout(() => setDelayed(false), PAUSE);
     }
   };
 
   // A button or key that is pressed too early has no effect, also not when it is released. A key that repeats was pressed
   // earlier.
-  const press = (event) => (isDelayed() || event.repeat) && stop();
-  const release = () => isDelayed() && start();
+  const press = (event) => (isDelayed || event.repeat) && stop();
+  const release = () => isDelayed && start();
   const isConfirmKey = (event) => ["Enter", " "].includes(event.key);
 
-  if (button) {
+  if (buttons.length) {
     for (const change of ["focus", "blur", "resize", "hashchange"]) {
       addEventListener(change, start);
     }
@@ -39,14 +45,16 @@ const restartConsentDelay = (() => {
     addEventListener("keyup", (event) => isConfirmKey(event) && release(), true);
     // A click, Enter in a field and Space all end in a submit event.
     const blockEarly = (event) => {
-      if (isDelayed()) {
+      if (isDelayed && event.submitter?.matches("[data-consent-delay]") !== false) {
         event.preventDefault();
         event.stopImmediatePropagation();
       }
     };
     addEventListener("submit", blockEarly, true);
     start();
-    button.disabled = false; // the HTML has it disabled, so that nobody agrees before this script runs
+    for (const button of buttons) {
+      button.disabled = false; // the HTML has it disabled, so that nobody agrees before this script runs
+    }
   }
   return start;
 })();

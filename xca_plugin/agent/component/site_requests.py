@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of what web sites ask and what is done on the agent's pages: who asked, for what, the result.
+"""Requests of web sites on their way to the dispatcher: they are logged, and the time is noted.
 
-A line holds names that are fixed, codes, the site's origin, and the program that sent the request. It never
-holds what a site or a person wrote otherwise.
+What is done on the agent's pages is logged too. A line tells who asked, for what, and the result: names that
+are fixed, codes, the site's origin, and the program that sent the request. It never holds what a site or a
+person wrote otherwise.
 """
 
 import asyncio
@@ -14,8 +15,10 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from xca_common.errors import XcaError
+from xca_plugin.agent.component.allowances import ALLOWANCE_SECONDS
 from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, CardChoice, ConsentRequest
 from xca_plugin.agent.component.result_codes import Code, MinorCode
+from xca_plugin.agent.process.card_worker import OPERATION_SECONDS
 from xca_plugin.agent.process.socket_owner import owner_of, program_of
 from xca_plugin.agent.process.state import AgentState
 
@@ -37,7 +40,11 @@ async def answer(
     agreement: Agreement | None = None,
     choice: CardChoice | None = None,
 ) -> Mapping[str, Any] | ConsentRequest:
-    """Return the dispatcher's answer to a site, and log it."""
+    """Return the dispatcher's answer to a site, log it, and note when the site asked."""
+    if state.trusted_sites.trusts(site):
+        state.last_asked.note(site)
+    if agreement and agreement.for_a_while:
+        await watch_for_allowance(state)
     if not _log.isEnabledFor(logging.INFO):
         return await state.dispatcher.answer(site, body, func, agreement, choice)
     asker = asyncio.create_task(_asker(request))  # now: later the connection may be gone
@@ -48,6 +55,11 @@ async def answer(
         name, result = answered["func"], _result(answered)
     _write(await asker, site, name if name in _KNOWN else "something else", bool(agreement), result)
     return answered
+
+
+async def watch_for_allowance(state: AgentState) -> None:
+    """Watch the cards for as long as an allowance that begins now lasts: it ends when its card is pulled."""
+    await state.card_changes.keep_watching(ALLOWANCE_SECONDS + OPERATION_SECONDS)
 
 
 async def record(request: Request, site: str | None, what: str, error: XcaError | None = None) -> None:
