@@ -4,7 +4,7 @@
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
-from xca_common.secret import Secret
+from xca_common.secret import Secret, TypedAtReader
 from xca_plugin.action import Action, next_action
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
 from xca_plugin.errors import CardError
@@ -38,6 +38,7 @@ __all__ = [
     "Padding",
     "Secret",
     "Text",
+    "TypedAtReader",
     "XcaError",
     "hookimpl",
     "next_action",

@@ -16,7 +16,7 @@ from pkcs11_shim import rules
 from xca_common.errors import place_of
 from xca_common.harmless_text import harmless
 from xca_common.pki.certificate import Certificate
-from xca_common.secret import Secret
+from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors, hookspecs, pcsc, weak_pin
 from xca_plugin.i18n import text
 from xca_plugin.model import (
@@ -165,6 +165,9 @@ class Cards:
             InvalidPin, PinRefused.
         """
         check_pin(card, new_pin)
+        if isinstance(new_pin, TypedAtReader):
+            return
+        pin, user_code = (None if isinstance(each, TypedAtReader) else each for each in (pin, user_code))
         veto = partial(self._guard.ask, "xca_veto_new_pin")
         if objections := veto(card=card, new_pin=new_pin, pin=pin, user_code=user_code):
             secrets = [each for each in (new_pin, pin, user_code) if each is not None]
@@ -534,7 +537,7 @@ def check_pin(card: Card, pin: Secret) -> None:
     """
     if pin.is_wiped:
         raise errors.SecretWiped(secret=text("PIN"))
-    if not _has_form(pin, card.pin_min, card.pin_max):
+    if not isinstance(pin, TypedAtReader) and not _has_form(pin, card.pin_min, card.pin_max):
         raise errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max)
 
 
@@ -547,7 +550,8 @@ def check_user_code(user_code: Secret) -> None:
     """
     if user_code.is_wiped:
         raise errors.SecretWiped(secret=text("user code"))
-    if not _has_form(user_code, rules.USER_CODE_MIN, rules.USER_CODE_MAX):
+    is_here = not isinstance(user_code, TypedAtReader)
+    if is_here and not _has_form(user_code, rules.USER_CODE_MIN, rules.USER_CODE_MAX):
         raise errors.InvalidUserCode
 
 

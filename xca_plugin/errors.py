@@ -31,6 +31,7 @@ class ReturnValue(IntEnum):
     CKR_DEVICE_ERROR = 0x30
     CKR_DEVICE_REMOVED = 0x32
     CKR_ENCRYPTED_DATA_INVALID = 0x40
+    CKR_FUNCTION_CANCELED = 0x50
     CKR_FUNCTION_NOT_SUPPORTED = 0x54
     CKR_KEY_HANDLE_INVALID = 0x60
     CKR_OPERATION_NOT_INITIALIZED = 0x91
@@ -375,6 +376,14 @@ class PinLocked(CardError):
     return_value = ReturnValue.CKR_PIN_LOCKED
     _message = text("The PIN of the card {number} is locked.")
     _next_step = text("Unlock it and set a new PIN with the user code.")
+
+
+class EntryCancelled(CardError):
+    """A PIN or user code was not typed at the keypad of the card reader."""
+
+    return_value = ReturnValue.CKR_FUNCTION_CANCELED
+    _message = text("The entry at the card reader was cancelled, or took too long.")
+    _next_step = text("Nothing was tried with that entry. Look at the card, and do it again.")
 
 
 class InvalidUserCode(CardError):

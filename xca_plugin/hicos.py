@@ -21,6 +21,7 @@ import pkcs11
 from asn1crypto.algos import DigestInfo  # type: ignore[import-untyped]
 from pkcs11 import (
     MGF,
+    PROTECTED_AUTH,
     Attribute,
     DecryptMixin,
     Mechanism,
@@ -48,7 +49,7 @@ from pkcs11_shim import (
     store_is_configured,
 )
 from xca_common.pki.certificate import Certificate
-from xca_common.secret import Secret
+from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors, module_failure, pcsc
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
@@ -64,7 +65,7 @@ from xca_plugin.model import (
     OddCertificate,
     Padding,
 )
-from xca_plugin.token_info import is_logged_in, loads, pin_lengths
+from xca_plugin.token_info import SetAtReader, is_logged_in, loads, pin_lengths, set_at_reader
 
 FAMILY: Final = "hicos"
 """Card.family of these cards."""
@@ -205,7 +206,7 @@ class Hicos:
             # A public session: C_SetPIN tries the old PIN itself, a login before it would try it twice.
             with _session(library, token) as session, _means(_Asked.PIN, card, token):
                 self._secret_tried = True
-                session.set_pin(pin.reveal(), new_pin.reveal())
+                _set_pin(session, pin, new_pin)
 
         return self._change(card, change)
 
@@ -232,7 +233,7 @@ class Hicos:
                 self._logged_in(library, token, card, user_code=user_code) as session,
                 _means(_Asked.NEW_USER_CODE, card, token),
             ):
-                session.set_pin(user_code.reveal(), new_user_code.reveal())
+                _set_pin(session, user_code, new_user_code)
 
         return self._change(card, change)
 
@@ -287,7 +288,7 @@ class Hicos:
                 self._logged_in(library, token, card, user_code=user_code) as session,
                 _means(_Asked.NEW_PIN, card, token),
             ):
-                session.init_pin(new_pin.reveal())
+                _init_pin(session, new_pin)
 
         def prove(library: Library, token: Token) -> None:
             try:
@@ -561,8 +562,8 @@ def _session(
         # Always R/W: no SO can log in while a R/O session is open.
         session = token.open(
             rw=True,
-            user_pin=pin.reveal() if pin else None,
-            so_pin=user_code.reveal() if user_code else None,
+            user_pin=_given(pin),
+            so_pin=_given(user_code),
         )
     except PKCS11Error:
         # A login that fails in open() leaves its session open, and nothing else can close it.
@@ -578,6 +579,31 @@ def _session(
             # Pulled out: the answer, if any, stands. Still there: nobody may stay logged in.
             with suppress(PKCS11Error):
                 library.reinitialize()
+
+
+def _given(secret: Secret | None) -> object | None:
+    """Return a secret as python-pkcs11 takes it for a login."""
+    if secret is None:
+        return None
+    return PROTECTED_AUTH if isinstance(secret, TypedAtReader) else secret.reveal()
+
+
+def _init_pin(session: Session, new: Secret) -> None:
+    """Set the PIN in a session of the SO (C_InitPIN)."""
+    if isinstance(new, TypedAtReader):
+        set_at_reader(library_path(), session.handle, SetAtReader.FIRST)  # type: ignore[attr-defined]  # not in its stub
+    else:
+        session.init_pin(new.reveal())
+
+
+def _set_pin(session: Session, old: Secret, new: Secret) -> None:
+    """Change the secret of the session's user (C_SetPIN); both values are typed in the same place."""
+    if isinstance(old, TypedAtReader) != isinstance(new, TypedAtReader):
+        raise p11.ArgumentsBad
+    if isinstance(new, TypedAtReader):
+        set_at_reader(library_path(), session.handle, SetAtReader.NEXT)  # type: ignore[attr-defined]  # not in its stub
+    else:
+        session.set_pin(old.reveal(), new.reveal())
 
 
 # --- what the card holds
@@ -603,6 +629,7 @@ def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None
         certificate_odd=certificate is None and bool(held),
         pin_count_low=TokenFlag.USER_PIN_COUNT_LOW in token.flags,
         user_code_count_low=TokenFlag.SO_PIN_COUNT_LOW in token.flags,
+        has_keypad=TokenFlag.PROTECTED_AUTHENTICATION_PATH in token.flags,
     )
     row = _row(number) if rows is None else rows.get(number)
     if row is None:
@@ -616,6 +643,7 @@ def _card(library: Library, token: Token, rows: dict[str, CardRow] | None = None
         activate_by=row.activate_by,
         days_left=row.days_left,
         real=False,
+        has_keypad=False,  # its module takes no secret from a reader
     )
 
 
@@ -748,6 +776,8 @@ def _situation(asked: _Asked, error: PKCS11Error, card: Card, token: Token) -> e
         if asked in (_Asked.USER_CODE, _Asked.NEW_USER_CODE):
             return errors.InvalidUserCode()
         return errors.InvalidPin(shortest=card.pin_min, longest=card.pin_max)
+    if isinstance(error, p11.FunctionCancelled):
+        return errors.EntryCancelled()
     if isinstance(error, p11.FunctionRejected):
         return errors.LastTryNotConfirmed()
     if isinstance(error, p11.UserPinNotInitialized):

@@ -15,7 +15,7 @@ A hook spends the last try only if the card that it is given shows one try left,
 knows. Otherwise it raises LastTryNotConfirmed.
 
 Failures are exceptions of xca_plugin.errors. Secrets are xca_plugin.Secret; call reveal() only to hand one
-on.
+on. For a card with Card.has_keypad a secret may be xca_plugin.TypedAtReader: the reader asks for it.
 """
 
 from collections.abc import Sequence

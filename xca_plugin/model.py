@@ -151,6 +151,8 @@ class Card:
         issuer: how to reach its issuer, None when no plugin knows (hook xca_issuer_contact).
         pin_count_low: a wrong PIN was given since the last right one (CKF_USER_PIN_COUNT_LOW).
         user_code_count_low: a wrong user code likewise (CKF_SO_PIN_COUNT_LOW).
+        has_keypad: PIN and user code can be typed at the reader (CKF_PROTECTED_AUTHENTICATION_PATH); its
+            operations take TypedAtReader for them.
     """
 
     number: str
@@ -171,6 +173,7 @@ class Card:
     issuer: IssuerContact | None = None
     pin_count_low: bool = False
     user_code_count_low: bool = False
+    has_keypad: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa, utils
 from xca_common.errors import XcaError, place_of
 from xca_common.i18n import LANGUAGES, Text
 from xca_common.pki.certificate import Certificate
-from xca_common.secret import Secret
+from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Event, Hash, IssuerContact, OddCertificate, Padding
@@ -216,7 +216,10 @@ def _quotes(error: XcaError, secret: Secret) -> bool:
 
 
 def _quotes_in(said: str, secret: Secret) -> bool:
-    return not secret.is_wiped and secret.reveal() in said
+    if secret.is_wiped or isinstance(secret, TypedAtReader):
+        return False
+    value = secret.reveal()
+    return bool(value) and value in said
 
 
 # --- what the hooks answer (hookspecs)

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What PKCS#11 2.40 answers and python-pkcs11 leaves out: PIN lengths, and the login of a session."""
+"""What PKCS#11 2.40 has and python-pkcs11 leaves out: PIN lengths, the login of a session, a keypad."""
 
 import ctypes
+from enum import Enum
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+from pkcs11 import exceptions as p11
 
 from pkcs11_shim import rules
 
 # Positions in CK_FUNCTION_LIST.
 _GET_TOKEN_INFO = 6
+_INIT_PIN = 10
+_SET_PIN = 11
 _GET_SESSION_INFO = 15
 _USER_STATES = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 
@@ -38,6 +44,27 @@ class _SessionInfo(ctypes.Structure):
         ("ulDeviceError", ctypes.c_ulong),
     )
 
+
+_ERRORS: Final = {
+    0x05: p11.GeneralError,
+    0x06: p11.FunctionFailed,
+    0x07: p11.ArgumentsBad,
+    0x30: p11.DeviceError,
+    0x32: p11.DeviceRemoved,
+    0x50: p11.FunctionCancelled,
+    0x54: p11.FunctionNotSupported,
+    0xA0: p11.PinIncorrect,
+    0xA1: p11.PinInvalid,
+    0xA2: p11.PinLenRange,
+    0xA3: p11.PinExpired,
+    0xA4: p11.PinLocked,
+    0xB3: p11.SessionHandleInvalid,
+    0xE0: p11.TokenNotPresent,
+    0x101: p11.UserNotLoggedIn,
+    0x102: p11.UserPinNotInitialized,
+    0x200: p11.FunctionRejected,
+}
+"""Return values, as python-pkcs11 raises them; it does not let others use its own table."""
 
 _GetTokenInfo = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_TokenInfo))
 _GetSessionInfo = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_SessionInfo))
@@ -69,6 +96,34 @@ def is_logged_in(module: Path, session: int) -> bool:
     info = _SessionInfo()
     get_session_info = _GetSessionInfo(_function(module, _GET_SESSION_INFO))
     return get_session_info(session, ctypes.byref(info)) == 0 and info.state in _USER_STATES
+
+
+class SetAtReader(Enum):
+    """What a person sets at the keypad of a reader."""
+
+    FIRST = _INIT_PIN, 3
+    """A PIN, in a session of the SO (C_InitPIN)."""
+    NEXT = _SET_PIN, 5
+    """Another value of the secret of the session's user, after the old one (C_SetPIN)."""
+
+
+def set_at_reader(module: Path, session: int, what: SetAtReader) -> None:
+    """Have a person set a secret at the keypad of the reader: the module gets no value (section 5.6).
+
+    Args:
+        module: as for pin_lengths.
+        session: the session's handle.
+        what: what is set.
+
+    Raises:
+        PKCS11Error: the module's answer, as python-pkcs11 raises it.
+    """
+    place, count = what.value
+    # After the session, a value and its length, or two of each: 0 is NULL and no length.
+    call = ctypes.CFUNCTYPE(ctypes.c_ulong, *[ctypes.c_ulong] * count)(_function(module, place))
+    answer = call(session, *[0] * (count - 1))
+    if answer != 0:
+        raise _ERRORS.get(answer, p11.PKCS11Error)(f"Unmapped error code {answer:#x}")
 
 
 def loads(module: Path) -> bool:

@@ -53,3 +53,24 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not serialised")
+
+
+class TypedAtReader(Secret):
+    """A secret that the person types at the keypad of the card reader; no program ever has it."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def reveal(self) -> NoReturn:
+        """Raise TypeError: there is nothing to reveal."""
+        raise TypeError("the secret is typed at the reader")
+
+    def wipe(self) -> None:
+        """Do nothing: there is nothing to wipe."""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None  # as of every secret

@@ -70,16 +70,17 @@ typedef struct {
     CK_UTF8CHAR utcTime[16];
 } CK_TOKEN_INFO;
 
-#define CKF_USER_PIN_INITIALIZED   0x8UL
-#define CKF_TOKEN_INITIALIZED      0x400UL
-#define CKF_USER_PIN_COUNT_LOW     0x10000UL
-#define CKF_USER_PIN_FINAL_TRY     0x20000UL
-#define CKF_USER_PIN_LOCKED        0x40000UL
-#define CKF_USER_PIN_TO_BE_CHANGED 0x80000UL
-#define CKF_SO_PIN_COUNT_LOW       0x100000UL
-#define CKF_SO_PIN_FINAL_TRY       0x200000UL
-#define CKF_SO_PIN_LOCKED          0x400000UL
-#define CKF_SO_PIN_TO_BE_CHANGED   0x800000UL
+#define CKF_USER_PIN_INITIALIZED          0x8UL
+#define CKF_PROTECTED_AUTHENTICATION_PATH 0x100UL
+#define CKF_TOKEN_INITIALIZED             0x400UL
+#define CKF_USER_PIN_COUNT_LOW            0x10000UL
+#define CKF_USER_PIN_FINAL_TRY            0x20000UL
+#define CKF_USER_PIN_LOCKED               0x40000UL
+#define CKF_USER_PIN_TO_BE_CHANGED        0x80000UL
+#define CKF_SO_PIN_COUNT_LOW              0x100000UL
+#define CKF_SO_PIN_FINAL_TRY              0x200000UL
+#define CKF_SO_PIN_LOCKED                 0x400000UL
+#define CKF_SO_PIN_TO_BE_CHANGED          0x800000UL
 
 /* Session types, section 3.3 */
 
@@ -198,6 +199,7 @@ typedef struct {
 #define CKR_DATA_LEN_RANGE                 0x21UL
 #define CKR_DEVICE_ERROR                   0x30UL
 #define CKR_DEVICE_REMOVED                 0x32UL
+#define CKR_FUNCTION_CANCELED              0x50UL
 #define CKR_FUNCTION_NOT_SUPPORTED         0x54UL
 #define CKR_KEY_HANDLE_INVALID             0x60UL
 #define CKR_KEY_SIZE_RANGE                 0x62UL

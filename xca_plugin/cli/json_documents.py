@@ -42,6 +42,7 @@ def card(card: Card) -> dict[str, Any]:
         "certificate_odd": card.certificate_odd,
         "pin_to_be_changed": card.pin_to_be_changed,
         "real": card.real,
+        "has_keypad": card.has_keypad,
         "next_action": next_action(card).value,
     }
 

@@ -84,7 +84,7 @@ def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> No
     card = choose(cards, number)
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
-        if pin is None:
+        if pin is None and not card.has_keypad:
             ask.proved(PIN, pin, partial(cards.verify_pin, card), next_source=None)
         else:
             cards.verify_pin(card, ask.get(PIN, pin))

@@ -129,7 +129,8 @@ def show(card: Card, *, err: bool = False) -> None:
 
     table = grid(False, True)
     table.add_row(_("Card number"), card.number)
-    table.add_row(_("Reader"), card.reader)
+    keypad = text("{reader} (with a keypad: PIN and user code are typed there)")
+    table.add_row(_("Reader"), keypad.format(reader=card.reader)() if card.has_keypad else card.reader)
     table.add_row(_("Holder"), card_text.holder(card))
     if card.certificate:
         table.add_row(_("Distinguished name"), card.certificate.holder)

@@ -23,6 +23,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.PluginMisbehaved: 22,
     errors.NotConfigured: 23,
     errors.NoCardModule: 24,
+    errors.EntryCancelled: 25,
     errors.NotActivated: 30,
     errors.AlreadyActive: 31,
     errors.CardLapsed: 32,

@@ -15,7 +15,8 @@ import click
 from pkcs11_shim import rules
 from xca_common.command_line import SHOWN_SECRET, SourceOption
 from xca_common.errors import SecretMissing, XcaError
-from xca_common.secret import Secret
+from xca_common.i18n import Text
+from xca_common.secret import Secret, TypedAtReader
 from xca_common.secret_source import NotASourceError, SecretReader, SecretSourceError
 from xca_plugin import errors
 from xca_plugin.cards import check_pin, check_user_code
@@ -36,6 +37,7 @@ class SecretKind:
         check: raises an error for a value of the wrong form.
         help: help text of the option.
         can_be_made: the program can make such a secret for the person.
+        at_reader: what a reader with a keypad asks for instead, one line each; empty: the same.
     """
 
     option: str
@@ -44,6 +46,7 @@ class SecretKind:
     check: Callable[[Card, Secret], None]
     help: str
     can_be_made: bool = False
+    at_reader: tuple[Text, ...] = ()
 
 
 _SOURCES: Final = _(
@@ -69,7 +72,13 @@ PIN: Final = SecretKind("--pin", lambda card: _("PIN"), None, check_pin, _SOURCE
 CURRENT_PIN: Final = SecretKind("--pin", lambda card: _("Current PIN"), None, check_pin, _SOURCES)
 NEW_PIN: Final = SecretKind("--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES)
 FIRST_PIN: Final = SecretKind(
-    "--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES, can_be_made=True
+    "--new-pin",
+    _new_pin,
+    _("New PIN again"),
+    check_pin,
+    _SOURCES,
+    can_be_made=True,
+    at_reader=(text("the new PIN, also repeated"), text("the new PIN once more, which proves it")),
 )
 """The new PIN of an activation or of an unlocking, which the user code authorises."""
 USER_CODE: Final = SecretKind(
@@ -87,7 +96,12 @@ CURRENT_USER_CODE: Final = SecretKind(
     _SOURCES,
 )
 NEW_USER_CODE: Final = SecretKind(
-    "--new-user-code", _new_user_code, _("New user code again"), _check_user_code, _SOURCES
+    "--new-user-code",
+    _new_user_code,
+    _("New user code again"),
+    _check_user_code,
+    _SOURCES,
+    at_reader=(text("the current user code once more"), text("the new user code, also repeated")),
 )
 
 
@@ -143,6 +157,9 @@ class Asker:
             except SecretSourceError as error:
                 raise SecretMissing(option=kind.option, detail=error.reason) from error
             return self._checked(value, check)
+        if self._card.has_keypad:
+            self._send_to_reader(kind)
+            return TypedAtReader()
         if not interactive():
             raise SecretMissing(option=kind.option, detail=text("there is no terminal to ask at"))
         if not self._asked:
@@ -179,7 +196,8 @@ class Asker:
         Raises:
             As get, and as prove.
         """
-        if not interactive() or (source is not None and next_source is not None):
+        at_reader = self._card.has_keypad and source is None
+        if not interactive() or at_reader or (source is not None and next_source is not None):
             return self.get(kind, source)
         while True:
             secret = self.get(kind, source)
@@ -199,6 +217,14 @@ class Asker:
                     err=True,
                 )
             return secret
+
+    def _send_to_reader(self, kind: SecretKind) -> None:
+        """Tell what the reader will ask for."""
+        if not self._asked:
+            say(_("This reader has a keypad. Type there, not here, when it asks for:"), err=True, bold=True)
+            self._asked = True
+        for line in kind.at_reader or (kind.prompt(self._card),):
+            say(f"  - {line if isinstance(line, str) else line()}", err=True)
 
     def _asked_once(self, kind: SecretKind, check: Callable[[Secret], None]) -> Secret | None:
         """Ask for a secret, for a new one twice; None: the entry was refused with a message."""

@@ -148,6 +148,7 @@ CODES_BY_ERROR: Final[Mapping[type[XcaError], tuple[Code, MinorCode]]] = {
     errors.UserCodeUnchanged: (Code.BAD_USER_CODE, MinorCode.NONE),
     errors.WrongPin: (Code.LOGIN_FAILED, MinorCode.PIN_INCORRECT),  # or by the tries left, see codes_of()
     errors.PinLocked: (Code.LOGIN_FAILED, MinorCode.PIN_LOCKED),
+    errors.EntryCancelled: (Code.LOGIN_FAILED, MinorCode.FUNCTION_FAILED),
     errors.SecretFormRefused: (Code.LOGIN_FAILED, MinorCode.PIN_LEN_RANGE),
     errors.InvalidPin: (Code.LOGIN_FAILED, MinorCode.PIN_LEN_RANGE),
     errors.PinRefused: (Code.BAD_NEW_PIN, MinorCode.NONE),
