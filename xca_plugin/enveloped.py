@@ -5,11 +5,11 @@ What needs no card stands in xca_common.pki.encrypted_data.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from xca_common.errors import FileProblem, os_reason
+from xca_common.errors import FileProblem, XcaError, os_reason
 from xca_common.pki import encrypted_data
 from xca_common.pki.encrypted_data import EncryptedData, Recipient, RecipientCertificate
 from xca_common.pki.malformed import Malformed, TooMuchError
@@ -18,6 +18,9 @@ from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key, Padding
 
+_MOST_TOLD: Final = 4  # recipients
+_CARD: Final = text("the card {number}, which is here")
+_MORE: Final = text("others")
 _MOST_BYTES: Final = 4 << 20  # of a file with certificates
 
 
@@ -84,6 +87,17 @@ class Enveloped:
         except encrypted_data.NotDecryptable:
             raise errors.NotDecryptable(number=card.number) from None
 
+    def _card_for(self, cards: Cards, besides: Card) -> str | None:
+        """Return the number of another card that is here and is a recipient; None: there is none."""
+        for other in cards.detect():
+            if other.number == besides.number:
+                continue
+            with suppress(XcaError):  # an unreadable card hides no other
+                certificates = cards.certificates(other)
+                if any(self._data.recipient(one.der) for one in certificates if one.id == Key.KEYX):
+                    return other.number
+        return None
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         try:
@@ -101,7 +115,12 @@ class Enveloped:
             raise errors.NoSuchCertificate(number=card.number, label="cert2")
         recipient = self._data.recipient(own.der)
         if recipient is None:
-            raise errors.NotForThisCard(number=card.number, path=self.path)
+            with self._reading():
+                named = self._data.recipients
+            told = [*named[:_MOST_TOLD], *([_MORE] if len(named) > _MOST_TOLD else [])]
+            if other := self._card_for(cards, card):
+                told.insert(0, _CARD.format(number=other))
+            raise errors.NotForThisCard(number=card.number, path=self.path, recipients=told)
         return recipient
 
 

@@ -526,9 +526,13 @@ class NotDecryptable(CardError):
 
     number: str
     return_value = ReturnValue.CKR_ENCRYPTED_DATA_INVALID
-    _message = text("The card {number} cannot decrypt this data.")
+    _message = text(
+        "The card {number} cannot decrypt this data: it was altered or damaged on its way, or encrypted to "
+        "another key."
+    )
     _next_step = text(
-        "Check that it was encrypted to this card's certificate cert2, and that all of it is there."
+        "Nothing of it was given out. Ask the sender to send it again, encrypted to this card's certificate "
+        "cert2."
     )
 
 
@@ -707,11 +711,16 @@ class NotEncrypted(CmsError):
 
 
 class NotForThisCard(CmsError):
-    """Encrypted data is for other recipients."""
+    """Encrypted data is for other recipients.
+
+    Attributes:
+        recipients: who they are: a card that is here, and certificates as the data names them.
+    """
 
     number: str
     path: str | Path
-    _message = text("{path} is not encrypted to the card {number}.")
+    recipients: Sequence[Text | str]
+    _message = text("{path} is not encrypted to the card {number}, but to: {recipients}.")
     _next_step = text(
         "Use the card that it is meant for, or ask for it encrypted to this card's certificate cert2."
     )
@@ -722,7 +731,7 @@ class NotForEncryption(CmsError):
 
     path: str | Path
     reason: Text | str
-    _message = text("Nothing was encrypted to the certificate {path}: {reason}")
+    _message = text("Nothing was encrypted to what is in {path}: {reason}")
     _next_step = text("Ask the recipient for the current certificate for encryption.")
 
 

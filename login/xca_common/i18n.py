@@ -84,7 +84,8 @@ class Text:
 
     Calling it returns the string: `text()` in the language of the environment, `text("zh_TW")` in Chinese.
     Facts fill the braces of the sentence. They are mostly somebody else's words and are made harmless
-    (harmless_text); a fact that is itself a Text is put in the same language.
+    (harmless_text); a fact that is itself a Text is put in the same language. A list or tuple is shown with
+    the commas of the language.
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class Text:
 def _shown(fact: object, language: str | None) -> object:
     if isinstance(fact, Text):
         return fact(language)
+    if isinstance(fact, (list, tuple)):
+        return _COMMA(language).join(str(_shown(one, language)) for one in fact)
     return fact if isinstance(fact, (int, float)) else harmless(str(fact))
 
 
@@ -123,6 +126,7 @@ CATALOGUE: Final = Catalogue(Path(__file__).with_name("locale"))
 """The sentences of xca_common, and click's own."""
 text = CATALOGUE.text
 """Return a sentence of this package."""
+_COMMA: Final = text(", ")
 plural = CATALOGUE.plural
 """Return a sentence of this package that depends on a number."""
 say = CATALOGUE.say

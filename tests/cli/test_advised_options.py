@@ -36,6 +36,7 @@ RAISED_BY: Mapping[type[XcaError], tuple[str, str]] = {
     errors.LastTryNotConfirmed: ("xca_plugin.terminal.consent", "confirm_last_try"),
     errors.NotAgreed: ("xca_plugin.terminal.consent", "agree"),
     errors.ChainIncomplete: ("xca_plugin.cli.verification", "verify"),
+    errors.RevocationUnknown: ("xca_plugin.cli.verification", "verify"),
     errors.NotRevocationData: ("xca_plugin.cli.verification", "verify"),
     errors.NotForThisCard: ("xca_plugin.cli.encryption", "decrypt"),
 }

@@ -233,6 +233,7 @@ def test_altered_message_gives_nothing_to_a_pipe(
         encrypted.write_bytes(der)
         result = active.run("decrypt", str(encrypted), "-o", "-", "--pin", "stdin", stdin=f"{PIN}\n")
         assert (result.status, result.out) == (status, out)
+        assert ("it was altered or damaged on its way" in result.err) is (status == 52)
 
 
 @pytest.mark.parametrize("mode", [(), ("--cbc",)], ids=["gcm", "cbc"])
@@ -275,8 +276,25 @@ def test_message_for_somebody_else_costs_no_try(
     result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin="wrong-00\n")
     assert result.status == 65
     assert active.number in result.err
+    serial = openssl("x509", "-in", colleague / "cert.pem", "-noout", "-serial").decode()
+    told = serial.strip().partition("=")[2]
+    assert f"the certificate {told.lower()} of the issuer " in result.err
     assert active.card()["pin_tries_left"] == 3
     assert not decrypted.exists()
+
+
+def test_message_for_another_card_that_is_here_names_that_card(
+    two_cards: Workspace, file: Path, encrypted: Path, decrypted: Path
+) -> None:
+    first, second = (one["number"] for one in two_cards.run("detect", "--json").json["cards"])
+    certificate = two_cards.path / "second.pem"
+    exported = two_cards.run("cert", "export", "cert2", "--card", second, "-o", str(certificate))
+    assert exported.status == 0, exported.err
+    encrypt(two_cards, file, "--to", certificate)
+    result = two_cards.run("decrypt", str(encrypted), "-o", str(decrypted), "--card", first)
+    assert result.status == 65
+    assert f"but to: the card {second}, which is here, the certificate " in result.err
+    assert "--card NUMBER" in result.err
 
 
 def test_certificate_that_may_not_is_refused(
@@ -286,14 +304,14 @@ def test_certificate_that_may_not_is_refused(
     assert active.run("cert", "export", "cert1", "-o", str(signing)).status == 0
     result = active.run("encrypt", str(file), "--to", str(signing))
     assert result.status == 66
-    assert "not meant for encryption" in result.err
+    assert "is for signatures, not for encryption" in result.err
     request, expired = tmp_path / "expired.csr", tmp_path / "expired.pem"
     key = tmp_path / "expired.key"
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=expired", "-keyout", key, "-out", request)
     certify_in_the_past(request, expired, key=key)
     result = active.run("encrypt", str(file), "--to", str(expired))
     assert result.status == 66
-    assert "not within its validity" in result.err
+    assert "the certificate of O=expired expired on " in result.err
     assert active.run("encrypt", str(file), "--to", str(file)).status == 60
     assert not encrypted.exists()
 

@@ -4,12 +4,14 @@
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from asn1crypto import cms, core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -19,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from support.hostile_pki import DAY, NOW, Party, party
 from xca_common.pki.authority import ENCRYPTION
+from xca_common.pki.certificate import serial_text
 from xca_common.pki.encrypted_data import (
     EncryptedData,
     NotDecryptable,
@@ -238,6 +241,41 @@ def test_certificate_that_is_not_for_encryption_is_refused(reader: Party) -> Non
         RecipientCertificate.read(b"\x30\x00")
 
 
+@pytest.mark.parametrize(
+    ("odd", "reasons"),
+    [
+        (lambda: party("odd"), "is for signatures, not for encryption"),
+        (lambda: party("odd", end=NOW - DAY), "is for signatures, not for encryption, expired on "),
+        (lambda: party("odd", usage=ENCRYPTION, start=NOW - 9 * DAY, end=NOW - DAY), "expired on "),
+        (lambda: party("odd", usage=ENCRYPTION, start=NOW + DAY, end=NOW + 9 * DAY), "is not valid before "),
+        (lambda: party("odd", ca=True), "is a CA's, not for encryption"),
+        (lambda: short_key("odd"), "has an RSA key of fewer than 2048 bits"),
+    ],
+)
+def test_certificate_that_is_refused_is_named_with_every_reason(
+    reader: Party, odd: Callable[[], Party], reasons: str
+) -> None:
+    refused = odd()
+    with pytest.raises(NotForEncryption, match=f"^the certificate of O=odd {reasons}"):
+        RecipientCertificate.read_all(refused.pem)
+    if "CA's" not in reasons:  # one beside others is passed over
+        with pytest.raises(NotForEncryption, match=f"^certificate 2 of 2 in it, that of O=odd, {reasons}"):
+            RecipientCertificate.read_all(reader.pem + refused.pem)
+
+
+def short_key(name: str) -> Party:
+    """A party whose RSA key is short."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+    builder = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 7)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(ENCRYPTION, critical=True)
+    )
+    return Party(builder.sign(key, hashes.SHA256()), key)
+
+
 def test_certificates_of_one_file_are_all_encrypted_to(reader: Party) -> None:
     other = party("other", usage=ENCRYPTION)
     found = RecipientCertificate.read_all(reader.pem + other.pem + reader.pem)
@@ -258,6 +296,13 @@ def test_certificates_beside_the_recipients_are_passed_over() -> None:
             RecipientCertificate.read_all(left_out)
     with pytest.raises(NotForEncryption):
         RecipientCertificate.read_all(holder.pem + party("only a signer", issuer).pem)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0xA1B2, "a1b2"), (0x1B2, "01b2"), (7, "07"), (0, "00"), (-5, "-05")]
+)
+def test_serial_number_is_shown_in_whole_bytes(number: int, shown: str) -> None:
+    assert serial_text(number) == shown
 
 
 def test_showing_a_certificate_loads_no_library_for_making_them() -> None:

@@ -24,7 +24,7 @@ class Certificate:
         der: the certificate itself.
         holder: subject DN in the order of the certificate (卡片持有者資訊), C=TW,L=臺北市,O=國立臺灣大學.
         issuer: issuer DN, in the same form.
-        serial: serial number, hexadecimal.
+        serial: serial number, as serial_text.
         not_before: start of validity (卡片效期).
         not_after: end of validity.
         key_usage: names of RFC 5280 section 4.2.1.3, such as digital_signature.
@@ -65,7 +65,7 @@ class Certificate:
             certificate = x509.Certificate.load(der, strict=True)
             algorithm = certificate["signature_algorithm"]["algorithm"].dotted
         with reading(text("its serial number")):
-            serial = f"{certificate.serial_number:x}"
+            serial = serial_text(certificate.serial_number)
         with reading(text("its issuer")):
             issuer = distinguished_name.as_text(certificate.issuer)
         with reading(text("its holder")):
@@ -119,6 +119,12 @@ class Certificate:
     def sha256(self) -> str:
         """SHA-256 fingerprint, hexadecimal."""
         return hashlib.sha256(self.der).hexdigest()
+
+
+def serial_text(number: int) -> str:
+    """Return a serial number as people are shown it: whole bytes in hexadecimal digits."""
+    digits = f"{abs(number):x}"
+    return ("-" if number < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 def _time(read: object) -> datetime:

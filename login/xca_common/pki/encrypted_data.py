@@ -8,7 +8,7 @@ content passes by in chunks (asn1_stream), so that files may be bigger than memo
 import os
 import secrets
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,11 +29,13 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from xca_common.errors import FileProblem
 from xca_common.i18n import Text, text
-from xca_common.pki import asn1_stream, text_forms
-from xca_common.pki.certificate import Certificate
+from xca_common.pki import asn1_stream, distinguished_name, text_forms
+from xca_common.pki.algorithms import LEAST_RSA_BITS, is_long_enough
+from xca_common.pki.certificate import Certificate, serial_text
 from xca_common.pki.certificate_file import certificates_in
 from xca_common.pki.cms_identifier import is_named
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
+from xca_common.taipei import day
 
 _DATA: Final = cms.ContentType("data").dump()
 _ENVELOPED_DATA: Final = cms.ContentType("enveloped_data").dump()
@@ -69,7 +71,7 @@ class NotForEncryption(ValueError):  # a situation
     """Nothing is encrypted to a certificate.
 
     Attributes:
-        reason: why, as a clause with its full stop.
+        reason: which one, and everything that is against it, as a clause with its full stop.
     """
 
     def __init__(self, reason: Text) -> None:
@@ -264,6 +266,16 @@ class EncryptedData:
                 return Recipient(found["encrypted_key"].native, KeyTransport.of(algorithm), name)
         return None
 
+    @property
+    def recipients(self) -> list[Text]:
+        """Who can open it, as the file names their certificates; it names no holder.
+
+        Raises:
+            Malformed: a name cannot be read.
+        """
+        with reading(text("its recipients")):
+            return [_named(one["rid"]) for one in self._recipients]
+
     def open(self, recipient: Recipient, key: RSAPrivateKey, output: BinaryIO) -> None:
         """Write the content, opened with an RSA key. It is worth nothing when this fails.
 
@@ -365,6 +377,34 @@ class EncryptedData:
         return tag, attributes
 
 
+_ALONE: Final = text("the certificate of {holder} {reasons}.")
+_ONE_OF_SEVERAL: Final = text("certificate {number} of {count} in it, that of {holder}, {reasons}.")
+
+
+def _reasons_against(certificate: Certificate) -> Iterator[Text]:
+    """Yield why nothing is encrypted to a certificate, its key aside."""
+    if not may_encrypt(certificate):
+        if "key_cert_sign" in certificate.key_usage:
+            yield text("is a CA's, not for encryption")
+        elif "digital_signature" in certificate.key_usage:
+            yield text("is for signatures, not for encryption")
+        else:
+            yield text("is not meant for encryption")
+    now = datetime.now(UTC)
+    if now > certificate.not_after:
+        yield text("expired on {day}").format(day=day(certificate.not_after))
+    if now < certificate.not_before:
+        yield text("is not valid before {day}").format(day=day(certificate.not_before))
+
+
+def _reasons_against_key(key: object) -> Iterator[Text]:
+    """Yield why nothing is encrypted to a key; None: it is of a kind that is not known."""
+    if not isinstance(key, RSAPublicKey):
+        yield text("has a key that is no RSA key")
+    elif not is_long_enough(key):
+        yield text("has an RSA key of fewer than {bits} bits").format(bits=LEAST_RSA_BITS)
+
+
 def may_encrypt(certificate: Certificate) -> bool:
     """Say whether a certificate's keyUsage lets a content key be encrypted to it; without one, it does."""
     return not certificate.key_usage or "key_encipherment" in certificate.key_usage
@@ -392,6 +432,11 @@ class RecipientCertificate:
             Malformed: it is none, or a part of it cannot be read.
             NotForEncryption: it is not meant for encryption, or not valid today.
         """
+        return cls._read(data, _ALONE)
+
+    @classmethod
+    def _read(cls, data: bytes, which: Text) -> "RecipientCertificate":
+        """Read a certificate in DER; NotForEncryption names it as `which` says."""
         told = Certificate.parse("", "", data)
         certificate = asn1_x509.Certificate.load(data)
         with reading(text("its public key")):
@@ -399,10 +444,9 @@ class RecipientCertificate:
                 key = load_der_public_key(certificate.public_key.dump())
             except UnsupportedAlgorithm:
                 key = None
-        if not isinstance(key, RSAPublicKey) or not may_encrypt(told):
-            raise NotForEncryption(text("it is not meant for encryption."))
-        if not told.not_before <= datetime.now(UTC) <= told.not_after:
-            raise NotForEncryption(text("it is not within its validity today."))
+        against = [*_reasons_against(told), *_reasons_against_key(key)]
+        if against or not isinstance(key, RSAPublicKey):
+            raise NotForEncryption(which.format(holder=told.holder, reasons=against))
         name = {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
         return cls(told, cms.IssuerAndSerialNumber(name), key)
 
@@ -419,11 +463,13 @@ class RecipientCertificate:
             TooMuchError: there are more than are read.
         """
         told = [Certificate.parse("", "", der) for der in certificates_in(data)]
+        numbers = {one.der: number for number, one in enumerate(told, 1)}
         served = {one.holder for one in told if may_encrypt(one)}
         issuers = {one.issuer for one in told if one.issuer != one.holder}
         people = [one for one in told if one.holder not in issuers and "key_cert_sign" not in one.key_usage]
         wanted = [one for one in people if may_encrypt(one) or one.holder not in served]
-        return [cls.read(one.der) for one in wanted or told]
+        which = _ONE_OF_SEVERAL.format(count=len(told)) if len(told) > 1 else _ALONE
+        return [cls._read(one.der, which.format(number=numbers[one.der])) for one in wanted or told]
 
     def info(self, content_key: bytes) -> cms.RecipientInfo:
         """Return the RecipientInfo (RFC 5652, section 6.2.1): the content key, encrypted."""
@@ -558,6 +604,17 @@ class _GcmEncryption:
     def tag(self) -> bytes:
         """The tag, encoded; finish() was called before."""
         return asn1_stream.header(asn1_stream.OCTETS, _TAG_BYTES) + self._encryptor.tag
+
+
+def _named(name: cms.RecipientIdentifier) -> Text:
+    """Return a certificate as an encrypted file names it."""
+    if name.name == "subject_key_identifier":
+        return text("the certificate with the key identifier {identifier}").format(
+            identifier=name.chosen.native.hex()
+        )
+    serial = serial_text(name.chosen["serial_number"].native)
+    issuer = distinguished_name.as_text(name.chosen["issuer"])
+    return text("the certificate {serial} of the issuer {issuer}").format(serial=serial, issuer=issuer)
 
 
 def _enter(file: BinaryIO) -> tuple[asn1_stream.Reader, bytes]:

@@ -175,7 +175,6 @@ def _token(card: Card) -> dict[str, Any]:
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:
     validity = x509.Certificate.load(certificate.der)["tbs_certificate"]["validity"]
-    serial = certificate.serial
     return {
         "certb64": base64.b64encode(certificate.der).decode(),
         "label": page_safe(certificate.label),
@@ -183,7 +182,7 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "subjectDN": distinguished_name(certificate.holder),
         "issuerDN": distinguished_name(certificate.issuer),
         "subjectCN": page_safe(certificate.common_name),
-        "sn": serial.zfill(len(serial) + len(serial) % 2).upper(),
+        "sn": certificate.serial.upper(),
         "thumbprint": hashlib.sha1(certificate.der, usedforsecurity=False).hexdigest().upper(),
         "signatureAlgorithm": certificate.signature_algorithm,
         "notBefore": page_safe(validity["not_before"].chosen.contents.decode("ascii", "replace")),
