@@ -17,7 +17,7 @@ PAIRS: Final = {
     ROOT / "README.md": ROOT / "README.zh-TW.md",
     **{
         ROOT / "docs" / name: ROOT / "docs" / "zh-TW" / name
-        for name in ("troubleshooting.md", "pdf.md", "real-cards.md", "deploying.md")
+        for name in ("cli.md", "agent.md", "troubleshooting.md", "pdf.md", "real-cards.md", "deploying.md")
     },
 }
 
@@ -44,10 +44,18 @@ def examples(page: str) -> list[str]:
     return [re.sub(r"\s*(^|\s)[#;] .*", "", code, flags=re.MULTILINE) for code in blocks + commands]
 
 
-def tables(page: str) -> list[tuple[int, int]]:
-    """The rows and columns of each table."""
+def tables(page: str) -> list[list[list[str]]]:
+    """The cells of each table: codes and numbers as they are, and what is said in a language empty."""
     found = re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE)
-    return [(len(rows := table.splitlines()), rows[1].count("|")) for table in found]
+    return [
+        [[_code(cell.strip()) for cell in re.split(r"(?<!\\)\|", row)] for row in table.splitlines()]
+        for table in found
+    ]
+
+
+def _code(cell: str) -> str:
+    cell = cell.replace("、", ", ")
+    return cell if re.fullmatch(r"(?:(?:`[^`]+`|CK\w+|[-–\d]+|0x\w+)(?:, )?)+", cell, re.ASCII) else ""
 
 
 @both
