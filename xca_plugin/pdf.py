@@ -26,7 +26,7 @@ from pyhanko.stamp import TextStampStyle
 from xca_common.errors import FileProblem, XcaError, os_reason, place_of
 from xca_common.i18n import Text
 from xca_plugin.cards import signing_certificate
-from xca_plugin.errors import PdfNotSigned
+from xca_plugin.errors import PdfNotSigned, TooMuch
 from xca_plugin.i18n import _, text
 from xca_plugin.signer import CardSigner
 from xca_plugin.stamp_font import CompleteFont
@@ -37,6 +37,7 @@ from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
 from xca_plugin.terminal.result_files import force_option, result_file
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
+from xca_plugin.time_limit import PDF_SECONDS, TAKES_TOO_LONG, TimeIsUp, time_limit
 from xca_plugin.validity import check_now
 
 _TERMINAL: Final = "/dev/tty"
@@ -81,7 +82,7 @@ def _signer(
     # pyHanko's `identity` command does not read the variable.
     number = number or os.environ.get("XCA_CARD") or None
     try:
-        with _written_whole(context, source, output, force):
+        with time_limit(PDF_SECONDS), _written_whole(context, source, output, force):
             context.ux.prompter = _PasswordOfPdf(context, source)
             _check_font(context, source)
             cards = cards_asking(last_try)
@@ -96,6 +97,8 @@ def _signer(
                     lambda: ask.get(PIN, pin),
                     prefer_pss=context.prefer_pss,
                 )
+    except TimeIsUp:
+        raise _Shown(TooMuch(path=source, detail=TAKES_TOO_LONG)) from None
     except XcaError as error:
         raise _Shown(error) from error
     except click.Abort:

@@ -27,7 +27,7 @@ from xca_common.pki.malformed import Malformed, TooMuchError, reading
 from xca_common.pki.ocsp_response import Response
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import Content, SignedData
-from xca_plugin import errors, time_stamp
+from xca_plugin import errors, time_limit, time_stamp
 from xca_plugin.i18n import text
 from xca_plugin.problem import Problem
 from xca_plugin.signature_value import ALTERED, OTHER_FILE, OTHER_FILE_OR_ALTERED
@@ -96,7 +96,7 @@ def verify(
     Raises:
         NotASignature: the PDF holds no signature, or it or its only signature cannot be read.
         NotACertificate, NotRevocationData: a file holds something else.
-        TooMuch: a file exceeds a limit.
+        TooMuch: a file exceeds a limit, or the PDF takes too long (time_limit).
         FileProblem: a file cannot be read.
     """
     path = Path(file.name)
@@ -107,12 +107,15 @@ def verify(
         sources=sources,
     )
     try:
-        with reading(_PDF):
-            reader = _opened(file)
-            found = _signatures(reader)
-            trust = _with_store(reader, trust)
-            has_tail = _has_tail(file, found)
-        return _verification(file, found, trust, one_is_enough, has_tail=has_tail)
+        with time_limit.time_limit(time_limit.PDF_SECONDS):
+            with reading(_PDF):
+                reader = _opened(file)
+                found = _signatures(reader)
+                trust = _with_store(reader, trust)
+                has_tail = _has_tail(file, found)
+            return _verification(file, found, trust, one_is_enough, has_tail=has_tail)
+    except time_limit.TimeIsUp:
+        raise errors.TooMuch(path=path, detail=time_limit.TAKES_TOO_LONG) from None
     except TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
     except EOFError as error:

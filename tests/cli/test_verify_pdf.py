@@ -2,6 +2,8 @@
 """Signed PDF files: every signature, and what was changed after it."""
 
 import hashlib
+import signal
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,11 +27,12 @@ from support.signed_pdf import (
     signed_over,
     stamp_pdf,
     stamper_of,
+    with_long_list,
     with_other_page,
     with_store,
 )
 from support.time_stamping import authority
-from xca_plugin import own_loop
+from xca_plugin import own_loop, time_limit
 from xca_plugin.cli.root import xcactl
 
 HOUR = timedelta(hours=1)
@@ -507,3 +510,31 @@ def test_odd_store_of_a_pdf_makes_it_no_worse(verify: Verifier, once: bytes, iss
     pdf = with_store(once, [issuer], [_crl(issuer, None)])
     for odd in (pdf.replace(b"/DSS", b"/DSX"), pdf.replace(b"/CRLs [", b"/CRLs 1[")):
         assert verify(odd).status in (0, 61, NOT_VALID)
+
+
+# --- what takes too long
+
+
+def test_pdf_that_takes_too_long_is_given_up(
+    verify: Verifier, once: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_limit, "PDF_SECONDS", 0.3)
+    start = time.process_time()
+    result = verify(with_long_list(once, 400_000))
+    assert result.status == 69
+    assert "it takes too long to read" in result.err
+    assert time.process_time() - start < 4  # without the limit about 9
+
+
+def _work_for_ever() -> None:
+    while True:
+        pass
+
+
+def test_time_limit_leaves_no_timer_behind() -> None:
+    with time_limit.time_limit(60):
+        pass
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+    with pytest.raises(time_limit.TimeIsUp), time_limit.time_limit(0.05):
+        _work_for_ever()
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)

@@ -101,6 +101,16 @@ def with_other_page(pdf: bytes) -> bytes:
     return output.getvalue()
 
 
+def with_long_list(pdf: bytes, count: int) -> bytes:
+    """The same PDF with a list of so many numbers in its root, in a later revision: 2 bytes each."""
+    output = io.BytesIO(pdf)
+    writer = IncrementalPdfFileWriter(output)
+    writer.root["/Long"] = generic.ArrayObject([generic.NumberObject(0)] * count)
+    writer.update_root()
+    writer.write_in_place()
+    return output.getvalue()
+
+
 def signatures_of(pdf: bytes) -> list[Any]:
     """The signatures as pyHanko has them."""
     return list(PdfFileReader(io.BytesIO(pdf)).embedded_signatures)

@@ -26,6 +26,7 @@ from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 from softhsm import issue
 from softhsm.card_fixture import CardFixture
 from support.odd_certificates import certificate, put
+from support.signed_pdf import with_long_list
 from xca_common.errors import OutputExists
 from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
 
@@ -573,3 +574,21 @@ def test_certificate_that_is_not_valid_today_costs_no_try(workspace: Workspace) 
     early = certificate(start=tomorrow, end=tomorrow + timedelta(days=9))
     put(environment.inner_module, environment.inner_configuration, early, id="SIGN", label="cert1")
     workspace.refused(workspace.sign(pin="env:WRONG"), 55, "is not valid before")
+
+
+def test_pdf_that_takes_too_long_is_not_signed(workspace: Workspace) -> None:
+    source = workspace.folder / "in.pdf"
+    source.write_bytes(with_long_list(source.read_bytes(), 400_000))
+    program = (
+        "import xca_plugin.pdf; from pyhanko.cli import launch; xca_plugin.pdf.PDF_SECONDS = 0.3; launch()"
+    )
+    command = ["sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:PIN", "in.pdf", "out.pdf"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        env=workspace.variables,
+        cwd=workspace.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    workspace.refused(Result(done.returncode, done.stdout + done.stderr), 69, "it takes too long to read")
