@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's own pages in Chromium: by keyboard, for screen readers, on a small screen."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ PAGES = (
     "/",
     "/activate",
     "/change-pin",
+    "/user-code-reset",
     "/card",
     "/files/sign",
     "/files/verify",
@@ -109,6 +111,13 @@ def test_activation_typed_and_clicked_shows_the_receipt(
     expect(pin).to_be_focused()
     page.keyboard.type(NEW_PIN)
     page.keyboard.press("Enter")
+    expect(page.get_by_text("PIN碼為6~8碼")).to_be_visible()  # the second one is missing
+    page.keyboard.type(NEW_PIN[:-1] + "x")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("兩次輸入的新PIN碼不同。")).to_be_visible()
+    page.keyboard.press("Backspace")
+    page.keyboard.type(NEW_PIN[-1])
+    page.keyboard.press("Enter")
     assert "用戶代碼錯誤，還可再試2次" in result(page)
     expect(code).to_have_value("")
     assert not secrets_in(page, WRONG[0], NEW_PIN)
@@ -116,6 +125,7 @@ def test_activation_typed_and_clicked_shows_the_receipt(
 
     enter(code, card.user_code)
     enter(pin, NEW_PIN)
+    enter(page.get_by_label("再次輸入新的PIN碼"), NEW_PIN)
     page.keyboard.press("Enter")
     assert "開卡成功" in result(page)
     assert card.state is IssuedCardState.ACTIVE
@@ -141,6 +151,7 @@ def test_activation_without_scripts_activates_the_card(
         page.get_by_role("button", name="Detect cards").click()
         enter(page.get_by_label("5. User code"), card.user_code)
         enter(page.get_by_label("6. New PIN"), NEW_PIN)
+        enter(page.get_by_label("New PIN again"), NEW_PIN)
         page.get_by_role("button", name="Activate").click()
         expect(page.get_by_role("heading", name="The card is activated.")).to_be_visible()
         assert card.state is IssuedCardState.ACTIVE
@@ -148,6 +159,49 @@ def test_activation_without_scripts_activates_the_card(
         expect(page.get_by_role("heading", name="開卡成功")).to_be_visible()
         page.goto(f"{agent.url}/change-pin")
         expect(page.get_by_label("5.目前的PIN碼")).to_be_visible()
+
+
+def test_pin_made_by_the_agent_is_shown_until_it_is_noted(
+    start_agent: Start, xca_issued_card: CardFixture, page: Page
+) -> None:
+    """It is in the page until the person says so, in no other place, and then it is the card's PIN."""
+    agent, card = start_agent(xca_issued_card), xca_issued_card
+    page.goto(f"{agent.url}/activate")
+    code = page.get_by_label("5.用戶代碼")
+    enter(code, card.user_code)
+    page.get_by_role("button", name="產生PIN碼").click()
+    noted = page.get_by_label("我已記下")
+    expect(noted).to_be_focused()
+    made = page.locator("output").inner_text()
+    assert re.fullmatch("[0-9]{8}", made)
+    page.get_by_role("button", name="進行開卡").click()
+    expect(page.get_by_text("請先記下PIN碼")).to_be_visible()
+    assert card.state is IssuedCardState.ISSUED
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="進行開卡")).to_be_focused()
+    assert made not in page.locator("main").inner_text()
+    expect(page.get_by_label("6.新的PIN碼")).to_have_attribute("type", "password")
+    assert barriers(page) == []
+    page.keyboard.press("Enter")
+    assert "開卡成功" in result(page)
+    assert not secrets_in(page, made)
+    page.goto(f"{agent.url}/change-pin")
+    enter(page.get_by_label("5.目前的PIN碼"), made)
+    enter(page.get_by_label("6.新的PIN碼"), NEW_PIN)
+    enter(page.get_by_label("再次輸入新的PIN碼"), NEW_PIN)
+    page.keyboard.press("Enter")
+    assert "PIN碼已更改" in result(page)
+    assert made not in agent.log
+
+
+def test_pin_made_and_started_over_is_gone(agent: Agent, page: Page) -> None:
+    page.goto(f"{agent.url}/reset-pin")
+    page.get_by_role("button", name="產生PIN碼").click()
+    expect(page.locator("output")).to_have_text(re.compile("[0-9]{8}"))
+    made = page.locator("output").inner_text()
+    page.get_by_role("button", name="重新輸入").click()
+    expect(page.get_by_label("6.新的PIN碼")).to_be_editable()
+    assert not secrets_in(page, made)
 
 
 def test_typed_secrets_after_leaving_the_page_are_gone(agent: Agent, page: Page) -> None:
@@ -169,6 +223,7 @@ def test_form_sent_shows_progress_until_the_card_answers(
     page.goto(f"{agent.url}/change-pin")
     enter(page.get_by_label("5.目前的PIN碼"), xca_active_card.pin)
     enter(page.get_by_label("6.新的PIN碼"), NEW_PIN)
+    enter(page.get_by_label("再次輸入新的PIN碼"), NEW_PIN)
     with xca_active_card.environment.store.lock(exclusive=True):
         page.get_by_role("button", name="更改PIN碼").click()
         expect(page.get_by_role("status").filter(has_text="更改PIN碼作業進行中")).to_be_visible()
@@ -188,6 +243,7 @@ def test_last_try_without_the_words_is_not_sent(
     page.goto(f"{agent.url}/activate")
     enter(page.get_by_label("5.用戶代碼"), card.user_code)
     enter(page.get_by_label("6.新的PIN碼"), NEW_PIN)
+    enter(page.get_by_label("再次輸入新的PIN碼"), NEW_PIN)
     page.get_by_role("button", name="進行開卡").click()
     phrase = page.get_by_label("請輸入：最後一次")
     expect(phrase).to_be_focused()
@@ -261,6 +317,7 @@ def test_page_with_the_agent_stopped_says_so(
         page.goto(f"{agent.url}/change-pin")
         enter(page.get_by_label("5.目前的PIN碼"), WRONG[0])
         enter(page.get_by_label("6.新的PIN碼"), NEW_PIN)
+        enter(page.get_by_label("再次輸入新的PIN碼"), NEW_PIN)
         again.process.terminate()
         again.process.wait(SECONDS)
         page.get_by_role("button", name="更改PIN碼").click()

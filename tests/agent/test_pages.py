@@ -112,7 +112,9 @@ def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_car
         for path in ("/change-pin", "/reset-pin"):
             cannot(visitor, path, "is not activated yet", 'class="go" href="/activate?')
         form = visitor.form("/activate")
-        done = visitor.send("/activate", {**form, "secret": xca_issued_card.user_code, "new_pin": NEW_PIN})
+        done = visitor.send(
+            "/activate", {**form, "secret": xca_issued_card.user_code, "new_pin": NEW_PIN, "again": NEW_PIN}
+        )
         assert "The card is activated." in words(done.text)
         assert state(xca_issued_card) is IssuedCardState.ACTIVE
         saved = visitor.client.get("/receipt" + done.text.partition('href="/receipt')[2].partition('"')[0])
@@ -173,7 +175,7 @@ def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card
 def test_form_sent_twice_works_once(start_agent: Start, xca_issued_card: CardFixture) -> None:
     """A form that is sent twice spends one try."""
     with visiting(start_agent(xca_issued_card)) as visitor:
-        fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
+        fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN, "again": NEW_PIN}
         assert "2 tries are left" in visitor.send("/activate", fields).text
         again = words(visitor.send("/activate", {**fields, "secret": WRONG[1]}).text)
         assert "was already sent" in again
@@ -185,7 +187,12 @@ def test_form_sent_twice_works_once(start_agent: Start, xca_issued_card: CardFix
 
 def test_form_for_a_removed_card_says_so(start_agent: Start, xca_issued_card: CardFixture) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
-        fields = {**visitor.form("/activate"), "secret": xca_issued_card.user_code, "new_pin": NEW_PIN}
+        fields = {
+            **visitor.form("/activate"),
+            "secret": xca_issued_card.user_code,
+            "new_pin": NEW_PIN,
+            "again": NEW_PIN,
+        }
         remove(xca_issued_card.environment, xca_issued_card.number)
         said = words(visitor.send("/activate", fields).text)
         assert f"The card {xca_issued_card.number} is not here." in said
@@ -194,7 +201,7 @@ def test_form_for_a_removed_card_says_so(start_agent: Start, xca_issued_card: Ca
 
 def test_form_of_another_site_does_nothing(start_agent: Start, xca_issued_card: CardFixture) -> None:
     with visiting(start_agent(xca_issued_card)) as visitor:
-        fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
+        fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN, "again": NEW_PIN}
         for origin in ("https://evil.example", "null", "http://localhost:1"):
             assert visitor.send("/activate", fields, origin).status_code == 403, origin
         assert "3 tries left" in visitor.see("/activate")
@@ -215,6 +222,57 @@ def test_post_that_is_no_form_is_refused(allowed: SiteClient) -> None:
             answer = visitor.client.post("/change-pin", content=content, headers=headers)
             assert answer.status_code == status
             assert "is not a form of this program" in words(answer.text)
+
+
+def test_new_pins_that_differ_cost_no_try(start_agent: Start, xca_issued_card: CardFixture) -> None:
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        said = visitor.fill("/activate", WRONG[0], NEW_PIN, again=NEW_PIN.lower())
+        assert "The two new PINs are not the same. Nothing was tried." in said
+        fields = {**visitor.form("/activate"), "secret": WRONG[0], "new_pin": NEW_PIN}
+        assert "Nothing was tried." in words(visitor.send("/activate", fields | {"again": ""}).text)
+        assert "3 tries left" in visitor.see("/activate")
+
+
+def test_made_pin_is_for_the_agents_own_pages_only(allowed: SiteClient, active_card: CardFixture) -> None:
+    with visiting(allowed.agent) as visitor:
+        card = {"card": active_card.number}
+        made = [visitor.send("/made-pin", card) for _ in range(2)]
+        assert all(re.fullmatch("[0-9]{8}", answer.text) for answer in made)
+        assert made[0].text != made[1].text
+        assert made[0].headers["cache-control"] == "no-store"
+        assert visitor.send("/made-pin", card, SITE).status_code == 403
+        assert visitor.client.get("/made-pin", params=card).status_code == 405
+        assert visitor.send("/made-pin", {"card": "XC00000000000000"}).status_code == 404
+
+
+def test_user_code_reset_is_a_link_wherever_it_is_named(
+    start_agent: Start, xca_issued_card: CardFixture
+) -> None:
+    card = xca_issued_card
+    with visiting(start_agent(card), "zh-TW") as visitor:
+        for wrong in WRONG:
+            visitor.fill("/activate", wrong, NEW_PIN, last_try="最後一次")
+        link = '<a href="/user-code-reset">用戶代碼重設</a>'
+        own = link.replace('reset"', f'reset?card={card.number}"')
+        for path in ("/", "/activate", "/reset-pin", "/card", "/selfTest.htm?run=yes"):
+            html = visitor.client.get(path).text
+            named = len(re.findall("用戶代碼重設(?!PIN)", html.partition("<main")[2]))
+            assert named == html.count(link) + html.count(own), path
+            assert named or path == "/change-pin"
+        said = visitor.see(f"/user-code-reset?card={card.number}")
+        for fact in (card.number, "02-2192-7111", "公文", "統一編號", "softhsm-card reset-user-code"):
+            assert fact in said
+
+
+def test_card_of_the_stand_in_says_so_and_a_real_one_does_not(
+    start_agent: Start, xca_issued_card: CardFixture, real_card: CardLocation
+) -> None:
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        for path in ("/", "/card", "/files/sign", "/user-code-reset"):
+            assert "test card" in visitor.see(path), path
+    with visiting(start_agent(real_card)) as visitor:
+        for path in ("/", "/card", "/files/sign"):
+            assert "test card" not in visitor.see(path), path
 
 
 # --- no card, other cards, a store that fails
@@ -246,7 +304,7 @@ def test_form_with_several_cards_chooses_none(start_agent: Start, two_cards: Two
         assert "is not here" in visitor.see("/activate?card=XC00000000000000")
         form = visitor.form(f"/activate?card={two_cards.late}")
         assert form["card"] == two_cards.late
-        answer = visitor.send("/activate", {**form, "secret": WRONG[0], "new_pin": NEW_PIN})
+        answer = visitor.send("/activate", {**form, "secret": WRONG[0], "new_pin": NEW_PIN, "again": NEW_PIN})
         assert "2 tries left" in words(answer.text)
         assert "3 tries left" in visitor.see(f"/card?card={two_cards.lapsed}")
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PINs and user codes of one command: read from sources such as env:NAME, or asked for at the terminal."""
 
-import secrets
-import string
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from xca_common.secret_source import NotASourceError, SecretReader, SecretSource
 from xca_plugin import errors
 from xca_plugin.cards import check_pin, check_user_code
 from xca_plugin.i18n import _, text
+from xca_plugin.made_pin import made_pin
 from xca_plugin.model import Card
 from xca_plugin.terminal.output import other_screen, say
 from xca_plugin.terminal.prompts import confirm, interactive, prompt
@@ -113,8 +112,6 @@ def source_option(kind: SecretKind) -> Callable[[Callable[..., Any]], Callable[.
 _KEEPS_WHAT_IT_SHOWS: Final = text(
     "This terminal cannot take back what it shows: clear it, and what it keeps, afterwards."
 )
-_MOST_MADE: Final = 20
-"""Number of PINs that are made until one is not refused."""
 
 
 class Asker:
@@ -242,20 +239,12 @@ class Asker:
         return secret
 
     def _made(self, check: Callable[[Secret], None]) -> Secret | None:
-        """Make a PIN and show it once; None: none was made, or the person did not write it down.
-
-        It has digits only, because a PIN pad has no other keys.
-        """
-        length = max(self._card.pin_min, min(self._card.pin_max, rules.PIN_MAX))
-        for left in reversed(range(_MOST_MADE)):
-            try:
-                made = self._checked("".join(secrets.choice(string.digits) for _ in range(length)), check)
-                break
-            except errors.PinRefused as error:
-                # A weak one, such as 12345678. A plugin may refuse every PIN of digits, though.
-                if left == 0:
-                    say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
-                    return None
+        """Make a PIN and show it once; None: none was made, or the person did not write it down."""
+        try:
+            made = self._stack.enter_context(made_pin(self._card, check))
+        except errors.PinRefused as error:
+            say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
+            return None
         with other_screen() as is_forgotten:
             say(text("Your new PIN: {pin}").format(pin=made.reveal())(), err=True, bold=True)
             say(_("Write it down now. It is stored nowhere and is not shown again."), err=True)

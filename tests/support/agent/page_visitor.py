@@ -65,7 +65,8 @@ class Visitor:
         """Fill the page's form in, send it, and return the words of the page that comes then."""
         form = self.form(path)
         assert (form["secret"], form["new_pin"]) == ("", "")
-        return words(self.send(path, {**form, "secret": asked, "new_pin": new_pin, **more}).text)
+        fields = {**form, "secret": asked, "new_pin": new_pin, "again": new_pin, **more}
+        return words(self.send(path, fields).text)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from xca_common.errors import XcaError
@@ -19,20 +19,23 @@ from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, LAST_TRY, PIN_ACTIONS, PinAction
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN, pin_pattern
-from xca_plugin.agent.pages.problems import MALFORMED_FORM, RECEIPT_GONE, problem_response
-from xca_plugin.agent.pages.rendering import download, page
+from xca_plugin.agent.pages.problems import MALFORMED_FORM, RECEIPT_GONE, problem_of, problem_response
+from xca_plugin.agent.pages.rendering import USER_CODE_RESET, download, page
 from xca_plugin.agent.pages.results import ActionResult
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
+from xca_plugin.made_pin import made_pin
 from xca_plugin.model import Card
 
 
 def routes(state: AgentState) -> list[Route]:
-    """Return the routes of the PIN actions and of the receipt."""
+    """Return the routes of the PIN actions and of what belongs to them."""
     return [
         *(Route(action.path, with_language_choice(partial(_show, state, action))) for action in PIN_ACTIONS),
         *(Route(action.path, partial(_perform, state, action), methods=["POST"]) for action in PIN_ACTIONS),
         Route("/receipt", endpoint(state, _receipt)),
+        Route("/made-pin", endpoint(state, _made_pin), methods=["POST"]),
+        Route(USER_CODE_RESET, with_language_choice(endpoint(state, _user_code_reset))),
     ]
 
 
@@ -52,6 +55,7 @@ async def _show(state: AgentState, action: PinAction, request: Request) -> Respo
         obstacle=action.obstacle(snapshot.card) if snapshot.card else None,
         error=result.error if result and result.action is action else None,
         stale="stale" in query,
+        different="different" in query,
         token=state.form_tokens.issue(action.path),
         user_code_pattern=USER_CODE_PATTERN,
         pin_pattern=pin_pattern(snapshot.card) if snapshot.card else None,
@@ -70,7 +74,13 @@ async def _perform(state: AgentState, action: PinAction, request: Request) -> Re
     if not state.form_tokens.spend(action.path, fields.get("token", "")):
         return _redirect(action.path, card=card_number, stale="yes")
 
-    secret, new_pin = (Secret(fields.pop(name, "")) for name in ("secret", "new_pin"))
+    secret, new_pin, again = (Secret(fields.pop(name, "")) for name in ("secret", "new_pin", "again"))
+    with again:
+        is_different = again != new_pin
+    if is_different:
+        for each in (secret, new_pin):
+            each.wipe()
+        return _redirect(action.path, card=card_number, different="yes")
 
     def perform(cards: Cards) -> Card:
         return action.perform(
@@ -98,6 +108,30 @@ async def _receipt(state: AgentState, request: Request) -> Response:
         return problem_response(state, request, RECEIPT_GONE)
     record = receipt.activation(result.card, result.at, "xcactl agent")
     return download(record, f"{result.card_number}-receipt", "json", "application/json")
+
+
+async def _made_pin(state: AgentState, request: Request) -> Response:
+    """Make a PIN for a card, for the form that asks for it. It is kept nowhere."""
+    try:
+        fields = await read_form(request)
+    except MalformedForm:
+        return problem_response(state, request, MALFORMED_FORM)
+
+    def make(cards: Cards) -> Secret:
+        card = cards.find(fields.get("card", ""))
+        return made_pin(card, partial(cards.check_new_pin, card))
+
+    try:
+        with await state.card_worker.run(make) as pin:
+            return PlainTextResponse(pin.reveal())
+    except XcaError as error:
+        return problem_response(state, request, problem_of(error))
+
+
+async def _user_code_reset(state: AgentState, request: Request) -> Response:
+    """Show what to do when the user code is lost or locked (用戶代碼重設)."""
+    snapshot = await take_snapshot(state, request.query_params.get("card"))
+    return page(request, "user_code_reset.html", snapshot=snapshot)
 
 
 def _redirect(path: str, **query: str) -> Response:

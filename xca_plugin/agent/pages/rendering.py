@@ -4,10 +4,15 @@
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from xca_common.harmless_text import harmless
 from xca_common.i18n import CHINESE, ENGLISH
 from xca_common.web.assets import Assets
 from xca_common.web.language import language_of
@@ -17,9 +22,21 @@ from xca_plugin.agent.pages.file_actions import FILE_ACTIONS
 from xca_plugin.agent.pages.next_steps import step_after_error, step_for_card
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
 from xca_plugin.i18n import plural, text
+from xca_plugin.model import Card
 
 ASSETS: Final = Assets(Path(__file__).with_name("static"))
 """The agent's scripts, styles and pictures."""
+
+
+@pass_context
+def linked(context: Context, said: str, card: Card | None = None) -> Markup:
+    """Return a sentence in which 用戶代碼重設 leads to the page about it, also for this card."""
+    markup = escape(harmless(said))
+    if context.get("path") == USER_CODE_RESET:
+        return markup
+    query = f"?{urlencode({'card': card.number})}" if card else ""
+    link = f'<a href="{escape(USER_CODE_RESET + query)}">用戶代碼重設</a>'
+    return Markup(_USER_CODE_RESET.sub(link, markup))  # noqa: S704  # the sentence is escaped
 
 
 def file_size(size: int) -> str:
@@ -29,6 +46,10 @@ def file_size(size: int) -> str:
             return f"{size / 1000**power:.1f} {unit}"
     return f"{-(-size // 1000)} kB"
 
+
+USER_CODE_RESET: Final = "/user-code-reset"
+"""The path of the page about a user code that is lost or locked."""
+_USER_CODE_RESET: Final = re.compile("用戶代碼重設(?!PIN)")  # not: reset the PIN with the user code
 
 _NAVIGATION: Final = (
     (
@@ -51,6 +72,7 @@ _TEMPLATES: Final = Templates(
         "asset": ASSETS.address,
         "card_text": card_text,
         "file_size": file_size,
+        "linked": linked,
         "navigation": _NAVIGATION,
         "step_after_error": step_after_error,
         "step_for_card": step_for_card,

@@ -88,13 +88,20 @@ async function send(form) {
   }
 }
 
+// What is wrong with a field; nothing if all is well.
+function fault(field) {
+  if (!field.validity.valid) return field.dataset.mismatch;
+  const other = document.getElementById(field.dataset.sameAs);
+  return other && other.value !== field.value ? field.dataset.different : "";
+}
+
 function prepareForm(form) {
   const fields = () => [...form.querySelectorAll("[data-mismatch]")]; // a region in the form may be replaced
   form.noValidate = true; // the browser's own messages may be in another language
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    for (const field of fields()) complain(field, field.validity.valid ? "" : field.dataset.mismatch);
-    const wrong = fields().find((field) => !field.validity.valid);
+    for (const field of fields()) complain(field, fault(field));
+    const wrong = fields().find(fault);
     if (wrong) wrong.focus();
     else send(form);
   });
@@ -102,6 +109,42 @@ function prepareForm(form) {
     for (const field of fields()) complain(field, "");
     fields()[0].focus();
   });
+}
+
+// A PIN that the agent makes. It is shown until the person says that it is written down, and fills the fields.
+function prepareMade(part) {
+  const form = part.closest("form");
+  const [button, notice, output, noted] = ["button", ".notice", "output", "input"].map((name) => part.querySelector(name));
+  const fields = ["new_pin", "again"].map((name) => form.elements[name]);
+  const shows = fields.map((field) => form.querySelector(`[data-shows=${field.id}]`));
+  const set = (pin) => {
+    output.textContent = pin;
+    notice.hidden = !pin;
+    noted.checked = false;
+    noted.disabled = false;
+    noted.required = Boolean(pin);
+    fields.forEach((field) => {
+      field.value = pin;
+      field.type = "password";
+      field.readOnly = Boolean(pin);
+      complain(field, "");
+    });
+    shows.forEach((show) => (show.hidden = Boolean(pin)));
+  };
+  part.hidden = false;
+  button.addEventListener("click", async () => {
+    const answer = await fetch("/made-pin", { method: "POST", body: new URLSearchParams({ card: form.elements.card.value }) }).catch(() => null);
+    set(answer?.ok ? await answer.text() : "");
+    if (answer?.ok) noted.focus();
+    complain(fields[0], answer?.ok ? "" : notice.dataset.failed);
+  });
+  noted.addEventListener("change", () => {
+    output.textContent = "••••••";
+    noted.disabled = true; // it is not shown again
+    complain(noted, "");
+    form.querySelector("button.main").focus();
+  });
+  form.addEventListener("reset", () => set(""));
 }
 
 function prepareShow(button) {
@@ -117,6 +160,7 @@ function prepareShow(button) {
 function prepare(part) {
   part.querySelectorAll("form[data-pin-action]").forEach(prepareForm);
   part.querySelectorAll("[data-shows]").forEach(prepareShow);
+  part.querySelectorAll("[data-made]").forEach(prepareMade);
   part.querySelectorAll("[data-choose]").forEach((choice) => choice.addEventListener("change", () => choice.form.requestSubmit()));
   part.querySelectorAll("form[data-checks]").forEach((form) => form.addEventListener("submit", () => showWorking(form)));
   part.querySelectorAll("[data-print]").forEach((button) => {
