@@ -206,10 +206,6 @@ class NoCard(CardError):
             return super().message(language)
         return self._message_found.format(**self.facts())(language)
 
-    def facts(self) -> dict[str, object]:
-        """Return the facts; the names as one text."""
-        return {"found": ", ".join(self.found)}
-
 
 class CardNotFound(CardError):
     """The card that was named is not there."""
@@ -226,10 +222,6 @@ class SeveralCards(CardError):
     numbers: Sequence[str]
     _message = text("There are several cards: {numbers}.")
     _next_step = text("Name the one that you mean.")
-
-    def facts(self) -> dict[str, object]:
-        """Return the facts; the numbers as one text."""
-        return {"numbers": ", ".join(self.numbers)}
 
 
 class CardRemoved(CardError):
@@ -824,8 +816,8 @@ class NoUsableProfile(ToolError):
 class CardNotSeen(ToolError):
     """Some tools do not see the card."""
 
-    name: str
-    _message = text("The card is not seen through: {name}.")
+    names: Sequence[str]
+    _message = text("The card is not seen through: {names}.")
     _next_step = text("Look at what is said of each. Register those that are not, or are out of date.")
 
 

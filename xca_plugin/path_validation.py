@@ -234,7 +234,7 @@ def _problem(chain: Chain, moment: datetime, purpose: Purpose) -> Problem | None
     if not below:
         return None
     if unknown := anchor.critical_extensions - SUPPORTED_EXTENSIONS:
-        return _CA_NOT_UNDERSTOOD.format(name=", ".join(sorted(unknown)))
+        return _CA_NOT_UNDERSTOOD.format(name=sorted(unknown))
     try:
         context = ValidationContext(
             trust_roots=[anchor], moment=moment, revocation_mode="soft-fail", algorithm_usage_policy=_POLICY

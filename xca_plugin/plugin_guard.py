@@ -190,7 +190,7 @@ def _public_key(der: bytes) -> object:
 def _other(answer: object) -> Text:
     kind = type(answer).__name__
     if isinstance(answer, Sequence) and not isinstance(answer, (str, bytes)):
-        kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in answer)) or "-"
+        kinds = list(dict.fromkeys(type(each).__name__ for each in answer)) or "-"
         said = text("it answered with a {kind} that holds something else than it should, of the type {kinds}")
         return said.format(kind=kind, kinds=kinds)
     if is_dataclass(answer):

@@ -66,7 +66,7 @@ def open_questions(verdict: Verdict) -> list[str]:
             "Warning: it uses {names}, which is no longer secure: there may be another file with the same "
             "signature. Ask its signer to sign it again, with SHA-256."
         )
-        said.append(weak.format(names=_(", ").join(name.upper() for name in verdict.weak))())
+        said.append(weak.format(names=[name.upper() for name in verdict.weak])())
     if verdict.only_content:
         said.append(_("Only the content was signed, without a time and without its content type."))
     elif verdict.signed_at and not proved_time(verdict):
@@ -103,4 +103,4 @@ def changes(signature: InPdf) -> str:
     said = CHANGES[signature.changes]()
     if not signature.changed_fields:
         return said
-    return text("{changes} ({fields})").format(changes=said, fields=_(", ").join(signature.changed_fields))()
+    return text("{changes} ({fields})").format(changes=said, fields=list(signature.changed_fields))()

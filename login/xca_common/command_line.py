@@ -76,7 +76,7 @@ class _Language(click.ParamType[str]):
         if language := language_named(value):
             return language
         known = text("{value} is no language of this program: {choices}")
-        raise click.BadParameter(known.format(value=value, choices=", ".join(LANGUAGES))(), ctx, param)
+        raise click.BadParameter(known.format(value=value, choices=LANGUAGES)(), ctx, param)
 
 
 class SourceOption(click.Option):

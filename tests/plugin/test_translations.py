@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every sentence is translated in the catalogue of its package, which holds no other sentences."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -67,3 +68,52 @@ def test_translation_has_the_placeholders_of_its_sentence(package: Path) -> None
     for message in catalogue(package):
         if message.id:
             assert not list(message.check()), message.id
+
+
+HAN = "\u3400-\u9fff"
+FULL_WIDTH = "，。；：、！？（）「」"
+HALF_WIDTH = {
+    "punctuation at a Chinese character": rf"[{HAN}{FULL_WIDTH}][,;:!?](?=\s|$)|[,;!?][{HAN}]",
+    "bracket at a Chinese character": rf"[{HAN}][()]|[()][{HAN}]",
+    "full stop at a Chinese character": rf"[{HAN}{FULL_WIDTH}]\.(?=\s|$)|(?<!\d)\.(?=[{HAN}])",
+    "punctuation behind a fact": r"\}[,;:!?.](?=\s|$)",
+    "blank at full-width punctuation": rf" [{FULL_WIDTH}]|[{FULL_WIDTH}] ",
+    "blank between Chinese characters": rf"[{HAN}] +[{HAN}]",
+    "quotation mark at a Chinese character": rf"['\"][{HAN}]|[{HAN}]['\"]",
+    "English unit": r"\d-(bit|byte)",
+}
+"""Patterns of what a Chinese sentence has not; the Ministry of Education's rules for punctuation."""
+
+
+def chinese(package: Path) -> list[str]:
+    """The Chinese sentences of a package, without those that have no Chinese character."""
+    found = [message.string for message in catalogue(package) if message.id]
+    every = [str(said) for one in found for said in (one if isinstance(one, (tuple, list)) else (one,))]
+    return [said for said in every if re.search(f"[{HAN}]", said)]
+
+
+@each_package
+@pytest.mark.parametrize("kind", HALF_WIDTH)
+def test_chinese_sentence_has_full_width_punctuation(package: Path, kind: str) -> None:
+    assert [said for said in chinese(package) if re.search(HALF_WIDTH[kind], said, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize(
+    ("odd", "kind"),
+    [
+        ("缺少引數 檔案.", "full stop at a Chinese character"),
+        ("缺少引數 '檔案'", "quotation mark at a Chinese character"),
+        ("錯誤: {name}", "punctuation at a Chinese character"),
+        ("檔案 {path}: 無效", "punctuation behind a fact"),
+        ("無效 。", "blank at full-width punctuation"),
+        ("請輸入 檔案", "blank between Chinese characters"),
+        ("64-bit，", "English unit"),
+    ],
+)
+def test_half_width_punctuation_is_found(odd: str, kind: str) -> None:
+    assert re.search(HALF_WIDTH[kind], odd)
+
+
+def test_list_in_a_sentence_has_the_commas_of_the_language() -> None:
+    said = text("There are several cards: {numbers}.").format(numbers=["A", "B"])
+    assert (said("en"), said("zh_TW")[-4:]) == ("There are several cards: A, B.", "A、B。")

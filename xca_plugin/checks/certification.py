@@ -127,9 +127,9 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _name(name: asn1_x509.Name) -> str:
+def _name(name: asn1_x509.Name) -> list[str]:
     pairs = (pair for relative in name.chosen for pair in relative)
-    return ", ".join(str(pair["value"].native) for pair in pairs if pair["type"].native != "country_name")
+    return [str(pair["value"].native) for pair in pairs if pair["type"].native != "country_name"]
 
 
 revoked_by_list = _by(revocation.ask_lists)

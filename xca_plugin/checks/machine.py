@@ -27,11 +27,11 @@ def tools(seen: Observations) -> Iterator[Answer]:
             (registered if tool.registered() else others).append(tool.name)
     if not registered:
         yield skipped(
-            text("None is registered. Installed here: {tools}").format(tools=", ".join(others)),
+            text("None is registered. Installed here: {tools}").format(tools=others),
             Advice.REGISTER_TOOLS,
         )
         return
-    yield passed(text("Registered: {tools}").format(tools=", ".join(registered)))
+    yield passed(text("Registered: {tools}").format(tools=registered))
 
 
 def _of_tool(name: str, problem: XcaError, language: str | None = None) -> str:

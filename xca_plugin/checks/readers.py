@@ -51,5 +51,5 @@ def cards(seen: Observations) -> Iterator[Answer]:
     if not seen.present:
         raise seen.cards.missing()
     found = plural("{count} card is here: {numbers}", "{count} cards are here: {numbers}", "count")
-    numbers = ", ".join(card.number for card in seen.present)
+    numbers = [card.number for card in seen.present]
     yield passed(found.format(count=len(seen.present), numbers=numbers))

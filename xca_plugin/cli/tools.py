@@ -137,7 +137,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     else:
         _show_looks(looks)
     if blind := [probe["name"] for probe in looks if not probe["works"]]:
-        raise errors.CardNotSeen(name=", ".join(str(name) for name in blind))
+        raise errors.CardNotSeen(names=[str(name) for name in blind])
 
 
 def _seen(tool: Tool) -> ProbeResult:

@@ -119,7 +119,7 @@ def _read(file: Path, *, enforces: bool) -> dict[str, str]:
     unknown = [name for name in parser.sections() if name != _SECTION] + sorted(values.keys() - known)
     unknown += [name for name in values.get(_ENFORCE, "").split() if name not in _SETTINGS]
     if unknown:
-        fault: Text | None = text("unknown: {names}").format(names=", ".join(unknown))
+        fault: Text | None = text("unknown: {names}").format(names=list(unknown))
         if unknown == [_ENFORCE]:
             fault = text("only the administrator's file {path} enforces").format(path=SYSTEM_FILE)
     else:
@@ -134,7 +134,7 @@ def _fault_in(values: dict[str, str]) -> Text | None:
     choices: dict[str, list[str]] = {"page_pin": [*PagePin], "log_level": [*LogLevel]}
     for name, allowed in choices.items():
         if name in values and values[name] not in allowed:
-            return text("{name} is one of: {choices}").format(name=name, choices=", ".join(allowed))
+            return text("{name} is one of: {choices}").format(name=name, choices=list(allowed))
     place = values.get("log", LogPlace.STDERR)
     if place not in list(LogPlace) and not place.startswith(("/", "~/")):
         return text("log is stderr, syslog, or a file whose name begins with / or ~/")
