@@ -31,6 +31,8 @@ demo          command:git                     git                      git      
 demo          command:softhsm2-util           softhsm2                 softhsm                   softhsm               softhsm                softhsm
 demo          command:pkcs11-tool             opensc                   opensc                    opensc                opensc                 opensc
 demo          command:openssl                 openssl                  openssl                   openssl               openssl                openssl
+demo          file:Python.h                   python3-dev              python3-devel             python3-devel         python                 python3-dev
+demo          library:libpcsclite             libpcsclite-dev          pcsc-lite-devel           pcsc-lite-devel       pcsclite               pcsc-lite-dev
 tests         command:nm                      binutils                 binutils                  binutils              binutils               binutils
 tests         command:ps                      procps                   procps-ng                 procps                procps-ng              procps
 tests         command:strace                  strace                   strace                    strace                strace                 strace
@@ -39,8 +41,6 @@ tests         command:clang                   clang                    clang    
 tests         command:scan-build              clang-tools              clang-analyzer            clang-tools           clang                  clang-analyzer
 tests         file:FindBin.pm                 perl                     perl-FindBin              perl                  perl                   perl
 tests         file:libclang_rt.fuzzer*        libclang-rt-dev          compiler-rt               clang                 compiler-rt            compiler-rt
-tests         file:Python.h                   python3-dev              python3-devel             python3-devel         python                 python3-dev
-tests         library:libpcsclite             libpcsclite-dev          pcsc-lite-devel           pcsc-lite-devel       pcsclite               pcsc-lite-dev
 tests         command:pcscd                   pcscd                    pcsc-lite                 pcsc-lite             pcsclite               pcsc-lite
 tests         file:libifdvpcd.so              vsmartcard-vpcd          -                         -                     -                      -
 tests         command:ip                      iproute2                 iproute                   iproute2              iproute2               iproute2
@@ -190,10 +190,15 @@ once() {
 export CMAKE_GENERATOR=Ninja # of those that CMake knows, the one in the table; a folder that was built keeps its own
 
 build_project() {
+    extras=agent,pdf,testing
     say "Building the project into .venv"
     # Both go first: pip would take a module that moved from one to the other away again, with the old version.
     .venv/bin/pip uninstall --quiet --quiet --yes xca-plugin xca-login
-    .venv/bin/pip install --quiet --disable-pip-version-check ./login .
+    # With every extra, for all that the README shows. Where no wheel of pyscard fits, it may not compile.
+    .venv/bin/pip install --quiet --disable-pip-version-check ./login ".[$extras,pcsc]" || {
+        say "Without card readers: pyscard, of the extra pcsc, cannot be installed here."
+        .venv/bin/pip install --quiet --disable-pip-version-check ./login ".[$extras]"
+    }
 }
 
 install_project() {

@@ -103,4 +103,4 @@ def test_setup_takes_both_distributions_away_before_it_installs_them(tmp_path: P
     removed, installed = (line.split() for line in (tmp_path / "asked").read_text().splitlines())
     assert (removed[0], installed[0]) == ("uninstall", "install")
     assert {*removed[-2:]} == {"xca-login", "xca-plugin"}
-    assert installed[-2:] == ["./login", "."]
+    assert installed[-2:] == ["./login", ".[agent,pdf,testing,pcsc]"]
