@@ -35,7 +35,8 @@ def module_path() -> Path:
     """
     beside = Path(__file__).with_name(_MODULE)
     if beside.exists():
-        return beside
+        # A package of the system has a link here; tools are told of the file, which stays where it is.
+        return beside.resolve() if beside.is_symlink() else beside
     # An editable install keeps the sources here and the module elsewhere.
     from importlib.metadata import files  # slow to load, rarely needed
 

@@ -174,6 +174,35 @@ def test_plugin_with_what_it_needs_has_a_working_xcactl(wheels: dict[str, Path],
     assert "設定" in done.stderr
 
 
+def test_missing_extra_is_named_whole_with_a_command_for_this_environment(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    requirements = [each for wheel in wheels.values() for each in _needs(_metadata(wheel))]
+    python = _environment(tmp_path / "environment", wheels.values(), requirements)
+
+    def hint() -> str:
+        done = subprocess.run(
+            [python.with_name("xcactl"), "agent", "run"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 85, done.stderr
+        return done.stderr
+
+    needed = {each.name for each in _needs(_metadata(wheels["xca-plugin"]), "agent")} - {"xca-login"}
+    needed |= {each.name for each in _needs(_metadata(wheels["xca-login"]), "web")}
+    installed = {each.name for each in requirements}
+    (line,) = (line for line in hint().splitlines() if line.startswith("Install"))
+    command = shlex.split(line.partition(": ")[2])
+    assert command[:4] == [str(python), "-m", "pip", "install"]
+    assert {Requirement(each).name for each in command[4:]} == needed - installed
+    assert {"itsdangerous", "jinja2", "psutil", "starlette", "uvicorn"} <= needed - installed
+
+    (tmp_path / "environment" / "pipx_metadata.json").write_text("{}")
+    assert "pipx inject environment " in hint()
+
+
 @pytest.fixture(scope="module")
 def bare_card(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Make a token with the card's label, in SoftHSM alone; return the variables that lead to it."""

@@ -21,6 +21,9 @@ from xca_plugin.model import (
     Padding,
 )
 
+__version__: str
+"""The version of xca-plugin, of which the module and every package here is a part."""
+
 __all__ = [
     "REAL_CARD_WARNING",
     "Action",
@@ -40,6 +43,15 @@ __all__ = [
     "Text",
     "TypedAtReader",
     "XcaError",
+    "__version__",
     "hookimpl",
     "next_action",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        from importlib.metadata import version  # slow to load, rarely needed
+
+        return version("xca-plugin")
+    raise AttributeError(name)

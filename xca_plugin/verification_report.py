@@ -14,6 +14,7 @@ from typing import BinaryIO, Final, Self
 
 from xca_common.harmless_text import harmless
 from xca_plugin import card_text, errors, verdict_text
+from xca_plugin.extras import install_command
 from xca_plugin.i18n import _, text
 from xca_plugin.verdict import Outcome, Verification
 
@@ -154,7 +155,7 @@ def as_pdf(report: Report, path: Path) -> bytes:
     try:
         from fpdf import FPDF, XPos, YPos
     except ImportError:
-        missing = text("fpdf2 is not installed, which comes with the extra pdf of xca-plugin")
+        missing = text("install what is missing: {command}").format(command=install_command("pdf"))
         raise errors.NoReport(path=path, detail=missing) from None
     sections = [(heading, list(rows)) for heading, rows in report.sections()]
     title = _("Report of a verification")

@@ -10,6 +10,7 @@ from xca_common.command_line import WholeNumber
 from xca_plugin import errors
 from xca_plugin.agent.process import service
 from xca_plugin.agent_port import PORT, agent_at
+from xca_plugin.extras import missing
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say
 
@@ -79,4 +80,5 @@ def _check_installed() -> None:
     try:
         import xca_plugin.agent.process.server  # noqa: F401  # imports every package that the agent needs
     except ModuleNotFoundError as error:
-        raise errors.AgentNotInstalled(name=error.name or "") from error
+        lacking = missing("agent") or [error.name or ""]
+        raise errors.AgentNotInstalled(name=", ".join(lacking)) from error

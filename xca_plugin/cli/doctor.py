@@ -21,7 +21,7 @@ from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
-from xca_plugin.terminal.next_steps import NEXT_STEPS, for_card, with_issuer
+from xca_plugin.terminal.next_steps import for_card, step_after, with_issuer
 from xca_plugin.terminal.output import print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
 
@@ -114,13 +114,13 @@ def _next_step(finding: Finding) -> str | None:
     if finding.next_step is None:
         return None
     if isinstance(finding.next_step, XcaError):
-        known = None if finding.next_step.own_step else NEXT_STEPS.get(type(finding.next_step))
-        said = known.format(**finding.next_step.facts()) if known else finding.next_step.next_step
+        step = step_after(finding.next_step)
     elif isinstance(finding.next_step, Advice):
         said = _ADVICE.get(finding.next_step, finding.next_step.value)
         if finding.host is not None:
             said = said.format(host=shlex.quote(finding.host))
+        step = said()
     else:
-        said = finding.next_step
-    step = for_card(said(), finding.card.number) if finding.card else said()
+        step = finding.next_step()
+    step = for_card(step, finding.card.number) if finding.card else step
     return with_issuer(step, finding.card) if finding.needs_issuer else step

@@ -49,6 +49,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tools register": ("xcactl tools register --all --dry-run", "xcactl tools register openssh firefox"),
     "tools unregister": ("xcactl tools unregister --all",),
     "tools check": ("xcactl tools check", "xcactl tools check firefox"),
+    "module-path": ("xcactl module-path",),
     "setup": ("xcactl setup", "xcactl setup --module /usr/lib/libHicos_p11v1.so --yes"),
 }
 """Examples by the words of the command; no words: xcactl itself. Their files are the user's."""

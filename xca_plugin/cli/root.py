@@ -10,6 +10,7 @@ import click
 from xca_common.command_line import complete, harmless_usage
 from xca_common.errors import XcaError, place_of
 from xca_plugin.cli.examples import EXAMPLES
+from xca_plugin.cli.installation import show_versions
 from xca_plugin.errors import CardError, Undecided
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
@@ -53,6 +54,7 @@ _COMMANDS: Final = {
     "doctor": "doctor:doctor",
     "agent": "agent:agent",
     "tools": "tools:tools",
+    "module-path": "installation:module_path",
 }
 
 
@@ -171,7 +173,14 @@ def _show_details(error: XcaError) -> None:
         'Shell completion: eval "$(_XCACTL_COMPLETE=bash_source xcactl)" (or zsh_source, fish_source).'
     ),
 )
-@click.version_option(package_name="xca-plugin")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_versions,
+    help=_("Show the versions of xcactl and Python, the modules and the plugins."),
+)
 def xcactl() -> None:
     """Group of all commands of xcactl."""
 

@@ -11,6 +11,7 @@ from xca_common.i18n import Text
 from xca_plugin import card_text, errors
 from xca_plugin.action import Action, next_action
 from xca_plugin.cards import Cards
+from xca_plugin.extras import install_command
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import chosen_among_several
@@ -103,7 +104,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Look at what is said above of each. Those that are not registered, or out of date: "
         "xcactl tools register TOOL"
     ),
-    errors.NoReaderSupport: text("Install it: pip install 'xca-plugin[pcsc]'"),
+    errors.NoReaderSupport: text("Install what is missing: {command}"),
     errors.NoReaderDaemon: text(
         "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket. If it "
         "runs, polkit serves only who sits at this computer (not over ssh): an administrator allows others "
@@ -113,7 +114,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Disconnect the reader, start its daemon again (systemctl restart pcscd), and connect it."
     ),
     errors.NotInOrder: text("Do what is said at each check that failed, then run it again: xcactl doctor"),
-    errors.AgentNotInstalled: text("Install them: pip install 'xca-plugin[agent]'"),
+    errors.AgentNotInstalled: text("Install what is missing: {command}"),
     errors.ServiceFailed: text("Repair what it says, then repeat xcactl agent install or uninstall."),
     errors.AgentNotRunning: text(
         "Start it: xcactl agent run. To have it started at every login: xcactl agent install"
@@ -126,6 +127,11 @@ _CARD_COMMANDS: Final = re.compile(
     r"decrypt|events)\b"
 )
 """Commands that take --card."""
+_EXTRAS: Final[Mapping[type[XcaError], str]] = {
+    errors.NoReaderSupport: "pcsc",
+    errors.AgentNotInstalled: "agent",
+}
+"""The extra that is missing after an error."""
 
 _AFTER_A_LOOK: Final = {
     Action.ACTIVATE: text("Next: activate it with the user code: xcactl activate"),
@@ -160,8 +166,7 @@ def next_step(error: XcaError) -> str:
     """Return what to do after an error; if only the issuer can help, also how to reach it."""
     if isinstance(error, errors.NotASignature) and isinstance(error.mistake, errors.Mistake):
         return _after_a_mistake(error, error.mistake)
-    said = None if error.own_step else NEXT_STEPS.get(type(error))
-    step = said.format(**error.facts())() if said else error.next_step()
+    step = step_after(error)
     if chosen := chosen_among_several():
         step = for_card(step, chosen)
     elif isinstance(number := error.facts().get("number"), str):
@@ -169,6 +174,17 @@ def next_step(error: XcaError) -> str:
     if not (isinstance(error, errors.CardError) and error.needs_issuer):
         return step
     return with_issuer(step, _card(error.facts().get("number")))
+
+
+def step_after(error: XcaError) -> str:
+    """Return what to do after an error, with the commands for it; they name no card, and no issuer."""
+    said = None if error.own_step else NEXT_STEPS.get(type(error))
+    if said is None:
+        return error.next_step()
+    facts = error.facts()
+    if extra := _EXTRAS.get(type(error)):
+        facts["command"] = install_command(extra)
+    return said.format(**facts)()
 
 
 def _after_a_mistake(error: errors.NotASignature, mistake: errors.Mistake) -> str:

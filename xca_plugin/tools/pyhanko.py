@@ -17,6 +17,7 @@ from pkcs11_shim import rules
 from xca_common.base_directories import own_configuration
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
+from xca_plugin.extras import install_command
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import is_there
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
@@ -37,7 +38,11 @@ class PyHanko(Tool):
     title = text("pyHanko, signatures in PDF files")
 
     def missing(self) -> Text | None:
-        return None if self.program() else text("install the extra xca-plugin[pdf]")
+        return (
+            None
+            if self.program()
+            else text("install what is missing: {command}").format(command=install_command("pdf"))
+        )
 
     def program(self) -> Path | None:
         beside = Path(sys.executable).with_name("pyhanko")

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xcactl module-path and --version: what is installed."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import xca_plugin
+from pkcs11_shim import module_path
+from support.cli.xcactl import Workspace, install
+
+
+def test_module_path_is_that_of_a_file_and_nothing_else(closed: Workspace) -> None:
+    result = closed.run("module-path")
+    assert (result.status, result.out, result.err) == (0, f"{module_path()}\n", "")
+    assert Path(result.out.strip()).is_file()
+
+
+def test_version_tells_python_both_modules_and_plugins_and_loads_none(
+    closed: Workspace, tmp_path: Path
+) -> None:
+    workspace = install(closed, tmp_path, "house_rules", "raise SystemExit('it was loaded')")
+    result = workspace.run("--version")
+    assert (result.status, result.err) == (0, "")
+    assert result.out.splitlines() == [
+        f"xcactl, version {version('xca-plugin')}",
+        f"Python: {platform.python_version()}",
+        f"Module: {module_path()}",
+        f"Inner module: {closed.path / 'libsofthsm2.so'}",
+        "Plugin: house_rules (house_rules 1.0)",
+    ]
+
+
+def test_version_with_a_broken_configuration_is_told_all_the_same(closed: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "broken.conf").write_text("path = nowhere")
+    result = closed.with_variables(XCA_PKCS11_CONF=str(tmp_path / "broken.conf")).run("--version")
+    assert result.status == 0
+    assert "Inner module: none" in result.out
+
+
+def test_package_has_the_version_of_its_distribution() -> None:
+    assert xca_plugin.__version__ == version("xca-plugin")
