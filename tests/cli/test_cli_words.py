@@ -353,3 +353,13 @@ def test_command_that_a_next_step_names_is_one_that_runs() -> None:
         assert {word for word in words if word.startswith("--")} <= options, words
         needs_tools = path in ("tools register", "tools unregister")
         assert not needs_tools or len(words) > 2, words
+
+
+def test_certificates_of_a_card_have_the_headings_of_certificates(closed: Workspace) -> None:
+    chinese = closed.with_variables(LANGUAGE="zh_TW")
+    heads, *rows = chinese.run("cert", "list").out.splitlines()
+    assert heads.split() == ["標籤", "憑證主體", "憑證效期"]
+    assert [row.split()[0] for row in rows] == ["cert1", "cert2", "CA", "ROOT"]
+    shown = chinese.run("cert", "show", "CA Cert").out
+    assert "憑證主體" in shown
+    assert "持有者" not in shown

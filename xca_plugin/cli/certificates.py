@@ -47,7 +47,7 @@ def list_certificates(number: str | None, as_json: bool) -> None:
     from rich.text import Text
 
     table = grid(False, True, False)
-    add_heads(table, _("Label"), _("Holder"), _("Validity"))
+    add_heads(table, _("Label"), _("Certificate subject"), _("Certificate validity"))
     for each in certificates:
         table.add_row(each.label, each.holder_name or _("(no name)"), card_text.validity(each))
     for unreadable in odd:
@@ -67,11 +67,11 @@ def show(label: str, number: str | None, as_json: bool) -> None:
         return
     table = grid(False, True)
     table.add_row(_("Label"), certificate.label)
-    table.add_row(_("Holder"), certificate.holder_name or _("(no name)"))
+    table.add_row(_("Certificate subject"), certificate.holder_name or _("(no name)"))
     table.add_row(_("Distinguished name"), certificate.holder)
     table.add_row(_("Issuer"), certificate.issuer)
     table.add_row(_("Serial number"), certificate.serial)
-    table.add_row(_("Validity"), card_text.validity(certificate))
+    table.add_row(_("Certificate validity"), card_text.validity(certificate))
     table.add_row(_("Key usage"), card_text.key_usage(certificate))
     if certificate.organisation_oid:
         table.add_row(_("Organisation OID"), certificate.organisation_oid)
