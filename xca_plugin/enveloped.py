@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from xca_common.errors import FileProblem, XcaError, os_reason
+from xca_common.errors import XcaError
+from xca_common.output_file import input_file
 from xca_common.pki import encrypted_data
 from xca_common.pki.encrypted_data import EncryptedData, Recipient, RecipientCertificate
 from xca_common.pki.malformed import Malformed, TooMuchError
@@ -167,11 +168,8 @@ def encrypt(
 
 
 def _certificates(path: Path) -> list[RecipientCertificate]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise FileProblem(path=path, detail=os_reason(error)) from error
+    with input_file(path) as file:
+        data = file.read(_MOST_BYTES + 1)
     try:
         if len(data) > _MOST_BYTES:
             raise TooMuchError(text("it has more than {size} MiB").format(size=_MOST_BYTES >> 20))

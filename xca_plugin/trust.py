@@ -11,8 +11,8 @@ from typing import Final, Self, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
+from xca_common.output_file import input_file
 from xca_common.pki import revocation_list, strict_certificate
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.chain import Chain
@@ -222,11 +222,8 @@ def _certificates(path: Path) -> list[x509.Certificate]:
 
 
 def _read(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise FileProblem(path=path, detail=os_reason(error)) from error
+    with input_file(path) as file:
+        data = file.read(most + 1)
     if len(data) > most:
         raise errors.TooMuch(path=path, detail=text("it has more than {size} MiB").format(size=most >> 20))
     return data

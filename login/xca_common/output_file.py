@@ -20,8 +20,11 @@ from xca_common.scratch import ScratchFile
 
 STANDARD_OUTPUT: Final = Path("-")
 """The path that means the standard output."""
+STANDARD_INPUT: Final = Path("-")
+"""The path that means the standard input."""
 
 SHOWN_STANDARD_OUTPUT: Final = text("(standard output)")
+_SHOWN_STANDARD_INPUT: Final = text("(standard input)")
 _TEMPORARY: Final = text("(temporary file)")
 _DESCRIPTOR: Final = re.compile(r"/proc/(?:self|thread-self|(\d+))(?:/task/\d+)?/fd/(\d+)")
 _MOST_LINKS: Final = 40  # as the kernel
@@ -84,19 +87,21 @@ def input_file(path: Path, *, twice: bool = False) -> Iterator[BinaryIO]:
     """Open a file to be read; a pipe (`<(command)`, /dev/fd/0) as well, if it is read once.
 
     Args:
-        path: the file.
+        path: the file; `-` is the standard input.
         twice: it is read more than once.
 
     Raises:
         FileProblem: it cannot be read, also later; or it is a pipe, and is read twice.
     """
-    with problems_of(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    is_standard = path == STANDARD_INPUT
+    shown = _SHOWN_STANDARD_INPUT if is_standard else path
+    with problems_of(shown):
+        descriptor = os.dup(0) if is_standard else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with problems_of(path):  # such as a folder
-            file = io.BufferedReader(NamedFile(descriptor, "rb", path), _BUFFER)
+        with problems_of(shown):  # such as a folder
+            file = io.BufferedReader(NamedFile(descriptor, "rb", shown), _BUFFER)
         if twice and not file.seekable():
-            problem = FileProblem(path=path, detail=text("it is a pipe, and would be read twice"))
+            problem = FileProblem(path=shown, detail=text("it is a pipe, and would be read twice"))
             raise problem.with_step(text("Write it to a file first, and name that file."))
         yield file
     finally:

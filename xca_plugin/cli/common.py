@@ -18,8 +18,6 @@ from xca_plugin.terminal.result_files import OUTPUT
 _WORTH_A_BAR: Final = 8 << 20
 
 json_option: Final = click.option("--json", "as_json", is_flag=True, help=_("Print JSON (docs/schema)."))
-FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-"""Type of an argument that names a file to be read."""
 format_option: Final = click.option(
     "--format",
     "form",
@@ -49,7 +47,7 @@ def opened(path: Path, *, twice: bool = False) -> Iterator[tuple[BinaryIO, Abstr
     """Open a file for reading; a terminal shows how much of it was read.
 
     Args:
-        path: the file.
+        path: the file; `-` is the standard input.
         twice: it is read more than once.
 
     Raises:

@@ -11,12 +11,13 @@ import click
 from xca_common.errors import FileProblem, XcaError
 from xca_common.output_file import input_file, is_standard_output, output_file
 from xca_plugin.cards import Cards
-from xca_plugin.cli.common import FILE, format_option, opened, output_option
+from xca_plugin.cli.common import format_option, opened, output_option
 from xca_plugin.cli.several_files import check_outputs, check_single, each_file
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
+from xca_plugin.terminal.input_files import FILE, named_after
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.result_files import (
     agree_to_replace,
@@ -68,7 +69,7 @@ def encrypt(
     from xca_plugin import enveloped
 
     check_single(files, output)
-    outputs = {file: output or file.with_name(f"{file.name}{_SUFFIX}") for file in files}
+    outputs = {file: output or named_after(file, _SUFFIX) for file in files}
     check_outputs(outputs)
     for target in outputs.values():
         check_output(target, *certificates)

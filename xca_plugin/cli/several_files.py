@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 import click
 
 from xca_common.errors import XcaError
+from xca_common.output_file import STANDARD_INPUT
 from xca_plugin import errors
 from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
@@ -25,11 +26,13 @@ _T = TypeVar("_T")
 
 
 def check_single(files: Sequence[Path], *outputs: Path | None) -> None:
-    """Refuse options that name one file to be written where there are several files.
+    """Refuse what stands for one file alone where there are several files.
 
     Raises:
-        click.UsageError: there are several, and an option names an output.
+        click.UsageError: there are several, and an option names an output, or one is the standard input.
     """
+    if len(files) > 1 and STANDARD_INPUT in files:
+        raise click.UsageError(_("The standard input (-) needs to be the single FILE."))
     if len(files) > 1 and any(outputs):
         raise click.UsageError(_("An option that names a file to be written needs a single FILE."))
 

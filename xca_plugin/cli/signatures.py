@@ -14,12 +14,13 @@ import click
 
 from xca_common.output_file import input_file, output_file
 from xca_plugin.cards import Cards, signing_certificate
-from xca_plugin.cli.common import FILE, format_option, opened, output_option
+from xca_plugin.cli.common import format_option, opened, output_option
 from xca_plugin.cli.several_files import check_outputs, check_single, each_file
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
+from xca_plugin.terminal.input_files import FILE, named_after
 from xca_plugin.terminal.result_files import (
     OUTPUT,
     agree_to_replace,
@@ -83,7 +84,7 @@ def sign(
         raise click.UsageError(_("--raw cannot be used with options about CMS."))
     check_single(files, output, timestamp_request)
     suffix = ".sig" if raw else ".p7m" if attached else ".p7s"
-    outputs = {file: output or file.with_name(f"{file.name}{suffix}") for file in files}
+    outputs = {file: output or named_after(file, suffix) for file in files}
     check_outputs(outputs)
     if timestamp_request:
         check_output(timestamp_request, *files, *outputs.values())

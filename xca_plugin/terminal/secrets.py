@@ -21,6 +21,7 @@ from xca_plugin.cards import check_pin, check_user_code
 from xca_plugin.i18n import _, text
 from xca_plugin.made_pin import made_pin
 from xca_plugin.model import Card
+from xca_plugin.terminal.input_files import is_standard_input_taken
 from xca_plugin.terminal.output import other_screen, say
 from xca_plugin.terminal.prompts import confirm, interactive, prompt
 
@@ -144,6 +145,9 @@ class Asker:
             SecretMissing: the source cannot be used, or there is neither a source nor a terminal.
             InvalidPin, InvalidUserCode, PinRefused: the value from the source does not pass.
         """
+        if source == "stdin" and is_standard_input_taken():
+            taken = text("the standard input (-) is the file that is read")
+            raise SecretMissing(option=kind.option, detail=taken)
         check = check or partial(kind.check, self._card)
         if source is not None:
             try:
