@@ -53,6 +53,7 @@ _CHANGES: Final = {
 _COVERED: Final = (SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.ENTIRE_REVISION)
 
 _GET_AGAIN: Final = text("Do not rely on this PDF. Ask the sender for it again, as it was signed.")
+_WITHOUT_PASSWORD: Final = text("Ask the sender for a PDF that can be read without a password.")
 _CHANGED: Final = Problem(text("the PDF was changed after it in a way that it does not allow."), _GET_AGAIN)
 _NOT_COVERED: Final = Problem(text("it does not cover the whole of the PDF as it was signed."), _GET_AGAIN)
 _ALTERED: Final = Problem(text("the PDF was altered after it was signed."), _GET_AGAIN)
@@ -121,8 +122,11 @@ def verify(
     except EOFError as error:
         raise errors.CutOff(path=path) from error
     except Malformed as error:
-        mistake = errors.Mistake.UNSIGNED_PDF if error.detail is _NO_SIGNATURE else None
-        raise errors.NotASignature(path=path, detail=error.detail, mistake=mistake) from error
+        if error.detail is _NO_SIGNATURE:
+            unsigned = errors.Mistake.UNSIGNED_PDF
+            raise errors.NotASignature(path=path, detail=error.detail, mistake=unsigned) from error
+        step = _WITHOUT_PASSWORD if error.detail is _ENCRYPTED else _GET_AGAIN
+        raise errors.NotASignature(path=path, detail=error.detail).with_step(step) from error
 
 
 def _opened(file: BinaryIO) -> PdfFileReader:

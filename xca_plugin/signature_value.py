@@ -9,11 +9,10 @@ from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.utils import CMSAlgorithmUsagePolicy
-from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
+from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms
 
 from xca_common.pki.algorithms import (
     ACCEPTED_FOR_FILES,
-    LEAST_RSA_BITS,
     STRONG,
     digests,
     is_long_enough,
@@ -73,7 +72,6 @@ def content_problem(
     elif attributes.content_type != kind.dotted or attributes.message_digest is None or attributes.is_odd:
         return _OTHER_ATTRIBUTES
     with reading(text("the key of its signer's certificate")):
-        key = exact(certificate).public_key
         is_key_long_enough = is_long_enough(certificate.public_key())
     try:
         intact, valid = validate_sig_integrity(signer, exact(certificate), kind.native, content_digest)
@@ -88,13 +86,11 @@ def content_problem(
         return ALTERED if attributes is not None else OTHER_FILE_OR_ALTERED
     if not intact:
         return OTHER_FILE
-    policy = CMSAlgorithmUsagePolicy.lift_policy(
-        DisallowWeakAlgorithmsPolicy(weak_hash_algos=frozenset(), rsa_key_size_threshold=LEAST_RSA_BITS)  # type: ignore[no-untyped-call]
-    )
+    # Content and signature must have the same digest algorithm (RFC 8933).
+    policy = CMSAlgorithmUsagePolicy.lift_policy(AcceptAllAlgorithms())
     accepted = (
         used <= ACCEPTED_FOR_FILES
         and is_key_long_enough
-        and policy.signature_algorithm_allowed(algorithm, None, key)  # its key is long enough
         and policy.digest_combination_allowed(algorithm, digest, None)
     )
     return None if accepted else WEAK

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
+from asn1crypto import cms, core  # type: ignore[import-untyped]
 from asn1crypto import x509 as asn1_x509
 from click.testing import CliRunner
 from cryptography import x509
@@ -36,7 +36,10 @@ from support.hostile_pki import (
     altered,
     attribute,
     attributes,
+    certified_with,
     party,
+    pss_algorithm,
+    short_key,
     signed,
     with_bad_extension,
 )
@@ -231,22 +234,44 @@ def test_certificate_that_demands_to_be_understood_is_refused(verify: Verifier, 
     refused(verify(signed(party("signer", root, extensions=[(strange, True)]), CONTENT)), "chain")
 
 
-def _pss(mask: str) -> dict[str, object]:
-    parameters = algos.RSASSAPSSParams(
-        {
-            "hash_algorithm": {"algorithm": "sha256"},
-            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": mask}},
-            "salt_length": 32,
-        }
-    )
-    return {"algorithm": "rsassa_pss", "parameters": parameters}
-
-
 def test_weak_mask_of_pss_is_refused(verify: Verifier, root: Party, signer: Party) -> None:
     strong, weak = (padding.PSS(padding.MGF1(mask), 32) for mask in (hashes.SHA256(), hashes.MD5()))
-    assert verify(signed(signer, CONTENT, scheme=strong, algorithm=_pss("sha256"))).status == 0
-    refused(verify(signed(signer, CONTENT, scheme=weak, algorithm=_pss("md5"))), "no longer secure")
+    assert verify(signed(signer, CONTENT, scheme=strong, algorithm=pss_algorithm("sha256"))).status == 0
+    refused(verify(signed(signer, CONTENT, scheme=weak, algorithm=pss_algorithm("md5"))), "no longer secure")
     assert verify(signed(party("signer", root, pss=strong), CONTENT)).status == 0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "scheme", "digest"),
+    [
+        ({"algorithm": "sha1_rsa"}, padding.PKCS1v15(), hashes.SHA1()),
+        ({"algorithm": "md5_rsa"}, padding.PKCS1v15(), hashes.MD5()),
+        (pss_algorithm("sha1"), padding.PSS(padding.MGF1(hashes.SHA1()), 32), hashes.SHA256()),
+    ],
+    ids=["SHA-1", "MD5", "mask of SHA-1"],
+)
+def test_certificate_signed_with_a_weak_algorithm_is_refused(
+    verify: Verifier,
+    root: Party,
+    signer: Party,
+    algorithm: dict[str, object],
+    scheme: padding.AsymmetricPadding,
+    digest: hashes.HashAlgorithm,
+) -> None:
+    weak = certified_with(signer, root, algorithm, scheme, digest)
+    assert verify(signed(weak, CONTENT)).status == 62
+
+
+def test_signer_with_a_short_key_is_refused(verify: Verifier, root: Party) -> None:
+    refused(verify(signed(short_key("signer", root), CONTENT)), "no longer secure")
+
+
+def test_chain_through_a_short_key_is_refused(verify: Verifier, root: Party) -> None:
+    certifies = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    basic = x509.BasicConstraints(ca=True, path_length=None)
+    issuer = short_key("issuer", root, (certifies, True), (basic, True))
+    result = verify(signed(party("signer", issuer), CONTENT, [issuer]))
+    refused(result, "no longer secure")
 
 
 def test_signature_algorithm_of_another_kind_of_key_is_refused(verify: Verifier, signer: Party) -> None:

@@ -19,7 +19,7 @@ from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
-from support.hostile_pki import DAY, NOW, Party, party, signed
+from support.hostile_pki import DAY, NOW, Party, party, repeated, signed
 from support.signed_pdf import (
     page,
     sign_pdf,
@@ -280,6 +280,16 @@ def test_ranges_that_do_not_cover_the_revision_are_refused(
     result = verify(choose(*ranges(choose)))
     assert result.status == status, result.err
     assert words in result.err
+    assert "is valid" not in result.out
+
+
+def test_signature_with_two_signers_in_a_pdf_is_refused(
+    verify: Verifier, once: bytes, signer: Party, issuer: Party, choose: Chooser
+) -> None:
+    ranges = (0, choose.first, choose.second, choose.length)
+    twofold = signed_over(once, ranges, lambda content: repeated(signed(signer, content, [issuer])))
+    result = verify(twofold)
+    assert result.status == 61
     assert "is valid" not in result.out
 
 

@@ -27,7 +27,17 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import Result
-from support.hostile_pki import DAY, NOW, Party, party, responder, signed
+from support.hostile_pki import (
+    DAY,
+    NOW,
+    Party,
+    certified_with,
+    party,
+    pss_algorithm,
+    responder,
+    short_key,
+    signed,
+)
 from xca_common.pki import fetching
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.standing import Standing
@@ -611,6 +621,20 @@ def test_responder_whose_certificate_demands_to_be_understood_is_not_believed(
     purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
     strange = party("responder", issuer, extensions=[(purposes, False), (STRANGE, True)])
     expect(verify(response(strange, issuer, signer)), UNKNOWN)
+
+
+def test_responder_that_is_not_secure_is_not_believed(verify: Verifier, issuer: Party, signer: Party) -> None:
+    good = responder(issuer)
+    expect(verify(response(good, issuer, signer)), "not revoked")
+    mask = padding.PSS(padding.MGF1(hashes.SHA1()), 32)
+    for algorithm, scheme, digest in (
+        ({"algorithm": "sha1_rsa"}, padding.PKCS1v15(), hashes.SHA1()),
+        (pss_algorithm("sha1"), mask, hashes.SHA256()),
+    ):
+        weak = certified_with(good, issuer, algorithm, scheme, digest)
+        expect(verify(response(weak, issuer, signer)), UNKNOWN)
+    answers = (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)
+    expect(verify(response(short_key("responder", issuer, answers), issuer, signer)), UNKNOWN)
 
 
 def test_responder_that_was_revoked_is_no_longer_believed(

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
-from support.hostile_pki import DAY, NOW, Party, attribute, party, signed
+from support.hostile_pki import DAY, NOW, Party, attribute, party, repeated, signed
 from support.time_stamping import Answer, answering, authority, serving, token
 from xca_common.pki.asn1_stream import SEQUENCE, header
 from xca_plugin import errors
@@ -130,6 +130,8 @@ def _bad_tokens(root: Party, stampers_root: Party, stamper: Party, value: bytes)
         "  is not meant for signatures": token(both, value, at),
         "is not yet valid": token(authority(stampers_root, start=NOW - DAY), value, at),
         "it is no time-stamp": signed(stamper, value),
+        "it cannot be read": repeated(good),
+        "expired on": token(authority(stampers_root, "former", end=NOW - DAY), value, at),
     }
 
 

@@ -11,7 +11,6 @@ import pytest
 from asn1crypto import cms, core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from support.hostile_pki import DAY, NOW, Party, party
+from support.hostile_pki import DAY, NOW, Party, party, short_key
 from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.certificate import serial_text
 from xca_common.pki.encrypted_data import (
@@ -249,7 +248,10 @@ def test_certificate_that_is_not_for_encryption_is_refused(reader: Party) -> Non
         (lambda: party("odd", usage=ENCRYPTION, start=NOW - 9 * DAY, end=NOW - DAY), "expired on "),
         (lambda: party("odd", usage=ENCRYPTION, start=NOW + DAY, end=NOW + 9 * DAY), "is not valid before "),
         (lambda: party("odd", ca=True), "is a CA's, not for encryption"),
-        (lambda: short_key("odd"), "has an RSA key of fewer than 2048 bits"),
+        (
+            lambda: short_key("odd", party("issuer"), (ENCRYPTION, True)),
+            "has an RSA key of fewer than 2048 bits",
+        ),
     ],
 )
 def test_certificate_that_is_refused_is_named_with_every_reason(
@@ -261,19 +263,6 @@ def test_certificate_that_is_refused_is_named_with_every_reason(
     if "CA's" not in reasons:  # one beside others is passed over
         with pytest.raises(NotForEncryption, match=f"^certificate 2 of 2 in it, that of O=odd, {reasons}"):
             RecipientCertificate.read_all(reader.pem + refused.pem)
-
-
-def short_key(name: str) -> Party:
-    """A party whose RSA key is short."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
-    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
-    builder = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), 7)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + DAY)
-        .add_extension(ENCRYPTION, critical=True)
-    )
-    return Party(builder.sign(key, hashes.SHA256()), key)
 
 
 def test_certificates_of_one_file_are_all_encrypted_to(reader: Party) -> None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signatures and certificates that no honest program makes, each with one thing wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from asn1crypto import cms, core  # type: ignore[import-untyped]
+from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -103,6 +103,54 @@ class OddParty(Party):
     @property
     def der(self) -> bytes:
         return self.encoded
+
+
+def certified_with(
+    one: Party,
+    issuer: Party,
+    algorithm: Mapping[str, object],
+    scheme: padding.AsymmetricPadding,
+    digest: hashes.HashAlgorithm,
+) -> Party:
+    """Return a party whose certificate is signed with another algorithm."""
+    made = asn1_x509.Certificate.load(one.der)
+    made["tbs_certificate"]["signature"] = made["signature_algorithm"] = dict(algorithm)
+    made["signature_value"] = issuer.key.sign(made["tbs_certificate"].dump(force=True), scheme, digest)
+    return Party(x509.load_der_x509_certificate(made.dump(force=True)), one.key)
+
+
+def pss_algorithm(mask: str) -> dict[str, object]:
+    """Return RSASSA-PSS with SHA-256, and another digest algorithm in its mask."""
+    parameters = algos.RSASSAPSSParams(
+        {
+            "hash_algorithm": {"algorithm": "sha256"},
+            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": mask}},
+            "salt_length": 32,
+        }
+    )
+    return {"algorithm": "rsassa_pss", "parameters": parameters}
+
+
+def short_key(name: str, issuer: Party, *extensions: tuple[x509.ExtensionType, bool]) -> Party:
+    """Return a party whose RSA key is too short."""
+    own = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+    builder = (
+        x509.CertificateBuilder(issuer.certificate.subject, subject, own.public_key(), 7)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return Party(builder.sign(issuer.key, hashes.SHA256()), own)
+
+
+def repeated(signature: bytes) -> bytes:
+    """Return a SignedData with its signer twice."""
+    whole = cms.ContentInfo.load(signature)
+    (info,) = whole["content"]["signer_infos"]
+    whole["content"]["signer_infos"] = [info, info.copy()]
+    return bytes(whole.dump(force=True))
 
 
 def with_bad_extension(one: Party, issuer: Party, extension: str) -> Party:

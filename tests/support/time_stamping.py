@@ -22,11 +22,16 @@ Answer = Callable[[bytes], bytes]
 
 
 def authority(
-    issuer: Party, name: str = "stamper", *, critical: bool = True, start: datetime = NOW - 30 * DAY
+    issuer: Party,
+    name: str = "stamper",
+    *,
+    critical: bool = True,
+    start: datetime = NOW - 30 * DAY,
+    end: datetime = NOW + DAY,
 ) -> Party:
     """Return a party that may stamp times."""
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-    return party(name, issuer, extensions=[(purpose, critical)], start=start)
+    return party(name, issuer, extensions=[(purpose, critical)], start=start, end=end)
 
 
 def answering(stamper: Party, at: datetime | None = None, digest: str | None = None) -> Answer:

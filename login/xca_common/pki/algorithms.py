@@ -6,7 +6,7 @@
 | SHA-2 | accepted | accepted |
 | SHA-1 | accepted, and told as weak | refused |
 | MD5 and anything else | refused | refused |
-| RSA of fewer than 2048 bits, curves of fewer than 224 | refused | refused |
+| RSA of fewer than 2048 bits, curves of fewer than 224, DSA | refused | refused |
 
 SHA-1 is accepted for files because old signatures use it. Sources: NIST SP 800-131A, RFC 8301.
 """
@@ -15,6 +15,8 @@ from typing import Final
 
 from asn1crypto import algos  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 STRONG: Final = frozenset({"sha224", "sha256", "sha384", "sha512"})
@@ -56,7 +58,9 @@ def is_strong(algorithm: algos.SignedDigestAlgorithm) -> bool:
 
 
 def is_long_enough(key: object) -> bool:
-    """Say whether a public key of cryptography is long enough; one of a fixed length is."""
+    """Say whether a public key of cryptography is long enough, and of a kind that is still secure."""
     if isinstance(key, RSAPublicKey):
         return key.key_size >= LEAST_RSA_BITS
-    return not isinstance(key, EllipticCurvePublicKey) or key.key_size >= _LEAST_CURVE_BITS
+    if isinstance(key, EllipticCurvePublicKey):
+        return key.key_size >= _LEAST_CURVE_BITS
+    return isinstance(key, (Ed25519PublicKey, Ed448PublicKey))
