@@ -595,6 +595,8 @@ class Mistake(Enum):
     """A detached signature without its file."""
     WITH_FILE = auto()
     """A signature that holds its content, and a file."""
+    WITHOUT_SIGNATURE = auto()
+    """A file whose signature is probably the file beside it."""
     UNSIGNED_PDF = auto()
     BARE = auto()
     """A bare signature (RFC 8017), which names no signer."""
@@ -605,7 +607,7 @@ class NotASignature(CmsError):
 
     Attributes:
         mistake: what was probably given; None: that is not known.
-        file: the file that was given as the signed one, or that probably is; None: there is none.
+        file: the other file that was given, or that probably belongs to it; None: there is none.
     """
 
     path: str | Path
@@ -620,6 +622,7 @@ class NotASignature(CmsError):
         ),
         Mistake.WITHOUT_FILE: text("Give the signed file as well."),
         Mistake.WITH_FILE: text("Give it alone: it holds what was signed."),
+        Mistake.WITHOUT_SIGNATURE: text("Give its signature as well."),
         Mistake.UNSIGNED_PDF: text(
             "If its signature is a file of its own, give that as well. Otherwise ask the sender for a signed "
             "one."

@@ -55,7 +55,10 @@ _NO_READABLE_CHAIN: Final = Problem(
 )
 _SELF_SIGNED: Final = Problem(
     text("its signer's certificate is self-signed, and it is not among the certificates that you trust."),
-    GET_ROOT,
+    text(
+        "Anybody can make such a certificate. Do not rely on this file, unless its signer gave you the "
+        "certificate in another way: then verify again with that as the one that you trust."
+    ),
 )
 _OTHER_ROOT: Final = Problem(
     text(

@@ -130,6 +130,8 @@ def verify(
             mistake, file = errors.Mistake.EXCHANGED, Path(given.name)
         elif _is_bare(signature):
             mistake = errors.Mistake.BARE
+        elif given is None and (beside := path.with_name(f"{path.name}.p7s")).is_file():
+            mistake, file = errors.Mistake.WITHOUT_SIGNATURE, beside
         raise errors.NotASignature(path=path, detail=error.detail, mistake=mistake, file=file) from error
 
 

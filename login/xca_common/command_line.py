@@ -163,9 +163,9 @@ def harmless_usage() -> Iterator[None]:
             raise
         raise click.UsageError(_not_repeated(), error.ctx) from None
     except click.MissingParameter as error:
-        name = error.param.get_error_hint(error.ctx) if error.param and error.ctx else ""
+        name = error.param.get_error_hint(error.ctx).strip("'") if error.param and error.ctx else ""
         is_argument = isinstance(error.param, click.Argument)
-        missing = text("Missing argument {name}.") if is_argument else text("Missing option {name}.")
+        missing = text("Missing argument '{name}'.") if is_argument else text("Missing option '{name}'.")
         raise click.UsageError(missing.format(name=name)(), error.ctx) from None
     except click.ClickException as error:
         error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
@@ -203,7 +203,8 @@ class _Formatter(click.HelpFormatter):
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """Write the line that shows how the command is called."""
-        before = f"{prefix or _('Usage:') + ' '}{prog} "
+        usage = prefix or _("Usage:") + " "
+        before = f"{usage.replace('： ', '：')}{prog} "
         self._write_lines(before, _folded(args, self.width - _columns(before)), _columns(before))
 
     def write_text(self, text: str) -> None:

@@ -255,7 +255,7 @@ def test_explanations_of_options_in_chinese_begin_in_one_column(closed: Workspac
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("sign",), "缺少引數 '檔案…'。"),
+        (("sign",), "缺少引數「檔案…」。"),
         (("sign", "nofile"), "檔案 'nofile' 不存在。"),
         (("agent", "run", "--port", "70000"), "70000 不是 0 到 65535 的整數。"),
         (("agent", "run", "--port", "x"), "x 不是 0 到 65535 的整數。"),

@@ -82,6 +82,15 @@ def test_detached_signature_alone_names_the_file_beside_it(
     assert "Give the signed file first: xcactl verify file.txt file.txt.p7s" in verify("file.txt.p7s").err
 
 
+def test_file_whose_signature_is_beside_it_names_that(verify: Callable[..., Result], signer: Party) -> None:
+    Path("file.txt").write_bytes(CONTENT)
+    assert "xcactl verify FILE FILE.p7s" in verify("file.txt").err
+    Path("file.txt.p7s").write_bytes(signed(signer, CONTENT))
+    result = verify("file.txt")
+    assert result.status == NOT_A_SIGNATURE
+    assert result.err.rstrip().endswith("xcactl verify file.txt file.txt.p7s")
+
+
 def test_signature_with_content_beside_a_file_is_to_stand_alone(
     verify: Callable[..., Result], signer: Party
 ) -> None:

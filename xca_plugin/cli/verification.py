@@ -179,14 +179,16 @@ def verify(
             if found is None:
                 raise
             unreported = error
-        if report and not unreported:
-            say_written(_REPORTED, report, err=True)
         if (refused := found.error) is not None:
             if unreported:
                 show_error(unreported)
+            elif report:
+                say_written(_REPORTED, report, err=True)
             raise refused
     if not as_json:
         _say_what_holds(found, err=err)
+    if report and not unreported:
+        say_written(_REPORTED, report, err=True)
     if output:
         say_written(_WRITTEN, output, err=True)
     if unreported:
@@ -332,8 +334,8 @@ def _report(path: Path, found: Verification, files: list[BinaryIO]) -> bytes:
 def _say_what_holds(found: Verification, *, err: bool) -> None:
     """Print what is valid, and what was not checked."""
     result, *others = verdict_text.conclusion(found)
-    is_all = all(verdict.outcome is Outcome.VALID for verdict in found.verdicts)
-    say(result, fg="green" if is_all else "yellow", bold=True, err=err)
+    is_good = all(one.outcome is Outcome.VALID and not one.weak for one in found.verdicts)
+    say(result, fg="green" if is_good else "yellow", bold=True, err=err)
     for sentence in others:
         say(sentence, err=err)
 

@@ -154,6 +154,9 @@ _AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
     ),
     errors.Mistake.WITHOUT_FILE: text("Give the signed file first: xcactl verify {file} {path}"),
     errors.Mistake.WITH_FILE: text("It holds what was signed. Give it alone: xcactl verify {path}"),
+    errors.Mistake.WITHOUT_SIGNATURE: text(
+        "Its signature seems to be the file beside it: xcactl verify {path} {file}"
+    ),
     errors.Mistake.UNSIGNED_PDF: text(
         "If its signature is a file of its own, give that as well: xcactl verify {path} FILE.p7s. "
         "Otherwise ask the sender for a signed one."

@@ -33,6 +33,7 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 # What a list may say of itself for its silence to be understood (RFC 5280, section 5.2), and an entry of
 # itself (section 5.3).
+_OTHER_ISSUER: Final = text("the issuer of the certificate did not sign the list")
 _UNDERSTOOD: Final = (
     x509.AuthorityKeyIdentifier,
     x509.CRLNumber,
@@ -99,7 +100,7 @@ class RevocationList:
             Unusable: it says nothing.
         """
         if not self._is_by(issuer):
-            raise Unusable(text("the issuer did not sign it"))
+            raise Unusable(_OTHER_ISSUER)
         current = self.until is not None and self.at - SKEW <= moment <= self.until
         listed = [(self._standing(entry), entry.revocation_date_utc) for entry in self._entries(certificate)]
         if said := [one for one in listed if one[0] is not Standing.GOOD]:
@@ -108,7 +109,7 @@ class RevocationList:
             return Statement(worst, self.at, current, since)
         usage = extension(issuer, x509.KeyUsage)
         if not self._is_strong or (usage is not None and not usage.crl_sign):
-            raise Unusable(text("the issuer did not sign it"))
+            raise Unusable(_OTHER_ISSUER)
         if not self._is_understood:
             raise Unusable(text("it says something of itself that is not understood here"))
         if listed or not self._covers(certificate):
