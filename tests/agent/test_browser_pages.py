@@ -30,6 +30,7 @@ PAGES = (
     "/files/sign",
     "/files/verify",
     "/sites",
+    "/history",
     "/selfTest.htm?run=yes",
 )
 SERIOUS = ("serious", "critical")

@@ -58,6 +58,7 @@ _NAVIGATION: Final = (
             ("/", text("Your card")),
             *((action.path, action.title) for action in PIN_ACTIONS),
             ("/card", text("Card information")),
+            ("/history", text("History")),
         ),
     ),
     (text("Files"), tuple((action.path, action.title) for action in FILE_ACTIONS)),

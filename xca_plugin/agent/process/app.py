@@ -21,7 +21,17 @@ from xca_plugin.agent.component import popups, routes
 from xca_plugin.agent.component.recent_sites import RecentSitesMiddleware
 from xca_plugin.agent.component.result_codes import refusal_response
 from xca_plugin.agent.files.workspace import FILE_BYTES
-from xca_plugin.agent.pages import action_forms, events, file_jobs, home, problems, rendering, selftest, sites
+from xca_plugin.agent.pages import (
+    action_forms,
+    events,
+    file_jobs,
+    history,
+    home,
+    problems,
+    rendering,
+    selftest,
+    sites,
+)
 from xca_plugin.agent.process.state import AgentState
 
 _REQUEST_MAX: Final = 8 << 20  # bytes; a site's request holds what is to be signed
@@ -55,6 +65,7 @@ def create_app(state: AgentState) -> Starlette:
         routes=[
             Route("/agent.json", _about),
             *home.routes(state),
+            *history.routes(state),
             *action_forms.routes(state),
             *file_jobs.routes(state),
             *events.routes(state),
