@@ -17,7 +17,7 @@
 
 #include <stdint.h>
 
-#define XCA_STORE_FORMAT 0x58434103 /* "XCA" and the version of this file; any other is refused */
+#define XCA_STORE_FORMAT 0x58434104 /* "XCA" and the version of this file; any other is refused */
 #define XCA_STORE_BLOCK  4096       /* what a disk may tear when its power fails */
 #define XCA_STORE_EVENTS 512        /* of a card; a newer one overwrites the oldest */
 
@@ -44,7 +44,7 @@ struct record_event {
     int64_t number;    /* from 1; its place is the remainder by XCA_STORE_EVENTS */
     int64_t at;        /* Unix seconds */
     char event[24];
-    char program[16];
+    char program[80]; /* XCA_PROGRAM, else the process's name; printable ASCII */
 };
 
 struct record {
@@ -56,6 +56,6 @@ struct record {
 };
 
 _Static_assert(sizeof(struct record_slot) == 240, "as in store.py");
-_Static_assert(sizeof(struct record_event) == 64, "as in store.py");
+_Static_assert(sizeof(struct record_event) == 128, "as in store.py");
 
 #endif

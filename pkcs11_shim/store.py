@@ -32,7 +32,7 @@ _BLOCK: Final = _DEFINES["BLOCK"]
 _EVENTS: Final = _DEFINES["EVENTS"]
 _CHECKSUM: Final = struct.Struct("=I")
 _SLOT: Final = struct.Struct("=I5q4i16s128s32s")  # struct record_slot, after its checksum
-_EVENT: Final = struct.Struct("=Iqq24s16s")  # struct record_event, after its checksum
+_EVENT: Final = struct.Struct("=Iqq24s80s")  # struct record_event, after its checksum
 _EVENT_SIZE: Final = _CHECKSUM.size + _EVENT.size
 _RECORD: Final = 2 * _BLOCK + _EVENTS * _EVENT_SIZE
 _OWN: Final = 0  # the place of the store's own record

@@ -32,6 +32,8 @@ _RANKS: Final = {"primary": text("primary card"), "secondary": text("secondary c
 _EVENTS: Final = {
     "issue": text("card issued"),
     "verify-pin": text("login with the PIN"),
+    "sign": text("signing"),
+    "decrypt": text("decrypting"),
     "verify-user-code": text("login with the user code"),
     "activate": text("activated"),
     "reset-pin": text("PIN reset"),

@@ -4,7 +4,7 @@
 import heapq
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import entry_points
@@ -18,6 +18,7 @@ from xca_common.harmless_text import harmless
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors, hookspecs, pcsc, weak_pin
+from xca_plugin.history_note import Purpose, done_to
 from xca_plugin.i18n import text
 from xca_plugin.model import (
     CERTIFICATE_LABELS,
@@ -281,19 +282,20 @@ class Cards:
     # --- what the keys do
 
     @contextmanager
-    def session(self, card: Card, pin: Secret) -> Iterator[CardSession]:
+    def session(self, card: Card, pin: Secret, purpose: Purpose | None = None) -> Iterator[CardSession]:
         """Log in once, for many signatures or decryptions (hook xca_session).
 
         Args:
             card: an activated card.
             pin: its PIN; wiped as soon as it was tried, or could not be.
+            purpose: what the card's history tells of the login; None: that it was one.
 
         Raises:
             As xca_verify_pin, when the context is entered.
         """
         hook = partial(self._guard.ask, "xca_session")
         with ExitStack() as stack:
-            with pin:
+            with pin, done_to(purpose) if purpose else nullcontext():
                 check_pin(card, pin)
                 session = self._ask(
                     card, _pin_tries, lambda now: self._entered(stack, now, hook(card=now, pin=pin))
@@ -336,13 +338,14 @@ class Cards:
         check_pin(card, pin)
         certificate = self._certificate_of(card, key)
         hook = partial(self._guard.ask, "xca_sign")
-        signature = self._ask(
-            card,
-            _pin_tries,
-            lambda now: hook(
-                card=now, pin=pin, key=key, digest=digest, digest_hash=digest_hash, padding=padding
-            ),
-        )
+        with done_to(Purpose.SIGN):
+            signature = self._ask(
+                card,
+                _pin_tries,
+                lambda now: hook(
+                    card=now, pin=pin, key=key, digest=digest, digest_hash=digest_hash, padding=padding
+                ),
+            )
         return self._guard.check_signature(
             self._guard.answered_by, signature, certificate, digest, (digest_hash, padding)
         )
@@ -360,13 +363,19 @@ class Cards:
         """Decrypt with a key of the card (hook xca_decrypt)."""
         check_pin(card, pin)
         hook = partial(self._guard.ask, "xca_decrypt")
-        plaintext: bytes = self._ask(
-            card,
-            _pin_tries,
-            lambda now: hook(
-                card=now, pin=pin, key=key, ciphertext=ciphertext, digest_hash=digest_hash, padding=padding
-            ),
-        )
+        with done_to(Purpose.DECRYPT):
+            plaintext: bytes = self._ask(
+                card,
+                _pin_tries,
+                lambda now: hook(
+                    card=now,
+                    pin=pin,
+                    key=key,
+                    ciphertext=ciphertext,
+                    digest_hash=digest_hash,
+                    padding=padding,
+                ),
+            )
         return plaintext
 
     # --- certificates of the keys

@@ -51,6 +51,7 @@ from pkcs11_shim import (
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors, module_failure, pcsc
+from xca_plugin.history_note import noted
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
 from xca_plugin.last_try import kept
@@ -326,7 +327,7 @@ class Hicos:
         return self._worked(card, work) if card.family == FAMILY else None
 
     def _worked(self, card: Card, work: _Work[_T]) -> _T:
-        with self._lock, _explained(card):
+        with self._lock, _explained(card), noted():
             library = _library()
             self._secret_tried = False
             try:

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,15 +31,26 @@ void log_to(enum log_level level, const char *file) {
     path = file != NULL && *file == '/' ? file : NULL;
 }
 
-void log_program(char name[16]) {
+static ssize_t log_process_name(char *name, size_t size) {
     int file = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
-    ssize_t length = file >= 0 ? read(file, name, 15) : 0;
+    ssize_t length = file >= 0 ? read(file, name, size) : 0;
     if (file >= 0) {
         close(file);
     }
+    return length;
+}
+
+void log_program(char *name, size_t size) {
+    const char *said = secure_getenv("XCA_PROGRAM");
+    ssize_t length = said != NULL ? (ssize_t)strnlen(said, size - 1) : 0;
+    if (length > 0) {
+        memcpy(name, said, (size_t)length);
+    } else {
+        length = log_process_name(name, size - 1);
+    }
     name[length > 0 ? length : 0] = '\0';
     size_t used = strcspn(name, "\n");
-    memset(name + used, 0, 16 - used); /* what follows a newline in a name is not kept */
+    memset(name + used, 0, size - used); /* what follows a newline in a name is not kept */
     for (char *c = name; *c != '\0'; c++) {
         *c = *c < 0x20 || *c > 0x7E ? '?' : *c;
     }

@@ -260,6 +260,21 @@ static CK_RV secrets_check_login_state(CK_STATE state, CK_USER_TYPE user) {
     }
 }
 
+/* The event of a login. A program that logs in for one purpose may say so: XCA_PURPOSE. */
+static const char *secrets_event_of_login(enum secret secret, CK_RV rv) {
+    static const char *const purposes[] = {"sign", "decrypt"};
+    if (secret == SECRET_USER_CODE) {
+        return "verify-user-code";
+    }
+    const char *said = rv == CKR_OK ? secure_getenv("XCA_PURPOSE") : NULL;
+    for (size_t i = 0; said != NULL && i < sizeof purposes / sizeof purposes[0]; i++) {
+        if (strcmp(said, purposes[i]) == 0) {
+            return purposes[i];
+        }
+    }
+    return "verify-pin";
+}
+
 static CK_RV secrets_try_login(struct secrets_decision *decision, const struct secrets_login *login) {
     enum secret secret = secrets_secret_of(login->user);
     struct secrets_value value = {login->pin, login->pin_length};
@@ -271,8 +286,8 @@ static CK_RV secrets_try_login(struct secrets_decision *decision, const struct s
         return CKR_DEVICE_ERROR;
     }
     rv = secrets_ask_inner(login);
-    struct store_outcome outcome = secrets_outcome_of_try(
-        decision, secret, value, rv, secret == SECRET_PIN ? "verify-pin" : "verify-user-code");
+    struct store_outcome outcome =
+        secrets_outcome_of_try(decision, secret, value, rv, secrets_event_of_login(secret, rv));
     secrets_log_decision(decision, &outcome);
     if (!store_settle(decision->store, secret, &outcome) && rv == CKR_OK) {
         /* The success could not be recorded: the login is undone. */

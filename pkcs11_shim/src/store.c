@@ -287,7 +287,7 @@ static bool store_record_event(struct store *store, const struct store_outcome *
         .at = time(NULL),
     };
     snprintf(event.event, sizeof event.event, "%s", outcome->event);
-    log_program(event.program);
+    log_program(event.program, sizeof event.program);
     event.checksum = store_checksum(&event, sizeof event);
     return store_write_event(store, &event);
 }

@@ -122,6 +122,15 @@ def test_signature_of_text_in_each_hash_verifies(
     verify(answer, hash_name, TEXT.encode(), tmp_path)
 
 
+def test_history_of_a_card_names_the_site_that_had_it_sign(
+    allowed: SiteClient, active_card: CardFixture
+) -> None:
+    answer = allowed.post("/sign", signing(active_card, signatureType="PKCS1"))
+    assert answer["cardSN"] == active_card.number
+    last = active_card.environment.store.events(active_card.number)[-1]
+    assert (last.event, last.program) == ("sign", f"agent {SITE.partition('://')[2]}")
+
+
 @pytest.mark.parametrize("hash_name", HASHES)
 def test_signature_of_a_ready_hash_verifies(
     allowed: SiteClient, active_card: CardFixture, hash_name: str, tmp_path: Path

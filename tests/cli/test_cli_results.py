@@ -85,7 +85,20 @@ def test_events_after_a_wrong_pin_show_the_try(active: Workspace) -> None:
     shown = active.run("events").out
     assert re.search(r"login with the PIN +wrong", shown)
     assert "CKR_" not in shown
-    assert active.run("events", "--json", "--card", "XC99999999999999").json == {"events": []}
+    assert active.run("events", "--json", "--card", "XC99999999999999").status == 17
+
+
+def test_events_after_a_signature_and_a_decryption_tell_them_apart(active: Workspace) -> None:
+    (active.home / "a.txt").write_text("text")
+    (active.home / "cert2.pem").write_text(active.run("cert", "export", "cert2").out)
+    assert active.run("encrypt", "a.txt", "--to", "cert2.pem").status == 0
+    for arguments in (("sign", "a.txt"), ("decrypt", "a.txt.p7e", "-o", "b.txt")):
+        assert active.run(*arguments, "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    active.run("sign", "--force", "a.txt", "--pin", "stdin", stdin="wrong-99\n")
+    events = active.run("events", "--json").json["events"]
+    assert [event["event"] for event in events[-3:]] == ["sign", "decrypt", "verify-pin"]
+    shown = active.run("--lang", "zh_TW", "events").out
+    assert re.search(r"簽署 +完成.*\n.*解密 +完成.*\n.*以PIN碼登入 +錯誤", shown), shown
 
 
 @pytest.mark.parametrize("encoding", ["pem", "der"])

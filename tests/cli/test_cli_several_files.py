@@ -22,7 +22,8 @@ def with_files(active: Workspace, count: int) -> tuple[Workspace, list[str]]:
 
 def logins(workspace: Workspace) -> int:
     store = Environment(workspace.path).store
-    return Counter(event.event for event in store.events(workspace.number))["verify-pin"]
+    events = Counter(event.event for event in store.events(workspace.number))
+    return events["verify-pin"] + events["sign"] + events["decrypt"]
 
 
 def assert_signed(workspace: Workspace, name: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pkcs11 import Attribute, UserType
 
 from pkcs11_shim import Store, StoreError
-from pkcs11_shim.store import _BLOCK, _RECORD, _SLOT, _with_checksum
+from pkcs11_shim.store import _BLOCK, _FORMAT, _RECORD, _SLOT, _with_checksum
 from support.module import compiling
 from support.module.cards import (
     PIN,
@@ -93,7 +93,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "own slots overwritten": overwrite(0, _RECORD),
     "card's slots overwritten": overwrite(_RECORD, 2 * _BLOCK),
     "directory": become_directory,
-    "newer format": with_format(0x58434104),
+    "newer format": with_format(_FORMAT + 1),
     "no format": with_format(0),
     "earlier version": lambda store: store.write_bytes(b"SQLite format 3\0".ljust(_BLOCK, b"\0")),
     "negative generation": lambda store: Card(store.parent).write_generation(-2),

@@ -232,3 +232,35 @@ def test_history_after_any_try_names_it(card: Card) -> None:
         ("change-user-code", CKR.OK),
         ("change-pin", CKR.OK),
     ]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "right", "event"),
+    [
+        ("sign", True, "sign"),
+        ("decrypt", True, "decrypt"),
+        ("sign", False, "verify-pin"),
+        ("steal", True, "verify-pin"),
+        ("", True, "verify-pin"),
+    ],
+)
+def test_history_names_the_purpose_of_a_login_that_succeeded(
+    card: Card, purpose: str, right: bool, event: str
+) -> None:
+    host = card.host(XCA_PURPOSE=purpose)
+    host.login(card_session(host), UserType.USER, PIN if right else WRONG[0])
+    assert card.store.events(card.number)[-1].event == event
+
+
+@pytest.mark.parametrize(
+    ("said", "program"),
+    [
+        ("agent www.example.gov.tw", "agent www.example.gov.tw"),
+        ("x" * 100, "x" * 79),
+        ("a\tb\u7c3d\ncut", "a?b???"),
+    ],
+)
+def test_history_names_the_program_as_it_calls_itself(card: Card, said: str, program: str) -> None:
+    host = card.host(XCA_PROGRAM=said)
+    host.login(card_session(host), UserType.USER, PIN)
+    assert card.store.events(card.number)[-1].program == program

@@ -13,6 +13,7 @@ from xca_common.output_file import input_file, is_standard_output, output_file
 from xca_plugin.cards import Cards
 from xca_plugin.cli.common import format_option, opened, output_option
 from xca_plugin.cli.several_files import check_outputs, check_single, each_file
+from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import card_option, choose
@@ -163,7 +164,7 @@ def decrypt(
             before_pin(card, yes=yes, last_try=last_try)
             replace = agree_to_replace(outputs.values(), force)
             ask = stack.enter_context(Asker(card))
-            session = stack.enter_context(cards.session(card, ask.get(PIN, pin)))
+            session = stack.enter_context(cards.session(card, ask.get(PIN, pin), Purpose.DECRYPT))
 
         def decrypt_one(file: Path) -> Path:
             target = outputs[file]

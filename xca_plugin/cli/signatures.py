@@ -16,6 +16,7 @@ from xca_common.output_file import input_file, output_file
 from xca_plugin.cards import Cards, signing_certificate
 from xca_plugin.cli.common import format_option, opened, output_option
 from xca_plugin.cli.several_files import check_outputs, check_single, each_file
+from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import card_option, choose
@@ -108,7 +109,10 @@ def sign(
             say_written(_SIGNED, target)
             return
         replace = agree_to_replace(outputs.values(), force)
-        with cards.session(card, ask.get(PIN, pin)) as session, ThreadPoolExecutor(_WRITERS) as writers:
+        with (
+            cards.session(card, ask.get(PIN, pin), Purpose.SIGN) as session,
+            ThreadPoolExecutor(_WRITERS) as writers,
+        ):
             write = form_of.writer(cards, card, session.sign)
 
             def store(target: Path, signature: bytes) -> Path:

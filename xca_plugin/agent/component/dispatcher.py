@@ -29,6 +29,7 @@ from xca_plugin.agent.pages.pin_pattern import pin_pattern
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
+from xca_plugin.history_note import asked_by
 from xca_plugin.i18n import _, text
 from xca_plugin.last_try import allowed
 from xca_plugin.model import Card
@@ -255,7 +256,8 @@ class Dispatcher:
         if pending.pin is None:
             raise SecretMissing(option=operation.pin_field, detail="")
         try:
-            with allowed() if card.pin_tries == 1 else nullcontext():
+            site = pending.site.partition("://")[2] or pending.site
+            with asked_by(f"agent {site}"), allowed() if card.pin_tries == 1 else nullcontext():
                 members = operation.perform(cards, card, pending.pin, pending.new_pin)
         except errors.LastTryNotConfirmed:
             # Another program used a try after the card was read, and one is left. This PIN was not tried.

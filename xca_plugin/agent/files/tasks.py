@@ -25,6 +25,7 @@ from xca_plugin.agent.files.stored_file import Role, StoredFile, named
 from xca_plugin.agent.files.workspace import Workspace
 from xca_plugin.agent.process.card_worker import OPERATION_SECONDS, CardWorker
 from xca_plugin.cards import Cards, check_pin_usable, signing_certificate
+from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import text
 from xca_plugin.last_try import allowed
 from xca_plugin.model import Card, CardSession
@@ -78,15 +79,15 @@ class Login:
         return card
 
     @contextmanager
-    def session(self, cards: Cards, card: Card) -> Iterator[CardSession]:
-        """Log in.
+    def session(self, cards: Cards, card: Card, purpose: Purpose) -> Iterator[CardSession]:
+        """Log in for a purpose.
 
         Raises:
             As Cards.session.
         """
         with ExitStack() as stack:
             with allowed() if card.pin_tries == 1 else nullcontext():
-                session = stack.enter_context(cards.session(card, self.pin))
+                session = stack.enter_context(cards.session(card, self.pin, purpose))
             yield session
 
 
@@ -101,7 +102,7 @@ async def sign(card_worker: CardWorker, workspace: Workspace, job: Job, login: L
     def operation(cards: Cards) -> None:
         card = login.card(cards)
         check_now(signing_certificate(card), card.number)
-        with login.session(cards, card) as session:
+        with login.session(cards, card, Purpose.SIGN) as session:
             signer = cms.FileSigner(cards, card, session.sign)
             _each(job, pairs, lambda content, target: signer.sign(content, target))
 
@@ -121,7 +122,7 @@ async def decrypt(card_worker: CardWorker, workspace: Workspace, job: Job, login
 
     def operation(cards: Cards) -> None:
         card = login.card(cards)
-        with login.session(cards, card) as session:
+        with login.session(cards, card, Purpose.DECRYPT) as session:
 
             def decrypt_one(content: BinaryIO, target: BinaryIO) -> None:
                 enveloped.Enveloped(content).decrypt(target, cards, card, session.decrypt)
