@@ -199,6 +199,17 @@ def test_several_files_are_verified_with_the_signatures_beside_them(active: Work
     assert "1 of 3 files failed." in result.err
 
 
+def test_signature_that_is_not_valid_is_worse_than_one_of_which_nothing_can_be_told(
+    active: Workspace,
+) -> None:
+    workspace, names, root = signed(active, 3)
+    (workspace.home / names[1]).write_text("altered")
+    result = workspace.run("verify", *names, *root, "--fetch")  # no host is allowed
+    assert result.status == 62, result.err
+    assert "It cannot be told whether the signature is valid" in result.err
+    assert workspace.run("verify", names[0], names[2], *root, "--fetch").status == 78
+
+
 def test_several_verified_files_as_json_have_a_documented_shape(active: Workspace) -> None:
     workspace, names, root = signed(active, 3)
     (workspace.home / names[1]).write_text("altered")

@@ -66,7 +66,7 @@ def each_file(
         tell: prints the result of a file; an XcaError that it raises is a failure of that file.
 
     Returns:
-        The exit status: 0, or the highest one of the failures.
+        The exit status: 0, that of a signature that is not valid, or the highest one of the failures.
     """
     results = _Results(tell)
     with _progress(len(files)) as advance:
@@ -93,7 +93,13 @@ class _Results(Generic[_T]):
     def __init__(self, tell: Callable[[Path, _T], None]) -> None:
         self._tell = tell
         self._waiting: deque[tuple[Path, _T | Future[_T] | XcaError]] = deque()
-        self.told = self.failed = self.worst = 0
+        self.told = self.failed = 0
+        self._worst = (False, 0)
+
+    @property
+    def worst(self) -> int:
+        """The exit status of the worst failure; 0: there is none."""
+        return self._worst[1]
 
     def add(self, file: Path, result: _T | Future[_T] | XcaError) -> None:
         self._waiting.append((file, result))
@@ -112,7 +118,9 @@ class _Results(Generic[_T]):
                     raise result
                 self._tell(file, result.result() if isinstance(result, Future) else result)
             except XcaError as error:
-                self.failed, self.worst = self.failed + 1, max(self.worst, exit_status(error))
+                # A signature that is not valid is worse than one of which nothing can be told.
+                is_worst = isinstance(error, errors.SignatureNotValid)
+                self.failed, self._worst = self.failed + 1, max(self._worst, (is_worst, exit_status(error)))
                 say(text("{path}:").format(path=file)(), err=True)
                 show_error(error)
 
