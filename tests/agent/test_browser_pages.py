@@ -25,6 +25,7 @@ PAGES = (
     "/",
     "/activate",
     "/change-pin",
+    "/change-user-code",
     "/user-code-reset",
     "/card",
     "/files/sign",

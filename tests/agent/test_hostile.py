@@ -200,7 +200,9 @@ def test_preflight_of_a_trusted_site_only_allows_reading(
 
 @pytest.mark.fast
 @pytest.mark.parametrize("origin", [None, SITE, STRANGER, "null", "http://localhost", "http://localhost:1"])
-@pytest.mark.parametrize("path", ["/popup", "/addDomain", "/activate", "/change-pin", "/reset-pin"])
+@pytest.mark.parametrize(
+    "path", ["/popup", "/addDomain", "/activate", "/change-pin", "/reset-pin", "/change-user-code"]
+)
 def test_post_of_a_foreign_origin_is_refused(client: TestClient, origin: str | None, path: str) -> None:
     headers = {} if origin is None else {"Origin": origin}
     said = {"site": SITE, "request": "{}"}

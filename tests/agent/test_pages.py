@@ -28,7 +28,7 @@ from xca_common import taipei
 USER_CODE = "Code~8642"
 NEW_PIN = "5g8!Rw2"
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
-JOBS = ("/activate", "/change-pin", "/reset-pin")
+JOBS = ("/activate", "/change-pin", "/reset-pin", "/change-user-code")
 
 
 def initialize_token(environment: Environment, label: str) -> CardLocation:
@@ -162,6 +162,27 @@ def test_pin_reset_of_a_locked_card_unlocks_it(start_agent: Start, xca_pin_locke
         cannot(visitor, "/change-pin", "is locked", 'class="go" href="/reset-pin?')
         assert "is unlocked" in visitor.fill("/reset-pin", xca_pin_locked_card.user_code, NEW_PIN)
         assert state(xca_pin_locked_card) is IssuedCardState.ACTIVE
+
+
+def test_user_code_change_takes_the_new_one_from_then_on(
+    start_agent: Start, xca_issued_card: CardFixture
+) -> None:
+    """Also before the activation: whoever else knows the code that was chosen then loses it."""
+    card, new = xca_issued_card, "Neu~Code42"
+    with visiting(start_agent(card)) as visitor:
+        differs = visitor.fill("/change-user-code", card.user_code, new, again="Neu~Code43")
+        assert "The two new user codes are not the same." in differs
+        short = visitor.fill("/change-user-code", card.user_code, "short", again="short")
+        assert "6 to 10" in short
+        assert "2 tries left" in visitor.fill("/change-user-code", "Wrong~Code", new, again=new)
+        done = visitor.fill("/change-user-code", card.user_code, new, again=new)
+        assert "The user code is changed." in done
+        assert "Keep it apart from the card." in done
+        assert "note down your new PIN" not in done
+        assert card.user_code not in done
+        assert new not in done
+        assert "2 tries left" in visitor.fill("/activate", card.user_code, NEW_PIN, again=NEW_PIN)
+        assert "The card is activated." in visitor.fill("/activate", new, NEW_PIN, again=NEW_PIN)
 
 
 def test_values_that_are_refused_cost_no_try(start_agent: Start, xca_issued_card: CardFixture) -> None:

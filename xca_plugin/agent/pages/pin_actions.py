@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The PIN actions that have a page: activate a card, change its PIN, reset its PIN."""
+"""The actions with a PIN or a user code that have a page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _SECRETS_NOTE: Final = text("Remember the PIN, and tell it to nobody.")
 
 @dataclass(frozen=True)
 class PinAction:
-    """An action that takes a secret and a new PIN, with the texts of its page.
+    """An action that takes a secret and a new one, with the texts of its page.
 
     Attributes:
         path: the path of its page.
@@ -34,7 +34,8 @@ class PinAction:
         after: what the holder can do then.
         notes: what the holder should know.
         asks_user_code: the secret is the user code; otherwise it is the PIN.
-        card_operation: performs it with a card, the secret and the new PIN.
+        card_operation: performs it with a card, the secret and the new value.
+        sets_user_code: the new value is a user code; otherwise it is a PIN.
     """
 
     path: str
@@ -47,6 +48,7 @@ class PinAction:
     notes: tuple[Text, ...]
     asks_user_code: bool
     card_operation: Callable[[Cards, Card, Secret, Secret], Card]
+    sets_user_code: bool = False
 
     def tries(self, card: Card) -> int | None:
         """Return how many tries the secret has left; None: unknown."""
@@ -58,7 +60,8 @@ class PinAction:
             return errors.CardLapsed(number=card.number)
         if self is ACTIVATE and card.state is CardState.ACTIVE:
             return errors.AlreadyActive(number=card.number)
-        if self is not ACTIVATE and card.state is CardState.NOT_ACTIVATED:
+        needs_pin = self is not ACTIVATE and not self.sets_user_code
+        if needs_pin and card.state is CardState.NOT_ACTIVATED:
             return errors.NotActivated(number=card.number)
         if self.tries(card) == 0:
             locked = errors.UserCodeLocked if self.asks_user_code else errors.PinLocked
@@ -159,5 +162,25 @@ RESET_PIN: Final = PinAction(
     asks_user_code=True,
     card_operation=Cards.reset_pin,
 )
-PIN_ACTIONS: Final = (ACTIVATE, CHANGE_PIN, RESET_PIN)
+CHANGE_USER_CODE: Final = PinAction(
+    path="/change-user-code",
+    title=text("Change the user code"),
+    button=text("Change the user code"),
+    hint=text("Check that this is your card, enter its user code and a new one, then press the button."),
+    working=text("The user code is being changed. Please wait and leave the card in the reader."),
+    done=text("The user code is changed."),
+    after=text("Use the new user code from now on. The PIN stays as it was."),
+    notes=(
+        text("The user code unlocks the card and resets its PIN. Keep it apart from the card."),
+        text(
+            "Three wrong user codes in a row lock it, even if you remember the right one then; "
+            "have it reset (用戶代碼重設)."
+        ),
+        text("If you forgot the user code, only the issuer can help; have it reset (用戶代碼重設)."),
+    ),
+    asks_user_code=True,
+    card_operation=Cards.change_user_code,
+    sets_user_code=True,
+)
+PIN_ACTIONS: Final = (ACTIVATE, CHANGE_PIN, RESET_PIN, CHANGE_USER_CODE)
 """In the order of the navigation."""
