@@ -526,3 +526,70 @@ def test_report_that_cannot_be_written_is_an_error(workspace: Workspace) -> None
     result = workspace.run("doctor", "--report", "/nowhere/report.json")
     assert result.status == 63
     assert workspace.run("doctor", "--personal").status == 2
+
+
+def test_card_report_shows_the_card_and_its_module_and_nothing_personal(
+    activated: Workspace, tmp_path: Path
+) -> None:
+    workspace = activated.copy(tmp_path / "card")
+    events = workspace.run("events", "--json").json
+    result = workspace.run("doctor", "--card-report", "card.json")
+    assert result.status == 0, result.err
+    said = (workspace.home / "card.json").read_text()
+    report = json.loads(said)
+    check(report, "card-report")
+    (token,) = (
+        slot["token"] for slot in report["slots"] if slot["token"].get("label") == "HiCOS PKI Smart Card"
+    )
+    assert token["pin_lengths"] == [6, 8]
+    assert {"USER_PIN_INITIALIZED", "LOGIN_REQUIRED", "TOKEN_INITIALIZED"} <= {*token["flags"]}
+    assert "RSA_PKCS" in {each["mechanism"] for each in token["mechanisms"]}
+    kinds = {(each["class"], each["label"]) for each in token["objects"]}
+    assert {("CERTIFICATE", "cert1"), ("CERTIFICATE", "cert2")} <= kinds
+    (certificate,) = (each for each in token["objects"] if each["label"] == "cert1")
+    assert certificate["attributes"]["MODIFIABLE"] is False
+    assert certificate["lengths"]["VALUE"] > 500
+    card = workspace.card()
+    personal = [card["number"], card["reader"], str(tmp_path)]
+    personal += re.findall("[\u4e00-\u9fff]+", json.dumps(card, ensure_ascii=False))
+    assert len(personal) > 3
+    assert [each for each in personal if each in said] == []
+    assert re.search("[0-9a-fA-F]{17,}", said) is None
+    assert workspace.run("events", "--json").json == events  # nothing was tried
+
+
+def test_card_report_of_a_stranger_token_shows_no_label_and_no_name(real: Workspace, tmp_path: Path) -> None:
+    configuration = real.environment["XCA_PKCS11_CONF"]
+    inner = re.search(r"path = (.*)", Path(configuration).read_text())
+    softhsm = re.search(r"SOFTHSM2_CONF=(.*)", Path(configuration).read_text())
+    assert inner is not None
+    assert softhsm is not None
+    token = ["pkcs11-tool", "--module", inner[1], "--token-label", "HiCOS PKI Smart Card"]
+    (tmp_path / "data").write_text("what it holds")
+    for command in (
+        [*token, "--login", "--login-type", "so", "--so-pin", USER_CODE, "--init-pin", "--pin", PIN],
+        [
+            *(*token, "--login", "--pin", PIN, "--write-object", str(tmp_path / "data"), "--type", "data"),
+            *("--label", "Wang Xiao-Ming 0912345678", "--application-label", "Wang"),
+        ],
+    ):
+        subprocess.run(
+            command,
+            env={"SOFTHSM2_CONF": softhsm[1], "PATH": "/usr/bin:/bin"},
+            check=True,
+            capture_output=True,
+        )
+    result = real.run("doctor", "--card-report", "card.json")
+    assert result.status == 0, result.err
+    said = (real.home / "card.json").read_text()
+    check(json.loads(said), "card-report")
+    assert '"DATA"' in said
+    assert "another of 25 characters" in said
+    assert [each for each in ("Wang", "0912345678", "what it holds") if each in said] == []
+
+
+@pytest.mark.parametrize("other", [("--json",), ("--report", "report.json"), ("--personal",)])
+def test_card_report_with_another_report_is_refused(closed: Workspace, other: tuple[str, ...]) -> None:
+    result = closed.run("doctor", "--card-report", "card.json", *other)
+    assert result.status == 2
+    assert not (closed.home / "card.json").exists()

@@ -61,9 +61,31 @@ _ADVICE: Final = {
 @click.option(
     "--personal", is_flag=True, help=_("Leave personal data in the report: card numbers, paths, names.")
 )
+@click.option(
+    "--card-report",
+    "card_report",
+    metavar="FILE",
+    type=OUTPUT,
+    help=_(
+        "Check nothing; write to a file what the cards and their module show without a login, for those who "
+        "make xcactl. It names nobody and no card."
+    ),
+)
 @force_option
-def doctor(as_json: bool, report: Path | None, hosts: tuple[str, ...], personal: bool, force: bool) -> None:
+def doctor(
+    as_json: bool,
+    report: Path | None,
+    hosts: tuple[str, ...],
+    personal: bool,
+    card_report: Path | None,
+    force: bool,
+) -> None:
     """Run the checks, print each finding with its next step, and write the report."""
+    if card_report is not None:
+        if as_json or report or hosts or personal:
+            raise click.UsageError(_("--card-report stands alone; only --force goes with it."))
+        _write_card_report(card_report, force)
+        return
     if personal and report is None:
         raise click.UsageError(_("--personal needs --report FILE."))
     with result_file(report, force=force, private=True, binary=False) if report else nullcontext() as file:
@@ -91,6 +113,16 @@ def doctor(as_json: bool, report: Path | None, hosts: tuple[str, ...], personal:
         finding.title() for finding in findings if finding.outcome is CheckOutcome.FAILED
     ):
         raise errors.NotInOrder(detail=_(", ").join(failed))
+
+
+def _write_card_report(path: Path, force: bool) -> None:
+    from xca_plugin.card_report import card_report
+
+    with result_file(path, force=force, private=True, binary=False) as file:
+        Cards().readers()  # a module that does not load is explained here
+        file.write(harmless_json(card_report()).encode() + b"\n")
+    say_about(text("The report is in {path}"), path)
+    say(_("Read it before you give it away. Nobody logged in, and no try was spent."), err=True)
 
 
 def _show(finding: Finding) -> None:
