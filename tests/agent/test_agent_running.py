@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from softhsm.card_fixture import CardFixture
@@ -39,6 +40,14 @@ def xcactl(home: Path, *arguments: str, **variables: str) -> "subprocess.Complet
         text=True,
         timeout=60,
     )
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 # --- running
@@ -355,6 +364,40 @@ def test_install_without_systemd_writes_an_autostart_entry(
     assert subprocess.run([*words, "--help"], capture_output=True).returncode == 0
     assert xcactl(tmp_path, "agent", "uninstall", **variables).returncode == 0
     assert not entry.exists()
+
+
+def test_open_starts_the_agent_once_and_shows_its_home_page(
+    no_systemd: dict[str, str], tmp_path: Path, free_port: int
+) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "bin" / "xdg-open"
+    browser.write_text(f'#!/bin/sh\necho "$1" >>{opened}\n')
+    browser.chmod(0o755)
+    address = f"http://localhost:{free_port}/"
+    agents = set()
+    try:
+        for _ in range(2):
+            done = xcactl(tmp_path, "agent", "open", "--port", str(free_port), **no_systemd)
+            assert (done.returncode, done.stdout) == (0, f"Opening {address}\n"), done.stderr
+            agents |= {
+                each.pid
+                for each in psutil.net_connections("tcp")
+                if each.pid and each.status == "LISTEN" and each.laddr and each.laddr.port == free_port
+            }
+            assert httpx.get(address, timeout=SECONDS).status_code == 200
+    finally:
+        for pid in agents:
+            os.kill(pid, signal.SIGTERM)
+    assert len(agents) == 1
+    until(lambda: opened.exists() and opened.read_text().split() == [address] * 2)
+
+
+def test_open_on_a_taken_port_names_who_has_it(no_systemd: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = xcactl(tmp_path, "agent", "open", "--port", str(port), **no_systemd)
+    assert done.returncode == 86
+    assert f"(process {os.getpid()})" in done.stderr
 
 
 def test_install_without_systemd_on_a_taken_port_sets_up_nothing(

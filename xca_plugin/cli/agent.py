@@ -46,6 +46,20 @@ def run(port: int) -> None:
     )
 
 
+@agent.command("open", help=_("Start the agent if it does not run, and open its home page in a browser."))
+@port_option
+def open_page(port: int) -> None:
+    """Start the agent and show its home page; the menu entry of the Debian package runs this."""
+    _check_installed()
+    from xca_plugin.agent.process.settings import Settings
+
+    address = f"{Settings.load(port).origins()[0]}/"
+    service.start(port)
+    say(text("Opening {address}").format(address=address)())
+    if click.launch(address) != 0:
+        say(_("No browser was found. Open that address in one yourself."), err=True)
+
+
 @agent.command(help=_("Start the agent now and at every login."))
 def install() -> None:
     """Set the agent up to start by itself, and start it now."""

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from xca_common.base_directories import config_home
 from xca_common.errors import FileProblem, os_reason
 from xca_common.folders import make_private
 from xca_plugin import errors
-from xca_plugin.agent_port import PORT, check_free
+from xca_plugin.agent_port import PORT, agent_at, check_free
 from xca_plugin.i18n import _, text
 
 _UNIT: Final = "xca-agent.service"
@@ -29,6 +30,7 @@ _VARIABLES: Final = (
     "XDG_DATA_HOME",
 )
 
+_STARTING_SECONDS: Final = 30
 _PLAIN: Final = re.compile(r"[\w/.,:+@~= -]+")
 
 
@@ -56,6 +58,34 @@ def install() -> str:
         )()
     _write(_entry_file(), _entry())
     return text("The agent will start at the next login: {path}").format(path=_entry_file())()
+
+
+def start(port: int) -> None:
+    """Start the agent if none answers on a port, and return when it answers.
+
+    Raises:
+        PortTaken: another program has the port.
+        ServiceFailed: systemd refuses.
+        AgentNotRunning: the agent ended at once, or does not answer in time.
+    """
+    if agent_at(port) is not None:
+        return
+    check_free(port)
+    if port == PORT and _has_systemd() and _systemd_knows():
+        _systemctl("start", _UNIT)
+        return
+    started = subprocess.Popen(  # noqa: S603  # this program itself
+        [*_command(), "--port", str(port)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    end = time.monotonic() + _STARTING_SECONDS
+    while agent_at(port) is None:
+        if started.poll() is not None or time.monotonic() > end:
+            raise errors.AgentNotRunning(port=port)
+        time.sleep(0.1)
 
 
 def uninstall() -> str:
@@ -92,6 +122,12 @@ def _has_systemd() -> bool:
     if not shutil.which("systemctl"):
         return False
     done = subprocess.run(["systemctl", "--user", "show-environment"], capture_output=True)  # noqa: S607
+    return done.returncode == 0
+
+
+def _systemd_knows() -> bool:
+    """Tell whether there is a unit, of the user or of the system."""
+    done = subprocess.run(["systemctl", "--user", "cat", _UNIT], capture_output=True)  # noqa: S603, S607
     return done.returncode == 0
 
 
