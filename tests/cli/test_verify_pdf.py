@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pyhanko.sign import signers
 from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
@@ -181,6 +182,18 @@ def test_signature_that_forbids_changes_is_not_valid_after_one(
     open_to_forms = sign_pdf(page(), signer, [issuer], certify=True, docmdp_permissions=MDPPerm.FILL_FORMS)
     again = sign_pdf(open_to_forms, party("other", issuer), [issuer], field="Sig2")
     assert verify(again).status == 0
+
+
+def test_signature_added_where_the_certifier_forbids_it_makes_that_one_not_valid(
+    verify: Verifier, signer: Party, issuer: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = sign_pdf(page(), signer, [issuer], certify=True, docmdp_permissions=MDPPerm.NO_CHANGES)
+    # pyHanko itself would not sign it.
+    monkeypatch.setattr(signers.PdfSigner, "_enforce_certification_constraints", lambda *_: None)
+    again = sign_pdf(locked, party("other", issuer), [issuer], field="Sig2")
+    document = verify(again, "--json").json
+    assert [one["valid"] for one in document["signatures"]] == [False, True]
+    assert document["signatures"][0]["pdf"]["changes"] == "forms"
 
 
 def test_changed_byte_makes_a_signature_not_valid(verify: Verifier, once: bytes) -> None:
