@@ -60,9 +60,9 @@ def active_card(_xca_first_cards: Callable[[str], CardFixture]) -> Iterator[Card
 
 @pytest.fixture(scope="session")
 def allowed(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteClient]:
-    """A site that may sign without asking, and the agent that many tests share."""
+    """A site that may sign without asking and make blind requests, and the agent that many tests share."""
     home = tmp_path_factory.mktemp("allowed")
-    configure(home, allow=SITE)
+    configure(home, allow=SITE, blind=SITE)
     with running(home, active_card.variables) as agent:
         yield SiteClient(agent)
 
@@ -95,8 +95,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A new profile, in Chinese."""
-    context = browser.new_context(locale="zh-TW")
+    """A new profile, in Chinese, whose windows have sizes of their own."""
+    context = browser.new_context(locale="zh-TW", no_viewport=True)
     context.set_default_timeout(PATIENCE)
     yield context
     context.close()

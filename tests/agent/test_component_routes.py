@@ -136,7 +136,7 @@ def test_signature_of_a_ready_hash_verifies(
     allowed: SiteClient, active_card: CardFixture, hash_name: str, tmp_path: Path
 ) -> None:
     tbs = b64(hashlib.new(hash_name, b"document").digest())
-    answer = allowed.post("/sign", signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
+    answer = allowed.ask(signing(active_card, signatureType="RAW", tbs=tbs, tbsEncoding="base64"))
     verify(answer, hash_name, b"document", tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_signature_of_a_whole_digest_info_verifies(
         "SHA512": "3051300d060960864801650304020305000440",
     }
     tbs = b64(bytes.fromhex(starts[hash_name]) + hashlib.new(hash_name, b"document").digest())
-    answer = allowed.post("/sign", signing(active_card, signatureType="RAW", tbs=tbs))
+    answer = allowed.ask(signing(active_card, signatureType="RAW", tbs=tbs))
     verify(answer, hash_name, b"document", tmp_path)
 
 
@@ -321,6 +321,10 @@ def cert2(allowed: SiteClient, tmp_path: Path) -> Path:
     return path
 
 
+def decrypting(card: CardFixture, **fields: str) -> Json:
+    return {"func": "DecryptData", "pin": card.pin, **fields}
+
+
 @pytest.mark.parametrize("cipher", ["-des3", "-aes256", "-aes128", "-aes-256-gcm"])
 def test_decryption_of_enveloped_data_returns_the_content(
     allowed: SiteClient, active_card: CardFixture, cert2: Path, cipher: str
@@ -340,11 +344,11 @@ def test_decryption_of_one_block_returns_the_content(
     allowed: SiteClient, active_card: CardFixture, cert2: Path
 ) -> None:
     block = openssl("pkeyutl", "-encrypt", "-certin", "-inkey", cert2, stdin=b"\xff\x00key")
-    request = {"cipher": b64(block), "cipherType": "PKCS1", "plainEncoding": "base64", "pin": active_card.pin}
-    assert base64.b64decode(allowed.post("/decrypt", request)["plain"]) == b"\xff\x00key"
+    request = decrypting(active_card, cipher=b64(block), plainEncoding="base64")
+    assert base64.b64decode(allowed.ask(request)["plain"]) == b"\xff\x00key"
     # A page that wants text does not learn whether the block was decrypted.
-    no_text = allowed.post("/decrypt", {**request, "plainEncoding": "NONE"})
-    broken = allowed.post("/decrypt", {**request, "cipher": b64(b"short"), "plainEncoding": "NONE"})
+    no_text = allowed.ask({**request, "plainEncoding": "NONE"})
+    broken = allowed.ask({**request, "cipher": b64(b"short"), "plainEncoding": "NONE"})
     assert no_text == broken
     assert no_text["ret_code"] == Code.NOT_DECRYPTED
 
@@ -362,14 +366,13 @@ def test_decryption_of_one_block_returns_the_content(
 def test_decryption_of_a_wrong_cipher_answers_its_code(
     allowed: SiteClient, active_card: CardFixture, fields: Json, code: Code
 ) -> None:
-    answer = allowed.post("/decrypt", {"pin": active_card.pin, **fields})
+    answer = allowed.ask(decrypting(active_card, **fields))
     assert (answer["func"], answer["ret_code"]) == ("decrypt", code)
 
 
 def test_decryption_of_anothers_block_reveals_nothing(allowed: SiteClient, active_card: CardFixture) -> None:
     answers = [
-        allowed.post("/decrypt", {"pin": active_card.pin, "cipher": b64(bytes([number]) * 256)})
-        for number in range(1, 9)
+        allowed.ask(decrypting(active_card, cipher=b64(bytes([number]) * 256))) for number in range(1, 9)
     ]
     # OpenSSL 3.2 and newer answer with random bytes, which may happen to be text.
     refused = [answer for answer in answers if answer["ret_code"]]

@@ -299,7 +299,7 @@ def test_popup_html_has_no_id_that_a_fragment_could_name(client: TestClient) -> 
 def test_consent_of_every_kind_shows_site_and_content(trusting: SiteClient, active_card: CardFixture) -> None:
     consent = trusting.popup(signing(active_card))["consent"]
     assert consent["site"] == trusting.origin
-    assert any(active_card.number in value for _, value in consent["facts"])
+    assert any(active_card.number in value for _, value in consent["card"])
     assert "contract-4711" in [value for _, value in consent["facts"]]
     assert "PKCS1, SHA256" in [value for _, value in consent["facts"]]
     # It shows everything that is signed.

@@ -30,6 +30,15 @@ BOX_OF_SITE = """(() => {
     const [first, last] = [[...range.getClientRects()][0], [...range.getClientRects()].at(-1)];
     return JSON.stringify([first.left, first.top + 5, last.right, last.bottom - 5]);
 })()"""
+UNREAD = "document.querySelector('[data-part=consent] [data-unread]').hidden === false"
+SMALL = "document.body.classList.contains('small')"
+GO_ON_READY = "document.querySelector('[data-part=go-on]').ariaDisabled === 'false'"
+CHANGED = "document.querySelector('[data-part=changed]')?.hidden === false"
+IN_VIEW = """(() => {
+    const element = document.querySelector('[data-part=PART], .PART');
+    const box = element.getBoundingClientRect();
+    return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight + 1;
+})()"""
 SIGN = {"func": "MakeSignature", "tbs": "contract-4711"}
 
 
@@ -58,12 +67,16 @@ class Portal:
         return window
 
     def adds_itself(self) -> Tab:
-        self.tab.now("(addDomain(), true)")
-        self.tab.click("#go")
-        window = self.tab.window()
+        window = self.adds("")
         window.read(self.origin, "[data-part=site]")
         window.see(IN_FRONT)
         return window
+
+    def adds(self, host: str) -> Tab:
+        """Open the question whether to trust a host, by default the site's own."""
+        self.tab.now(f"(addDomain({json.dumps(host)}), true)")
+        self.tab.click("#go")
+        return self.tab.window()
 
 
 @pytest.fixture
@@ -152,7 +165,9 @@ def test_consent_with_new_pin_typed_changes_the_pin(
     window.see(READY)
     window.press("Enter")
     window.see("document.querySelector('[data-part=different]').hidden === false")
-    window.press("Backspace", "Enter")
+    window.press("Backspace")
+    window.see(READY)
+    window.press("Enter")
     assert asking_portal.answer() == {"func": "changeUserPINCode", "ret_code": 0, "last_error": 0}
 
 
@@ -170,7 +185,9 @@ def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_ca
     window.press("Enter")
     assert window.now(ASKS)
     window.tab_to("last-try")
-    window.press(" ", "Enter")
+    window.press(" ")
+    window.see(READY)
+    window.press("Enter")
     if not window.is_closed() and window.now(ASKS):  # where Enter on a box sends nothing
         window.press("Tab", "Enter")
     assert asking_portal.answer()["ret_code"] == 0
@@ -212,18 +229,69 @@ def test_add_domain_without_a_site_explains_itself(shared: Agent, tab: Tab) -> N
 # --- by mouse
 
 
-def test_consent_of_long_text_scrolled_and_clicked_signs(
+def in_view(window: Tab, *parts: str) -> bool:
+    """Tell whether parts of the popup are seen, whole."""
+    return all(window.now(IN_VIEW.replace("PART", part)) for part in parts)
+
+
+def test_consent_of_long_text_works_only_when_it_was_read_to_its_end(
     asking_portal: Portal, xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     tbs = "\n".join(f"line {number}" for number in range(120))
     window = asking_portal.asks({**SIGN, "tbs": tbs})
-    assert window.now("scrollY") == 0  # who asks, and for what, comes first
-    window.click("[data-part=pin]")
-    assert window.now("scrollY") > 0
+    window.see(UNREAD)
+    window.tab_to("pin")
     window.type(str(xca_active_card.pin))
+    window.press("Enter")
+    assert window.now(f"{ASKS} && {WAITS} && {UNREAD}")
+    assert in_view(window, "site", "card", "agree", "refuse")
+    window.press("Shift+Tab")
+    assert window.focused() == "content"
+    window.press(" ", "PageDown")
+    window.see("document.querySelector('[data-part=content]').scrollTop > 0")
+    assert window.now(f"{WAITS} && {UNREAD}")
+    window.press("End")
+    window.see(f"!({UNREAD})")
+    assert in_view(window, "site", "card", "agree", "refuse")
     window.see(READY)
     window.click("[data-part=agree]")
     verify(asking_portal.answer(), "SHA256", tbs.encode(), tmp_path)
+
+
+def test_consent_of_long_text_read_with_the_wheel_signs(portal: Portal, active_card: CardFixture) -> None:
+    window = portal.asks({**SIGN, "tbs": "long " * 2000, "pin": active_card.pin})
+    window.see(UNREAD)
+    window.point_at("[data-part=content]")
+    window.wheel(100_000)
+    window.see(READY)
+    window.click("[data-part=agree]")
+    assert portal.answer()["ret_code"] == 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(200, 200), (400, 300), (480, 560), (800, 600), (1300, 700)])
+def test_popup_of_a_size_shows_head_and_buttons_or_waits_to_be_enlarged(
+    portal: Portal, active_card: CardFixture, width: int, height: int
+) -> None:
+    tbs = "\n".join(f"line {number}" for number in range(120))
+    window = portal.asks({**SIGN, "tbs": tbs, "pin": active_card.pin})
+    window.see(UNREAD)
+    window.resize(width, height)
+    window.see(f"innerWidth === {width}")
+    if height < 500:
+        window.see(f"{SMALL} && {WAITS}")
+        assert in_view(window, "too-small")
+        window.press("End")
+        window.now("document.querySelector('[data-part=content]').scrollTo(0, 100000)")
+        window.click("[data-part=refuse]")
+        assert portal.answer()["ret_code"] == Code.CANCELLED
+        return
+    window.see(f"!{SMALL}")
+    assert in_view(window, "title", "site", "card", "agree", "refuse")
+    assert window.now("document.documentElement.scrollHeight <= innerHeight")
+    window.now("document.querySelector('[data-part=content]').scrollTo(0, 100000)")
+    window.see(READY)
+    window.resize(200, 200)
+    window.see(f"{SMALL} && {WAITS}")
 
 
 def test_consent_text_with_the_mouse_can_be_selected(portal: Portal, active_card: CardFixture) -> None:
@@ -304,7 +372,7 @@ def test_agreement_too_early_does_not_count(portal: Portal, active_card: CardFix
     for act in EARLY:
         act(window)
         assert window.now(f"submissions === 0 && {ASKS} && {WAITS}"), act
-    window.now("letTimePass()")
+    window.see(f"letTimePass() && {READY}")
     window.click("[data-part=agree]")
     assert portal.answer()["ret_code"] == 0
 
@@ -315,7 +383,7 @@ def test_trust_too_early_does_not_count(stranger: Portal) -> None:
     for act in EARLY:
         act(window)
         assert window.now(f"submissions === 0 && {WAITS}"), act
-    window.now("letTimePass()")
+    window.see(f"letTimePass() && {READY}")
     window.click("[data-consent-delay]")
     window.closes()
 
@@ -345,7 +413,7 @@ def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_acti
     window.type(str(xca_active_card.pin))
     assert window.now(WAITS)
     assert window.now("document.querySelector('[data-part=pin]').value") == xca_active_card.pin
-    window.now("letTimePass()")
+    window.see(f"letTimePass() && {READY}")
     window.type("x")
     window.press("Backspace", "Tab", "Tab", "Shift+Tab")
     assert window.now(READY)
@@ -353,17 +421,108 @@ def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_acti
     assert asking_portal.answer()["ret_code"] == 0
 
 
-def test_popup_resized_delays_the_button_again(origin: str, shared: Agent, page: Page) -> None:
-    page.goto(f"{shared.url}/addDomain?domain=portal.example.gov.tw")
-    page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
-    # Noted where a selector can read it: the page's policy forbids wait_for_function().
-    page.evaluate(
-        "addEventListener('resize', () => {"
-        " document.body.dataset.waits = document.querySelector('button').ariaDisabled; })"
-    )
-    page.set_viewport_size({"width": 500, "height": 500})
-    page.wait_for_selector("body[data-waits=true]")
-    page.wait_for_selector("[data-consent-delay][aria-disabled=false]")
+CHANGES = {
+    "resized": "resizeTo(600, 700)",
+    "scrolled by a program": "document.querySelector('[data-part=content]').scrollTo(0, 1)",
+    "navigated to a fragment": "location.hash = 'agree'",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_popup_that_is_changed_delays_the_button_again(
+    portal: Portal, active_card: CardFixture, change: str
+) -> None:
+    portal.tab.before_scripts(HOLD_TIMERS)
+    window = portal.asks({**SIGN, "tbs": "long " * 2000, "pin": active_card.pin})
+    window.see(f"letTimePass() && {UNREAD}")
+    window.now("document.querySelector('[data-part=content]').scrollTo(0, 100000)")
+    window.see(f"letTimePass() && {READY}")
+    window.now(f"({change}, true)")
+    window.see(WAITS)
+    window.see(f"letTimePass() && {READY}")
+
+
+# --- one window, one question
+
+
+def test_trust_question_put_in_the_place_of_another_begins_with_a_screen_that_says_so(
+    stranger: Portal,
+) -> None:
+    """The site that opened the window loads it anew, with a stranger's name."""
+    window = stranger.adds_itself()
+    window.see(READY)
+    evil = f"{stranger.agent.url}/addDomain?domain=evil.example"
+    stranger.tab.now(f"(popup.location = {json.dumps(evil)}, true)")
+    window.see(f"{CHANGED} && {IN_FRONT}")
+    assert not window.now(IN_VIEW.replace("PART", "site"))
+    window.press("Enter")
+    window.see(GO_ON_READY)
+    window.click("[data-part=go-on]")
+    window.read("https://evil.example", "[data-part=site]")
+    assert window.now(f"{WAITS} && !({CHANGED})")
+    stranger.tab.now(f"(popup.location = {json.dumps(evil)} + '&again', true)")
+    window.see(f"location.search.endsWith('again') && {CHANGED}")
+    window.see(GO_ON_READY)
+    window.tab_to("changed-refuse")
+    window.press("Enter")
+    window.closes()
+    assert stranger.agent.home.joinpath(".config/xca/trusted-sites").read_text().count("evil.example") == 0
+
+
+def test_consent_question_put_in_the_place_of_another_begins_with_a_screen_that_says_so(
+    portal: Portal, active_card: CardFixture
+) -> None:
+    """The window first asked to trust another site."""
+    window = portal.adds("other.example")
+    window.see(READY)
+    portal.tab.now(f"(ask('/ChtPopupForm', {json.dumps({**SIGN, 'pin': active_card.pin})}), true)")
+    portal.tab.now("(answers = [], listen(), popup.location = base + '/ChtPopupForm', true)")
+    window.see(f"{CHANGED} && {IN_FRONT}")
+    assert window.now(f"!({ASKS})")
+    window.see(GO_ON_READY)
+    window.press("Tab", "Enter")
+    window.see(ASKS)
+    assert window.now(WAITS)
+    window.see(READY)
+    window.click("[data-part=refuse]")
+    assert portal.answer()["ret_code"] == Code.CANCELLED
+
+
+# --- requests whose content no window can show
+
+
+def test_blind_request_switched_on_by_keyboard_is_then_asked(
+    portal: Portal, active_card: CardFixture
+) -> None:
+    window = portal.click({**SIGN, "signatureType": "RAW", "tbs": "A" * 43 + "=", "pin": active_card.pin})
+    window.see(f"document.querySelector('[data-part=blind-off]')?.hidden === false && {IN_FRONT}")
+    assert window.walk() == ["blind-off-refuse", "blind-more"]
+    window.tab_to("blind-more")
+    window.press("Enter")
+    window.see("document.querySelector('[data-part=blind]').hidden === false")
+    window.tab_to("switch-on")
+    window.press("Enter")  # too early
+    window.see("document.querySelector('[data-part=switch-on]').ariaDisabled === 'false'")
+    window.press("Enter")
+    window.see(ASKS)
+    window.see(READY)
+    window.click("[data-part=agree]")
+    assert portal.answer()["ret_code"] == 0
+
+
+def test_blind_request_refused_with_the_mouse_stays_off(portal: Portal, active_card: CardFixture) -> None:
+    request = {**SIGN, "signatureType": "RAW", "tbs": "A" * 43 + "=", "pin": active_card.pin}
+    window = portal.click(request)
+    window.see(f"document.querySelector('[data-part=blind-off]')?.hidden === false && {READY}")
+    window.click("[data-part=blind-more]")
+    window.see(READY)
+    window.click("[data-part=blind-refuse]")
+    assert portal.answer()["ret_code"] == Code.CANCELLED
+    window.closes()
+    window = portal.click(request)
+    window.see(f"document.querySelector('[data-part=blind-off]')?.hidden === false && {READY}")
+    window.click("[data-part=blind-off-refuse]")
+    assert portal.answer()["ret_code"] == Code.CANCELLED
 
 
 def test_popup_navigated_to_a_fragment_focuses_nothing_and_delays_the_button(

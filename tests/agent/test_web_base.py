@@ -19,6 +19,7 @@ from xca_common.web.forms import FORM, MalformedForm, read_form
 from xca_common.web.one_time_tokens import LIFETIME, OneTimeTokens
 from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
 from xca_plugin import errors, own_loop
+from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.dispatcher import Dispatcher
 from xca_plugin.agent.component.result_codes import Code
 from xca_plugin.agent.component.trusted_sites import TrustedSites
@@ -206,7 +207,7 @@ def test_dispatcher_trust_taken_back_while_waiting_refuses_the_request(tmp_path:
     file = tmp_path / "trusted-sites"
     file.write_text(f"{SITE}\n")
     settings = Settings(1, PagePin.ACCEPT, frozenset(), file)
-    dispatcher = Dispatcher(RevokingWorker(file), settings, TrustedSites(settings))
+    dispatcher = Dispatcher(RevokingWorker(file), settings, TrustedSites(settings), BlindSites(settings))
     answer = own_loop.run(dispatcher.answer(SITE, '{"tbs": "x", "pin": "123456"}', func))
     assert isinstance(answer, dict)
     assert answer["ret_code"] == Code.NOT_TRUSTED

@@ -26,6 +26,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--screen-info={1366x768}",
 )
 """How the tests start Debian's Chromium."""
 

@@ -26,7 +26,8 @@ window.letTimePass = () => {
 """
 """Time stands still in a page until letTimePass(); submissions counts the forms that were really sent."""
 
-_CONTROLS = """[...document.querySelectorAll("a[href], button, input, select, textarea")].filter(
+_CONTROLS = """[...document.querySelectorAll(
+    "a[href], button, input, select, textarea, [tabindex='0']")].filter(
     (control) => control.checkVisibility({visibilityProperty: true}) && !control.disabled)"""
 _NAME = (
     "((control) => control.dataset.part || control.id || control.name || control.getAttribute('href')"
@@ -77,6 +78,10 @@ class Tab(ABC):
     @abstractmethod
     def picture(self, file: Path) -> None:
         """Write what is seen to a PNG file."""
+
+    @abstractmethod
+    def resize(self, width: int, height: int) -> None:
+        """Give its page another size, in pixels."""
 
     @abstractmethod
     def before_scripts(self, script: str) -> None:

@@ -39,6 +39,9 @@ class Chromium(Tab):
     def picture(self, file: Path) -> None:
         self._page.screenshot(path=file)
 
+    def resize(self, width: int, height: int) -> None:
+        self._page.set_viewport_size({"width": width, "height": height})
+
     def before_scripts(self, script: str) -> None:
         self._page.context.add_init_script(script)
 

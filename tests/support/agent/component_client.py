@@ -48,14 +48,22 @@ class SiteClient:
         answer: Json = response.json()
         return answer
 
-    def popup(self, request: str | Json, choice: Json | None = None, **agreement: object) -> Json:
-        """Send what the popup sends: the request, the chosen card, and what the person agreed to."""
+    def popup(
+        self,
+        request: str | Json,
+        choice: Json | None = None,
+        switch_on: str | None = None,
+        **agreement: object,
+    ) -> Json:
+        """Send what the popup sends: the request, and what the person chose, switched on or agreed to."""
         said: Json = {
             "site": self.origin,
             "request": request if isinstance(request, str) else json.dumps(request),
         }
         if choice:
             said["choice"] = choice
+        if switch_on:
+            said["switchOn"] = switch_on
         if agreement:
             said["agreement"] = agreement
         response = self.http.post(f"{self.agent.url}/popup", json=said, headers={"Origin": self.agent.url})
@@ -68,7 +76,9 @@ class SiteClient:
         reply = self.popup(request)
         if "consent" in reply:
             consent = reply["consent"]
-            reply = self.popup(request, None, ticket=consent["ticket"], number=consent["number"], **agreement)
+            reply = self.popup(
+                request, None, None, ticket=consent["ticket"], number=consent["number"], **agreement
+            )
         answer: Json = json.loads(reply["answer"])
         return answer
 

@@ -26,6 +26,8 @@ _KEYS = {  # WebDriver, 17.4.2
     "Enter": "\ue007",
     "Shift": "\ue008",
     "Control": "\ue009",
+    "PageDown": "\ue00f",
+    "End": "\ue010",
     "ArrowUp": "\ue013",
     "ArrowDown": "\ue015",
 }
@@ -86,6 +88,9 @@ class Firefox(Tab):
 
     def picture(self, file: Path) -> None:
         file.write_bytes(base64.b64decode(self._ask("browsingContext.captureScreenshot")["data"]))
+
+    def resize(self, width: int, height: int) -> None:
+        self._ask("browsingContext.setViewport", viewport={"width": width, "height": height})
 
     def before_scripts(self, script: str) -> None:
         declaration = f"() => {{ {script} }}"

@@ -18,10 +18,15 @@ window.doneAfter = null;
 function ask(path, request) {
   // As a click: the window must not be opened later than that.
   const go = document.getElementById("go");
+  let clicked = 0;
   go.onclick = () => {
-    const clicked = performance.now();
+    clicked = performance.now();
     const popup = window.open(base + path, "ChtPopupForm", "height=200,width=200,left=100,top=20");
     window.blocked = popup === null;
+    window.popup = popup;
+    window.listen();
+  };
+  window.listen = () => {
     const listen = (event) => {
       if (event.origin !== base) { return; }
       const said = JSON.parse(event.data);
@@ -59,10 +64,11 @@ function information() {
     image.src = base + "/p11Image.bmp?" + Date.now();
   });
 }
-function addDomain() {
+function addDomain(host) {
   const go = document.getElementById("go");
   go.onclick = () => {
-    window.open(base + "/addDomain?domain=" + location.hostname, "addDomain", "height=400,width=400");
+    window.popup = window.open(
+      base + "/addDomain?domain=" + (host || location.hostname), "addDomain", "height=400,width=400");
     window.addEventListener("message", (event) => {
       if (event.origin === base && JSON.parse(event.data).ret_code === 0) { location.reload(); }
     });

@@ -3,6 +3,7 @@
 
 import asyncio
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -11,11 +12,13 @@ from typing import Any, Final
 
 from xca_common.errors import SecretMissing, XcaError
 from xca_common.harmless_text import harmless
+from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_common.web.one_time_tokens import OneTimeTokens
 from xca_plugin import card_text, errors
 from xca_plugin.agent.component import information
 from xca_plugin.agent.component.allowances import UnaskedUse
+from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.decrypting import DecryptOperation
 from xca_plugin.agent.component.enrolment import CertificateRequestOperation, WriteCertificateOperation
 from xca_plugin.agent.component.operation import Operation
@@ -67,6 +70,8 @@ ANSWER_NAMES: Final = {
 }
 """The name of the answer by the name of the request, where the two differ."""
 _NEEDS_POPUP: Final = "此網站須經由元件的視窗取得您的同意"
+_BLIND_IS_OFF: Final = "此網站要求簽章或解密，但元件無法顯示其內容，須由您在元件的視窗中為此網站開啟"
+_CHANGED: Final = text("This has changed since you agreed. Nothing was done yet. Please read it again.")
 _NOT_ENCRYPTED: Final = text(
     "The connection to this site is not encrypted. Others on the network can read it, or pretend to be the "
     "site."
@@ -78,7 +83,7 @@ class Agreement:
     """What a person answered to a ConsentRequest.
 
     Attributes:
-        ticket: the ticket of the ConsentRequest. It is valid once, for the same request.
+        ticket: the ticket of the ConsentRequest. It is valid once, for the same request and question.
         card_number: the card number of the ConsentRequest.
         pin: the PIN that was typed into the popup; None: the popup did not ask for it.
         new_pin: the new PIN, likewise.
@@ -112,7 +117,8 @@ class ConsentRequest:
     """A question that the person has to answer before a request is carried out.
 
     Attributes:
-        question: what the popup shows and asks for, as JSON. With a member `cards` a card is chosen.
+        question: what the popup shows and asks for, as JSON. With a member `cards` a card is chosen; with
+            a member `blindness` blind requests are switched on for the site.
         refusal: the answer to the site if the person refuses.
         unasked: the answer to the site where there is no popup that could ask.
     """
@@ -132,10 +138,18 @@ class Dispatcher:
         card_worker: runs everything that uses a card.
         settings: the agent's.
         trusted_sites: which sites may ask.
+        blind_sites: which of them may make blind requests.
     """
 
-    def __init__(self, card_worker: CardWorker, settings: Settings, trusted_sites: TrustedSites) -> None:
-        self._card_worker, self._settings, self._trusted_sites = card_worker, settings, trusted_sites
+    def __init__(
+        self,
+        card_worker: CardWorker,
+        settings: Settings,
+        trusted_sites: TrustedSites,
+        blind_sites: BlindSites,
+    ) -> None:
+        self._card_worker, self._settings = card_worker, settings
+        self._trusted_sites, self._blind_sites = trusted_sites, blind_sites
         self._tickets = OneTimeTokens()
         self._waiting_queries: dict[bool, asyncio.Future[Mapping[str, Any]]] = {}
 
@@ -146,6 +160,7 @@ class Dispatcher:
         func: str | None = None,
         agreement: Agreement | None = None,
         choice: CardChoice | None = None,
+        switch_on: str | None = None,
     ) -> Mapping[str, Any] | ConsentRequest:
         """Return the answer to a request, or what the person has to be asked first.
 
@@ -155,6 +170,8 @@ class Dispatcher:
             func: the name of the request; None: its member `func` holds it.
             agreement: what the person answered to the ConsentRequest for the same request.
             choice: the card that the person chose for the same request.
+            switch_on: the ticket of a ConsentRequest for the same request: the person switched blind requests
+                on for the site.
         """
         try:
             fields = decode_fields(body)
@@ -171,7 +188,7 @@ class Dispatcher:
             if func in _OPERATIONS:
                 if choice and choice.remember:
                     self._trusted_sites.remember_card(site, choice.number)
-                return await self._run_operation(site, func, body, fields, agreement, choice)
+                return await self._run_operation(site, func, body, fields, agreement, choice, switch_on)
             raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page(func))
         except (Refusal, XcaError) as error:
             answer = failure(_answer_name(func or ""), error)
@@ -202,14 +219,15 @@ class Dispatcher:
         fields: Mapping[str, str],
         agreement: Agreement | None,
         choice: CardChoice | None,
+        switch_on: str | None,
     ) -> Mapping[str, Any] | ConsentRequest:
-        operation = _OPERATIONS[func](fields)
+        operation = _OPERATIONS[func](fields, site)
         chosen = agreement.card_number if agreement else choice.number if choice else None
+        sent = fields if self._settings.page_pin is PagePin.ACCEPT else {}
 
         def secret(typed: str | None, name: str) -> Secret | None:
-            if typed is None and self._settings.page_pin is PagePin.ACCEPT:
-                typed = fields.get(name)
-            return None if typed is None else Secret(typed)
+            value = sent.get(name) if typed is None else typed
+            return None if value is None else Secret(value)
 
         pending = _PendingOperation(
             site,
@@ -220,11 +238,10 @@ class Dispatcher:
             chosen,
             secret(agreement.pin if agreement else None, operation.pin_field),
             secret(agreement.new_pin if agreement else None, _NEW_PIN_FIELD),
+            asks_pin=operation.pin_field not in sent,
+            asks_new_pin=operation.needs_new_pin and _NEW_PIN_FIELD not in sent,
+            switch_on=switch_on,
         )
-        if agreement and not self._tickets.spend(
-            pending.ticket_purpose(agreement.card_number), agreement.ticket
-        ):
-            agreement = None
         return await self._card_worker.run(
             lambda cards: self._perform_or_ask(cards, pending, agreement),
             [each for each in (pending.pin, pending.new_pin) if each],
@@ -242,15 +259,22 @@ class Dispatcher:
             number = pending.chosen or self._trusted_sites.remembered_card(pending.site)
             if number is None or number not in several.numbers:
                 return self._card_request(pending, cards, several)
-            operation = _OPERATIONS[pending.func]({**pending.fields, "cardid": number})
+            operation = _OPERATIONS[pending.func]({**pending.fields, "cardid": number}, pending.site)
             pending = replace(pending, operation=operation)
             card = operation.find_card(cards)
+        if operation.blindness is not None and not self._blind_sites.allows(pending.site):
+            if pending.switch_on is None or not self._tickets.spend(_blind(pending), pending.switch_on):
+                return self._blind_request(pending, operation.blindness)
+            self._blind_sites.switch_on(pending.site)
         check_pin_usable(card)
+        was_agreed = agreement is not None
+        if agreement and not self._tickets.spend(
+            _purpose(pending, self._question(pending, card)), agreement.ticket
+        ):
+            agreement = None
         if agreement is None:
             if not self._may_go_unasked(pending, card):
-                return self._consent_request(pending, card)
-        elif agreement.card_number != card.number:
-            raise errors.CardNotFound(number=agreement.card_number)
+                return self._consent_request(pending, card, changed=was_agreed)
         elif card.pin_tries == 1 and not agreement.last_try:
             return self._consent_request(pending, card)
         if pending.pin is None:
@@ -261,7 +285,7 @@ class Dispatcher:
                 members = operation.perform(cards, card, pending.pin, pending.new_pin)
         except errors.LastTryNotConfirmed:
             # Another program used a try after the card was read, and one is left. This PIN was not tried.
-            return self._consent_request(pending, cards.read(card))
+            return self._consent_request(pending, cards.read(card), changed=was_agreed)
         except errors.WrongPin:
             # A site must not go on trying unasked.
             self._trusted_sites.allowances.end(pending.site, card.number)
@@ -277,18 +301,38 @@ class Dispatcher:
 
     def _may_go_unasked(self, pending: "_PendingOperation", card: Card) -> bool:
         """Tell whether a request is carried out without a window: the one place that decides it."""
-        if not pending.operation.allowance_covers or pending.pin is None or card.pin_tries == 1:
+        operation = pending.operation
+        is_covered = operation.allowance_covers and operation.blindness is None
+        if not is_covered or pending.pin is None or card.pin_tries == 1:
             return False
         sites = self._trusted_sites
         return sites.allowed_by_administrator(pending.site) or sites.allowances.cover(
             pending.site, card.number
         )
 
-    def _consent_request(self, pending: "_PendingOperation", card: Card) -> ConsentRequest:
+    def _consent_request(
+        self, pending: "_PendingOperation", card: Card, *, changed: bool = False
+    ) -> ConsentRequest:
+        """Return the question for consent; changed: the person agreed to something that is different now."""
         func = _answer_name(pending.func)
         unasked = failure(func, Refusal(Code.CANCELLED, _NEEDS_POPUP))
         refusal = failure(func, Refusal(Code.CANCELLED))
-        return ConsentRequest(self._question(pending, card), refusal, unasked)
+        question = self._question(pending, card)
+        ticket = self._tickets.issue(_purpose(pending, question))
+        notice = {"notice": _CHANGED()} if changed else {}
+        return ConsentRequest({**question, "ticket": ticket, **notice}, refusal, unasked)
+
+    def _blind_request(self, pending: "_PendingOperation", blindness: Text) -> ConsentRequest:
+        """Return the question whether to switch blind requests on for a site."""
+        func = _answer_name(pending.func)
+        question = {
+            "site": harmless(pending.site),
+            "title": pending.operation.title(),
+            "blindness": blindness(),
+            "ticket": self._tickets.issue(_blind(pending)),
+        }
+        unasked = failure(func, Refusal(Code.CANCELLED, _BLIND_IS_OFF))
+        return ConsentRequest(question, failure(func, Refusal(Code.CANCELLED, _BLIND_IS_OFF)), unasked)
 
     def _card_request(
         self, pending: "_PendingOperation", cards: Cards, several: errors.SeveralCards
@@ -307,29 +351,30 @@ class Dispatcher:
         }
         return ConsentRequest(question, failure(func, Refusal(Code.CANCELLED)), failure(func, several))
 
-    def _question(self, pending: "_PendingOperation", card: Card) -> Mapping[str, Any]:
+    def _question(self, pending: "_PendingOperation", card: Card) -> dict[str, Any]:
+        """Return all that the person is shown. An agreement counts for exactly this."""
         operation, pattern = pending.operation, pin_pattern(card)
         warnings = [
             (_NOT_ENCRYPTED, pending.site.startswith("http:")),
             (REAL_CARD_WARNING, card.real),
+            (operation.blindness, operation.blindness is not None),
         ]
-        facts = [
-            (_("Card"), harmless(f"{card.number}, {card_text.holder(card)}")),
-            (_("PIN"), card_text.pin_tries(card)),
-            *((fact.label(), harmless(fact.value, lines=fact.lines)) for fact in operation.consent_facts()),
-        ]
+        facts = operation.consent_facts()
         return {
-            "ticket": self._tickets.issue(pending.ticket_purpose(card.number)),
             "number": card.number,
             "site": harmless(pending.site),
             "title": operation.title(),
-            "facts": [list(fact) for fact in facts],
-            "warnings": [warning() for warning, applies in warnings if applies],
-            "pin": pending.pin is None,
+            "card": [
+                [_("Card"), harmless(f"{card.number}, {card_text.holder(card)}")],
+                [_("PIN"), card_text.pin_tries(card)],
+            ],
+            "facts": [[fact.label(), harmless(fact.value, lines=fact.lines)] for fact in facts],
+            "warnings": [warning() for warning, applies in warnings if applies and warning],
+            "pin": pending.asks_pin,
             "pinPattern": pattern.regex,
             "pinForm": pattern.mismatch.message(),
-            "newPin": operation.needs_new_pin and pending.new_pin is None,
-            "forAWhile": operation.allowance_covers and pending.pin is not None,
+            "newPin": pending.asks_new_pin,
+            "forAWhile": operation.allowance_covers and not pending.asks_pin,
             "lastTry": card.pin_tries == 1,
         }
 
@@ -342,7 +387,14 @@ class Dispatcher:
 
 @dataclass(frozen=True)
 class _PendingOperation:
-    """An operation, the site that asks for it, the card that the person chose, and the PINs."""
+    """An operation, the site that asks for it, the card that the person chose, and the PINs.
+
+    Attributes:
+        digest: stands for the site and its request.
+        asks_pin: the site sent no PIN, or none that counts.
+        asks_new_pin: likewise the new PIN.
+        switch_on: the ticket with which the person switched blind requests on.
+    """
 
     site: str
     func: str
@@ -352,10 +404,20 @@ class _PendingOperation:
     chosen: str | None
     pin: Secret | None
     new_pin: Secret | None
+    asks_pin: bool
+    asks_new_pin: bool
+    switch_on: str | None
 
-    def ticket_purpose(self, card_number: str) -> str:
-        """Return the purpose of a ticket: this request of this site, with that card."""
-        return f"{self.digest} {card_number}"
+
+def _purpose(pending: _PendingOperation, question: Mapping[str, Any]) -> str:
+    """Return the purpose of a ticket: this request of this site, shown by this question."""
+    shown = json.dumps(question, sort_keys=True).encode()
+    return f"{pending.digest} {hashlib.sha256(shown).hexdigest()}"
+
+
+def _blind(pending: _PendingOperation) -> str:
+    """Return the purpose of a ticket that switches blind requests on for the site of this request."""
+    return f"{pending.digest} blind"
 
 
 def _answer_name(func: str) -> str:

@@ -42,7 +42,7 @@ class CertificateRequestOperation(Operation):
 
     title = text("Sign a request for a new certificate with the card")
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], site: str) -> None:
         self._fields = fields
         self._key = (
             Key(fields["keyid"]) if fields.get("keyid") in list(Key) else requested_key(fields, "keyid")
@@ -83,7 +83,7 @@ class WriteCertificateOperation(Operation):
 
     title = text("Write a certificate to the card")
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], site: str) -> None:
         self._fields = fields
         if is_true(fields, "useChallenge"):
             raise Refusal(Code.UNSUPPORTED)

@@ -42,22 +42,27 @@ class Operation(ABC):
         title: what it does, for the person.
         needs_new_pin: whether it sets a PIN, and so needs the new one as well.
         allowance_covers: whether an allowance covers it. It must leave the card unchanged then.
+        blindness: what the site can do with the result of a blind request, whose content no window can show.
+            A blind request is possible only for sites for which that is switched on, and nothing covers it.
+            None: it is no blind request.
         pin_field: the field of the request that holds the PIN.
 
     Args:
         fields: the fields of the request.
+        site: the origin of the site.
 
     Raises:
         Refusal: a field is missing or has an unknown value.
     """
 
-    title: ClassVar[Text]
+    title: Text
     needs_new_pin: ClassVar[bool] = False
-    allowance_covers: ClassVar[bool] = False
+    allowance_covers: bool = False
+    blindness: Text | None = None
     pin_field: ClassVar[str] = "pin"
 
     @abstractmethod
-    def __init__(self, fields: Mapping[str, str]) -> None: ...
+    def __init__(self, fields: Mapping[str, str], site: str) -> None: ...
 
     @abstractmethod
     def find_card(self, cards: Cards) -> Card:
@@ -135,17 +140,22 @@ def requested_key(fields: Mapping[str, str], name: str) -> Key:
         raise Refusal(Code.KEY_NOT_FOUND) from None
 
 
+def is_plain_text(data: bytes) -> bool:
+    """Tell whether data is text in UTF-8 with no character that a person cannot read."""
+    try:
+        shown = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\r\n\t" for character in shown)
+
+
 def data_fact(label: Text, data: bytes) -> ConsentFact:
     """Return data as a person can judge it: text as text, anything else in hexadecimal digits.
 
     The label of data that are too long says how much of them is shown.
     """
-    try:
-        shown = data.decode("utf-8")
-    except UnicodeDecodeError:
-        shown = ""
-    if shown and all(character.isprintable() or character in "\r\n\t" for character in shown):
-        part = shown[:_SHOWN_MAX]
+    if data and is_plain_text(data):
+        part = data.decode()[:_SHOWN_MAX]
         count = len(part.encode())
     else:
         count = min(len(data), _SHOWN_MAX // 3)

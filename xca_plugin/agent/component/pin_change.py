@@ -20,7 +20,7 @@ class ChangePinOperation(Operation):
     needs_new_pin = True
     pin_field = "currentPIN"
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], site: str) -> None:
         self._fields = fields
         if "cardid" not in fields:
             raise Refusal(Code.NO_CARD_NUMBER)

@@ -67,12 +67,15 @@ async def _carry_request(state: AgentState, request: Request) -> Response:
         site, body = message["site"], message["request"]
         agreement = _agreement(message["agreement"]) if "agreement" in message else None
         choice = _choice(message["choice"]) if "choice" in message else None
+        switch_on = str(message["switchOn"]) if "switchOn" in message else None
         if not isinstance(site, str) or not isinstance(body, str):
             raise TypeError
         json.dumps(message, ensure_ascii=False).encode()  # refuses half surrogate pairs
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
-    answer = await site_requests.answer(state, request, site, body, agreement=agreement, choice=choice)
+    answer = await site_requests.answer(
+        state, request, site, body, agreement=agreement, choice=choice, switch_on=switch_on
+    )
     if isinstance(answer, ConsentRequest):
         return JSONResponse({"consent": answer.question, "refusal": to_json(answer.refusal)})
     return JSONResponse({"answer": to_json(answer)})
@@ -133,6 +136,8 @@ async def _add_site(state: AgentState, request: Request) -> Response:
     if not is_asked:
         return _popup(request, "add_domain.html", status=400, site=None, problem=None)
     try:
+        if not state.trusted_sites.trusts(site):
+            state.blind_sites.switch_off(site)  # it was trusted once, and is now anew
         await asyncio.to_thread(state.trusted_sites.add, site)  # it may wait for another agent
     except XcaError as error:
         await site_requests.record(request, site, "trust", error)

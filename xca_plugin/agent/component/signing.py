@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from asn1crypto import algos, cms, core, x509  # type: ignore[import-untyped]
 
+from xca_common.pki.attribute_set import is_attribute_set
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
+from xca_common.statement import ORIGIN_ATTRIBUTE, MalformedStatement, Statement, begins_as_statement
 from xca_plugin import errors
 from xca_plugin.agent.component.information import HELPER_VERSION
 from xca_plugin.agent.component.operation import (
@@ -18,11 +20,13 @@ from xca_plugin.agent.component.operation import (
     Operation,
     choose_card,
     data_fact,
+    is_plain_text,
     requested_hash,
     requested_key,
 )
 from xca_plugin.agent.component.request_body import base64_field, is_true
 from xca_plugin.agent.component.result_codes import Code, Refusal
+from xca_plugin.agent.component.statement_text import TITLES, statement_facts
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key
@@ -34,38 +38,67 @@ _CARD_NUMBER: Final = "2.16.886.1.100.2.204"
 _ATTRIBUTE_MAX: Final = 127
 _PRINTABLE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
 _LABELS: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
+_BLINDNESS: Final = text(
+    "With the answer, the site can log in at another site in the name of the holder of the card, or have a "
+    "contract that you never saw. The agent cannot tell what is signed."
+)
+_STATEMENT_REFUSED: Final = "待簽的聲明（xca-statement）格式不符，或不得以此方式簽署，請向該網站反映。"
+_STATEMENT_OF_ANOTHER: Final = "待簽的聲明（xca-statement）不是給此網站的，未予簽署。請勿在此網站繼續操作。"
+_STATEMENT_OF_ANOTHER_CARD: Final = "待簽的聲明（xca-statement）是給另一張卡片的，未予簽署。請改用該卡片。"
+_ATTRIBUTES_REFUSED: Final = "待簽內容可冒充其他檔案的簽章，未予簽署。請勿在此網站繼續操作。"
 
 
 class SignOperation(Operation):
     """A signature with a key of the card.
 
     PKCS1 is RSASSA-PKCS1-v1_5 (RFC 8017) of data. RAW is the same of a hash from the site, which comes
-    alone or in a DigestInfo. PKCS7 is a CMS SignedData (RFC 5652) with the data inside.
+    alone or in a DigestInfo. PKCS7 is a CMS SignedData (RFC 5652) with the data inside. RAW, and PKCS1 of
+    what is not plain text, are blind requests.
+
+    A statement is signed only as PKCS7 for the site that it names; the signature then names the site that
+    asked. The signed attributes of another CMS signature are never signed.
     """
 
     title = text("Sign with the card")
-    allowance_covers = True
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        self._fields = fields
+    def __init__(self, fields: Mapping[str, str], site: str) -> None:
+        self._fields, self._site = fields, site
+        self._statement: Statement | None = None
         self._type = fields.get("signatureType", "PKCS1").upper()
         if "tbs" not in fields:
             raise Refusal(Code.NO_DATA)
         self._key = requested_key(fields, "keyidb64")
         if self._type == "RAW":
             self._hash, self._digest = _read_digest(base64_field(fields, "tbs"))
+            self.blindness = _BLINDNESS
         elif self._type in ("PKCS1", "PKCS7"):
             self._content = self._data()
             self._hash = requested_hash(fields)
             self._digest = hashlib.new(self._hash, self._content).digest()
+            if is_attribute_set(self._content):
+                raise Refusal(Code.BAD_PARAMETER, _ATTRIBUTES_REFUSED)
+            if begins_as_statement(self._content):
+                self._statement = self._read_statement()
+                self.title = TITLES[self._statement.kind]
+            if self._type == "PKCS1" and not is_plain_text(self._content):
+                self.blindness = _BLINDNESS
         else:
             raise Refusal(Code.WRONG_TYPE)
+        self.allowance_covers = self.blindness is None
         pkcs7 = self._type == "PKCS7"
         self._nonce = _string_attribute(fields["nonce"]) if pkcs7 and "nonce" in fields else None
 
     def find_card(self, cards: Cards) -> Card:
-        """Return the card; unless the page allows otherwise, its certificate must be valid today."""
+        """Return the card; unless the page allows otherwise, its certificate must be valid today.
+
+        A statement that names a card is for no other.
+        """
         card = choose_card(cards, self._fields)
+        if self._statement is not None and dict(self._statement.fields).get("card") not in (
+            None,
+            card.number,
+        ):
+            raise Refusal(Code.BAD_PARAMETER, _STATEMENT_OF_ANOTHER_CARD)
         certificate = self._certificate(cards, card)
         if self._fields.get("checkValidity", "").lower() != "false":
             check_now(certificate, card.number)
@@ -76,6 +109,8 @@ class SignOperation(Operation):
         if self._type == "RAW":
             label = text("A {name} hash; the agent cannot know what was hashed").format(name=self._hash.name)
             return [ConsentFact(label, self._digest.hex())]
+        if self._statement is not None:
+            return statement_facts(self._statement)
         facts = [
             ConsentFact(text("Type of signature"), f"{self._type}, {self._hash.name}"),
             data_fact(text("What is to be signed"), self._content),
@@ -106,6 +141,23 @@ class SignOperation(Operation):
             return base64_field(self._fields, "tbs")
         return self._fields["tbs"].encode()
 
+    def _read_statement(self) -> Statement:
+        """Read the content as a statement of the site.
+
+        Raises:
+            Refusal: it is none, it is for another site, or it would not be signed as statements are.
+        """
+        try:
+            statement = Statement.parse(self._content)
+        except MalformedStatement:
+            raise Refusal(Code.BAD_PARAMETER, _STATEMENT_REFUSED) from None
+        is_signed_so = self._type == "PKCS7" and self._key is Key.SIGN and self._hash is not Hash.SHA1
+        if not (statement.kind.is_signed and is_signed_so and "nonce" not in self._fields):
+            raise Refusal(Code.BAD_PARAMETER, _STATEMENT_REFUSED)
+        if statement.origin != self._site:
+            raise Refusal(Code.BAD_PARAMETER, _STATEMENT_OF_ANOTHER)
+        return statement
+
     def _certificate(self, cards: Cards, card: Card) -> Certificate:
         for certificate in cards.certificates(card):
             if certificate.id == self._key:
@@ -128,6 +180,8 @@ class SignOperation(Operation):
             attributes.append({"type": _NONCE, "values": [self._nonce]})
         if is_true(self._fields, "withCardSN"):
             attributes.append({"type": _CARD_NUMBER, "values": [_string_attribute(card.number)]})
+        if self._statement is not None:
+            attributes.append({"type": ORIGIN_ATTRIBUTE, "values": [core.UTF8String(self._site)]})
         signed = cms.CMSAttributes(attributes)
         signature = self._sign_digest(cards, card, pin, hashlib.new(self._hash, signed.dump()).digest())
         signer_certificate = x509.Certificate.load(certificate.der)

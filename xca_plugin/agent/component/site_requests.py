@@ -39,6 +39,7 @@ async def answer(
     *,
     agreement: Agreement | None = None,
     choice: CardChoice | None = None,
+    switch_on: str | None = None,
 ) -> Mapping[str, Any] | ConsentRequest:
     """Return the dispatcher's answer to a site, log it, and note when the site asked."""
     if state.trusted_sites.trusts(site):
@@ -46,9 +47,9 @@ async def answer(
     if agreement and agreement.for_a_while:
         await watch_for_allowance(state)
     if not _log.isEnabledFor(logging.INFO):
-        return await state.dispatcher.answer(site, body, func, agreement, choice)
+        return await state.dispatcher.answer(site, body, func, agreement, choice, switch_on)
     asker = asyncio.create_task(_asker(request))  # now: later the connection may be gone
-    answered = await state.dispatcher.answer(site, body, func, agreement, choice)
+    answered = await state.dispatcher.answer(site, body, func, agreement, choice, switch_on)
     if isinstance(answered, ConsentRequest):
         name, result = answered.refusal["func"], "the window asks"
     else:

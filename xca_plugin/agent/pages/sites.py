@@ -45,6 +45,7 @@ class SiteEntry:
         allowances: for which cards it need not ask now.
         uses: what was done for it without asking since the agent was started, the latest first.
         card_number: the card that is used for it if there are several; None: it asks which.
+        is_blind: it may make blind requests, and the person can switch that off.
     """
 
     origin: str
@@ -53,6 +54,7 @@ class SiteEntry:
     allowances: Sequence[Allowance]
     uses: Sequence[UnaskedUse]
     card_number: str | None
+    is_blind: bool
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def sites_view(state: AgentState, cards: Sequence[Card]) -> SitesView:
             allowances=trusted.allowances.of_site(origin),
             uses=trusted.allowances.uses_of(origin),
             card_number=trusted.remembered_card(origin),
+            is_blind=state.blind_sites.allows(origin),
         )
         for origin in dict.fromkeys((*own, *trusted.of_administrator()))
     ]
@@ -168,9 +171,15 @@ async def _change(state: AgentState, request: Request) -> Response:
         return await _page(state, request, typed=site or ":", status=400)
     try:
         if action == "add":
+            if not state.trusted_sites.trusts(site):
+                state.blind_sites.switch_off(site)
             await asyncio.to_thread(state.trusted_sites.add, site)
             await site_requests.record(request, site, "trust")
+        elif action == "see":
+            state.blind_sites.switch_off(site)
+            await site_requests.record(request, site, "no blind requests")
         elif action == "remove":
+            state.blind_sites.switch_off(site)
             await asyncio.to_thread(state.trusted_sites.remove, site)
             state.trusted_sites.trusts(site)  # ends what it was allowed
             await site_requests.record(request, site, "trust no longer")

@@ -22,7 +22,7 @@ SYSTEM_FILE: Final = SYSTEM_CONFIGURATION / "agent.conf"
 
 _SECTION: Final = "agent"
 _ENFORCE: Final = "enforce"
-_SETTINGS: Final = ("page_pin", "allow", "allow_unencrypted", "log", "log_level")
+_SETTINGS: Final = ("page_pin", "allow", "allow_unencrypted", "blind", "log", "log_level")
 _UNENCRYPTED: Final = "http://"
 
 
@@ -66,6 +66,7 @@ class Settings:
         trusted_sites: the file with the sites that the person trusts.
         log: where the log is: a place or a file.
         log_level: what the log holds.
+        blind: origins that may make blind requests (blind_sites.py), for which the person is asked each time.
     """
 
     port: int
@@ -74,6 +75,7 @@ class Settings:
     trusted_sites: Path
     log: LogPlace | Path = LogPlace.STDERR
     log_level: LogLevel = LogLevel.WARNING
+    blind: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, port: int = PORT, system_file: Path = SYSTEM_FILE) -> Self:
@@ -96,7 +98,13 @@ class Settings:
             trusted_sites=folder / "trusted-sites",
             log=_place(values.get("log", LogPlace.STDERR)),
             log_level=LogLevel(values.get("log_level", LogLevel.WARNING)),
+            blind=frozenset(values.get("blind", "").split()),
         )
+
+    @property
+    def blind_sites(self) -> Path:
+        """The file with the sites for which the person switched blind requests on."""
+        return self.trusted_sites.with_name("blind-sites")
 
     def origins(self) -> tuple[str, ...]:
         """Return the agent's own origins. The first is the one that web sites know."""
@@ -138,8 +146,8 @@ def _fault_in(values: dict[str, str]) -> Text | None:
     place = values.get("log", LogPlace.STDERR)
     if place not in list(LogPlace) and not place.startswith(("/", "~/")):
         return text("log is stderr, syslog, or a file whose name begins with / or ~/")
-    sites = {name: values.get(name, "").split() for name in ("allow", "allow_unencrypted")}
-    for site in (*sites["allow"], *sites["allow_unencrypted"]):
+    sites = {name: values.get(name, "").split() for name in ("allow", "allow_unencrypted", "blind")}
+    for site in [site for named in sites.values() for site in named]:
         if fault := fault_of(site):
             return text("{site} is no origin such as https://example.gov.tw: {fault}").format(
                 site=site, fault=fault

@@ -13,6 +13,7 @@ from xca_common.single_flight import SingleFlight
 from xca_common.web.language import Endpoint
 from xca_common.web.one_time_tokens import OneTimeTokens
 from xca_plugin import pcsc
+from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.dispatcher import Dispatcher
 from xca_plugin.agent.component.last_asked import LastAsked
 from xca_plugin.agent.component.recent_sites import RecentSites
@@ -33,6 +34,7 @@ class AgentState:
         settings: what the configuration files say.
         card_worker: runs everything that uses a card.
         trusted_sites: the sites that may ask, and their allowances.
+        blind_sites: those of them that may make blind requests.
         dispatcher: answers what sites ask.
         form_tokens: one token for each form of the agent's own pages.
         action_results: how the latest PIN actions ended.
@@ -47,6 +49,7 @@ class AgentState:
     settings: Settings
     card_worker: CardWorker
     trusted_sites: TrustedSites
+    blind_sites: BlindSites
     dispatcher: Dispatcher
     form_tokens: OneTimeTokens
     action_results: ActionResults
@@ -61,12 +64,13 @@ class AgentState:
     def create(cls, settings: Settings) -> Self:
         """Return the state of a new process."""
         card_worker = CardWorker()
-        trusted_sites = TrustedSites(settings)
+        trusted_sites, blind_sites = TrustedSites(settings), BlindSites(settings)
         return cls(
             settings=settings,
             card_worker=card_worker,
             trusted_sites=trusted_sites,
-            dispatcher=Dispatcher(card_worker, settings, trusted_sites),
+            blind_sites=blind_sites,
+            dispatcher=Dispatcher(card_worker, settings, trusted_sites, blind_sites),
             form_tokens=OneTimeTokens(),
             action_results=ActionResults(),
             card_changes=CardChanges(card_worker, trusted_sites.allowances),

@@ -1,60 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps a person from agreeing by accident: a click or a key that was meant for another window does nothing.
-// The buttons [data-consent-delay] work once their page has been in front, unchanged, for PAUSE. Only the agreement is
-// delayed; typing, moving, selecting and scrolling are not.
+// Keeps a person from agreeing by accident, or to what they have not seen. The buttons [data-consent-delay] work once the
+// popup has been in front, unchanged, for PAUSE; the box [data-read-first] was scrolled to its end; and the window is large
+// enough to show both. Only the agreement is delayed; typing, moving, selecting and scrolling are not.
 "use strict";
 
 const restartConsentDelay = (() => {
-  const PAUSE = 500; // milliseconds
-  const buttons = document.querySelectorAll("[data-consent-delay]");
+  const PAUSE = 1000; // milliseconds
+  const LEAST = 96; // pixels of the box that have to be seen, unless it holds less
+  const buttons = [...document.querySelectorAll("[data-consent-delay]")];
+  const visible = (selector) => [...document.querySelectorAll(selector)].find((each) => each.checkVisibility());
   let timer = null;
-  let isDelayed = true;
+  let settling = null; // the change of the window's size that is waited for
+  let isRead = false;
 
-  const setDelayed = (value) => {
-    isDelayed = value;
-    for (const button of buttons) {
-      button.ariaDisabled = String(value); // not `disabled`, which would take the focus away
-    }
-  };
+  const isDelayed = () => buttons.some((button) => button.ariaDisabled === "true"); // not `disabled`, which takes the focus
+  const enable = (enabled) => buttons.forEach((button) => (button.ariaDisabled = String(!enabled)));
   const stop = () => {
     clearTimeout(timer);
-    setDelayed(true);
+    enable(false);
+  };
+
+  // Without room for head, text and buttons the whole page scrolls, and nobody can agree.
+  const isTooSmall = () => {
+    document.body.classList.remove("small");
+    const question = visible(".question");
+    const text = visible("[data-read-first]");
+    const hides = text && text.clientHeight < Math.min(text.scrollHeight, LEAST);
+    const isSmall = Boolean(question) && (hides || question.getBoundingClientRect().bottom > innerHeight + 1);
+    document.body.classList.toggle("small", isSmall);
+    return isSmall;
+  };
+  const look = () => {
+    const text = visible("[data-read-first]");
+    if (text) {
+      text.tabIndex = text.scrollHeight > text.clientHeight ? 0 : -1;
+    }
+    isRead ||= !text || text.scrollTop + text.clientHeight >= text.scrollHeight - 2;
+    document.querySelectorAll("[data-unread]").forEach((hint) => (hint.hidden = isRead));
   };
   const start = () => {
     stop();
-    if (document.hasFocus()) {
-      timer = setTimeout(() => setDelayed(false), PAUSE);
+    const isSmall = isTooSmall();
+    if (!isSmall && !settling) {
+      look();
+    }
+    if (isRead && !isSmall && !settling && document.hasFocus()) {
+      timer = setTimeout(() => enable(true), PAUSE);
     }
   };
 
   // A button or key that is pressed too early has no effect, also not when it is released. A key that repeats was pressed
   // earlier.
-  const press = (event) => (isDelayed || event.repeat) && stop();
-  const release = () => isDelayed && start();
+  const press = (event) => (isDelayed() || event.repeat) && stop();
+  const release = () => isDelayed() && start();
   const isConfirmKey = (event) => ["Enter", " "].includes(event.key);
+  const blockEarly = (event) => {
+    if (isDelayed() && event.submitter?.matches("[data-consent-delay]") !== false) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  };
 
-  if (buttons.length) {
-    for (const change of ["focus", "blur", "resize", "hashchange"]) {
-      addEventListener(change, start);
-    }
-    addEventListener("pointerdown", press, true);
-    for (const end of ["pointerup", "pointercancel"]) {
-      addEventListener(end, release, true);
-    }
-    addEventListener("keydown", (event) => isConfirmKey(event) && press(event), true);
-    addEventListener("keyup", (event) => isConfirmKey(event) && release(), true);
-    // A click, Enter in a field and Space all end in a submit event.
-    const blockEarly = (event) => {
-      if (isDelayed && event.submitter?.matches("[data-consent-delay]") !== false) {
-        event.preventDefault();
-        event.stopImmediatePropagation();
-      }
-    };
-    addEventListener("submit", blockEarly, true);
-    start();
-    for (const button of buttons) {
-      button.disabled = false; // the HTML has it disabled, so that nobody agrees before this script runs
-    }
+  for (const change of ["focus", "blur", "resize", "hashchange", "pageshow"]) {
+    addEventListener(change, start);
   }
-  return start;
+  // Whoever navigates this window to a fragment moves nothing in it.
+  addEventListener("hashchange", () => scrollTo(0, 0));
+  addEventListener("scroll", start, true);
+  addEventListener("pointerdown", press, true);
+  for (const end of ["pointerup", "pointercancel"]) {
+    addEventListener(end, release, true);
+  }
+  addEventListener("keydown", (event) => isConfirmKey(event) && press(event), true);
+  addEventListener("keyup", (event) => isConfirmKey(event) && release(), true);
+  // A click, Enter in a field and Space all end in a submit event, or in a click on a button that sends nothing.
+  addEventListener("submit", blockEarly, true);
+  addEventListener("click", (event) => event.target.closest("[data-consent-delay]") && blockEarly(event), true);
+  start();
+  buttons.forEach((button) => (button.disabled = false)); // the HTML has it disabled, so that nobody agrees before this runs
+
+  // After a change of what is shown; the window is fitted to it until the promise `settled` is kept.
+  return (settled, isNew = true) => {
+    isRead &&= !isNew;
+    settling = settled;
+    start();
+    settled.then(() => {
+      if (settling === settled) {
+        settling = null;
+        start();
+        const text = visible("[data-read-first]");
+        if (isNew && text?.tabIndex === 0 && !document.activeElement.value) {
+          text.focus({ preventScroll: true }); // Page Down and Space scroll it then
+        }
+      }
+    });
+  };
 })();
+
+// Tells whether this window has shown a question before, and notes that it shows one now: whoever opened the window can
+// load it anew, and so put one question in the place of another.
+function windowHasAsked() {
+  try {
+    const hasAsked = sessionStorage.getItem("asked") !== null;
+    sessionStorage.setItem("asked", "yes");
+    return hasAsked;
+  } catch {
+    return true; // the browser keeps nothing for this window: in doubt the person is told
+  }
+}

@@ -9,13 +9,37 @@
   const { firstWord, answerNames } = document.currentScript.dataset;
   const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const site = { window: window.opener, origin: null, request: null };
+  const SCREENS = ["working", "no-opener", "changed", "choice", "blind-off", "blind", "consent"];
   const element = (part) => document.querySelector(`[data-part="${part}"]`);
   let refusal = null; // the answer if the person closes the popup
+  let choice = {}; // the card that the person chose
+  let isFirst = true;
 
-  function show(id) {
-    for (const part of ["working", "no-opener", "choice", "consent"]) {
-      element(part).hidden = part !== id;
+  function show(screen) {
+    for (const part of SCREENS) {
+      element(part).hidden = part !== screen;
     }
+  }
+
+  // Shows a screen with a question. What has the focus then is in view at its top.
+  function showQuestion(screen, focused) {
+    show(screen);
+    element(focused).focus({ preventScroll: true });
+    restartConsentDelay(fitPopup());
+  }
+
+  function showText(part, text) {
+    element(part).textContent = text;
+  }
+
+  // An origin breaks only at its dots: each part of it is an element.
+  function showSite(part, origin) {
+    const parts = origin.split(/(?<=\.)/).map((text) => {
+      const span = document.createElement("span");
+      span.textContent = text;
+      return span;
+    });
+    element(part).replaceChildren(...parts);
   }
 
   function finish(answer) {
@@ -34,7 +58,7 @@
       const response = await fetch("/popup", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ site: site.origin, request: site.request, ...answered }),
+        body: JSON.stringify({ site: site.origin, request: site.request, ...choice, ...answered }),
       });
       reply = await response.json();
     } catch {
@@ -42,7 +66,7 @@
     }
     if (reply.consent) {
       await ready;
-      (reply.consent.cards ? askForCard : ask)(reply.consent, reply.refusal);
+      begin(reply.consent, reply.refusal);
     } else {
       finish(reply.answer || JSON.stringify({ ...FAILED, ...reply, func: answerName() }));
     }
@@ -58,10 +82,43 @@
     }
   }
 
+  // One window, one question: if the site has loaded the window anew, the person is told before the next one is shown.
+  function begin(question, refused) {
+    refusal = refused;
+    const hasAsked = isFirst && windowHasAsked();
+    isFirst = false;
+    const next = question.cards ? askForCard : question.blindness ? askToSwitchOn : ask;
+    if (!hasAsked) {
+      next(question, refused);
+      return;
+    }
+    element("go-on").onclick = () => next(question, refused);
+    element("changed-refuse").onclick = () => finish(refused);
+    showQuestion("changed", "changed-title");
+  }
+
+  // Blind requests are switched on for a site on a screen of their own, which is only offered.
+  function askToSwitchOn(question, refused) {
+    showSite("blind-off-site", question.site);
+    showSite("blind-site", question.site);
+    showText("blind-off-request", question.title);
+    showText("blindness", question.blindness);
+    for (const part of ["blind-off-refuse", "blind-refuse"]) {
+      element(part).onclick = () => finish(refused);
+    }
+    element("blind-more").onclick = () => showQuestion("blind", "blind-title");
+    element("switch-on").onclick = () => {
+      refusal = null;
+      show("working");
+      carry({ switchOn: question.ticket });
+    };
+    showQuestion("blind-off", "blind-off-title");
+  }
+
   // The person chooses a card, and is then asked for consent to use it.
   function askForCard(question, refused) {
-    refusal = refused;
-    element("choice-site").textContent = question.site;
+    showSite("choice-site", question.site);
+    element("choice-refuse").onclick = () => finish(refused);
     element("cards").replaceChildren(
       ...question.cards.map((card) => {
         const item = document.createElement("li");
@@ -71,38 +128,41 @@
         button.onclick = () => {
           refusal = null;
           show("working");
-          carry({ choice: { number: card.number, remember: element("remember").checked } });
+          choice = { choice: { number: card.number, remember: element("remember").checked } };
+          carry({});
         };
         item.append(button);
         return item;
       }),
     );
-    show("choice");
-    fitPopup();
-    element("choice-title").focus({ preventScroll: true });
+    showQuestion("choice", "choice-title");
   }
 
   function ask(question, refused) {
-    refusal = refused;
-    element("title").textContent = question.title;
-    element("site").textContent = question.site;
+    showText("title", question.title);
+    showSite("site", question.site);
+    const warnings = question.notice ? [question.notice, ...question.warnings] : question.warnings;
     element("warnings").replaceChildren(
-      ...question.warnings.map((warning) => {
+      ...warnings.map((warning) => {
         const paragraph = document.createElement("p");
         paragraph.className = "notice soon";
         paragraph.textContent = warning;
         return paragraph;
       }),
     );
-    element("facts").replaceChildren(
-      ...question.facts.flatMap(([label, value]) => {
-        const term = document.createElement("dt");
-        const description = document.createElement("dd");
-        term.textContent = label;
-        description.textContent = value;
-        return [term, description];
-      }),
-    );
+    for (const list of ["card", "facts"]) {
+      element(list).replaceChildren(
+        ...question[list].map(([label, value]) => {
+          const [fact, term, description] = ["div", "dt", "dd"].map((name) => document.createElement(name));
+          term.textContent = label;
+          description.textContent = value;
+          fact.append(term, description);
+          return fact;
+        }),
+      );
+    }
+    element("content").hidden = question.facts.length + warnings.length === 0;
+    element("content").scrollTop = 0;
     const fields = {
       pin: question.pin,
       "new-pin": question.newPin,
@@ -123,6 +183,7 @@
       const different = element("new-pin").value !== element("again").value;
       element("different").hidden = !different;
       if (different) {
+        restartConsentDelay(fitPopup(), false);
         return;
       }
       refusal = null;
@@ -141,10 +202,7 @@
       carry({ agreement });
     };
     element("refuse").onclick = () => finish(refused);
-    show("consent");
-    fitPopup();
-    element(question.pin ? "pin" : "title").focus({ preventScroll: true }); // with a PIN field or not, the top of the question stays in view
-    restartConsentDelay();
+    showQuestion("consent", question.pin ? "pin" : "title");
   }
 
   if (!site.window) {

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which web sites may make blind requests: signatures and decryptions whose content no window can show."""
+
+import logging
+from typing import Final
+
+from xca_common.atomic_file import whole_file
+from xca_common.errors import FileProblem, os_reason
+from xca_common.folders import make_private
+from xca_plugin import errors
+from xca_plugin.agent.process.origin import is_origin
+from xca_plugin.agent.process.settings import Settings
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class BlindSites:
+    """The sites for which the person or the administrator switched blind requests on.
+
+    The person is asked each time all the same. The person's file has one origin a line, and is read for every
+    request. A site also has to be trusted.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings.blind_sites
+        self._allowed = settings.blind
+
+    def allows(self, origin: str) -> bool:
+        """Tell whether a site may make blind requests. A file that cannot be read allows none."""
+        try:
+            return origin in self._allowed or origin in self._read()
+        except errors.BadAgentConfiguration as error:
+            _LOG.warning("%s", error)
+            return False
+
+    def switch_on(self, origin: str) -> None:
+        """Let a site make blind requests from now on.
+
+        Raises:
+            BadAgentConfiguration: the file cannot be read.
+            FileProblem: the file cannot be written.
+        """
+        sites = self._read()
+        if origin not in sites:
+            self._write([*sites, origin])
+
+    def switch_off(self, origin: str) -> None:
+        """Take back what switch_on() did.
+
+        Raises:
+            BadAgentConfiguration: the file cannot be read.
+            FileProblem: the file cannot be written.
+        """
+        sites = self._read()
+        if origin in sites:
+            self._write([site for site in sites if site != origin])
+
+    def _read(self) -> list[str]:
+        try:
+            lines = self._file.read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError) as error:
+            raise errors.BadAgentConfiguration(path=self._file, detail=str(error)) from error
+        return [line for line in lines if is_origin(line)]
+
+    def _write(self, sites: list[str]) -> None:
+        try:
+            make_private(self._file.parent)
+        except OSError as error:
+            raise FileProblem(path=self._file.parent, detail=os_reason(error)) from error
+        with whole_file(self._file.resolve(), 0o600) as target:
+            target.write("".join(f"{site}\n" for site in sites).encode())
