@@ -409,12 +409,12 @@ def test_signature_with_two_cards_and_none_named_asks_which(
     expect(window.locator("[data-part=choice-site]")).to_have_text(own_portal.origin)
     window.locator("[data-part=remember]").check()
     window.locator("[data-part=cards] button", has_text=card.number).click()
-    expect(window.locator("[data-part=facts]")).to_contain_text(card.number)
+    expect(window.locator("[data-part=card]").first).to_contain_text(card.number)
     press(window, "[data-part=agree]")
     answer = own_portal.answer()
     assert (answer["ret_code"], answer["cardSN"]) == (0, card.number)
     window = own_portal.click(signing(card))
-    expect(window.locator("[data-part=facts]")).to_contain_text(card.number)
+    expect(window.locator("[data-part=card]").first).to_contain_text(card.number)
     window.close()
 
 

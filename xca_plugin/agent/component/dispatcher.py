@@ -268,9 +268,7 @@ class Dispatcher:
             self._blind_sites.switch_on(pending.site)
         check_pin_usable(card)
         was_agreed = agreement is not None
-        if agreement and not self._tickets.spend(
-            _purpose(pending, self._question(pending, card)), agreement.ticket
-        ):
+        if agreement and not self._is_agreed(pending, card, agreement):
             agreement = None
         if agreement is None:
             if not self._may_go_unasked(pending, card):
@@ -299,6 +297,11 @@ class Dispatcher:
             self._trusted_sites.allowances.allow(pending.site, card)
         return success(_answer_name(pending.func), **members)
 
+    def _is_agreed(self, pending: "_PendingOperation", card: Card, agreement: Agreement) -> bool:
+        """Spend an agreement's ticket; tell whether it was given to exactly what would be asked now."""
+        purpose = _purpose(pending, self._question(pending, card))
+        return agreement.card_number == card.number and self._tickets.spend(purpose, agreement.ticket)
+
     def _may_go_unasked(self, pending: "_PendingOperation", card: Card) -> bool:
         """Tell whether a request is carried out without a window: the one place that decides it."""
         operation = pending.operation
@@ -319,8 +322,10 @@ class Dispatcher:
         refusal = failure(func, Refusal(Code.CANCELLED))
         question = self._question(pending, card)
         ticket = self._tickets.issue(_purpose(pending, question))
+        # Other programs change the tries meanwhile: they are shown, and are no part of what is agreed to.
+        shown = [*question["card"], [_("PIN"), card_text.pin_tries(card)]]
         notice = {"notice": _CHANGED()} if changed else {}
-        return ConsentRequest({**question, "ticket": ticket, **notice}, refusal, unasked)
+        return ConsentRequest({**question, "card": shown, "ticket": ticket, **notice}, refusal, unasked)
 
     def _blind_request(self, pending: "_PendingOperation", blindness: Text) -> ConsentRequest:
         """Return the question whether to switch blind requests on for a site."""
@@ -352,7 +357,7 @@ class Dispatcher:
         return ConsentRequest(question, failure(func, Refusal(Code.CANCELLED)), failure(func, several))
 
     def _question(self, pending: "_PendingOperation", card: Card) -> dict[str, Any]:
-        """Return all that the person is shown. An agreement counts for exactly this."""
+        """Return what the person is asked. An agreement counts for exactly this."""
         operation, pattern = pending.operation, pin_pattern(card)
         warnings = [
             (_NOT_ENCRYPTED, pending.site.startswith("http:")),
@@ -364,10 +369,7 @@ class Dispatcher:
             "number": card.number,
             "site": harmless(pending.site),
             "title": operation.title(),
-            "card": [
-                [_("Card"), harmless(f"{card.number}, {card_text.holder(card)}")],
-                [_("PIN"), card_text.pin_tries(card)],
-            ],
+            "card": [[_("Card"), harmless(f"{card.number}, {card_text.holder(card)}")]],
             "facts": [[fact.label(), harmless(fact.value, lines=fact.lines)] for fact in facts],
             "warnings": [warning() for warning, applies in warnings if applies and warning],
             "pin": pending.asks_pin,

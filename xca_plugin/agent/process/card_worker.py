@@ -40,7 +40,7 @@ class CardWorker:
         self,
         operation: Callable[[Cards], _T],
         secrets: Iterable[Secret] = (),
-        seconds: float = OPERATION_SECONDS,
+        seconds: float | None = None,
     ) -> _T:
         """Run an operation in the worker's thread and return its result.
 
@@ -48,7 +48,7 @@ class CardWorker:
             operation: what to do with the cards.
             secrets: the PINs and user codes that the operation uses. They are wiped when it has ended or can
                 no longer begin. They are not wiped when the caller gives up: the card may still need them.
-            seconds: how long it may take, with its wait for those before it.
+            seconds: how long it may take, with its wait for those before it; None: OPERATION_SECONDS.
 
         Raises:
             CardWorkerBusy: the time has passed, or the worker is closed. An operation that has not
@@ -62,7 +62,7 @@ class CardWorker:
             raise errors.CardWorkerBusy from None
         future.add_done_callback(lambda _: _wipe(secrets))
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(OPERATION_SECONDS if seconds is None else seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise errors.CardWorkerBusy from None

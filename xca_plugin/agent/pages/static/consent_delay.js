@@ -12,6 +12,7 @@ const restartConsentDelay = (() => {
   let timer = null;
   let settling = null; // the change of the window's size that is waited for
   let isRead = false;
+  let isSmall = false;
 
   const isDelayed = () => buttons.some((button) => button.ariaDisabled === "true"); // not `disabled`, which takes the focus
   const enable = (enabled) => buttons.forEach((button) => (button.ariaDisabled = String(!enabled)));
@@ -20,15 +21,17 @@ const restartConsentDelay = (() => {
     enable(false);
   };
 
-  // Without room for head, text and buttons the whole page scrolls, and nobody can agree.
-  const isTooSmall = () => {
+  // Without room for head, text and buttons the whole page scrolls, and nobody can agree. To measure it moves the page, so
+  // that is done only when the window or what it shows has changed.
+  const measure = () => {
+    const { scrollY } = window;
     document.body.classList.remove("small");
     const question = visible(".question");
     const text = visible("[data-read-first]");
     const hides = text && text.clientHeight < Math.min(text.scrollHeight, LEAST);
-    const isSmall = Boolean(question) && (hides || question.getBoundingClientRect().bottom > innerHeight + 1);
+    isSmall = Boolean(question) && (hides || question.getBoundingClientRect().bottom > innerHeight + 1);
     document.body.classList.toggle("small", isSmall);
-    return isSmall;
+    scrollTo(0, scrollY);
   };
   const look = () => {
     const text = visible("[data-read-first]");
@@ -40,7 +43,6 @@ const restartConsentDelay = (() => {
   };
   const start = () => {
     stop();
-    const isSmall = isTooSmall();
     if (!isSmall && !settling) {
       look();
     }
@@ -61,6 +63,7 @@ const restartConsentDelay = (() => {
     }
   };
 
+  addEventListener("resize", measure);
   for (const change of ["focus", "blur", "resize", "hashchange", "pageshow"]) {
     addEventListener(change, start);
   }
@@ -87,6 +90,7 @@ const restartConsentDelay = (() => {
     settled.then(() => {
       if (settling === settled) {
         settling = null;
+        measure();
         start();
         const text = visible("[data-read-first]");
         if (isNew && text?.tabIndex === 0 && !document.activeElement.value) {
