@@ -186,7 +186,9 @@ class RevokingWorker(CardWorker):
         super().__init__()
         self._trusted_sites = trusted_sites
 
-    async def run(self, operation: Callable[[Cards], _T], secrets: object = (), seconds: float = 0) -> _T:
+    async def run(
+        self, operation: Callable[[Cards], _T], secrets: object = (), seconds: float | None = None
+    ) -> _T:
         self._trusted_sites.write_text("")
         return operation(NoCards())
 
