@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fonts of visible PDF signatures that refuse text which they cannot show."""
+"""Fonts of visible PDF signatures: a font of this computer for a text, and fonts that refuse other text."""
 
 from pathlib import Path
+from typing import Final
 
 from pyhanko.pdf_utils.font.api import FontEngine, FontEngineFactory, ShapeResult
 from pyhanko.pdf_utils.font.opentype import GlyphAccumulator
 from pyhanko.pdf_utils.writer import BasePdfFileWriter
 
 from xca_plugin.errors import PdfNotSigned
+from xca_plugin.fonts import CFF, NO_FONT, TRUE_TYPE, font_with
 from xca_plugin.i18n import text
+
+_UNITS: Final = 1000  # per em
 
 
 class CompleteFont(FontEngineFactory):
@@ -38,6 +42,36 @@ class CompleteFont(FontEngineFactory):
 
         engine.shape = checked  # type: ignore[method-assign]
         return engine
+
+
+def write_font(characters: str, target: Path, source: Path) -> None:
+    """Write a font with these characters alone, in the form that pyHanko sets with right spaces.
+
+    It takes them from a font of this computer: pyHanko reads files of one font with 1000 units per em only.
+
+    Args:
+        characters: what it has to have.
+        target: the file to be written.
+        source: the PDF, for the message.
+
+    Raises:
+        PdfNotSigned: no font of this computer has all of them.
+    """
+    from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+    from fontTools.ttLib.scaleUpem import scale_upem  # type: ignore[import-untyped]
+
+    found = font_with(characters, {TRUE_TYPE, CFF})
+    if found is None:
+        raise PdfNotSigned(path=source, detail=NO_FONT)
+    file, number = found
+    font = TTFont(file, fontNumber=number, lazy=True)
+    subsetter = Subsetter(Options(layout_features=[], name_IDs=["*"], notdef_outline=True, hinting=False))
+    subsetter.populate(text=characters + " ")
+    subsetter.subset(font)
+    if font["head"].unitsPerEm != _UNITS:
+        scale_upem(font, _UNITS)
+    font.save(target)
 
 
 def _has(engine: FontEngine, letter: str) -> bool:

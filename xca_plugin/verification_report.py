@@ -3,7 +3,6 @@
 
 import hashlib
 import html
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import BinaryIO, Final, Self
 from xca_common.harmless_text import harmless
 from xca_plugin import card_text, errors, verdict_text
 from xca_plugin.extras import install_command
+from xca_plugin.fonts import NO_FONT, TRUE_TYPE, font_with
 from xca_plugin.i18n import _, text
 from xca_plugin.verdict import Outcome, Verification
 
@@ -216,31 +216,9 @@ def as_pdf(report: Report, path: Path) -> bytes:
 
 def _font_with(characters: set[str], path: Path) -> tuple[str, int]:
     """Return a font of this computer that has all of some characters: its file, and its number in it."""
-    from fontTools.ttLib import TTFont, TTLibError  # type: ignore[import-untyped]
-
-    wanted = {ord(character) for character in characters if not character.isspace()}
-    for file, number in _fonts():
-        with suppress(OSError, TTLibError, KeyError):
-            found = TTFont(file, fontNumber=number, lazy=True).getBestCmap() or {}
-            if wanted <= found.keys():
-                return file, number
-    missing = text("no TrueType font on this computer has all of its characters (Debian: fonts-wqy-microhei)")
-    raise errors.NoReport(path=path, detail=missing)
-
-
-def _fonts() -> list[tuple[str, int]]:
-    """Return the TrueType fonts that fontconfig knows, those for Traditional Chinese first."""
-    try:
-        listed = subprocess.run(  # nothing of it is a stranger's
-            ["fc-match", "--sort", ":lang=zh-tw", "--format", "%{fontformat}|%{index}|%{file}\n"],  # noqa: S607  # the system's
-            capture_output=True,
-            text=True,
-            timeout=20,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    found = [line.split("|", 2) for line in listed.splitlines()]
-    return [(one[2], int(one[1])) for one in found if one[0] == "TrueType" and one[1].isdecimal()]
+    if (found := font_with(characters, {TRUE_TYPE})) is None:
+        raise errors.NoReport(path=path, detail=NO_FONT)
+    return found
 
 
 def _escaped(said: str) -> str:

@@ -2,6 +2,7 @@
 """The agent's pages for files in Chromium and Firefox: by mouse, by keyboard, from a hostile page."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.browser
 READY = "document.querySelector('[data-shows]')?.hidden === false"
 DROP = """(() => {
     const transfer = new DataTransfer();
-    for (const [name, text] of FILES) transfer.items.add(new File([text], name));
+    const bytes = (encoded) => Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+    for (const [name, encoded] of FILES) transfer.items.add(new File([bytes(encoded)], name));
     const drop = new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true});
     document.querySelector("[data-role=ROLE]").dispatchEvent(drop);
     return true;
@@ -28,8 +30,9 @@ DROP = """(() => {
 """What a browser does when a person drops files."""
 
 
-def drop(tab: Tab, files: dict[str, str], role: str = "content") -> None:
-    tab.now(DROP.replace("FILES", json.dumps(list(files.items()))).replace("ROLE", role))
+def drop(tab: Tab, files: dict[str, bytes], role: str = "content") -> None:
+    encoded = [(name, b64encode(content).decode()) for name, content in files.items()]
+    tab.now(DROP.replace("FILES", json.dumps(encoded)).replace("ROLE", role))
     sent = f"document.querySelectorAll('#files-{role} [data-file]:not([data-file=\"\"])').length"
     tab.see(f"{sent} === {len(files)}")
 
@@ -37,7 +40,7 @@ def drop(tab: Tab, files: dict[str, str], role: str = "content") -> None:
 def test_files_dropped_are_signed_by_keyboard(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(f"{shared.url}/files/sign")
     tab.see(READY)
-    drop(tab, {"合約.txt": "contract", "b.txt": "second"})
+    drop(tab, {"合約.txt": b"contract", "b.txt": b"second"})
     tab.read("合約.txt", "#files-content")
     tab.tab_to("移除")
     tab.press("Enter")
@@ -69,7 +72,7 @@ def test_form_without_files_is_not_sent(shared: Agent, active_card: CardFixture,
 
 def test_files_chosen_survive_reload_and_language(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
     tab.go(f"{shared.url}/files/verify")
-    drop(tab, {"a.txt": "contract"})
+    drop(tab, {"a.txt": b"contract"})
     tab.click(".language")
     tab.see("document.documentElement.lang === 'en'")
     tab.read("a.txt", "#files-content")
@@ -164,3 +167,88 @@ def test_results_pass_axe_and_fit(
                 if page.locator("button.main").count():
                     page.locator("button.main").click()
                     expect(page.locator("#result")).to_be_visible()
+
+
+# --- PDFs
+
+
+def place(tab: Tab) -> list[int]:
+    """Return the stamp's page, left, top, width and height, as the form sends them."""
+    names = ["page", "left", "top", "width", "height"]
+    return [int(tab.now(f"document.getElementById('stamp-{name}').value")) for name in names]
+
+
+def drop_pdf(tab: Tab) -> None:
+    """Drop a PDF, and wait until its first page is shown."""
+    drop(tab, {"a.pdf": pdf_page()})
+    tab.see("document.getElementById('view-picture')?.naturalWidth > 0")
+    tab.read("第 1 頁，共 1 頁", "#view-number")
+
+
+def test_stamp_placed_by_keys_is_signed_there(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
+    tab.go(f"{shared.url}/files/sign")
+    tab.see(READY)
+    drop_pdf(tab)
+    assert tab.now("document.getElementById('stamp-box').hidden") is True
+    tab.tab_to("form-p7s")
+    tab.press("ArrowDown")
+    tab.tab_to("stamp-yes")
+    tab.press(" ")
+    tab.tab_to("stamp-box")
+    assert place(tab) == [1, 20, 20, 80, 20]
+    tab.press("ArrowRight", "ArrowRight", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowUp")
+    assert place(tab) == [1, 24, 22, 82, 18]
+    tab.press(*["ArrowUp"] * 20)
+    assert place(tab) == [1, 24, 0, 82, 18]  # it stays on the page
+    tab.tab_to("secret")
+    tab.type(str(active_card.pin))
+    tab.press("Enter")
+    tab.see("document.activeElement?.id === 'result'")
+    tab.read("儲存 a-signed.pdf")
+
+
+def test_stamp_dragged_with_the_mouse_moves(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
+    tab.go(f"{shared.url}/files/sign")
+    tab.see(READY)
+    drop_pdf(tab)
+    tab.click("#form-pdf")
+    tab.click("#stamp-yes")
+    tab.point_at("#stamp-box")
+    where = "JSON.stringify(document.getElementById('ID').getBoundingClientRect())"
+    box = json.loads(tab.now(where.replace("ID", "stamp-box")))
+    sheet = json.loads(tab.now(where.replace("ID", "sheet")))
+    a_millimetre = sheet["width"] / 141.1
+    x, y = box["left"] + box["width"] / 2, box["top"] + box["height"] / 2
+    tab.mouse_down()
+    tab.mouse_move(x + 10 * a_millimetre, y + 30 * a_millimetre)
+    tab.mouse_up()
+    tab.see("document.getElementById('stamp-left').value === '30'")
+    assert place(tab) == [1, 30, 50, 80, 20]
+    tab.point_at("#stamp-corner")
+    corner = json.loads(tab.now(where.replace("ID", "stamp-corner")))
+    tab.mouse_down()
+    tab.mouse_move(
+        corner["left"] + corner["width"] / 2 - 20 * a_millimetre, corner["top"] + corner["height"] / 2
+    )
+    tab.mouse_up()
+    tab.see("document.getElementById('stamp-width').value === '60'")
+    assert place(tab)[:4] == [1, 30, 50, 60]
+
+
+@pytest.mark.parametrize(("language", "width", "height"), [("zh-TW", 390, 844), ("en-US", 1366, 768)])
+def test_pdf_page_passes_axe_and_fits(
+    shared: Agent, active_card: CardFixture, browser: Browser, language: str, width: int, height: int
+) -> None:
+    with browser.new_context(locale=language, viewport={"width": width, "height": height}) as context:
+        page = context.new_page()
+        page.goto(f"{shared.url}/files/sign")
+        page.locator("#choose-content").set_input_files(
+            {"name": "a.pdf", "mimeType": "", "buffer": pdf_page()}
+        )
+        expect(page.locator("#view-number")).not_to_be_empty()
+        page.locator("#form-pdf").check()
+        page.locator("#stamp-yes").check()
+        expect(page.locator("#stamp-box")).to_be_visible()
+        found = Axe().run(page).response["violations"]
+        assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -29,6 +29,8 @@ _KEYS = {  # WebDriver, 17.4.2
     "PageDown": "\ue00f",
     "End": "\ue010",
     "ArrowUp": "\ue013",
+    "ArrowLeft": "\ue012",
+    "ArrowRight": "\ue014",
     "ArrowDown": "\ue015",
 }
 

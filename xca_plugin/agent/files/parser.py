@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xca_plugin import errors
+from xca_plugin.agent.files.job import Told
 from xca_plugin.i18n import text
 
 SECONDS: Final = 60.0
@@ -34,6 +35,10 @@ class Failed(Exception):
     def __init__(self, told: dict[str, tuple[str, str]]) -> None:
         super().__init__("a file could not be read")
         self.told = told
+
+    def as_told(self) -> dict[str, Told]:
+        """Return the error as what the process says of a file."""
+        return {each: Told("bad", said, [step]) for each, (said, step) in self.told.items()}
 
 
 async def ask(task: str, name: str, size: int = 0, **arguments: Any) -> Any:

@@ -5,21 +5,27 @@ A card is used in the card worker's thread, with one login for all files. What p
 card is in a process of its own (parser), or has limits of its own (xca_common.pki).
 """
 
+import hashlib
 import logging
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePath
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
+
+from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from xca_common.errors import FileProblem, XcaError, place_of
+from xca_common.output_file import problems_of
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.encrypted_data import RecipientCertificate
 from xca_common.secret import Secret
 from xca_common.single_flight import SingleFlight
-from xca_plugin import cms, enveloped, errors
-from xca_plugin.agent.files import parser
+from xca_plugin import card_text, cms, enveloped, errors, own_loop
+from xca_plugin.agent.files import parser, pdf_task
 from xca_plugin.agent.files.job import FileResult, Job, Told
 from xca_plugin.agent.files.stored_file import Role, StoredFile, named
 from xca_plugin.agent.files.workspace import Workspace
@@ -28,7 +34,8 @@ from xca_plugin.cards import Cards, check_pin_usable, signing_certificate
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import text
 from xca_plugin.last_try import allowed
-from xca_plugin.model import Card, CardSession
+from xca_plugin.model import Card, CardSession, Hash, Key
+from xca_plugin.signer import CardSigner
 from xca_plugin.validity import check_now
 
 _log = logging.getLogger(__name__)
@@ -91,22 +98,180 @@ class Login:
             yield session
 
 
-async def sign(card_worker: CardWorker, workspace: Workspace, job: Job, login: Login) -> None:
-    """Sign each file: a detached CMS signature, FILE.p7s.
+@dataclass(frozen=True)
+class Stamp:
+    """A visible signature in a PDF, in millimetres from the top left corner of the page as it is shown.
+
+    Attributes:
+        page: its number; the first is 1.
+        left, top, width, height: where it is, and how big.
+    """
+
+    page: int
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A PDF with an empty signature.
+
+    Attributes:
+        file: the PDF that is to be signed.
+        output: the one with the empty signature.
+        place: the digest, and where the signature goes, as pdf_task.prepare returns it.
+    """
+
+    file: StoredFile
+    output: StoredFile
+    place: dict[str, Any]
+
+
+async def sign(
+    card_worker: CardWorker,
+    workspace: Workspace,
+    job: Job,
+    login: Login,
+    *,
+    in_pdf: bool = False,
+    stamp: Stamp | None = None,
+) -> None:
+    """Sign each file.
+
+    Args:
+        card_worker: uses the card.
+        workspace: the files.
+        job: gets the results.
+        login: what the person entered.
+        in_pdf: sign a PDF in itself (PAdES); all other files get a detached CMS signature, FILE.p7s.
+        stamp: a visible stamp in each PDF; None: none.
 
     Raises:
         XcaError: nothing was signed, or not all; the job has the results so far.
     """
-    pairs = [(file, workspace.add(f"{file.name}.p7s", Role.RESULT)) for file in workspace.files(Role.CONTENT)]
+    files = workspace.files(Role.CONTENT)
+    pdfs = [file for file in files if in_pdf and file.is_pdf]
+    pairs = [(file, workspace.add(f"{file.name}.p7s", Role.RESULT)) for file in files if file not in pdfs]
 
-    def operation(cards: Cards) -> None:
+    def look(cards: Cards) -> tuple[Card, Sequence[Certificate]]:
         card = login.card(cards)
         check_now(signing_certificate(card), card.number)
-        with login.session(cards, card, Purpose.SIGN) as session:
-            signer = cms.FileSigner(cards, card, session.sign)
-            _each(job, pairs, lambda content, target: signer.sign(content, target))
+        return card, cards.certificates(card)
 
-    await card_worker.run(operation, [login.pin], _seconds(pairs))
+    prepared = []
+    try:
+        if pdfs:
+            _, certificates = await card_worker.run(look)
+            for file in pdfs:
+                if (one := await _prepare(workspace, job, file, certificates, stamp)) is not None:
+                    prepared.append(one)
+    except BaseException:
+        login.pin.wipe()
+        raise
+    if not prepared and not pairs:
+        login.pin.wipe()
+        return  # nothing is left to sign, and no PIN is tried
+
+    def operation(cards: Cards) -> None:
+        card, certificates = look(cards)
+        with login.session(cards, card, Purpose.SIGN) as session:
+            if prepared:
+                signer = _SessionSigner(cards, card, certificates, session)
+                for one in prepared:
+                    _sign_prepared(job, signer, one)
+            if pairs:
+                writer = cms.FileSigner(cards, card, session.sign)
+                _each(job, pairs, lambda content, target: writer.sign(content, target))
+
+    await card_worker.run(
+        operation, [login.pin], _seconds([*pairs, *((one.file, one.output) for one in prepared)])
+    )
+
+
+async def _prepare(
+    workspace: Workspace,
+    job: Job,
+    file: StoredFile,
+    certificates: Sequence[Certificate],
+    stamp: Stamp | None,
+) -> _Prepared | None:
+    """Have another process write a PDF with an empty signature; None: it could not, and the job has why."""
+    stem = PurePath(file.name).stem
+    output = workspace.add(f"{stem}-signed.pdf", Role.RESULT)
+    own = [one for one in certificates if one.id == Key.SIGN]
+    others = [one for one in certificates if one.id not in list(Key)]
+    told = stamp and {
+        **asdict(stamp),
+        "lines": [
+            text("Signed by: {holder}").format(holder=own[0].holder_name)(),
+            text("Time: {time}").format(time=card_text.moment(datetime.now(UTC)))(),
+        ],
+    }
+    try:
+        place = await parser.ask(
+            "prepare",
+            file.name,
+            file.size,
+            file=file.as_json(),
+            output=output.as_json(),
+            certificates=[b64encode(one.der).decode() for one in (*own, *others)],
+            stamp=told,
+            font=workspace.add("font", Role.RESULT).as_json(),
+        )
+    except parser.Failed as error:
+        job.add(FileResult(file, told=error.as_told()))
+    except XcaError as error:
+        job.add(FileResult(file, error=error))
+    else:
+        return _Prepared(file, output, place)
+    workspace.remove(output)
+    return None
+
+
+class _SessionSigner(CardSigner):
+    """Signs with a login that is there already."""
+
+    def __init__(
+        self, cards: Cards, card: Card, certificates: Sequence[Certificate], session: CardSession
+    ) -> None:
+        super().__init__(cards, card, certificates, _no_pin)
+        self._session = session
+
+    async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
+        """Sign data; the digest is SHA-256."""
+        if dry_run:
+            return await super().async_sign_raw(data, digest_algorithm, dry_run)
+        return self._session.sign(hashlib.sha256(data).digest())
+
+
+def _no_pin() -> Secret:
+    raise RuntimeError("the login is there already")
+
+
+def _sign_prepared(job: Job, signer: _SessionSigner, one: _Prepared) -> None:
+    """Sign a prepared PDF and tell the result.
+
+    Raises:
+        XcaError: the login has ended.
+    """
+    signing = signer.async_sign(
+        b64decode(one.place["digest"]),
+        Hash.SHA256.value,
+        use_pades=True,
+        signed_attr_settings=PdfCMSSignedAttributes(),
+    )
+    try:
+        signed = own_loop.run(signing)
+        with problems_of(one.output.name), one.output.path.open("r+b") as file:
+            pdf_task.fill(file, one.place, signed.dump())
+    except _ENDS_THE_LOGIN:
+        raise
+    except XcaError as error:
+        job.add(FileResult(one.file, error=error))
+    else:
+        job.add(FileResult(one.file, one.output))
 
 
 async def decrypt(card_worker: CardWorker, workspace: Workspace, job: Job, login: Login) -> None:
@@ -205,8 +370,7 @@ async def verify(
                 **trust,
             )
         except parser.Failed as error:
-            failed = {each: Told("bad", said, [step]) for each, (said, step) in error.told.items()}
-            job.add(FileResult(content, told=failed))
+            job.add(FileResult(content, told=error.as_told()))
         except XcaError as error:
             job.add(FileResult(content, error=error))
         else:

@@ -47,7 +47,7 @@ SIGN: Final = FileAction(
     working=text("The files are being signed. Please wait and leave the card in the reader."),
     done=text("Signing has ended."),
     notes=(
-        text("Sign only what you have read."),
+        text("Sign only what you have read. PDFs are shown on this page."),
         text(
             "The signature is a file of its own (.p7s). Keep it, and hand it on together with the signed "
             "file."

@@ -6,6 +6,8 @@ page's token and gets a workspace, whose id is from then on what only this page 
 """
 
 import asyncio
+import math
+import re
 from functools import partial
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlencode
@@ -19,7 +21,8 @@ from xca_common.i18n import LANGUAGES
 from xca_common.secret import Secret
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import language_of, with_language_choice
-from xca_plugin.agent.files import tasks
+from xca_plugin.agent.component import site_requests
+from xca_plugin.agent.files import parser, tasks
 from xca_plugin.agent.files.job import Job
 from xca_plugin.agent.files.stored_file import Role, StoredFile
 from xca_plugin.agent.files.workspace import FILE_BYTES, FILES, TooManyError, Workspace
@@ -61,6 +64,8 @@ def routes(state: AgentState) -> list[Route]:
         Route("/files/delete", endpoint(state, _delete), methods=["POST"]),
         Route(_RESULT_PATH, with_language_choice(endpoint(state, _result))),
         Route("/files/file", endpoint(state, _file)),
+        Route("/files/pages", endpoint(state, _pages)),
+        Route("/files/picture", endpoint(state, _picture)),
     ]
 
 
@@ -203,6 +208,40 @@ async def _file(state: AgentState, request: Request) -> Response:
     return FileResponse(file.path, media_type=UPLOAD_TYPE, filename=file.name)
 
 
+async def _pages(state: AgentState, request: Request) -> Response:
+    """Return the sizes of a PDF's pages as JSON: width and height of each in millimetres."""
+    workspace = state.workspaces.get(request.query_params.get("job"))
+    file = workspace.get(request.query_params.get("file")) if workspace else None
+    if file is None or not file.is_pdf:
+        return problem_response(state, request, FILE_GONE)
+    try:
+        return JSONResponse(await parser.ask("pages", file.name, file=file.as_json()))
+    except parser.Failed as error:
+        message, step = error.told[language_of(request)]
+        return JSONResponse({"title": message, "detail": step}, 422)
+    except XcaError as error:
+        return problem_response(state, request, problem_of(error))
+
+
+async def _picture(state: AgentState, request: Request) -> Response:
+    """Return a page of a PDF as a picture."""
+    workspace = state.workspaces.get(request.query_params.get("job"))
+    file = workspace.get(request.query_params.get("file")) if workspace else None
+    number = request.query_params.get("page", "")
+    if workspace is None or file is None or not file.is_pdf or not re.fullmatch("[1-9][0-9]{0,3}", number):
+        return problem_response(state, request, FILE_GONE)
+    target = workspace.add("picture", Role.RESULT)
+    try:
+        await parser.ask(
+            "picture", file.name, file=file.as_json(), number=int(number), target=target.as_json()
+        )
+        return Response(target.path.read_bytes(), media_type="image/png")
+    except (parser.Failed, XcaError):
+        return problem_response(state, request, FILE_GONE)
+    finally:
+        workspace.remove(target)
+
+
 def _is_told(workspace: Workspace | None, file: StoredFile) -> bool:
     """Tell whether a job has reported a file: what it still writes is given to nobody."""
     job = workspace.job if workspace else None
@@ -224,6 +263,12 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
     if workspace is None or workspace.is_busy or not is_fresh or not workspace.files(Role.CONTENT):
         pin.wipe()
         return _redirect(action.path, job=fields.get("job", ""), card=fields.get("card", ""), stale="yes")
+    in_pdf = fields.get("form") == "pdf"
+    try:
+        stamp = _stamp(fields) if in_pdf and fields.get("stamp") == "yes" else None
+    except ValueError:
+        pin.wipe()
+        return problem_response(state, request, MALFORMED_FORM)
     for file in workspace.files(Role.RESULT):
         workspace.remove(file)
     job = workspace.job = Job(len(workspace.files(Role.CONTENT)))
@@ -234,7 +279,7 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
         last_try=fields.get("last_try", "").strip() in [LAST_TRY(each) for each in LANGUAGES],
     )
     if action is SIGN:
-        work = partial(tasks.sign, state.card_worker, workspace, job, login)
+        work = partial(tasks.sign, state.card_worker, workspace, job, login, in_pdf=in_pdf, stamp=stamp)
     elif action is DECRYPT:
         work = partial(tasks.decrypt, state.card_worker, workspace, job, login)
     elif action is ENCRYPT:
@@ -251,10 +296,28 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
             fetch=fields.get("fetch") == "yes",
             language=language_of(request),
         )
-    task = asyncio.create_task(tasks.run(job, work))
+
+    async def run() -> None:
+        await tasks.run(job, work)
+        await site_requests.record(request, None, action.path, job.error)
+
+    task = asyncio.create_task(run())
     _running.add(task)
     task.add_done_callback(_running.discard)
     return _redirect(_RESULT_PATH, job=workspace.id)
+
+
+def _stamp(fields: dict[str, str]) -> tasks.Stamp:
+    """Return where the form wants the stamp.
+
+    Raises:
+        ValueError: it does not say so in numbers.
+    """
+    page = int(fields.get("page", ""))
+    left, top, width, height = (float(fields.get(name, "")) for name in ("left", "top", "width", "height"))
+    if not all(math.isfinite(number) for number in (left, top, width, height)):
+        raise ValueError("no finite number")
+    return tasks.Stamp(page, left, top, width, height)
 
 
 async def _result(state: AgentState, request: Request) -> Response:
