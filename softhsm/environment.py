@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from pkcs11_shim import EMPTY_STORE, Store, module_path
 from softhsm.errors import IssuerError, NoEnvironmentError
+from softhsm.i18n import text
 from xca_common import atomic_file
 from xca_common.base_directories import own_data
 from xca_common.folders import make_private
@@ -54,9 +55,8 @@ class Environment:
         self._at(path.expanduser().absolute())
         for part in (self.configuration, self.inner_module, self.store.path):
             if not part.is_file():
-                raise NoEnvironmentError(
-                    f"{path}: no card environment here; make one with `softhsm-card init`"
-                )
+                said = text("{path}: no card environment here; make one with `softhsm-card init`")
+                raise NoEnvironmentError(said.format(path=path))
         # Former versions kept each card's first user code in clear.
         for kept in self.copies.glob("*/user-code"):
             with suppress(FileNotFoundError):
@@ -115,7 +115,9 @@ class Environment:
             OSError: a file cannot be read or written.
         """
         if to.expanduser().absolute().is_relative_to(self.path):
-            raise IssuerError(f"{to} is inside the environment; choose another directory")
+            raise IssuerError(
+                text("{path} is inside the environment; choose another directory").format(path=to)
+            )
 
         def cards_in_the_making(folder: str, names: list[str]) -> list[str]:
             return names if Path(folder) == self.staging else []
@@ -131,7 +133,9 @@ class Environment:
         """Yield the environment that is to be, and one to build it in; configured and renamed at the end."""
         path = path.expanduser().absolute()
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise IssuerError(f"{path} is not empty; choose another directory with --dir")
+            raise IssuerError(
+                text("{path} is not empty; choose another directory with --dir").format(path=path)
+            )
         environment = cls.__new__(cls)
         environment._at(path)
         configuration = environment._module_configuration()
@@ -155,10 +159,11 @@ class Environment:
         try:
             module = module_path()
         except FileNotFoundError as error:
-            raise IssuerError(
-                f"this installation has no {error}, which the cards need; "
+            said = text(
+                "this installation has no {name}, which the cards need; "
                 "install xca-plugin with its module, on Linux"
-            ) from None
+            )
+            raise IssuerError(said.format(name=error)) from None
         return {
             "XCA_SOFTHSM_DIR": str(self.path),
             "XCA_PKCS11_CONF": str(self.configuration),
@@ -166,7 +171,7 @@ class Environment:
         }
 
     def _module_configuration(self) -> bytes:
-        text = (
+        lines = (
             "[module]\n"
             f"path={self.inner_module}\n"
             f"environment=SOFTHSM2_CONF={self.inner_configuration}\n"
@@ -175,15 +180,13 @@ class Environment:
         )
         # inih ends a value at " ;", SoftHSM a line at "#".
         if re.search(r"[\x00-\x1f\x7f#]|\s;", str(self.path)):
-            raise IssuerError(
-                f"{str(self.path)!r}: a configuration file cannot hold this name; choose another with --dir"
-            )
-        excess = max(len(os.fsencode(line)) for line in text.splitlines()) - _LINE_MAX
+            said = text("{path}: a configuration file cannot hold this name; choose another with --dir")
+            raise IssuerError(said.format(path=self.path))
+        excess = max(len(os.fsencode(line)) for line in lines.splitlines()) - _LINE_MAX
         if excess > 0:
-            raise IssuerError(
-                f"{self.path}: {excess} bytes too long for a configuration file; choose a shorter --dir"
-            )
-        return os.fsencode(text)
+            said = text("{path}: {excess} bytes too long for a configuration file; choose a shorter --dir")
+            raise IssuerError(said.format(path=self.path, excess=excess))
+        return os.fsencode(lines)
 
 
 def default_path() -> Path:
@@ -209,7 +212,8 @@ def _softhsm() -> Path:
     for library in candidates:
         if library.is_file():
             return library
-    raise IssuerError(
-        f"{named or 'libsofthsm2.so'} not found; install SoftHSM 2 (Debian and Ubuntu: apt install softhsm2; "
+    said = text(
+        "{path} not found; install SoftHSM 2 (Debian and Ubuntu: apt install softhsm2; "
         "Fedora: dnf install softhsm), or name the library in SOFTHSM2_MODULE"
     )
+    raise IssuerError(said.format(path=named or "libsofthsm2.so"))

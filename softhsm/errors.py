@@ -1,9 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors of environments and their cards. Every message ends with the next step."""
 
+from xca_common.i18n import Text
+
 
 class IssuerError(Exception):
-    """The environment, or a part of the machine that it needs, does not do what was asked."""
+    """The environment, or a part of the machine that it needs, does not do what was asked.
+
+    Args:
+        said: what happened, and what to do; a Text is shown in the language being spoken.
+    """
+
+    def __init__(self, said: Text | str) -> None:
+        super().__init__(said)
+        self._said = said
+
+    def __str__(self) -> str:
+        return self._said if isinstance(self._said, str) else self._said()
 
 
 class NoEnvironmentError(IssuerError):

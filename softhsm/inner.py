@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 from softhsm.errors import SoftHSMError
+from softhsm.i18n import text
 
 
 class InnerModule:
@@ -72,10 +73,10 @@ class InnerModule:
             raise self._ended()
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise SoftHSMError(f"SoftHSM ({self._module}) refused: {answer['error']}")
+            said = text("SoftHSM ({module}) refused: {error}")
+            raise SoftHSMError(said.format(module=self._module, error=answer["error"]))
         return answer
 
     def _ended(self) -> SoftHSMError:
-        return SoftHSMError(
-            f"SoftHSM ({self._module}) ended with status {self._process.wait()}; is it whole?"
-        )
+        said = text("SoftHSM ({module}) ended with status {status}; is it whole?")
+        return SoftHSMError(said.format(module=self._module, status=self._process.wait()))

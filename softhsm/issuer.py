@@ -23,8 +23,10 @@ from typing import Any, Final, Literal
 from pkcs11_shim import CardRow, StoreWriter, rules
 from softhsm.environment import Environment, inner_configuration
 from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
+from softhsm.i18n import text
 from softhsm.inner import InnerModule
 from xca_common import atomic_file
+from xca_common.errors import os_reason
 from xca_common.pki import profile
 from xca_common.taipei import TAIPEI
 
@@ -121,9 +123,8 @@ def issue(environment: Environment, user_code: str, application: Application | N
     _check_user_code(user_code)
     _check_reader(application.reader)
     if application.number is not None and not re.fullmatch(_NUMBER, application.number):
-        raise BadValueError(
-            f"card number {application.number!r}: must be XC and 14 digits; leave it out for a free one"
-        )
+        said = text("card number '{number}': must be XC and 14 digits; leave it out for a free one")
+        raise BadValueError(said.format(number=application.number))
     issued = datetime.now(TAIPEI)
     if application.issued_on is not None:
         issued = datetime.combine(application.issued_on, issued.timetz())
@@ -163,7 +164,9 @@ def find(environment: Environment, number: str) -> IssuedCard:
     """
     row = environment.store.card(number)
     if row is None:
-        raise NoSuchCardError(f"no card {number} here; `softhsm-card list` shows those there are")
+        raise NoSuchCardError(
+            text("no card {number} here; `softhsm-card list` shows those there are").format(number=number)
+        )
     return IssuedCard(row, _state(environment, row))
 
 
@@ -242,16 +245,14 @@ class _Certificates:
         try:
             self._authority = authority.Authority.load(environment.pki)
         except (OSError, ValueError) as error:
-            raise IssuerError(
-                f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
-            ) from None
+            said = text("{path}: the test PKI is damaged ({error}); make a new environment")
+            raise IssuerError(said.format(path=environment.pki, error=error)) from None
         self._usages = {"SIGN": ("cert1", authority.SIGNING), "KEYX": ("cert2", authority.ENCRYPTION)}
         try:
             holder = distinguished_name.parse(application.holder)
         except ValueError:
-            raise BadValueError(
-                f"holder {application.holder!r}: not a name; write it like C=TW,L=臺北市,O=國立臺灣大學"
-            ) from None
+            said = text("holder '{holder}': not a name; write it like C=TW,L=臺北市,O=國立臺灣大學")
+            raise BadValueError(said.format(holder=application.holder)) from None
         try:
             attributes = authority.directory_attributes(
                 profile.SCHOOL, application.rank, organisation_oid=application.organisation_oid
@@ -335,9 +336,10 @@ def _replace_secrets(
     """Replace the token file of a card by one whose user code is known and whose PIN is not."""
     target = environment.tokens / number / "token.object"
     if not target.parent.is_dir():
-        raise IssuerError(
-            f"{number} has no token, only the rest of a card; `softhsm-card remove {number}`, issue another"
+        said = text(
+            "{number} has no token, only the rest of a card; `softhsm-card remove {number}`, issue another"
         )
+        raise IssuerError(said.format(number=number))
     # The record first: after a kill in between the call can be repeated, and no PIN only seems to be valid.
     store.replace_secrets(number, event=event)
     atomic_file.write(target, token_file)
@@ -354,7 +356,9 @@ def _staging(environment: Environment, number: str) -> Iterator[Path]:
             try:
                 folder.mkdir(mode=0o700)
             except FileExistsError:
-                raise IssuerError(f"another softhsm-card works on {number}; wait for it") from None
+                raise IssuerError(
+                    text("another softhsm-card works on {number}; wait for it").format(number=number)
+                ) from None
             # The system drops this lock when the process ends.
             claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, claim)
@@ -378,28 +382,27 @@ def _check_user_code(user_code: str) -> None:
     # Checked here, because the issuer does not write through the module, which has the rule.
     allowed = range(rules.CHAR_FIRST, rules.CHAR_LAST + 1)
     if not rules.USER_CODE_MIN <= len(user_code) <= rules.USER_CODE_MAX:
-        raise BadValueError(
-            f"user code (用戶代碼): must have {rules.USER_CODE_MIN} to {rules.USER_CODE_MAX} characters; "
-            "choose another"
-        )
+        said = text("user code (用戶代碼): must have {least} to {most} characters; choose another")
+        raise BadValueError(said.format(least=rules.USER_CODE_MIN, most=rules.USER_CODE_MAX))
     if not all(ord(character) in allowed for character in user_code):
         raise BadValueError(
-            "user code (用戶代碼): must be ASCII letters, digits and symbols, without blanks; choose another"
+            text(
+                "user code (用戶代碼): must be ASCII letters, digits and symbols, without blanks; "
+                "choose another"
+            )
         )
 
 
 def _check_reader(reader: str | None) -> None:
     if reader is not None and not (reader.isprintable() and 0 < len(reader.strip().encode()) <= _READER_MAX):
-        raise BadValueError(
-            f"reader {reader!r}: must be a line of 1 to {_READER_MAX} bytes; choose another name"
-        )
+        said = text("reader '{reader}': must be a line of 1 to {most} bytes; choose another name")
+        raise BadValueError(said.format(reader=reader, most=_READER_MAX))
 
 
 def _check_free(environment: Environment, number: str) -> None:
     if (environment.tokens / number).exists():
-        raise BadValueError(
-            f"card number {number} is in use; choose another, or `softhsm-card remove {number}` first"
-        )
+        said = text("card number {number} is in use; choose another, or `softhsm-card remove {number}` first")
+        raise BadValueError(said.format(number=number))
 
 
 def _reader(store: StoreWriter, wanted: str | None) -> str:
@@ -408,7 +411,8 @@ def _reader(store: StoreWriter, wanted: str | None) -> str:
         names = (f"SoftHSM Virtual Reader {n:02d} 00" for n in count())
         return next(name for name in names if name not in holders)
     if wanted in holders:
-        raise BadValueError(f"reader {wanted!r}: card {holders[wanted]} is in it; choose another name")
+        said = text("reader '{reader}': card {number} is in it; choose another name")
+        raise BadValueError(said.format(reader=wanted, number=holders[wanted]))
     return wanted
 
 
@@ -422,9 +426,8 @@ def _copy(environment: Environment, number: str, name: str) -> bytes:
     try:
         return (environment.copies / number / name).read_bytes()
     except OSError as error:
-        raise IssuerError(
-            f"no issuer's copy for {number} ({error.strerror}); `softhsm-card remove {number}`, issue another"
-        ) from None
+        said = text("no issuer's copy for {number} ({reason}); `softhsm-card remove {number}`, issue another")
+        raise IssuerError(said.format(number=number, reason=os_reason(error))) from None
 
 
 def _state(environment: Environment, row: CardRow) -> IssuedCardState:

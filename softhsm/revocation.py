@@ -17,6 +17,7 @@ from cryptography import x509
 from pkcs11_shim import rules
 from softhsm.environment import Environment
 from softhsm.errors import BadValueError, IssuerError
+from softhsm.i18n import text
 from softhsm.inner import InnerModule
 from softhsm.issuer import find
 from xca_common import atomic_file
@@ -68,7 +69,8 @@ def revoke(environment: Environment, number: str, reason: str = REASONS[0]) -> P
         OSError: the environment cannot be written.
     """
     if reason not in REASONS:
-        raise BadValueError(f"reason {reason!r}: must be one of {', '.join(REASONS)}")
+        said = text("reason '{reason}': must be one of {reasons}")
+        raise BadValueError(said.format(reason=reason, reasons=", ".join(REASONS)))
 
     def change(entry: _Entry) -> x509.ReasonFlags | None:
         _check_not_final(entry, number)
@@ -121,9 +123,8 @@ def _publish(environment: Environment, card: str, change: _Change) -> Published:
             authority = Authority.load(environment.pki)
             previous = _previous(environment.pki / "complete.crl")
         except (OSError, ValueError) as error:
-            raise IssuerError(
-                f"{environment.pki}: the test PKI is damaged ({error}); make a new environment"
-            ) from None
+            said = text("{path}: the test PKI is damaged ({error}); make a new environment")
+            raise IssuerError(said.format(path=environment.pki, error=error)) from None
         with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
             answer = inner.ask("certificates", label=rules.INNER_LABEL + card)["certificates"]
         certificates = {
@@ -167,6 +168,5 @@ def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags:
 
 def _check_not_final(entry: _Entry, number: str) -> None:
     if entry is not None and _reason(entry) is not _HOLD:
-        raise BadValueError(
-            f"{number} was revoked for good on {entry.revocation_date_utc:%Y-%m-%d}; issue another card"
-        )
+        said = text("{number} was revoked for good on {day}; issue another card")
+        raise BadValueError(said.format(number=number, day=f"{entry.revocation_date_utc:%Y-%m-%d}"))

@@ -13,7 +13,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from softhsm.cli import main as softhsm_card
+from softhsm.commands import softhsm_card
 from support.errors import with_facts
 from xca_common.errors import OutputExists, XcaError
 from xca_common.i18n import CHINESE, ENGLISH

@@ -12,7 +12,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("login/xca_common", "xca_plugin")
+PACKAGES: Final = ("login/xca_common", "softhsm", "xca_plugin")
 
 
 def _rows() -> Iterator[tuple[list[str], list[str]]]:

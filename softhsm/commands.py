@@ -1,0 +1,500 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of softhsm-card: the issuer of cards for developers and for continuous integration."""
+
+import os
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+import softhsm
+from pkcs11_shim import StoreError, rules
+from softhsm import Application, Environment, IssuedCard, IssuedCardState
+from softhsm.i18n import _, text
+from xca_common.command_line import SHOWN_SECRET, SourceOption, WholeNumber, complete, confirm, harmless_usage
+from xca_common.errors import os_reason, place_of
+from xca_common.harmless_text import harmless, harmless_json
+from xca_common.i18n import Text
+from xca_common.secret_source import FORMS, NotASourceError, SecretReader, SecretSourceError
+from xca_common.standard_streams import tolerate_characters
+
+if TYPE_CHECKING:
+    from softhsm.revocation import Published
+
+_STATES: Final = {
+    IssuedCardState.ISSUED: text("not activated 未開卡"),
+    IssuedCardState.ACTIVE: text("active 已開卡"),
+    IssuedCardState.LAPSED: text("lapsed 逾期"),
+    IssuedCardState.PIN_LOCKED: text("PIN locked 鎖卡"),
+    IssuedCardState.USER_CODE_LOCKED: text("user code locked"),
+    IssuedCardState.DAMAGED: text("damaged: repair"),
+    IssuedCardState.UNFINISHED: text("unfinished: remove"),
+}
+_STATUSES: Final = "\b\n" + _(
+    "Exit status:\n"
+    "  0  done\n"
+    "  1  the environment, SoftHSM or the card store failed, or you stopped it\n"
+    "  2  an option or a value is wrong, or is taken\n"
+    "  3  no such card"
+)
+_FILE_WIDTH: Final = 120
+_MEMBERS: Final = text(
+    "JSON: an array of objects, one a card:\n"
+    "  number           card number, 16 characters\n"
+    "  state            {states} |\n"
+    "                   {more}\n"
+    "  reader           name of the reader that it sits in\n"
+    "  issued_on        YYYY-MM-DD, Taipei\n"
+    "  activate_by      YYYY-MM-DD, the last day for activation\n"
+    "  days_left        days until then, negative after it\n"
+    "  activated_at     ISO 8601 with time zone, or null\n"
+    "  pin_tries        wrong PINs left\n"
+    "  user_code_tries  wrong user codes left"
+)
+_JSON: Final = (
+    "\b\n"
+    + _MEMBERS.format(
+        states=" | ".join(list(IssuedCardState)[:4]), more=" | ".join(list(IssuedCardState)[4:])
+    )()
+)
+_PLACEHOLDERS: Final = {
+    "ADDRESS": text("ADDRESS"),
+    "COUNT": text("COUNT"),
+    "NAME": text("NAME"),
+    "NUMBER": text("NUMBER"),
+    "REASON": text("REASON"),
+    "SOURCE": text("SOURCE"),
+    "YEARS": text("YEARS"),
+}
+
+
+def _source(sentence: Text) -> str:
+    """Return the help of an option that names the source of a user code."""
+    facts = {"least": rules.USER_CODE_MIN, "most": rules.USER_CODE_MAX, "forms": FORMS}
+    asked = _("Asked for when left out.")
+    return f"{sentence.format(**facts)()} {asked}"
+
+
+class _BadValue(click.ClickException):
+    exit_code = 2
+
+
+class _NoSuchCard(click.ClickException):
+    exit_code = 3
+
+
+class _Commands(click.Group):
+    """A group of commands that report an expected error in one line, with a documented exit status."""
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        tolerate_characters()
+        with harmless_usage():
+            return super().make_context(*given, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with harmless_usage():
+            try:
+                return super().invoke(ctx)
+            except NotASourceError as error:
+                raise _BadValue(f"{error} {SHOWN_SECRET()}") from error
+            except (softhsm.BadValueError, SecretSourceError) as error:
+                raise _BadValue(str(error)) from error
+            except softhsm.NoSuchCardError as error:
+                raise _NoSuchCard(str(error)) from error
+            except OSError as error:
+                said = text("{path}: {reason}").format(path=error.filename or "-", reason=os_reason(error))
+                raise click.ClickException(said()) from error
+            except (softhsm.IssuerError, StoreError) as error:
+                raise click.ClickException(str(error)) from error
+            except (click.ClickException, click.Abort, click.exceptions.Exit):
+                raise
+            except Exception as error:
+                # Neither its text nor a traceback is shown: an unexpected exception may hold a secret.
+                said = text("Unexpected problem: {place}").format(place=place_of(error))
+                raise click.ClickException(said()) from error
+
+
+def _say(sentence: Text) -> None:
+    """Print a sentence; its facts are made harmless."""
+    click.echo(harmless(sentence(), lines=True))
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_STATUSES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=_(
+        "Issue organisation IC cards of the stand-in (SoftHSM), and act as their issuer.\n\n"
+        'First softhsm-card init and softhsm-card issue, then eval "$(softhsm-card env)" '
+        "in a shell that uses them."
+    ),
+)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    envvar="XCA_SOFTHSM_DIR",
+    default=softhsm.default_path,
+    show_default=_("$XCA_SOFTHSM_DIR, else $XDG_DATA_HOME/xca/softhsm"),
+    help=_("The environment: one directory; nothing outside it is touched."),
+)
+@click.pass_context
+def softhsm_card(context: click.Context, directory: Path) -> None:
+    """Group of all commands of softhsm-card."""
+    context.obj = directory
+
+
+@softhsm_card.command(
+    help=_("Make the environment: SoftHSM's copy and configuration, an empty card store, a test PKI.")
+)
+@click.option(
+    "--compatibility-policy",
+    is_flag=True,
+    help=_("Certificates carry the policy OID of real cards (2.16.886.101.0.3.3), not the one for tests."),
+)
+@click.pass_obj
+def init(directory: Path, compatibility_policy: bool) -> None:
+    """Make the environment: SoftHSM's copy and configuration, an empty card store, a test PKI."""
+    try:
+        environment = Environment(directory)
+    except softhsm.NoEnvironmentError:
+        environment = Environment.create(directory, compatibility_policy=compatibility_policy)
+        _say(text("Made {path}. Next: softhsm-card issue").format(path=environment.path))
+    else:
+        _say(text("{path} is there already; nothing was changed.").format(path=environment.path))
+
+
+@softhsm_card.command(
+    epilog=f"{_JSON}\n\n{_STATUSES}",
+    help=_("Issue cards as they come to their holder: not activated (未開卡)."),
+)
+@click.option(
+    "--user-code",
+    metavar="SOURCE",
+    cls=SourceOption,
+    help=_source(
+        text("The user code (用戶代碼) that the holder chose, {least} to {most} characters: {forms}.")
+    ),
+)
+@click.option(
+    "--holder",
+    metavar="NAME",
+    default=Application.holder,
+    show_default=True,
+    help=_("Subject of the certificates."),
+)
+@click.option("--organisation-oid", metavar="OID", default=Application.organisation_oid, show_default=True)
+@click.option(
+    "--rank",
+    type=click.Choice(["primary", "secondary"]),
+    default=Application.rank,
+    show_default=True,
+    help=_("正卡 or 附卡."),
+)
+@click.option("--email", metavar="ADDRESS", help=_("Address for the certificates."))
+@click.option(
+    "--years",
+    metavar="YEARS",
+    type=WholeNumber(1),
+    default=Application.years,
+    show_default=True,
+    help=_("Validity."),
+)
+@click.option(
+    "--issue-date",
+    metavar="YYYY-MM-DD",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help=_("Day of issue in Taipei, today by default; more than 90 days ago makes a lapsed card."),
+)
+@click.option("--number", metavar="NUMBER", help=_("Card number, XC and 14 digits; a free one by default."))
+@click.option(
+    "--reader", metavar="NAME", help=_("Name of the reader that the card sits in; a new one by default.")
+)
+@click.option(
+    "--count", metavar="COUNT", type=WholeNumber(1), default=1, show_default=True, help=_("How many cards.")
+)
+@click.option("--json", "as_json", is_flag=True, help=_("Print the cards as JSON."))
+@click.pass_context
+def issue(
+    context: click.Context,
+    /,
+    user_code: str | None,
+    issue_date: datetime | None,
+    count: int,
+    as_json: bool,
+    **application: Any,
+) -> None:
+    """Issue one card or several, and print them."""
+    for option in ("number", "reader"):
+        if count > 1 and application[option] is not None:
+            said = text("--{option} is for one card; leave out --count or --{option}")
+            raise click.UsageError(said.format(option=option)())
+    environment = Environment(context.obj)
+    code = _user_code(context, user_code, _("User code (用戶代碼) that the holder chose"))
+    wanted = Application(issued_on=issue_date.date() if issue_date else None, **application)
+    # Without a terminal there is no progress bar, and rich, which draws it, is not loaded.
+    numbers: Any = range(count)
+    if count > 1 and sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        numbers = track(numbers, description=_("Issuing"), console=Console(stderr=True))
+    issued = [softhsm.issue(environment, code, wanted) for _ in numbers]
+    if as_json:
+        _echo_json(issued)
+    else:
+        for card in issued:
+            said = text("Card {number} in {reader}: {state}, activate by {day}")
+            facts = {"number": card.number, "reader": card.row.reader, "state": _STATES[card.state]}
+            _say(said.format(**facts, day=card.row.activate_by))
+        # --card is given because XCA_CARD may name another card, such as that of the demo.
+        number = f" --card {issued[-1].number}" if os.environ.get("XCA_CARD") else ""
+        _say(text('Next: eval "$(softhsm-card env)", then xcactl activate{number}').format(number=number))
+
+
+@softhsm_card.command("list", epilog=f"{_JSON}\n\n{_STATUSES}", help=_("List the cards of the environment."))
+@click.option("--json", "as_json", is_flag=True, help=_("Print the cards as JSON."))
+@click.pass_obj
+def list_cards(directory: Path, as_json: bool) -> None:
+    """Print the cards."""
+    cards = softhsm.cards(Environment(directory))
+    if as_json:
+        _echo_json(cards)
+    elif not cards:
+        _say(text("No cards yet. Next: softhsm-card issue"))
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(
+            _("Card"),
+            _("State"),
+            _("Activate by"),
+            _("PIN tries"),
+            _("User code tries"),
+            _("Reader"),
+            box=None,
+            pad_edge=False,
+        )
+        for card in cards:
+            row = card.row
+            activate_by = "" if row.activated_at else row.activate_by.isoformat()
+            table.add_row(
+                card.number,
+                _STATES[card.state](),
+                activate_by,
+                "" if row.activated_at is None else str(row.pin_tries),
+                str(row.user_code_tries),
+                harmless(row.reader),
+            )
+        # Lines are folded for a terminal only.
+        width = None if sys.stdout.isatty() else _FILE_WIDTH
+        Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+
+
+@softhsm_card.command(
+    help=_('Print the exports that let a shell\'s programs use the cards: eval "$(softhsm-card env)".')
+)
+@click.pass_obj
+def env(directory: Path) -> None:
+    """Print lines for a shell."""
+    for variable, value in Environment(directory).exports().items():
+        line = f"export {variable}={shlex.quote(value)}"
+        click.echo(harmless(line, longest=None) if sys.stdout.isatty() else line)
+
+
+@softhsm_card.command(
+    epilog=_STATUSES,
+    help=_(
+        "Put back the token file of a card that SoftHSM cannot read any more.\n\n"
+        "A process that is killed inside SoftHSM may leave the file empty. Keys and certificates stay. The "
+        "user code is the one from the application again, and the PIN must be set anew."
+    ),
+)
+@click.argument("number")
+@click.pass_obj
+def repair(directory: Path, number: str) -> None:
+    """Repair a card, and print what its holder does next."""
+    environment = Environment(directory)
+    if not softhsm.repair(environment, number):
+        _say(text("{number} can be read; there is nothing to repair.").format(number=number))
+        return
+    said = text(
+        "{number} is repaired. Its user code (用戶代碼) is the one from the application again;\n"
+        "is that lost: softhsm-card reset-user-code {number}"
+    )
+    _say(said.format(number=number))
+    _say_next(softhsm.find(environment, number))
+
+
+@softhsm_card.command(
+    "reset-user-code",
+    epilog=_STATUSES,
+    help=_(
+        "Set a new user code on a card whose user code is lost or locked (用戶代碼重設).\n\n"
+        "Keys and certificates stay. The PIN must be set anew with the new user code."
+    ),
+)
+@click.argument("number")
+@click.option(
+    "--new-user-code",
+    metavar="SOURCE",
+    cls=SourceOption,
+    help=_source(text("The new user code, {least} to {most} characters: {forms}.")),
+)
+@click.pass_context
+def reset_user_code(context: click.Context, number: str, new_user_code: str | None) -> None:
+    """Give a card a new user code."""
+    environment = Environment(context.obj)
+    softhsm.find(environment, number)
+    code = _user_code(context, new_user_code, _("New user code (用戶代碼)"))
+    softhsm.reset_user_code(environment, number, code)
+    _say(text("{number} has the new user code (用戶代碼).").format(number=number))
+    _say_next(softhsm.find(environment, number))
+
+
+@softhsm_card.command(epilog=_STATUSES, help=_("Revoke the certificates of a card for good (憑證廢止)."))
+@click.argument("number")
+@click.option(
+    "--reason",
+    metavar="REASON",
+    default="cessationOfOperation",
+    show_default=True,
+    help=_("As RFC 5280 names it."),
+)
+@click.pass_obj
+def revoke(directory: Path, number: str, reason: str) -> None:
+    """Revoke, and publish it."""
+    from softhsm import revocation  # imported here and in the commands below because the import is slow
+
+    _say_published(
+        text("{number} is revoked.").format(number=number),
+        revocation.revoke(Environment(directory), number, reason),
+    )
+
+
+@softhsm_card.command(epilog=_STATUSES, help=_("Suspend the certificates of a card (憑證停用)."))
+@click.argument("number")
+@click.pass_obj
+def suspend(directory: Path, number: str) -> None:
+    """Suspend, and publish it."""
+    from softhsm import revocation
+
+    _say_published(
+        text("{number} is suspended.").format(number=number),
+        revocation.suspend(Environment(directory), number),
+    )
+
+
+@softhsm_card.command(epilog=_STATUSES, help=_("Resume the suspended certificates of a card (憑證復用)."))
+@click.argument("number")
+@click.pass_obj
+def resume(directory: Path, number: str) -> None:
+    """Resume, and publish it."""
+    from softhsm import revocation
+
+    _say_published(
+        text("{number} is good.").format(number=number), revocation.resume(Environment(directory), number)
+    )
+
+
+@softhsm_card.command(
+    epilog=_STATUSES,
+    help=_(
+        "Write a new CRL, and new OCSP responses about the certificates of a card; they hold for seven days."
+    ),
+)
+@click.argument("number")
+@click.pass_obj
+def publish(directory: Path, number: str) -> None:
+    """Publish how a card stands."""
+    from softhsm import revocation
+
+    _say_published(
+        text("{number} is as it was.").format(number=number),
+        revocation.publish(Environment(directory), number),
+    )
+
+
+@softhsm_card.command(
+    epilog=_STATUSES,
+    help=_("Delete a card with its keys, its history and the issuer's copies. This cannot be undone."),
+)
+@click.argument("number")
+@click.option("--yes", is_flag=True, help=_("Do not ask."))
+@click.pass_obj
+def remove(directory: Path, number: str, yes: bool) -> None:
+    """Remove a card, after a question."""
+    environment = Environment(directory)
+    softhsm.find(environment, number)
+    question = text("Remove {number} and its keys for good?").format(number=number)
+    if not yes and not confirm(question(), click.prompt):
+        raise click.Abort
+    softhsm.remove(environment, number)
+    _say(text("{number} is removed.").format(number=number))
+
+
+def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
+    if source is None:
+        if not sys.stdin.isatty():
+            said = text("no terminal to ask for the user code on; name its source: {forms}")
+            raise click.UsageError(said.format(forms=FORMS)())
+        click.echo(_("Nothing is shown while you type."), err=True)
+        code: str = click.prompt(prompt, hide_input=True, confirmation_prompt=_("Repeat it"), err=True)
+        return code
+    return context.with_resource(SecretReader()).read(source)
+
+
+def _say_published(done: Text, published: "Published") -> None:
+    _say(done)
+    _say(text("CRL: {path}").format(path=published.crl))
+    for label, path in published.ocsp.items():
+        _say(text("OCSP response about {label}: {path}").format(label=label, path=path))
+
+
+def _say_next(card: IssuedCard) -> None:
+    if card.row.activated_at is not None:
+        said = text(
+            "Next, the holder: xcactl pin reset --card {number} (no PIN is valid until then, 重設PIN碼)"
+        )
+    elif card.state is IssuedCardState.LAPSED:
+        said = text("It lapsed on {day}: it cannot be activated; issue another.")
+    else:
+        said = text("Next, the holder: xcactl activate --card {number} (開卡)")
+    _say(said.format(number=card.number, day=card.row.activate_by))
+
+
+def _echo_json(cards: list[IssuedCard]) -> None:
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(
+        harmless_json(
+            [
+                {
+                    "number": card.number,
+                    "state": card.state,
+                    "reader": card.row.reader,
+                    "issued_on": card.row.issued_on.isoformat(),
+                    "activate_by": card.row.activate_by.isoformat(),
+                    "days_left": card.row.days_left,
+                    "activated_at": card.row.activated_at.isoformat() if card.row.activated_at else None,
+                    "pin_tries": card.row.pin_tries,
+                    "user_code_tries": card.row.user_code_tries,
+                }
+                for card in cards
+            ],
+            ascii_only=ascii_only,
+        )
+    )
+
+
+def _complete(command: click.Command, *, is_root: bool) -> None:
+    complete(command, _PLACEHOLDERS, hide_language=not is_root)
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _complete(each, is_root=False)
+
+
+_complete(softhsm_card, is_root=True)
