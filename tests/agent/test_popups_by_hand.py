@@ -14,6 +14,7 @@ from support.agent.agent_process import Agent, Start, trust
 from support.agent.browser_tab import HOLD_TIMERS, Tab
 from support.agent.chromium import Chromium
 from support.agent.component_client import Json, verify
+from support.agent.page_visitor import visiting
 from support.agent.web_sites import site
 from xca_plugin.agent.component.result_codes import Code
 
@@ -39,6 +40,7 @@ IN_VIEW = """(() => {
     const box = element.getBoundingClientRect();
     return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight + 1;
 })()"""
+WRONG = "document.querySelector('[data-part=wrong]').hidden === false"
 SIGN = {"func": "MakeSignature", "tbs": "contract-4711"}
 
 
@@ -139,7 +141,7 @@ def test_consent_with_malformed_pin_is_not_sent(asking_portal: Portal, xca_activ
 def test_consent_by_keyboard_reaches_every_control(portal: Portal, active_card: CardFixture) -> None:
     window = portal.asks({**SIGN, "pin": active_card.pin})
     window.see(READY)
-    assert window.walk() == ["for-a-while", "agree", "refuse"]
+    assert window.walk() == ["holder-more", "for-a-while", "agree", "refuse"]
     window.press(" ")
     assert window.now("document.querySelector('[data-part=for-a-while]').checked")
     window.press(" ")
@@ -156,7 +158,7 @@ def test_consent_with_new_pin_typed_changes_the_pin(
     window = asking_portal.asks(
         {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
     )
-    assert window.walk() == ["pin", "new-pin", "again", "agree", "refuse"]
+    assert window.walk() == ["holder-more", "pin", "new-pin", "again", "agree", "refuse"]
     window.type(str(card.pin))
     window.press("Tab")
     window.type(NEW_PIN)
@@ -172,13 +174,22 @@ def test_consent_with_new_pin_typed_changes_the_pin(
 
 
 def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_card: CardFixture) -> None:
-    for wrong in ("wrong-1", "wrong-2"):
-        window = asking_portal.asks(SIGN)
-        window.type(wrong)
-        window.see(READY)
-        window.press("Enter")
-        assert asking_portal.answer()["ret_code"] == Code.LOGIN_FAILED
-        window.closes()
+    window = asking_portal.asks(SIGN)
+    assert not window.now(WRONG)
+    window.type("wrong-1")
+    window.see(READY)
+    window.press("Enter")
+    # The window asks again itself, until one try is left.
+    window.see(f"{ASKS} && {WRONG}")
+    window.read("PIN碼錯誤", "[data-part=wrong]")
+    window.read("2", "[data-part=tries]")
+    assert asking_portal.tab.now("answers.length === 0")
+    assert window.focused() == "pin"
+    window.type("wrong-2")
+    window.see(READY)
+    window.press("Enter")
+    assert asking_portal.answer()["ret_code"] == Code.LOGIN_FAILED
+    window.closes()
     window = asking_portal.asks(SIGN)
     window.type(str(xca_active_card.pin))
     window.see(READY)
@@ -191,6 +202,46 @@ def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_ca
     if not window.is_closed() and window.now(ASKS):  # where Enter on a box sends nothing
         window.press("Tab", "Enter")
     assert asking_portal.answer()["ret_code"] == 0
+
+
+def test_holder_is_a_name_and_its_distinguished_name_one_click_away(
+    portal: Portal, active_card: CardFixture
+) -> None:
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    shown = "document.querySelector('[data-part=card]').innerText"
+    assert "C=TW" not in window.now(shown)
+    assert not window.now("document.querySelector('[data-part=holder]').checkVisibility()")
+    window.click("[data-part=holder-more]")
+    window.read("C=TW", "[data-part=holder]")
+    window.see(READY)
+    window.click("[data-part=refuse]")
+    assert portal.answer()["ret_code"] == Code.CANCELLED
+
+
+def test_activation_asked_by_a_site_is_done_on_the_agents_page(
+    origin: str, start_agent: Start, xca_issued_card: CardFixture, tab: Tab
+) -> None:
+    card = xca_issued_card
+    agent = start_agent(card, trusted=(origin,))
+    tab.go(f"{origin}/?agent={agent.url}")
+    portal = Portal(origin, agent, tab)
+    asked = {"func": "openCard", "sid": "U1", "cmsresponse": "", "currentPIN": "", "newpin": "x"}
+    window = portal.click({**asked, "cardid": card.number}, "/CardManagement/CMCPopForm")
+    window.read("此網站要求開卡", "[data-part=wanted]")
+    assert window.walk() == ["own-page-go", "own-page-refuse"]
+    window.click("[data-part=own-page-go]")
+    with visiting(agent) as visitor:
+        visitor.fill("/activate", card.user_code, NEW_PIN, again=NEW_PIN)
+    assert portal.answer() == {"func": "openCard", "ret_code": 0, "last_error": 0}
+    window.closes()
+
+
+def test_activation_asked_by_a_site_and_refused_is_cancelled(portal: Portal) -> None:
+    window = portal.click({"func": "resetUserPIN", "cmsresponse": ""}, "/CardManagement/CMCPopForm")
+    window.read("重設PIN碼", "[data-part=wanted]")
+    window.click("[data-part=own-page-refuse]")
+    assert portal.answer()["ret_code"] == Code.CANCELLED
+    window.closes()
 
 
 def test_add_domain_button_with_enter_trusts(stranger: Portal, active_card: CardFixture) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from xca_common.errors import SecretMissing, XcaError
 from xca_common.harmless_text import harmless
@@ -27,7 +28,7 @@ from xca_plugin.agent.component.request_body import decode_fields
 from xca_plugin.agent.component.result_codes import Code, Refusal, failure, page_safe, success
 from xca_plugin.agent.component.signing import SignOperation
 from xca_plugin.agent.component.trusted_sites import TrustedSites
-from xca_plugin.agent.pages.pin_actions import ACTIVATE, RESET_PIN
+from xca_plugin.agent.pages.pin_actions import ACTIVATE, RESET_PIN, PinAction
 from xca_plugin.agent.pages.pin_pattern import pin_pattern
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import PagePin, Settings
@@ -47,16 +48,24 @@ _OPERATIONS: Final[Mapping[str, type[Operation]]] = {
     "makeCsr": CertificateRequestOperation,
     "writecert": WriteCertificateOperation,
 }
-# Functions of the vendor's component that need the card-management centre, and the agent's page for each.
-_OWN_PAGES: Final = {
-    "umakeSig": "/",
-    "bulidResetUserPINRequest": RESET_PIN.path,
-    "resetUserPIN": RESET_PIN.path,
-    "bulidUnblockCardRequest": RESET_PIN.path,
-    "unblockCard": RESET_PIN.path,
-    "buildOpenCardGetUserPINRequest": ACTIVATE.path,
-    "buildOpenCardValidateUserRequest": ACTIVATE.path,
-    "openCard": ACTIVATE.path,
+# Functions of the vendor's component that need the card-management centre. The person does the same here.
+_DONE_HERE: Final[Mapping[str, PinAction]] = {
+    "bulidResetUserPINRequest": RESET_PIN,
+    "resetUserPIN": RESET_PIN,
+    "bulidUnblockCardRequest": RESET_PIN,
+    "unblockCard": RESET_PIN,
+    "buildOpenCardGetUserPINRequest": ACTIVATE,
+    "buildOpenCardValidateUserRequest": ACTIVATE,
+    "openCard": ACTIVATE,
+}
+_WANTED: Final = {
+    ACTIVATE: text(
+        "This site wants your card to be activated (開卡). You do that on a page of this computer."
+    ),
+    RESET_PIN: text(
+        "This site wants to unlock your card or reset its PIN (重設PIN碼). You do that on a page of this "
+        "computer."
+    ),
 }
 _ANSWERED_IN_MSG: Final = {"exDynamicCreateFile", "exDynamicReleaseFile"}
 """Requests whose pages read the message in the member `msg` as well."""
@@ -121,11 +130,16 @@ class ConsentRequest:
             a member `blindness` blind requests are switched on for the site.
         refusal: the answer to the site if the person refuses.
         unasked: the answer to the site where there is no popup that could ask.
+        done_by: the action with which the person carries the request out on a page of the agent. Then the
+            question has a member `ownPage`.
+        card_number: the card that such a request names.
     """
 
     question: Mapping[str, Any]
     refusal: Mapping[str, Any]
     unasked: Mapping[str, Any]
+    done_by: PinAction | None = None
+    card_number: str | None = None
 
 
 class Dispatcher:
@@ -189,7 +203,9 @@ class Dispatcher:
                 if choice and choice.remember:
                     self._trusted_sites.remember_card(site, choice.number)
                 return await self._run_operation(site, func, body, fields, agreement, choice, switch_on)
-            raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page(func))
+            if func in _DONE_HERE:
+                return self._own_page_request(site, func, fields)
+            raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page("/") if func == "umakeSig" else None)
         except (Refusal, XcaError) as error:
             answer = failure(_answer_name(func or ""), error)
             return answer | {"msg": answer["message"]} if func in _ANSWERED_IN_MSG else answer
@@ -284,10 +300,13 @@ class Dispatcher:
         except errors.LastTryNotConfirmed:
             # Another program used a try after the card was read, and one is left. This PIN was not tried.
             return self._consent_request(pending, cards.read(card), changed=was_agreed)
-        except errors.WrongPin:
+        except errors.WrongPin as wrong:
             # A site must not go on trying unasked.
             self._trusted_sites.allowances.end(pending.site, card.number)
-            raise
+            was_typed = agreement is not None and pending.asks_pin
+            if not was_typed or wrong.tries_left is None or wrong.tries_left <= 1:
+                raise
+            return self._consent_request(pending, cards.read(card), wrong=wrong)
         if agreement is None:
             facts = [(fact.label, fact.value) for fact in operation.consent_facts()]
             self._trusted_sites.allowances.record(
@@ -314,18 +333,31 @@ class Dispatcher:
         )
 
     def _consent_request(
-        self, pending: "_PendingOperation", card: Card, *, changed: bool = False
+        self,
+        pending: "_PendingOperation",
+        card: Card,
+        *,
+        changed: bool = False,
+        wrong: errors.WrongPin | None = None,
     ) -> ConsentRequest:
-        """Return the question for consent; changed: the person agreed to something that is different now."""
+        """Return the question for consent.
+
+        Args:
+            pending: what the site asks for.
+            card: the card.
+            changed: the person agreed to something that is different now.
+            wrong: the PIN that the person typed was wrong.
+        """
         func = _answer_name(pending.func)
         unasked = failure(func, Refusal(Code.CANCELLED, _NEEDS_POPUP))
         refusal = failure(func, Refusal(Code.CANCELLED))
         question = self._question(pending, card)
         ticket = self._tickets.issue(_purpose(pending, question))
         # Other programs change the tries meanwhile: they are shown, and are no part of what is agreed to.
-        shown = [*question["card"], [_("PIN"), card_text.pin_tries(card)]]
+        shown = {"tries": card_text.pin_tries(card), "ticket": ticket}
         notice = {"notice": _CHANGED()} if changed else {}
-        return ConsentRequest({**question, "card": shown, "ticket": ticket, **notice}, refusal, unasked)
+        error = {"wrong": wrong.message()} if wrong else {}
+        return ConsentRequest({**question, **shown, **notice, **error}, refusal, unasked)
 
     def _blind_request(self, pending: "_PendingOperation", blindness: Text) -> ConsentRequest:
         """Return the question whether to switch blind requests on for a site."""
@@ -370,6 +402,7 @@ class Dispatcher:
             "site": harmless(pending.site),
             "title": operation.title(),
             "card": [[_("Card"), harmless(f"{card.number}, {card_text.holder(card)}")]],
+            "holder": harmless(card.certificate.holder) if card.certificate else "",
             "facts": [[fact.label(), harmless(fact.value, lines=fact.lines)] for fact in facts],
             "warnings": [warning() for warning, applies in warnings if applies and warning],
             "pin": pending.asks_pin,
@@ -380,11 +413,29 @@ class Dispatcher:
             "lastTry": card.pin_tries == 1,
         }
 
-    def _hint_at_own_page(self, func: str) -> str | None:
-        if func not in _OWN_PAGES:
-            return None
-        page = f"{self._settings.origins()[0]}{_OWN_PAGES[func]}"
-        return f"本元件不經卡管中心辦理，請改用您電腦上的網頁：{page}"
+    def _own_page_request(self, site: str, func: str, fields: Mapping[str, str]) -> ConsentRequest:
+        """Return what the popup says about a request that the person carries out on a page of the agent."""
+        action = _DONE_HERE[func]
+        number = fields.get("cardid", "")
+        address = f"{action.path}?{urlencode({'card': number})}" if number.isalnum() else action.path
+        question = {
+            "site": harmless(site),
+            "ownPage": address,
+            "wanted": _WANTED[action](),
+            "button": action.title(),
+        }
+        unasked = Refusal(Code.UNSUPPORTED, self._hint_at_own_page(action.path))
+        func = _answer_name(func)
+        return ConsentRequest(
+            question,
+            failure(func, Refusal(Code.CANCELLED)),
+            failure(func, unasked),
+            done_by=action,
+            card_number=number or None,
+        )
+
+    def _hint_at_own_page(self, path: str) -> str:
+        return f"本元件不經卡管中心辦理，請改用您電腦上的網頁：{self._settings.origins()[0]}{path}"
 
 
 @dataclass(frozen=True)

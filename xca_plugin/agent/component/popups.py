@@ -19,7 +19,7 @@ from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.component.allowances import ALLOWANCE_SECONDS
 from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, CardChoice, ConsentRequest
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
-from xca_plugin.agent.component.result_codes import to_json
+from xca_plugin.agent.component.result_codes import success, to_json
 from xca_plugin.agent.pages import sites
 from xca_plugin.agent.pages.rendering import ASSETS, page, render
 from xca_plugin.agent.process.origin import is_origin
@@ -68,17 +68,44 @@ async def _carry_request(state: AgentState, request: Request) -> Response:
         agreement = _agreement(message["agreement"]) if "agreement" in message else None
         choice = _choice(message["choice"]) if "choice" in message else None
         switch_on = str(message["switchOn"]) if "switchOn" in message else None
-        if not isinstance(site, str) or not isinstance(body, str):
+        since = message.get("since")
+        if not (isinstance(site, str) and isinstance(body, str) and isinstance(since, int | None)):
             raise TypeError
         json.dumps(message, ensure_ascii=False).encode()  # refuses half surrogate pairs
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
+    if since is not None:
+        return await _look(state, request, site, body, since)
     answer = await site_requests.answer(
         state, request, site, body, agreement=agreement, choice=choice, switch_on=switch_on
     )
     if isinstance(answer, ConsentRequest):
-        return JSONResponse({"consent": answer.question, "refusal": to_json(answer.refusal)})
+        question = answer.question
+        if answer.done_by:
+            question = {**question, "since": state.action_results.count}
+        return JSONResponse({"consent": question, "refusal": to_json(answer.refusal)})
     return JSONResponse({"answer": to_json(answer)})
+
+
+async def _look(state: AgentState, request: Request, site: str, body: str, since: int) -> Response:
+    """Tell a popup whether the person has done on a page of the agent what the site asked for.
+
+    Args:
+        state: the agent's.
+        request: the popup's.
+        site: the origin of the site.
+        body: the site's request.
+        since: how many actions there had been when the popup began to wait.
+    """
+    answer = await state.dispatcher.answer(site, body)
+    if not isinstance(answer, ConsentRequest):
+        return JSONResponse({"answer": to_json(answer)})
+    action = answer.done_by
+    if action is None or not state.action_results.done_since(since, action, answer.card_number):
+        return JSONResponse({})
+    func = str(answer.refusal["func"])
+    await site_requests.record(request, site, action.path)
+    return JSONResponse({"answer": to_json(success(func))})
 
 
 def _agreement(members: dict[str, Any]) -> Agreement:

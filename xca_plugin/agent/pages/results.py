@@ -41,6 +41,12 @@ class ActionResults:
 
     def __init__(self) -> None:
         self._by_id: dict[str, ActionResult] = {}
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many results there have been."""
+        return self._count
 
     def add(self, result: ActionResult) -> str:
         """Keep a result, drop the oldest ones, and return the new one's id."""
@@ -48,6 +54,7 @@ class ActionResults:
             result.error.__traceback__ = result.error.__cause__ = result.error.__context__ = None
         while len(self._by_id) >= _KEPT:
             del self._by_id[next(iter(self._by_id))]
+        self._count += 1
         result_id = secrets.token_urlsafe(16)
         self._by_id[result_id] = result
         return result_id
@@ -55,3 +62,11 @@ class ActionResults:
     def get(self, result_id: str | None) -> ActionResult | None:
         """Return the result of that id, if it is still kept."""
         return self._by_id.get(result_id or "")
+
+    def done_since(self, count: int, action: PinAction, card_number: str | None) -> bool:
+        """Tell whether an action succeeded after so many results, with a card if one is named."""
+        later = list(self._by_id.values())[max(len(self._by_id) - (self._count - count), 0) :]
+        return any(
+            each.action is action and each.card is not None and card_number in (None, each.card_number)
+            for each in later
+        )

@@ -4,12 +4,14 @@
 "use strict";
 
 (() => {
+  const OWN_PAGE_MILLISECONDS = 160_000; // sites wait for 170 seconds
+  const BETWEEN_LOOKS = 1000; // milliseconds
   const FAILED = { ret_code: 0x7600000d, message: "元件沒有回應" };
 
   const { firstWord, answerNames } = document.currentScript.dataset;
   const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const site = { window: window.opener, origin: null, request: null };
-  const SCREENS = ["working", "no-opener", "changed", "choice", "blind-off", "blind", "consent"];
+  const SCREENS = ["working", "no-opener", "changed", "choice", "blind-off", "blind", "own-page", "consent"];
   const element = (part) => document.querySelector(`[data-part="${part}"]`);
   let refusal = null; // the answer if the person closes the popup
   let choice = {}; // the card that the person chose
@@ -52,15 +54,19 @@
     window.close();
   }
 
+  async function post(answered) {
+    const response = await fetch("/popup", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ site: site.origin, request: site.request, ...choice, ...answered }),
+    });
+    return response.json();
+  }
+
   async function carry(answered) {
     let reply = {};
     try {
-      const response = await fetch("/popup", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ site: site.origin, request: site.request, ...choice, ...answered }),
-      });
-      reply = await response.json();
+      reply = await post(answered);
     } catch {
       // The agent has ended. The answer below says so.
     }
@@ -87,7 +93,7 @@
     refusal = refused;
     const hasAsked = isFirst && windowHasAsked();
     isFirst = false;
-    const next = question.cards ? askForCard : question.blindness ? askToSwitchOn : ask;
+    const next = question.ownPage ? showOwnPage : question.cards ? askForCard : question.blindness ? askToSwitchOn : ask;
     if (!hasAsked) {
       next(question, refused);
       return;
@@ -95,6 +101,29 @@
     element("go-on").onclick = () => next(question, refused);
     element("changed-refuse").onclick = () => finish(refused);
     showQuestion("changed", "changed-title");
+  }
+
+  // The person does on a page of the agent what the site asks for; the site is told when it is done.
+  function showOwnPage(question, refused) {
+    showSite("own-page-site", question.site);
+    showText("wanted", question.wanted);
+    showText("own-page-go", question.button);
+    element("own-page-go").href = question.ownPage;
+    element("own-page-refuse").onclick = () => finish(refused);
+    showQuestion("own-page", "own-page-title");
+    const end = performance.now() + OWN_PAGE_MILLISECONDS;
+    const look = async () => {
+      const reply = await post({ since: question.since }).catch(() => ({}));
+      if (refusal === null) {
+        return; // the site has its answer
+      }
+      if (reply.answer || performance.now() > end) {
+        finish(reply.answer || refused);
+      } else {
+        setTimeout(look, BETWEEN_LOOKS);
+      }
+    };
+    setTimeout(look, BETWEEN_LOOKS);
   }
 
   // Blind requests are switched on for a site on a screen of their own, which is only offered.
@@ -141,6 +170,12 @@
   function ask(question, refused) {
     showText("title", question.title);
     showSite("site", question.site);
+    showText("holder", question.holder);
+    element("holder-field").hidden = !question.holder;
+    element("holder-field").ontoggle = () => restartConsentDelay(fitPopup(), false);
+    showText("tries", question.tries);
+    showText("wrong", question.wrong ?? "");
+    element("wrong").hidden = !question.wrong;
     const warnings = question.notice ? [question.notice, ...question.warnings] : question.warnings;
     element("warnings").replaceChildren(
       ...warnings.map((warning) => {
