@@ -24,14 +24,15 @@ from xca_plugin.signable import SignableFile
 from xca_plugin.signer import CardSigner
 
 _SIGNED_DATA: Final = cms.ContentType("signed_data").dump()
+_FIRST_GENERAL_YEAR: Final = 2050  # RFC 5652, section 11.3
 _DIGEST: Final = "message_digest"
 
 
 class FileSigner:
     """Signs files: SignedData (RFC 5652) with SHA-256.
 
-    pyHanko makes the structure once a second, with a digest and a signature to be replaced: the same bytes
-    serve all files that are signed in that second.
+    pyHanko makes the structure once, with a digest, a signing time and a signature to be replaced: the same
+    bytes serve all files.
 
     Args:
         cards: the facade that knows the card.
@@ -57,6 +58,7 @@ class FileSigner:
         self._signer = CardSigner(cards, card, certificates, _no_pin)
         self._sign, self._signing_time = sign, signing_time
         self._second: datetime | None = None
+        self._attributes = (b"", b"")
 
     def sign(
         self,
@@ -103,16 +105,29 @@ class FileSigner:
 
     def _signed(self, digest: bytes) -> tuple[bytes, bytes]:
         """Return a detached SignedData of a content with this digest, and the signature in it."""
-        now = datetime.now(UTC).replace(microsecond=0)
-        if self._second is None or (self._signing_time and now != self._second):
-            self._prepare(now)
+        self._prepare()
         attributes = digest.join(self._attributes)
         signature = self._sign(hashlib.sha256(attributes).digest())
         # In the structure they have the tag [0] IMPLICIT (RFC 5652, section 5.4).
         tagged = bytes([asn1_stream.EXPLICIT]) + attributes[1:]
         return self._before + tagged + self._between + signature, signature
 
-    def _prepare(self, now: datetime) -> None:
+    def _prepare(self) -> None:
+        """Make what all signatures of this second share."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        if self._second is None:
+            self._make_structure(now)
+        elif self._signing_time and now != self._second:
+            before, after = (_signing_time(moment) for moment in (self._second, now))
+            first, last = (part.replace(before, after) for part in self._attributes)
+            if len(before) == len(after) and (first, last) != self._attributes:
+                # It is in the same place: the attributes are sorted by their types.
+                self._attributes = (first, last)
+            else:
+                self._make_structure(now)
+        self._second = now
+
+    def _make_structure(self, now: datetime) -> None:
         settings = PdfCMSSignedAttributes(signing_time=now if self._signing_time else None)
         digest = secrets.token_bytes(hashlib.sha256().digest_size)
         signed = own_loop.run(
@@ -126,7 +141,12 @@ class FileSigner:
         self._before, self._attributes = before, (first, last)
         # The signature ends the structure.
         self._between = after[: -len(signer["signature"].native)]
-        self._second = now
+
+
+def _signing_time(moment: datetime) -> bytes:
+    return bytes(
+        cms.CMSAttribute({"type": "signing_time", "values": [cms.Time({"utc_time": moment})]}).dump()
+    )
 
 
 def _no_pin() -> NoReturn:

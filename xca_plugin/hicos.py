@@ -382,6 +382,7 @@ class _HicosSession:
 
     def __init__(self, session: Session, card: Card) -> None:
         self._session, self._card = session, card
+        self._module = library_path()
         self._keys: dict[tuple[Key, type], Any] = {}
 
     def sign(
@@ -446,7 +447,7 @@ class _HicosSession:
     def _used(self) -> Iterator[None]:
         """Translate what a call in the session answers; a login that has ended is not repeated."""
         # First the login: without one no private key is visible, and NoSuchKey would be the wrong answer.
-        if not is_logged_in(library_path(), self._session.handle):  # type: ignore[attr-defined]  # not in its stub
+        if not is_logged_in(self._module, self._session.handle):  # type: ignore[attr-defined]  # not in its stub
             raise self._end()
         try:
             yield

@@ -7,10 +7,12 @@ LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
 """
 
 import gettext
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,9 @@ LANGUAGES: Final = (CHINESE, ENGLISH)
 
 _SIMPLIFIED: Final = {"cn", "sg", "hans"}
 """Parts of the names of locales that write Simplified Chinese."""
+
+_VARIABLES: Final = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+"""What gettext reads the language from."""
 
 _spoken: Final = ContextVar[str | None]("language", default=None)
 
@@ -76,7 +81,14 @@ class Catalogue:
     def translations(self, language: str | None) -> gettext.NullTranslations:
         """Return the translations into a language, by default the spoken one, else the environment's."""
         language = language or _spoken.get()
-        return gettext.translation(DOMAIN, self.locales, [language] if language else None, fallback=True)
+        return _translations(self.locales, language or tuple(map(os.environ.get, _VARIABLES)))
+
+
+@lru_cache(maxsize=64)  # a search of the folder for each sentence takes longer than the sentence
+def _translations(locales: Path, language: str | tuple[str | None, ...]) -> gettext.NullTranslations:
+    """Return translations into a language, or into that of the environment, whose variables are given."""
+    languages = [language] if isinstance(language, str) else None
+    return gettext.translation(DOMAIN, locales, languages, fallback=True)
 
 
 class Text:

@@ -8,8 +8,9 @@ import re
 import stat
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -128,44 +129,74 @@ def output_file(
         OutputExists: a file is there, or came meanwhile, and may not be replaced.
         FileProblem: it cannot be written there.
     """
-    shown = SHOWN_STANDARD_OUTPUT if path == STANDARD_OUTPUT else path
-    with problems_of(shown):
-        stream = _stream(path)
-    if stream is not None:
-        with _into(stream, shown) as file:
-            yield file
-        return
-    with problems_of(shown):
-        target = Path(os.path.realpath(path))
-        before = _status(target)
-        if before is not None:
-            _check_replaceable(target, before, private)
-    if before is not None and not (may_replace and may_replace(path)):
-        raise OutputExists(path=path)
-    with problems_of(shown):
-        scratch = ScratchFile(target.parent, 0o600 if private else 0o666)
+    result = stage(path, private=private, may_replace=may_replace)
     try:
-        with problems_of(shown):
-            if before is not None and not private:
-                _take_attributes(target, before, scratch.descriptor)
-        raw = NamedFile(scratch.descriptor, "wb", shown)
-        with _flushed(raw) as file:
+        with result.content() as file:
             yield file
-        with problems_of(shown):
-            os.fsync(scratch.descriptor)
-            if before is None:
-                try:
-                    scratch.link(target)
-                except FileExistsError as error:
-                    raise OutputExists(path=path) from error
-            elif not _same(before, _status(target)):
-                raise OutputExists(path=path)
-            else:
-                scratch.rename(target)
+        result.sync()
+        result.appear()
     finally:
-        scratch.close()
-    with suppress(OSError):  # its content is on the disk, and it has its name: it was written
-        atomic_file.sync_names(target.parent)
+        result.close()
+    result.sync_name()
+
+
+def stage(
+    path: Path, *, private: bool = False, may_replace: Callable[[Path], bool] | None = None
+) -> "StagedFile":
+    """Begin a result that several steps write; output_file() does all of them.
+
+    The arguments are those of output_file().
+
+    Raises:
+        OutputExists: a file is there, and may not be replaced.
+        FileProblem: it cannot be written there.
+    """
+    shown = SHOWN_STANDARD_OUTPUT if path == STANDARD_OUTPUT else path
+    target = path
+    with problems_of(shown):
+        if (stream := _stream(path)) is not None:
+            return _Stream(stream, shown)
+        before = _status(path, follow_symlinks=False)
+        if before is not None and stat.S_ISLNK(before.st_mode):
+            target = Path(os.path.realpath(path))
+            before = _status(target)
+        if before is not None and not stat.S_ISREG(before.st_mode):
+            return _Stream(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC), shown)
+    return _RegularFile(path, target, before, private, may_replace)
+
+
+class StagedFile(ABC):
+    """A result that is not where a person said yet. The steps are to be called in their order.
+
+    Every step fails with FileProblem, appear() also with OutputExists.
+    """
+
+    @abstractmethod
+    def content(self) -> AbstractContextManager[BinaryIO]:
+        """Return a context whose value takes the content."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Bring the content to the disk."""
+
+    @abstractmethod
+    def appear(self) -> None:
+        """Put it where it belongs."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Remove what has not appeared; in any case to be called."""
+
+    @property
+    @abstractmethod
+    def folder(self) -> Path | None:
+        """The folder whose names change; None: it is no file of a folder."""
+
+    def sync_name(self) -> None:
+        """Bring the folder's names to the disk, after appear(). Several files of one folder need it once."""
+        if self.folder is not None:
+            with suppress(OSError):  # its content is on the disk, and it has its name: it was written
+                atomic_file.sync_names(self.folder)
 
 
 def is_standard_output(path: Path) -> bool:
@@ -182,21 +213,20 @@ def is_stream(path: Path) -> bool:
 
 
 def _stream(path: Path) -> int | None:
-    """Return a descriptor to write into, for what is never replaced; None for a regular file or nothing."""
+    """Return a copy of the descriptor of this process that a path means; None: it means none."""
     if path == STANDARD_OUTPUT:
         sys.stdout.flush()
         return os.dup(1)
     if (descriptor := _descriptor(path)) is not None:
         # Not opened anew: that would write from the file's beginning.
         return os.dup(descriptor)
-    found = _status(path)
-    if found is None or stat.S_ISREG(found.st_mode):
-        return None
-    return os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    return None
 
 
 def _descriptor(path: Path) -> int | None:
     """Return the descriptor of this process that a path leads to, such as /dev/stdout; None: none."""
+    if path.parent.name != "fd" and not path.is_symlink():
+        return None
     for _ in range(_MOST_LINKS):
         path = Path(os.path.realpath(path.parent)) / path.name
         if found := _DESCRIPTOR.fullmatch(str(path)):
@@ -208,25 +238,49 @@ def _descriptor(path: Path) -> int | None:
     return None
 
 
-@contextmanager
-def _into(stream: int, shown: Path | Text) -> Iterator[BinaryIO]:
-    """Collect the content, and write it into a descriptor when the block has ended well; close that."""
-    with ExitStack() as stack:
-        stack.callback(_close, stream)
+class _Stream(StagedFile):
+    """A result for a pipe, a device or a descriptor: collected, then written into it.
+
+    Args:
+        descriptor: where to; it is closed with this object.
+        shown: the same, as it is shown.
+    """
+
+    def __init__(self, descriptor: int, shown: Path | Text) -> None:
+        self._descriptor, self._shown = descriptor, shown
+        try:
+            with problems_of(_TEMPORARY):
+                self._collected = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # close() closes it
+        except BaseException:
+            _close(descriptor)
+            raise
+
+    def content(self) -> AbstractContextManager[BinaryIO]:
+        return _flushed(NamedFile(self._collected.fileno(), "wb", _TEMPORARY))
+
+    def sync(self) -> None:
+        pass
+
+    def appear(self) -> None:
         with problems_of(_TEMPORARY):
-            collected = stack.enter_context(tempfile.TemporaryFile(buffering=0))
-        with _flushed(NamedFile(collected.fileno(), "wb", _TEMPORARY)) as file:
-            yield file
-        with problems_of(_TEMPORARY):
-            collected.seek(0)
+            self._collected.seek(0)
         while True:
             with problems_of(_TEMPORARY):
-                chunk = collected.read(_CHUNK)
+                chunk = self._collected.read(_CHUNK)
             if not chunk:
                 break
-            with problems_of(shown):
+            with problems_of(self._shown):
                 while chunk:
-                    chunk = chunk[os.write(stream, chunk) :]
+                    chunk = chunk[os.write(self._descriptor, chunk) :]
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._collected.close()
+        _close(self._descriptor)
+
+    @property
+    def folder(self) -> Path | None:
+        return None
 
 
 def _close(descriptor: int) -> None:
@@ -251,9 +305,70 @@ def _flushed(raw: NamedFile) -> Iterator[BinaryIO]:
 # --- regular files
 
 
-def _status(path: Path) -> os.stat_result | None:
+class _RegularFile(StagedFile):
+    """A result that becomes a regular file.
+
+    Args:
+        path: as output_file().
+        target: the file that a symbolic link leads to; else the path.
+        before: the file that is there; None: there is none. If it is another one when this appears, it stays.
+        private: as output_file().
+        may_replace: as output_file().
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        target: Path,
+        before: os.stat_result | None,
+        private: bool,
+        may_replace: Callable[[Path], bool] | None,
+    ) -> None:
+        self._path, self._target, self._before = path, target, before
+        if before is not None:
+            with problems_of(path):
+                _check_replaceable(target, before, private)
+        if self._before is not None and not (may_replace and may_replace(path)):
+            raise OutputExists(path=path)
+        with problems_of(path):
+            self._scratch = ScratchFile(self._target.parent, 0o600 if private else 0o666)
+            try:
+                if self._before is not None and not private:
+                    _take_attributes(self._target, self._before, self._scratch.descriptor)
+            except BaseException:
+                self._scratch.close()
+                raise
+
+    def content(self) -> AbstractContextManager[BinaryIO]:
+        return _flushed(NamedFile(self._scratch.descriptor, "wb", self._path))
+
+    def sync(self) -> None:
+        with problems_of(self._path):
+            os.fsync(self._scratch.descriptor)
+
+    def appear(self) -> None:
+        with problems_of(self._path):
+            if self._before is None:
+                try:
+                    self._scratch.link(self._target)
+                except FileExistsError as error:
+                    raise OutputExists(path=self._path) from error
+            elif not _same(self._before, _status(self._target)):
+                raise OutputExists(path=self._path)
+            else:
+                self._scratch.rename(self._target)
+
+    def close(self) -> None:
+        self._scratch.close()
+
+    @property
+    def folder(self) -> Path | None:
+        return self._target.parent
+
+
+def _status(path: Path, *, follow_symlinks: bool = True) -> os.stat_result | None:
     try:
-        return path.stat()
+        return path.stat(follow_symlinks=follow_symlinks)
     except FileNotFoundError:
         return None
 

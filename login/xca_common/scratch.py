@@ -21,6 +21,7 @@ from typing import Final
 _FILES: Final = re.compile(r"\.xca-[0-9a-f]{16}\.tmp")
 _FOLDERS: Final = re.compile(r"xca-scratch-\w{8}")
 
+_PROC: Final = Path("/proc/self/fd")
 _cleared: Final[set[Path]] = set()
 """Folders that were searched for scratch files already: once a process is enough."""
 
@@ -46,8 +47,8 @@ class ScratchFile:
         self.descriptor = -1
         with suppress(OSError):  # not every file system can (NFS, FAT); any other reason the next call tells
             self.descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
-            Path(self._nameless()).stat()  # else /proc is not there, and it can get no name
-            _lock(self.descriptor)
+            if not _PROC.exists():  # else it can get no name
+                raise FileNotFoundError(_PROC)
             return
         self.close()
         self._create(mode)
@@ -116,6 +117,7 @@ class ScratchFile:
     def _link(self) -> Path:
         """Give a file without a name one of its own."""
         path = self._new_name()
+        _lock(self.descriptor)
         self._link_to(path)
         self._path = path
         return path

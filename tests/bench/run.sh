@@ -12,4 +12,5 @@ export PYTHONPATH="$PWD/tests"
 
 python tests/bench/module.py
 python tests/bench/commands.py
+python tests/bench/files.py
 python tests/bench/agent.py

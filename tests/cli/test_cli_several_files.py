@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several files in one command: one PIN, one login, each result told."""
 
+import os
 import subprocess
 import sys
+import time
 from collections import Counter
+from datetime import datetime
+from threading import Thread
 
 import pexpect
 import pytest
+from asn1crypto import cms  # type: ignore[import-untyped]
 
 from softhsm import Environment
 from support.cli.json_schemas import check
@@ -245,3 +250,34 @@ def test_results_of_several_files_go_where_the_output_goes_though_a_bar_is_shown
     child.close()
     assert child.exitstatus == 0
     assert (workspace.home / "told").read_text().splitlines() == [f"Signed: {name}.p7s" for name in names]
+
+
+def signing_time(workspace: Workspace, name: str) -> datetime:
+    signed = cms.ContentInfo.load((workspace.home / f"{name}.p7s").read_bytes())
+    attributes = signed["content"]["signer_infos"][0]["signed_attrs"]
+    (found,) = (item["values"][0].native for item in attributes if item["type"].native == "signing_time")
+    assert isinstance(found, datetime)
+    return found
+
+
+def test_several_signatures_have_each_their_own_time(active: Workspace) -> None:
+    workspace, (first, second) = with_files(active, 2)
+    content = (workspace.home / second).read_bytes()
+    (workspace.home / second).unlink()
+    os.mkfifo(workspace.home / second)
+
+    def later() -> None:
+        with (workspace.home / second).open("wb") as pipe:  # opened when the first file is signed
+            time.sleep(1.1)
+            pipe.write(content)
+
+    writer = Thread(target=later)
+    writer.start()
+    result = workspace.run("sign", first, second, "--pin", "env:PIN")
+    writer.join()
+    assert result.status == 0, result.err
+    (workspace.home / second).unlink()
+    (workspace.home / second).write_bytes(content)
+    for name in (first, second):
+        assert_signed(workspace, name)
+    assert signing_time(workspace, second) > signing_time(workspace, first)

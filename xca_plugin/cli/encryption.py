@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl encrypt and xcactl decrypt: files in CMS AuthEnvelopedData or EnvelopedData."""
 
+from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Final
 import click
 
 from xca_common.errors import FileProblem, XcaError
-from xca_common.output_file import input_file, is_standard_output, output_file
+from xca_common.output_file import input_file, is_standard_output
 from xca_plugin.cards import Cards
 from xca_plugin.cli.common import format_option, opened, output_option
-from xca_plugin.cli.several_files import check_outputs, check_single, each_file
+from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
@@ -93,18 +94,16 @@ def encrypt(
             enveloped.encrypt(content, result, recipients, armored=armored, cbc=cbc)
         tell(file, target)
     else:
-        replace = agree_to_replace(outputs.values(), force)
 
-        def encrypt_one(file: Path) -> Path:
-            target = outputs[file]
-            with (
-                input_file(file) as content,
-                output_file(target, may_replace=replace.__contains__) as result,
-            ):
-                enveloped.encrypt(content, result, recipients, armored=armored, cbc=cbc)
-            return target
+        def encrypt_one(file: Path) -> Future[Path]:
+            with input_file(file) as content:
+                return writer.write(
+                    outputs[file],
+                    lambda result: enveloped.encrypt(content, result, recipients, armored=armored, cbc=cbc),
+                )
 
-        status = each_file(list(outputs), encrypt_one, tell)
+        with Writer(agree_to_replace(outputs.values(), force)) as writer:
+            status = each_file(list(outputs), encrypt_one, tell)
     if written:
         err = is_standard_output(written[0])
         for recipient in recipients:
@@ -166,19 +165,22 @@ def decrypt(
             ask = stack.enter_context(Asker(card))
             session = stack.enter_context(cards.session(card, ask.get(PIN, pin), Purpose.DECRYPT))
 
-        def decrypt_one(file: Path) -> Path:
-            target = outputs[file]
+        writer = stack.enter_context(Writer(replace))
+
+        def decrypt_one(file: Path) -> Future[Path]:
             with input_file(file) as source:
                 sealed = enveloped.Enveloped(source)
                 sealed.check_card(cards, card)
                 if session is None:  # what cannot be decrypted costs no PIN
                     problem = FileProblem(path=file, detail=text("it changed while it was read"))
                     raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
-                with output_file(target, private=True, may_replace=replace.__contains__) as result:
-                    sealed.decrypt(result, cards, card, session.decrypt)
-            return target
+                decrypt = partial(sealed.decrypt, cards=cards, card=card, decrypt_key=session.decrypt)
+                return writer.write(outputs[file], decrypt, private=True)
 
-        status = each_file(list(outputs), decrypt_one, lambda _, target: say_written(_DECRYPTED, target))
+        def tell(file: Path, target: Path) -> None:
+            say_written(_DECRYPTED, target)
+
+        status = each_file(list(outputs), decrypt_one, tell)
     click.get_current_context().exit(status)
 
 

@@ -3,16 +3,19 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import BinaryIO, Final, Generic, Self, TypeVar
 
 import click
 
 from xca_common.errors import XcaError
-from xca_common.output_file import STANDARD_INPUT
+from xca_common.output_file import STANDARD_INPUT, StagedFile, stage
 from xca_plugin import errors
 from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
@@ -20,7 +23,7 @@ from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.output import console, say
 from xca_plugin.terminal.result_files import check_output, in_use
 
-_WAITING: Final = 32  # files that may be written in threads while the next ones are worked on
+_WAITING: Final = 64  # files that may be written in threads while the next ones are worked on
 _ENDS_THE_LOGIN = (errors.SessionEnded, errors.CardRemoved, errors.CardFault, errors.PluginMisbehaved)
 _T = TypeVar("_T")
 
@@ -123,6 +126,160 @@ class _Results(Generic[_T]):
                 self.failed, self._worst = self.failed + 1, max(self._worst, (is_worst, exit_status(error)))
                 say(text("{path}:").format(path=file)(), err=True)
                 show_error(error)
+
+
+class Writer:
+    """Brings results to the disk in a thread, while the next ones are made.
+
+    A result is done when it is on the disk. Those that wait are written together: a folder's list of names
+    is then brought to the disk once for all of them. A context manager: when it ends, all are done; when it
+    ends with an error, those that wait are not written.
+
+    Args:
+        may_replace: the existing files that may be replaced.
+    """
+
+    def __init__(self, may_replace: Container[Path]) -> None:
+        self._may_replace = may_replace
+        self._waiting: SimpleQueue[_Written | None] = SimpleQueue()
+        self._dropped = False
+        self._thread = Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._dropped = kind is not None
+        self._waiting.put(None)
+        self._thread.join()
+
+    def put(self, target: Path, content: bytes) -> "Future[Path]":
+        """Write a small result.
+
+        Returns:
+            The path, when it is on the disk; or a FileProblem or OutputExists.
+        """
+        return self._add(_Written(target, None, partial(self._staged, target, content)))
+
+    def write(
+        self, target: Path, fill: Callable[[BinaryIO], object], *, private: bool = False
+    ) -> "Future[Path]":
+        """Write a result of any size; its content is written before this returns.
+
+        Args:
+            target: where.
+            fill: writes the content; when it raises, nothing is written.
+            private: as in output_file().
+
+        Returns:
+            As put().
+
+        Raises:
+            As output_file(), and as fill.
+        """
+        file = stage(target, private=private, may_replace=self._may_replace.__contains__)
+        try:
+            with file.content() as content:
+                fill(content)
+        except BaseException:
+            file.close()
+            raise
+        return self._add(_Written(target, file, None))
+
+    def _staged(self, target: Path, content: bytes) -> StagedFile:
+        file = stage(target, may_replace=self._may_replace.__contains__)
+        try:
+            with file.content() as filled:
+                filled.write(content)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _add(self, written: "_Written") -> "Future[Path]":
+        self._waiting.put(written)
+        return written.done
+
+    def _run(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            together = [first]
+            with suppress(Empty):
+                while (more := self._waiting.get_nowait()) is not None:
+                    together.append(more)
+                self._waiting.put(None)
+            self._finish(together)
+
+    def _finish(self, together: "Sequence[_Written]") -> None:
+        if self._dropped:
+            for written in together:
+                written.drop()
+            return
+        for step in (_Written.stage, _Written.sync, _Written.appear):
+            for written in together:
+                step(written)
+        # In each folder once.
+        for file in {file.folder: file for written in together if (file := written.file)}.values():
+            file.sync_name()
+        for written in together:
+            written.end()
+
+
+class _Written:
+    """A result that is on its way to the disk. After a problem, further steps do nothing.
+
+    Args:
+        target: where it is to appear.
+        file: the file with its content.
+        make: returns that file, if it is not made yet.
+
+    Attributes:
+        file: the file; None: it is not made yet, or there was a problem.
+        done: what the caller waits for.
+    """
+
+    def __init__(self, target: Path, file: StagedFile | None, make: Callable[[], StagedFile] | None) -> None:
+        self.file = file
+        self.done: Future[Path] = Future()
+        self._target, self._make = target, make
+
+    def stage(self) -> None:
+        if self._make:
+            with self._failing():
+                self.file = self._make()
+
+    def sync(self) -> None:
+        if self.file:
+            with self._failing():
+                self.file.sync()
+
+    def appear(self) -> None:
+        if self.file:
+            with self._failing():
+                self.file.appear()
+
+    def end(self) -> None:
+        if self.file:
+            self._close()
+            self.done.set_result(self._target)
+
+    def drop(self) -> None:
+        self._close()
+        self.done.cancel()
+
+    def _close(self) -> None:
+        with suppress(OSError):  # it has appeared, or something else is told
+            if self.file:
+                self.file.close()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._close()
+            self.file = None
+            self.done.set_exception(error)
 
 
 @contextmanager

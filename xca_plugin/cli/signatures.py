@@ -2,7 +2,7 @@
 """xcactl sign: signatures of files."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +12,10 @@ from typing import BinaryIO, Final
 
 import click
 
-from xca_common.output_file import input_file, output_file
+from xca_common.output_file import input_file
 from xca_plugin.cards import Cards, signing_certificate
 from xca_plugin.cli.common import format_option, opened, output_option
-from xca_plugin.cli.several_files import check_outputs, check_single, each_file
+from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
@@ -33,7 +33,6 @@ from xca_plugin.terminal.result_files import (
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
 
-_WRITERS: Final = 8
 _SIGNED: Final = text("Signed: {path}")
 
 
@@ -109,30 +108,23 @@ def sign(
             say_written(_SIGNED, target)
             return
         replace = agree_to_replace(outputs.values(), force)
-        with (
-            cards.session(card, ask.get(PIN, pin), Purpose.SIGN) as session,
-            ThreadPoolExecutor(_WRITERS) as writers,
-        ):
+        secret = ask.get(PIN, pin)
+        form_of.prepare()
+        with cards.session(card, secret, Purpose.SIGN) as session, Writer(replace) as writer:
             write = form_of.writer(cards, card, session.sign)
 
-            def store(target: Path, signature: bytes) -> Path:
-                with output_file(target, may_replace=replace.__contains__) as result:
-                    result.write(signature)
-                return target
-
-            def sign_one(file: Path) -> Path | Future[Path]:
-                target = outputs[file]
+            def sign_one(file: Path) -> Future[Path]:
                 with input_file(file, twice=attached) as content:
                     if attached:
-                        with output_file(target, may_replace=replace.__contains__) as result:
-                            write(content, result, None)
-                        return target
+                        return writer.write(outputs[file], lambda result: write(content, result, None))
                     signature = BytesIO()
                     write(content, signature, None)
-                # The card signs the next file while this one is written to the disk.
-                return writers.submit(store, target, signature.getvalue())
+                    return writer.put(outputs[file], signature.getvalue())
 
-            status = each_file(list(outputs), sign_one, lambda _, target: say_written(_SIGNED, target))
+            def tell(file: Path, signature: Path) -> None:
+                say_written(_SIGNED, signature)
+
+            status = each_file(list(outputs), sign_one, tell)
     click.get_current_context().exit(status)
 
 
@@ -146,6 +138,10 @@ class _Form:
     signing_time: bool
     raw: bool
     time_stamper: str | None
+
+    def prepare(self) -> None:
+        """Load what signs: it takes half a second, and comes after the checks and before the login."""
+        from xca_plugin import cms, time_stamping  # noqa: F401
 
     def writer(
         self, cards: Cards, card: Card, sign: Callable[[bytes], bytes]
