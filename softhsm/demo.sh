@@ -19,6 +19,20 @@ step() {
     printf '\n\033[1m== %s\033[0m\n' "$*"
 }
 
+# Whether the locale is Chinese as Taiwan writes it.
+is_chinese() {
+    case ${LANGUAGE:-${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}} in
+        zh_CN* | zh_SG* | zh_Hans*) return 1 ;;
+        zh*) return 0 ;;
+        *) return 1 ;;
+    esac
+}
+
+# Prints the first text, or the second, which is Chinese.
+tell() {
+    if is_chinese; then printf '%s\n' "$2"; else printf '%s\n' "$1"; fi
+}
+
 # Shows a command before it runs.
 run() {
     printf '$ %s\n' "$*"
@@ -46,7 +60,8 @@ PATH='$PWD/.venv/bin':\$PATH
 $(softhsm-card env)
 export XCA_CARD=$number
 EOF
-echo "Card $number. Its user code is in $user_code; its PIN will be what is in $pin."
+tell "Card $number. Its user code is in $user_code; its PIN will be what is in $pin." \
+    "卡號 $number。用戶代碼在 $user_code；將以 $pin 的內容作為PIN碼。"
 run xcactl info
 
 step "未開卡 Before activation, a stranger's tool is refused"
@@ -61,7 +76,8 @@ stranger() {
 echo "採購契約 Contract, $(date)" >"$demo/contract.txt"
 rm -f "$demo/contract.sig" "$demo/contract.txt.p7s" "$demo/cert1.pem" "$demo/ca.pem" # of an earlier run
 if stranger; then
-    fail "A card that was never activated has signed: this must not happen."
+    fail "$(tell "A card that was never activated has signed: this must not happen." \
+        "未開卡的卡片簽署成功：這不應該發生。")"
 fi
 
 step "開卡 Activate it with the user code and a new PIN"
@@ -86,7 +102,24 @@ step "已開卡 The card is active"
 run xcactl info
 
 step "接下來 What to try next"
-cat <<EOF
+if is_chinese; then
+    cat <<EOF
+卡片保留在 $demo。在任何 shell 中以下列指令使用它：
+
+    . $demo/enter
+
+接著可以試試：
+
+    xcactl info                                        狀態、剩餘次數、憑證
+    xcactl pin change --pin file:$pin             更改PIN碼：會詢問新的PIN碼
+    xcactl verify $demo/contract.txt $demo/contract.txt.p7s --ca-file $root
+    xcactl events                                      歷史紀錄
+    pkcs11-tool --module "\$PKCS11_MODULE" -L           其他工具看到的卡片
+    softhsm-card issue                                 再核發一張卡片
+    xcactl --help、softhsm-card --help
+EOF
+else
+    cat <<EOF
 The card stays in $demo. Enter it from any shell with
 
     . $demo/enter
@@ -101,3 +134,4 @@ and then, for example:
     softhsm-card issue                                 another card
     xcactl --help, softhsm-card --help
 EOF
+fi

@@ -81,10 +81,11 @@ def test_readme_command_of_another_tool_activates(tmp_path: Path) -> None:
 
 
 def test_demo_runs_again_and_leaves_a_card_to_enter(tmp_path: Path) -> None:
-    for _ in range(2):
+    for language, said in (("en", "The card stays in"), ("zh_TW", "卡片保留在")):
         done = subprocess.run(
             ["sh", "softhsm/demo.sh", str(tmp_path / "demo")],
             cwd=ROOT,
+            env={**os.environ, "LANGUAGE": language},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -92,6 +93,7 @@ def test_demo_runs_again_and_leaves_a_card_to_enter(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert "Verified OK" in done.stdout
+        assert said in done.stdout
         assert "CKR_USER_PIN_NOT_INITIALIZED" in done.stderr
         assert "CMS Verification successful" in done.stderr
     entered = subprocess.run(
