@@ -14,7 +14,8 @@ pytestmark = pytest.mark.browser
 NEW_PIN = "5g8!Rw2"
 RESULT = "document.activeElement?.id === 'result' && document.activeElement.innerText.includes('{}')"
 FILES = ["/files/sign", "/files/verify", "/files/encrypt", "/files/decrypt"]
-NAVIGATION = ["/", "/activate", "/change-pin", "/reset-pin", "/card", *FILES, "/selfTest.htm"]
+ACTIONS = ["/activate", "/change-pin", "/reset-pin", "/change-user-code"]
+NAVIGATION = ["/", *ACTIONS, "/card", "/history", *FILES, "/sites", "/selfTest.htm"]
 
 
 def walks(tab: Tab) -> list[str]:
@@ -31,7 +32,8 @@ def test_home_by_keyboard_reaches_the_card_page(shared: Agent, active_card: Card
     tab.go(shared.url)
     tab.read(active_card.number)
     number = active_card.number
-    assert walks(tab) == [f"/card?card={number}", f"/change-pin?card={number}", f"/reset-pin?card={number}"]
+    cards = [f"{path}?card={number}" for path in ("/card", *ACTIONS[1:])]
+    assert walks(tab) == [*cards, "word", "使用這個詞"]
     tab.tab_to(f"/card?card={number}")
     tab.press("Enter")
     tab.read("SHA-256")

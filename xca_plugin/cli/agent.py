@@ -38,12 +38,18 @@ def run(port: int) -> None:
         # The name of this process in the history of a card (xcactl events).
         Path("/proc/self/comm").write_text("xca-agent", encoding="ascii")
     from xca_plugin.agent.process import server
+    from xca_plugin.agent.process.own_word import OwnWord
     from xca_plugin.agent.process.settings import Settings
 
-    server.run(
-        Settings.load(port),
-        lambda address: say(text("The agent listens at {address}").format(address=address)()),
-    )
+    settings = Settings.load(port)
+
+    def listening(address: str) -> None:
+        say(text("The agent listens at {address}").format(address=address)())
+        if OwnWord(settings.own_word).read() is None:
+            advice = text("Choose a word there by which you know its windows: {address}/")
+            say(advice.format(address=address)())
+
+    server.run(settings, listening)
 
 
 @agent.command("open", help=_("Start the agent if it does not run, and open its home page in a browser."))

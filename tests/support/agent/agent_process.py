@@ -27,6 +27,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--screen-info={1366x768}",
+    "--window-size=1280,740",
 )
 """How the tests start Debian's Chromium."""
 

@@ -80,7 +80,7 @@ async def _carry_request(state: AgentState, request: Request) -> Response:
         state, request, site, body, agreement=agreement, choice=choice, switch_on=switch_on
     )
     if isinstance(answer, ConsentRequest):
-        question = answer.question
+        question = {**answer.question, "word": state.own_word.read()}
         if answer.done_by:
             question = {**question, "since": state.action_results.count}
         return JSONResponse({"consent": question, "refusal": to_json(answer.refusal)})

@@ -6,25 +6,33 @@ from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
+from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import with_language_choice
 from xca_plugin import errors
 from xca_plugin.agent.component.information import SERVER_VERSION
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
-from xca_plugin.agent.pages.problems import UNKNOWN_ADDRESS, problem_of, problem_response
+from xca_plugin.agent.pages.problems import (
+    MALFORMED_FORM,
+    UNKNOWN_ADDRESS,
+    problem_of,
+    problem_response,
+)
 from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.agent.pages.sites import sites_view
+from xca_plugin.agent.process.own_word import LONGEST, is_word
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import OddCertificate
 
+_WORD: Final = "/word"
 _DOWNLOADS: Final[dict[str, tuple[Text, str, str]]] = {
     "der": (text("Download DER"), "cer", "application/pkix-cert"),
     "pem": (text("Download PEM"), "pem", "application/x-pem-file"),
@@ -37,9 +45,28 @@ def routes(state: AgentState) -> list[Route]:
     """Return the routes of these pages."""
     return [
         Route("/", with_language_choice(endpoint(state, _home))),
+        Route(_WORD, endpoint(state, _choose_word), methods=["POST"]),
         Route("/card", with_language_choice(endpoint(state, _card))),
         Route("/certificate", endpoint(state, _certificate)),
     ]
+
+
+async def _choose_word(state: AgentState, request: Request) -> Response:
+    """Keep the word that the form of the home page sends."""
+    try:
+        fields = await read_form(request)
+    except MalformedForm:
+        return problem_response(state, request, MALFORMED_FORM)
+    if not state.form_tokens.spend(_WORD, fields.get("token", "")):
+        return RedirectResponse("/", 303)
+    word = fields.get("word", "").strip()
+    if not is_word(word):
+        return RedirectResponse("/?word=refused", 303)
+    try:
+        state.own_word.write(word)
+    except XcaError as error:
+        return problem_response(state, request, problem_of(error))
+    return RedirectResponse("/", 303)
 
 
 async def _home(state: AgentState, request: Request) -> Response:
@@ -51,6 +78,9 @@ async def _home(state: AgentState, request: Request) -> Response:
         actions=PIN_ACTIONS,
         view=sites_view(state, snapshot.cards),
         server_version=SERVER_VERSION,
+        word_token=state.form_tokens.issue(_WORD),
+        word_longest=LONGEST,
+        word_refused=request.query_params.get("word") == "refused",
     )
 
 

@@ -92,6 +92,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         other_language=other_language,
         other_language_address=f"?{request.url.include_query_params(lang=other_language).query}",
         path=request.url.path,
+        own_word=request.app.state.own_word.read(),
     )
     return HTMLResponse(html, status)
 

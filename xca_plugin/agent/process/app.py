@@ -61,7 +61,7 @@ def create_app(state: AgentState) -> Starlette:
         state.card_worker.close()
         state.workspaces.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/agent.json", _about),
             *home.routes(state),
@@ -84,6 +84,8 @@ def create_app(state: AgentState) -> Starlette:
         ],
         lifespan=lifespan,
     )
+    app.state.own_word = state.own_word  # every page shows it
+    return app
 
 
 def _rule_of(path: str) -> PathRule:

@@ -102,6 +102,11 @@ class Settings:
         )
 
     @property
+    def own_word(self) -> Path:
+        """The file with the word by which the person knows this agent."""
+        return self.trusted_sites.with_name("agent-word")
+
+    @property
     def blind_sites(self) -> Path:
         """The file with the sites for which the person switched blind requests on."""
         return self.trusted_sites.with_name("blind-sites")

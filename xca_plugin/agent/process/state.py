@@ -22,6 +22,7 @@ from xca_plugin.agent.files.workspace import Workspaces
 from xca_plugin.agent.pages.results import ActionResults
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.change_topics import CardChanges
+from xca_plugin.agent.process.own_word import OwnWord
 from xca_plugin.agent.process.settings import Settings
 from xca_plugin.checks.finding import Finding
 
@@ -35,6 +36,7 @@ class AgentState:
         card_worker: runs everything that uses a card.
         trusted_sites: the sites that may ask, and their allowances.
         blind_sites: those of them that may make blind requests.
+        own_word: the word by which the person knows this agent.
         dispatcher: answers what sites ask.
         form_tokens: one token for each form of the agent's own pages.
         action_results: how the latest PIN actions ended.
@@ -50,6 +52,7 @@ class AgentState:
     card_worker: CardWorker
     trusted_sites: TrustedSites
     blind_sites: BlindSites
+    own_word: OwnWord
     dispatcher: Dispatcher
     form_tokens: OneTimeTokens
     action_results: ActionResults
@@ -70,6 +73,7 @@ class AgentState:
             card_worker=card_worker,
             trusted_sites=trusted_sites,
             blind_sites=blind_sites,
+            own_word=OwnWord(settings.own_word),
             dispatcher=Dispatcher(card_worker, settings, trusted_sites, blind_sites),
             form_tokens=OneTimeTokens(),
             action_results=ActionResults(),

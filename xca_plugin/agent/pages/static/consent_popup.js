@@ -169,6 +169,8 @@
 
   function ask(question, refused) {
     showText("title", question.title);
+    showText("word", question.word ?? "");
+    element("word-line").hidden = !question.word;
     showSite("site", question.site);
     showText("holder", question.holder);
     element("holder-field").hidden = !question.holder;
