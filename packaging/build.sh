@@ -25,6 +25,7 @@ dist=$(cd "${1:-dist}" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 git -c advice.detachedHead=false clone -q --no-local . "$work/clone"
+python packaging/project_home.py "$work/clone"
 
 # --- libraries for aarch64, unpacked from Debian's packages; nothing is installed
 

@@ -4,9 +4,12 @@
 import gettext
 import json
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator
 from email.message import Message
@@ -120,6 +123,79 @@ def test_wheel_from_a_sdist_is_that_of_the_tree(name: str, wheels: dict[str, Pat
     with zipfile.ZipFile(wheels[name]) as tree, zipfile.ZipFile(from_sdist) as sdist:
         assert sdist.namelist() == tree.namelist()
         assert [each for each in tree.namelist() if sdist.read(each) != tree.read(each)] == []
+
+
+def test_metadata_names_the_authors_and_the_pythons(wheels: dict[str, Path]) -> None:
+    for wheel in wheels.values():
+        metadata = _metadata(wheel)
+        assert metadata["Author"] == "The xca-plugin developers"
+        classifiers = metadata.get_all("Classifier", [])
+        assert {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 13)} <= {*classifiers}
+
+
+def _clone_at(home: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Copy what a project's home is told in, name a home, and run packaging/project_home.py on it."""
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "login/pyproject.toml",
+        "login/README.md",
+        "packaging/home.txt",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    with (folder / "packaging" / "home.txt").open("a") as file:
+        file.write(home)
+    script = [sys.executable, str(ROOT / "packaging" / "project_home.py"), str(folder)]
+    return subprocess.run(script, capture_output=True, text=True)
+
+
+def test_home_that_is_named_is_in_the_metadata_and_in_every_link(tmp_path: Path) -> None:
+    done = _clone_at("https://example.org/xca/\n", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for folder in ("", "login/"):
+        project = tomllib.loads((tmp_path / folder / "pyproject.toml").read_text())["project"]
+        assert project["urls"]["Homepage"] == "https://example.org/xca/"
+        assert "web" in project["optional-dependencies"] or "agent" in project["optional-dependencies"]
+    links = re.findall(r"\]\(([^)\s]+)\)", (tmp_path / "README.md").read_text())
+    assert "https://example.org/xca/docs/cli.md" in links
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
+def test_home_that_is_not_named_changes_nothing(tmp_path: Path) -> None:
+    assert _clone_at("", tmp_path).returncode == 0
+    for name in ("pyproject.toml", "README.md", "login/pyproject.toml", "login/README.md"):
+        assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+@pytest.mark.parametrize("home", ["http://example.org/\n", "nowhere\n", "https://a/\nhttps://b/\n"])
+def test_home_that_is_no_address_is_refused(tmp_path: Path, home: str) -> None:
+    done = _clone_at(home, tmp_path)
+    assert done.returncode != 0
+    assert "home.txt" in done.stderr
+
+
+@pytest.mark.parametrize("lacking", ["cc", "inih"])
+def test_module_that_cannot_be_compiled_names_the_packages_in_one_sentence(
+    tmp_path: Path, lacking: str
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("cmake", "ninja", "cc", "pkg-config"):
+        program = shutil.which(name)
+        assert program is not None
+        if name != lacking:
+            (programs / name).symlink_to(program)
+    done = subprocess.run(
+        ["cmake", "-G", "Ninja", "-S", ROOT, "-B", tmp_path / "build"],
+        env={"PATH": str(programs), "PKG_CONFIG_LIBDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    said = " ".join(done.stderr.split())
+    assert said.count("CMake Error at") == 1
+    assert "apt install gcc libc6-dev pkg-config libinih-dev zlib1g-dev libcrypt-dev" in said
 
 
 def test_login_wheel_is_pure_and_needs_two_packages(wheels: dict[str, Path]) -> None:
