@@ -21,6 +21,7 @@ PACKAGES: Final = {
     "xca_plugin": ROOT / "xca_plugin",
     "softhsm": ROOT / "softhsm",
     "pkcs11_shim": ROOT / "pkcs11_shim",
+    "xca_login": ROOT / "login" / "xca_login",
     "xca_common": ROOT / "login" / "xca_common",
 }
 
@@ -51,6 +52,7 @@ ROOMS: Final = {
     "xca_plugin": Room(1, 3, 2, "hooks, cards, signing, opening, verifying, errors"),
     "softhsm": Room(0, 3, 1, "the stand-in and its issuer"),
     "pkcs11_shim": Room(0, 4, 1, "the module (C), its rules and store"),
+    "xca_login": Room(3, 3, 1, "a site's login with the card"),
     "xca_common.pki": Room(1, 4, 2, "certificates, revocation, what is signed"),
     "xca_common.web": Room(3, 4, 1, "parts of pages"),
     "xca_common": Room(0, 5, 4, "errors, sentences in two languages, secrets, files, days"),

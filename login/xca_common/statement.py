@@ -142,9 +142,15 @@ class Statement:
             raise MalformedStatement
         kind = Kind(found[1])
         origin, time, nonce, *rest = lines
-        if not _is_origin(origin) or not _HEX_32_BYTES.fullmatch(nonce):
+        if not is_origin(origin) or not _HEX_32_BYTES.fullmatch(nonce):
             raise MalformedStatement
         return cls(kind, origin, _time(time), nonce, _fields(kind, rest))
+
+    def encode(self) -> bytes:
+        """Return the statement as it is signed. parse() reads it."""
+        pairs = (f"{key} {value}" for key, value in self.fields)
+        lines = (f"{_NAME.decode()}1 {self.kind}", self.origin, self.time.strftime(_TIME), self.nonce, *pairs)
+        return "\n".join(lines).encode("ascii")
 
 
 class Beginning:
@@ -177,7 +183,8 @@ def begins_as_statement(data: bytes) -> bool:
     return beginning.is_statement
 
 
-def _is_origin(text: str) -> bool:
+def is_origin(text: str) -> bool:
+    """Tell whether a text is an origin as browsers write it (RFC 6454, section 6.2), of http or https."""
     found = _ORIGIN.fullmatch(text)
     return found is not None and len(text) <= _LONGEST_ORIGIN and found.groups() not in _DEFAULT_PORTS
 

@@ -50,6 +50,7 @@ def test_statement_of_a_kind_is_read(kind: Kind) -> None:
     lines = GOOD[kind].split("\n")[4:]
     assert [f"{key} {value}" for key, value in statement.fields] == lines
     assert kind.is_signed is (kind not in (Kind.POSSESSION, Kind.REHEARSAL))
+    assert statement.encode() == GOOD[kind].encode()
 
 
 @pytest.mark.parametrize(

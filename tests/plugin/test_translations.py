@@ -13,7 +13,10 @@ from babel.messages.pofile import read_po
 from xca_common.i18n import speaking
 from xca_plugin.i18n import _, text
 
-PACKAGES = [Path(__file__).parents[2] / name for name in ("login/xca_common", "softhsm", "xca_plugin")]
+PACKAGES = [
+    Path(__file__).parents[2] / name
+    for name in ("login/xca_common", "login/xca_login", "softhsm", "xca_plugin")
+]
 KEYWORDS = {"_": None, "text": None, "plural": (1, 2)}
 
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)

@@ -42,7 +42,12 @@ _UNDERSTOOD_OF_RESPONDERS: Final = (
 
 
 class Response:
-    """A successful OCSP response."""
+    """A successful OCSP response.
+
+    Attributes:
+        der: the response, in DER.
+        nonce: what it repeats of the question (RFC 9654); None: nothing.
+    """
 
     def __init__(self, der: bytes) -> None:
         """Read a response.
@@ -79,6 +84,10 @@ class Response:
             self._response = ocsp.load_der_ocsp_response(der)
             self._certificates = self._response.certificates[:_MOST_RESPONDERS]
             self._digest = self._response.signature_hash_algorithm
+        self.der: Final = der
+        with reading(text("its extensions")):
+            nonces = [one.value for one in self._response.extensions if isinstance(one.value, x509.OCSPNonce)]
+            self.nonce = nonces[0].nonce if nonces else None
         with reading(text("an answer in it")):
             self._answers = list(self._response.responses)
             _ = [(answer.serial_number, answer.certificate_status) for answer in self._answers]
@@ -150,11 +159,19 @@ class Response:
         return self._signer_key_hash == _key_hash(responder, name)
 
 
-def question(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    """Return the OCSP request about a certificate, in DER."""
+def question(certificate: x509.Certificate, issuer: x509.Certificate, *, nonce: bytes | None = None) -> bytes:
+    """Return the OCSP request about a certificate, in DER.
+
+    Args:
+        certificate: the certificate.
+        issuer: the certificate of its issuer.
+        nonce: for the response to repeat (RFC 9654), of 1 to 32 bytes; None: nothing.
+    """
     name = hashes.SHA1()  # noqa: S303  # a name for the issuer (RFC 5019, section 2.1.1)
-    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, name).build()
-    return request.public_bytes(Encoding.DER)
+    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, name)
+    if nonce is not None:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
+    return builder.build().public_bytes(Encoding.DER)
 
 
 def _is_understood(data: asn1_ocsp.ResponseData) -> bool:

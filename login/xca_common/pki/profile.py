@@ -16,13 +16,16 @@ COMPATIBILITY_POLICY: Final = "2.16.886.101.0.3.3"
 SUBJECT_TYPE: Final = "2.16.886.1.100.2.1"
 """What kind of holder it is: one of the subject types below."""
 CARD_RANK: Final = "2.16.886.1.100.2.2"
-"""primary (正卡) or secondary (附卡)."""
+"""One of CARD_RANKS."""
 CITIZEN_ID: Final = "2.16.886.1.100.2.51"
 """The last four characters of a person's national id."""
 TAX_ID: Final = "2.16.886.1.100.2.101"
 """統一編號 of a company, 8 digits."""
 ORGANISATION_OID: Final = "2.16.886.1.100.2.102"
 """OID of an organisation that is no company."""
+
+CARD_RANKS: Final = frozenset({"primary", "secondary"})
+"""正卡 and 附卡."""
 
 # Subject types.
 SCHOOL: Final = "2.16.886.1.100.3.2.11"

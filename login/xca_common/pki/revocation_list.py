@@ -53,8 +53,10 @@ class RevocationList:
     """A CRL.
 
     Attributes:
+        der: the list, in DER.
         at: as of when it is (thisUpdate).
         until: when the next one is due (nextUpdate); None: it does not say, and its silence proves nothing.
+        number: cRLNumber (RFC 5280, section 5.2.3); None: it has none.
     """
 
     def __init__(self, der: bytes) -> None:
@@ -80,11 +82,25 @@ class RevocationList:
             self.at, self.until = self._list.last_update_utc, self._list.next_update_utc
         with reading(text("its extensions")):
             self._extensions = list(self._list.extensions)
+        self.der: Final = der
+        number = self._own(x509.CRLNumber)
+        self.number = number.crl_number if number else None
         self._part = self._own(x509.IssuingDistributionPoint)
         self._is_delta = self._own(x509.DeltaCRLIndicator) is not None
         self._is_indirect = self._part is not None and self._part.indirect_crl
         self._is_understood = self._understood()
         self._signed_by: dict[bytes, bool] = {}
+        self._serials: frozenset[int] | None = None
+
+    def index(self) -> None:
+        """Make looking certificates up as fast for a long list as for a short one; it takes memory."""
+        self._serials = frozenset(entry.serial_number for entry in self._list)
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Where the list says that it is published (issuingDistributionPoint); empty: it does not say."""
+        names = (self._part.full_name or ()) if self._part else ()
+        return frozenset(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
 
     def statement(
         self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
@@ -99,7 +115,7 @@ class RevocationList:
         Raises:
             Unusable: it says nothing.
         """
-        if not self._is_by(issuer):
+        if not self.is_by(issuer):
             raise Unusable(_OTHER_ISSUER)
         current = self.until is not None and self.at - SKEW <= moment <= self.until
         listed = [(self._standing(entry), entry.revocation_date_utc) for entry in self._entries(certificate)]
@@ -116,7 +132,7 @@ class RevocationList:
             raise Unusable(text("it is not the list for this certificate"))
         return Statement(Standing.GOOD, self.at, current)
 
-    def _is_by(self, issuer: x509.Certificate) -> bool:
+    def is_by(self, issuer: x509.Certificate) -> bool:
         """Say whether the issuer's key signed the list: one generation of a CA, of several with one name."""
         if self._issuer != subject_of(issuer):
             return False
@@ -142,6 +158,8 @@ class RevocationList:
     def _entries(self, certificate: x509.Certificate) -> Iterator[x509.RevokedCertificate]:
         """Yield the entries that name a certificate: one, but nothing keeps an issuer from writing more."""
         serial = certificate.serial_number
+        if self._serials is not None and serial not in self._serials:
+            return
         first = self._list.get_revoked_certificate_by_serial_number(serial)
         if first is None:
             return
@@ -206,10 +224,7 @@ class RevocationList:
             or part.relative_name
         ):
             return False
-        names = {
-            name.value for name in part.full_name or () if isinstance(name, x509.UniformResourceIdentifier)
-        }
-        return part.full_name is None or not names.isdisjoint(list_addresses(certificate))
+        return part.full_name is None or not self.addresses.isdisjoint(list_addresses(certificate))
 
     def _own(self, kind: type[_Extension]) -> _Extension | None:
         return next((one.value for one in self._extensions if isinstance(one.value, kind)), None)

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a login is refused, or a site cannot let anybody in: one class for each situation.
+
+Each class of LoginRefused has a code that never changes, for programs. message() and next_step() are what the
+site tells the person, in English or Traditional Chinese; facts() go to the site's log.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import ClassVar
+
+from xca_common.errors import XcaError
+from xca_common.i18n import Text
+from xca_login.i18n import text
+
+_LOG_IN_AGAIN = text("Log in again.")
+_TELL_THE_SITE = text("Log in again. If it happens again, tell the operator of this site.")
+_OTHER_CARD = text("Log in with another card.")
+
+
+class Misconfigured(XcaError):
+    """The site's own settings let nobody in."""
+
+
+class BadOrigin(Misconfigured):
+    """The origin of a site is none that browsers write, or not a secure one."""
+
+    origin: str
+    _message = text("The site's origin {origin} cannot be used.")
+    _next_step = text("Write it as a browser does: https://, the host in lower case, no slash at the end.")
+
+
+class BadTrust(Misconfigured):
+    """The certificates that a site trusts cannot be used."""
+
+    detail: Text | str
+    _message = text("The site's CA certificates cannot be used: {detail}.")
+    _next_step = text("Give the certificates of the issuing CAs and of the roots above them.")
+
+
+class BadTrustFile(Misconfigured):
+    """A file of certificates that a site trusts cannot be used."""
+
+    path: Path
+    detail: Text | str
+    _message = text("The file {path} with CA certificates cannot be used: {detail}.")
+    _next_step = text("Put a file with certificates in its place, or take it away.")
+
+
+class LoginRefused(XcaError):
+    """A login is refused.
+
+    Attributes:
+        code: names the situation; it never changes.
+    """
+
+    code: ClassVar[str]
+
+
+class ChallengeProblem(LoginRefused):
+    """Something about the challenge that was to be signed."""
+
+
+class ChallengeUnknown(ChallengeProblem):
+    """The session has no such challenge: it was used, is another session's, or was never made."""
+
+    code = "challenge_unknown"
+    _message = text("This login was used already, or did not begin in this browser.")
+    _next_step = _LOG_IN_AGAIN
+
+
+class ChallengeExpired(ChallengeProblem):
+    """The challenge was signed too late."""
+
+    code = "challenge_expired"
+    _message = text("This login took too long.")
+    _next_step = _LOG_IN_AGAIN
+
+
+class TooManyChallenges(ChallengeProblem):
+    """The store is full of open challenges of other sessions."""
+
+    code = "too_many_challenges"
+    _message = text("Too many people are logging in at this moment.")
+    _next_step = text("Wait some minutes. Then log in again.")
+
+
+class StoreUnavailable(ChallengeProblem):
+    """The store of challenges cannot be reached. Nothing was used up."""
+
+    code = "store_unavailable"
+    _message = text("This site cannot take logins at this moment.")
+    _next_step = text("Wait some minutes. Then log in again.")
+
+
+class TokenProblem(LoginRefused):
+    """What came back is not what the holder's card signs to log in."""
+
+
+class TokenTooLong(TokenProblem):
+    """The token has more bytes than are read."""
+
+    most: int
+    code = "token_too_long"
+    _message = text("The answer of the local component is longer than {most} bytes.")
+    _next_step = _TELL_THE_SITE
+
+
+class TokenMalformed(TokenProblem):
+    """The token is no CMS SignedData in DER (RFC 5652, section 5)."""
+
+    code = "token_malformed"
+    _message = text("The answer of the local component is no signature.")
+    _next_step = _TELL_THE_SITE
+
+
+class SignerCountWrong(TokenProblem):
+    """The token has no signer, or several."""
+
+    count: int
+    code = "signer_count"
+    _message = text("The answer of the local component has {count} signers, not one.")
+    _next_step = _TELL_THE_SITE
+
+
+class AttributesWrong(TokenProblem):
+    """The signed attributes are not those of a login, or some attributes are not signed."""
+
+    detail: Text
+    code = "attributes"
+    _message = text("The signature is not one for a login: {detail}.")
+    _next_step = _TELL_THE_SITE
+
+
+class ContentWrong(TokenProblem):
+    """Another text was signed than the challenge."""
+
+    code = "content"
+    _message = text("Another text was signed than the one of this login.")
+    _next_step = _LOG_IN_AGAIN
+
+
+class OriginForeign(TokenProblem):
+    """The holder's program saw another site than this one ask for the signature."""
+
+    origin: str
+    code = "origin_foreign"
+    _message = text("Another site asked for this signature: {origin}.")
+    _next_step = text("That site may be deceiving you. Log in here, and tell the operator of this site.")
+
+
+class OriginNotVerified(TokenProblem):
+    """The site demands a verified origin, and the holder's program adds none."""
+
+    code = "origin_not_verified"
+    _message = text("Your local component does not confirm which site asks.")
+    _next_step = text("Log in with a local component that does.")
+
+
+class AlgorithmRefused(TokenProblem):
+    """The signature was made with an algorithm that is not accepted."""
+
+    algorithm: str
+    code = "algorithm"
+    _message = text("The signature was made with {algorithm}, which is not accepted.")
+    _next_step = text("Update the local component. Then log in again.")
+
+
+class SignatureWrong(TokenProblem):
+    """The signature does not fit the text and the certificate."""
+
+    code = "signature"
+    _message = text("The signature is wrong.")
+    _next_step = _TELL_THE_SITE
+
+
+class CertificateProblem(LoginRefused):
+    """The certificate of who signed is not one to log in with."""
+
+
+class CertificateMissing(CertificateProblem):
+    """The token does not hold its signer's certificate."""
+
+    code = "certificate_missing"
+    _message = text("The answer of the local component does not hold the card's certificate.")
+    _next_step = _TELL_THE_SITE
+
+
+class CertificateMalformed(CertificateProblem):
+    """A part of the certificate cannot be read."""
+
+    detail: Text
+    code = "certificate_malformed"
+    _message = text("The card's certificate cannot be read: {detail}.")
+    _next_step = _OTHER_CARD
+
+
+class KeyRefused(CertificateProblem):
+    """The certified key is not RSA, of 2048 to 4096 bits, with the exponent 65537."""
+
+    code = "key"
+    _message = text("The key of the card is not one that is accepted.")
+    _next_step = _OTHER_CARD
+
+
+class IssuerUnknown(CertificateProblem):
+    """No CA that the site trusts issued the certificate."""
+
+    issuer: str
+    code = "issuer_unknown"
+    _message = text("This site does not know the issuer of the card: {issuer}.")
+    _next_step = _OTHER_CARD
+
+
+class IssuerNotValid(CertificateProblem):
+    """The certificate of the issuing CA, or of the root above it, is not valid now."""
+
+    issuer: str
+    code = "issuer_not_valid"
+    _message = text("The certificate of the issuer {issuer} is not valid at this time.")
+    _next_step = text("Tell the operator of this site.")
+
+
+class CertificateNotYetValid(CertificateProblem):
+    """The certificate is not valid yet."""
+
+    day: date
+    code = "certificate_not_yet_valid"
+    _message = text("The card's certificate is valid only from {day}.")
+    _next_step = _OTHER_CARD
+
+
+class CertificateExpired(CertificateProblem):
+    """The certificate is not valid any more."""
+
+    day: date
+    code = "certificate_expired"
+    _message = text("The card's certificate expired on {day}.")
+    _next_step = text("Log in with another card, or apply for a new one.")
+
+
+class NotForLogin(CertificateProblem):
+    """The certificate's key usage, purposes or constraints do not allow signatures for a login."""
+
+    code = "not_for_login"
+    _message = text("The certificate is not one for signatures.")
+    _next_step = _TELL_THE_SITE
+
+
+class PolicyRefused(CertificateProblem):
+    """The certificate was issued under another policy than the site accepts."""
+
+    policies: str
+    code = "policy"
+    _message = text("This site does not accept certificates of the policy {policies}.")
+    _next_step = _OTHER_CARD
+
+
+class HolderUnclear(CertificateProblem):
+    """The certificate does not say whom it is for, or says it twice (subjectDirectoryAttributes)."""
+
+    detail: Text
+    code = "holder_unclear"
+    _message = text("The card's certificate does not say clearly whom it is for: {detail}.")
+    _next_step = _OTHER_CARD
+
+
+class HolderRefused(CertificateProblem):
+    """The site lets in other kinds of holders only."""
+
+    kind: str
+    code = "holder_kind"
+    _message = text("This site does not let in holders of this kind: {kind}.")
+    _next_step = _OTHER_CARD
+
+
+class RankRefused(CertificateProblem):
+    """The site lets in the other rank of cards only."""
+
+    rank: str
+    code = "card_rank"
+    _message = text("This site does not let in cards of this rank: {rank}.")
+    _next_step = _OTHER_CARD
+
+
+class RevocationProblem(LoginRefused):
+    """The certificate does not stand."""
+
+
+class CertificateRevoked(RevocationProblem):
+    """The issuer revoked the certificate for good."""
+
+    day: date
+    code = "certificate_revoked"
+    _message = text("The card's certificate was revoked on {day}.")
+    _next_step = text("Log in with another card, or apply for a new one.")
+
+
+class CertificateSuspended(RevocationProblem):
+    """The certificate is suspended, or was not accepted yet: from outside both look alike."""
+
+    code = "certificate_suspended"
+    _message = text("The card's certificate is suspended, or was not activated yet.")
+    _next_step = text("Activate the card, or ask the issuer to resume it. Then log in again.")
+
+
+class RevocationUnknown(RevocationProblem):
+    """Nothing current is known of the certificate's revocation."""
+
+    detail: Text | str
+    code = "revocation_unknown"
+    _message = text("It cannot be told now whether the card's certificate is revoked: {detail}.")
+    _next_step = text("Wait some minutes. Then log in again.")

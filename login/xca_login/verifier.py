@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verification of a login: whether a token is a challenge that a card signed, and whose card that is.
+
+What is cheap and refuses comes first. The order: the form of the token; its content; algorithms and key;
+the issuer, the chain and its validity; the signature; what the certificate is for and whom; revocation.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from xca_common.pki import strict_certificate
+from xca_common.pki.addresses import list_addresses, responder_addresses
+from xca_common.pki.algorithms import is_strong
+from xca_common.pki.certificate import Certificate
+from xca_common.pki.malformed import Malformed
+from xca_common.pki.standing import Standing
+from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension
+from xca_common.taipei import day
+from xca_login.challenges import Challenge, now
+from xca_login.errors import (
+    AlgorithmRefused,
+    CertificateExpired,
+    CertificateMalformed,
+    CertificateNotYetValid,
+    CertificateRevoked,
+    CertificateSuspended,
+    ChallengeExpired,
+    ContentWrong,
+    HolderRefused,
+    IssuerNotValid,
+    IssuerUnknown,
+    KeyRefused,
+    NotForLogin,
+    OriginForeign,
+    OriginNotVerified,
+    PolicyRefused,
+    RankRefused,
+    RevocationUnknown,
+    SignatureWrong,
+)
+from xca_login.evidence import Evidence
+from xca_login.holder import Holder
+from xca_login.i18n import text
+from xca_login.keys import is_accepted, key_of
+from xca_login.login import Account, Binding, Login
+from xca_login.policy import Policy
+from xca_login.revocation import Known, RevocationSource
+from xca_login.site import Site
+from xca_login.token import Token
+from xca_login.trust import Issuer, Trust, TrustFolder, policies_of
+
+_LOG: Final = logging.getLogger("xca_login.verifier")
+
+_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+_UNDERSTOOD: Final = (
+    x509.AuthorityInformationAccess,
+    x509.AuthorityKeyIdentifier,
+    x509.BasicConstraints,
+    x509.CertificatePolicies,
+    x509.CRLDistributionPoints,
+    x509.ExtendedKeyUsage,
+    x509.KeyUsage,
+    x509.SubjectAlternativeName,
+    x509.SubjectKeyIdentifier,
+)
+"""The critical extensions that a holder's certificate may have."""
+_PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+
+
+class Verifier:
+    """Verifies logins at one site. Many threads may use one at once.
+
+    Args:
+        site: the site.
+        trust: the CAs whose cards it lets in.
+        revocation: tells how certificates stand.
+        policy: whom it lets in.
+        clock: tells the time, with a time zone.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        trust: Trust | TrustFolder,
+        revocation: RevocationSource,
+        policy: Policy | None = None,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._site = site
+        self._trust = trust
+        self._revocation = revocation
+        self._policy = policy or Policy()
+        self._clock = clock
+
+    def verify(self, token: bytes | Token, challenge: Challenge) -> Login:
+        """Verify a login.
+
+        Args:
+            token: what came back from the holder's program: bytes in DER, or what Token.read made of them.
+            challenge: the one that the session was given, taken out of the store (Challenges.take).
+
+        Raises:
+            LoginRefused: one class for each reason (errors).
+            BadTrust, BadTrustFile: the site's CA certificates cannot be read.
+        """
+        trust = self._trust if isinstance(self._trust, Trust) else self._trust.current()
+        token = token if isinstance(token, Token) else Token.read(token)
+        moment = self._clock()
+        if moment > challenge.until:
+            raise ChallengeExpired
+        if token.content != challenge.text:
+            raise ContentWrong
+        if token.digest not in self._policy.digests:
+            raise AlgorithmRefused(algorithm=token.digest)
+        certificate = _read(token.certificate)
+        issuer = self._issuer(certificate, trust, moment)
+        self._check_validity(certificate, moment)
+        _check_signature(token, certificate)
+        binding = self._binding(token)
+        holder = self._holder(certificate, issuer)
+        known = self._check_revocation(certificate, issuer, moment)
+        shown = _shown(certificate)
+        return Login(
+            account=Account(
+                trust.domain,
+                holder.organisation_oid or holder.tax_id or "",
+                hashlib.sha256(key_of(certificate)).hexdigest(),
+            ),
+            holder=shown.holder,
+            holder_name=shown.holder_name,
+            holder_kind=holder.kind,
+            organisation_oid=holder.organisation_oid,
+            tax_id=holder.tax_id,
+            rank=holder.rank,
+            serial=shown.serial,
+            binding=binding,
+            at=moment,
+            is_revocation_known=known.judgement.standing is Standing.GOOD,
+            evidence=Evidence(moment, challenge.text, token.der, issuer.ders, known.lists, known.responses),
+        )
+
+    def _issuer(self, certificate: x509.Certificate, trust: Trust, moment: datetime) -> Issuer:
+        """Return who issued a certificate, by the key that it names and by the signature on it."""
+        if not is_accepted(certificate):
+            raise KeyRefused
+        named = extension(certificate, x509.AuthorityKeyIdentifier)
+        candidates = trust.issuers(named.key_identifier) if named and named.key_identifier else ()
+        for issuer in candidates:
+            if _is_issued(certificate, issuer.certificate):
+                if not issuer.is_valid(moment):
+                    raise IssuerNotValid(issuer=issuer.certificate.subject.rfc4514_string())
+                return issuer
+        raise IssuerUnknown(issuer=certificate.issuer.rfc4514_string())
+
+    def _check_validity(self, certificate: x509.Certificate, moment: datetime) -> None:
+        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if moment < start - self._policy.skew:
+            raise CertificateNotYetValid(day=day(start))
+        if moment > end:
+            raise CertificateExpired(day=day(end))
+
+    def _binding(self, token: Token) -> Binding:
+        if token.origin is None:
+            if self._policy.binding is Binding.VERIFIED:
+                raise OriginNotVerified
+            return Binding.DECLARED
+        if token.origin != self._site.origin:
+            raise OriginForeign(origin=token.origin)
+        return Binding.VERIFIED
+
+    def _holder(self, certificate: x509.Certificate, issuer: Issuer) -> Holder:
+        """Return whom a certificate is for, if it is for logins and the site lets the holder in."""
+        _check_purpose(certificate)
+        policies = policies_of(certificate)
+        if issuer.policies is not None:
+            policies &= issuer.policies
+        if not policies & self._policy.certificate_policies:
+            raise PolicyRefused(policies=", ".join(sorted(policies_of(certificate))) or "-")
+        holder = Holder.of(certificate)
+        if self._policy.holder_kinds is not None and holder.kind not in self._policy.holder_kinds:
+            raise HolderRefused(kind=holder.kind)
+        if holder.rank not in self._policy.ranks:
+            raise RankRefused(rank=holder.rank)
+        return holder
+
+    def _check_revocation(self, certificate: x509.Certificate, issuer: Issuer, moment: datetime) -> Known:
+        known = self._revocation.judge(certificate, issuer.certificate, moment)
+        judgement = known.judgement
+        if judgement.standing is Standing.REVOKED:
+            raise CertificateRevoked(day=day(judgement.since or moment))
+        if judgement.standing is Standing.SUSPENDED:
+            raise CertificateSuspended
+        if judgement.standing is Standing.UNKNOWN:
+            hosts = {
+                urlsplit(one).hostname or ""
+                for one in (*list_addresses(certificate), *responder_addresses(certificate))
+            }
+            if not (known.hosts_are_silent and hosts and hosts <= self._policy.silent_hosts):
+                raise RevocationUnknown(detail=judgement.detail or text("nothing was said about it"))
+            _LOG.warning("let in without an answer about revocation from %s", ", ".join(sorted(hosts)))
+        return known
+
+
+@lru_cache(4096)
+def _read(certificate: x509.Certificate) -> x509.Certificate:
+    """Read all parts of a certificate, once for each holder.
+
+    Raises:
+        CertificateMalformed: a part cannot be read.
+    """
+    try:
+        return strict_certificate.load(certificate.public_bytes(Encoding.DER))
+    except Malformed as error:
+        raise CertificateMalformed(detail=error.detail) from error
+
+
+@lru_cache(4096)
+def _shown(certificate: x509.Certificate) -> Certificate:
+    return Certificate.parse("", "", certificate.public_bytes(Encoding.DER))
+
+
+def _is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except UNUSABLE_KEY:
+        return False
+    return _is_strongly_signed(certificate)
+
+
+@lru_cache(4096)
+def _is_strongly_signed(certificate: x509.Certificate) -> bool:
+    return bool(is_strong(as_asn1(certificate)["signature_algorithm"]))
+
+
+def _check_signature(token: Token, certificate: x509.Certificate) -> None:
+    """Verify the signature, and the digest of the content that was signed."""
+    if hashlib.new(token.digest, token.content).digest() != token.message_digest:
+        raise SignatureWrong
+    key = certificate.public_key()
+    try:
+        if not isinstance(key, RSAPublicKey):
+            raise KeyRefused
+        key.verify(token.signature, token.message, PKCS1v15(), _HASHES[token.digest])
+    except InvalidSignature:
+        raise SignatureWrong from None
+
+
+def _check_purpose(certificate: x509.Certificate) -> None:
+    usage, basic = extension(certificate, x509.KeyUsage), extension(certificate, x509.BasicConstraints)
+    purposes = extension(certificate, x509.ExtendedKeyUsage)
+    if (
+        usage is None
+        or not usage.digital_signature
+        or (basic is not None and basic.ca)
+        or (purposes is not None and _PURPOSES.isdisjoint(purposes))
+        or not all(isinstance(one.value, _UNDERSTOOD) or not one.critical for one in certificate.extensions)
+    ):
+        raise NotForLogin

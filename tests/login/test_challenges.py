@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Challenges are made for one session and used once, whichever store keeps them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from support.hostile_pki import NOW
+from support.login_site import SITE, Desk, sign
+from xca_common.statement import Kind, Statement
+from xca_login import Challenges, ChallengeStore, MemoryStore, Site, errors
+from xca_login.challenges import MOST_OF_A_SESSION
+from xca_login.sql_store import SqlStore
+from xca_login.token import Token
+
+pytestmark = pytest.mark.fast
+
+KINDS = ("memory", "sqlite")
+
+
+def store(kind: str, folder: Path, most: int = 100) -> ChallengeStore:
+    if kind == "memory":
+        return MemoryStore(most)
+    kept = SqlStore(create_engine(f"sqlite:///{folder / 'challenges.db'}"), most)
+    kept.create_tables()
+    return kept
+
+
+@pytest.fixture(params=KINDS)
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> ChallengeStore:
+    return store(request.param, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def desk() -> Desk:
+    return Desk()
+
+
+def token(desk: Desk, text: bytes) -> Token:
+    return Token.read(sign(desk.school, text))
+
+
+def test_challenge_of_a_site_is_a_login_statement_for_its_origin(kept: ChallengeStore) -> None:
+    challenge = Challenges(SITE, kept, clock=lambda: NOW).new("a")
+    statement = Statement.parse(challenge.text)
+    assert (statement.kind, statement.origin, statement.time) == (Kind.LOGIN, SITE.origin, NOW)
+    assert statement.nonce == challenge.nonce
+    assert challenge.until == NOW + timedelta(seconds=300)
+
+
+def test_challenge_that_was_taken_is_gone(kept: ChallengeStore, desk: Desk) -> None:
+    challenges = Challenges(SITE, kept)
+    challenge = challenges.new("a")
+    answer = token(desk, challenge.text)
+    assert challenges.take("a", answer) == challenge
+    with pytest.raises(errors.ChallengeUnknown):
+        challenges.take("a", answer)
+
+
+def test_challenge_of_another_session_stays_where_it_is(kept: ChallengeStore, desk: Desk) -> None:
+    challenges = Challenges(SITE, kept)
+    answer = token(desk, challenges.new("a").text)
+    with pytest.raises(errors.ChallengeUnknown):
+        challenges.take("b", answer)
+    assert challenges.take("a", answer)
+
+
+def test_challenge_that_ended_is_told_and_used_up(kept: ChallengeStore, desk: Desk) -> None:
+    answer = token(desk, Challenges(SITE, kept, clock=lambda: NOW).new("a").text)
+    late = Challenges(SITE, kept, clock=lambda: NOW + timedelta(seconds=301))
+    with pytest.raises(errors.ChallengeExpired):
+        late.take("a", answer)
+    with pytest.raises(errors.ChallengeUnknown):
+        late.take("a", answer)
+
+
+def test_token_over_something_else_takes_nothing(kept: ChallengeStore, desk: Desk) -> None:
+    challenges = Challenges(SITE, kept)
+    challenge = challenges.new("a")
+    with pytest.raises(errors.ContentWrong):
+        challenges.take("a", token(desk, b"a document"))
+    assert challenges.take("a", token(desk, challenge.text))
+
+
+def test_ninth_challenge_of_a_session_takes_the_place_of_its_oldest(kept: ChallengeStore, desk: Desk) -> None:
+    at = iter(NOW + timedelta(milliseconds=n) for n in range(1000))
+    challenges = Challenges(SITE, kept, clock=lambda: next(at))
+    other = challenges.new("b")
+    made = [challenges.new("a") for _ in range(MOST_OF_A_SESSION + 1)]
+    with pytest.raises(errors.ChallengeUnknown):
+        challenges.take("a", token(desk, made[0].text))
+    assert challenges.take("b", token(desk, other.text))
+    assert all(challenges.take("a", token(desk, one.text)) for one in made[1:])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_store_that_is_full_refuses_and_drops_nobodys(kind: str, tmp_path: Path, desk: Desk) -> None:
+    challenges = Challenges(SITE, store(kind, tmp_path, most=2), clock=lambda: NOW)
+    made = [challenges.new(session) for session in "ab"]
+    with pytest.raises(errors.TooManyChallenges):
+        challenges.new("c")
+    assert all(
+        challenges.take(session, token(desk, one.text)) for session, one in zip("ab", made, strict=True)
+    )
+    assert challenges.new("c")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_store_that_is_full_of_ended_ones_takes_new_ones(kind: str, tmp_path: Path) -> None:
+    full = store(kind, tmp_path, most=1)
+    Challenges(SITE, full, clock=lambda: NOW).new("a")
+    assert Challenges(SITE, full, clock=lambda: NOW + timedelta(hours=1)).new("b")
+
+
+def test_challenge_that_many_threads_take_goes_to_one(kept: ChallengeStore) -> None:
+    challenge = Challenges(SITE, kept).new("a")
+    session = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"  # SHA-256 of "a"
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: kept.take(session, challenge.nonce), range(16)))
+    assert [one for one in taken if one] == [challenge]
+
+
+def test_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+    unreachable = SqlStore(create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'challenges.db'}"))
+    with pytest.raises(errors.StoreUnavailable):
+        unreachable.create_tables()
+    with pytest.raises(errors.StoreUnavailable):
+        Challenges(SITE, unreachable).new("a")
+    with pytest.raises(errors.StoreUnavailable):
+        unreachable.take("a", "nonce")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "bids.example.gov.tw",
+        "http://bids.example.gov.tw",
+        "https://bids.example.gov.tw/",
+        "https://Bids.example.gov.tw",
+        "https://bids.example.gov.tw:443",
+        "https://bids.example.gov.tw/login",
+        "ftp://bids.example.gov.tw",
+    ],
+)
+def test_origin_that_browsers_do_not_write_is_refused(origin: str) -> None:
+    with pytest.raises(errors.BadOrigin):
+        Site(origin, "")
+
+
+@pytest.mark.parametrize("origin", ["https://bids.example.gov.tw:8443", "http://localhost:8000"])
+def test_origin_that_is_secure_or_local_is_taken(origin: str) -> None:
+    assert Site(origin, "").origin == origin

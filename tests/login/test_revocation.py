@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Revocation at a site: lists are fetched and kept, responders asked, older answers refused."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from support.hostile_pki import DAY, NOW, Party, party
+from support.login_site import Desk, holder, sign
+from xca_common.pki.standing import Standing
+from xca_login import Revocation, errors
+from xca_login.evidence import Evidence, MalformedEvidence
+from xca_login.revocation import GivenRevocation
+
+pytestmark = pytest.mark.fast
+
+LIST, RESPONDER = "/1.crl", "/ocsp"
+
+
+class Issuer:
+    """What the issuer's addresses answer.
+
+    Attributes:
+        lists: the list that each path answers; nothing: 404.
+        says: whether the responder says good; None: it does not answer.
+        asked: paths, in the order in which they were asked.
+    """
+
+    def __init__(self, desk: Desk, port: int) -> None:
+        self.desk = desk
+        self.base = f"http://127.0.0.1:{port}"
+        self.lists: dict[str, bytes] = {}
+        self.says: bool | None = None
+        self.response_at = NOW
+        self.repeats_nonce = True
+        self.asked: list[str] = []
+
+    def card(self, *paths: str, responder: bool = False) -> Party:
+        points = [
+            x509.DistributionPoint([x509.UniformResourceIdentifier(self.base + path)], None, None, None)
+            for path in paths
+        ]
+        more: list[tuple[x509.ExtensionType, bool]] = []
+        if points:
+            more.append((x509.CRLDistributionPoints(points), False))
+        if responder:
+            address = x509.UniformResourceIdentifier(self.base + RESPONDER)
+            description = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, address)
+            more.append((x509.AuthorityInformationAccess([description]), False))
+        return holder(self.desk.ca, more=more)
+
+    def revocation_list(
+        self,
+        number: int,
+        *revoked: tuple[Party, x509.ReasonFlags],
+        at: datetime = NOW,
+        until: datetime = NOW + DAY,
+        part: str | None = None,
+        signer: Party | None = None,
+    ) -> bytes:
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.desk.ca.certificate.subject)
+            .last_update(at)
+            .next_update(until)
+            .add_extension(x509.CRLNumber(number), critical=False)
+        )
+        if part is not None:
+            names = [x509.UniformResourceIdentifier(self.base + part)]
+            builder = builder.add_extension(
+                x509.IssuingDistributionPoint(names, None, False, False, None, False, False), critical=True
+            )
+        for one, reason in revoked:
+            entry = x509.RevokedCertificateBuilder(one.certificate.serial_number, at)
+            builder = builder.add_revoked_certificate(
+                entry.add_extension(x509.CRLReason(reason), critical=False).build()
+            )
+        signed = builder.sign((signer or self.desk.ca).key, hashes.SHA256())
+        return signed.public_bytes(Encoding.DER)
+
+    def answer(self, path: str, body: bytes) -> bytes | None:
+        self.asked.append(path)
+        if path != RESPONDER:
+            return self.lists.get(path)
+        if self.says is None:
+            return None
+        request = ocsp.load_der_ocsp_request(body)
+        nonces = [one for one in request.extensions if isinstance(one.value, x509.OCSPNonce)]
+        builder = (
+            ocsp.OCSPResponseBuilder()
+            .add_response_by_hash(
+                request.issuer_name_hash,
+                request.issuer_key_hash,
+                request.serial_number,
+                request.hash_algorithm,
+                ocsp.OCSPCertStatus.GOOD if self.says else ocsp.OCSPCertStatus.REVOKED,
+                self.response_at,
+                self.response_at + DAY,
+                None if self.says else self.response_at,
+                None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, self.desk.ca.certificate)
+        )
+        if nonces and self.repeats_nonce:
+            builder = builder.add_extension(nonces[0].value, critical=False)
+        return builder.sign(self.desk.ca.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@contextmanager
+def serving(desk: Desk) -> Iterator[Issuer]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answer = answering.answer(self.path, body)
+            self.send_response(404 if answer is None else 200)
+            self.send_header("Content-Length", str(len(answer or b"")))
+            self.end_headers()
+            self.wfile.write(answer or b"")
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        answering = Issuer(desk, server.server_port)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield answering
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def issuer(desk: Desk) -> Iterator[Issuer]:
+    with serving(desk) as issuer:
+        yield issuer
+
+
+def standing(revocation: Revocation, card: Party, desk: Desk, moment: datetime = NOW) -> Standing:
+    return revocation.judge(card.certificate, desk.ca.certificate, moment).judgement.standing
+
+
+def sources(folder: Path | None = None) -> Revocation:
+    return Revocation(folder, ["127.0.0.1"])
+
+
+def test_list_is_fetched_once_for_many_logins(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    revocation = sources()
+    assert {standing(revocation, card, desk) for _ in range(5)} == {Standing.GOOD}
+    assert issuer.asked == [LIST]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (x509.ReasonFlags.key_compromise, errors.CertificateRevoked),
+        (x509.ReasonFlags.certificate_hold, errors.CertificateSuspended),
+    ],
+)
+def test_card_on_the_list_is_refused(
+    reason: x509.ReasonFlags, expected: type[errors.LoginRefused], issuer: Issuer, desk: Desk
+) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1, (card, reason))
+    with pytest.raises(expected):
+        desk.log_in(card, revocation=sources())
+
+
+def test_address_that_does_not_answer_is_refused_and_not_asked_again_at_once(
+    issuer: Issuer, desk: Desk
+) -> None:
+    card = issuer.card(LIST)
+    revocation = sources()
+    for _ in range(3):
+        with pytest.raises(errors.RevocationUnknown):
+            desk.log_in(card, revocation=revocation)
+    assert issuer.asked == [LIST]
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    assert standing(revocation, card, desk, NOW + timedelta(seconds=61)) is Standing.GOOD
+
+
+def test_host_that_is_not_allowed_is_not_asked(issuer: Issuer, desk: Desk) -> None:
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    with pytest.raises(errors.RevocationUnknown):
+        desk.log_in(issuer.card(LIST), revocation=Revocation())
+    assert issuer.asked == []
+
+
+def test_list_with_a_lower_number_than_before_is_refused(issuer: Issuer, desk: Desk, tmp_path: Path) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(7, (card, x509.ReasonFlags.certificate_hold))
+    assert standing(sources(tmp_path), card, desk) is Standing.SUSPENDED
+    issuer.lists[LIST] = issuer.revocation_list(6, at=NOW + timedelta(minutes=1))
+    another_process = sources(tmp_path)
+    assert standing(another_process, card, desk, NOW + timedelta(minutes=2)) is Standing.SUSPENDED
+    issuer.lists[LIST] = issuer.revocation_list(8, at=NOW + timedelta(minutes=3))
+    later = sources(tmp_path)
+    assert standing(later, card, desk, NOW + timedelta(minutes=4)) is Standing.GOOD
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_list_of_the_folder_serves_while_the_address_is_silent(
+    issuer: Issuer, desk: Desk, tmp_path: Path
+) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    issuer.lists.clear()
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    assert standing(sources(tmp_path), card, desk, NOW + 2 * DAY) is Standing.UNKNOWN
+
+
+def test_list_that_is_due_is_fetched_while_the_login_goes_on(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    revocation = sources()
+    assert standing(revocation, card, desk) is Standing.GOOD
+    issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
+    later = NOW + timedelta(minutes=11)
+    assert standing(revocation, card, desk, later) is Standing.GOOD
+    for thread in threading.enumerate():
+        if thread.name == "revocation list":
+            thread.join(10)
+    assert standing(revocation, card, desk, later) is Standing.REVOKED
+
+
+def test_list_that_another_key_signed_says_nothing(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1, signer=party("another ca", ca=True))
+    assert standing(sources(), card, desk) is Standing.UNKNOWN
+
+
+@pytest.mark.parametrize("part", [None, "/2.crl"])
+def test_list_of_another_part_can_revoke_and_cannot_say_good(
+    part: str | None, issuer: Issuer, desk: Desk
+) -> None:
+    card = issuer.card(LIST, "/complete.crl")
+    issuer.lists[LIST] = issuer.revocation_list(1, part=part)
+    assert standing(sources(), card, desk) is Standing.UNKNOWN
+    issuer.lists[LIST] = issuer.revocation_list(1, (card, x509.ReasonFlags.key_compromise), part=part)
+    assert standing(sources(), card, desk) is Standing.REVOKED
+    issuer.lists[LIST] = issuer.revocation_list(1, part=LIST)
+    assert standing(sources(), card, desk) is Standing.GOOD
+
+
+def test_responder_is_asked_where_there_is_no_list(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST, responder=True)
+    issuer.says = True
+    login = desk.log_in(card, revocation=sources())
+    assert (len(login.evidence.lists), len(login.evidence.responses)) == (0, 1)
+    issuer.says = False
+    with pytest.raises(errors.CertificateRevoked):
+        desk.log_in(card, revocation=sources())
+
+
+def test_response_without_nonce_that_is_older_than_ten_minutes_is_refused(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(responder=True)
+    issuer.says, issuer.repeats_nonce = True, False
+    assert standing(sources(), card, desk) is Standing.GOOD
+    issuer.response_at = NOW - timedelta(minutes=11)
+    assert standing(sources(), card, desk) is Standing.UNKNOWN
+
+
+def test_response_that_is_older_than_one_before_is_refused(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(responder=True)
+    issuer.says = True
+    revocation = sources()
+    assert standing(revocation, card, desk) is Standing.GOOD
+    issuer.response_at = NOW - timedelta(minutes=1)
+    later = NOW + timedelta(minutes=11)
+    assert standing(revocation, card, desk, later) is Standing.UNKNOWN
+
+
+def test_evidence_of_a_login_is_verified_again_years_later(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    challenge = desk.challenge()
+    login = desk.verifier(sources()).verify(sign(card, challenge.text), challenge)
+    kept = Evidence.load(login.evidence.dump())
+    assert kept == login.evidence
+    given = GivenRevocation(kept.lists, kept.responses)
+    again = desk.verifier(given).verify(kept.token, challenge)
+    assert again.account == login.account
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"form": "x", "at": 1}', b"\xff", b"[" * 100_000])
+def test_evidence_that_is_none_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedEvidence):
+        Evidence.load(data)
