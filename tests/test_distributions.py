@@ -104,14 +104,22 @@ def _environment(folder: Path, wheels: Iterable[Path], requirements: Iterable[Re
 
 
 def _import_all(python: Path, *, web: bool) -> "subprocess.CompletedProcess[str]":
-    """Import every module of xca_common, those for pages if asked for, and none of the heavy packages."""
+    """Import every module of xca_common and xca_login that needs no extra, those for pages if asked for.
+
+    None of the heavy packages may be there.
+    """
     program = f"""
-import importlib, importlib.util, pkgutil, xca_common
-for module in pkgutil.walk_packages(xca_common.__path__, "xca_common."):
+import importlib, importlib.util, pkgutil, xca_common, xca_login
+modules = [
+    *pkgutil.walk_packages(xca_common.__path__, "xca_common."),
+    *pkgutil.walk_packages(xca_login.__path__, "xca_login."),
+]
+for module in modules:
+    if module.name in ("xca_common.command_line", "xca_login.sql_store"):  # of the extras cli and sql
+        continue
     if {web} or not module.name.startswith("xca_common.web."):
         importlib.import_module(module.name)
         print(module.name)
-import xca_login
 assert not [name for name in {HEAVY} if importlib.util.find_spec(name)]
 """
     return subprocess.run([python, "-I", "-c", program], capture_output=True, text=True)
