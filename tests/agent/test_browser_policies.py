@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The browsers' policies that docs/deploying.md hands out, in Debian's own browsers."""
+"""What docs/deploying.md hands out: policies of browsers, in Debian's own, and settings of the agent."""
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from websockets.sync.client import connect
 
 from support.agent.agent_process import CHROMIUM, FLAGS
 from support.agent.firefox import PREFERENCES, Connection
+from xca_plugin.agent.process.settings import PagePin, Settings
 
 pytestmark = pytest.mark.browser
 
@@ -142,3 +144,21 @@ def test_policies_of_both_browsers_name_the_same_sites() -> None:
     policies = json.loads((POLICIES / "firefox.json").read_text())["policies"]
     assert policies["PopupBlocking"]["Allow"] == listed
     assert [f"https://{site}" for site in policies["LocalNetworkAccess"]["SkipDomains"]] == listed
+
+
+def test_deploying_settings_of_the_agent_win_over_the_persons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (POLICIES.parent / "deploying.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```ini\n(\[agent\]\n.*?)```", page, re.DOTALL)
+    (tmp_path / "agent.conf").write_text(shown)
+    (tmp_path / "xca").mkdir()
+    own = tmp_path / "xca" / "agent.conf"
+    own.write_text(
+        "[agent]\npage_pin = accept\nallow = https://other.example\nblind = https://other.example\n"
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    settings = Settings.load(system_file=tmp_path / "agent.conf")
+    assert settings.page_pin is PagePin.ASK
+    assert settings.allowed == {"https://documents.example.gov.tw"}
+    assert settings.blind == frozenset()
