@@ -123,3 +123,21 @@ def test_reason_of_a_plugin_that_quotes_the_pin_is_shown_without_it(
     result = workspace.run("activate", *arguments, stdin=f"Kp-4tzQ9w\n{PIN}\n")
     assert result.status == 39
     assert "… and … are known." in result.err
+
+
+def test_locked_pin_of_a_card_with_a_locked_user_code_leads_to_the_issuer(active: Workspace) -> None:
+    for wrong in ("wrong-1", "wrong-2", "wrong-3"):
+        active.run("pin", "verify", "--last-try", "--pin", "stdin", stdin=f"{wrong}\n")
+    sources = ("--last-try", "--user-code", "stdin", "--new-pin", "stdin")
+    for wrong in ("wrong-1", "wrong-2", "wrong-3"):
+        active.run("pin", "reset", *sources, stdin=f"{wrong}\n{PIN}\n")
+    for arguments, status in ((("pin", "verify", "--pin", "stdin"), 36), (("activate", "--yes"), 31)):
+        result = active.run(*arguments, stdin=f"{PIN}\n")
+        assert result.status == status
+        assert f"softhsm-card reset-user-code {active.number}" in result.err
+
+
+def test_doctor_does_not_lead_back_to_itself(tmp_path: Path) -> None:
+    result = Workspace(tmp_path, tmp_path).with_variables(XCA_PKCS11_CONF="").run("doctor")
+    assert "xcactl setup" in result.out
+    assert "xcactl doctor" not in result.out

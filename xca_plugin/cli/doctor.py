@@ -31,6 +31,17 @@ _OUTCOMES: Final = {
     CheckOutcome.SKIPPED: (text("SKIPPED"), "yellow"),
 }
 
+_STEPS: Final = {
+    errors.NotConfigured: text(
+        "For a real card: xcactl setup. For a test card: softhsm-card init, softhsm-card issue, then "
+        'eval "$(softhsm-card env)".'
+    ),
+    errors.ModuleFailed: text(
+        "Check the configuration (XCA_PKCS11_CONF names the file) and the module in it. "
+        "A new one for a real card: xcactl setup"
+    ),
+}
+"""Next steps that do not lead back to this command."""
 _ADVICE: Final = {
     Advice.ALLOW_HOST: text("If you know that host, have it asked: xcactl doctor --allow-host {host}"),
     Advice.CHANGE_PIN: text("Change it: xcactl pin change"),
@@ -146,7 +157,8 @@ def _next_step(finding: Finding) -> str | None:
     if finding.next_step is None:
         return None
     if isinstance(finding.next_step, XcaError):
-        step = step_after(finding.next_step)
+        own = _STEPS.get(type(finding.next_step))
+        step = own() if own else step_after(finding.next_step)
     elif isinstance(finding.next_step, Advice):
         said = _ADVICE.get(finding.next_step, finding.next_step.value)
         if finding.host is not None:

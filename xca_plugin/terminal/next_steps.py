@@ -181,7 +181,8 @@ def next_step(error: XcaError) -> str:
 
 def step_after(error: XcaError) -> str:
     """Return what to do after an error, with the commands for it; they name no card, and no issuer."""
-    said = None if error.own_step else NEXT_STEPS.get(type(error))
+    kind = errors.UserCodeLocked if _is_for_the_issuer(error) else type(error)
+    said = None if error.own_step else NEXT_STEPS.get(kind)
     if said is None:
         return error.next_step()
     facts = error.facts()
@@ -210,6 +211,14 @@ def next_step_of(card: Card) -> str:
     if chosen_among_several() == card.number:
         step = for_card(step, card.number)
     return with_issuer(step, card) if action in (Action.SEE_ISSUER, Action.RENEW) else step
+
+
+def _is_for_the_issuer(error: XcaError) -> bool:
+    """Tell whether an error leads to a reset of the PIN, and the user code for that is locked too."""
+    if not isinstance(error, (errors.PinLocked, errors.AlreadyActive)):
+        return False
+    card = _card(error.number)
+    return card is not None and card.user_code_tries == 0 and card.pin_tries == 0
 
 
 def for_card(step: str, number: str) -> str:
