@@ -117,7 +117,9 @@ class FileProblem(FileError):
 
     def next_step(self, language: str | None = None) -> str:
         """Return what to do next; about a full disk where that is the reason."""
-        return self._make_room(language) if self.detail in _NO_ROOM else super().next_step(language)
+        if self.own_step is None and self.detail in _NO_ROOM:
+            return self._make_room(language)
+        return super().next_step(language)
 
 
 class OutputExists(FileError):

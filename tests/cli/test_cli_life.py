@@ -220,3 +220,14 @@ def test_help_in_either_language_is_translated(closed: Workspace, language: str)
     helps = closed.run("--lang", language, "activate", "--help").out
     assert ("用戶代碼" in helps) is (language == "zh_TW")
     assert ("user code" in helps) is (language == "en")
+
+
+def test_card_whose_record_cannot_be_written_is_told_to_be_active(closed: Workspace) -> None:
+    workspace = closed.with_variables(CODE=USER_CODE, NEW=PIN)
+    sources = ("--user-code", "env:CODE", "--new-pin", "env:NEW")
+    result = workspace.run("activate", "--yes", *sources, "--receipt", "/dev/full")
+    assert result.status == 63
+    assert result.out.splitlines()[0] == "The card is activated."
+    assert "No space left on device" in result.err
+    assert "Do not activate it again" in result.err
+    assert workspace.card()["state"] == "active"

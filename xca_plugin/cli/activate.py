@@ -5,9 +5,12 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
+from xca_common.errors import FileProblem, OutputExists
+from xca_common.output_file import is_standard_output
 from xca_plugin import card_text
 from xca_plugin.cli.reading import show
 from xca_plugin.i18n import _, text
@@ -25,6 +28,11 @@ from xca_plugin.terminal.consent import (
 from xca_plugin.terminal.output import say, say_done
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
 from xca_plugin.terminal.secrets import FIRST_PIN, USER_CODE, Asker, source_option
+
+_NO_RECORD: Final = text(
+    "The card is activated all the same; only the record of it is missing. Do not activate it again: "
+    "xcactl events shows when it was."
+)
 
 
 @click.command(help=_("Activate a card with its user code and set its PIN."))
@@ -85,9 +93,18 @@ def activate(
         code = ask.proved(USER_CODE, user_code, partial(cards.verify_user_code, card), next_source=new_pin)
         pin = ask.get(FIRST_PIN, new_pin, lambda new: cards.check_new_pin(card, new, user_code=code))
         after = cards.activate(card, code, pin)
-        if record:
-            record.write(activation(after, datetime.now(UTC), "xcactl"))
-    say_done(_("The card is activated."), fg="green", bold=True)
+        say_done(
+            _("The card is activated."),
+            err=receipt is not None and is_standard_output(receipt),
+            fg="green",
+            bold=True,
+        )
+        try:
+            if record:
+                record.write(activation(after, datetime.now(UTC), "xcactl"))
+            files.close()
+        except (FileProblem, OutputExists) as error:
+            raise error.with_step(_NO_RECORD) from error
     if receipt:
         say_about(text("The record of the activation is in {path}"), receipt)
     say_done(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
