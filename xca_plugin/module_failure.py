@@ -4,12 +4,12 @@
 import ctypes
 import os
 import re
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from xca_common.i18n import Text
+from xca_common.scratch import scratch_folder
 from xca_plugin import errors
 from xca_plugin.i18n import text
 
@@ -84,17 +84,19 @@ def _meaning(said: str) -> Text | str:
 
 
 def _logged(module: Path) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        before = os.environ.get("XCA_LOG_FILE", "")
+    with suppress(OSError), scratch_folder() as folder:
+        log = folder / "log"
+        before = os.environ.get("XCA_LOG_FILE")
         os.environ["XCA_LOG_FILE"] = str(log)
         try:
             listed = ctypes.c_void_p()
             with suppress(OSError, AttributeError):
                 ctypes.CDLL(str(module)).C_GetFunctionList(ctypes.byref(listed))
         finally:
-            os.environ["XCA_LOG_FILE"] = before
-        with suppress(OSError):
-            lines = _LINE.findall(log.read_text(encoding="utf-8", errors="replace"))
-            return str(lines[-1]) if lines else ""
-        return ""
+            if before is None:
+                del os.environ["XCA_LOG_FILE"]
+            else:
+                os.environ["XCA_LOG_FILE"] = before
+        lines = _LINE.findall(log.read_text(encoding="utf-8", errors="replace"))
+        return str(lines[-1]) if lines else ""
+    return ""

@@ -400,3 +400,17 @@ def test_real_card_that_is_removed_is_asked_once(
     )
     assert workspace.run(*ACTIVATE).status == 19
     assert scripted.calls().count("C_Login") == 1
+
+
+def test_module_that_does_not_load_leaves_the_environment_as_it_was(closed: Workspace) -> None:
+    workspace = closed.with_variables(XCA_PKCS11_MODULE="/nowhere.so")
+    result = workspace.program(
+        "import os\n"
+        "from xca_plugin import CardError, Cards\n"
+        "before = dict(os.environ)\n"
+        "try:\n"
+        "    Cards().detect()\n"
+        "except CardError as error:\n"
+        "    print(type(error).__name__, dict(os.environ) == before)\n"
+    )
+    assert result.out.split() == ["ModuleFailed", "True"], result.err
