@@ -4,7 +4,6 @@
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from xca_common import atomic_file
 from xca_common.base_directories import own_data
 from xca_common.folders import make_private
 from xca_common.pki import profile
+from xca_common.scratch import scratch_folder
 
 _LINE_MAX: Final = 198  # bytes of a configuration line before its newline: inih's INI_MAX_LINE
 _LIBRARIES: Final = (
@@ -141,9 +141,9 @@ class Environment:
         configuration = environment._module_configuration()
 
         make_private(path.parent)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
+        with scratch_folder(path.parent) as scratch:
             build = cls.__new__(cls)
-            build._at(Path(scratch) / "environment")
+            build._at(scratch / "environment")
             yield environment, build
             atomic_file.write(build.inner_configuration, inner_configuration(environment.tokens))
             atomic_file.write(build.configuration, configuration)

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
-from tempfile import TemporaryDirectory
 from typing import Final, Self
+
+from xca_common.scratch import scratch_folder
 
 HICOS_ATR: Final = bytes.fromhex("3BD8960081B1FE451F0743485447504B494ADD")
 """Answer to reset of a second-generation card of the GPKI (its historical bytes end with "CHTGPKIJ")."""
@@ -152,11 +153,12 @@ class VirtualReader:
                 "vsmartcard-vpcd util-linux)"
             )
         # A socket's path has at most 107 bytes; pytest's folders are longer.
-        self._folder = TemporaryDirectory(prefix="xca-reader-")
-        self._log = Path(self._folder.name, "log")
-        self.variables = {"PCSCLITE_CSOCK_NAME": f"{self._folder.name}/pcscd.comm"}
+        self._scratch = ExitStack()
+        folder = self._scratch.enter_context(scratch_folder())
+        self._log = folder / "log"
+        self.variables = {"PCSCLITE_CSOCK_NAME": f"{folder}/pcscd.comm"}
         namespaces = shlex.split("--user --map-root-user --net --mount --pid --fork --kill-child")
-        enter = [unshare, *namespaces, "--", "sh", "-c", _ENTER, "sh", self._folder.name]
+        enter = [unshare, *namespaces, "--", "sh", "-c", _ENTER, "sh", str(folder)]
         worker = [sys.executable, "-P", str(Path(__file__).with_name("reader_worker.py"))]
         self._inserted: _Inserted | None = None
         self._control, other_end = socket.socketpair()
@@ -261,7 +263,7 @@ class VirtualReader:
         self._process.kill()
         self._process.wait()
         self._control.close()
-        self._folder.cleanup()
+        self._scratch.close()
 
     def _insert(self, atr: bytes, card: Card) -> None:
         self.remove()

@@ -135,13 +135,16 @@ class ScratchFile:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Make a folder for one user alone where the system keeps temporary files; it is gone afterwards.
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Make a folder for one user alone; it is gone afterwards.
+
+    Args:
+        parent: where; None: where the system keeps temporary files.
 
     Raises:
         OSError: it cannot be made.
     """
-    parent = Path(tempfile.gettempdir())
+    parent = parent or Path(tempfile.gettempdir())
     _clear_folders(parent)
     while True:
         folder = Path(tempfile.mkdtemp(prefix="xca-scratch-", dir=parent))

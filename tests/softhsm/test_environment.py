@@ -176,3 +176,11 @@ def test_copy_into_a_folder_in_use_is_refused(issuer: Issuer, tmp_path: Path) ->
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
     assert not (issuer.path / "inside").exists()
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.odt"]
+
+
+def test_environment_that_is_made_clears_what_a_killed_one_left(tmp_path: Path) -> None:
+    left = tmp_path / "xca-scratch-abcd1234"
+    (left / "environment").mkdir(parents=True)
+    (left / "environment" / "pkcs11.conf").touch()
+    Environment.create(tmp_path / "cards")
+    assert [each.name for each in tmp_path.iterdir()] == ["cards"]
