@@ -1,0 +1,103 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Run by tests/distributions.sh in a minimal system, as root: a Debian package from its installation to its purge.
+#     sh tests/installed_package.sh FILE.deb
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+package=$1
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# As somebody who never used it: person COMMAND
+person() {
+    runuser -u holder -- env -i HOME=/home/holder PATH=/usr/bin:/bin LANG=C.UTF-8 sh -euc "cd; $1"
+}
+
+# What the system holds, but for what apt and dpkg write themselves.
+system() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /tmp -o -path /home -o -path /var/cache -o -path /var/log -o \
+        -path /var/lib/dpkg -o -path /var/lib/apt \) -prune -o -print | LC_ALL=C sort
+}
+
+apt-get -qq update
+useradd --create-home holder
+apt-get -qq install --no-install-recommends softhsm2 openssl python3 libgcc-s1 >/dev/null
+mkdir -p /tmp/work
+dpkg-deb --field "$package" Depends
+# What it needs stays when it goes, and is no trace of it.
+cp "$package" /tmp/work/package.deb
+apt-get -qq install --no-install-recommends --download-only /tmp/work/package.deb >/dev/null
+apt-get -qq install --no-install-recommends \
+    $(apt-get -s install --no-install-recommends /tmp/work/package.deb | sed -n 's/^Inst \([^ ]*\) .*/\1/p' | grep -v '^xca-plugin$') >/dev/null
+system >/tmp/work/before
+
+# --- install
+
+apt-get -qq install --no-install-recommends /tmp/work/package.deb >/dev/null
+module=$(person 'xcactl module-path')
+[ "$module" = "/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)/xca-pkcs11.so" ] ||
+    fail "module-path: $module"
+person 'xcactl --version'
+person 'xcactl --lang zh_TW --help' | grep -q 用法 || fail "no Chinese catalogue"
+[ -L "${module%/*}/pkcs11/xca-pkcs11.so" ] || fail "no link in pkcs11/"
+[ ! -e /usr/share/p11-kit/modules/xca.module ] || fail "p11-kit is told of the module"
+for file in man/man1/xcactl.1.gz man/man1/xcactl-pin-change.1.gz man/zh_TW/man1/xcactl.1.gz \
+    bash-completion/completions/xcactl zsh/vendor-completions/_xcactl fish/vendor_completions.d/softhsm-card.fish \
+    applications/xca-agent.desktop icons/hicolor/scalable/apps/xca-agent.svg; do
+    [ -s "/usr/share/$file" ] || fail "no $file"
+done
+grep -q '^Name\[zh_TW\]=憑證IC卡管理$' /usr/share/applications/xca-agent.desktop
+
+# --- use: setup, and from a new card to a signed file
+
+person "xcactl setup --yes --module /usr/lib/softhsm/libsofthsm2.so >/dev/null 2>&1; cat .config/xca/pkcs11.conf" |
+    grep -q libsofthsm2 || fail "setup wrote no configuration"
+person '
+    umask 077
+    printf Abcd2345 >code; printf 7305284 >pin; echo contract >contract.txt
+    softhsm-card init; softhsm-card issue --user-code file:code
+    eval "$(softhsm-card env)"
+    xcactl activate --yes --user-code file:code --new-pin file:pin
+    xcactl sign contract.txt --pin file:pin
+    xcactl verify contract.txt contract.txt.p7s --ca-file .local/share/xca/softhsm/pki/root.pem
+    openssl cms -verify -binary -inform DER -in contract.txt.p7s -content contract.txt -purpose any \
+        -CAfile .local/share/xca/softhsm/pki/root.pem -out /dev/null
+    xcactl agent run --port 0 >agent.log 2>&1 & agent=$!
+    for _ in 1 2 3 4 5 6 7 8 9 10; do grep -q listens agent.log && break; sleep 1; done
+    kill $agent; grep listens agent.log
+'
+
+# --- upgrade
+
+dpkg-deb -R /tmp/work/package.deb /tmp/work/newer
+sed -i 's/^Version: .*/&+1/' /tmp/work/newer/DEBIAN/control
+dpkg-deb --root-owner-group -b /tmp/work/newer /tmp/work/newer.deb >/dev/null
+dpkg -i /tmp/work/newer.deb >/dev/null
+person 'eval "$(softhsm-card env)"; xcactl info' | grep -q XC || fail "the card is not seen after an upgrade"
+
+# --- remove: tools are set back, or named
+
+mkdir -p /home/holder/.mozilla
+if apt-get -qq install --no-install-recommends p11-kit >/dev/null; then
+    xcactl tools register p11-kit >/dev/null
+    [ -e /etc/pkcs11/modules/xca.module ] || fail "root's p11-kit was not registered"
+    person 'xcactl tools register p11-kit >/dev/null'
+    system >/tmp/work/with-p11-kit
+fi
+dpkg -r xca-plugin 2>&1 | tee /tmp/work/removal
+[ ! -e /etc/pkcs11/modules/xca.module ] || fail "root's p11-kit still names the module"
+grep -q 'holder has told these tools of the module: p11-kit\.$' /tmp/work/removal || fail "the holder's tools were not named"
+[ ! -e /usr/lib/xca ] || fail "left: $(find /usr/lib/xca | head)"
+
+# --- purge: nothing is left
+
+dpkg -P xca-plugin >/dev/null 2>&1
+apt-get -qq purge p11-kit >/dev/null
+apt-get -qq autoremove --purge >/dev/null
+system >/tmp/work/after
+left=$(LC_ALL=C comm -13 /tmp/work/before /tmp/work/after | grep -v '^/etc/pkcs11' || true)
+[ -z "$left" ] || fail "left after the purge: $left"
+echo "1 passed, 0 failed"
