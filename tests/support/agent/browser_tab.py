@@ -27,7 +27,7 @@ window.letTimePass = () => {
 """Time stands still in a page until letTimePass(); submissions counts the forms that were really sent."""
 
 _CONTROLS = """[...document.querySelectorAll(
-    "a[href], button, input, select, textarea, [tabindex='0']")].filter(
+    "a[href], button, summary, input, select, textarea, [tabindex='0']")].filter(
     (control) => control.checkVisibility({visibilityProperty: true}) && !control.disabled)"""
 _NAME = (
     "((control) => control.dataset.part || control.id || control.name || control.getAttribute('href')"
