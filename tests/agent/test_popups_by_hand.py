@@ -142,6 +142,7 @@ def test_consent_by_keyboard_reaches_every_control(portal: Portal, active_card: 
     window = portal.asks({**SIGN, "pin": active_card.pin})
     window.see(READY)
     assert window.walk() == ["holder-more", "for-a-while", "agree", "refuse"]
+    window.tab_to("for-a-while")
     window.press(" ")
     assert window.now("document.querySelector('[data-part=for-a-while]').checked")
     window.press(" ")
@@ -159,6 +160,7 @@ def test_consent_with_new_pin_typed_changes_the_pin(
         {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
     )
     assert window.walk() == ["holder-more", "pin", "new-pin", "again", "agree", "refuse"]
+    window.tab_to("pin")
     window.type(str(card.pin))
     window.press("Tab")
     window.type(NEW_PIN)
