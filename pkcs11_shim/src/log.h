@@ -11,7 +11,8 @@ enum log_level { LOG_ERROR, LOG_INFO, LOG_DEBUG };
 int log_level_from(const char *name);
 
 /* Writes the program's name in printable characters: what XCA_PROGRAM says, else the kernel's name of this
- * process (a script has its own name there, not its interpreter's). The rest of `name` is filled with nulls. */
+ * process (a script has its own name there, not its interpreter's). The rest of `name` is filled with nulls.
+ */
 void log_program(char *name, size_t size);
 
 /* Lines go to the file when there is one, and to stderr when that is a terminal. The path is kept, not
