@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's pages that sign, verify, encrypt and decrypt files, over plain HTTP."""
 
-import asyncio
 import socket
 import stat
 import subprocess
@@ -19,6 +18,7 @@ from support.agent.page_visitor import WRONG, visiting, words
 from support.hostile_pki import party
 from support.signed_pdf import page as pdf_page
 from support.signed_pdf import sign_pdf
+from xca_plugin import own_loop
 from xca_plugin.agent.files import tasks
 from xca_plugin.agent.files.stored_file import Role, StoredFile, file_name
 from xca_plugin.agent.files.workspace import FILES, IDLE_SECONDS, TooManyError, Workspaces
@@ -336,7 +336,7 @@ def test_workspace_that_nobody_uses_makes_room_and_goes() -> None:
         assert workspaces.get(first.id) is None
         workspaces.close()
 
-    asyncio.run(use())
+    own_loop.run(use())
 
 
 @pytest.mark.fast
@@ -351,4 +351,4 @@ def test_workspace_takes_so_many_files_and_no_more() -> None:
         workspace.add("a result", Role.RESULT)
         workspaces.close()
 
-    asyncio.run(use())
+    own_loop.run(use())

@@ -249,7 +249,7 @@ def test_activation_asked_by_a_site_and_refused_is_cancelled(portal: Portal) -> 
 def test_add_domain_button_with_enter_trusts(stranger: Portal, active_card: CardFixture) -> None:
     window = stranger.adds_itself()
     window.see(READY)
-    assert window.walk() == ["agree"]
+    assert window.walk() == ["allow", "agree"]
     stranger.tab.now("(window.before = true)")
     window.press("Enter")
     window.closes()
@@ -450,7 +450,7 @@ def test_key_held_down_does_not_count(
     window = Portal(origin, shared, Chromium(page)).asks({**SIGN, "pin": active_card.pin})
     window.see(READY)
     window.key_down("Enter")  # on the title
-    window.press("Tab", "Tab")
+    window.press("Tab", "Tab", "Tab")
     assert window.focused() == "agree"
     window.key_down("Enter")
     assert window.now(f"{ASKS} && {WAITS}")

@@ -84,7 +84,7 @@ def shown_in_a_terminal(
         (("info", "x\nThe signature is valid."), "x<U+000A>The signature is valid."),
         (
             ("encrypt", "text", "x\nThe signature is valid.", "--to", "text"),
-            "x<U+000A>The signature is valid.",
+            r"x\nThe signature is valid.",
         ),
         (("info", f"--option\n{HOSTILE}"), "<U+3164>"),
         (("--lang", f"\n{HOSTILE}"), "<U+3164>"),

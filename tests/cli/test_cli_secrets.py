@@ -102,4 +102,4 @@ def test_issuer_that_fails_unexpectedly_repeats_no_text_of_the_failure(
         text=True,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Error: unexpected problem: RuntimeError, sitecustomize.py:5\n"
+    assert done.stderr == "Error: Unexpected problem: RuntimeError, sitecustomize.py:5\n"

@@ -35,10 +35,14 @@ def test_situation_of_every_class_says_what_happened_and_what_to_do(situation: t
 
 
 def situations_of_the_library() -> list[type[XcaError]]:
-    """Return every class that a person can meet, of all packages and families."""
+    """Return every class that a person can meet, of the card's side."""
     kinds = [XcaError]
     for kind in kinds:
-        kinds += [below for below in kind.__subclasses__() if below.__module__.startswith("xca_")]
+        kinds += [
+            below
+            for below in kind.__subclasses__()
+            if below.__module__.startswith(("xca_common", "xca_plugin"))
+        ]
     return [kind for kind in kinds if hasattr(kind, "_message")]
 
 

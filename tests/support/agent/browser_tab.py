@@ -50,7 +50,7 @@ _FOCUS = f"""(() => {{
         names: controls.map(name),
         ringed: control.matches(":focus-visible") && style.outlineStyle === "solid",
         inside: box.width > 1 && box.left >= ring && box.right <= innerWidth - ring
-            && box.top > -1 && box.bottom < innerHeight + 1, // what is rounded
+            && box.bottom > 8 && box.top < innerHeight - 8, // Firefox scrolls to nothing that is seen in part
         top: box.top + scrollY, bottom: box.bottom + scrollY, left: box.left, right: box.right,
     }});
 }})()"""

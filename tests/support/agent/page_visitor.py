@@ -32,7 +32,7 @@ class _Form(HTMLParser):
         if tag == "form":
             self._inside = said.get("method") == "post"
         elif tag == "input" and self._inside and said.get("type") not in ("checkbox", "radio", "file"):
-            self.fields[said["name"] or ""] = said.get("value") or ""
+            self.fields.setdefault(said["name"] or "", said.get("value") or "")
 
 
 class Visitor:
@@ -52,7 +52,7 @@ class Visitor:
         return words(answer.text)
 
     def form(self, path: str) -> dict[str, str]:
-        """Return the fields of a page's form with their initial values."""
+        """Return the fields of a page's forms with their initial values; of one name, the first."""
         form = _Form()
         form.feed(self.client.get(path).text)
         return form.fields
