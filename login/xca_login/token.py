@@ -156,7 +156,7 @@ class Token:
             raise TokenTooLong(most=MOST_BYTES)
         try:
             info = asn1.decode_der(_ContentInfo, data)
-        except ValueError as error:
+        except Exception as error:  # cryptography raises many kinds, for certificates above all
             raise TokenMalformed from error
         signed_data = info.content
         content, signers = signed_data.content, signed_data.signers.as_list()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from support.hostile_pki import DAY, NOW, Party, attribute, attributes, key, party
+from support.hostile_pki import DAY, NOW, Party, altered, attribute, attributes, key, party
 from support.login_site import (
     SITE,
     Desk,
@@ -63,6 +63,10 @@ def test_login_of_a_new_card_of_an_organisation_is_another_account(desk: Desk) -
 def test_certificates_beside_the_signers_are_passed_over(desk: Desk) -> None:
     stranger = party("a stranger")
     assert desk.log_in(lambda asked: sign(desk.school, asked.text, [stranger, desk.ca])).rank == "secondary"
+
+
+def test_card_whose_usage_has_a_bit_without_a_name_logs_in(desk: Desk) -> None:
+    assert desk.log_in(with_unnamed_usage(desk))
 
 
 def unsigned(signed_data: cms.SignedData) -> None:
@@ -134,6 +138,17 @@ def weak_key(bits: int, exponent: int = 65537) -> Callable[[Desk], Party]:
     return card
 
 
+def of_version_4(desk: Desk, asked: Challenge) -> bytes:
+    """Return a token whose certificate has a version that there is not."""
+    return sign(desk.school, asked.text).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03")
+
+
+def with_unnamed_usage(desk: Desk) -> Party:
+    """Return a card whose key usage has a bit without a name beside digitalSignature."""
+    critical, value = b"\x01\x01\xff", b"\x04\x04\x03\x02\x07\x80"
+    return altered(desk.school, desk.ca, critical + value, b"\x04\x07\x03\x05\x06\x80\x00\x00\x40")
+
+
 def twin_authority(desk: Desk) -> Party:
     """Return a card of another generation of the CA: its name, another key."""
     return holder(party("ca", desk.root, ca=True, key_name="the other generation"))
@@ -162,6 +177,7 @@ REFUSED: dict[str, tuple[Make, type[errors.LoginRefused]]] = {
         changed(detached),
         errors.TokenMalformed,
     ),
+    "certificate of version 4": (of_version_4, errors.TokenMalformed),
     "nobody signed": (changed(nobody), errors.SignerCountWrong),
     "signed twice": (changed(twice), errors.SignerCountWrong),
     "stripped attributes": (stripped, errors.AttributesWrong),

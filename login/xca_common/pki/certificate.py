@@ -3,6 +3,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
@@ -88,7 +89,7 @@ class Certificate:
             serial=serial,
             not_before=not_before,
             not_after=not_after,
-            key_usage=tuple(sorted(usage.native)) if usage else (),
+            key_usage=tuple(sorted(_named(usage.native))) if usage else (),
             organisation_oid=attributes.get(profile.ORGANISATION_OID),
             tax_id=attributes.get(profile.TAX_ID),
             rank=attributes.get(profile.CARD_RANK),
@@ -137,6 +138,10 @@ def _time(read: object) -> datetime:
 def _common_name(certificate: x509.Certificate) -> str:
     names = certificate.subject.native.get("common_name", "")
     return names if isinstance(names, str) else " ".join(str(name) for name in names)
+
+
+def _named(bits: set[str | int]) -> Iterator[str]:
+    return (bit for bit in bits if isinstance(bit, str))  # the others have no name, and no meaning
 
 
 def _email(certificate: x509.Certificate) -> str:
