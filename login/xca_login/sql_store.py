@@ -73,13 +73,15 @@ class SqlStore:
                 "until": challenge.until,
             }
             connection.execute(insert(_challenges).values(row))
+            # The new one stays, also if the clock was set back and it ends first.
+            earlier = own & (_challenges.c.nonce != challenge.nonce)
             newest = (
                 select(_challenges.c.nonce)
-                .where(own)
+                .where(earlier)
                 .order_by(_challenges.c.until.desc())
-                .limit(MOST_OF_A_SESSION)
+                .limit(MOST_OF_A_SESSION - 1)
             )
-            connection.execute(delete(_challenges).where(own, _challenges.c.nonce.not_in(newest)))
+            connection.execute(delete(_challenges).where(earlier, _challenges.c.nonce.not_in(newest)))
 
     def take(self, session: str, nonce: str) -> Challenge | None:
         """Take a challenge out (ChallengeStore.take): of several that try at once, one gets it."""

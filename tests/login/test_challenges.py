@@ -96,6 +96,15 @@ def test_ninth_challenge_of_a_session_takes_the_place_of_its_oldest(kept: Challe
     assert all(challenges.take("a", token(desk, one.text)) for one in made[1:])
 
 
+def test_challenge_that_is_made_after_the_clock_was_set_back_is_kept(
+    kept: ChallengeStore, desk: Desk
+) -> None:
+    for _ in range(MOST_OF_A_SESSION):
+        Challenges(SITE, kept, clock=lambda: NOW).new("a")
+    before = Challenges(SITE, kept, clock=lambda: NOW - timedelta(minutes=1))
+    assert before.take("a", token(desk, before.new("a").text))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_store_that_is_full_refuses_and_drops_nobodys(kind: str, tmp_path: Path, desk: Desk) -> None:
     challenges = Challenges(SITE, store(kind, tmp_path, most=2), clock=lambda: NOW)
