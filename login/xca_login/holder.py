@@ -51,7 +51,7 @@ class Holder:
         """Read it.
 
         Raises:
-            HolderUnclear: an attribute is missing, there twice, or of a form that it does not have.
+            HolderUnclear: an attribute is missing, there twice, or of another form than it should be.
         """
         values = _values(certificate)
         kind = _parsed(values, profile.SUBJECT_TYPE, x509.ObjectIdentifier)
@@ -101,5 +101,5 @@ def _parsed(values: dict[str, asn1.TLV], name: str, kind: type[_T]) -> _T | None
     try:
         found: _T = values[name].parse(kind)
     except ValueError:
-        raise HolderUnclear(detail=text("an attribute has a form that it does not have")) from None
+        raise HolderUnclear(detail=text("an attribute has another form than it should")) from None
     return found

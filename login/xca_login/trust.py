@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Final, Self
@@ -52,7 +53,7 @@ class Issuer:
             for one in (self.certificate, self.root)
         )
 
-    @property
+    @cached_property
     def ders(self) -> tuple[bytes, ...]:
         """Its certificate and that of its root, in DER."""
         return tuple(one.public_bytes(Encoding.DER) for one in dict.fromkeys((self.certificate, self.root)))
@@ -203,6 +204,7 @@ def _policies(certificate: x509.Certificate) -> frozenset[str] | None:
     return found
 
 
+@lru_cache(4096)
 def policies_of(certificate: x509.Certificate) -> frozenset[str]:
     """Return the OIDs of a certificate's policies."""
     found = extension(certificate, x509.CertificatePolicies)

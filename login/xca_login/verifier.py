@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from threading import Lock
 from typing import Final
-from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from xca_common.pki import strict_certificate
-from xca_common.pki.addresses import list_addresses, responder_addresses
+from xca_common.pki.addresses import host_of, list_addresses, responder_addresses
 from xca_common.pki.algorithms import is_strong
 from xca_common.pki.certificate import Certificate
-from xca_common.pki.malformed import Malformed
+from xca_common.pki.malformed import Malformed, reading
 from xca_common.pki.standing import Standing
 from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension
 from xca_common.taipei import day
@@ -81,6 +81,7 @@ _UNDERSTOOD: Final = (
     x509.SubjectKeyIdentifier,
 )
 """The critical extensions that a holder's certificate may have."""
+_MOST_CERTIFICATES: Final = 4096  # of holders, of which what was read is kept
 _PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
@@ -109,6 +110,7 @@ class Verifier:
         self._revocation = revocation
         self._policy = policy or Policy()
         self._clock = clock
+        self._read = _Read()
 
     def verify(self, token: bytes | Token, challenge: Challenge) -> Login:
         """Verify a login.
@@ -130,14 +132,15 @@ class Verifier:
             raise ContentWrong
         if token.digest not in self._policy.digests:
             raise AlgorithmRefused(algorithm=token.digest)
-        certificate = _read(token.certificate)
+        certificate = self._read.get(token.certificate)
         issuer = self._issuer(certificate, trust, moment)
+        self._read.keep(certificate)
         self._check_validity(certificate, moment)
         _check_signature(token, certificate)
         binding = self._binding(token)
         holder = self._holder(certificate, issuer)
         known = self._check_revocation(certificate, issuer, moment)
-        shown = _shown(certificate)
+        shown, name = _shown(certificate)
         return Login(
             account=Account(
                 trust.domain,
@@ -145,7 +148,7 @@ class Verifier:
                 hashlib.sha256(key_of(certificate)).hexdigest(),
             ),
             holder=shown.holder,
-            holder_name=shown.holder_name,
+            holder_name=name,
             holder_kind=holder.kind,
             organisation_oid=holder.organisation_oid,
             tax_id=holder.tax_id,
@@ -163,7 +166,8 @@ class Verifier:
             raise KeyRefused
         named = extension(certificate, x509.AuthorityKeyIdentifier)
         candidates = trust.issuers(named.key_identifier) if named and named.key_identifier else ()
-        for issuer in candidates:
+        # A CA's certificate may be renewed for the same key: one that is valid suffices.
+        for issuer in sorted(candidates, key=lambda one: not one.is_valid(moment)):
             if _is_issued(certificate, issuer.certificate):
                 if not issuer.is_valid(moment):
                     raise IssuerNotValid(issuer=issuer.certificate.subject.rfc4514_string())
@@ -188,13 +192,14 @@ class Verifier:
 
     def _holder(self, certificate: x509.Certificate, issuer: Issuer) -> Holder:
         """Return whom a certificate is for, if it is for logins and the site lets the holder in."""
-        _check_purpose(certificate)
+        if not _is_for_logins(certificate):
+            raise NotForLogin
         policies = policies_of(certificate)
         if issuer.policies is not None:
             policies &= issuer.policies
         if not policies & self._policy.certificate_policies:
             raise PolicyRefused(policies=", ".join(sorted(policies_of(certificate))) or "-")
-        holder = Holder.of(certificate)
+        holder = _holder_of(certificate)
         if self._policy.holder_kinds is not None and holder.kind not in self._policy.holder_kinds:
             raise HolderRefused(kind=holder.kind)
         if holder.rank not in self._policy.ranks:
@@ -209,32 +214,55 @@ class Verifier:
         if judgement.standing is Standing.SUSPENDED:
             raise CertificateSuspended
         if judgement.standing is Standing.UNKNOWN:
-            hosts = {
-                urlsplit(one).hostname or ""
-                for one in (*list_addresses(certificate), *responder_addresses(certificate))
-            }
+            addresses = (*list_addresses(certificate), *responder_addresses(certificate))
+            hosts = set(map(host_of, addresses))
             if not (known.hosts_are_silent and hosts and hosts <= self._policy.silent_hosts):
                 raise RevocationUnknown(detail=judgement.detail or text("nothing was said about it"))
             _LOG.warning("let in without an answer about revocation from %s", ", ".join(sorted(hosts)))
         return known
 
 
-@lru_cache(4096)
-def _read(certificate: x509.Certificate) -> x509.Certificate:
-    """Read all parts of a certificate, once for each holder.
+class _Read:
+    """Certificates of which all parts were read, once for each holder.
 
-    Raises:
-        CertificateMalformed: a part cannot be read.
+    Only those that a trusted CA issued are kept: what strangers make would fill the memory.
     """
-    try:
-        return strict_certificate.load(certificate.public_bytes(Encoding.DER))
-    except Malformed as error:
-        raise CertificateMalformed(detail=error.detail) from error
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: dict[x509.Certificate, x509.Certificate] = {}
+
+    def get(self, certificate: x509.Certificate) -> x509.Certificate:
+        """Return the same certificate with all its parts read.
+
+        Raises:
+            CertificateMalformed: a part cannot be read.
+        """
+        if (kept := self._kept.get(certificate)) is not None:
+            return kept
+        try:
+            read = strict_certificate.load(certificate.public_bytes(Encoding.DER))
+            with reading(text("its names")):
+                _ = read.subject.rfc4514_string(), read.issuer.rfc4514_string()
+        except Malformed as error:
+            raise CertificateMalformed(detail=error.detail) from error
+        return read
+
+    def keep(self, certificate: x509.Certificate) -> None:
+        """Keep a certificate that get() returned."""
+        if certificate in self._kept:
+            return
+        with self._lock:
+            if len(self._kept) >= _MOST_CERTIFICATES:
+                del self._kept[next(iter(self._kept))]
+            self._kept[certificate] = certificate
 
 
-@lru_cache(4096)
-def _shown(certificate: x509.Certificate) -> Certificate:
-    return Certificate.parse("", "", certificate.public_bytes(Encoding.DER))
+@lru_cache(_MOST_CERTIFICATES)
+def _shown(certificate: x509.Certificate) -> tuple[Certificate, str]:
+    """Return a certificate as people are shown it, and its holder as they say it."""
+    shown = Certificate.parse("", "", certificate.public_bytes(Encoding.DER))
+    return shown, shown.holder_name
 
 
 def _is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -245,7 +273,7 @@ def _is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return _is_strongly_signed(certificate)
 
 
-@lru_cache(4096)
+@lru_cache(_MOST_CERTIFICATES)
 def _is_strongly_signed(certificate: x509.Certificate) -> bool:
     return bool(is_strong(as_asn1(certificate)["signature_algorithm"]))
 
@@ -263,14 +291,19 @@ def _check_signature(token: Token, certificate: x509.Certificate) -> None:
         raise SignatureWrong from None
 
 
-def _check_purpose(certificate: x509.Certificate) -> None:
+@lru_cache(_MOST_CERTIFICATES)
+def _holder_of(certificate: x509.Certificate) -> Holder:
+    return Holder.of(certificate)
+
+
+@lru_cache(_MOST_CERTIFICATES)
+def _is_for_logins(certificate: x509.Certificate) -> bool:
     usage, basic = extension(certificate, x509.KeyUsage), extension(certificate, x509.BasicConstraints)
     purposes = extension(certificate, x509.ExtendedKeyUsage)
-    if (
-        usage is None
-        or not usage.digital_signature
-        or (basic is not None and basic.ca)
-        or (purposes is not None and _PURPOSES.isdisjoint(purposes))
-        or not all(isinstance(one.value, _UNDERSTOOD) or not one.critical for one in certificate.extensions)
-    ):
-        raise NotForLogin
+    return (
+        usage is not None
+        and usage.digital_signature
+        and not (basic is not None and basic.ca)
+        and not (purposes is not None and _PURPOSES.isdisjoint(purposes))
+        and all(isinstance(one.value, _UNDERSTOOD) or not one.critical for one in certificate.extensions)
+    )

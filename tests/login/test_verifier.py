@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A login is verified: what is right gives a Login, each thing that is wrong an error of its own."""
 
+import gc
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
@@ -355,6 +356,27 @@ def test_generations_of_a_ca_with_one_name_are_both_trusted(desk: Desk) -> None:
         desk.log_in(trusted=trusted).account
         != desk.log_in(holder(other, key_name="b"), trusted=trusted).account
     )
+
+
+def test_ca_whose_certificate_was_renewed_for_its_key_lets_its_cards_in(desk: Desk) -> None:
+    old = party("ca", desk.root, ca=True, end=NOW - DAY)
+    for trusted in ((desk.root, old, desk.ca), (desk.root, desk.ca, old)):
+        assert desk.log_in(trusted=trusted)
+    with pytest.raises(errors.IssuerNotValid):
+        desk.log_in(trusted=(desk.root, old))
+
+
+def test_certificates_of_strangers_are_not_kept(desk: Desk) -> None:
+    verifier = desk.verifier()
+    usages = []
+    for count in (20, 220):
+        for _ in range(count):
+            asked = desk.challenge()
+            with pytest.raises(errors.IssuerUnknown):
+                verifier.verify(sign(party("a stranger"), asked.text), asked)
+        gc.collect()
+        usages.append(sum(isinstance(one, x509.Extensions) for one in gc.get_objects()))
+    assert usages[1] - usages[0] < 200
 
 
 def test_ca_that_is_not_valid_any_more_refuses_its_cards_alone(desk: Desk) -> None:

@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The addresses in a certificate where its issuer says how it stands."""
 
+from urllib.parse import urlsplit
+
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from xca_common.pki.strict_certificate import extension
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address, in lower case; empty: it has none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def list_addresses(certificate: x509.Certificate) -> list[str]:
