@@ -3,7 +3,7 @@
 
 A CRL is verified once, when it is fetched; a login looks a serial number up in it. It is fetched again in the
 background long before it ends. What is older than what was seen before is refused. Where lists do not answer,
-the OCSP responder is asked.
+or tell a suspension, which may have ended meanwhile, the OCSP responder is asked.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes
 
 from xca_common import atomic_file
 from xca_common.errors import os_reason
+from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.fetching import Fetcher, Unreachable
@@ -38,10 +39,12 @@ from xca_login.keys import key_of
 
 _LOG: Final = logging.getLogger("xca_login.revocation")
 
-_SECONDS: Final = 10.0  # for all that one login fetches
+_SECONDS: Final = 10.0  # for all lists that one login fetches, and for all responders that it asks
 _AGAIN: Final = timedelta(minutes=10)
 """How long a list is used before it is fetched again, and how old an OCSP response without nonce may be."""
 _AFTER_AN_ERROR: Final = timedelta(seconds=30)
+_MOST_RESPONSE_BYTES: Final = 64 << 10
+"""An OCSP response about one certificate, with that of the responder, has some 2,000."""
 _MOST_REMEMBERED: Final = 10_000  # certificates whose newest OCSP response is remembered
 _NONCE_BYTES: Final = 32
 _NOBODY: Final = text("nobody could be asked")
@@ -55,7 +58,8 @@ class Known:
         judgement: how it stands.
         lists: the CRLs that said so, in DER.
         responses: the OCSP responses that said so, in DER.
-        hosts_are_silent: nothing is known, because nobody answered.
+        hosts_are_silent: nobody answers: no address gave anything when it was asked last, and nothing that
+            is known speaks against the certificate.
     """
 
     judgement: Judgement
@@ -114,40 +118,65 @@ class Revocation:
         self._folder = folder
         self._lock = Lock()
         self._kept: dict[tuple[str, bytes], _KeptList] = {}
-        self._answers: OrderedDict[bytes, tuple[Response, datetime]] = OrderedDict()
+        self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
+        self._silent: dict[str, tuple[datetime, Text | str]] = {}  # responders that did not answer, and when
 
     def judge(self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime) -> Known:
         """Tell how a certificate stands (RevocationSource.judge)."""
-        fetcher = Fetcher(self._hosts, _SECONDS)
-        lists, silence = self._lists(certificate, issuer, moment, fetcher)
+        lists, silence = self._lists(certificate, issuer, moment)
         said = list(_said(certificate, issuer, lists, moment))
-        by_lists = judge(statement for _, statement in said)
-        if by_lists.standing is not Standing.UNKNOWN:
-            return Known(by_lists, tuple(one.der for one, _ in said))
-        answer = self._answer(certificate, issuer, moment, fetcher)
-        if isinstance(answer, Judgement):
-            details = [one for one in (*silence, answer.detail, by_lists.detail) if one is not None]
-            nobody = Judgement(Standing.UNKNOWN, detail=details[0] if details else _NOBODY)
-            return Known(nobody, hosts_are_silent=not said)
-        response, statement = answer
-        # A hold that a list tells is not undone by an older answer.
-        together = judge([*(one for _, one in said), statement])
-        return Known(together, tuple(one.der for one, _ in said), (response.der,))
+        ders = tuple(one.der for one, _ in said)
+        name = certificate.fingerprint(hashes.SHA256())
+        with self._lock:
+            kept = self._answers.get(name)
+        # That a responder said no counts further; whether it still says yes is asked again.
+        earlier = [kept] if kept is not None and kept.statement.standing is not Standing.GOOD else []
+        by_lists = judge([*(one for _, one in said), *(one.statement for one in earlier)])
+        if by_lists.standing in (Standing.GOOD, Standing.REVOKED):
+            return Known(by_lists, ders, tuple(one.response.der for one in earlier))
+        answer = self._fresh(kept, certificate, issuer, lists, moment)
+        failure: _NoAnswer | None = None
+        if answer is None:
+            try:
+                answer = self._ask(certificate, issuer, lists, moment, kept)
+            except _NoAnswer as error:
+                failure = error
+            else:
+                self._remember(name, answer)
+        if answer is not None:
+            # A hold that a list tells is not undone by an older answer.
+            together = judge(
+                [*(one for _, one in said), *(one.statement for one in earlier), answer.statement]
+            )
+            return Known(together, ders, (answer.response.der,))
+        if by_lists.standing is Standing.SUSPENDED:
+            return Known(by_lists, ders, tuple(one.response.der for one in earlier))
+        details = [*silence, failure.detail if failure else None, by_lists.detail]
+        nobody = Judgement(
+            Standing.UNKNOWN, detail=next((one for one in details if one is not None), _NOBODY)
+        )
+        nobody_answers = all(one.is_silent for one in self._asked(certificate, issuer))
+        return Known(nobody, hosts_are_silent=nobody_answers and failure is not None and failure.is_silence)
 
     def _lists(
-        self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime, fetcher: Fetcher
+        self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
     ) -> tuple[list[tuple[str, RevocationList]], list[Text | str]]:
-        found, silence = [], []
-        for address in list_addresses(certificate)[:MOST_ADDRESSES]:
+        found: list[tuple[str, RevocationList]] = []
+        silence = []
+        fetcher = Fetcher(self._hosts, _SECONDS)
+        for kept in self._asked(certificate, issuer):
             try:
-                one = self._list(address, issuer).current(moment, fetcher)
+                new = [(kept.address, one) for one in kept.current(moment, fetcher)]
             except Unreachable as error:
                 silence.append(error.detail)
                 continue
-            found.append((address, one))
-            if any(statement.current for _, statement in _said(certificate, issuer, found, moment)):
+            found += new
+            if any(statement.current for _, statement in _said(certificate, issuer, new, moment)):
                 break
         return found, silence
+
+    def _asked(self, certificate: x509.Certificate, issuer: x509.Certificate) -> "list[_KeptList]":
+        return [self._list(one, issuer) for one in list_addresses(certificate)[:MOST_ADDRESSES]]
 
     def _list(self, address: str, issuer: x509.Certificate) -> "_KeptList":
         key = (address, key_of(issuer))
@@ -156,85 +185,179 @@ class Revocation:
                 self._kept[key] = _KeptList(address, issuer, self._folder, self._hosts)
             return self._kept[key]
 
-    def _answer(
-        self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime, fetcher: Fetcher
-    ) -> tuple[Response, Statement] | Judgement:
-        """Return what a responder says of a certificate, or why none says anything."""
-        name = certificate.fingerprint(hashes.SHA256())
-        with self._lock:
-            kept = self._answers.get(name)
-        if kept is not None and moment - kept[1] <= _AGAIN:
-            with suppress(Unusable):
-                return kept[0], kept[0].statement(certificate, issuer, moment)
+    def _fresh(
+        self,
+        kept: "_Answer | None",
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        lists: Sequence[tuple[str, RevocationList]],
+        moment: datetime,
+    ) -> "_Answer | None":
+        """Return the answer that is kept if it says good, and is new enough to be used again."""
+        if kept is None or kept.statement.standing is not Standing.GOOD:
+            return None
+        if moment - kept.statement.at > _AGAIN:
+            return None
+        with suppress(Unusable):
+            statement = _by_responder(kept.response, certificate, issuer, lists, moment)
+            if statement.current:
+                return _Answer(kept.response, statement)
+        return None
+
+    def _ask(
+        self,
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        lists: Sequence[tuple[str, RevocationList]],
+        moment: datetime,
+        kept: "_Answer | None",
+    ) -> "_Answer":
+        """Return what a responder says of a certificate.
+
+        Raises:
+            _NoAnswer: none says anything.
+        """
         detail: Text | str | None = None
+        is_silence = True
+        fetcher = Fetcher(self._hosts, _SECONDS)
         for address in responder_addresses(certificate)[:MOST_ADDRESSES]:
             nonce = secrets.token_bytes(_NONCE_BYTES)
             try:
-                response = Response(fetcher.get(address, question(certificate, issuer, nonce=nonce)))
-                statement = response.statement(certificate, issuer, moment)
-            except (Unreachable, Malformed, Unusable) as error:
+                data = self._get(fetcher, address, question(certificate, issuer, nonce=nonce), moment)
+            except Unreachable as error:
+                detail = error.detail
+                continue
+            is_silence = False
+            try:
+                if len(data) > _MOST_RESPONSE_BYTES:
+                    raise Unusable(text("the responder's answer is too long"))
+                response = Response(data)
+                statement = _by_responder(response, certificate, issuer, lists, moment)
+            except (Malformed, Unusable) as error:
                 detail = error.detail
                 continue
             if response.nonce not in (None, nonce):
                 detail = text("the responder answers another question")
-            elif response.nonce is None and moment - statement.at > _AGAIN:
+            elif statement.standing is Standing.REVOKED:
+                return _Answer(response, statement)  # for good, whenever that was said
+            elif not statement.current or (response.nonce is None and moment - statement.at > _AGAIN):
                 detail = text("the responder's answer is too old")
-            elif kept is not None and statement.at < kept[1]:
+            elif kept is not None and statement.at < kept.statement.at:
                 detail = text("the responder's answer is older than one before")
             else:
-                self._remember(name, response, statement.at)
-                return response, statement
-        return Judgement(Standing.UNKNOWN, detail=detail)
+                return _Answer(response, statement)
+        raise _NoAnswer(detail, is_silence)
 
-    def _remember(self, name: bytes, response: Response, at: datetime) -> None:
+    def _get(self, fetcher: Fetcher, address: str, request: bytes, moment: datetime) -> bytes:
+        """Return what a responder answers; one that did not answer is left alone for a while."""
+        with self._lock:
+            silent = self._silent.get(address)
+        if silent is not None and _is_within(moment, silent[0], _AFTER_AN_ERROR):
+            raise Unreachable(address, silent[1])
+        try:
+            return fetcher.get(address, request)
+        except Unreachable as error:
+            with self._lock:
+                self._silent[address] = (moment, error.detail)
+            raise
+
+    def _remember(self, name: bytes, answer: "_Answer") -> None:
         with self._lock:
             known = self._answers.pop(name, None)
-            self._answers[name] = (response, at) if known is None or known[1] <= at else known
+            if known is not None and _weight(known.statement) > _weight(answer.statement):
+                answer = known
+            self._answers[name] = answer
             if len(self._answers) > _MOST_REMEMBERED:
                 self._answers.popitem(last=False)
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What a responder said of a certificate, when it was asked."""
+
+    response: Response
+    statement: Statement
+
+
+class _NoAnswer(Exception):  # a situation
+    """No responder says anything of a certificate.
+
+    Attributes:
+        detail: why not.
+        is_silence: none answered at all.
+    """
+
+    def __init__(self, detail: Text | str | None, is_silence: bool) -> None:
+        super().__init__()
+        self.detail = detail
+        self.is_silence = is_silence
+
+
 class _KeptList:
-    """The newest CRL of one address, signed by one key."""
+    """The newest CRL of one address, signed by one key.
+
+    Attributes:
+        address: the address.
+        is_silent: it did not answer when it was asked last.
+    """
 
     def __init__(
         self, address: str, issuer: x509.Certificate, folder: Path | None, hosts: Sequence[str]
     ) -> None:
-        self._address = address
+        self.address: Final = address
+        self.is_silent = False
         self._issuer = issuer
         self._folder = folder
         self._hosts = hosts
         self._fetching = Lock()
         self._list: RevocationList | None = None
-        self._due: datetime | None = None  # when it is fetched again
-        self._failure: Unreachable | None = None  # of the last fetch
-        digest = hashlib.sha256(address.encode() + key_of(issuer)).hexdigest()[:40]
-        self._name = re.compile(rf"{digest}-\d{{50}}-\d{{12}}\.crl")
-        self._prefix = digest
+        self._other: RevocationList | None = None  # what the address answered last, where it is not its own
+        self._asked: tuple[datetime, timedelta] | None = (
+            None  # when it was fetched, and for how long that does
+        )
+        self._failure: Text | str | None = None  # why the last fetch failed
+        self._prefix = hashlib.sha256(address.encode() + key_of(issuer)).hexdigest()[:40]
+        self._name = re.compile(rf"{self._prefix}-([01])-(\d{{50}})-(\d{{12}})\.crl")
 
-    def current(self, moment: datetime, fetcher: Fetcher) -> RevocationList:
+    def current(self, moment: datetime, fetcher: Fetcher) -> list[RevocationList]:
         """Return the newest list. One that ended is returned only if there is no newer.
+
+        A list of other certificates that the address answered is returned too. It takes no list's place, for
+        the numbers of different lists cannot be compared.
 
         Raises:
             Unreachable: there is none.
         """
+        found = self._found()
         if self._is_due(moment):
             if self._holds(moment):
                 if self._fetching.acquire(blocking=False):
-                    Thread(target=self._refresh, args=(moment,), name="revocation list", daemon=True).start()
+                    self._refresh_aside(moment)
             else:
                 with self._fetching:
                     if self._is_due(moment):  # nobody fetched it meanwhile
                         self._renew(moment, fetcher)
-        if self._list is None:
-            raise self._failure or Unreachable(self._address, _NOBODY)
-        return self._list
+                found = self._found()
+        if not found:
+            raise Unreachable(self.address, self._failure or _NOBODY)
+        return found
+
+    def _found(self) -> list[RevocationList]:
+        return [one for one in (self._list, self._other) if one is not None]
 
     def _is_due(self, moment: datetime) -> bool:
-        return self._due is None or moment >= self._due
+        return self._asked is None or not _is_within(moment, *self._asked)
 
     def _holds(self, moment: datetime) -> bool:
         return self._list is not None and self._list.until is not None and moment <= self._list.until
+
+    def _refresh_aside(self, moment: datetime) -> None:
+        """Fetch it in a thread of its own, which releases _fetching."""
+        try:
+            Thread(target=self._refresh, args=(moment,), name="revocation list", daemon=True).start()
+        except RuntimeError as error:  # there are no more threads, or Python ends
+            self._fetching.release()
+            _LOG.warning("%s: %s", harmless(self.address), error)
 
     def _refresh(self, moment: datetime) -> None:
         try:
@@ -246,34 +369,53 @@ class _KeptList:
         """Take the newest of what the folder holds and what the address answers. _fetching is held."""
         self._read_folder()
         try:
-            fetched = RevocationList(fetcher.get(self._address))
-            if not fetched.is_by(self._issuer):
-                raise Unreachable(self._address, text("the issuer did not sign its list"))
-            if self._list is not None and _rank(fetched) < _rank(self._list):
-                raise Unreachable(self._address, text("its list is older than one before"))
-        except Malformed as error:
-            self._fail(moment, Unreachable(self._address, error.detail))
-        except Unreachable as error:
-            self._fail(moment, error)
+            self._take(fetcher, moment)
+        except (Malformed, Unreachable) as error:
+            self._fail(moment, error.detail)
         else:
-            if self._list is None or _rank(fetched) > _rank(self._list):
-                fetched.index()
-                self._list = fetched
-                self._write_folder(fetched)
-            self._failure, self._due = None, moment + _AGAIN
+            self._failure, self._asked = None, (moment, _AGAIN)
 
-    def _fail(self, moment: datetime, failure: Unreachable) -> None:
-        _LOG.warning("%s: %s", self._address, _english(failure.detail))
-        self._failure, self._due = failure, moment + _AFTER_AN_ERROR
+    def _take(self, fetcher: Fetcher, moment: datetime) -> None:
+        self.is_silent = True
+        data = fetcher.get(self.address)
+        self.is_silent = False
+        fetched = RevocationList(data)
+        if not fetched.is_by(self._issuer):
+            raise Unreachable(self.address, text("the issuer did not sign its list"))
+        if not self._is_own(fetched):
+            fetched.index()
+            self._other = fetched
+            raise Unreachable(self.address, text("its list is that of other certificates"))
+        if self._list is not None and self._rank(fetched) < self._rank(self._list):
+            raise Unreachable(self.address, text("its list is older than one before"))
+        self._other = None
+        if self._list is None or self._rank(fetched) > self._rank(self._list):
+            fetched.index()
+            self._list = fetched
+            self._write_folder(fetched)
+
+    def _fail(self, moment: datetime, detail: Text | str) -> None:
+        _LOG.warning("%s: %s", harmless(self.address), _english(detail))
+        self._failure, self._asked = detail, (moment, _AFTER_AN_ERROR)
+
+    def _is_own(self, one: RevocationList) -> bool:
+        """Tell whether a list is one of this address, by what it says of itself."""
+        return one.is_for_holders and (not one.addresses or self.address in one.addresses)
+
+    def _rank(self, one: RevocationList) -> tuple[int, int, int]:
+        """Return what tells the newer of two lists; one that names its address counts for newer."""
+        return int(self.address in one.addresses), one.number or 0, int(one.at.timestamp())
 
     def _read_folder(self) -> None:
-        for path in self._files():
+        for path, rank in self._files():
+            if self._list is not None and rank <= self._rank(self._list):
+                return
             try:
                 kept = RevocationList(path.read_bytes())
             except (OSError, Malformed):
                 continue
-            if kept.is_by(self._issuer):
-                if self._list is None or _rank(kept) > _rank(self._list):
+            if kept.is_by(self._issuer) and self._is_own(kept):
+                if self._list is None or self._rank(kept) > self._rank(self._list):
                     kept.index()
                     self._list = kept
                 return
@@ -281,29 +423,25 @@ class _KeptList:
     def _write_folder(self, one: RevocationList) -> None:
         if self._folder is None:
             return
-        number, at = _rank(one)
+        names, number, at = self._rank(one)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            atomic_file.write(self._folder / f"{self._prefix}-{number:050d}-{at:012d}.crl", one.der)
-            for older in self._files()[1:]:
+            atomic_file.write(self._folder / f"{self._prefix}-{names}-{number:050d}-{at:012d}.crl", one.der)
+            for older, _ in self._files()[1:]:
                 older.unlink(missing_ok=True)
         except OSError as error:
             _LOG.warning("%s: %s", self._folder, _english(os_reason(error)))
 
-    def _files(self) -> list[Path]:
-        """Return the list's files, the newest first: their names tell."""
+    def _files(self) -> list[tuple[Path, tuple[int, int, int]]]:
+        """Return the list's files and their ranks, the newest first: their names tell."""
         if self._folder is None:
             return []
         try:
-            names = [one for one in self._folder.iterdir() if self._name.fullmatch(one.name)]
+            names = [(one, self._name.fullmatch(one.name)) for one in self._folder.iterdir()]
         except OSError:
             return []
-        return sorted(names, reverse=True)
-
-
-def _rank(one: RevocationList) -> tuple[int, int]:
-    """Return what tells the newer of two lists of one address."""
-    return one.number or 0, int(one.at.timestamp())
+        found = [(path, (int(name[1]), int(name[2]), int(name[3]))) for path, name in names if name]
+        return sorted(found, key=lambda one: one[1], reverse=True)
 
 
 def _said(
@@ -326,6 +464,35 @@ def _said(
         is_its_own = address in one.addresses or (not one.addresses and not has_parts)
         if is_its_own or statement.standing is not Standing.GOOD:
             yield one, statement
+
+
+def _by_responder(
+    response: Response,
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    lists: Sequence[tuple[str, RevocationList]],
+    moment: datetime,
+) -> Statement:
+    """Return what a response says of a certificate, unless a list says that its signer is revoked.
+
+    Raises:
+        Unusable: it says nothing.
+    """
+
+    def is_revoked(responder: x509.Certificate) -> bool:
+        said = judge(statement for _, statement in _said(responder, issuer, lists, moment))
+        return said.standing in (Standing.SUSPENDED, Standing.REVOKED)
+
+    return response.statement(certificate, issuer, moment, is_revoked=is_revoked)
+
+
+def _weight(statement: Statement) -> tuple[bool, datetime]:
+    return statement.standing is Standing.REVOKED, statement.at
+
+
+def _is_within(moment: datetime, start: datetime, time: timedelta) -> bool:
+    """Tell whether a time has not passed yet; it has if the clock was set back."""
+    return start - _AFTER_AN_ERROR <= moment < start + time
 
 
 def _english(detail: Text | str) -> str:

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from support.hostile_pki import DAY, NOW, Party, party
+from support.hostile_pki import DAY, NOW, Party, party, responder
 from support.login_site import Desk, holder, sign
 from xca_common.pki.standing import Standing
-from xca_login import Revocation, errors
+from xca_login import Policy, Revocation, errors
 from xca_login.evidence import Evidence, MalformedEvidence
 from xca_login.revocation import GivenRevocation
 
@@ -33,6 +33,11 @@ class Issuer:
     Attributes:
         lists: the list that each path answers; nothing: 404.
         says: whether the responder says good; None: it does not answer.
+        status: what it says instead; None: as says tells.
+        signer: whom the CA lets answer; None: the CA answers.
+        padding: bytes behind its answer.
+        response_at: as of when its answer is.
+        response_for: how long its answer counts.
         asked: paths, in the order in which they were asked.
     """
 
@@ -41,7 +46,11 @@ class Issuer:
         self.base = f"http://127.0.0.1:{port}"
         self.lists: dict[str, bytes] = {}
         self.says: bool | None = None
+        self.status: ocsp.OCSPCertStatus | None = None
+        self.signer: Party | None = None
+        self.padding = 0
         self.response_at = NOW
+        self.response_for = DAY
         self.repeats_nonce = True
         self.asked: list[str] = []
 
@@ -96,6 +105,8 @@ class Issuer:
             return None
         request = ocsp.load_der_ocsp_request(body)
         nonces = [one for one in request.extensions if isinstance(one.value, x509.OCSPNonce)]
+        signer = self.signer or self.desk.ca
+        status = self.status or (ocsp.OCSPCertStatus.GOOD if self.says else ocsp.OCSPCertStatus.REVOKED)
         builder = (
             ocsp.OCSPResponseBuilder()
             .add_response_by_hash(
@@ -103,17 +114,20 @@ class Issuer:
                 request.issuer_key_hash,
                 request.serial_number,
                 request.hash_algorithm,
-                ocsp.OCSPCertStatus.GOOD if self.says else ocsp.OCSPCertStatus.REVOKED,
+                status,
                 self.response_at,
-                self.response_at + DAY,
+                self.response_at + self.response_for,
                 None if self.says else self.response_at,
                 None,
             )
-            .responder_id(ocsp.OCSPResponderEncoding.HASH, self.desk.ca.certificate)
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
         )
+        if self.signer:
+            builder = builder.certificates([self.signer.certificate])
         if nonces and self.repeats_nonce:
             builder = builder.add_extension(nonces[0].value, critical=False)
-        return builder.sign(self.desk.ca.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        made = builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        return made + bytes(self.padding)
 
 
 @contextmanager
@@ -287,6 +301,120 @@ def test_response_that_is_older_than_one_before_is_refused(issuer: Issuer, desk:
     issuer.response_at = NOW - timedelta(minutes=1)
     later = NOW + timedelta(minutes=11)
     assert standing(revocation, card, desk, later) is Standing.UNKNOWN
+
+
+def test_list_of_other_certificates_takes_no_lists_place(issuer: Issuer, desk: Desk, tmp_path: Path) -> None:
+    card = issuer.card(LIST, "/complete.crl")
+    issuer.lists[LIST] = issuer.revocation_list(7, part=LIST)
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    for part in ("/2.crl", None):
+        issuer.lists[LIST] = issuer.revocation_list(900, part=part)
+        assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    issuer.lists[LIST] = issuer.revocation_list(8, (card, x509.ReasonFlags.key_compromise), part=LIST)
+    assert standing(sources(tmp_path), card, desk) is Standing.REVOKED
+
+
+def test_list_is_fetched_again_after_the_clock_was_set_back(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST)
+    revocation = sources()
+    assert standing(revocation, card, desk, NOW + 1000 * DAY) is Standing.UNKNOWN
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    assert standing(revocation, card, desk, NOW) is Standing.GOOD
+
+
+def test_list_is_used_when_no_thread_can_be_started(
+    issuer: Issuer, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    revocation = sources()
+    assert standing(revocation, card, desk) is Standing.GOOD
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    later = NOW + timedelta(minutes=11)
+    with monkeypatch.context() as patched:
+        patched.setattr("xca_login.revocation.Thread.start", fail)
+        assert standing(revocation, card, desk, later) is Standing.GOOD
+    issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
+    standing(revocation, card, desk, later)
+    for thread in threading.enumerate():
+        if thread.name == "revocation list":
+            thread.join(10)
+    assert standing(revocation, card, desk, later) is Standing.REVOKED
+
+
+def test_hold_on_a_list_is_undone_by_a_newer_answer_alone(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST, responder=True)
+    held_at = NOW - timedelta(hours=1)
+    issuer.lists[LIST] = issuer.revocation_list(1, (card, x509.ReasonFlags.certificate_hold), at=held_at)
+    revocation = sources()
+    assert standing(revocation, card, desk) is Standing.SUSPENDED
+    issuer.says, issuer.response_at = True, held_at
+    assert standing(sources(), card, desk) is Standing.SUSPENDED
+    issuer.response_at = NOW
+    assert standing(revocation, card, desk, NOW + timedelta(minutes=1)) is Standing.GOOD
+
+
+def test_revocation_that_a_responder_told_is_not_forgotten(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST, responder=True)
+    issuer.says = False
+    revocation = sources()
+    assert standing(revocation, card, desk) is Standing.REVOKED
+    issuer.says = None
+    assert standing(revocation, card, desk, NOW + timedelta(hours=1)) is Standing.REVOKED
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    assert standing(revocation, card, desk, NOW + timedelta(hours=2)) is Standing.REVOKED
+
+
+def test_responder_is_asked_again_when_its_answer_ended(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(responder=True)
+    issuer.says, issuer.response_for = True, timedelta(minutes=2)
+    revocation = sources()
+    assert [standing(revocation, card, desk) for _ in range(2)] == [Standing.GOOD] * 2
+    assert issuer.asked == [RESPONDER]
+    later = issuer.response_at = NOW + timedelta(minutes=3)
+    assert standing(revocation, card, desk, later) is Standing.GOOD
+
+
+def test_responder_that_does_not_answer_is_not_asked_again_at_once(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(responder=True)
+    revocation = sources()
+    assert {standing(revocation, card, desk) for _ in range(3)} == {Standing.UNKNOWN}
+    assert issuer.asked == [RESPONDER]
+    issuer.says = True
+    assert standing(revocation, card, desk, NOW + timedelta(seconds=61)) is Standing.GOOD
+
+
+def test_answer_that_is_too_long_is_not_read(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(responder=True)
+    issuer.says, issuer.padding = True, 1 << 16
+    with pytest.raises(errors.RevocationUnknown, match="too long"):
+        desk.log_in(card, revocation=sources())
+
+
+def test_silence_is_that_nobody_answers(issuer: Issuer, desk: Desk) -> None:
+    silent = Policy(silent_hosts=frozenset({"127.0.0.1"}))
+    card = issuer.card(LIST, responder=True)
+    revocation = sources()
+    assert not desk.log_in(card, revocation=revocation, policy=silent).is_revocation_known
+    issuer.says, issuer.status = True, ocsp.OCSPCertStatus.UNKNOWN
+    with pytest.raises(errors.RevocationUnknown):
+        desk.log_in(card, revocation=sources(), policy=silent)
+    issuer.says = None
+    issuer.lists[LIST] = issuer.revocation_list(1, part="/2.crl")
+    with pytest.raises(errors.RevocationUnknown):
+        desk.log_in(card, revocation=sources(), policy=silent)
+
+
+def test_responder_whose_certificate_the_list_revokes_is_not_believed(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST, responder=True)
+    issuer.says, issuer.signer = True, responder(desk.ca)
+    assert standing(sources(), card, desk) is Standing.GOOD
+    listed = (issuer.signer, x509.ReasonFlags.key_compromise)
+    issuer.lists[LIST] = issuer.revocation_list(1, listed, part="/2.crl")
+    assert standing(sources(), card, desk) is Standing.UNKNOWN
 
 
 def test_evidence_of_a_login_is_verified_again_years_later(issuer: Issuer, desk: Desk) -> None:

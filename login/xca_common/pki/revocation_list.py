@@ -8,6 +8,7 @@ does not name one is proof only if all of it is understood and it is the list fo
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from asn1crypto import crl as asn1_crl  # type: ignore[import-untyped]
@@ -102,6 +103,20 @@ class RevocationList:
         names = (self._part.full_name or ()) if self._part else ()
         return frozenset(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
 
+    @property
+    def is_for_holders(self) -> bool:
+        """Whether it may be the whole list of holders' certificates, or of a part: no delta, no CAs' list."""
+        part = self._part
+        return not self._is_delta and (
+            part is None
+            or not (
+                part.only_contains_ca_certs
+                or part.only_contains_attribute_certs
+                or part.only_some_reasons
+                or part.indirect_crl
+            )
+        )
+
     def statement(
         self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
     ) -> Statement:
@@ -134,9 +149,9 @@ class RevocationList:
 
     def is_by(self, issuer: x509.Certificate) -> bool:
         """Say whether the issuer's key signed the list: one generation of a CA, of several with one name."""
-        if self._issuer != subject_of(issuer):
+        name, key = _name_and_key(issuer)
+        if self._issuer != name:
             return False
-        key = as_asn1(issuer).public_key.dump()
         if key not in self._signed_by:
             if len(self._signed_by) == _MOST_KEYS:
                 self._signed_by.clear()
@@ -240,6 +255,11 @@ def load_all(data: bytes) -> list[RevocationList]:
     if not found:
         raise Malformed(text("it holds something else in PEM"))
     return found
+
+
+@lru_cache(_MOST_KEYS)
+def _name_and_key(issuer: x509.Certificate) -> tuple[bytes, bytes]:
+    return subject_of(issuer), as_asn1(issuer).public_key.dump()
 
 
 def _certificate_issuer(entry: x509.RevokedCertificate) -> bytes | None:
