@@ -5,6 +5,7 @@ import gc
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -442,3 +443,13 @@ def test_login_of_a_company_has_its_tax_id(desk: Desk) -> None:
     login = desk.log_in(holder(desk.ca, attributes_=value))
     assert (login.tax_id, login.organisation_oid) == ("12345678", None)
     assert login.account.organisation == "12345678"
+
+
+def test_package_tells_that_it_is_typed() -> None:
+    assert (resources.files("xca_login") / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("word", ["發卡機構", "發卡機關", "簽署人", "到期"])
+def test_messages_have_the_words_of_the_glossary(word: str) -> None:
+    catalogue = Path(__file__).parents[2] / "login/xca_login/locale/zh_TW/LC_MESSAGES/messages.po"
+    assert word not in catalogue.read_text("utf-8")
