@@ -6,14 +6,17 @@ import hashlib
 import json
 import secrets
 import stat
+from pathlib import Path
 
 import pytest
 from asn1crypto import cms  # type: ignore[import-untyped]
 
 from softhsm.card_fixture import CardFixture
-from support.agent.agent_process import Agent, Start, trust
+from support.agent.agent_process import Agent, Start, enforcing, trust
 from support.agent.component_client import SITE, Json, SiteClient, b64, post
-from xca_plugin.agent.component.result_codes import Code
+from xca_plugin.agent.component.blind_sites import BlindSites
+from xca_plugin.agent.component.result_codes import Code, Refusal
+from xca_plugin.agent.process.settings import PagePin, Settings
 
 ATTRIBUTES = cms.CMSAttributes(
     [{"type": "content_type", "values": ["data"]}, {"type": "message_digest", "values": [bytes(32)]}]
@@ -114,6 +117,36 @@ def test_site_that_is_trusted_anew_has_blind_requests_switched_off(
     assert added.status_code == 200
     assert file.read_text() == "https://other.example\n"
     assert "blindness" in asked(asking.popup({**BLIND["a hash"], "pin": active_card.pin}))
+
+
+def test_blind_requests_that_the_administrator_enforces_are_switched_on_by_nobody_else(
+    tmp_path: Path, active_card: CardFixture
+) -> None:
+    """Neither the person's files nor the window count; the administrator's list does."""
+    listed = "https://listed.example"
+    with enforcing(tmp_path, active_card, trusted=(SITE, listed), blind=listed) as agent:
+        request = {**BLIND["a hash"], "pin": active_card.pin}
+        asking = SiteClient(agent)
+        reply = asking.popup(request)
+        assert asked(reply)["blindness"]
+        assert "ticket" not in asked(reply)  # there is nothing to switch on with
+        assert "管理者" in json.loads(reply["refusal"])["message"]
+        assert "管理者" in asking.post("/sign", request)["message"]
+        assert "blindness" in asked(asking.popup(request, switch_on="x"))
+        assert (agent.home / ".config/xca/blind-sites").read_text() == f"{SITE}\n"
+        assert "facts" in asked(SiteClient(agent, listed).popup(request))
+        page = asking.http.get(f"{agent.url}/sites", headers={"Accept-Language": "en"}).text
+        assert page.count("whose content no window can show") == 1
+        assert "Refuse what no window can show" not in page  # pressing it would change nothing
+
+
+def test_blind_sites_that_the_administrator_enforces_take_no_other(tmp_path: Path) -> None:
+    settings = Settings(
+        1, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites", blind=frozenset(), is_blind_enforced=True
+    )
+    with pytest.raises(Refusal):
+        BlindSites(settings).switch_on(SITE)
+    assert not settings.blind_sites.exists()
 
 
 @pytest.mark.parametrize("signature_type", ["PKCS1", "PKCS7"])

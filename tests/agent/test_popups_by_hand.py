@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from softhsm.card_fixture import CardFixture
-from support.agent.agent_process import Agent, Start, trust
+from support.agent.agent_process import Agent, Start, enforcing, trust
 from support.agent.browser_tab import HOLD_TIMERS, Tab
 from support.agent.chromium import Chromium
 from support.agent.component_client import Json, verify
@@ -576,6 +576,20 @@ def test_blind_request_refused_with_the_mouse_stays_off(portal: Portal, active_c
     window.see(f"document.querySelector('[data-part=blind-off]')?.hidden === false && {READY}")
     window.click("[data-part=blind-off-refuse]")
     assert portal.answer()["ret_code"] == Code.CANCELLED
+
+
+def test_blind_request_that_the_administrator_forbids_offers_no_switch(
+    tmp_path: Path, active_card: CardFixture, origin: str, tab: Tab
+) -> None:
+    with enforcing(tmp_path, active_card, trusted=(origin,)) as agent:
+        tab.go(f"{origin}/?agent={agent.url}")
+        portal = Portal(origin, agent, tab)
+        window = portal.click({**SIGN, "signatureType": "RAW", "tbs": "A" * 43 + "=", "pin": active_card.pin})
+        window.see(f"document.querySelector('[data-part=blind-off]')?.hidden === false && {IN_FRONT}")
+        assert window.walk() == ["blind-off-refuse"]
+        assert "管理者未允許" in window.now("document.querySelector('[data-part=blind-off]').innerText")
+        window.click("[data-part=blind-off-refuse]")
+        assert portal.answer()["ret_code"] == Code.CANCELLED
 
 
 def test_popup_navigated_to_a_fragment_focuses_nothing_and_delays_the_button(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from softhsm.card_fixture import CardFixture
 from support.inherited import INHERITED
 
 SECONDS = 60
@@ -75,6 +76,25 @@ def trust(agent: Agent, site: str) -> None:
     """Make a running agent trust one more site."""
     with (agent.home / ".config/xca/trusted-sites").open("a", encoding="utf-8") as file:
         file.write(f"{site}\n")
+
+
+@contextmanager
+def enforcing(home: Path, card: CardFixture, *, trusted: Sequence[str], blind: str = "") -> Iterator[Agent]:
+    """Run an agent whose administrator enforces which sites may make blind requests.
+
+    The person's own files switch them on for the first trusted site.
+    """
+    configure(home, trusted=trusted, blind=trusted[0])
+    (home / ".config/xca/blind-sites").write_text(f"{trusted[0]}\n", encoding="utf-8")
+    system = home / "administrator.conf"
+    system.write_text(f"[agent]\nenforce = blind\nblind = {blind}\n", encoding="utf-8")
+    program = (
+        "from pathlib import Path; from xca_plugin.agent.process.settings import Settings; "
+        f"Settings.load.__func__.__defaults__ = (0, Path({str(system)!r})); "
+        "from xca_plugin.cli import main; main()"
+    )
+    with running(home, card.variables, program=("-c", program)) as agent:
+        yield agent
 
 
 @contextmanager

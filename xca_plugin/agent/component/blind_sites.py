@@ -8,8 +8,12 @@ from xca_common.atomic_file import whole_file
 from xca_common.errors import FileProblem, os_reason
 from xca_common.folders import make_private
 from xca_plugin import errors
+from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.settings import Settings
+
+BLIND_IS_ENFORCED: Final = "此網站要求簽章或解密，但元件無法顯示其內容，管理者未允許此網站提出這類要求"
+"""What a site is told that cannot be switched on."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -18,28 +22,42 @@ class BlindSites:
     """The sites for which the person or the administrator switched blind requests on.
 
     The person is asked each time all the same. The person's file has one origin a line, and is read for every
-    request. A site also has to be trusted.
+    request. A site also has to be trusted. If the administrator enforces the list, the person's file
+    does not count.
+
+    Attributes:
+        is_enforced: whether only the administrator switches blind requests on.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.blind_sites
         self._allowed = settings.blind
+        self.is_enforced = settings.is_blind_enforced
 
     def allows(self, origin: str) -> bool:
         """Tell whether a site may make blind requests. A file that cannot be read allows none."""
+        if self.allowed_by_administrator(origin) or self.is_enforced:
+            return self.allowed_by_administrator(origin)
         try:
-            return origin in self._allowed or origin in self._read()
+            return origin in self._read()
         except errors.BadAgentConfiguration as error:
             _LOG.warning("%s", error)
             return False
+
+    def allowed_by_administrator(self, origin: str) -> bool:
+        """Tell whether a site is on the administrator's list, which the person cannot change."""
+        return origin in self._allowed
 
     def switch_on(self, origin: str) -> None:
         """Let a site make blind requests from now on.
 
         Raises:
+            Refusal: the administrator enforces the list.
             BadAgentConfiguration: the file cannot be read.
             FileProblem: the file cannot be written.
         """
+        if self.is_enforced:
+            raise Refusal(Code.CANCELLED, BLIND_IS_ENFORCED)
         sites = self._read()
         if origin not in sites:
             self._write([*sites, origin])

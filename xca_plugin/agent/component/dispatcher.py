@@ -19,7 +19,7 @@ from xca_common.web.one_time_tokens import OneTimeTokens
 from xca_plugin import card_text, errors
 from xca_plugin.agent.component import information
 from xca_plugin.agent.component.allowances import UnaskedUse
-from xca_plugin.agent.component.blind_sites import BlindSites
+from xca_plugin.agent.component.blind_sites import BLIND_IS_ENFORCED, BlindSites
 from xca_plugin.agent.component.decrypting import DecryptOperation
 from xca_plugin.agent.component.enrolment import CertificateRequestOperation, WriteCertificateOperation
 from xca_plugin.agent.component.operation import Operation
@@ -360,16 +360,20 @@ class Dispatcher:
         return ConsentRequest({**question, **shown, **notice, **error}, refusal, unasked)
 
     def _blind_request(self, pending: "_PendingOperation", blindness: Text) -> ConsentRequest:
-        """Return the question whether to switch blind requests on for a site."""
-        func = _answer_name(pending.func)
+        """Return the question whether to switch blind requests on for a site.
+
+        It has no ticket if the administrator enforces the list: then the popup only says that they are off.
+        """
+        is_enforced = self._blind_sites.is_enforced
+        message = BLIND_IS_ENFORCED if is_enforced else _BLIND_IS_OFF
+        answer = failure(_answer_name(pending.func), Refusal(Code.CANCELLED, message))
         question = {
             "site": harmless(pending.site),
             "title": pending.operation.title(),
             "blindness": blindness(),
-            "ticket": self._tickets.issue(_blind(pending)),
         }
-        unasked = failure(func, Refusal(Code.CANCELLED, _BLIND_IS_OFF))
-        return ConsentRequest(question, failure(func, Refusal(Code.CANCELLED, _BLIND_IS_OFF)), unasked)
+        ticket = {} if is_enforced else {"ticket": self._tickets.issue(_blind(pending))}
+        return ConsentRequest({**question, **ticket}, answer, answer)
 
     def _card_request(
         self, pending: "_PendingOperation", cards: Cards, several: errors.SeveralCards

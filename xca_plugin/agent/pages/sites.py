@@ -45,7 +45,9 @@ class SiteEntry:
         allowances: for which cards it need not ask now.
         uses: what was done for it without asking since the agent was started, the latest first.
         card_number: the card that is used for it if there are several; None: it asks which.
-        is_blind: it may make blind requests, and the person can switch that off.
+        is_blind: it may make blind requests.
+        is_blind_by_administrator: it is on the administrator's list of those that may, so the person cannot
+            switch that off.
     """
 
     origin: str
@@ -55,6 +57,7 @@ class SiteEntry:
     uses: Sequence[UnaskedUse]
     card_number: str | None
     is_blind: bool
+    is_blind_by_administrator: bool
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def sites_view(state: AgentState, cards: Sequence[Card]) -> SitesView:
             uses=trusted.allowances.uses_of(origin),
             card_number=trusted.remembered_card(origin),
             is_blind=state.blind_sites.allows(origin),
+            is_blind_by_administrator=state.blind_sites.allowed_by_administrator(origin),
         )
         for origin in dict.fromkeys((*own, *trusted.of_administrator()))
     ]

@@ -67,6 +67,7 @@ class Settings:
         log: where the log is: a place or a file.
         log_level: what the log holds.
         blind: origins that may make blind requests (blind_sites.py), for which the person is asked each time.
+        is_blind_enforced: no other origin may, and the person cannot change that.
     """
 
     port: int
@@ -76,6 +77,7 @@ class Settings:
     log: LogPlace | Path = LogPlace.STDERR
     log_level: LogLevel = LogLevel.WARNING
     blind: frozenset[str] = frozenset()
+    is_blind_enforced: bool = False
 
     @classmethod
     def load(cls, port: int = PORT, system_file: Path = SYSTEM_FILE) -> Self:
@@ -99,6 +101,7 @@ class Settings:
             log=_place(values.get("log", LogPlace.STDERR)),
             log_level=LogLevel(values.get("log_level", LogLevel.WARNING)),
             blind=frozenset(values.get("blind", "").split()),
+            is_blind_enforced="blind" in enforced,
         )
 
     @property

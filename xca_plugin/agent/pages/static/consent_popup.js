@@ -135,6 +135,11 @@
     for (const part of ["blind-off-refuse", "blind-refuse"]) {
       element(part).onclick = () => finish(refused);
     }
+    // Without a ticket only the administrator can switch them on.
+    for (const part of ["blind-own", "blind-more"]) {
+      element(part).hidden = !question.ticket;
+    }
+    element("blind-enforced").hidden = Boolean(question.ticket);
     element("blind-more").onclick = () => showQuestion("blind", "blind-title");
     element("switch-on").onclick = () => {
       refusal = null;
