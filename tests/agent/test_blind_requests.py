@@ -16,11 +16,14 @@ from support.agent.agent_process import Agent, Start, enforcing, trust
 from support.agent.component_client import SITE, Json, SiteClient, b64, post
 from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.result_codes import Code, Refusal
+from xca_plugin.agent.component.signing import SignOperation
 from xca_plugin.agent.process.settings import PagePin, Settings
 
 ATTRIBUTES = cms.CMSAttributes(
     [{"type": "content_type", "values": ["data"]}, {"type": "message_digest", "values": [bytes(32)]}]
 ).dump()
+# What a JSON Web Signature is made over: {"alg":"RS256"} and {"sub":"4711"}.
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiI0NzExIn0"
 BLIND: dict[str, Json] = {
     "a hash": {"func": "MakeSignature", "signatureType": "RAW", "tbs": b64(hashlib.sha256().digest())},
     "no text": {
@@ -30,6 +33,16 @@ BLIND: dict[str, Json] = {
         "tbsEncoding": "base64",
     },
     "a text with controls": {"func": "MakeSignature", "signatureType": "PKCS1", "tbs": "contract\u0000"},
+    "the hashes of an XML document": {
+        "func": "MakeSignature",
+        "signatureType": "PKCS1",
+        "tbs": '<ds:SignedInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:Reference/></ds:SignedInfo>',
+    },
+    "a token": {
+        "func": "MakeSignature",
+        "signatureType": "PKCS1",
+        "tbs": TOKEN,
+    },
     "a bare block": {"func": "DecryptData", "cipherType": "PKCS1", "cipher": b64(bytes(256))},
 }
 each_blind = pytest.mark.parametrize("fields", BLIND.values(), ids=BLIND)
@@ -93,6 +106,26 @@ def test_blind_request_of_an_allowed_site_is_asked_each_time(
     assert fields.get("signatureType") != "RAW" or hashlib.sha256().hexdigest() in shown
     path = "/decrypt" if "cipher" in fields else "/sign"
     assert allowed.post(path, request)["ret_code"] == Code.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("tbs", "is_blind"),
+    [
+        ("\ufeff<?xml version='1.0'?>\n<SignedInfo>", True),
+        ("<SignedInfo/>", True),
+        (f"{TOKEN.partition('.')[0]}.any payload: RFC 7797", True),
+        (b64(b'{"alg":"ES256","b64":false}').rstrip("=") + ".", True),
+        ("<contract><Signature><SignedInfo/></Signature></contract>", False),
+        ("<SignedInformation/>", False),
+        ("I owe you 4711.50", False),
+        (TOKEN.partition(".")[2] + ".x", False),  # no header
+        ("a < b", False),
+    ],
+)
+def test_text_of_pkcs1_is_blind_if_it_signs_something_else(tbs: str, is_blind: bool) -> None:
+    fields = {"signatureType": "PKCS1", "tbs": tbs}
+    assert (SignOperation(fields, SITE).blindness is not None) == is_blind
+    assert SignOperation({**fields, "signatureType": "PKCS7"}, SITE).blindness is None
 
 
 def test_blind_request_without_a_window_says_where_it_is_switched_on(

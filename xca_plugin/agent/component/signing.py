@@ -3,6 +3,8 @@
 
 import base64
 import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -42,6 +44,8 @@ _BLINDNESS: Final = text(
     "With the answer, the site can log in at another site in the name of the holder of the card, or have a "
     "contract that you never saw. The agent cannot tell what is signed."
 )
+_XML_ELEMENT: Final = re.compile(r"<([^\s<>/!?][^\s<>/]*)")
+_JWS_HEADER: Final = re.compile(r"([A-Za-z0-9_-]+)\.")
 _STATEMENT_REFUSED: Final = "待簽的聲明（xca-statement）格式不符，或不得以此方式簽署，請向該網站反映。"
 _STATEMENT_OF_ANOTHER: Final = "待簽的聲明（xca-statement）不是給此網站的，未予簽署。請勿在此網站繼續操作。"
 _STATEMENT_OF_ANOTHER_CARD: Final = "待簽的聲明（xca-statement）是給另一張卡片的，未予簽署。請改用該卡片。"
@@ -53,7 +57,7 @@ class SignOperation(Operation):
 
     PKCS1 is RSASSA-PKCS1-v1_5 (RFC 8017) of data. RAW is the same of a hash from the site, which comes
     alone or in a DigestInfo. PKCS7 is a CMS SignedData (RFC 5652) with the data inside. RAW, and PKCS1 of
-    what is not plain text, are blind requests.
+    what is not plain text or signs a token or an XML document, are blind requests.
 
     A statement is signed only as PKCS7 for the site that it names; the signature then names the site that
     asked. The signed attributes of another CMS signature are never signed.
@@ -80,7 +84,7 @@ class SignOperation(Operation):
             if begins_as_statement(self._content):
                 self._statement = self._read_statement()
                 self.title = TITLES[self._statement.kind]
-            if self._type == "PKCS1" and not is_plain_text(self._content):
+            if self._type == "PKCS1" and not _is_shown(self._content):
                 self.blindness = _BLINDNESS
         else:
             raise Refusal(Code.WRONG_TYPE)
@@ -205,6 +209,33 @@ class SignOperation(Operation):
             "signer_infos": [signer],
         }
         return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed_data}).dump())
+
+
+def _is_shown(content: bytes) -> bool:
+    """Tell whether a window shows what a PKCS1 signature of content signs.
+
+    A signature of XML is made over its SignedInfo (XML Signature, section 3.2), which holds only hashes.
+    A JSON Web Signature is made over its header and payload in base64url (RFC 7515, section 5.1).
+    """
+    if not is_plain_text(content):
+        return False
+    shown = content.decode()
+    element = _XML_ELEMENT.search(shown)
+    if element and element[1].rpartition(":")[2] == "SignedInfo":
+        return False
+    header = _JWS_HEADER.match(shown)
+    return header is None or not _names_algorithm(header[1])
+
+
+def _names_algorithm(encoded: str) -> bool:
+    """Tell whether text in base64url is the header of a JSON Web Signature."""
+    try:
+        header = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return isinstance(header, dict) and "alg" in header
 
 
 def _read_digest(data: bytes) -> tuple[Hash, bytes]:
