@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DER of a SET OF Attribute is recognised, in one piece and in chunks."""
 
+from typing import Any
+
 import pytest
 from asn1crypto import cms  # type: ignore[import-untyped]
 from hypothesis import given
@@ -53,6 +55,34 @@ def test_other_data_is_no_attribute_set(data: bytes) -> None:
     assert not is_attribute_set(data)
     for size in (1, 7, 1000):
         assert not in_chunks(data, size)
+
+
+class Counted(bytes):
+    """Data that counts how often a part of it is read."""
+
+    reads = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.reads += 1
+        return super().__getitem__(at)
+
+
+def set_of(elements: bytes) -> Counted:
+    return Counted(b"\x31\x84" + len(elements).to_bytes(4, "big") + elements)
+
+
+def test_set_of_other_elements_is_told_by_the_first() -> None:
+    data = set_of(bytes.fromhex("3000") * 10_000)
+    assert not is_attribute_set(data)
+    assert data.reads < 10
+
+
+def test_set_of_very_many_attributes_is_not_read_to_its_end() -> None:
+    data = set_of(SMALL[2:] * 20_000)
+    assert is_attribute_set(data)
+    assert data.reads < 4000
+    assert is_attribute_set(set_of(SMALL[2:] * 1000))
+    assert not is_attribute_set(set_of(SMALL[2:] * 999 + bytes.fromhex("3000")))
 
 
 def test_file_too_big_to_be_kept_is_told_by_its_size() -> None:

@@ -13,21 +13,27 @@ _OBJECT_IDENTIFIER: Final = 0x06
 _LONG: Final = 0x80
 """In the first byte of a length: more of it follow. Alone it tells no length, which DER forbids."""
 _LONGEST_HEADER: Final = 10  # bytes
+_MOST_ATTRIBUTES: Final = 1000
 _MOST_BYTES: Final = 16 << 20
 
 
 def is_attribute_set(data: bytes) -> bool:
-    """Tell whether data is a SET OF Attribute of at least one attribute. Its values are not looked into."""
+    """Tell whether data is a SET OF Attribute of at least one attribute. Its values are not looked into.
+
+    Data that begins with 1000 of them and has more is taken for one.
+    """
     try:
         ((tag, start, end),) = _elements(data, 0, len(data))
-        attributes = list(_elements(data, start, end))
-        for attribute, first, last in attributes:
+        count = 0
+        for count, (attribute, first, last) in enumerate(_elements(data, start, end), 1):
+            if count > _MOST_ATTRIBUTES:
+                return True
             (kind, _, _), (values, _, _) = _elements(data, first, last)
             if (tag, attribute, kind, values) != (_SET, _SEQUENCE, _OBJECT_IDENTIFIER, _SET):
                 return False
     except ValueError:
         return False
-    return bool(attributes)
+    return count > 0
 
 
 class AttributeSetFile:
