@@ -190,6 +190,21 @@ def test_settings_with_an_unencrypted_site_named_twice_allow_it(
         Settings.load(system_file=system)
 
 
+def test_settings_that_enforce_encryption_refuse_the_persons_unencrypted_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    system = tmp_path / "agent.conf"
+    unencrypted, own = "http://intranet.example", "http://own.example"
+    configure(tmp_path, allow=own, allow_unencrypted=own)
+    system.write_text("[agent]\nenforce = allow_unencrypted\n")
+    with pytest.raises(BadAgentConfiguration, match=own):
+        Settings.load(system_file=system)
+    # An enforced list of sites brings its own unencrypted ones.
+    system.write_text(f"[agent]\nenforce = allow\nallow = {unencrypted}\nallow_unencrypted = {unencrypted}\n")
+    assert Settings.load(system_file=system).allowed == {unencrypted}
+
+
 @pytest.mark.parametrize(
     ("site", "fault"),
     [

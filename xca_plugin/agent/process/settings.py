@@ -91,8 +91,12 @@ class Settings:
         folder = own_configuration()
         values = _read(system_file, enforces=True)
         enforced = values.pop(_ENFORCE, "").split()
+        if "allow" in enforced:
+            enforced.append("allow_unencrypted")  # it says something of the sites that allow names
         own = _read(folder / "agent.conf", enforces=False)
         values |= {name: value for name, value in own.items() if name not in enforced}
+        if fault := _unencrypted_fault(values):
+            raise errors.BadAgentConfiguration(path=folder / "agent.conf", detail=fault)
         return cls(
             port=port,
             page_pin=PagePin(values.get("page_pin", PagePin.ACCEPT)),
@@ -171,6 +175,20 @@ def _fault_in(values: dict[str, str]) -> Text | None:
             return text(
                 "allow_unencrypted is for sites with http:// that allow names; {site} is none"
             ).format(site=site)
+    return None
+
+
+def _unencrypted_fault(values: dict[str, str]) -> Text | None:
+    """Return what is wrong with the unencrypted sites of both files together, None if nothing is.
+
+    What one file enforces can take from the other the second name of a site.
+    """
+    twice = values.get("allow_unencrypted", "").split()
+    for site in values.get("allow", "").split():
+        if site.startswith(_UNENCRYPTED) and site not in twice:
+            return text("the connection to {site} is not encrypted, and {path} does not permit that").format(
+                site=site, path=SYSTEM_FILE
+            )
     return None
 
 
