@@ -201,6 +201,13 @@ def test_certificate_in_der_or_base64_is_read(signer: Party) -> None:
         assert certificates_in(data) == [signer.der]
 
 
+def test_certificates_repeated_too_often_are_not_read_to_the_end(signer: Party) -> None:
+    pem = armored("CERTIFICATE", signer.der)
+    assert certificates_in(pem * 1000) == [signer.der]
+    with pytest.raises(TooMuchError):
+        certificates_in(pem * 1001)
+
+
 def test_certificates_of_a_signature_are_no_list_of_certificates(signature: bytes) -> None:
     with pytest.raises(Malformed, match="it is a signature"):
         certificates_in(signature)

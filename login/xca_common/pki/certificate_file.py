@@ -27,10 +27,10 @@ def certificates_in(data: bytes) -> list[bytes]:
         TooMuchError: it has more certificates, or one of them more parts, than are read.
     """
     found: dict[bytes, None] = {}
-    for label, encoding in text_forms.objects(data, _CERTIFICATE):
+    for count, (label, encoding) in enumerate(text_forms.objects(data, _CERTIFICATE), 1):
         if label in _CERTIFICATES or label in _SIGNED_DATA:
             found.update(dict.fromkeys(_certificates(encoding)))
-        if len(found) > _MOST:
+        if len(found) > _MOST or count > _MOST:
             raise TooMuchError(text("it has more than {count} certificates").format(count=_MOST))
     if not found:
         raise Malformed(text("it holds something else in PEM"))
