@@ -2,6 +2,7 @@
 """The web parts of xca_common, as a program that is not the agent uses them."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +20,10 @@ from xca_common.web.forms import FORM, MalformedForm, read_form
 from xca_common.web.one_time_tokens import LIFETIME, OneTimeTokens
 from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
 from xca_plugin import errors, own_loop
+from xca_plugin.agent.component import dispatcher as dispatching
 from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.dispatcher import Dispatcher
-from xca_plugin.agent.component.result_codes import Code
+from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import PagePin, Settings
@@ -214,6 +216,46 @@ def test_dispatcher_trust_taken_back_while_waiting_refuses_the_request(tmp_path:
     assert isinstance(answer, dict)
     assert answer["ret_code"] == Code.NOT_TRUSTED
     assert "slots" not in answer
+
+
+def test_dispatcher_long_request_of_an_untrusted_site_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(1, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites")
+    worker = RevokingWorker(tmp_path / "trusted-sites")
+    own = Dispatcher(worker, settings, TrustedSites(settings), BlindSites(settings))
+    decoded: list[str] = []
+
+    def decode(body: str) -> dict[str, str]:
+        decoded.append(body)
+        return {}
+
+    monkeypatch.setattr(dispatching, "decode_fields", decode)
+    body = '{"func": "MakeSignature", "tbs": "' + "%41" * 50_000 + '"}'
+    answer = own_loop.run(own.answer(SITE, body))
+    assert isinstance(answer, dict)
+    assert (answer["func"], answer["ret_code"]) == ("sign", Code.NOT_TRUSTED)
+    assert not decoded
+
+
+def test_dispatcher_reads_what_a_site_sent_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(1, PagePin.ACCEPT, frozenset({SITE}), tmp_path / "trusted-sites")
+    worker = RevokingWorker(tmp_path / "trusted-sites")
+    own = Dispatcher(worker, settings, TrustedSites(settings), BlindSites(settings))
+    threads = set()
+
+    def reading(fields: object, site: str) -> None:
+        threads.add(threading.current_thread())
+        raise Refusal(Code.NO_CERTIFICATE)
+
+    monkeypatch.setattr(dispatching, "_OPERATIONS", {"writecert": reading})
+    answer = own_loop.run(own.answer(SITE, '{"func": "writecert", "value": "x"}'))
+    assert isinstance(answer, dict)
+    assert answer["ret_code"] == Code.NO_CERTIFICATE
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_card_worker_closed_refuses_and_wipes_the_secrets() -> None:

@@ -24,7 +24,7 @@ from xca_plugin.agent.component.decrypting import DecryptOperation
 from xca_plugin.agent.component.enrolment import CertificateRequestOperation, WriteCertificateOperation
 from xca_plugin.agent.component.operation import Operation
 from xca_plugin.agent.component.pin_change import ChangePinOperation
-from xca_plugin.agent.component.request_body import decode_fields
+from xca_plugin.agent.component.request_body import decode_fields, named_function
 from xca_plugin.agent.component.result_codes import Code, Refusal, failure, page_safe, success
 from xca_plugin.agent.component.signing import SignOperation
 from xca_plugin.agent.component.trusted_sites import TrustedSites
@@ -39,6 +39,7 @@ from xca_plugin.last_try import allowed
 from xca_plugin.model import Card
 
 _CHALLENGE_BYTES: Final = 8
+_STRANGERS_MAX: Final = 64 << 10  # characters of a request of an untrusted site that are decoded
 _NEW_PIN_FIELD: Final = "newpin"
 _WITH_CERTIFICATES: Final = {"CheckEnvir": False, "GetUserCert": True}
 _OPERATIONS: Final[Mapping[str, type[Operation]]] = {
@@ -188,8 +189,13 @@ class Dispatcher:
                 on for the site.
         """
         try:
-            fields = decode_fields(body)
-            func = func or fields.get("func", "")
+            if len(body) > _STRANGERS_MAX and not self._trusted_sites.trusts(site):
+                func = func or named_function(body)
+                fields: Mapping[str, str] = {}
+            else:
+                # Not in the loop: what a site sends can take seconds to decode.
+                fields = await asyncio.to_thread(decode_fields, body)
+                func = func or fields.get("func", "")
             if func in _WITH_CERTIFICATES and not self._trusted_sites.trusts(site):
                 return information.versions_alone(Refusal(Code.NOT_TRUSTED))
             self._check_trust(site)
@@ -237,7 +243,7 @@ class Dispatcher:
         choice: CardChoice | None,
         switch_on: str | None,
     ) -> Mapping[str, Any] | ConsentRequest:
-        operation = _OPERATIONS[func](fields, site)
+        operation = await asyncio.to_thread(_OPERATIONS[func], fields, site)  # it reads what the site sent
         chosen = agreement.card_number if agreement else choice.number if choice else None
         sent = fields if self._settings.page_pin is PagePin.ACCEPT else {}
 

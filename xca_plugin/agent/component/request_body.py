@@ -14,6 +14,7 @@ from xca_plugin.agent.component.result_codes import Code, Refusal
 _BODY_PREFIX: Final = "tbsPackage="
 _ABSENT_VALUES: Final = ("", "__NotExistedTag__")
 _FIELDS_MAX: Final = 256  # the vendor's library sends some sixty
+_FUNCTION: Final = re.compile(r'"func"\s*:\s*"([A-Za-z]{1,64})"')
 _LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -37,6 +38,12 @@ def decode_fields(body: str) -> dict[str, str]:
     except UnicodeError:  # half a surrogate pair or no UTF-8
         raise Refusal(Code.BAD_JSON) from None
     return {name: value for name, value in fields.items() if value not in _ABSENT_VALUES}
+
+
+def named_function(body: str) -> str:
+    """Return the member `func` of a request that is not decoded; empty: it is not in sight."""
+    found = _FUNCTION.search(body)
+    return found[1] if found else ""
 
 
 def base64_field(fields: Mapping[str, str], name: str) -> bytes:
