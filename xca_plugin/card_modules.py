@@ -124,9 +124,14 @@ def write_configuration(module: CardModule) -> Path | None:
     if copy:
         with whole_file(copy, 0o600) as file:
             file.write(before)
-    # A symbolic link stays one.
-    with whole_file(Path(os.path.realpath(path)), 0o600) as file:
-        file.write(after)
+    try:
+        # A symbolic link stays one.
+        with whole_file(Path(os.path.realpath(path)), 0o600) as file:
+            file.write(after)
+    except BaseException:
+        if copy:
+            copy.unlink()
+        raise
     return copy
 
 

@@ -143,7 +143,8 @@ class StoreNotWritable(CardError):
     return_value = ReturnValue.CKR_DEVICE_ERROR
     _message = text("The card store could not be written, or another program held it too long: {path}.")
     _next_step = text(
-        "Check the free disk space, and who may write the file and its folder. Then repeat what you did."
+        "Make room on the disk if it is full, and check who may write the file and its folder. The card may "
+        "have changed all the same: look at it before you repeat what you did."
     )
 
 

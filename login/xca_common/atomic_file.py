@@ -4,7 +4,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,11 +14,11 @@ from xca_common.scratch import ScratchFile
 
 @contextmanager
 def replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of the one that is there; it is on the disk when the block ends.
+    """Write a file that takes the place of the one that is there.
 
-    Entering the block fails before anything else is done. When the block raises, all is as it was. A symbolic
-    link is replaced too, not followed. This is for the program's own files; output_file is for those that a
-    person named.
+    Its content is on the disk when the block ends. Entering the block fails before anything else is done.
+    When the block raises, all is as it was. A symbolic link is replaced too, not followed. This is for the
+    program's own files; output_file is for those that a person named.
 
     Args:
         path: the file.
@@ -66,17 +66,13 @@ def write(path: Path, content: bytes) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Bring a folder's list of names to the disk, where the folder can be opened and its file system can.
+    """Bring a folder's list of names to the disk, if that can be done.
 
-    Raises:
-        OSError: it cannot be written.
+    This is for a file that has its content on the disk and its name. It was written, whatever fails here: not
+    every folder can be opened, and not every file system can do it with folders (CIFS).
     """
-    try:
+    with suppress(OSError):
         sync(folder)
-    except OSError as error:
-        # A folder that may only be written to, and a file system that cannot do it with folders (CIFS).
-        if error.errno not in (errno.EACCES, errno.EINVAL):
-            raise
 
 
 def sync(path: Path) -> None:

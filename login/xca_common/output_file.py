@@ -195,8 +195,7 @@ class StagedFile(ABC):
     def sync_name(self) -> None:
         """Bring the folder's names to the disk, after appear(). Several files of one folder need it once."""
         if self.folder is not None:
-            with suppress(OSError):  # its content is on the disk, and it has its name: it was written
-                atomic_file.sync_names(self.folder)
+            atomic_file.sync_names(self.folder)
 
 
 def is_standard_output(path: Path) -> bool:

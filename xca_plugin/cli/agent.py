@@ -12,7 +12,7 @@ from xca_plugin.agent.process import service
 from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.extras import missing
 from xca_plugin.i18n import _, text
-from xca_plugin.terminal.output import say
+from xca_plugin.terminal.output import say, say_done
 
 port_option = click.option(
     "--port",
@@ -73,13 +73,13 @@ def install() -> None:
     from xca_plugin.agent.process.settings import Settings
 
     Settings.load()  # a faulty settings file is reported here, not in systemd's journal
-    say(service.install())
+    say_done(service.install())
 
 
 @agent.command(help=_("Stop the agent and no longer start it at login."))
 def uninstall() -> None:
     """Stop the agent and undo what install() set up."""
-    say(service.uninstall())
+    say_done(service.uninstall())
 
 
 @agent.command(help=_("Tell whether the agent runs, and whether it starts by itself."))

@@ -40,6 +40,9 @@ _STEPS: Final = {
         "Check the configuration (XCA_PKCS11_CONF names the file) and the module in it. "
         "A new one for a real card: xcactl setup"
     ),
+    errors.StoreNotWritable: text(
+        "Make room on the disk if it is full, and check who may write the file and its folder."
+    ),
 }
 """Next steps that do not lead back to this command."""
 _ADVICE: Final = {

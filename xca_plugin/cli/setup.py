@@ -12,7 +12,7 @@ from xca_plugin import card_modules, errors
 from xca_plugin.card_modules import CardModule
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.consent import agree, yes_option
-from xca_plugin.terminal.output import console, grid, say
+from xca_plugin.terminal.output import console, grid, say, say_done
 from xca_plugin.terminal.prompts import interactive, prompt
 
 _HONEST: Final = text(
@@ -43,9 +43,9 @@ def setup(path: Path | None, yes: bool) -> None:
         question = text("Write {path} for {module}?")
     agree(question.format(path=file, module=module.path)(), yes)
     copy = card_modules.write_configuration(module)
-    say(text("Written: {path}").format(path=file)())
+    say_done(text("Written: {path}").format(path=file)())
     if copy:
-        say(text("The configuration as it was before: {path}").format(path=copy)())
+        say_done(text("The configuration as it was before: {path}").format(path=copy)())
     named = os.environ.get("XCA_PKCS11_CONF")
     if named and Path(named) != file:
         say(
@@ -55,7 +55,7 @@ def setup(path: Path | None, yes: bool) -> None:
             err=True,
             fg="yellow",
         )
-    say(_("Next: insert the card and check that all is in order: xcactl doctor"))
+    say_done(_("Next: insert the card and check that all is in order: xcactl doctor"))
 
 
 def _named(path: Path) -> CardModule:

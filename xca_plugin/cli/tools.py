@@ -15,7 +15,7 @@ from xca_plugin.cli.common import json_option
 from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
-from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
+from xca_plugin.terminal.output import add_heads, console, grid, print_json, say, say_done
 from xca_plugin.tools import FileChange, ProbeResult, Registration, Tool, all_tools, make
 from xca_plugin.tools.host_environment import configuration_remark
 
@@ -59,20 +59,20 @@ def list_tools(as_json: bool) -> None:
         table.add_row(tool.name, Text(said, style=_STYLES.get(state, "")), tool.title())
     console().print(table)
     for tool in known:
-        _show_use(tool)
+        _show_use(tool, say)
     _show_remark()
 
 
-def _show_use(tool: Tool) -> None:
+def _show_use(tool: Tool, tell: Callable[[str], None]) -> None:
     missing, remarks = tool.missing(), tool.remarks()
     if missing is None:
-        say(f"\n{tool.name}:\n  {harmless(tool.command(), longest=None)}")
+        tell(f"\n{tool.name}:\n  {harmless(tool.command(), longest=None)}")
     elif remarks or tool.state() is not Registration.ABSENT:
-        say(f"\n{tool.name}:\n  {missing()}")
+        tell(f"\n{tool.name}:\n  {missing()}")
     else:
         return
     for remark in remarks:
-        say(f"  {remark()}")
+        tell(f"  {remark()}")
 
 
 def _show_remark() -> None:
@@ -98,7 +98,7 @@ def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     if not dry_run:
         for tool in chosen:
             if tool.installed() and tool.registered():
-                _show_use(tool)
+                _show_use(tool, say_done)
     _show_remark()
 
 

@@ -164,7 +164,9 @@ def verify(
         target = stack.enter_context(result_file(output, force=force)) if output else None
         content, progress = stack.enter_context(opened(file, twice=signature is None or report is not None))
         signed = stack.enter_context(opened(signature, twice=report is not None))[0] if signature else None
-        # A report that cannot be written hides no verdict; one that may not be is told before the work.
+        # A report that cannot be written hides no verdict; one that may not be is told before the work. The
+        # verdict is printed before content and report appear: if it cannot be, neither does.
+        shown = False
         try:
             with _report_file(report, force) as reported:
                 with progress:
@@ -173,10 +175,13 @@ def verify(
                     print_json(json_documents.verification(found))
                 else:
                     _show(found, err=err)
+                    if found.error is None:
+                        _say_what_holds(found, err=err)
+                shown = True
                 if report and reported:
                     reported.write(_report(report, found, [content, *([signed] if signed else [])]))
         except XcaError as error:
-            if found is None:
+            if found is None or not (shown or found.error):
                 raise
             unreported = error
         if (refused := found.error) is not None:
@@ -185,8 +190,6 @@ def verify(
             elif report:
                 say_written(_REPORTED, report, err=True)
             raise refused
-    if not as_json:
-        _say_what_holds(found, err=err)
     if report and not unreported:
         say_written(_REPORTED, report, err=True)
     if output:

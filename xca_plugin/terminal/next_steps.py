@@ -33,6 +33,10 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Install the software that the issuer gives out for the card, or name the module: "
         "xcactl setup --module PATH"
     ),
+    errors.StoreNotWritable: text(
+        "Make room on the disk if it is full, and check who may write the file and its folder. The card may "
+        "have changed all the same: look at it (xcactl info) before you repeat the command."
+    ),
     errors.NoReader: text(
         "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
     ),

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -48,16 +49,40 @@ static int is_for_writing(int flags) {
 OPEN(open)
 OPEN(open64)
 
+int mkdir(const char *path, mode_t mode) {
+    return fails("open") ? -1 : REAL(mkdir)(path, mode);
+}
+
 ssize_t write(int file, const void *data, size_t size) {
     return fails(file == 1 ? "print" : "write") ? -1 : REAL(write)(file, data, size);
+}
+
+ssize_t pwrite(int file, const void *data, size_t size, off_t offset) {
+    return fails("write") ? -1 : REAL(pwrite)(file, data, size, offset);
+}
+
+ssize_t pwrite64(int file, const void *data, size_t size, off64_t offset) {
+    return fails("write") ? -1 : REAL(pwrite64)(file, data, size, offset);
 }
 
 int fsync(int file) {
     return fails("fsync") ? -1 : REAL(fsync)(file);
 }
 
+int fdatasync(int file) {
+    return fails("fsync") ? -1 : REAL(fdatasync)(file);
+}
+
 int rename(const char *from, const char *to) {
     return fails("rename") ? -1 : REAL(rename)(from, to);
+}
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
+    return fails("rename") ? -1 : REAL(renameat2)(from_folder, from, to_folder, to, flags);
+}
+
+int link(const char *from, const char *to) {
+    return fails("rename") ? -1 : REAL(link)(from, to);
 }
 
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
