@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collection of tests: their lanes, a folder that is left out, and signals for programs that tests start."""
+"""Collection of tests: lanes, a folder left out; signals for programs that tests start; Playwright."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import asn1crypto.tsp  # type: ignore[import-untyped]  # noqa: F401  # names content types, before a first use lists them
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Playwright, sync_playwright
 
 collect_ignore = ["downstream"]  # another project: tools/test_downstream.py builds and tests it
 
@@ -50,3 +51,10 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid} is in {len(lanes)} lanes {sorted(lanes)}; mark it with one of {sorted(LANES)}"
             )
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """Playwright, which a process can start only once."""
+    with sync_playwright() as playwright:
+        yield playwright

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Playwright
 
 from support.agent.agent_process import CHROMIUM
 
@@ -122,12 +122,13 @@ def test_site_reference_names_every_hook_every_error_and_every_replaced_call(sit
 
 
 @pytest.mark.parametrize("searched", ["開卡作業", "鎖卡", "2202", "CKR_PIN_EXPIRED"])
-def test_site_search_for_a_word_or_a_number_finds_the_page(site: Path, searched: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"{site.as_uri()}/search.html?q={searched}")
-        page.wait_for_selector("#search-results li a")
-        found = page.locator("#search-results li a").evaluate_all("links => links.map(each => each.href)")
-        browser.close()
+def test_site_search_for_a_word_or_a_number_finds_the_page(
+    site: Path, searched: str, playwright: Playwright
+) -> None:
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    page = browser.new_page()
+    page.goto(f"{site.as_uri()}/search.html?q={searched}")
+    page.wait_for_selector("#search-results li a")
+    found = page.locator("#search-results li a").evaluate_all("links => links.map(each => each.href)")
+    browser.close()
     assert any("docs/troubleshooting.html" in each for each in found), found

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 from starlette.testclient import TestClient
 
 from softhsm.card_fixture import CardFixture
@@ -83,14 +83,13 @@ def agent(start_agent: Start, xca_active_card: CardFixture) -> Agent:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(playwright: Playwright) -> Iterator[Browser]:
     """Debian's Chromium, which blocks pop-ups as it does for a person."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*FLAGS], ignore_default_args=["--disable-popup-blocking"]
-        )
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(
+        executable_path=CHROMIUM, args=[*FLAGS], ignore_default_args=["--disable-popup-blocking"]
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

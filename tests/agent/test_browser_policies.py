@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Route, sync_playwright
+from playwright.sync_api import Playwright, Route
 from websockets.sync.client import connect
 
 from support.agent.agent_process import CHROMIUM, FLAGS
@@ -74,7 +74,7 @@ def _browser_with(policy: str, place: str, program: str, folder: Path) -> Path:
 
 
 def test_chromium_policy_lets_listed_sites_alone_open_windows_and_reach_this_computer(
-    tmp_path: Path, port: int
+    tmp_path: Path, port: int, playwright: Playwright
 ) -> None:
     policy = (POLICIES / "chrome.json").read_text(encoding="utf-8")
     program = _browser_with(policy, "chromium/policies/managed/xca.json", CHROMIUM, tmp_path)
@@ -82,19 +82,18 @@ def test_chromium_policy_lets_listed_sites_alone_open_windows_and_reach_this_com
     def answer(route: Route) -> None:
         route.fulfill(body=OPENS_A_WINDOW, content_type="text/html")
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=[*FLAGS], ignore_default_args=["--disable-popup-blocking"]
-        )
-        for site, allowed in {LISTED: True, OTHER: False}.items():
-            context = browser.new_context()
-            context.route("https://**/*", answer)
-            page = context.new_page()
-            page.goto(f"https://{site}/")
-            assert page.evaluate("opened !== null") is allowed, site
-            reached = page.evaluate(f"fetch('http://localhost:{port}/').then(() => true, () => false)")
-            assert reached is allowed, site
-        browser.close()
+    browser = playwright.chromium.launch(
+        executable_path=program, args=[*FLAGS], ignore_default_args=["--disable-popup-blocking"]
+    )
+    for site, allowed in {LISTED: True, OTHER: False}.items():
+        context = browser.new_context()
+        context.route("https://**/*", answer)
+        page = context.new_page()
+        page.goto(f"https://{site}/")
+        assert page.evaluate("opened !== null") is allowed, site
+        reached = page.evaluate(f"fetch('http://localhost:{port}/').then(() => true, () => false)")
+        assert reached is allowed, site
+    browser.close()
 
 
 @contextmanager

@@ -28,8 +28,10 @@ def walks(tab: Tab) -> list[str]:
     return controls[head:]
 
 
-def test_home_by_keyboard_reaches_the_card_page(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
-    tab.go(shared.url)
+def test_home_by_keyboard_reaches_the_card_page(
+    start_agent: Start, active_card: CardFixture, tab: Tab
+) -> None:
+    tab.go(start_agent(active_card).url)
     tab.read(active_card.number)
     number = active_card.number
     cards = [f"{path}?card={number}" for path in ("/card", *ACTIONS[1:])]

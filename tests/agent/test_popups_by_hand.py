@@ -14,7 +14,6 @@ from support.agent.agent_process import Agent, Start, enforcing, trust
 from support.agent.browser_tab import HOLD_TIMERS, Tab
 from support.agent.chromium import Chromium
 from support.agent.component_client import Json, verify
-from support.agent.firefox import Firefox
 from support.agent.page_visitor import visiting
 from support.agent.web_sites import site
 from xca_plugin.agent.component.result_codes import Code
@@ -23,7 +22,8 @@ pytestmark = pytest.mark.browser
 
 NEW_PIN = "5g8!Rw2"
 ASKS = "document.querySelector('[data-part=consent]')?.hidden === false"
-IN_FRONT = "document.readyState === 'complete' && document.hasFocus()"
+FITTED = "!document.body.classList.contains('fitting')"
+IN_FRONT = f"document.readyState === 'complete' && document.hasFocus() && {FITTED}"
 READY = "document.querySelector('[data-consent-delay]').ariaDisabled === 'false'"
 WAITS = "document.querySelector('[data-consent-delay]').ariaDisabled === 'true'"
 BOX_OF_SITE = """(() => {
@@ -231,6 +231,7 @@ def test_activation_asked_by_a_site_is_done_on_the_agents_page(
     asked = {"func": "openCard", "sid": "U1", "cmsresponse": "", "currentPIN": "", "newpin": "x"}
     window = portal.click({**asked, "cardid": card.number}, "/CardManagement/CMCPopForm")
     window.read("此網站要求開卡", "[data-part=wanted]")
+    window.see(IN_FRONT)
     assert window.walk() == ["own-page-go", "own-page-refuse"]
     window.click("[data-part=own-page-go]")
     with visiting(agent) as visitor:
@@ -242,6 +243,7 @@ def test_activation_asked_by_a_site_is_done_on_the_agents_page(
 def test_activation_asked_by_a_site_and_refused_is_cancelled(portal: Portal) -> None:
     window = portal.click({"func": "resetUserPIN", "cmsresponse": ""}, "/CardManagement/CMCPopForm")
     window.read("重設PIN碼", "[data-part=wanted]")
+    window.see(FITTED)
     window.click("[data-part=own-page-refuse]")
     assert portal.answer()["ret_code"] == Code.CANCELLED
     window.closes()
@@ -482,17 +484,10 @@ CHANGES = {
 }
 
 
-def _skip_in_firefox(tab: Tab) -> None:
-    """Skip where a popup whose timers are held does not always settle: one run in four hung there."""
-    if isinstance(tab, Firefox):
-        pytest.skip("Firefox does not always settle a popup whose timers are held")
-
-
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_popup_that_is_changed_delays_the_button_again(
     portal: Portal, active_card: CardFixture, change: str
 ) -> None:
-    _skip_in_firefox(portal.tab)
     portal.tab.before_scripts(HOLD_TIMERS)
     window = portal.asks({**SIGN, "tbs": "long " * 2000, "pin": active_card.pin})
     window.see(f"letTimePass() && {UNREAD}")
@@ -604,7 +599,6 @@ def test_popup_navigated_to_a_fragment_focuses_nothing_and_delays_the_button(
     portal: Portal, active_card: CardFixture
 ) -> None:
     """The site that opened the popup can navigate it: its controls must be no targets."""
-    _skip_in_firefox(portal.tab)
     portal.tab.before_scripts(HOLD_TIMERS)
     window = portal.asks({**SIGN, "pin": active_card.pin})
     window.see(f"letTimePass() && {READY}")
@@ -620,7 +614,6 @@ def test_popup_back_in_front_delays_the_button_again(
     origin: str, shared: Agent, active_card: CardFixture, firefox_tab: Tab
 ) -> None:
     """Not in Chromium: with Playwright every page has the focus there."""
-    _skip_in_firefox(firefox_tab)
     trust(shared, origin)
     firefox_tab.go(f"{origin}/?agent={shared.url}")
     portal = Portal(origin, shared, firefox_tab)

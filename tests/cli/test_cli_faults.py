@@ -118,7 +118,7 @@ COMMANDS = {
         "setup --yes --module libsofthsm2.so",
         before={OWN_CONFIGURATION: "[module]\npath = /nowhere/former.so\n"},
     ),
-    "tools register, a new file": Command("tools register p11-kit"),
+    "tools register, a new file": Command("tools register openssh"),
     "tools register, a file that is there": Command("tools register pyhanko", before=PYHANKO),
     "tools unregister": Command("tools unregister pyhanko", before=PYHANKO),
     "module-path": Command("module-path"),

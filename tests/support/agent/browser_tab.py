@@ -11,10 +11,15 @@ from typing import Any
 SECONDS = 60
 
 HOLD_TIMERS = """
-const held = new Map();
+const [held, start, stop] = [new Map(), setTimeout, clearTimeout];
 let last = 1000000;
-window.setTimeout = (act) => { last += 1; held.set(last, act); return last; };
-window.clearTimeout = (timer) => { held.delete(timer); };
+window.setTimeout = (act, pause) => {
+    if (pause !== 1000) return start(act, pause);
+    last += 1;
+    held.set(last, act);
+    return last;
+};
+window.clearTimeout = (timer) => { held.delete(timer) || stop(timer); };
 window.submissions = 0;
 window.addEventListener("submit", () => { window.submissions += 1; });
 window.letTimePass = () => {
@@ -24,7 +29,8 @@ window.letTimePass = () => {
     return true;
 };
 """
-"""Time stands still in a page until letTimePass(); submissions counts the forms that were really sent."""
+"""A second that a page waits for is over at letTimePass(), not before; other timers run, as that of a window that
+grows. submissions counts the forms that were really sent."""
 
 _CONTROLS = """[...document.querySelectorAll(
     "a[href], button, summary, input, select, textarea, [tabindex='0']")].filter(

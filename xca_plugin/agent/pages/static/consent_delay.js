@@ -86,10 +86,12 @@ const restartConsentDelay = (() => {
   return (settled, isNew = true) => {
     isRead &&= !isNew;
     settling = settled;
+    document.body.classList.add("fitting");
     start();
     settled.then(() => {
       if (settling === settled) {
         settling = null;
+        document.body.classList.remove("fitting");
         measure();
         start();
         const text = visible("[data-read-first]");

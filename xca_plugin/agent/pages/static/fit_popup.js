@@ -4,7 +4,7 @@
 
 // Changes the window's size; the promise tells whether it has that size then. Tabs and some window managers change none.
 function resizePopup(width, height) {
-  const LONGEST = 1000; // milliseconds
+  const LONGEST = 1500; // milliseconds
   // All of it stays on the screen.
   const [left, top] = [screen.availLeft ?? 0, screen.availTop ?? 0];
   const [right, bottom] = [left + screen.availWidth, top + screen.availHeight];
