@@ -58,7 +58,7 @@ case $lane in
 fast) run_tests -n auto --dist worksteal ;; # to count lines would take half as long again
 *)
     # Of a process that a test kills, coverage says that its file is damaged; the report does not ask for it again.
-    run_tests -n auto --dist worksteal --cov --cov-report=
+    run_tests -n auto --dist worksteal --cov --cov-report= --durations=40
     rm -f .coverage.*
     echo "Lines of Python covered by these tests: $(coverage report --format=total) %"
     ;;

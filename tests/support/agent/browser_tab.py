@@ -29,8 +29,8 @@ window.letTimePass = () => {
     return true;
 };
 """
-"""A second that a page waits for is over at letTimePass(), not before; other timers run, as that of a window that
-grows. submissions counts the forms that were really sent."""
+"""A second that a page waits for is over at letTimePass(), not before; other timers run, as that of a window
+that grows. submissions counts the forms that were really sent."""
 
 _CONTROLS = """[...document.querySelectorAll(
     "a[href], button, summary, input, select, textarea, [tabindex='0']")].filter(
