@@ -99,7 +99,7 @@ def test_readers_without_the_daemon_say_what_to_start(closed: Workspace, scripte
     assert scripted.under(workspace, "C_GetSlotList count 0").run("detect").status == 81
 
 
-def test_readers_without_the_extra_say_so_in_one_sentence(
+def test_readers_without_the_extra_say_so_and_what_pip_compiles_it_with(
     closed: Workspace, without_pcsc: dict[str, str]
 ) -> None:
     workspace = closed.with_variables(**without_pcsc)
@@ -109,7 +109,10 @@ def test_readers_without_the_extra_say_so_in_one_sentence(
     assert result.err == "Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.\n"
     document = workspace.run("detect", "--json").json
     check(document, "detect")
-    assert document["pcsc"]["problem"]["name"] == "NoReaderSupport"
+    problem = document["pcsc"]["problem"]
+    assert problem["name"] == "NoReaderSupport"
+    assert "apt install gcc python3-dev libpcsclite-dev" in problem["next_step"]
+    assert problem["next_step"].endswith("'pyscard>=2.0.7'")
     with workspace.terminal("detect", "--wait") as talk:
         talk.expect_exact("xca-plugin[pcsc]")
         talk.expect_exact(closed.number)

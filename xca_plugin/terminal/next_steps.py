@@ -108,7 +108,10 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Look at what is said above of each. Those that are not registered, or out of date: "
         "xcactl tools register TOOL"
     ),
-    errors.NoReaderSupport: text("Install what is missing: {command}"),
+    errors.NoReaderSupport: text(
+        "pip compiles it. First install what that takes (Debian, Ubuntu: apt install gcc python3-dev "
+        "libpcsclite-dev; Fedora: dnf install gcc python3-devel pcsc-lite-devel), then: {command}"
+    ),
     errors.NoReaderDaemon: text(
         "Install it (Debian, Ubuntu: apt install pcscd) and start it: systemctl start pcscd.socket. If it "
         "runs, polkit serves only who sits at this computer (not over ssh): an administrator allows others "
