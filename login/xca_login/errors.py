@@ -93,6 +93,67 @@ class StoreUnavailable(ChallengeProblem):
     _next_step = text("Wait some minutes. Then log in again.")
 
 
+class RequestProblem(LoginRefused):
+    """Something about the request that the browser sent."""
+
+
+class RequestUnknown(RequestProblem):
+    """Nothing is there to be asked for, or not in this way."""
+
+    code = "request_unknown"
+    _message = text("This address takes no such request.")
+    _next_step = _TELL_THE_SITE
+
+
+class RequestForeign(RequestProblem):
+    """A page of another site sent the request, or it does not say whose page did."""
+
+    code = "request_foreign"
+    _message = text("Another site's page sent this request.")
+    _next_step = text("Open this site yourself, and log in there.")
+
+
+class RequestMalformed(RequestProblem):
+    """The body is not the JSON that it should be."""
+
+    code = "request_malformed"
+    _message = text("This request is not one of a login.")
+    _next_step = _TELL_THE_SITE
+
+
+class RequestTooLong(RequestProblem):
+    """The body has more bytes than are read."""
+
+    most: int
+    code = "request_too_long"
+    _message = text("The request is longer than {most} bytes.")
+    _next_step = _TELL_THE_SITE
+
+
+class RequestTooSlow(RequestProblem):
+    """The body did not arrive in time."""
+
+    code = "request_too_slow"
+    _message = text("The request did not arrive in time.")
+    _next_step = _LOG_IN_AGAIN
+
+
+class SiteMisconfigured(RequestProblem):
+    """The site's own settings let nobody in (Misconfigured); its log says why."""
+
+    code = "site_misconfigured"
+    _message = text("This site cannot take logins because of its settings.")
+    _next_step = text("Tell the operator of this site.")
+
+
+class NotLoggedIn(RequestProblem):
+    """What is asked for is only for those who are logged in."""
+
+    code = "not_logged_in"
+    _message = text("You are not logged in.")
+    _next_step = text("Log in with your card.")
+
+
 class TokenProblem(LoginRefused):
     """What came back is not what the holder's card signs to log in."""
 

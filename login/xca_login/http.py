@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A login over HTTP, without a framework: what a browser posts, and what it is answered.
+
+A page posts to `begin` and is given the text that the card signs. It posts the signature to `finish`, and to
+`logout` when the person leaves. Every answer is JSON, or empty.
+
+Two cookies, which no script can read:
+
+- the browser's: a random value, under which open challenges are kept. It opens nothing.
+- the session's: a new one at each login. Whoever had put a value into the browser before is not logged in.
+
+A post counts only with the site's own Origin header, so that no other site logs somebody in or out.
+"""
+
+import base64
+import hashlib
+import json
+import logging
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+
+from xca_common.errors import XcaError
+from xca_common.i18n import CHINESE, ENGLISH
+from xca_login.challenges import LIFETIME, Challenges, ChallengeStore, MemoryStore, now
+from xca_login.errors import (
+    LoginRefused,
+    Misconfigured,
+    NotLoggedIn,
+    RequestForeign,
+    RequestMalformed,
+    RequestTooLong,
+    RequestTooSlow,
+    RequestUnknown,
+    SiteMisconfigured,
+    StoreUnavailable,
+    TooManyChallenges,
+)
+from xca_login.login import Login
+from xca_login.sessions import MemorySessions, Session, SessionStore
+from xca_login.site import Site
+from xca_login.token import MOST_BYTES, Token
+from xca_login.verifier import Verifier
+
+MOST_BODY_BYTES: Final = 2 * MOST_BYTES
+"""A body that is read: a token in base64, and the JSON around it."""
+BODY_SECONDS: Final = 10.0
+"""Seconds in which a body has to arrive."""
+SESSION_LIFETIME: Final = timedelta(hours=8)
+
+_LOG: Final = logging.getLogger(__name__)
+
+_ID: Final = re.compile("[A-Za-z0-9_-]{43}")  # secrets.token_urlsafe(32)
+_STATUSES: Final[dict[type[LoginRefused], HTTPStatus]] = {
+    NotLoggedIn: HTTPStatus.UNAUTHORIZED,
+    RequestMalformed: HTTPStatus.BAD_REQUEST,
+    RequestTooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    RequestTooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    RequestUnknown: HTTPStatus.NOT_FOUND,
+    SiteMisconfigured: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyChallenges: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The HTTP status of each refusal; of all others FORBIDDEN."""
+_LANGUAGE_TAGS: Final = {"zh-TW": CHINESE, "en": ENGLISH}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request, as a web framework has read it.
+
+    Attributes:
+        method: such as POST.
+        path: of its URL. The last part names what is asked for.
+        origins: its Origin headers.
+        content_type: its Content-Type header; "": it has none.
+        cookies: its Cookie headers, joined with "; ".
+        body: what was sent. What reads it stops after MOST_BODY_BYTES, and one byte more.
+    """
+
+    method: str
+    path: str
+    origins: Sequence[str]
+    content_type: str
+    cookies: str
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer.
+
+    Attributes:
+        status: of HTTP.
+        headers: names and values. Several may have one name.
+        body: JSON, or nothing.
+    """
+
+    status: HTTPStatus
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+
+
+class Exchange:
+    """The two posts of a login: for frameworks that keep sessions of their own. The others use CardLogin.
+
+    Args:
+        site: who asks.
+        verifier: verifies what comes back.
+        challenges: keeps open challenges; None: in this process alone.
+        clock: tells the time, with a time zone.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        verifier: Verifier,
+        challenges: ChallengeStore | None = None,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._site = site
+        self._verifier = verifier
+        self._challenges = Challenges(site, challenges or MemoryStore(), clock=clock)
+        self._browser = Cookie("xca-browser", site, "Strict")
+
+    def begin(self, request: Request) -> Response:
+        """Return a new challenge for the browser that asks.
+
+        Raises:
+            LoginRefused: the request is not one of the site's own pages, or no challenge can be made.
+        """
+        self.check(request)
+        browser = self._browser.value(request.cookies)
+        headers: tuple[tuple[str, str], ...] = ()
+        if browser is None:
+            browser = new_id()
+            headers = (self._browser.set(browser),)
+        challenge = self._challenges.new(browser)
+        document = {"statement": challenge.text.decode("ascii"), "seconds": int(LIFETIME.total_seconds())}
+        return answer(HTTPStatus.OK, document, headers)
+
+    def finish(self, request: Request) -> Login:
+        """Verify what the card signed. Of several posts with one token, at most one is let in.
+
+        Raises:
+            LoginRefused: nobody is let in; the class says why.
+        """
+        self.check(request)
+        token = Token.read(_token(request))
+        browser = self._browser.value(request.cookies)
+        # Without the cookie there is no challenge; the text of a token is judged all the same.
+        challenge = self._challenges.take(browser or new_id(), token)
+        try:
+            return self._verifier.verify(token, challenge)
+        except Misconfigured as error:
+            _LOG.error("nobody can log in: %s", error)
+            raise SiteMisconfigured from error
+
+    def check(self, request: Request) -> None:
+        """See that a request is a post of the site's own pages.
+
+        Raises:
+            RequestUnknown: it is no post.
+            RequestForeign: another site's page sent it, or it does not say whose page.
+            RequestTooLong: its body is longer than is read.
+        """
+        if request.method != "POST":
+            raise RequestUnknown
+        if list(request.origins) != [self._site.origin]:
+            raise RequestForeign
+        if len(request.body) > MOST_BODY_BYTES:
+            raise RequestTooLong(most=MOST_BODY_BYTES)
+
+
+class CardLogin:
+    """Logins of a site, and the sessions that begin with them.
+
+    Args:
+        site: who asks.
+        verifier: verifies what comes back.
+        challenges: keeps open challenges; None: in this process alone.
+        sessions: keeps sessions; None: in this process alone.
+        on_login: called with each login before its session begins: keeps what the site wants to keep. It may
+            raise a LoginRefused.
+        lifetime: how long a session lasts.
+        clock: tells the time, with a time zone.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        verifier: Verifier,
+        challenges: ChallengeStore | None = None,
+        sessions: SessionStore | None = None,
+        *,
+        on_login: Callable[[Login], None] | None = None,
+        lifetime: timedelta = SESSION_LIFETIME,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._exchange = Exchange(site, verifier, challenges, clock=clock)
+        self._sessions: SessionStore = sessions or MemorySessions()
+        self._on_login = on_login
+        self._lifetime = lifetime
+        self._clock = clock
+        self._cookie = Cookie("xca-session", site, "Lax")
+        self._answers = {"begin": self._exchange.begin, "finish": self._finish, "logout": self._logout}
+
+    def answer(self, request: Request) -> Response:
+        """Return the answer to a post to begin, finish or logout; to any other request a refusal."""
+        try:
+            found = self._answers.get(request.path.rpartition("/")[2])
+            if found is None:
+                raise RequestUnknown
+            return found(request)
+        except LoginRefused as error:
+            return refusal(error)
+
+    def session(self, cookies: str) -> Session | None:
+        """Return whose request it is; None: nobody is logged in.
+
+        Args:
+            cookies: the Cookie headers of the request, joined with "; ".
+
+        Raises:
+            StoreUnavailable: it cannot be told.
+        """
+        name = self._cookie.value(cookies)
+        session = self._sessions.get(_digest(name)) if name else None
+        return session if session is not None and self._clock() < session.until else None
+
+    def _finish(self, request: Request) -> Response:
+        login = self._exchange.finish(request)
+        if self._on_login is not None:
+            self._on_login(login)
+        session = Session(
+            account=login.account,
+            holder_name=login.holder_name,
+            holder_kind=login.holder_kind,
+            organisation_oid=login.organisation_oid,
+            tax_id=login.tax_id,
+            rank=login.rank,
+            binding=login.binding,
+            at=login.at,
+            until=login.at + self._lifetime,
+        )
+        name = new_id()
+        self._sessions.add(_digest(name), session)
+        self._forget(request)
+        return answer(HTTPStatus.OK, shown(login), (self._cookie.set(name),))
+
+    def _logout(self, request: Request) -> Response:
+        self._exchange.check(request)
+        self._forget(request)
+        # What the back button would show is not kept (W3C Clear Site Data, section 3.1).
+        return answer(HTTPStatus.NO_CONTENT, None, (self._cookie.clear(), ("Clear-Site-Data", '"cache"')))
+
+    def _forget(self, request: Request) -> None:
+        if (name := self._cookie.value(request.cookies)) is not None:
+            self._sessions.remove(_digest(name))
+
+
+class Cookie:
+    """A cookie of the site's host alone, sent over https alone; on this machine over http too.
+
+    Args:
+        name: its name.
+        site: whose it is.
+        same_site: Strict or Lax (RFC 6265bis, section 5.2).
+    """
+
+    def __init__(self, name: str, site: Site, same_site: str) -> None:
+        secure = site.origin.startswith("https:")
+        self.name: Final = f"__Host-{name}" if secure else name
+        self._attributes = f"Path=/; HttpOnly; SameSite={same_site}" + ("; Secure" if secure else "")
+
+    def value(self, cookies: str) -> str | None:
+        """Return the id that Cookie headers give; None: they give none, or two.
+
+        Args:
+            cookies: the headers, joined with "; ".
+        """
+        pairs = [part.strip().partition("=") for part in cookies.split(";")]
+        values = [value for name, _, value in pairs if name == self.name]
+        return values[0] if len(values) == 1 and _ID.fullmatch(values[0]) else None
+
+    def set(self, value: str) -> tuple[str, str]:
+        """Return the header that gives the browser an id, until it is closed."""
+        return "Set-Cookie", f"{self.name}={value}; {self._attributes}"
+
+    def clear(self) -> tuple[str, str]:
+        """Return the header that takes it from the browser."""
+        return "Set-Cookie", f"{self.name}=; Max-Age=0; {self._attributes}"
+
+
+def new_id() -> str:
+    """Return an id that nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
+def shown(login: Login) -> dict[str, str | None]:
+    """Return what the page is told of a login."""
+    return {
+        "holder_name": login.holder_name,
+        "organisation_oid": login.organisation_oid,
+        "tax_id": login.tax_id,
+        "rank": login.rank,
+        "origin": login.binding.name.lower(),
+        "at": login.at.isoformat(),
+    }
+
+
+def refusal(error: LoginRefused) -> Response:
+    """Return the answer to a request that is refused: the code, and words for the person."""
+    status = _STATUSES.get(type(error), HTTPStatus.FORBIDDEN)
+    _LOG.info("login refused (%s): %s", error.code, error)
+    return answer(status, {"code": error.code, **_words(error)})
+
+
+def answer(
+    status: HTTPStatus,
+    document: dict[str, object] | dict[str, str | None] | None,
+    headers: Sequence[tuple[str, str]] = (),
+) -> Response:
+    """Return an answer that nobody keeps.
+
+    Args:
+        status: of HTTP.
+        document: its body, as JSON; None: it has none.
+        headers: more headers.
+    """
+    body = b"" if document is None else json.dumps(document).encode("ascii")
+    kind = () if document is None else (("Content-Type", "application/json"),)
+    fixed = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+    return Response(status, (*kind, *fixed, *headers), body)
+
+
+def _words(error: XcaError) -> dict[str, object]:
+    return {
+        "message": {tag: error.message(language) for tag, language in _LANGUAGE_TAGS.items()},
+        "next_step": {tag: error.next_step(language) for tag, language in _LANGUAGE_TAGS.items()},
+    }
+
+
+def _token(request: Request) -> bytes:
+    """Return the token in a body such as {"token": "base64"}.
+
+    Raises:
+        RequestMalformed: there is none.
+    """
+    if request.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise RequestMalformed
+    try:
+        document = json.loads(request.body)
+        if not isinstance(document, dict) or not isinstance(token := document.get("token"), str):
+            raise RequestMalformed
+        return base64.b64decode(token, validate=True)
+    except (ValueError, RecursionError):
+        raise RequestMalformed from None
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("ascii")).hexdigest()
