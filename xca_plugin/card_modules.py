@@ -120,8 +120,9 @@ def write_configuration(module: CardModule) -> Path | None:
     after = _configured(before if _is_readable(path) else b"", module)
     if before == after:
         return None
-    copy = _free_name(path) if before else None
-    if copy:
+    copy = _copy_name(path, before) if before else None
+    is_new = copy is not None and not os.path.lexists(copy)
+    if copy and is_new:
         with whole_file(copy, 0o600) as file:
             file.write(before)
     try:
@@ -129,7 +130,7 @@ def write_configuration(module: CardModule) -> Path | None:
         with whole_file(Path(os.path.realpath(path)), 0o600) as file:
             file.write(after)
     except BaseException:
-        if copy:
+        if copy and is_new:
             copy.unlink()
         raise
     return copy
@@ -184,10 +185,20 @@ def _places(lines: Sequence[str], section: str, name: str) -> tuple[int | None, 
     return end, place
 
 
-def _free_name(path: Path) -> Path:
-    """Return a name beside a file, for a copy of it, that no file has."""
+def _copy_name(path: Path, content: bytes) -> Path:
+    """Return a name beside a file, for a copy of it, that no file has, or that such a copy has already.
+
+    A program that was killed may have left the copy; a second one would help nobody.
+    """
     names = (path.with_name(f"{path.name}.bak{number or ''}") for number in count())
-    return next(name for name in names if not os.path.lexists(name))
+    return next(name for name in names if not os.path.lexists(name) or _holds(name, content))
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _files(folders: Sequence[str], name: str) -> Iterator[Path]:

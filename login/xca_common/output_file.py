@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from xca_common import atomic_file
 from xca_common.errors import FileProblem, OutputExists, os_reason
 from xca_common.i18n import Text, text
-from xca_common.scratch import ScratchFile
+from xca_common.scratch import ScratchFile, temporary_folder
 
 STANDARD_OUTPUT: Final = Path("-")
 """The path that means the standard output."""
@@ -249,7 +249,9 @@ class _Stream(StagedFile):
         self._descriptor, self._shown = descriptor, shown
         try:
             with problems_of(_TEMPORARY):
-                self._collected = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # close() closes it
+                self._collected = tempfile.TemporaryFile(  # noqa: SIM115  # close() closes it
+                    buffering=0, dir=temporary_folder()
+                )
         except BaseException:
             _close(descriptor)
             raise

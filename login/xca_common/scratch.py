@@ -5,6 +5,7 @@ Whoever makes one holds a lock on it (flock(2)), which ends with the process. Ea
 the same user that nobody holds.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -20,6 +21,8 @@ from typing import Final
 # They do not hold the file's own name: that may be as long as a name can be.
 _FILES: Final = re.compile(r"\.xca-[0-9a-f]{16}\.tmp")
 _FOLDERS: Final = re.compile(r"xca-scratch-\w{8}")
+
+_TEMPORARY: Final = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108  # mkdtemp() makes folders there
 
 _PROC: Final = Path("/proc/self/fd")
 _cleared: Final[set[Path]] = set()
@@ -134,6 +137,21 @@ class ScratchFile:
         return self._folder / f".xca-{secrets.token_hex(8)}.tmp"
 
 
+def temporary_folder() -> Path:
+    """Return where this user's temporary files are: the first of those that tempfile.gettempdir() knows.
+
+    That function writes a file of its own there first: a killed program leaves it behind, and a full disk
+    looks to it as if there were no such folder.
+
+    Raises:
+        FileNotFoundError: there is none that this user may write to.
+    """
+    for name in (*(os.environ.get(each) for each in ("TMPDIR", "TEMP", "TMP")), *_TEMPORARY):
+        if name and Path(name).is_dir() and os.access(name, os.W_OK | os.X_OK):
+            return Path(name).absolute()
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
 @contextmanager
 def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Make a folder for one user alone; it is gone afterwards.
@@ -144,7 +162,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    parent = parent or Path(tempfile.gettempdir())
+    parent = parent or temporary_folder()
     _clear_folders(parent)
     while True:
         folder = Path(tempfile.mkdtemp(prefix="xca-scratch-", dir=parent))

@@ -2,11 +2,10 @@
 """Each writing call of each command fails once: the error names the file, and no part of a file is left."""
 
 import errno
-import json
 import re
 import shutil
-import subprocess
-import sys
+import signal
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,56 +13,22 @@ from pathlib import Path
 import pytest
 
 from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, Result, Workspace
+from support.faults.fault_server import FaultServer, fault_server
+from support.faults.forking import NOT_REACHED
 
 pytestmark = pytest.mark.slow
 
 KINDS = {
     "open": errno.EACCES,
-    "write": errno.EIO,
-    "fsync": errno.EIO,
+    "write": errno.ENOSPC,
+    "fsync": errno.ENOSPC,
     "rename": errno.EPERM,
     "close": errno.EIO,
     "print": errno.EIO,
 }
 """Kinds of calls, and the error of each."""
 MOST_CALLS = 40
-NOT_REACHED = 99
-"""What the server answers when the command made fewer calls of the kind."""
 SECRET_SOURCES = {"CODE": USER_CODE, "NEWCODE": NEW_USER_CODE, "PIN": PIN, "NEW": NEW_PIN}
-# One process imports all, and forks for each fault: starting Python is slower than a command.
-SERVER = """
-import ctypes, json, os, sys, traceback
-import xca_plugin.cli.root, xca_plugin.cli.signatures, xca_plugin.cli.encryption, xca_plugin.cli.certificates
-import xca_plugin.cli.reading, xca_plugin.cli.doctor, xca_plugin.cli.activate, xca_plugin.cli.pin
-import xca_plugin.cli.setup, xca_plugin.cli.tools, xca_plugin.cli.verification
-import xca_plugin.cms, xca_plugin.enveloped, xca_plugin.hicos, xca_plugin.verification
-from xca_plugin.cli import main
-faults = ctypes.CDLL(None)
-for line in sys.stdin:
-    request = json.loads(line)
-    if not (child := os.fork()):
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        os.chdir(request["folder"])
-        os.dup2(os.open(request["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-        os.dup2(os.open(request["err"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        sys.argv = ["xcactl", *request["arguments"]]
-        status = 0
-        faults.fault_arm(request["kind"].encode(), request["nth"], request["error"])
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code or 0
-        except BaseException:
-            traceback.print_exc()
-            status = 250
-        hit = ctypes.c_int.in_dll(faults, "fault_hit").value
-        faults.fault_arm(b"", 0, 0)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(99 if request["kind"] and not hit else status)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 
 
 @dataclass(frozen=True)
@@ -121,63 +86,18 @@ COMMANDS = {
     "tools register, a new file": Command("tools register openssh"),
     "tools register, a file that is there": Command("tools register pyhanko", before=PYHANKO),
     "tools unregister": Command("tools unregister pyhanko", before=PYHANKO),
+    "agent install": Command("agent install", ".config/autostart/xca-agent.desktop"),
+    "agent uninstall": Command("agent uninstall"),
     "module-path": Command("module-path"),
     "help": Command("--help"),
 }
 
 
-class Server:
-    """Runs commands, and lets one call of each fail."""
-
-    def __init__(self, process: "subprocess.Popen[str]", folder: Path) -> None:
-        self._process, self._out, self._err = process, folder / "out", folder / "err"
-
-    def run(
-        self, workspace: Workspace, words: Sequence[str], kind: str = "", nth: int = 0, error: int = 0
-    ) -> Result:
-        """Run a command.
-
-        Args:
-            workspace: where.
-            words: its arguments.
-            kind: the kind of the call that fails; empty: none does.
-            nth: its number, from 1.
-            error: the errno that it gives.
-        """
-        request = {
-            "arguments": words,
-            "environment": workspace.environment,
-            "folder": str(workspace.home),
-            "kind": kind,
-            "nth": nth,
-            "error": error,
-            "out": str(self._out),
-            "err": str(self._err),
-        }
-        assert self._process.stdin
-        assert self._process.stdout
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        status = int(self._process.stdout.readline())
-        return Result(status, self._out.read_text(), self._err.read_text())
-
-
 @pytest.fixture(scope="module")
-def server(activated: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    source = Path(__file__).parent / "native" / "faults.c"
-    folder = tmp_path_factory.mktemp("faults")
-    library = folder / "faults.so"
-    subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", "-fPIC", "-shared", source, "-o", library], check=True)
-    environment = activated.with_variables(LANGUAGE="en", LD_PRELOAD=str(library)).environment
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
-        yield Server(process, folder)
-        process.stdin.close()
+def server(activated: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultServer]:
+    environment = activated.with_variables(LANGUAGE="en").environment
+    with fault_server("commands", environment, tmp_path_factory.mktemp("faults")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -198,11 +118,30 @@ def supplied(activated: Workspace, tmp_path_factory: pytest.TempPathFactory) -> 
     return workspace
 
 
+WRITING = (
+    *("sign", "sign --attached", "sign several", "encrypt", "decrypt", "verify -o", "verify --report"),
+    *("cert export", "doctor --card-report", "activate --receipt", "pin change", "setup again"),
+    *("tools register, a new file", "tools register, a file that is there", "tools unregister"),
+    *("agent install", "agent uninstall"),
+)
+"""Commands that write files; the others write none, or write them as one of these does."""
+CHANGES_THE_CARD = ("activate --receipt", "pin change")
+"""Run again, they may meet a card that was changed already."""
+TAKES_FORCE = ("sign", "encrypt", "decrypt", "verify", "cert", "doctor", "activate")
+ENDING_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+UNDOES = {"tools unregister": "tools register pyhanko", "agent uninstall": "agent install"}
+"""What is run before a command that takes it back."""
+
+
 class Desk:
     """A workspace that is put back before each run of a command."""
 
-    def __init__(self, start: Workspace, folder: Path, command: Command) -> None:
+    def __init__(self, server: FaultServer, start: Workspace, folder: Path, command: Command) -> None:
+        self._server = server
         self.workspace = start.copy(folder / "desk").with_variables(LANGUAGE="en", **SECRET_SOURCES)
+        scratch = self.workspace.home / "tmp"
+        scratch.mkdir()
+        self.workspace = self.workspace.with_variables(TMPDIR=str(scratch))
         self._kept = folder / "kept"
         for name, content in command.before.items():
             file = self.workspace.home / name
@@ -214,10 +153,42 @@ class Desk:
         """Keep all files as they are, for put_back()."""
         shutil.rmtree(self._kept, ignore_errors=True)
         shutil.copytree(self.workspace.home, self._kept, symlinks=True)
+        self._seen = self._look()
 
     def put_back(self) -> None:
-        shutil.rmtree(self.workspace.home)
-        shutil.copytree(self._kept, self.workspace.home, symlinks=True)
+        """Put back what has changed. (All of it would take as long as the command.)"""
+        home = self.workspace.home
+        changed = {path for path, _ in self._look().items() ^ self._seen.items()}
+        for path in sorted(changed, reverse=True):  # what is in a folder before the folder
+            if (home / path).is_dir():
+                if path not in self._seen:
+                    shutil.rmtree(home / path)
+            else:
+                (home / path).unlink(missing_ok=True)
+        for path in sorted(changed & self._seen.keys()):
+            if (self._kept / path).is_dir():
+                (home / path).mkdir(exist_ok=True)
+                shutil.copystat(self._kept / path, home / path)
+            else:
+                shutil.copy2(self._kept / path, home / path, follow_symlinks=False)
+        self._seen = self._look()
+
+    def _look(self) -> dict[Path, tuple[int, ...]]:
+        """Return what tells whether a file was changed, of each one; of a folder, its mode."""
+        home = self.workspace.home
+        found: dict[Path, tuple[int, ...]] = {}
+        for path in home.rglob("*"):
+            status = path.lstat()
+            same: tuple[int, ...] = (status.st_mode,)
+            if not stat.S_ISDIR(status.st_mode):
+                same += (status.st_ino, status.st_size, status.st_ctime_ns)
+            found[path.relative_to(home)] = same
+        return found
+
+    def run(self, words: Sequence[str], kind: str = "", nth: int = 0, error: int = 0) -> Result:
+        """Run a command with a fault, as FaultServer.run()."""
+        workspace = self.workspace
+        return self._server.run(workspace.environment, workspace.home, kind, nth, error, arguments=words)
 
     def settings(self) -> dict[Path, bytes]:
         """Return the files that hold settings of programs."""
@@ -228,27 +199,34 @@ class Desk:
     def has(self, name: str) -> bool:
         return (self.workspace.home / name).exists()
 
+    def size(self, name: str | None) -> int | None:
+        """Return the bytes of a file; None: it is not there."""
+        return (self.workspace.home / name).stat().st_size if name and self.has(name) else None
+
+    def names(self) -> set[Path]:
+        """Return all files and folders, those for temporary files too."""
+        return set(self.workspace.home.rglob("*"))
+
 
 @dataclass(frozen=True)
 class Failed:
     """A run of a command in which one call failed.
 
     Attributes:
+        error: the errno of the call.
         where: the call, the exit status and the output, for the message of a test.
     """
 
     status: int
     said: str
+    error: int
     where: str
 
 
-def with_each_fault(
-    server: Server, desk: Desk, words: Sequence[str], kinds: Mapping[str, int]
-) -> Iterator[Failed]:
+def with_each_fault(desk: Desk, words: Sequence[str], kinds: Mapping[str, int]) -> Iterator[Failed]:
     """Run a command again and again; in each run another call fails.
 
     Args:
-        server: runs it.
         desk: where; it is put back before each run.
         words: its arguments.
         kinds: the kinds of calls, and the errno of each.
@@ -256,9 +234,9 @@ def with_each_fault(
     for kind, error in kinds.items():
         for nth in range(1, MOST_CALLS):
             desk.put_back()
-            result = server.run(desk.workspace, words, kind, nth, error)
+            result = desk.run(words, kind, nth, error)
             said = result.out + result.err
-            failed = Failed(result.status, said, f"{kind} {nth}: {result.status}\n{said}")
+            failed = Failed(result.status, said, error, f"{kind} {nth}: {result.status}\n{said}")
             for word in ("Unexpected problem", "Traceback", "Exception ignored", "OSError", *SECRETS):
                 assert word not in said, failed.where
             assert not list(desk.workspace.home.rglob(".xca-*")), failed.where
@@ -271,24 +249,62 @@ def with_each_fault(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_call_that_fails_is_the_problem_of_a_named_file(
-    issued: Workspace, supplied: Workspace, tmp_path: Path, server: Server, name: str
+    issued: Workspace, supplied: Workspace, tmp_path: Path, server: FaultServer, name: str
 ) -> None:
     command = COMMANDS[name]
     words = command.words.split()
-    desk = Desk(supplied if command.activated else issued, tmp_path, command)
-    if name == "tools unregister":
-        assert server.run(desk.workspace, ["tools", "register", *words[2:]]).status == 0
+    desk = Desk(server, supplied if command.activated else issued, tmp_path, command)
+    if (undone := UNDOES.get(name)) is not None:
+        assert desk.run(undone.split()).status == 0
         desk.keep()
     before = desk.settings()
-    whole = server.run(desk.workspace, words)
+    whole = desk.run(words)
     assert whole.status in (0, NOT_IN_ORDER), whole
     after = desk.settings()
     hits = 0
-    for failed in with_each_fault(server, desk, words, KINDS):
+    for failed in with_each_fault(desk, words, KINDS):
         hits += 1
         done = failed.status == whole.status
         assert desk.settings() == (after if done else before), failed.where
         assert not command.result or desk.has(command.result) == done, failed.where
+        if failed.error == errno.ENOSPC and not done:
+            assert re.search("No space left on device|Make room on the disk", failed.said), failed.where
+            assert "Check the path" not in failed.said, failed.where
         if failed.status in CARD_MAY_HAVE_CHANGED:
             assert "xcactl info" in failed.said, failed.where
+    assert hits > 0
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_command_that_is_killed_leaves_nothing_after_the_next_run(
+    issued: Workspace, supplied: Workspace, tmp_path: Path, server: FaultServer, name: str
+) -> None:
+    """At each call a signal ends the command. A file is whole or not there; the same command clears up."""
+    command = COMMANDS[name]
+    words = command.words.split()
+    desk = Desk(server, supplied if command.activated else issued, tmp_path, command)
+    if (undone := UNDOES.get(name)) is not None:
+        assert desk.run(undone.split()).status == 0
+        desk.keep()
+    before = desk.settings()
+    assert desk.run(words).status == 0
+    after, files, size = desk.settings(), desk.names(), desk.size(command.result)
+    hits = 0
+    for kind in KINDS:
+        for nth in range(1, MOST_CALLS):
+            desk.put_back()
+            number = ENDING_SIGNALS[nth % len(ENDING_SIGNALS)]
+            ended = desk.run(words, kind, nth, -number)
+            if ended.status == NOT_REACHED:
+                break
+            where = f"{kind} {nth}: {ended}"
+            hits += 1
+            assert ended.status == -number, where
+            for file, content in desk.settings().items():
+                is_scratch = file.name.startswith(".xca-")
+                assert is_scratch or content in (before.get(file), after.get(file)), where
+            assert desk.size(command.result) in (None, size), where
+            again = desk.run([*words, "--force"] if words[0] in TAKES_FORCE else words)
+            assert again.status == 0 or name in CHANGES_THE_CARD, again
+            assert desk.names() <= files, where
     assert hits > 0

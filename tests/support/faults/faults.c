@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Preloaded: makes one call of a process fail, the nth of its kind after fault_arm().
+// Preloaded: makes the nth call of a kind after fault_arm() fail, or raises a signal before it.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -28,6 +29,10 @@ static int fails(const char *kind) {
         return 0;
     }
     fault_hit = 1;
+    if (error_number < 0) {
+        kill(getpid(), -error_number); // of the whole process, whichever thread makes the call
+        return 0;
+    }
     errno = error_number;
     return 1;
 }
