@@ -47,6 +47,7 @@ _WHERE = """(() => {
     const hit = document.elementFromPoint(x, y);
     return JSON.stringify({x, y, height: innerHeight, there: hit !== null && element.contains(hit)});
 })()"""
+_PAINTED = "new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(() => painted(true))))"
 _FOCUS = f"""(() => {{
     const [control, controls, name] = [document.activeElement, {_CONTROLS}, {_NAME}];
     const [box, style] = [control.getBoundingClientRect(), getComputedStyle(control)];
@@ -147,6 +148,7 @@ class Tab(ABC):
                 return False
             still, before = place == before, place
             if still and place["there"]:
+                self._evaluate(_PAINTED)  # what the mouse hits is decided by what was painted last
                 self.mouse_move(place["x"], place["y"])
                 return True
             if still:

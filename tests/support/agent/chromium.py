@@ -23,6 +23,7 @@ class Chromium(Tab):
         self._page.goto(url)
 
     def opened(self) -> "Chromium | None":
+        self._pump()
         for page in self._page.context.pages:
             with suppress(Error):
                 if not page.is_closed() and page.opener() == self._page:
