@@ -154,6 +154,14 @@ class NotLoggedIn(RequestProblem):
     _next_step = text("Log in with your card.")
 
 
+class AccountClosed(LoginRefused):
+    """The signature is right, and the site lets nobody in with this account."""
+
+    code = "account_closed"
+    _message = text("This site does not let you in with this card.")
+    _next_step = text("Tell the operator of this site.")
+
+
 class TokenProblem(LoginRefused):
     """What came back is not what the holder's card signs to log in."""
 

@@ -163,3 +163,46 @@ def asgi_site(make_app: Callable[[str], Any]) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def django_app(settings_of: Callable[..., dict[str, Any]], urls: str, origin: str, folder: Path) -> Any:
+    """Return a Django project with the settings of an example, and with the admin; once in a process."""
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.core.wsgi import get_wsgi_application
+
+    apps = ("admin", "auth", "contenttypes", "messages", "sessions")
+    processors = ("auth", "messages")
+    own = settings_of(origin, folder, ("127.0.0.1",))
+    options = own["DATABASES"]["default"]["OPTIONS"]
+    options["init_command"] = (
+        "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY"  # nobody waits for the disk
+    )
+    settings.configure(
+        INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), "xca_login.integrations.django"],
+        MIDDLEWARE=[
+            "django.middleware.security.SecurityMiddleware",
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "django.contrib.messages.middleware.MessageMiddleware",
+        ],
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        ROOT_URLCONF=urls,
+        TEMPLATES=[
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {
+                    "context_processors": [
+                        "django.template.context_processors.request",
+                        *(f"django.contrib.{one}.context_processors.{one}" for one in processors),
+                    ]
+                },
+            }
+        ],
+        **own,
+    )
+    app = get_wsgi_application()
+    call_command("migrate", verbosity=0)
+    return app

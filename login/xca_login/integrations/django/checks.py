@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System checks: settings with which nobody could log in."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from xca_login.integrations.django.backends import CardBackend
+from xca_login.integrations.django.configured import exchange
+
+_CUTTING: Final = frozenset({"same-origin", "noopener-allow-popups"})
+"""Policies under which the local component's window cannot speak to the page that opened it (HTML, 7.1.3)."""
+_MIDDLEWARE: Final = "django.middleware.security.SecurityMiddleware"
+
+
+@register(Tags.security)
+def check_opener_policy(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Warn of an opener policy that cuts the page from the local component's window."""
+    policy = settings.SECURE_CROSS_ORIGIN_OPENER_POLICY
+    if _MIDDLEWARE not in settings.MIDDLEWARE or policy not in _CUTTING:
+        return []
+    return [
+        Warning(
+            f"SECURE_CROSS_ORIGIN_OPENER_POLICY is {policy!r}: no page can speak to the local component.",
+            hint="Set it to 'same-origin-allow-popups'.",
+            id="xca_login.W001",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Tell what is missing in the settings."""
+    errors: list[CheckMessage] = []
+    try:
+        exchange()
+    except ImproperlyConfigured as error:
+        hint = "Set XCA_LOGIN = Exchange(site, verifier, DjangoChallenges())."
+        errors.append(Error(str(error), hint=hint, id="xca_login.E001"))
+    backends = [import_string(name) for name in settings.AUTHENTICATION_BACKENDS]
+    if not any(isinstance(one, type) and issubclass(one, CardBackend) for one in backends):
+        hint = "Add 'xca_login.integrations.django.backends.CardBackend', or a class that is made from it."
+        errors.append(Error("AUTHENTICATION_BACKENDS has no CardBackend.", hint=hint, id="xca_login.E002"))
+    if not settings.USE_TZ:
+        hint = "Set USE_TZ = True: the times of logins have a time zone."
+        errors.append(Error("USE_TZ is False.", hint=hint, id="xca_login.E003"))
+    return errors

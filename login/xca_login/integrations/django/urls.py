@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The addresses of a login, below the path at which the site includes them."""
+
+from django.urls import path
+
+from xca_login.integrations.django import views
+
+app_name = "xca_login"
+urlpatterns = [
+    path("begin", views.begin, name="begin"),
+    path("finish", views.finish, name="finish"),
+    path("logout", views.logout, name="logout"),
+]
