@@ -15,9 +15,9 @@ from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start
 from support.agent.file_page import BYTES, UPLOAD, FilePage, open_page
 from support.agent.page_visitor import WRONG, visiting, words
-from support.hostile_pki import party
 from support.signed_pdf import page as pdf_page
 from support.signed_pdf import sign_pdf
+from xca_login.testing.parties import party
 from xca_plugin import own_loop
 from xca_plugin.agent.files import tasks
 from xca_plugin.agent.files.stored_file import Role, StoredFile, file_name

@@ -16,9 +16,9 @@ from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Agent, Start
 from support.agent.file_page import FilePage, open_page
 from support.agent.page_visitor import WRONG
-from support.hostile_pki import party
 from support.signed_pdf import page as pdf_page
 from support.signed_pdf import sign_pdf, with_long_list
+from xca_login.testing.parties import party
 from xca_plugin import errors, own_loop
 from xca_plugin.agent.files import parser
 

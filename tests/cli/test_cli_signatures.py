@@ -16,8 +16,8 @@ from softhsm.revocation import Published
 from support.certificates import certify_in_the_past
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import PIN, Workspace
-from support.hostile_pki import party
 from support.time_stamping import answering, authority, serving
+from xca_login.testing.parties import party
 
 
 @pytest.fixture

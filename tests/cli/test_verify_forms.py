@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 
-from support.hostile_pki import Party, party, signed
+from xca_login.testing.parties import Party, party
+from xca_login.testing.tokens import signed
 from xca_plugin.cli.root import xcactl
 
 CONTENT = "投標金額：1,000,000 元。\nThe bid is 1,000,000 dollars.\n".encode()

@@ -29,23 +29,12 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import XCACTL, Result, Workspace
-from support.hostile_pki import (
-    DAY,
-    NOW,
-    Party,
-    altered,
-    attribute,
-    attributes,
-    certified_with,
-    party,
-    pss_algorithm,
-    short_key,
-    signed,
-    with_bad_extension,
-)
+from support.hostile_pki import pss_algorithm, short_key, with_bad_extension
 from xca_common.errors import XcaError
 from xca_common.pki.authority import SIGNING, directory_attributes
 from xca_common.pki.profile import SCHOOL
+from xca_login.testing.parties import DAY, NOW, Party, altered, certified_with, party
+from xca_login.testing.tokens import attribute, attributes, signed
 from xca_plugin import own_loop, verification
 from xca_plugin.cli.root import xcactl
 

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
-from support.hostile_pki import DAY, NOW, Party, attribute, party, signed
 from support.signed_pdf import page, sign_pdf
+from xca_login.testing.parties import DAY, NOW, Party, party
+from xca_login.testing.tokens import attribute, signed
 from xca_plugin.cli.root import xcactl
 
 pytestmark = pytest.mark.fast

@@ -20,7 +20,7 @@ from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
-from support.hostile_pki import DAY, NOW, Party, party, repeated, signed
+from support.hostile_pki import repeated
 from support.signed_pdf import (
     page,
     sign_pdf,
@@ -33,6 +33,8 @@ from support.signed_pdf import (
     with_store,
 )
 from support.time_stamping import authority
+from xca_login.testing.parties import DAY, NOW, Party, party
+from xca_login.testing.tokens import signed
 from xca_plugin import own_loop, time_limit
 from xca_plugin.cli.root import xcactl
 

@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
-from support.hostile_pki import Party, party, signed
+from xca_login.testing.parties import Party, party
+from xca_login.testing.tokens import signed
 from xca_plugin.cli.root import xcactl
 
 CONTENT = b"The bid is 1,000,000 dollars.\n"

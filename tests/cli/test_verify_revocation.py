@@ -27,20 +27,12 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import Result
-from support.hostile_pki import (
-    DAY,
-    NOW,
-    Party,
-    certified_with,
-    party,
-    pss_algorithm,
-    responder,
-    short_key,
-    signed,
-)
+from support.hostile_pki import pss_algorithm, short_key
 from xca_common.pki import fetching
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.standing import Standing
+from xca_login.testing.parties import DAY, NOW, Party, certified_with, party, responder
+from xca_login.testing.tokens import signed
 from xca_plugin.cli.root import xcactl
 
 CONTENT = b"The bid is 1,000,000 dollars.\n"

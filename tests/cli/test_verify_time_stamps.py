@@ -15,9 +15,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
-from support.hostile_pki import DAY, NOW, Party, attribute, party, repeated, signed
+from support.hostile_pki import repeated
 from support.time_stamping import Answer, answering, authority, serving, token
 from xca_common.pki.asn1_stream import SEQUENCE, header
+from xca_login.testing.parties import DAY, NOW, Party, party
+from xca_login.testing.tokens import attribute, signed
 from xca_plugin import errors
 from xca_plugin.cli.root import xcactl
 from xca_plugin.time_stamping import time_stamp_token

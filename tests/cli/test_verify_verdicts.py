@@ -15,7 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
-from support.hostile_pki import DAY, NOW, Party, party, signed
+from xca_login.testing.parties import DAY, NOW, Party, party
+from xca_login.testing.tokens import signed
 from xca_plugin.cli.root import xcactl
 
 pytestmark = pytest.mark.fast

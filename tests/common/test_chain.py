@@ -3,8 +3,8 @@
 
 import pytest
 
-from support.hostile_pki import NOW, party
 from xca_common.pki.chain import LONGEST, TooManyError, chains
+from xca_login.testing.parties import NOW, party
 
 
 def test_possible_issuers_beyond_the_limit_are_refused() -> None:

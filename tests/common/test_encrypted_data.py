@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from support.hostile_pki import DAY, NOW, Party, party, short_key
+from support.hostile_pki import short_key
 from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.certificate import serial_text
 from xca_common.pki.encrypted_data import (
@@ -30,6 +30,7 @@ from xca_common.pki.encrypted_data import (
 )
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.text_forms import Chunks
+from xca_login.testing.parties import DAY, NOW, Party, party
 
 CONTENT = bytes(range(256)) * 5000
 

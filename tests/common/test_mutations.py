@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
 
-from support.hostile_pki import DAY, NOW, Party, party, signed
 from xca_common.pki import strict_certificate
 from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.encrypted_data import (
@@ -30,6 +29,8 @@ from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import SignedData, Signer
 from xca_common.pki.standing import Unusable
 from xca_common.pki.text_forms import signed_content
+from xca_login.testing.parties import DAY, NOW, Party, party
+from xca_login.testing.tokens import signed
 
 pytestmark = pytest.mark.integration  # thousands of inputs
 

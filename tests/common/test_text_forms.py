@@ -12,13 +12,14 @@ import pytest
 from asn1crypto import cms  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 
-from support.hostile_pki import Party, party, signed
 from xca_common.pki import strict_certificate
 from xca_common.pki.asn1_stream import header
 from xca_common.pki.certificate_file import certificates_in
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.signed_data import SignedData
 from xca_common.pki.text_forms import Chunks, signed_content
+from xca_login.testing.parties import Party, party
+from xca_login.testing.tokens import signed
 
 CRL = b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
 

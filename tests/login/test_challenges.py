@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
-from support.hostile_pki import NOW
-from support.login_site import SITE, Desk, sign
+from support.login_site import SITE, Desk
 from xca_common.statement import Kind, Statement
 from xca_login import Challenges, ChallengeStore, MemoryStore, Site, errors
 from xca_login.challenges import MOST_OF_A_SESSION
 from xca_login.sql_store import SqlStore
+from xca_login.testing.parties import NOW
+from xca_login.testing.tokens import sign
 from xca_login.token import Token
 
 pytestmark = pytest.mark.fast

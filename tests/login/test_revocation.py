@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from support.hostile_pki import DAY, NOW, Party, party, responder
-from support.login_site import Desk, holder, sign
+from support.login_site import Desk
 from xca_common.pki.standing import Standing
 from xca_login import Policy, Revocation, errors
 from xca_login.evidence import Evidence, MalformedEvidence
 from xca_login.revocation import GivenRevocation
+from xca_login.testing.parties import DAY, NOW, Party, holder, party, responder
+from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.fast
 

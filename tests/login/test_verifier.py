@@ -16,21 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from support.hostile_pki import DAY, NOW, Party, altered, attribute, attributes, key, party
-from support.login_site import (
-    SITE,
-    Desk,
-    Saying,
-    authority_key,
-    holder,
-    origin,
-    policies,
-    sign,
-)
+from support.login_site import SITE, Desk, Saying
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.authority import ENCRYPTION, directory_attributes
 from xca_common.pki.standing import Judgement, Standing
 from xca_login import Binding, Challenge, Policy, Trust, TrustFolder, errors
+from xca_login.testing.parties import DAY, NOW, Party, altered, authority_key, holder, key, party, policies
+from xca_login.testing.tokens import attribute, attributes, origin, sign
 
 pytestmark = pytest.mark.fast
 

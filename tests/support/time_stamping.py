@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-from support.hostile_pki import DAY, NOW, Party, party
+from xca_login.testing.parties import DAY, NOW, Party, party
 
 Answer = Callable[[bytes], bytes]
 """What an authority answers to a request: both in DER."""

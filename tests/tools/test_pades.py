@@ -17,9 +17,9 @@ from softhsm import revocation
 from softhsm.card_fixture import CardFixture
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import Result
-from support.hostile_pki import Party, party
 from support.signed_pdf import page
 from support.time_stamping import answering, authority, serving
+from xca_login.testing.parties import Party, party
 from xca_plugin.cli.root import xcactl
 
 PYHANKO = str(Path(sys.executable).with_name("pyhanko"))
