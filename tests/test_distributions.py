@@ -30,6 +30,13 @@ ROOT: Final = Path(__file__).parents[1]
 SOURCES: Final = {"xca-login": ROOT / "login", "xca-plugin": ROOT}
 CATALOGUES_MADE: Final = "2026-01-01 00:00+0000"
 BARE_PIN: Final = "73052841"
+OF_EXTRAS: Final = (
+    "xca_common.command_line",
+    "xca_login.integrations.",
+    "xca_login.sql_store",
+    "xca_login.testing.pytest_plugin",
+)
+"""How the names of the modules begin that need an extra, but those for pages."""
 HEAVY: Final = ("click", "pkcs11", "pkcs11_shim", "pyhanko", "rich", "softhsm", "xca_plugin")
 
 each_distribution = pytest.mark.parametrize("name", SOURCES)
@@ -115,7 +122,7 @@ modules = [
     *pkgutil.walk_packages(xca_login.__path__, "xca_login."),
 ]
 for module in modules:
-    if module.name in ("xca_common.command_line", "xca_login.sql_store"):  # of the extras cli and sql
+    if module.name.startswith({OF_EXTRAS}):
         continue
     if {web} or not module.name.startswith("xca_common.web."):
         importlib.import_module(module.name)

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from support.login_http import posted
-from support.login_site import SITE, Desk, Saying, sign
+from support.login_site import SITE, Desk, Saying
 from xca_common.statement import Kind, Statement
 from xca_login import Login, Site, TrustFolder, Verifier, errors
 from xca_login.http import MOST_BODY_BYTES, CardLogin, Request, Response
 from xca_login.sessions import MOST_OF_AN_ACCOUNT
 from xca_login.sql_store import SqlStore
+from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.fast
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from support.hostile_pki import Party
 from support.login_http import Browser, asgi_site, django_app, issuer_of, wsgi_site
 from support.login_site import Desk
+from xca_login.testing.parties import Party
 
 pytestmark = pytest.mark.integration
 

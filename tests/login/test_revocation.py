@@ -3,29 +3,32 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from support.login_site import Desk
 from xca_common.pki.standing import Standing
 from xca_login import Policy, Revocation, errors
 from xca_login.evidence import Evidence, MalformedEvidence
 from xca_login.revocation import GivenRevocation
+from xca_login.testing.issuer import (
+    LIST,
+    RESPONDER,
+    Responder,
+    addresses,
+    entry,
+    published_at,
+    revocation_list,
+    serving,
+)
 from xca_login.testing.parties import DAY, NOW, Party, holder, party, responder
 from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.fast
-
-LIST, RESPONDER = "/1.crl", "/ocsp"
 
 
 class Issuer:
@@ -42,9 +45,9 @@ class Issuer:
         asked: paths, in the order in which they were asked.
     """
 
-    def __init__(self, desk: Desk, port: int) -> None:
+    def __init__(self, desk: Desk, base: str) -> None:
         self.desk = desk
-        self.base = f"http://127.0.0.1:{port}"
+        self.base = base
         self.lists: dict[str, bytes] = {}
         self.says: bool | None = None
         self.status: ocsp.OCSPCertStatus | None = None
@@ -56,18 +59,7 @@ class Issuer:
         self.asked: list[str] = []
 
     def card(self, *paths: str, responder: bool = False) -> Party:
-        points = [
-            x509.DistributionPoint([x509.UniformResourceIdentifier(self.base + path)], None, None, None)
-            for path in paths
-        ]
-        more: list[tuple[x509.ExtensionType, bool]] = []
-        if points:
-            more.append((x509.CRLDistributionPoints(points), False))
-        if responder:
-            address = x509.UniformResourceIdentifier(self.base + RESPONDER)
-            description = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, address)
-            more.append((x509.AuthorityInformationAccess([description]), False))
-        return holder(self.desk.ca, more=more)
+        return holder(self.desk.ca, more=addresses(self.base, *paths, responder=responder))
 
     def revocation_list(
         self,
@@ -78,82 +70,31 @@ class Issuer:
         part: str | None = None,
         signer: Party | None = None,
     ) -> bytes:
-        builder = (
-            x509.CertificateRevocationListBuilder()
-            .issuer_name(self.desk.ca.certificate.subject)
-            .last_update(at)
-            .next_update(until)
-            .add_extension(x509.CRLNumber(number), critical=False)
+        return revocation_list(
+            Party(self.desk.ca.certificate, (signer or self.desk.ca).key),
+            number,
+            *(entry(one, reason, at) for one, reason in revoked),
+            at=at,
+            until=until,
+            more=[] if part is None else [published_at(self.base + part)],
         )
-        if part is not None:
-            names = [x509.UniformResourceIdentifier(self.base + part)]
-            builder = builder.add_extension(
-                x509.IssuingDistributionPoint(names, None, False, False, None, False, False), critical=True
-            )
-        for one, reason in revoked:
-            entry = x509.RevokedCertificateBuilder(one.certificate.serial_number, at)
-            builder = builder.add_revoked_certificate(
-                entry.add_extension(x509.CRLReason(reason), critical=False).build()
-            )
-        signed = builder.sign((signer or self.desk.ca).key, hashes.SHA256())
-        return signed.public_bytes(Encoding.DER)
 
-    def answer(self, path: str, body: bytes) -> bytes | None:
+    def get(self, path: str, body: bytes) -> bytes | None:
         self.asked.append(path)
         if path != RESPONDER:
             return self.lists.get(path)
         if self.says is None:
             return None
-        request = ocsp.load_der_ocsp_request(body)
-        nonces = [one for one in request.extensions if isinstance(one.value, x509.OCSPNonce)]
-        signer = self.signer or self.desk.ca
-        status = self.status or (ocsp.OCSPCertStatus.GOOD if self.says else ocsp.OCSPCertStatus.REVOKED)
-        builder = (
-            ocsp.OCSPResponseBuilder()
-            .add_response_by_hash(
-                request.issuer_name_hash,
-                request.issuer_key_hash,
-                request.serial_number,
-                request.hash_algorithm,
-                status,
-                self.response_at,
-                self.response_at + self.response_for,
-                None if self.says else self.response_at,
-                None,
-            )
-            .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+        says = ocsp.OCSPCertStatus.GOOD if self.says else ocsp.OCSPCertStatus.REVOKED
+        answering = Responder(
+            self.signer or self.desk.ca,
+            is_delegated=self.signer is not None,
+            status=self.status or says,
+            at=self.response_at,
+            until=self.response_at + self.response_for,
+            nonce=None if self.repeats_nonce else b"",
         )
-        if self.signer:
-            builder = builder.certificates([self.signer.certificate])
-        if nonces and self.repeats_nonce:
-            builder = builder.add_extension(nonces[0].value, critical=False)
-        made = builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
-        return made + bytes(self.padding)
-
-
-@contextmanager
-def serving(desk: Desk) -> Iterator[Issuer]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = answering.answer(self.path, body)
-            self.send_response(404 if answer is None else 200)
-            self.send_header("Content-Length", str(len(answer or b"")))
-            self.end_headers()
-            self.wfile.write(answer or b"")
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        answering = Issuer(desk, server.server_port)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield answering
-        server.shutdown()
-        thread.join()
+        return answering(body) + bytes(self.padding)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +104,9 @@ def desk() -> Desk:
 
 @pytest.fixture
 def issuer(desk: Desk) -> Iterator[Issuer]:
-    with serving(desk) as issuer:
+    with serving() as served:
+        issuer = Issuer(desk, served.url)
+        served.answers = issuer
         yield issuer
 
 

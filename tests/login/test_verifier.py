@@ -3,30 +3,25 @@
 
 import gc
 import subprocess
-from collections.abc import Callable
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 
 import pytest
-from asn1crypto import cms  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.login_site import SITE, Desk, Saying
 from xca_common.pki import profile, strict_certificate
-from xca_common.pki.authority import ENCRYPTION, directory_attributes
+from xca_common.pki.authority import directory_attributes
 from xca_common.pki.standing import Judgement, Standing
-from xca_login import Binding, Challenge, Policy, Trust, TrustFolder, errors
-from xca_login.testing.parties import DAY, NOW, Party, altered, authority_key, holder, key, party, policies
-from xca_login.testing.tokens import attribute, attributes, origin, sign
+from xca_login import Binding, Policy, Trust, TrustFolder, errors
+from xca_login.testing.parties import DAY, NOW, holder, party, policies
+from xca_login.testing.tokens import origin, sign
 
 pytestmark = pytest.mark.fast
-
-Make = Callable[[Desk, Challenge], bytes]
 
 
 @pytest.fixture(scope="module")
@@ -57,226 +52,6 @@ def test_login_of_a_new_card_of_an_organisation_is_another_account(desk: Desk) -
 def test_certificates_beside_the_signers_are_passed_over(desk: Desk) -> None:
     stranger = party("a stranger")
     assert desk.log_in(lambda asked: sign(desk.school, asked.text, [stranger, desk.ca])).rank == "secondary"
-
-
-def test_card_whose_usage_has_a_bit_without_a_name_logs_in(desk: Desk) -> None:
-    assert desk.log_in(with_unnamed_usage(desk))
-
-
-def unsigned(signed_data: cms.SignedData) -> None:
-    signed_data["signer_infos"][0]["unsigned_attrs"] = [
-        attribute("signing_time", cms.Time({"utc_time": NOW}))
-    ]
-
-
-def twice(signed_data: cms.SignedData) -> None:
-    signed_data["signer_infos"] = [signed_data["signer_infos"][0]] * 2
-
-
-def nobody(signed_data: cms.SignedData) -> None:
-    signed_data["signer_infos"] = []
-
-
-def without_certificates(signed_data: cms.SignedData) -> None:
-    signed_data["certificates"] = []
-
-
-def detached(signed_data: cms.SignedData) -> None:
-    signed_data["encap_content_info"] = {"content_type": "data"}
-
-
-def with_sha1(signed_data: cms.SignedData) -> None:
-    signed_data["signer_infos"][0]["digest_algorithm"] = {"algorithm": "sha1"}
-
-
-def stripped(desk: Desk, asked: Challenge) -> bytes:
-    """Return a token whose content is the signed attributes of another signature, in DER."""
-    content = bytes(cms.CMSAttributes(sorted(attributes(asked.text), key=lambda one: one.dump())).dump())
-    return sign(desk.school, content, signed_attributes=[])
-
-
-def of_another_type(desk: Desk, asked: Challenge) -> bytes:
-    kind = attribute("content_type", cms.ContentType("signed_data"))
-    return sign(desk.school, asked.text, signed_attributes=[kind, *attributes(asked.text)[1:]])
-
-
-def changed(change: Callable[[cms.SignedData], None]) -> Make:
-    return lambda desk, asked: sign(desk.school, asked.text, change=change)
-
-
-def having(*more: cms.CMSAttribute) -> Make:
-    return lambda desk, asked: sign(desk.school, asked.text, more=more)
-
-
-def of(card: Callable[[Desk], Party]) -> Make:
-    return lambda desk, asked: sign(card(desk), asked.text)
-
-
-def indefinite(desk: Desk, asked: Challenge) -> bytes:
-    """Return a right token in BER: its outermost length is not told."""
-    token = sign(desk.school, asked.text)
-    return b"\x30\x80" + token[4:] + b"\0\0"
-
-
-def weak_key(bits: int, exponent: int = 65537) -> Callable[[Desk], Party]:
-    def card(desk: Desk) -> Party:
-        own = rsa.generate_private_key(public_exponent=exponent, key_size=bits)
-        right = holder(desk.ca).certificate
-        builder = x509.CertificateBuilder(
-            right.issuer, right.subject, own.public_key(), right.serial_number + 1, NOW - DAY, NOW + DAY
-        )
-        for one in right.extensions:
-            builder = builder.add_extension(one.value, one.critical)
-        return Party(builder.sign(desk.ca.key, hashes.SHA256()), own)
-
-    return card
-
-
-def of_version_4(desk: Desk, asked: Challenge) -> bytes:
-    """Return a token whose certificate has a version that there is not."""
-    return sign(desk.school, asked.text).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03")
-
-
-def with_unnamed_usage(desk: Desk) -> Party:
-    """Return a card whose key usage has a bit without a name beside digitalSignature."""
-    critical, value = b"\x01\x01\xff", b"\x04\x04\x03\x02\x07\x80"
-    return altered(desk.school, desk.ca, critical + value, b"\x04\x07\x03\x05\x06\x80\x00\x00\x40")
-
-
-def twin_authority(desk: Desk) -> Party:
-    """Return a card of another generation of the CA: its name, another key."""
-    return holder(party("ca", desk.root, ca=True, key_name="the other generation"))
-
-
-def directories(
-    *, rank: str = "primary", tax_id: str | None = None, times: int = 1
-) -> Callable[[Desk], Party]:
-    value = directory_attributes(
-        profile.COMPANY, rank, organisation_oid=None if tax_id else "2.16.886.111.1", tax_id=tax_id
-    )
-    if times > 1:
-        inner = value[2:] * times
-        value = b"\x30\x81" + bytes((len(inner),)) + inner
-    return lambda desk: holder(desk.ca, attributes_=value)
-
-
-REFUSED: dict[str, tuple[Make, type[errors.LoginRefused]]] = {
-    "empty": (lambda desk, asked: b"", errors.TokenMalformed),
-    "null": (lambda desk, asked: b"null", errors.TokenMalformed),
-    "cut off": (lambda desk, asked: sign(desk.school, asked.text)[:-1], errors.TokenMalformed),
-    "with more behind it": (lambda desk, asked: sign(desk.school, asked.text) + b"\0", errors.TokenMalformed),
-    "BER": (indefinite, errors.TokenMalformed),
-    "too long": (lambda desk, asked: sign(desk.school, asked.text) + bytes(1 << 16), errors.TokenTooLong),
-    "detached": (
-        changed(detached),
-        errors.TokenMalformed,
-    ),
-    "certificate of version 4": (of_version_4, errors.TokenMalformed),
-    "nobody signed": (changed(nobody), errors.SignerCountWrong),
-    "signed twice": (changed(twice), errors.SignerCountWrong),
-    "stripped attributes": (stripped, errors.AttributesWrong),
-    "unsigned attributes": (changed(unsigned), errors.AttributesWrong),
-    "no digest": (
-        lambda desk, asked: sign(desk.school, asked.text, signed_attributes=attributes(asked.text)[:1]),
-        errors.AttributesWrong,
-    ),
-    "an attribute twice": (
-        having(*[attribute("signing_time", cms.Time({"utc_time": NOW - n * DAY})) for n in range(2)]),
-        errors.AttributesWrong,
-    ),
-    "an attribute with two values": (
-        having(attribute("signing_time", *[cms.Time({"utc_time": NOW - n * DAY}) for n in range(2)])),
-        errors.AttributesWrong,
-    ),
-    "another content type": (of_another_type, errors.AttributesWrong),
-    "another text": (lambda desk, asked: sign(desk.school, asked.text + b"x"), errors.ContentWrong),
-    "another session's": (lambda desk, asked: sign(desk.school, desk.challenge().text), errors.ContentWrong),
-    "another text inside": (
-        lambda desk, asked: sign(desk.school, b"x", inside=asked.text),
-        errors.SignatureWrong,
-    ),
-    "foreign origin": (having(origin("https://evil.example")), errors.OriginForeign),
-    "SHA-1": (changed(with_sha1), errors.AlgorithmRefused),
-    "PSS": (
-        lambda desk, asked: sign(desk.school, asked.text, algorithm={"algorithm": "rsassa_pss"}),
-        errors.AlgorithmRefused,
-    ),
-    "another key's": (
-        lambda desk, asked: sign(Party(desk.school.certificate, key("another")), asked.text),
-        errors.SignatureWrong,
-    ),
-    "no certificate": (changed(without_certificates), errors.CertificateMissing),
-    "self-signed": (of(lambda desk: party("a school")), errors.IssuerUnknown),
-    "wrong generation": (of(twin_authority), errors.IssuerUnknown),
-    "RSA 1024": (of(weak_key(1024)), errors.KeyRefused),
-    "exponent 3": (of(weak_key(2048, 3)), errors.KeyRefused),
-    "expired": (of(lambda desk: holder(desk.ca, end=NOW - DAY)), errors.CertificateExpired),
-    "not yet valid": (
-        of(lambda desk: holder(desk.ca, start=NOW + DAY, end=NOW + 2 * DAY)),
-        errors.CertificateNotYetValid,
-    ),
-    "cert2": (of(lambda desk: holder(desk.ca, usage=ENCRYPTION)), errors.NotForLogin),
-    "a CA's": (of(lambda desk: holder(desk.ca, ca=True)), errors.NotForLogin),
-    "of a server": (
-        of(
-            lambda desk: holder(
-                desk.ca, more=[(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)]
-            )
-        ),
-        errors.NotForLogin,
-    ),
-    "unknown critical extension": (
-        of(
-            lambda desk: holder(
-                desk.ca, more=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), True)]
-            )
-        ),
-        errors.NotForLogin,
-    ),
-    "policy for tests": (
-        of(lambda desk: holder(desk.ca, policy=profile.TEST_POLICY)),
-        errors.PolicyRefused,
-    ),
-    "directory attributes missing": (
-        of(
-            lambda desk: party(
-                "a school",
-                desk.ca,
-                extensions=[authority_key(desk.ca), policies(profile.COMPATIBILITY_POLICY)],
-            )
-        ),
-        errors.HolderUnclear,
-    ),
-    "directory attributes unreadable": (
-        of(lambda desk: holder(desk.ca, attributes_=b"\x30\x03\x02\x01\x00")),
-        errors.CertificateMalformed,
-    ),
-    "directory attributes twice": (of(directories(times=2)), errors.HolderUnclear),
-    "unknown rank": (of(directories(rank="tertiary")), errors.HolderUnclear),
-    "tax id of seven digits": (of(directories(tax_id="1234567")), errors.HolderUnclear),
-    "another tax id in the name": (
-        of(
-            lambda desk: holder(
-                desk.ca,
-                attributes_=directory_attributes(profile.COMPANY, "primary", tax_id="12345678"),
-                subject=x509.Name([x509.NameAttribute(x509.NameOID.SERIAL_NUMBER, "87654321")]),
-            )
-        ),
-        errors.HolderUnclear,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_token_that_is_wrong_is_refused_with_its_own_error(name: str, desk: Desk) -> None:
-    make, error = REFUSED[name]
-    with pytest.raises(error) as raised:
-        desk.log_in(lambda asked: make(desk, asked))
-    assert raised.value.code
-    for language in ("en", "zh_TW"):
-        assert raised.value.message(language)
-        assert raised.value.next_step(language)
-    assert raised.value.message("zh_TW") != raised.value.message("en")
 
 
 def test_codes_of_the_refusals_are_different() -> None:

@@ -19,8 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from support.hostile_pki import DAY, NOW, Party
-from support.login_site import Desk, holder, sign
+from support.login_site import Desk
+from xca_login.testing.parties import DAY, NOW, Party, holder
+from xca_login.testing.tokens import sign
 
 Headers = dict[str, str]
 
