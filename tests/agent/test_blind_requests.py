@@ -2,10 +2,12 @@
 """Signatures and decryptions whose content no window can show: off, then asked each time."""
 
 import base64
+import fcntl
 import hashlib
 import json
 import secrets
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,20 @@ def test_blind_requests_that_the_administrator_enforces_are_switched_on_by_nobod
         page = asking.http.get(f"{agent.url}/sites", headers={"Accept-Language": "en"}).text
         assert page.count("whose content no window can show") == 1
         assert "Refuse what no window can show" not in page  # pressing it would change nothing
+
+
+def test_blind_site_switched_on_while_another_agent_writes_loses_none(tmp_path: Path) -> None:
+    settings = Settings(1, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites")
+    sites, other = BlindSites(settings), "https://other.example"
+    with (tmp_path / "blind-sites.lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        switching = threading.Thread(target=sites.switch_on, args=(SITE,))
+        switching.start()
+        switching.join(0.2)
+        (tmp_path / "blind-sites").write_text(f"{other}\n")
+    switching.join()
+    assert sites.allows(SITE)
+    assert sites.allows(other)
 
 
 def test_blind_sites_that_the_administrator_enforces_take_no_other(tmp_path: Path) -> None:

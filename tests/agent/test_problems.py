@@ -14,6 +14,7 @@ pytestmark = pytest.mark.fast
 
 HOME = "http://localhost:61161"
 PERSON = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en"}
+OPENED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": HOME}
 
 
@@ -94,3 +95,18 @@ def test_problem_of_an_error_has_its_status_and_sentences(error: XcaError, statu
     problem = problem_of(error)
     assert (problem.status, problem.name) == (status, name)
     assert error.message() in problem.detail()
+
+
+@pytest.mark.parametrize(
+    ("opened_by", "status"), [("none", 303), ("same-origin", 303), ("same-site", 200), ("cross-site", 200)]
+)
+def test_language_in_an_address_counts_if_the_person_or_the_page_itself_chose_it(
+    client: TestClient, opened_by: str, status: int
+) -> None:
+    answer = client.get(
+        "/problems/unknown-address?lang=en",
+        headers={"Sec-Fetch-Site": opened_by, **OPENED, "Accept-Language": "zh-TW"},
+        follow_redirects=False,
+    )
+    assert answer.status_code == status
+    assert ("set-cookie" in answer.headers) is (status == 303)

@@ -20,8 +20,9 @@ from support.agent.browser_tab import HOLD_TIMERS, Tab
 from support.agent.component_client import SITE, SiteClient
 from support.agent.page_visitor import Visitor, visiting, words
 from support.agent.web_sites import site
-from xca_plugin.agent.component.allowances import ALLOWANCE_SECONDS, Allowances
+from xca_plugin.agent.component.allowances import ALLOWANCE_SECONDS, Allowances, UnaskedUse
 from xca_plugin.agent.component.result_codes import Code
+from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardState
 
 OTHER = "https://other.example.gov.tw"
@@ -104,6 +105,20 @@ def test_site_added_with_a_bad_address_says_what_is_wrong(home_of: Visitor, agen
         assert typed not in (agent_of.home / ".config/xca/trusted-sites").read_text()
 
 
+@pytest.mark.parametrize("path", ["/", "/sites"])
+def test_page_that_a_site_opened_allows_and_adds_nothing(home_of: Visitor, path: str) -> None:
+    opened = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for elsewhere in ("cross-site", "same-site"):
+        html = home_of.client.get(path, headers={"Sec-Fetch-Site": elsewhere, **opened}).text
+        assert "A web site opened this page" in html
+        assert 'value="allow"' not in html
+        assert 'value="add"' not in html
+    for by_the_person in ("none", "same-origin"):
+        html = home_of.client.get(path, headers={"Sec-Fetch-Site": by_the_person, **opened}).text
+        assert "A web site opened this page" not in html
+        assert 'value="allow"' in html
+
+
 def test_sites_page_tells_when_a_site_last_asked_after_a_restart(
     xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
@@ -183,23 +198,31 @@ def test_sites_page_by_keyboard_allows_and_asks_again(
 def test_sites_page_clicked_too_early_allows_nothing(
     agent_of: Agent, xca_active_card: CardFixture, tab: Tab
 ) -> None:
-    """A site can open the page in a window, and have a click that was meant for the site fall on a button."""
+    tab.before_scripts(HOLD_TIMERS)
+    tab.go(f"{agent_of.url}/sites")
+    tab.see("document.readyState === 'complete' && document.hasFocus() && 'submissions' in window")
+    tab.click("button[value=allow]")
+    tab.press("Enter")
+    tab.press(" ")
+    assert tab.now("submissions === 0")
+    assert not signs(SiteClient(agent_of), xca_active_card)
+    tab.now("letTimePass()")
+    tab.click("button[value=allow]")
+    tab.read("不經詢問即可用卡片")
+    assert signs(SiteClient(agent_of), xca_active_card)
+
+
+@pytest.mark.browser
+def test_pages_that_a_site_opened_offer_nothing_that_gives_a_site_more(agent_of: Agent, tab: Tab) -> None:
+    """A site can open them in a tiny window, and have clicks meant for the site fall on a button."""
     with site() as origin:
         tab.go(origin)
-        tab.before_scripts(HOLD_TIMERS)
         tab.now(f"(document.querySelector('#go').onclick = () => open('{agent_of.url}/sites'), true)")
         tab.click("#go")
         page = tab.window()
-        page.see("document.readyState === 'complete' && document.hasFocus() && 'submissions' in window")
-        page.click("button[value=allow]")
-        page.press("Enter")
-        page.press(" ")
-        assert page.now("submissions === 0")
-        assert not signs(SiteClient(agent_of), xca_active_card)
-        page.now("letTimePass()")
-        page.click("button[value=allow]")
-        page.read("不經詢問即可用卡片")
-        assert signs(SiteClient(agent_of), xca_active_card)
+        page.read("請自行開啟")
+        page.see("document.querySelectorAll('button[value=remove]').length === 2")
+        assert page.now("document.querySelectorAll('button[value=allow], button[value=add]').length === 0")
 
 
 @pytest.mark.browser
@@ -251,6 +274,16 @@ def test_allowance_after_its_time_has_ended(monkeypatch: pytest.MonkeyPatch) -> 
     assert not allowances.cover(SITE, "B")
     now = ALLOWANCE_SECONDS
     assert not allowances.cover(SITE, "A")
+
+
+@pytest.mark.fast
+def test_uses_of_a_site_push_out_none_of_another_and_those_dropped_are_counted() -> None:
+    allowances = Allowances()
+    allowances.record(UnaskedUse(OTHER, "A", text("Sign"), []))
+    for _number in range(203):
+        allowances.record(UnaskedUse(SITE, "A", text("Sign"), []))
+    assert (len(allowances.uses_of(OTHER)), allowances.uses_dropped(OTHER)) == (1, 0)
+    assert (len(allowances.uses_of(SITE)), allowances.uses_dropped(SITE)) == (200, 3)
 
 
 @pytest.mark.fast

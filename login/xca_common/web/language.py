@@ -38,12 +38,23 @@ def language_of(request: HTTPConnection) -> str:
     return min(preferences)[2] if preferences else CHINESE
 
 
+def is_from_elsewhere(request: HTTPConnection) -> bool:
+    """Tell whether a page of another origin made the browser send a request (Fetch Metadata, section 2.4).
+
+    A browser that does not say so counts as the person.
+    """
+    return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+
 def with_language_choice(endpoint: Endpoint) -> Endpoint:
-    """Wrap a page's endpoint: ?lang= chooses the language of all pages from now on."""
+    """Wrap a page's endpoint: ?lang= chooses the language of all pages from now on.
+
+    It does not in a link or a form of another web site, which would choose for the person.
+    """
 
     async def choose(request: Request) -> Response:
         chosen = request.query_params.get("lang")
-        if chosen not in LANGUAGES:
+        if chosen not in LANGUAGES or is_from_elsewhere(request):
             return await endpoint(request)
         rest = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
         answer = RedirectResponse(f"{request.url.path}?{urlencode(rest)}".rstrip("?"), 303)

@@ -17,6 +17,7 @@ ALLOWANCE_SECONDS: Final = 600
 """Seconds for which a site need not ask after the person allowed it."""
 
 _USES_KEPT: Final = 200
+"""Of each site."""
 _VALUE_MAX: Final = 200  # characters of a fact that are kept
 
 
@@ -60,6 +61,14 @@ class UnaskedUse:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+@dataclass
+class _SiteUses:
+    """What was done for one site without asking: the latest, and how many earlier ones are dropped."""
+
+    latest: deque[UnaskedUse] = field(default_factory=lambda: deque(maxlen=_USES_KEPT))
+    dropped: int = 0
+
+
 class Allowances:
     """The allowances that the person gave. Any thread may use them.
 
@@ -71,7 +80,7 @@ class Allowances:
     def __init__(self) -> None:
         self._lock = Lock()
         self._by_site_and_card: dict[tuple[str, str], Allowance] = {}
-        self._uses: deque[UnaskedUse] = deque(maxlen=_USES_KEPT)
+        self._uses_by_site: dict[str, _SiteUses] = {}
         self._is_watched = False
 
     def allow(self, site: str, card: Card) -> None:
@@ -107,13 +116,24 @@ class Allowances:
             self._keep(lambda each: each.site != site or card_number not in (None, each.card_number))
 
     def record(self, use: UnaskedUse) -> None:
-        """Keep what was done without asking, for the person to see. The oldest is dropped."""
+        """Keep what was done without asking, for the person to see. The oldest of its site is dropped."""
         facts = [(label, harmless(value, longest=_VALUE_MAX)) for label, value in use.facts]
-        self._uses.append(UnaskedUse(use.site, use.card_number, use.what, facts, use.at))
+        with self._lock:
+            uses = self._uses_by_site.setdefault(use.site, _SiteUses())
+            uses.dropped += len(uses.latest) == _USES_KEPT
+            uses.latest.append(UnaskedUse(use.site, use.card_number, use.what, facts, use.at))
 
     def uses_of(self, site: str) -> Sequence[UnaskedUse]:
         """Return what was done for a site without asking since the agent was started, the latest first."""
-        return [use for use in reversed(list(self._uses)) if use.site == site]
+        with self._lock:
+            uses = self._uses_by_site.get(site)
+            return list(reversed(uses.latest)) if uses else []
+
+    def uses_dropped(self, site: str) -> int:
+        """Return how many earlier ones uses_of() no longer has."""
+        with self._lock:
+            uses = self._uses_by_site.get(site)
+            return uses.dropped if uses else 0
 
     # --- what the watch over cards and readers reports
 

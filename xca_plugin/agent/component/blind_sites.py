@@ -4,12 +4,9 @@
 import logging
 from typing import Final
 
-from xca_common.atomic_file import whole_file
-from xca_common.errors import FileProblem, os_reason
-from xca_common.folders import make_private
 from xca_plugin import errors
+from xca_plugin.agent.component.origin_file import OriginFile
 from xca_plugin.agent.component.result_codes import Code, Refusal
-from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.settings import Settings
 
 BLIND_IS_ENFORCED: Final = "此網站要求簽章或解密，但元件無法顯示其內容，管理者未允許此網站提出這類要求"
@@ -30,7 +27,7 @@ class BlindSites:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._file = settings.blind_sites
+        self._file = OriginFile(settings.blind_sites)
         self._allowed = settings.blind
         self.is_enforced = settings.is_blind_enforced
 
@@ -39,7 +36,7 @@ class BlindSites:
         if self.allowed_by_administrator(origin) or self.is_enforced:
             return self.allowed_by_administrator(origin)
         try:
-            return origin in self._read()
+            return origin in self._file.read()
         except errors.BadAgentConfiguration as error:
             _LOG.warning("%s", error)
             return False
@@ -58,9 +55,7 @@ class BlindSites:
         """
         if self.is_enforced:
             raise Refusal(Code.CANCELLED, BLIND_IS_ENFORCED)
-        sites = self._read()
-        if origin not in sites:
-            self._write([*sites, origin])
+        self._file.add(origin)
 
     def switch_off(self, origin: str) -> None:
         """Take back what switch_on() did.
@@ -69,23 +64,4 @@ class BlindSites:
             BadAgentConfiguration: the file cannot be read.
             FileProblem: the file cannot be written.
         """
-        sites = self._read()
-        if origin in sites:
-            self._write([site for site in sites if site != origin])
-
-    def _read(self) -> list[str]:
-        try:
-            lines = self._file.read_text(encoding="utf-8").split()
-        except FileNotFoundError:
-            return []
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.BadAgentConfiguration(path=self._file, detail=str(error)) from error
-        return [line for line in lines if is_origin(line)]
-
-    def _write(self, sites: list[str]) -> None:
-        try:
-            make_private(self._file.parent)
-        except OSError as error:
-            raise FileProblem(path=self._file.parent, detail=os_reason(error)) from error
-        with whole_file(self._file.resolve(), 0o600) as target:
-            target.write("".join(f"{site}\n" for site in sites).encode())
+        self._file.remove(origin)

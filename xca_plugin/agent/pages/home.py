@@ -76,7 +76,7 @@ async def _home(state: AgentState, request: Request) -> Response:
         "home.html",
         snapshot=snapshot,
         actions=PIN_ACTIONS,
-        view=sites_view(state, snapshot.cards),
+        view=sites_view(state, request, snapshot.cards),
         server_version=SERVER_VERSION,
         word_token=state.form_tokens.issue(_WORD),
         word_longest=LONGEST,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of the trusted web sites: what each may do, when it last asked, what was done without asking.
 
-The person changes it there. A site can open this page in a window and have a click fall on it, so what gives
-a site more has a delay in the browser.
+The person changes it there. A site can open this page in a window and have a click fall on it. So a page that
+a site opened offers nothing that gives a site more, and elsewhere such a button has a delay in the browser.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from xca_common.errors import XcaError
 from xca_common.web.forms import MalformedForm, read_form
-from xca_common.web.language import with_language_choice
+from xca_common.web.language import is_from_elsewhere, with_language_choice
 from xca_plugin import errors
 from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.component.allowances import ALLOWANCE_SECONDS, Allowance, UnaskedUse
@@ -44,6 +44,7 @@ class SiteEntry:
         last_asked: when it last asked; None: never.
         allowances: for which cards it need not ask now.
         uses: what was done for it without asking since the agent was started, the latest first.
+        uses_dropped: how many earlier ones are no longer known.
         card_number: the card that is used for it if there are several; None: it asks which.
         is_blind: it may make blind requests.
         is_blind_by_administrator: it is on the administrator's list of those that may, so the person cannot
@@ -55,6 +56,7 @@ class SiteEntry:
     last_asked: datetime | None
     allowances: Sequence[Allowance]
     uses: Sequence[UnaskedUse]
+    uses_dropped: int
     card_number: str | None
     is_blind: bool
     is_blind_by_administrator: bool
@@ -69,6 +71,7 @@ class SitesView:
         cards: the cards for which a site can be allowed.
         problem: why the person's sites are not known, if that is so.
         token: for the page's forms.
+        is_from_elsewhere: a page of another origin opened this one, so nothing here gives a site more.
         minutes: how long a site is allowed.
     """
 
@@ -76,6 +79,7 @@ class SitesView:
     cards: Sequence[Card]
     problem: XcaError | None
     token: str
+    is_from_elsewhere: bool
     minutes: int = _MINUTES
 
     @property
@@ -92,11 +96,12 @@ def routes(state: AgentState) -> list[Route]:
     ]
 
 
-def sites_view(state: AgentState, cards: Sequence[Card]) -> SitesView:
+def sites_view(state: AgentState, request: Request, cards: Sequence[Card]) -> SitesView:
     """Return the trusted sites as they are now.
 
     Args:
         state: the agent's.
+        request: the request for the page.
         cards: the cards that are there.
     """
     trusted = state.trusted_sites
@@ -112,6 +117,7 @@ def sites_view(state: AgentState, cards: Sequence[Card]) -> SitesView:
             last_asked=state.last_asked.of(origin),
             allowances=trusted.allowances.of_site(origin),
             uses=trusted.allowances.uses_of(origin),
+            uses_dropped=trusted.allowances.uses_dropped(origin),
             card_number=trusted.remembered_card(origin),
             is_blind=state.blind_sites.allows(origin),
             is_blind_by_administrator=state.blind_sites.allowed_by_administrator(origin),
@@ -119,7 +125,8 @@ def sites_view(state: AgentState, cards: Sequence[Card]) -> SitesView:
         for origin in dict.fromkeys((*own, *trusted.of_administrator()))
     ]
     entries.sort(key=lambda entry: entry.last_asked.timestamp() if entry.last_asked else 0.0, reverse=True)
-    return SitesView(entries, usable(cards), problem, state.form_tokens.issue(PATH))
+    token = state.form_tokens.issue(PATH)
+    return SitesView(entries, usable(cards), problem, token, is_from_elsewhere(request))
 
 
 def usable(cards: Sequence[Card]) -> list[Card]:
@@ -157,7 +164,7 @@ async def _page(
     except XcaError:
         cards = []  # the home page tells what is wrong with them
     fault = fault_of(typed) if typed else None
-    view = sites_view(state, cards)
+    view = sites_view(state, request, cards)
     return page(request, "sites.html", status=status, view=view, error=error, typed=typed, fault=fault)
 
 
@@ -176,14 +183,14 @@ async def _change(state: AgentState, request: Request) -> Response:
     try:
         if action == "add":
             if not state.trusted_sites.trusts(site):
-                state.blind_sites.switch_off(site)
+                await asyncio.to_thread(state.blind_sites.switch_off, site)
             await asyncio.to_thread(state.trusted_sites.add, site)
             await site_requests.record(request, site, "trust")
         elif action == "see":
-            state.blind_sites.switch_off(site)
+            await asyncio.to_thread(state.blind_sites.switch_off, site)
             await site_requests.record(request, site, "no blind requests")
         elif action == "remove":
-            state.blind_sites.switch_off(site)
+            await asyncio.to_thread(state.blind_sites.switch_off, site)
             await asyncio.to_thread(state.trusted_sites.remove, site)
             state.trusted_sites.trusts(site)  # ends what it was allowed
             await site_requests.record(request, site, "trust no longer")
