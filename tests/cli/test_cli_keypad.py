@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from support.agent.agent_process import configure, running
+from support.agent.component_client import SITE, SiteClient
+from support.agent.page_visitor import visiting, words
 from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, USER_CODE, Workspace
 from support.module import compiling
 from xca_plugin import Secret, TypedAtReader
@@ -94,6 +97,21 @@ def test_old_and_new_value_from_two_places_are_refused(used: Workspace) -> None:
     arguments = ("pin", "change", "--yes", "--pin", "stdin")
     result = used.with_variables(KEYPAD_NEW=NEW_PIN).run(*arguments, stdin=f"{PIN}\n")
     assert result.status == 21
+
+
+def test_agent_asks_for_nothing_that_is_typed_at_a_keypad(used: Workspace) -> None:
+    configure(used.home, trusted=(SITE,))
+    with running(used.home, used.with_variables(KEYPAD_NEW=NEW_PIN).environment) as agent:
+        site = SiteClient(agent)
+        consent = site.popup({"func": "MakeSignature", "tbs": "contract-4711"})["consent"]
+        assert (consent["pin"], "請在讀卡機上輸入" in consent["keypad"]) == (False, True)
+        assert site.ask({"func": "MakeSignature", "tbs": "contract-4711"})["ret_code"] == 0
+        with visiting(agent) as visitor:
+            for path in ("/change-pin", "/files/decrypt"):
+                html = visitor.client.get(path).text
+                assert ("type on the reader" in html, 'type="password"' in html) == (True, False)
+            form = {**visitor.form("/change-pin"), "agreed": "yes"}
+            assert "The PIN is changed." in words(visitor.send("/change-pin", form).text)
 
 
 def test_secret_that_is_typed_at_the_reader_cannot_be_revealed() -> None:

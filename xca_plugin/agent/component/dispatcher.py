@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from xca_common.errors import SecretMissing, XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
-from xca_common.secret import Secret
+from xca_common.secret import Secret, TypedAtReader
 from xca_common.web.one_time_tokens import OneTimeTokens
 from xca_plugin import card_text, errors
 from xca_plugin.agent.component import information
@@ -29,7 +29,7 @@ from xca_plugin.agent.component.result_codes import Code, Refusal, failure, page
 from xca_plugin.agent.component.signing import SignOperation
 from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, RESET_PIN, PinAction
-from xca_plugin.agent.pages.pin_pattern import pin_pattern
+from xca_plugin.agent.pages.pin_pattern import TYPE_AT_READER, pin_pattern
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
@@ -297,6 +297,8 @@ class Dispatcher:
                 return self._consent_request(pending, card, changed=was_agreed)
         elif card.pin_tries == 1 and not agreement.last_try:
             return self._consent_request(pending, card)
+        if pending.is_typed_at(card):
+            pending = replace(pending, pin=TypedAtReader(), new_pin=TypedAtReader())
         if pending.pin is None:
             raise SecretMissing(option=operation.pin_field, detail="")
         try:
@@ -400,7 +402,7 @@ class Dispatcher:
 
     def _question(self, pending: "_PendingOperation", card: Card) -> dict[str, Any]:
         """Return what the person is asked. An agreement counts for exactly this."""
-        operation, pattern = pending.operation, pin_pattern(card)
+        operation, pattern, is_typed_there = pending.operation, pin_pattern(card), pending.is_typed_at(card)
         warnings = [
             (_NOT_ENCRYPTED, pending.site.startswith("http:")),
             (REAL_CARD_WARNING, card.real),
@@ -415,10 +417,11 @@ class Dispatcher:
             "holder": harmless(card.certificate.holder) if card.certificate else "",
             "facts": [[fact.label(), harmless(fact.value, lines=fact.lines)] for fact in facts],
             "warnings": [warning() for warning, applies in warnings if applies and warning],
-            "pin": pending.asks_pin,
+            "keypad": TYPE_AT_READER() if is_typed_there else "",
+            "pin": pending.asks_pin and not is_typed_there,
             "pinPattern": pattern.regex,
             "pinForm": pattern.mismatch.message(),
-            "newPin": pending.asks_new_pin,
+            "newPin": pending.asks_new_pin and not is_typed_there,
             "forAWhile": operation.allowance_covers and not pending.asks_pin,
             "lastTry": card.pin_tries == 1,
         }
@@ -470,6 +473,10 @@ class _PendingOperation:
     asks_pin: bool
     asks_new_pin: bool
     switch_on: str | None
+
+    def is_typed_at(self, card: Card) -> bool:
+        """Tell whether the person types what is asked for at the reader of a card, which has a keypad."""
+        return card.has_keypad and (self.asks_pin or self.asks_new_pin)
 
 
 def _purpose(pending: _PendingOperation, question: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from xca_common.errors import FileProblem, XcaError, place_of
 from xca_common.output_file import problems_of
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.encrypted_data import RecipientCertificate
-from xca_common.secret import Secret
+from xca_common.secret import Secret, TypedAtReader
 from xca_common.single_flight import SingleFlight
 from xca_plugin import card_text, cms, enveloped, errors, own_loop
 from xca_plugin.agent.files import parser, pdf_task
@@ -61,7 +61,7 @@ class Login:
 
     Attributes:
         number: the card's.
-        pin: its PIN.
+        pin: its PIN; it counts for nothing at a reader with a keypad: the person types there.
         agreed: the person agreed to REAL_CARD_WARNING.
         last_try: the person typed the words that spend the last try.
     """
@@ -94,7 +94,8 @@ class Login:
         """
         with ExitStack() as stack:
             with allowed() if card.pin_tries == 1 else nullcontext():
-                session = stack.enter_context(cards.session(card, self.pin, purpose))
+                pin = TypedAtReader() if card.has_keypad else self.pin
+                session = stack.enter_context(cards.session(card, pin, purpose))
             yield session
 
 

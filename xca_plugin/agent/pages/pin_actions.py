@@ -7,7 +7,7 @@ from typing import Final
 
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
-from xca_common.secret import Secret
+from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
@@ -76,7 +76,8 @@ class PinAction:
         Args:
             cards: the cards.
             card_number: the card to use.
-            secret: the user code or the PIN.
+            secret: the user code or the PIN. Both values count for nothing at a reader with a keypad: the
+                person types there.
             new_pin: the new PIN.
             agreed: the person agreed to REAL_CARD_WARNING; needed for a real card.
             last_try: the person typed LAST_TRY; needed when one try is left.
@@ -89,6 +90,8 @@ class PinAction:
             raise obstacle
         if card.real and not agreed:
             raise errors.NotAgreed
+        if card.has_keypad:
+            secret, new_pin = TypedAtReader(), TypedAtReader()
         if self.tries(card) != 1:
             return self.card_operation(cards, card, secret, new_pin)
         if not last_try:

@@ -7,7 +7,13 @@ from typing import Final
 from pkcs11_shim import rules
 from xca_common.errors import XcaError
 from xca_plugin import errors
+from xca_plugin.i18n import text
 from xca_plugin.model import Card
+
+TYPE_AT_READER: Final = text(
+    "This card reader has a keypad. Enter nothing here: type on the reader when it asks."
+)
+"""What pages and popups say in place of the fields for a card with Card.has_keypad."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from xca_plugin import card_text
 from xca_plugin.agent.pages.file_actions import FILE_ACTIONS
 from xca_plugin.agent.pages.next_steps import step_after_error, step_for_card
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
+from xca_plugin.agent.pages.pin_pattern import TYPE_AT_READER
 from xca_plugin.i18n import plural, text
 from xca_plugin.model import Card
 
@@ -77,6 +78,7 @@ _TEMPLATES: Final = Templates(
         "navigation": _NAVIGATION,
         "step_after_error": step_after_error,
         "step_for_card": step_for_card,
+        "type_at_reader": TYPE_AT_READER,
     },
 )
 

@@ -107,7 +107,7 @@ function prepareForm(form) {
   });
   form.addEventListener("reset", () => {
     for (const field of fields()) complain(field, "");
-    fields()[0].focus();
+    fields()[0]?.focus(); // none at a reader with a keypad
   });
 }
 
