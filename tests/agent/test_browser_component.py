@@ -273,13 +273,13 @@ def test_wrong_pins_in_the_popup_lock_the_card(own_portal: Portal, xca_active_ca
     assert own_portal.answer()["last_error"] == 164  # without asking
 
 
-# --- trust and consent
+# --- trust and consent; a question to trust a site takes the place of any, so these agents are not shared
 
 
 def test_add_domain_button_clicked_trusts_the_site(
-    origin: str, shared: Agent, active_card: CardFixture, context: BrowserContext
+    origin: str, start_agent: Start, active_card: CardFixture, context: BrowserContext
 ) -> None:
-    portal = Portal.open(origin, shared, context)
+    portal = Portal.open(origin, start_agent(active_card), context)
     page = portal.page
     portal.click(signing(active_card))
     assert portal.answer()["ret_code"] == 0x76000031
@@ -296,11 +296,14 @@ def test_add_domain_button_clicked_trusts_the_site(
     assert page.evaluate("information()")["ret_code"] == 0
 
 
-def test_popup_of_any_size_grows_to_show_the_question(origin: str, shared: Agent, browser: Browser) -> None:
+def test_popup_of_any_size_grows_to_show_the_question(
+    origin: str, start_agent: Start, active_card: CardFixture, browser: Browser
+) -> None:
     """Sites open popups very small."""
+    agent = start_agent(active_card)
     with browser.new_context(locale="zh-TW", no_viewport=True) as context:
         page = context.new_page()
-        page.goto(f"{origin}/?agent={shared.url}")
+        page.goto(f"{origin}/?agent={agent.url}")
         page.evaluate("addDomain()")
         with page.expect_popup() as popup:
             page.click("#go")
@@ -314,6 +317,16 @@ def test_popup_refused_or_closed_answers_cancelled(portal: Portal, active_card: 
     window = portal.click(signing(active_card))
     window.wait_for_selector("[data-part=consent]:visible")
     window.close(run_before_unload=True)
+    assert portal.answer()["ret_code"] == Code.CANCELLED
+
+
+def test_own_page_that_nobody_uses_answers_cancelled_before_the_site_gives_up(portal: Portal) -> None:
+    """Sites wait for 170 seconds; the test's own clock saves them."""
+    window = portal.click({"func": "resetUserPIN", "cmsresponse": ""}, "/CardManagement/CMCPopForm")
+    window.wait_for_selector("[data-part=own-page]:visible")
+    window.clock.fast_forward(100_000)
+    assert portal.page.evaluate("answers.length") == 0
+    window.clock.fast_forward(69_000)
     assert portal.answer()["ret_code"] == Code.CANCELLED
 
 

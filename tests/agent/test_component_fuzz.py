@@ -43,7 +43,7 @@ def fuzzed(active_card: CardFixture, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def answers_as_described(case: schemathesis.Case[Any], fuzzed: Agent) -> None:
-    origin = fuzzed.url if case.path in ("/popup", "/addDomain") else SITE
+    origin = fuzzed.url if case.path in ("/popup", "/popup/question", "/addDomain") else SITE
     case.call_and_validate(base_url=fuzzed.url, headers={"Origin": origin}, checks=CHECKS, session=SESSION)
 
 

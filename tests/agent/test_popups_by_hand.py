@@ -2,7 +2,7 @@
 """The popups, by keyboard and mouse, in Chromium and Firefox."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,24 @@ def portal(stranger: Portal) -> Portal:
     """A trusted site. The test must not change the card."""
     trust(stranger.agent, stranger.origin)
     return stranger
+
+
+@pytest.fixture
+def lone_stranger(origin: str, start_agent: Start, active_card: CardFixture, tab: Tab) -> Portal:
+    """A site that is not trusted yet, and an agent for this test alone.
+
+    An agent that tests share remembers the questions that they leave without an answer.
+    """
+    agent = start_agent(active_card)
+    tab.go(f"{origin}/?agent={agent.url}")
+    return Portal(origin, agent, tab)
+
+
+@pytest.fixture
+def lone_portal(lone_stranger: Portal) -> Portal:
+    """The same site, trusted."""
+    trust(lone_stranger.agent, lone_stranger.origin)
+    return lone_stranger
 
 
 @pytest.fixture
@@ -249,18 +267,18 @@ def test_activation_asked_by_a_site_and_refused_is_cancelled(portal: Portal) -> 
     window.closes()
 
 
-def test_add_domain_button_with_enter_trusts(stranger: Portal, active_card: CardFixture) -> None:
-    window = stranger.adds_itself()
+def test_add_domain_button_with_enter_trusts(lone_stranger: Portal, active_card: CardFixture) -> None:
+    window = lone_stranger.adds_itself()
     window.see(READY)
     assert window.walk() == ["allow", "agree"]
-    stranger.tab.now("(window.before = true)")
+    lone_stranger.tab.now("(window.before = true)")
     window.press("Enter")
     window.closes()
-    stranger.tab.see("window.before === undefined && document.readyState === 'complete'")
-    portal = stranger.asks({**SIGN, "pin": active_card.pin})
+    lone_stranger.tab.see("window.before === undefined && document.readyState === 'complete'")
+    portal = lone_stranger.asks({**SIGN, "pin": active_card.pin})
     portal.tab_to("refuse")
     portal.press(" ")
-    assert stranger.answer()["ret_code"] == Code.CANCELLED
+    assert lone_stranger.answer()["ret_code"] == Code.CANCELLED
 
 
 @pytest.mark.parametrize("func", ["CheckEnvir", "GetUserCert"])
@@ -433,9 +451,9 @@ def test_agreement_too_early_does_not_count(portal: Portal, active_card: CardFix
     assert portal.answer()["ret_code"] == 0
 
 
-def test_trust_too_early_does_not_count(stranger: Portal) -> None:
-    stranger.tab.before_scripts(HOLD_TIMERS)
-    window = stranger.adds_itself()
+def test_trust_too_early_does_not_count(lone_stranger: Portal) -> None:
+    lone_stranger.tab.before_scripts(HOLD_TIMERS)
+    window = lone_stranger.adds_itself()
     for act in EARLY:
         act(window)
         assert window.now(f"submissions === 0 && {WAITS}"), act
@@ -498,15 +516,16 @@ def test_popup_that_is_changed_delays_the_button_again(
     window.see(f"letTimePass() && {READY}")
 
 
-# --- one window, one question
+# --- one question at a time
 
 
 def test_trust_question_put_in_the_place_of_another_begins_with_a_screen_that_says_so(
-    stranger: Portal,
+    lone_portal: Portal,
 ) -> None:
     """The site that opened the window loads it anew, with a stranger's name."""
-    window = stranger.adds_itself()
-    window.see(READY)
+    stranger = lone_portal
+    window = stranger.adds("other.example")
+    window.see(f"{IN_FRONT} && {READY}")
     evil = f"{stranger.agent.url}/addDomain?domain=evil.example"
     stranger.tab.now(f"(popup.location = {json.dumps(evil)}, true)")
     window.see(f"{CHANGED} && {IN_FRONT}")
@@ -526,9 +545,10 @@ def test_trust_question_put_in_the_place_of_another_begins_with_a_screen_that_sa
 
 
 def test_consent_question_put_in_the_place_of_another_begins_with_a_screen_that_says_so(
-    portal: Portal, active_card: CardFixture
+    lone_portal: Portal, active_card: CardFixture
 ) -> None:
     """The window first asked to trust another site."""
+    portal = lone_portal
     window = portal.adds("other.example")
     window.see(READY)
     portal.tab.now(f"(ask('/ChtPopupForm', {json.dumps({**SIGN, 'pin': active_card.pin})}), true)")
@@ -542,6 +562,60 @@ def test_consent_question_put_in_the_place_of_another_begins_with_a_screen_that_
     window.see(READY)
     window.click("[data-part=refuse]")
     assert portal.answer()["ret_code"] == Code.CANCELLED
+
+
+def loaded_at_another_name(portal: Portal, window: Tab, path: str) -> Tab:
+    """The site loads its window anew, at another of the agent's names."""
+    other = f"http://127.0.0.1:{portal.agent.port}"
+    portal.tab.now(
+        f"(base = {json.dumps(other)}, window.listen?.(), popup.location = base + {json.dumps(path)}, true)"
+    )
+    window.see(f"location.origin === {json.dumps(other)}")
+    return window
+
+
+def opened_again(portal: Portal, window: Tab, path: str) -> Tab:
+    """The site closes its window and opens another one."""
+    portal.tab.now("(popup.close(), true)")
+    window.closes()
+    opens = f"window.popup = open(base + {json.dumps(path)}, 'new')"
+    portal.tab.now(f"(go.onclick = () => {{ window.listen?.(); {opens}; }}, true)")
+    portal.tab.click("#go")
+    return portal.tab.window()
+
+
+TAKING_ITS_PLACE = (loaded_at_another_name, opened_again)
+
+
+@pytest.mark.parametrize("take_its_place", TAKING_ITS_PLACE)
+def test_consent_question_that_follows_one_without_an_answer_begins_with_a_screen_that_says_so(
+    lone_portal: Portal, active_card: CardFixture, take_its_place: Callable[[Portal, Tab, str], Tab]
+) -> None:
+    window = lone_portal.asks({**SIGN, "pin": active_card.pin})
+    window.see(READY)
+    another = {**SIGN, "tbs": "another", "pin": active_card.pin}
+    lone_portal.tab.now(f"(ask('', {json.dumps(another)}), true)")
+    window = take_its_place(lone_portal, window, "/popupForm")
+    window.see(f"({CHANGED} || {ASKS}) && {IN_FRONT}")
+    assert window.now(f"{CHANGED} && !({ASKS})")
+    window.see(GO_ON_READY)
+    window.click("[data-part=changed-refuse]")
+    window.closes()
+    # The person has answered: the next question needs no such screen.
+    again = lone_portal.asks({**SIGN, "pin": active_card.pin})
+    assert again.now(f"!({CHANGED})")
+
+
+@pytest.mark.parametrize("take_its_place", TAKING_ITS_PLACE)
+def test_trust_question_that_follows_one_without_an_answer_begins_with_a_screen_that_says_so(
+    lone_portal: Portal, take_its_place: Callable[[Portal, Tab, str], Tab]
+) -> None:
+    window = lone_portal.adds("good.example")
+    window.see(f"{IN_FRONT} && {READY}")
+    window = take_its_place(lone_portal, window, "/addDomain?domain=evil.example")
+    asks = "document.querySelector('[data-part=question]')?.hidden === false"
+    window.see(f"location.search.endsWith('evil.example') && ({CHANGED} || {asks}) && {IN_FRONT}")
+    assert window.now(f"{CHANGED} && !({asks})")
 
 
 # --- requests whose content no window can show

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 PAGE = """<!doctype html><meta charset="utf-8"><title>site</title>
 <button id="go">go</button>
 <script>
-const base = new URLSearchParams(location.search).get("agent");
+let base = new URLSearchParams(location.search).get("agent");
 window.answers = [];
 window.helloAfter = null;
 window.doneAfter = null;

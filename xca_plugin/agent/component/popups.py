@@ -29,6 +29,9 @@ from xca_plugin.model import Card
 REQUEST_PATH: Final = "/popup"
 """Where the consent popup sends the request that it got from a site."""
 
+QUESTION_PATH: Final = "/popup/question"
+"""Where popups tell that they show a question, and that it was answered or has gone."""
+
 _CARDS_SECONDS: Final = 3.0
 _ADD_SITE: Final = "/addDomain"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
@@ -41,6 +44,7 @@ def routes(state: AgentState) -> list[Route]:
     return [
         *(Route(path, _consent_popup(first_word)) for path, first_word in FIRST_WORDS.items()),
         Route(REQUEST_PATH, endpoint(state, _carry_request), methods=["POST"]),
+        Route(QUESTION_PATH, endpoint(state, _note_question), methods=["POST"]),
         Route("/waiting.gif", _waiting_picture),
         Route(_ADD_SITE, endpoint(state, _ask_to_add_site)),
         Route(_ADD_SITE, endpoint(state, _add_site), methods=["POST"]),
@@ -108,6 +112,28 @@ async def _look(state: AgentState, request: Request, site: str, body: str, since
     return JSONResponse({"answer": to_json(success(func))})
 
 
+async def _note_question(state: AgentState, request: Request) -> Response:
+    """Note what a popup tells of its question; tell it whether its question may take another's place."""
+    try:
+        message = json.loads(await request.body())
+        event, value = message["event"], message["site" if message["event"] == "shown" else "question"]
+        if not isinstance(value, str):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return JSONResponse({}, 400)
+    match event:
+        case "shown":
+            name, replaces = state.shown_questions.show(value)
+            return JSONResponse({"question": name, "replaces": replaces})
+        case "answered":
+            state.shown_questions.end(value)
+        case "gone":
+            state.shown_questions.leave(value)
+        case _:
+            return JSONResponse({}, 400)
+    return JSONResponse({})
+
+
 def _agreement(members: dict[str, Any]) -> Agreement:
     def typed(name: str) -> str | None:
         return str(members[name]) if members.get(name) else None
@@ -162,9 +188,12 @@ async def _add_site(state: AgentState, request: Request) -> Response:
     is_asked = is_origin(site) and state.form_tokens.spend(f"{_ADD_SITE} {site}", fields.get("token", ""))
     if not is_asked:
         return _popup(request, "add_domain.html", status=400, site=None, problem=None)
+    state.shown_questions.end(fields.get("question", ""))
     try:
         if not state.trusted_sites.trusts(site):
-            state.blind_sites.switch_off(site)  # it was trusted once, and is now anew
+            await asyncio.to_thread(
+                state.blind_sites.switch_off, site
+            )  # it was trusted once, and is now anew
         await asyncio.to_thread(state.trusted_sites.add, site)  # it may wait for another agent
     except XcaError as error:
         await site_requests.record(request, site, "trust", error)

@@ -40,6 +40,9 @@ _COMPONENT_RULE: Final = PathRule(any_origin=True, content_types=None, body_max=
 _POPUP_RULE: Final = PathRule(
     any_origin=False, content_types=frozenset({"application/json"}), body_max=_REQUEST_MAX
 )
+_QUESTION_RULE: Final = PathRule(
+    any_origin=False, content_types=frozenset({"application/json"}), body_max=_FORM_MAX
+)
 _PAGE_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=_FORM_MAX)
 _UPLOAD_RULE: Final = PathRule(
     any_origin=False,
@@ -93,6 +96,8 @@ def _rule_of(path: str) -> PathRule:
         return _COMPONENT_RULE
     if path == file_jobs.UPLOAD_PATH:
         return _UPLOAD_RULE
+    if path == popups.QUESTION_PATH:
+        return _QUESTION_RULE
     return _POPUP_RULE if path == popups.REQUEST_PATH else _PAGE_RULE
 
 

@@ -17,6 +17,7 @@ from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.dispatcher import Dispatcher
 from xca_plugin.agent.component.last_asked import LastAsked
 from xca_plugin.agent.component.recent_sites import RecentSites
+from xca_plugin.agent.component.shown_questions import ShownQuestions
 from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.files.workspace import Workspaces
 from xca_plugin.agent.pages.results import ActionResults
@@ -38,6 +39,7 @@ class AgentState:
         blind_sites: those of them that may make blind requests.
         own_word: the word by which the person knows this agent.
         dispatcher: answers what sites ask.
+        shown_questions: the questions that popups show now.
         form_tokens: one token for each form of the agent's own pages.
         action_results: how the latest PIN actions ended.
         card_changes: what pages that show cards follow.
@@ -54,6 +56,7 @@ class AgentState:
     blind_sites: BlindSites
     own_word: OwnWord
     dispatcher: Dispatcher
+    shown_questions: ShownQuestions
     form_tokens: OneTimeTokens
     action_results: ActionResults
     card_changes: CardChanges
@@ -75,6 +78,7 @@ class AgentState:
             blind_sites=blind_sites,
             own_word=OwnWord(settings.own_word),
             dispatcher=Dispatcher(card_worker, settings, trusted_sites, blind_sites),
+            shown_questions=ShownQuestions(),
             form_tokens=OneTimeTokens(),
             action_results=ActionResults(),
             card_changes=CardChanges(card_worker, trusted_sites.allowances),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shows the question whether to trust a site. If this window asked something before, it first says so.
+// Shows the question whether to trust a site. If it may take the place of another question, the window first says so.
 "use strict";
 
 (() => {
@@ -15,6 +15,10 @@
     restartConsentDelay(fitPopup());
   };
   document.querySelector("[data-part=go-on]").onclick = () => show(question);
-  document.querySelector("[data-part=changed-refuse]").onclick = () => window.close();
-  show(windowHasAsked() ? changed : question);
+  document.querySelector("[data-part=changed-refuse]").onclick = () => shownQuestion.end().then(() => window.close());
+  // Which site opened the window is unknown: a site can hide that.
+  shownQuestion.begin("").then((replaces) => {
+    document.querySelector("[data-part=question-name]").value = shownQuestion.name();
+    show(replaces ? changed : question);
+  });
 })();

@@ -103,14 +103,49 @@ const restartConsentDelay = (() => {
   };
 })();
 
-// Tells whether this window has shown a question before, and notes that it shows one now: whoever opened the window can
-// load it anew, and so put one question in the place of another.
-function windowHasAsked() {
-  try {
-    const hasAsked = sessionStorage.getItem("asked") !== null;
-    sessionStorage.setItem("asked", "yes");
-    return hasAsked;
-  } catch {
-    return true; // the browser keeps nothing for this window: in doubt the person is told
+// The question that this window shows. Whoever opened the window can load it anew, at another of the agent's names too, or
+// open another one, and so put one question in the place of another. The window remembers that for one name only, so the
+// agent is told as well.
+const shownQuestion = (() => {
+  let name = null;
+  const json = (message) => new Blob([JSON.stringify(message)], { type: "application/json" });
+  const tell = (message) => fetch("/popup/question", { method: "POST", body: json(message), keepalive: true });
+
+  function windowHasAsked() {
+    try {
+      const hasAsked = sessionStorage.getItem("asked") !== null;
+      sessionStorage.setItem("asked", "yes");
+      return hasAsked;
+    } catch {
+      return true; // the browser keeps nothing for this window: in doubt the person is told
+    }
   }
-}
+
+  addEventListener("pagehide", () => {
+    if (name !== null) {
+      navigator.sendBeacon("/popup/question", json({ event: "gone", question: name }));
+    }
+  });
+
+  return {
+    name: () => name ?? "",
+    // Before the first question is shown: tells whether it may take the place of another. In doubt it may.
+    async begin(site) {
+      const hasAsked = windowHasAsked();
+      try {
+        const told = await (await tell({ event: "shown", site })).json();
+        name = told.question ?? null;
+        return hasAsked || told.replaces !== false;
+      } catch {
+        return true;
+      }
+    },
+    async end() {
+      if (name !== null) {
+        const question = name;
+        name = null;
+        await tell({ event: "answered", question }).catch(() => {}); // then the agent has ended
+      }
+    },
+  };
+})();

@@ -44,14 +44,22 @@
     element(part).replaceChildren(...parts);
   }
 
-  function finish(answer) {
+  async function finish(answer) {
     refusal = null;
+    if (!isFirst) {
+      show("working");
+      await shownQuestion.end(); // before the site opens its next window
+    }
+    answerSite(answer);
+    window.close();
+  }
+
+  function answerSite(answer) {
     // A page without an origin (a file, a sandbox) can only be answered with "*". The agent gives it nothing but refusals.
     site.window.postMessage(answer, site.origin === "null" ? "*" : site.origin);
     for (const field of document.querySelectorAll("input")) {
       field.value = "";
     }
-    window.close();
   }
 
   async function post(answered) {
@@ -72,9 +80,9 @@
     }
     if (reply.consent) {
       await ready;
-      begin(reply.consent, reply.refusal);
+      await begin(reply.consent, reply.refusal);
     } else {
-      finish(reply.answer || JSON.stringify({ ...FAILED, ...reply, func: answerName() }));
+      await finish(reply.answer || JSON.stringify({ ...FAILED, ...reply, func: answerName() }));
     }
   }
 
@@ -88,13 +96,13 @@
     }
   }
 
-  // One window, one question: if the site has loaded the window anew, the person is told before the next one is shown.
-  function begin(question, refused) {
+  // One question at a time: if the site may have put this one in the place of another, the person is told first.
+  async function begin(question, refused) {
     refusal = refused;
-    const hasAsked = isFirst && windowHasAsked();
+    const replaces = isFirst && (await shownQuestion.begin(site.origin));
     isFirst = false;
     const next = question.ownPage ? showOwnPage : question.cards ? askForCard : question.blindness ? askToSwitchOn : ask;
-    if (!hasAsked) {
+    if (!replaces) {
       next(question, refused);
       return;
     }
@@ -181,6 +189,8 @@
     element("holder-field").hidden = !question.holder;
     element("holder-field").ontoggle = () => restartConsentDelay(fitPopup(), false);
     showText("tries", question.tries);
+    showText("keypad", question.keypad);
+    element("keypad").hidden = !question.keypad;
     showText("wrong", question.wrong ?? "");
     element("wrong").hidden = !question.wrong;
     const warnings = question.notice ? [question.notice, ...question.warnings] : question.warnings;
@@ -240,6 +250,9 @@
       for (const field of ["pin", "new-pin", "again"]) {
         element(field).value = "";
       }
+      if (question.keypad) {
+        showText("working", question.keypad);
+      }
       show("working");
       carry({ agreement });
     };
@@ -263,7 +276,7 @@
   // for the answer to its new request.
   window.addEventListener("beforeunload", () => {
     if (refusal !== null && document.hasFocus()) {
-      finish(refusal);
+      answerSite(refusal);
     }
   });
   site.window.postMessage(JSON.stringify({ func: firstWord }), "*");
