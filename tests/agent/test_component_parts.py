@@ -298,8 +298,8 @@ def test_origin_of_a_site_is_recognised(origin: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "null", "*", "example.gov.tw", "https://", "https://a/", "https://a/b", "https://u@a", "ftp://a",
-     "HTTPS://a", "https://a:0", "https://a:x", "https://例子.tw", "https://a b", "https://a\n", "https://[::1",
-     "https://a:443", "http://a:80", "https://a:65536", "https://a?b", "https://a#b", "//a",
+     "HTTPS://a", "https://a:0", "https://a:x", "https://例子.tw", "https://e\u0301x.tw", "https://a b", "https://a\n",
+     "https://[::1", "https://a:443", "http://a:80", "https://a:65536", "https://a?b", "https://a#b", "//a",
      "https://a:" + "9" * 9999],
 )  # fmt: skip
 def test_text_that_is_no_origin_is_refused(text: str) -> None:
