@@ -3,15 +3,18 @@
 
 import sys
 
-from xca_common.command_line import speak
-
 
 def main() -> None:
     """Run softhsm-card."""
-    speak(sys.argv[1:])
-    from softhsm.commands import softhsm_card
+    try:
+        from xca_common.command_line import speak  # here, because Ctrl-C may come while it is imported
 
-    softhsm_card(prog_name="softhsm-card")
+        speak(sys.argv[1:])
+        from softhsm.commands import softhsm_card
+
+        softhsm_card(prog_name="softhsm-card")
+    except KeyboardInterrupt:  # while a command runs, click takes it
+        sys.exit(1)
 
 
 if __name__ == "__main__":
