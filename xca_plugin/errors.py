@@ -792,6 +792,26 @@ class EditedByHand(ToolError):
     )
 
 
+class OtherInstallation(ToolError):
+    """The lines in a tool's file name the module of another installation, which is there.
+
+    Attributes:
+        name: the tool.
+        path: its file.
+        module: the other installation's module.
+    """
+
+    name: str
+    path: str | Path
+    module: str | Path
+    _message = text(
+        "The lines in {path} belong to another installation of xca-plugin, whose module is {module}."
+    )
+    _next_step = text(
+        "They were kept. Undo the registration with that installation, or have this one take them over."
+    )
+
+
 class ToolInUse(ToolError):
     """A program has the database open that is to be changed."""
 

@@ -647,6 +647,32 @@ def test_register_after_the_module_moved_corrects_the_lines_in_place(at_home: Pa
     assert file.read_bytes() == b"Host a\nHost later\n"
 
 
+def test_lines_of_another_installation_are_kept_until_they_are_taken_over(person: Person) -> None:
+    permitted(ORDINARY)
+    person = Person(person.workspace, person.home, ORDINARY)
+    other = person.home / "other" / "xca-pkcs11.so"
+    file = person.home / ".config" / "pkcs11" / "modules" / "xca.module"
+    file.parent.mkdir(parents=True)
+    other.parent.mkdir()
+    other.touch()
+    kept = insert(b"", 0, "p11-kit", [f"module: {other}"], 1)
+    file.write_bytes(kept)
+    assert person.tools()["p11-kit"]["state"] == "other-installation"
+    for command in ("register", "unregister"):
+        refused = person.run(command, "p11-kit")
+        assert refused.status == 91
+        assert str(other) in refused.err
+        assert "xcactl tools register p11-kit --take-over" in refused.err
+    everything = person.run("unregister", "--all")
+    assert everything.status == 0
+    assert "another installation" in everything.err
+    assert file.read_bytes() == kept
+    assert person.run("register", "p11-kit", "--take-over").status == 0
+    assert f"module: {module_path()}" in file.read_text()
+    assert person.run("unregister", "p11-kit").status == 0
+    assert not file.exists()
+
+
 # --- changes that are refused
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl tools: register the module in other programs, and check whether each sees the card."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -15,6 +16,7 @@ from xca_plugin.cli.common import json_option
 from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
+from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import add_heads, console, grid, print_json, say, say_done
 from xca_plugin.tools import FileChange, ProbeResult, Registration, Tool, all_tools, make
 from xca_plugin.tools.host_environment import configuration_remark
@@ -23,15 +25,28 @@ _STATES: Final = {
     Registration.ABSENT: text("not registered"),
     Registration.REGISTERED: text("registered"),
     Registration.OUTDATED: text("out of date"),
+    Registration.OTHER: text("registered by another installation"),
     Registration.EDITED: text("changed by hand"),
     Registration.UNREADABLE: text("a file of it cannot be read"),
 }
 _STYLES: Final = {
     Registration.REGISTERED: "green",
     Registration.OUTDATED: "yellow",
+    Registration.OTHER: "yellow",
     Registration.EDITED: "red",
     Registration.UNREADABLE: "red",
 }
+
+_TO_FILL_IN: Final = {
+    "FILE": text("FILE"),
+    "HOST": text("HOST"),
+    "IN": text("IN"),
+    "NUMBER": text("NUMBER"),
+    "OUT": text("OUT"),
+    "URL": text("URL"),
+}
+"""Words of Tool.command() that the person replaces, in the language that is spoken."""
+_WORD_TO_FILL_IN: Final = re.compile(rf"(?<![\w/])(?:{'|'.join(_TO_FILL_IN)})(?![\w/])")
 
 
 @click.group(help=_("Set up other tools to use the card: browsers, OpenSSL, ssh, Java and others."))
@@ -66,7 +81,8 @@ def list_tools(as_json: bool) -> None:
 def _show_use(tool: Tool, tell: Callable[[str], None]) -> None:
     missing, remarks = tool.missing(), tool.remarks()
     if missing is None:
-        tell(f"\n{tool.name}:\n  {harmless(tool.command(), longest=None)}")
+        command = _WORD_TO_FILL_IN.sub(lambda word: _TO_FILL_IN[word[0]](), tool.command())
+        tell(f"\n{tool.name}:\n  {harmless(command, longest=None)}")
     elif remarks or tool.state() is not Registration.ABSENT:
         tell(f"\n{tool.name}:\n  {missing()}")
     else:
@@ -91,10 +107,13 @@ _dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the chang
 @_names
 @_all
 @_dry_run
-def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
+@click.option(
+    "--take-over", is_flag=True, help=_("Also replace what another installation of xcactl registered.")
+)
+def register(names: tuple[str, ...], everyone: bool, dry_run: bool, take_over: bool) -> None:
     """Register the module in each tool named."""
     chosen = _chosen(names, everyone, lambda tool: tool.installed())
-    _change(chosen, lambda tool: tool.plan_register(), dry_run)
+    _change(chosen, lambda tool: tool.plan_register(take_over=take_over), everyone, dry_run)
     if not dry_run:
         for tool in chosen:
             if tool.installed() and tool.registered():
@@ -108,7 +127,8 @@ def register(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
 @_dry_run
 def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     """Undo the registration in each tool named."""
-    _change(_chosen(names, everyone, lambda tool: True), lambda tool: tool.plan_unregister(), dry_run)
+    chosen = _chosen(names, everyone, lambda tool: True)
+    _change(chosen, lambda tool: tool.plan_unregister(), everyone, dry_run)
 
 
 @tools.command(help=_("Look at the card through the registered tools; needs no PIN and costs no try."))
@@ -171,13 +191,21 @@ def _chosen(names: tuple[str, ...], everyone: bool, which: Callable[[Tool], bool
     return [tool for tool in all_tools() if (which(tool) if everyone else tool.name in names)]
 
 
-def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dry_run: bool) -> None:
+def _change(
+    chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], everyone: bool, dry_run: bool
+) -> None:
     """Show and make the changes of each tool. After a failure the next tool follows; each failure is shown.
+
+    Args:
+        chosen: the tools.
+        plan: returns the changes of a tool.
+        everyone: no tool was named: what belongs to another installation is kept, and is no failure.
+        dry_run: the changes are shown only.
 
     Raises:
         XcaError: the last failure.
     """
-    failures = []
+    failures: list[tuple[Tool, XcaError]] = []
     for tool in chosen:
         try:
             changes = plan(tool)
@@ -187,6 +215,13 @@ def _change(chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], dr
                 say(text("{name}: nothing to change").format(name=tool.name)(), err=True)
             if not dry_run:
                 make(changes)
+        except errors.OtherInstallation as error:
+            if everyone:
+                say(f"{tool.name}:", err=True)
+                say(error.message(), err=True, fg="yellow")
+                say(next_step(error), err=True)
+            else:
+                failures.append((tool, error))
         except XcaError as error:
             failures.append((tool, error))
     for tool, failure in failures:

@@ -85,6 +85,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.CardWorkerBusy: 88,
     errors.ServiceFailed: 89,
     errors.AgentNotRunning: 90,
+    errors.OtherInstallation: 91,
 }
 
 OF_A_PLUGIN: Final = 1

@@ -2,6 +2,7 @@
 """A file that takes xcactl's lines, and the changes that put them in and take them out."""
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,10 +10,11 @@ from pathlib import Path
 
 from xca_common.base_directories import config_home, own_configuration
 from xca_common.errors import FileProblem
-from xca_plugin.errors import EditedByHand, NotEditable
+from xca_plugin.errors import EditedByHand, NotEditable, OtherInstallation
 from xca_plugin.i18n import text
 from xca_plugin.tools import managed_block
 from xca_plugin.tools.file_change import FileChange, check_only_name, is_there, read
+from xca_plugin.tools.host_environment import module
 
 
 class Registration(StrEnum):
@@ -22,6 +24,8 @@ class Registration(StrEnum):
     REGISTERED = "registered"
     OUTDATED = "outdated"
     """The lines are missing in a file, or are those of another version or module."""
+    OTHER = "other-installation"
+    """The lines name the module of another installation, which is there."""
     EDITED = "edited"
     """The lines were changed by hand."""
     UNREADABLE = "unreadable"
@@ -98,16 +102,21 @@ class ManagedFile:
             return Registration.EDITED
         if found is None:
             return Registration.ABSENT
-        current = found.body == tuple(self.body(managed_block.cut(content, found)))
-        return Registration.REGISTERED if current else Registration.OUTDATED
+        if found.body == tuple(self.body(managed_block.cut(content, found))):
+            return Registration.REGISTERED
+        return Registration.OTHER if _others_module(found.body) else Registration.OUTDATED
 
-    def plan_register(self) -> list[FileChange]:
+    def plan_register(self, *, take_over: bool = False) -> list[FileChange]:
         """Return the change that inserts the lines or corrects them; none when they are as they have to be.
+
+        Args:
+            take_over: lines of another installation are corrected too.
 
         Raises:
             FileProblem: the file cannot be read.
             NotEditable: the lines cannot be inserted into such a file.
             EditedByHand: the lines were changed by hand.
+            OtherInstallation: the lines are another installation's.
         """
         before = self._read()
         content = before or b""
@@ -120,6 +129,8 @@ class ManagedFile:
         body = self.body(rest)
         if found and found.body == tuple(body):
             return []
+        if found and not take_over:
+            self._check_whose(found.body)
         if found:
             head, tail, made = content[: found.start], content[found.end :], found.made
             if tail:
@@ -137,17 +148,22 @@ class ManagedFile:
         """Return the change that removes the lines; none when there are none.
 
         Raises:
-            FileProblem, NotEditable, EditedByHand: as plan_register.
+            FileProblem, NotEditable, EditedByHand, OtherInstallation: as plan_register.
         """
         content = self._read()
         found = self._find(content or b"")
         if content is None or found is None:
             return []
+        self._check_whose(found.body)
         self._check_only_name()
         rest = managed_block.cut(content, found)
         if found.made and not rest:
             return [FileChange(self.path, content, None, found.made - 1)]
         return [FileChange(self.path, content, rest)]
+
+    def _check_whose(self, body: Sequence[str]) -> None:
+        if other := _others_module(body):
+            raise OtherInstallation(name=self._tool, path=self.path, module=other)
 
     def _read(self) -> bytes | None:
         """Read the file; None when it does not exist.
@@ -195,3 +211,14 @@ def _made_folders(file: Path) -> int:
     except FileProblem:
         return 0
     return max(0, managed_block.made(content) - 1)
+
+
+def _others_module(body: Sequence[str]) -> str | None:
+    """Return the module of another installation that lines name; None: they name none that is there.
+
+    A module that is there no more was moved or removed, and its lines are nobody's.
+    """
+    for found in re.findall(r"/[^\"'\n]*/xca-pkcs11\.so", "\n".join(body)):
+        if is_there(Path(found)) and os.path.realpath(found) != os.path.realpath(module()):
+            return str(found)
+    return None

@@ -50,8 +50,8 @@ class _Browser(Tool):
         lines = [f"library={module()}", "name=XCA"]
         return [_Modules(folder / "pkcs11.txt", self.name, lines, own=False) for folder in self._databases()]
 
-    def plan_register(self) -> list[FileChange]:
-        changes = super().plan_register()
+    def plan_register(self, *, take_over: bool = False) -> list[FileChange]:
+        changes = super().plan_register(take_over=take_over)
         if not self._databases():
             raise NoUsableProfile(name=self.name)
         return changes
@@ -151,8 +151,8 @@ class _Modules(ManagedFile):
             raise NotEditable(path=self.path, detail=detail)
         return len(rest)
 
-    def plan_register(self) -> list[FileChange]:
-        return self._while_nobody_uses_it(super().plan_register())
+    def plan_register(self, *, take_over: bool = False) -> list[FileChange]:
+        return self._while_nobody_uses_it(super().plan_register(take_over=take_over))
 
     def plan_unregister(self) -> list[FileChange]:
         return self._while_nobody_uses_it(super().plan_unregister())

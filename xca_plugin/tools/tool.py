@@ -92,7 +92,7 @@ class Tool(ABC):
             states = self._states()
         except XcaError:
             return Registration.UNREADABLE
-        for state in (Registration.EDITED, Registration.OUTDATED):
+        for state in (Registration.EDITED, Registration.OTHER, Registration.OUTDATED):
             if state in states:
                 return state
         if len(states) > 1:
@@ -111,11 +111,14 @@ class Tool(ABC):
         """Tell whether the registration is complete and current."""
         return self.state() is Registration.REGISTERED
 
-    def plan_register(self) -> list[FileChange]:
+    def plan_register(self, *, take_over: bool = False) -> list[FileChange]:
         """Return the changes that register the module; none when it is registered.
 
+        Args:
+            take_over: lines of another installation are replaced too.
+
         Raises:
-            ToolNotInstalled, WrongArchitecture, FileProblem, NotEditable, EditedByHand.
+            ToolNotInstalled, WrongArchitecture, FileProblem, NotEditable, EditedByHand, OtherInstallation.
         """
         missing = self.missing()
         if missing is not None:
@@ -123,13 +126,15 @@ class Tool(ABC):
         wrong = self._wrong_architecture()
         if wrong is not None:
             raise WrongArchitecture(detail=wrong)
-        return [change for file in _distinct(self.files()) for change in file.plan_register()]
+        return [
+            change for file in _distinct(self.files()) for change in file.plan_register(take_over=take_over)
+        ]
 
     def plan_unregister(self) -> list[FileChange]:
         """Return the changes that undo the registration.
 
         Raises:
-            FileProblem, NotEditable, EditedByHand.
+            FileProblem, NotEditable, EditedByHand, OtherInstallation.
         """
         return [change for file in _distinct(self.traces()) for change in file.plan_unregister()]
 
