@@ -2,6 +2,7 @@
 """The commands of softhsm-card: the issuer of cards for developers and for continuous integration."""
 
 import os
+import re
 import shlex
 import sys
 from datetime import datetime
@@ -14,7 +15,15 @@ import softhsm
 from pkcs11_shim import StoreError, rules
 from softhsm import Application, Environment, IssuedCard, IssuedCardState
 from softhsm.i18n import _, text
-from xca_common.command_line import SHOWN_SECRET, SourceOption, WholeNumber, complete, confirm, harmless_usage
+from xca_common.command_line import (
+    SHOWN_SECRET,
+    SourceOption,
+    WholeNumber,
+    complete,
+    confirm,
+    harmless_usage,
+    help_as_option,
+)
 from xca_common.errors import os_reason, place_of
 from xca_common.harmless_text import harmless, harmless_json
 from xca_common.i18n import Text
@@ -39,6 +48,10 @@ _STATUSES: Final = "\b\n" + _(
     "  1  the environment, SoftHSM or the card store failed, or you stopped it\n"
     "  2  an option or a value is wrong, or is taken\n"
     "  3  no such card"
+)
+_USER_CODE_RULE: Final = text(
+    "A user code has {least} to {most} characters: letters, digits and ASCII signs, no blanks. Upper and "
+    "lower case differ."
 )
 _FILE_WIDTH: Final = 120
 _MEMBERS: Final = text(
@@ -74,8 +87,18 @@ _PLACEHOLDERS: Final = {
 def _source(sentence: Text) -> str:
     """Return the help of an option that names the source of a user code."""
     facts = {"least": rules.USER_CODE_MIN, "most": rules.USER_CODE_MAX, "forms": FORMS}
-    asked = _("Asked for when left out.")
-    return f"{sentence.format(**facts)()} {asked}"
+    asked = text("{sentence} Asked for when left out.")
+    return asked.format(sentence=sentence.format(**facts))()
+
+
+class _CardNumber(click.ParamType[str]):
+    """Type of a card number, which may be typed in lower case and with blanks around it."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        number = str(value).strip()
+        return number.upper() if re.fullmatch("[a-zA-Z]+[0-9]+", number) else number
 
 
 class _BadValue(click.ClickException):
@@ -93,6 +116,9 @@ class _Commands(click.Group):
         tolerate_characters()
         with harmless_usage():
             return super().make_context(*given, **more)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, help_as_option(args))
 
     def invoke(self, ctx: click.Context) -> Any:
         with harmless_usage():
@@ -209,7 +235,12 @@ def init(directory: Path, compatibility_policy: bool) -> None:
     type=click.DateTime(["%Y-%m-%d"]),
     help=_("Day of issue in Taipei, today by default; more than 90 days ago makes a lapsed card."),
 )
-@click.option("--number", metavar="NUMBER", help=_("Card number, XC and 14 digits; a free one by default."))
+@click.option(
+    "--number",
+    metavar="NUMBER",
+    type=_CardNumber(),
+    help=_("Card number, XC and 14 digits; a free one by default."),
+)
 @click.option(
     "--reader", metavar="NAME", help=_("Name of the reader that the card sits in; a new one by default.")
 )
@@ -250,8 +281,9 @@ def issue(
             said = text("Card {number} in {reader}: {state}, activate by {day}")
             facts = {"number": card.number, "reader": card.row.reader, "state": _STATES[card.state]}
             _say(said.format(**facts, day=card.row.activate_by))
-        # --card is given because XCA_CARD may name another card, such as that of the demo.
-        number = f" --card {issued[-1].number}" if os.environ.get("XCA_CARD") else ""
+        # --card is given where there are several: XCA_CARD may also name another card, such as the demo's.
+        several = bool(os.environ.get("XCA_CARD")) or len(softhsm.cards(environment)) > 1
+        number = f" --card {issued[-1].number}" if several else ""
         _say(text('Next: eval "$(softhsm-card env)", then xcactl activate{number}').format(number=number))
 
 
@@ -273,8 +305,8 @@ def list_cards(directory: Path, as_json: bool) -> None:
             _("Card"),
             _("State"),
             _("Activate by"),
-            _("PIN tries"),
-            _("User code tries"),
+            _("PIN tries left"),
+            _("User code tries left"),
             _("Reader"),
             box=None,
             pad_edge=False,
@@ -314,7 +346,7 @@ def env(directory: Path) -> None:
         "user code is the one from the application again, and the PIN must be set anew."
     ),
 )
-@click.argument("number")
+@click.argument("number", type=_CardNumber())
 @click.pass_obj
 def repair(directory: Path, number: str) -> None:
     """Repair a card, and print what its holder does next."""
@@ -338,7 +370,7 @@ def repair(directory: Path, number: str) -> None:
         "Keys and certificates stay. The PIN must be set anew with the new user code."
     ),
 )
-@click.argument("number")
+@click.argument("number", type=_CardNumber())
 @click.option(
     "--new-user-code",
     metavar="SOURCE",
@@ -357,7 +389,7 @@ def reset_user_code(context: click.Context, number: str, new_user_code: str | No
 
 
 @softhsm_card.command(epilog=_STATUSES, help=_("Revoke the certificates of a card for good (憑證廢止)."))
-@click.argument("number")
+@click.argument("number", type=_CardNumber())
 @click.option(
     "--reason",
     metavar="REASON",
@@ -377,7 +409,7 @@ def revoke(directory: Path, number: str, reason: str) -> None:
 
 
 @softhsm_card.command(epilog=_STATUSES, help=_("Suspend the certificates of a card (憑證停用)."))
-@click.argument("number")
+@click.argument("number", type=_CardNumber())
 @click.pass_obj
 def suspend(directory: Path, number: str) -> None:
     """Suspend, and publish it."""
@@ -390,7 +422,7 @@ def suspend(directory: Path, number: str) -> None:
 
 
 @softhsm_card.command(epilog=_STATUSES, help=_("Resume the suspended certificates of a card (憑證復用)."))
-@click.argument("number")
+@click.argument("number", type=_CardNumber())
 @click.pass_obj
 def resume(directory: Path, number: str) -> None:
     """Resume, and publish it."""
@@ -407,7 +439,7 @@ def resume(directory: Path, number: str) -> None:
         "Write a new CRL, and new OCSP responses about the certificates of a card; they hold for seven days."
     ),
 )
-@click.argument("number")
+@click.argument("number", type=_CardNumber())
 @click.pass_obj
 def publish(directory: Path, number: str) -> None:
     """Publish how a card stands."""
@@ -423,7 +455,7 @@ def publish(directory: Path, number: str) -> None:
     epilog=_STATUSES,
     help=_("Delete a card with its keys, its history and the issuer's copies. This cannot be undone."),
 )
-@click.argument("number")
+@click.argument("number", type=_CardNumber())
 @click.option("--yes", is_flag=True, help=_("Do not ask."))
 @click.pass_obj
 def remove(directory: Path, number: str, yes: bool) -> None:
@@ -442,10 +474,27 @@ def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
         if not sys.stdin.isatty():
             said = text("no terminal to ask for the user code on; name its source: {forms}")
             raise click.UsageError(said.format(forms=FORMS)())
+        facts = {"least": rules.USER_CODE_MIN, "most": rules.USER_CODE_MAX}
+        click.echo(_USER_CODE_RULE.format(**facts)(), err=True)
         click.echo(_("Nothing is shown while you type."), err=True)
-        code: str = click.prompt(prompt, hide_input=True, confirmation_prompt=_("Repeat it"), err=True)
+        code: str = click.prompt(
+            prompt,
+            hide_input=True,
+            confirmation_prompt=_("Repeat it"),
+            value_proc=_checked_user_code,
+            err=True,
+        )
         return code
     return context.with_resource(SecretReader()).read(source)
+
+
+def _checked_user_code(user_code: str) -> str:
+    """Return a user code of the right form; click asks again for any other."""
+    try:
+        softhsm.check_user_code(user_code)
+    except softhsm.BadValueError as error:
+        raise click.UsageError(str(error)) from error
+    return user_code
 
 
 def _say_published(done: Text, published: "Published") -> None:

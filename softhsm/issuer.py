@@ -120,7 +120,7 @@ def issue(environment: Environment, user_code: str, application: Application | N
         OSError: the environment cannot be written.
     """
     application = application or Application()
-    _check_user_code(user_code)
+    check_user_code(user_code)
     _check_reader(application.reader)
     if application.number is not None and not re.fullmatch(_NUMBER, application.number):
         said = text("card number '{number}': must be XC and 14 digits; leave it out for a free one")
@@ -208,7 +208,7 @@ def reset_user_code(environment: Environment, number: str, new_user_code: str) -
         StoreError: the card store cannot be used.
         OSError: the environment cannot be written.
     """
-    _check_user_code(new_user_code)
+    check_user_code(new_user_code)
     find(environment, number)
     with _staging(environment, number) as staging:
         # The code is changed in a copy, which then replaces the file: the card always has one of the codes.
@@ -378,7 +378,12 @@ def _clear_abandoned(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _check_user_code(user_code: str) -> None:
+def check_user_code(user_code: str) -> None:
+    """Refuse a value that no user code may have.
+
+    Raises:
+        BadValueError: wrong length or characters.
+    """
     # Checked here, because the issuer does not write through the module, which has the rule.
     allowed = range(rules.CHAR_FIRST, rules.CHAR_LAST + 1)
     if not rules.USER_CODE_MIN <= len(user_code) <= rules.USER_CODE_MAX:

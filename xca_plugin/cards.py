@@ -40,6 +40,9 @@ REAL_CARD_WARNING: Final = text(
 )
 """What the holder of a real card (Card.real) must agree to before anything that asks for a secret."""
 
+BUILT_IN: Final = ("hicos", "weak_pin")
+"""Names of the plugins that are part of this package."""
+
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -70,9 +73,8 @@ class Cards:
 
         self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self._plugins.add_hookspecs(hookspecs)
-        built_in = {hicos.FAMILY: hicos.Hicos(), "weak_pin": weak_pin}
-        self._guard = Guard(self._plugins, list(built_in))
-        for name, plugin in built_in.items():
+        self._guard = Guard(self._plugins, list(BUILT_IN))
+        for name, plugin in zip(BUILT_IN, (hicos.Hicos(), weak_pin), strict=True):
             self._register(plugin, name)
         for given in plugins:
             name = getattr(given, "__name__", type(given).__name__)

@@ -111,6 +111,11 @@ class WholeNumber(click.ParamType[int]):
         raise click.BadParameter(wrong.format(value=value, least=self._least, most=self._most)(), ctx, param)
 
 
+def help_as_option(arguments: list[str]) -> list[str]:
+    """Return the arguments of a program; the word `help` before them stands for the option behind them."""
+    return [*arguments[1:], "--help"] if arguments[:1] == ["help"] else arguments
+
+
 def complete(command: click.Command, placeholders: dict[str, Text], *, hide_language: bool) -> None:
     """Give a command the option --lang, a help page in the language, and translated placeholders.
 
@@ -120,6 +125,9 @@ def complete(command: click.Command, placeholders: dict[str, Text], *, hide_lang
         hide_language: --lang is accepted, but the help does not show it.
     """
     command.context_class = _Context
+    if command.help and not command.short_help:
+        # Whole: click cuts it, and in Chinese, which has no blanks, in the middle of a sentence.
+        command.short_help = re.split(r"(?<=。)|(?<=\.) |\n\n", command.help.strip())[0].removesuffix(".")
     command.options_metavar = _("[OPTIONS]")
     command.params.append(
         click.Option(
@@ -158,6 +166,9 @@ def harmless_usage() -> Iterator[None]:
         error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
         raise
     except click.exceptions.NoSuchCommand as error:
+        if error.command_name == "help" and error.ctx:
+            click.echo(error.ctx.get_help())
+            raise click.exceptions.Exit(0) from None
         if not (error.ctx and _takes_secrets(error.ctx.command)) or error.format_message() != error.message:
             error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
             raise

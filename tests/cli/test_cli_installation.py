@@ -2,8 +2,12 @@
 """xcactl module-path and --version: what is installed."""
 
 import platform
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 import xca_plugin
 from pkcs11_shim import module_path
@@ -25,8 +29,8 @@ def test_version_tells_python_both_modules_and_plugins_and_loads_none(
     assert result.out.splitlines() == [
         f"xcactl, version {version('xca-plugin')}",
         f"Python: {platform.python_version()}",
-        f"Module: {module_path()}",
-        f"Inner module: {closed.path / 'libsofthsm2.so'}",
+        f"Module: {version('xca-plugin')}, {module_path()}",
+        f"Inner module: SoftHSM 2.6, {closed.path / 'libsofthsm2.so'}",
         "Plugin: house_rules (house_rules 1.0)",
     ]
 
@@ -36,6 +40,29 @@ def test_version_with_a_broken_configuration_is_told_all_the_same(closed: Worksp
     result = closed.with_variables(XCA_PKCS11_CONF=str(tmp_path / "broken.conf")).run("--version")
     assert result.status == 0
     assert "Inner module: none" in result.out
+
+
+def test_version_without_plugins_names_the_built_in_ones(closed: Workspace) -> None:
+    result = closed.run("--lang", "zh_TW", "--version")
+    assert result.out.splitlines()[-1] == "外掛：只有內建的（hicos、weak_pin）"
+
+
+@pytest.mark.parametrize("module", ["xca_plugin.cli", "softhsm.cli"])
+def test_interruption_while_a_program_starts_shows_no_traceback(closed: Workspace, module: str) -> None:
+    # Ctrl-C comes while click is imported, which both programs need.
+    start = (
+        "import runpy, signal, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'click':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        f"runpy.run_module('{module}', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start], env=closed.environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 def test_package_has_the_version_of_its_distribution() -> None:

@@ -92,11 +92,20 @@ def test_readers_without_the_daemon_say_what_to_start(closed: Workspace, scripte
     result = workspace.run("detect")
     assert result.status == 0
     assert closed.number in result.out
-    assert result.err == "The daemon of the card readers, pcscd, does not answer.\n"
+    assert result.err == ""  # a card of the stand-in needs no reader
     document = workspace.run("detect", "--json").json
     check(document, "detect")
     assert document["pcsc"]["problem"]["name"] == "NoReaderDaemon"
     assert scripted.under(workspace, "C_GetSlotList count 0").run("detect").status == 81
+
+
+def test_readers_of_a_real_card_without_the_daemon_say_so(
+    real: Workspace, without_pcsc: dict[str, str]
+) -> None:
+    result = real.with_variables(**NO_DAEMON).run("detect")
+    assert result.err == "The daemon of the card readers, pcscd, does not answer.\n"
+    result = real.with_variables(**without_pcsc).run("detect")
+    assert result.err == "Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.\n"
 
 
 def test_readers_without_the_extra_say_so_and_what_pip_compiles_it_with(
@@ -106,7 +115,7 @@ def test_readers_without_the_extra_say_so_and_what_pip_compiles_it_with(
     result = workspace.run("detect")
     assert result.status == 0
     assert closed.number in result.out
-    assert result.err == "Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.\n"
+    assert result.err == ""
     document = workspace.run("detect", "--json").json
     check(document, "detect")
     problem = document["pcsc"]["problem"]

@@ -32,7 +32,7 @@ def test_wrong_pins_in_a_terminal_tell_two_one_and_locked(active: Workspace, sec
     with workspace.terminal(*COMMANDS[secret]) as talk:
         talk.expect_exact(BEFORE[secret].format("1 try left"))
         talk.expect_exact("To go on, type: last try")
-        talk.expect_exact("Confirm: ")
+        talk.expect_exact("Enter alone ends the command: ")
         talk.sendline("last try")
         talk.expect_exact(PROMPT[secret])
         talk.sendline("wrong-3a")
@@ -75,7 +75,7 @@ def test_last_try_is_refused_without_confirmation(active: Workspace) -> None:
     assert workspace.run("pin", "verify", "--pin", "stdin", stdin=f"{PIN}\n").status == 41
     assert workspace.card()["pin_tries_left"] == 1
     with workspace.terminal("pin", "verify") as talk:
-        talk.expect_exact("Confirm: ")
+        talk.expect_exact("Enter alone ends the command: ")
         talk.sendline("yes")
         talk.expect_exact("Nothing was tried")
     assert talk.exitstatus == 41
@@ -317,7 +317,7 @@ def test_tries_that_others_spend_during_the_prompt_lead_to_the_question(
         spend_two(workspace, secret)
         talk.sendline("wrong-3a")
         talk.expect_exact("Only one try is left")
-        talk.expect_exact("Confirm: ")
+        talk.expect_exact("Enter alone ends the command: ")
         assert workspace.card()[secret] == 1
         talk.sendline(answer)
         talk.expect_exact("Nothing was tried" if answer == "no" else "is locked")

@@ -12,7 +12,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from support.cli.xcactl import Workspace
+from support.cli.xcactl import PIN, USER_CODE, Workspace
 from xca_common.i18n import CATALOGUE, CHINESE, ENGLISH, language_named
 from xca_plugin.cli.examples import EXAMPLES
 from xca_plugin.cli.root import xcactl
@@ -363,3 +363,70 @@ def test_certificates_of_a_card_have_the_headings_of_certificates(closed: Worksp
     shown = chinese.run("cert", "show", "CA Cert").out
     assert "憑證主體" in shown
     assert "持有者" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("help",), "xcactl [OPTIONS] COMMAND"),
+        (("help", "pin", "change"), "xcactl pin change [OPTIONS]"),
+        (("pin", "help"), "xcactl pin [OPTIONS] COMMAND"),
+    ],
+)
+def test_word_help_shows_the_help(closed: Workspace, arguments: tuple[str, ...], words: str) -> None:
+    result = closed.run(*arguments)
+    assert (result.status, words in result.out) == (0, True), result.out + result.err
+
+
+@pytest.mark.parametrize("language", ["en", "zh_TW"])
+def test_list_of_commands_cuts_no_sentence(closed: Workspace, language: str) -> None:
+    for group in ((), ("cert",), ("agent",), ("tools",)):
+        assert "..." not in closed.run("--lang", language, *group, "--help").out.replace(
+            "[ARGS]...", ""
+        ).replace("[引數]...", "")
+
+
+def test_certificate_of_a_similar_label_is_suggested(active: Workspace) -> None:
+    for slip, label in (("Cert1", "cert1"), ("certt2", "cert2"), ("root ca cert", "'ROOT CA Cert'")):
+        result = active.run("cert", "show", slip)
+        assert result.status == 50
+        assert f"Did you mean this one? {label}" in result.err
+    assert "xcactl cert list" in active.run("cert", "show", "zzz").err
+
+
+@pytest.mark.parametrize("pieces", [("my", "contract.txt"), ("contract.txt",)])
+def test_name_with_blanks_that_is_not_quoted_gets_a_hint(closed: Workspace, pieces: tuple[str, ...]) -> None:
+    (closed.home / "my contract.txt").write_text("contract")
+    result = closed.run("sign", *pieces)
+    assert result.status == 2
+    assert "quotation marks: 'my contract.txt'" in result.err
+    assert "quotation marks" not in closed.run("sign", "other.txt").err
+
+
+def test_new_pin_is_asked_for_with_its_rules_before_it_is_typed(active: Workspace) -> None:
+    with active.terminal("--lang", "zh_TW", "pin", "change") as talk:
+        talk.expect_exact("目前的PIN碼: ")
+        talk.sendline(PIN)
+        talk.expect_exact("PIN碼須為6至8個字元")
+        talk.expect_exact("連號（123456）")
+        talk.expect_exact("新的PIN碼")
+        talk.sendintr()
+
+
+def test_card_of_several_is_named_in_the_example_after_its_activation(two_cards: Workspace) -> None:
+    numbers = sorted(path.name for path in (two_cards.path / "issuer").iterdir())
+    arguments = ("activate", "--yes", "--card", numbers[0], "--user-code", "stdin", "--new-pin", "stdin")
+    result = two_cards.run(*arguments, stdin=f"{USER_CODE}\n{PIN}\n")
+    assert f"xcactl sign --card {numbers[0]} FILE" in result.out
+
+
+def test_doctor_looks_at_the_card_that_is_named(two_cards: Workspace) -> None:
+    numbers = sorted(path.name for path in (two_cards.path / "issuer").iterdir())
+    every = two_cards.run("doctor")
+    assert all(f"State of the card, {number}" in every.err for number in numbers)
+    one = two_cards.run("doctor", "--card", numbers[0].lower())
+    assert "Not in order: State of the card." in one.err or "State of the card" in one.err
+    assert numbers[1] not in one.out
+    assert (
+        "The card XC00000000000000 is not here." in two_cards.run("doctor", "--card", "XC00000000000000").out
+    )

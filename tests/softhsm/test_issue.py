@@ -285,6 +285,36 @@ def test_issue_in_a_terminal_asks_twice_and_shows_nothing(issuer: Issuer) -> Non
     assert issuer.init_pin(number, USER_CODE).returncode == 0
 
 
+def test_user_code_of_the_wrong_form_in_a_terminal_is_asked_for_again(issuer: Issuer, closed: str) -> None:
+    command, *arguments = issuer.command("--lang", "en", "reset-user-code", closed.lower())
+    with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20) as terminal:
+        terminal.expect_exact("A user code has 6 to 10 characters")
+        for question, answer in (
+            ("New user code (用戶代碼): ", "short"),
+            ("must have 6 to 10 characters", None),
+            ("New user code (用戶代碼): ", USER_CODE),
+            ("Repeat it: ", USER_CODE),
+        ):
+            terminal.expect_exact(question)
+            if answer:
+                terminal.waitnoecho()
+                terminal.sendline(answer)
+        terminal.expect_exact("has the new user code")
+        terminal.expect(pexpect.EOF)
+    assert terminal.exitstatus == 0
+
+
+def test_list_names_what_its_numbers_count(issuer: Issuer, closed: str) -> None:
+    heads = issuer.run("--lang", "en", "list").stdout.decode().splitlines()[0]
+    assert "PIN tries left  User code tries left" in heads
+
+
+def test_second_card_is_named_in_the_next_step(issuer: Issuer, closed: str) -> None:
+    done = issuer.run("issue", "--user-code", "stdin", stdin=f"{USER_CODE}\n")
+    (new,) = set(issuer.cards()) - {closed}
+    assert f"xcactl activate --card {new}" in done.stdout.decode()
+
+
 def test_issue_in_a_program_that_has_cards_open_works(issuer: Issuer) -> None:
     program = f"""
 import pkcs11, sys

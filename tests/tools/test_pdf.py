@@ -560,7 +560,7 @@ def test_tries_spent_by_others_during_the_pin_prompt_lead_to_the_question(worksp
         )
     child.sendline(WRONG_PIN)
     child.expect_exact("Only one try is left")
-    child.expect_exact("Confirm: ")
+    child.expect_exact("Enter alone ends the command: ")
     child.sendline("no")
     child.expect_exact("Nothing was tried")
     child.expect(pexpect.EOF)

@@ -41,6 +41,7 @@ class Observations:
         readers: the readers; None: they cannot be looked at.
         present: the cards that are here.
         hosts: hosts that may be asked about revocation, in addition to those of the government's issuers.
+        number: the card to look at; None: all of them.
     """
 
     cards: CardSource
@@ -49,3 +50,4 @@ class Observations:
     readers: Sequence[Reader] | None = None
     present: Sequence[Card] = ()
     hosts: Sequence[str] = ()
+    number: str | None = None

@@ -50,6 +50,10 @@ def cards(seen: Observations) -> Iterator[Answer]:
     seen.present = seen.cards.detect()
     if not seen.present:
         raise seen.cards.missing()
+    if seen.number is not None:
+        seen.present = [card for card in seen.present if card.number == seen.number]
+        if not seen.present:
+            raise errors.CardNotFound(number=seen.number)
     found = plural("{count} card is here: {numbers}", "{count} cards are here: {numbers}", "count")
     numbers = [card.number for card in seen.present]
     yield passed(found.format(count=len(seen.present), numbers=numbers))

@@ -20,14 +20,15 @@ _SECONDS: Final = 20.0  # for one check; longer than certification.FETCHING_SECO
 _Check = Callable[[Observations], Iterator[Answer]]
 
 
-def run(cards: CardSource, hosts: Sequence[str] = ()) -> Iterator[Finding]:
+def run(cards: CardSource, hosts: Sequence[str] = (), number: str | None = None) -> Iterator[Finding]:
     """Do every check, in the order of CHECKS; yield each finding at once.
 
     Args:
         cards: the facade that is asked.
         hosts: hosts that may be asked about revocation, in addition to those of the government's issuers.
+        number: the card to look at; None: all of them.
     """
-    seen = Observations(cards, hosts=hosts)
+    seen = Observations(cards, hosts=hosts, number=number)
     for name, (title, check) in CHECKS.items():
         for answer in _in_time(check, seen):
             yield Finding(**vars(answer), check=name, title=title)

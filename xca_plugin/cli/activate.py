@@ -16,7 +16,7 @@ from xca_plugin.cli.reading import show
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.receipt import activation
-from xca_plugin.terminal.card_choice import card_option, choose
+from xca_plugin.terminal.card_choice import card_option, choose, chosen_among_several
 from xca_plugin.terminal.consent import (
     agree,
     agree_to_risk,
@@ -25,6 +25,7 @@ from xca_plugin.terminal.consent import (
     last_try_option,
     yes_option,
 )
+from xca_plugin.terminal.next_steps import for_card
 from xca_plugin.terminal.output import say, say_done
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
 from xca_plugin.terminal.secrets import FIRST_PIN, USER_CODE, Asker, source_option
@@ -107,7 +108,8 @@ def activate(
             raise error.with_step(_NO_RECORD) from error
     if receipt:
         say_about(text("The record of the activation is in {path}"), receipt)
-    say_done(_("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE"))
+    step = _("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE")
+    say_done(for_card(step, card.number) if chosen_among_several() else step)
 
 
 def _warn_when_soon(card: Card) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl cert: the certificates on a card."""
 
+import shlex
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -113,9 +115,14 @@ def export(label: str, number: str | None, encoding: str, output: Path, force: b
 def _named(label: str, number: str | None) -> Certificate:
     cards = Cards()
     card = choose(cards, number)
-    for certificate in cards.certificates(card):
-        if certificate.label == label:
-            return certificate
+    held = {certificate.label: certificate for certificate in cards.certificates(card)}
+    if label in held:
+        return held[label]
     if label in [odd.label for odd in cards.odd_certificates(card)]:
         raise errors.CardFault(detail=text("the certificate {label} cannot be read").format(label=label))
-    raise errors.NoSuchCertificate(number=card.number, label=label)
+    problem = errors.NoSuchCertificate(number=card.number, label=label)
+    labels = {each.casefold(): each for each in held}
+    if close := get_close_matches(label.casefold(), labels, n=1):
+        meant = text("Did you mean this one? {similar}")
+        raise problem.with_step(meant.format(similar=shlex.quote(labels[close[0]])))
+    raise problem

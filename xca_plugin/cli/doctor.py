@@ -21,6 +21,7 @@ from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.card_choice import complete_card
 from xca_plugin.terminal.next_steps import for_card, step_after, with_issuer
 from xca_plugin.terminal.output import print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
@@ -58,6 +59,13 @@ _ADVICE: Final = {
 
 
 @click.command(help=_("Check everything, from the module to the clock, and say what to do."))
+@click.option(
+    "--card",
+    "number",
+    metavar="NUMBER",
+    shell_complete=complete_card,
+    help=_("Look at this card alone; by default at all of them."),
+)
 @json_option
 @click.option(
     "--report",
@@ -87,6 +95,7 @@ _ADVICE: Final = {
 )
 @force_option
 def doctor(
+    number: str | None,
     as_json: bool,
     report: Path | None,
     hosts: tuple[str, ...],
@@ -96,7 +105,7 @@ def doctor(
 ) -> None:
     """Run the checks, print each finding with its next step, and write the report."""
     if card_report is not None:
-        if as_json or report or hosts or personal:
+        if number or as_json or report or hosts or personal:
             raise click.UsageError(_("--card-report stands alone; only --force goes with it."))
         _write_card_report(card_report, force)
         return
@@ -104,7 +113,7 @@ def doctor(
         raise click.UsageError(_("--personal needs --report FILE."))
     with result_file(report, force=force, private=True, binary=False) if report else nullcontext() as file:
         findings = []
-        for finding in run(Cards(), hosts):
+        for finding in run(Cards(), hosts, number.strip().upper() if number else None):
             findings.append(finding)
             if not as_json:
                 _show(finding)
@@ -123,8 +132,11 @@ def doctor(
             file.write(harmless_json(document).encode() + b"\n")
     if report:
         say_about(text("The report is in {path}"), report)
+    several = len({finding.card.number for finding in findings if finding.card}) > 1
     if failed := dict.fromkeys(
-        finding.title() for finding in findings if finding.outcome is CheckOutcome.FAILED
+        _about(finding) if several else finding.title()
+        for finding in findings
+        if finding.outcome is CheckOutcome.FAILED
     ):
         raise errors.NotInOrder(detail=_(", ").join(failed))
 
@@ -145,14 +157,16 @@ def _show(finding: Finding) -> None:
     width = max(cell_len(word()) for word, _colour in _OUTCOMES.values()) + 2
     word, colour = _OUTCOMES[finding.outcome]
     say(set_cell_size(word(), width), fg=colour, nl=False)
-    about = (
-        text("{title}, {card}").format(title=finding.title, card=finding.card.number)
-        if finding.card
-        else finding.title
-    )
-    say(text("{title}: {finding}").format(title=about, finding=finding.said())())
+    say(text("{title}: {finding}").format(title=_about(finding), finding=finding.said())())
     if step := _next_step(finding):
         say(" " * width + step)
+
+
+def _about(finding: Finding) -> str:
+    """Return the name of a finding's check, with the card that it is about."""
+    if finding.card is None:
+        return finding.title()
+    return text("{title}, {card}").format(title=finding.title, card=finding.card.number)()
 
 
 def _next_step(finding: Finding) -> str | None:

@@ -49,8 +49,8 @@ def detect(wait: bool, as_json: bool) -> None:
         )
     else:
         _show_all(present, readers)
-        if problem:
-            say(problem.message(), err=True)
+        if problem and not (present and all(not card.real for card in present)):
+            say(problem.message(), err=True)  # cards of the stand-in need no reader
     if not present:
         if mute:
             raise errors.CardMute(name=mute.name)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from xca_common.command_line import complete, harmless_usage
+from xca_common.command_line import complete, harmless_usage, help_as_option
 from xca_common.errors import XcaError, place_of
 from xca_plugin.cli.examples import EXAMPLES
 from xca_plugin.cli.installation import show_versions
@@ -131,6 +131,7 @@ class Commands(click.Group):
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         """Read the options before the command; -v without a command asks for the version."""
+        arguments = help_as_option(arguments)
         if arguments[-1:] == ["-v"] and not set(arguments) & set(_COMMANDS):
             arguments = [*arguments[:-1], "--version"]
         return super().parse_args(context, arguments)

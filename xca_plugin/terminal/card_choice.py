@@ -17,7 +17,8 @@ from xca_plugin.terminal.output import console, grid, say
 from xca_plugin.terminal.prompts import interactive, prompt
 
 
-def _complete_card(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+def complete_card(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    """Return the numbers of the cards that are here, for the shell's completion."""
     from click.shell_completion import CompletionItem
 
     try:
@@ -38,7 +39,7 @@ card_option: Final = click.option(
     metavar="NUMBER",
     envvar="XCA_CARD",
     show_envvar=True,
-    shell_complete=_complete_card,
+    shell_complete=complete_card,
     help=_("Number of the card; not needed when there is only one."),
 )
 

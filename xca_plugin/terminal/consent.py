@@ -53,8 +53,9 @@ def confirm_last_try(tries: int | None, confirmed: bool) -> None:
     if not confirmed and interactive():
         phrase = _("last try")
         question = text("Only one try is left; a wrong value locks it. To go on, type: {phrase}")
-        say(question.format(phrase=phrase)(), err=True, fg="yellow")
-        confirmed = prompt(_("Confirm"), default="", show_default=False).strip() == phrase
+        say(question.format(phrase=phrase)(), err=True, fg="red", bold=True)
+        here = text("Type it here ({phrase}); Enter alone ends the command")
+        confirmed = prompt(here.format(phrase=phrase)(), default="", show_default=False).strip() == phrase
     if not confirmed:
         raise errors.LastTryNotConfirmed
     allow()

@@ -101,6 +101,10 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Nothing was changed. Take them out yourself, from the comment with >>> xcactl tools: {name} "
         "to the one with <<<, then repeat the command."
     ),
+    errors.OtherInstallation: text(
+        "They were kept. Undo the registration with that installation's own xcactl, or have this one take "
+        "them over: xcactl tools register {name} --take-over"
+    ),
     errors.WrongArchitecture: text(
         "xcactl tools list shows the tools that can load the module. Nothing was changed."
     ),

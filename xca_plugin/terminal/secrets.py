@@ -37,6 +37,7 @@ class SecretKind:
         check: raises an error for a value of the wrong form.
         help: help text of the option.
         can_be_made: the program can make such a secret for the person.
+        rule: says what a new secret must be like, before it is typed; None: it is no new one.
         at_reader: what a reader with a keypad asks for instead, one line each; empty: the same.
     """
 
@@ -46,6 +47,7 @@ class SecretKind:
     check: Callable[[Card, Secret], None]
     help: str
     can_be_made: bool = False
+    rule: Callable[[Card], str] | None = None
     at_reader: tuple[Text, ...] = ()
 
 
@@ -64,13 +66,30 @@ def _new_user_code(card: Card) -> str:
     return prompt.format(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)()
 
 
+def _pin_rule(card: Card) -> str:
+    rule = text(
+        "A PIN has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks; upper and "
+        "lower case differ. Not allowed: one character repeated (111111), a run (123456), the PIN that it "
+        "replaces, the user code, a part of the card's or the organisation's number."
+    )
+    return rule.format(shortest=card.pin_min, longest=card.pin_max)()
+
+
+def _user_code_rule(card: Card) -> str:
+    rule = text(
+        "A user code has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks; "
+        "upper and lower case differ."
+    )
+    return rule.format(shortest=rules.USER_CODE_MIN, longest=rules.USER_CODE_MAX)()
+
+
 def _check_user_code(card: Card, user_code: Secret) -> None:
     check_user_code(user_code)
 
 
 PIN: Final = SecretKind("--pin", lambda card: _("PIN"), None, check_pin, _SOURCES)
 CURRENT_PIN: Final = SecretKind("--pin", lambda card: _("Current PIN"), None, check_pin, _SOURCES)
-NEW_PIN: Final = SecretKind("--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES)
+NEW_PIN: Final = SecretKind("--new-pin", _new_pin, _("New PIN again"), check_pin, _SOURCES, rule=_pin_rule)
 FIRST_PIN: Final = SecretKind(
     "--new-pin",
     _new_pin,
@@ -78,6 +97,7 @@ FIRST_PIN: Final = SecretKind(
     check_pin,
     _SOURCES,
     can_be_made=True,
+    rule=_pin_rule,
     at_reader=(text("the new PIN, also repeated"), text("the new PIN once more, which proves it")),
 )
 """The new PIN of an activation or of an unlocking, which the user code authorises."""
@@ -101,6 +121,7 @@ NEW_USER_CODE: Final = SecretKind(
     _("New user code again"),
     _check_user_code,
     _SOURCES,
+    rule=_user_code_rule,
     at_reader=(text("the current user code once more"), text("the new user code, also repeated")),
 )
 
@@ -166,6 +187,8 @@ class Asker:
         if not self._asked:
             say(_("Nothing is shown while you type."), err=True)
             self._asked = True
+        if kind.rule:
+            say(kind.rule(self._card), err=True)
         if kind.can_be_made:
             say(
                 _("Press Enter alone to have a PIN made for you. It is shown once, for you to write down."),
