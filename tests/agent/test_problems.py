@@ -5,7 +5,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from support.agent.page_visitor import words
-from xca_common.errors import XcaError
+from xca_common.errors import FileProblem, XcaError
 from xca_common.web.request_guard import RefusalReason
 from xca_plugin import errors
 from xca_plugin.agent.pages.problems import problem_of, refusal_of
@@ -89,6 +89,7 @@ def test_refused_request_of_the_protocol_keeps_the_vendors_answer(client: TestCl
         (errors.CardWorkerBusy(), 503, "card-busy"),
         (errors.CardFault(detail="CKR_DEVICE_ERROR"), 500, "failed"),
         (errors.AgentNotInstalled(name="x"), 500, "failed"),
+        (FileProblem(path="x", detail="No space left on device"), 507, "file-unusable"),
     ],
 )
 def test_problem_of_an_error_has_its_status_and_sentences(error: XcaError, status: int, name: str) -> None:

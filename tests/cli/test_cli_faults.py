@@ -3,9 +3,7 @@
 
 import errno
 import re
-import shutil
 import signal
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from support.cli.xcactl import NEW_PIN, NEW_USER_CODE, PIN, SECRETS, USER_CODE, Result, Workspace
 from support.faults.fault_server import FaultServer, fault_server
 from support.faults.forking import NOT_REACHED
+from support.faults.kept_folder import KeptFolder
 
 pytestmark = pytest.mark.slow
 
@@ -142,48 +141,11 @@ class Desk:
         scratch = self.workspace.home / "tmp"
         scratch.mkdir()
         self.workspace = self.workspace.with_variables(TMPDIR=str(scratch))
-        self._kept = folder / "kept"
         for name, content in command.before.items():
             file = self.workspace.home / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
-        self.keep()
-
-    def keep(self) -> None:
-        """Keep all files as they are, for put_back()."""
-        shutil.rmtree(self._kept, ignore_errors=True)
-        shutil.copytree(self.workspace.home, self._kept, symlinks=True)
-        self._seen = self._look()
-
-    def put_back(self) -> None:
-        """Put back what has changed. (All of it would take as long as the command.)"""
-        home = self.workspace.home
-        changed = {path for path, _ in self._look().items() ^ self._seen.items()}
-        for path in sorted(changed, reverse=True):  # what is in a folder before the folder
-            if (home / path).is_dir():
-                if path not in self._seen:
-                    shutil.rmtree(home / path)
-            else:
-                (home / path).unlink(missing_ok=True)
-        for path in sorted(changed & self._seen.keys()):
-            if (self._kept / path).is_dir():
-                (home / path).mkdir(exist_ok=True)
-                shutil.copystat(self._kept / path, home / path)
-            else:
-                shutil.copy2(self._kept / path, home / path, follow_symlinks=False)
-        self._seen = self._look()
-
-    def _look(self) -> dict[Path, tuple[int, ...]]:
-        """Return what tells whether a file was changed, of each one; of a folder, its mode."""
-        home = self.workspace.home
-        found: dict[Path, tuple[int, ...]] = {}
-        for path in home.rglob("*"):
-            status = path.lstat()
-            same: tuple[int, ...] = (status.st_mode,)
-            if not stat.S_ISDIR(status.st_mode):
-                same += (status.st_ino, status.st_size, status.st_ctime_ns)
-            found[path.relative_to(home)] = same
-        return found
+        self.files = KeptFolder(self.workspace.home, folder / "kept")
 
     def run(self, words: Sequence[str], kind: str = "", nth: int = 0, error: int = 0) -> Result:
         """Run a command with a fault, as FaultServer.run()."""
@@ -202,10 +164,6 @@ class Desk:
     def size(self, name: str | None) -> int | None:
         """Return the bytes of a file; None: it is not there."""
         return (self.workspace.home / name).stat().st_size if name and self.has(name) else None
-
-    def names(self) -> set[Path]:
-        """Return all files and folders, those for temporary files too."""
-        return set(self.workspace.home.rglob("*"))
 
 
 @dataclass(frozen=True)
@@ -233,7 +191,7 @@ def with_each_fault(desk: Desk, words: Sequence[str], kinds: Mapping[str, int]) 
     """
     for kind, error in kinds.items():
         for nth in range(1, MOST_CALLS):
-            desk.put_back()
+            desk.files.put_back()
             result = desk.run(words, kind, nth, error)
             said = result.out + result.err
             failed = Failed(result.status, said, error, f"{kind} {nth}: {result.status}\n{said}")
@@ -256,7 +214,7 @@ def test_call_that_fails_is_the_problem_of_a_named_file(
     desk = Desk(server, supplied if command.activated else issued, tmp_path, command)
     if (undone := UNDOES.get(name)) is not None:
         assert desk.run(undone.split()).status == 0
-        desk.keep()
+        desk.files.keep()
     before = desk.settings()
     whole = desk.run(words)
     assert whole.status in (0, NOT_IN_ORDER), whole
@@ -285,14 +243,14 @@ def test_command_that_is_killed_leaves_nothing_after_the_next_run(
     desk = Desk(server, supplied if command.activated else issued, tmp_path, command)
     if (undone := UNDOES.get(name)) is not None:
         assert desk.run(undone.split()).status == 0
-        desk.keep()
+        desk.files.keep()
     before = desk.settings()
     assert desk.run(words).status == 0
-    after, files, size = desk.settings(), desk.names(), desk.size(command.result)
+    after, files, size = desk.settings(), desk.files.names(), desk.size(command.result)
     hits = 0
     for kind in KINDS:
         for nth in range(1, MOST_CALLS):
-            desk.put_back()
+            desk.files.put_back()
             number = ENDING_SIGNALS[nth % len(ENDING_SIGNALS)]
             ended = desk.run(words, kind, nth, -number)
             if ended.status == NOT_REACHED:
@@ -306,5 +264,5 @@ def test_command_that_is_killed_leaves_nothing_after_the_next_run(
             assert desk.size(command.result) in (None, size), where
             again = desk.run([*words, "--force"] if words[0] in TAKES_FORCE else words)
             assert again.status == 0 or name in CHANGES_THE_CARD, again
-            assert desk.names() <= files, where
+            assert desk.files.names() <= files, where
     assert hits > 0

@@ -38,18 +38,20 @@ def _child(run: Run, request: Request) -> None:
         os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     faults = ctypes.CDLL(None)
 
+    hit, status = False, 250
+
     def arm() -> None:
         faults.fault_arm(request["kind"].encode(), request["nth"], request["error"])
 
     def disarm() -> None:
+        nonlocal hit
+        hit = hit or bool(ctypes.c_int.in_dll(faults, "fault_hit").value)
         faults.fault_arm(b"", 0, 0)
 
-    status = 250
     try:
         status = run(request, arm, disarm)
     except BaseException:
         traceback.print_exc()
-    hit = ctypes.c_int.in_dll(faults, "fault_hit").value
     disarm()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -88,15 +88,16 @@ class OriginFile:
         try:
             make_private(self._path.parent)
             file = self._path.resolve()  # the file may be a symbolic link that the person made
-            with open(lock, "ab", opener=_private) as held:
-                _wait_for(held.fileno())
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            held = os.open(lock, flags, 0o600)
+            try:
+                _wait_for(held)
                 yield file
+            finally:
+                with suppress(OSError):  # nothing was written to it
+                    os.close(held)
         except OSError as error:
             raise FileProblem(path=self._path, detail=os_reason(error)) from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _wait_for(descriptor: int) -> None:

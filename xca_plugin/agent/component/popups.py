@@ -21,6 +21,7 @@ from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, CardC
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.component.result_codes import success, to_json
 from xca_plugin.agent.pages import sites
+from xca_plugin.agent.pages.problems import problem_of
 from xca_plugin.agent.pages.rendering import ASSETS, page, render
 from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
@@ -197,7 +198,8 @@ async def _add_site(state: AgentState, request: Request) -> Response:
         await asyncio.to_thread(state.trusted_sites.add, site)  # it may wait for another agent
     except XcaError as error:
         await site_requests.record(request, site, "trust", error)
-        return _popup(request, "add_domain.html", status=500, site=None, problem=error)
+        status = problem_of(error).status
+        return _popup(request, "add_domain.html", status=status, site=None, problem=error)
     await site_requests.record(request, site, "trust")
     problem: XcaError | None = None
     if fields.get("allow") == "yes":

@@ -5,7 +5,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -76,7 +76,8 @@ class StoredFile:
         try:
             yield io.BufferedReader(NamedFile(descriptor, "rb", Path(self.name)), _BUFFER)
         finally:
-            os.close(descriptor)
+            with suppress(OSError):  # it was read
+                os.close(descriptor)
 
     @contextmanager
     def writing(self) -> Iterator[BinaryIO]:
@@ -88,19 +89,23 @@ class StoredFile:
         with problems_of(self.name):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            raw = NamedFile(descriptor, "wb", Path(self.name))
-            file = io.BufferedWriter(raw, _BUFFER)  # type: ignore[type-var]  # as in output_file
             try:
-                yield file
-                file.flush()
-            except BaseException:
-                raw.discarded = True
-                self.path.unlink(missing_ok=True)
-                raise
+                raw = NamedFile(descriptor, "wb", Path(self.name))
+                file = io.BufferedWriter(raw, _BUFFER)  # type: ignore[type-var]  # as in output_file
+                try:
+                    yield file
+                    file.flush()
+                except BaseException:
+                    raw.discarded = True
+                    raise
+                finally:
+                    file.close()
             finally:
-                file.close()
-        finally:
-            os.close(descriptor)
+                with problems_of(self.name):
+                    os.close(descriptor)
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            raise
 
     def as_json(self) -> dict[str, str]:
         """Return it for another process."""

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_common.errors import XcaError
+from xca_common.errors import FileProblem, XcaError
 from xca_common.web.language import with_language_choice
 from xca_common.web.problems import Problem, problem_document, wants_page
 from xca_common.web.request_guard import RefusalReason
@@ -75,6 +75,12 @@ _CARD_ABSENT: Final = Problem(
 _CARD_BUSY: Final = Problem(
     "card-busy", 503, text("The card is busy."), text("Wait a moment, then repeat what you did.")
 )
+_FILE_UNUSABLE: Final = Problem(
+    "file-unusable",
+    507,
+    text("A file of the agent could not be read or written."),
+    text("Check the room on the disk and your rights to the file. Then do it again."),
+)
 _FAILED: Final = Problem(
     "failed",
     500,
@@ -106,6 +112,7 @@ _BY_REASON: Final[Mapping[RefusalReason, Problem]] = {
 
 _BY_ERROR: Final[Mapping[type[XcaError], Problem]] = {
     XcaError: _FAILED,
+    FileProblem: _FILE_UNUSABLE,
     errors.NoReader: _CARD_ABSENT,
     errors.NoCard: _CARD_ABSENT,
     errors.CardNotFound: _CARD_ABSENT,
