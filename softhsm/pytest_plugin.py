@@ -37,16 +37,27 @@ def _xca_first_environment() -> Iterator["Environment"]:
 
 @pytest.fixture(scope="session")
 def _xca_first_cards(_xca_first_environment: "Environment") -> _Cards:
-    """Cards to copy for the tests; one of a kind is issued when the first test asks for it."""
-    from functools import cache
+    """Cards to copy for the tests; one of a kind is issued when the first test asks for it.
 
+    If it cannot be issued, such as on a full disk, every test that asks for it fails for that reason.
+    """
     from softhsm.card_fixture import CardFixture
     from softhsm.issuer import IssuedCardState
 
-    @cache
+    made: dict[str, CardFixture | Exception] = {}
+
     def first(state: str) -> CardFixture:
-        empty = _xca_first_environment
-        return CardFixture.issue(empty.copy(empty.path.with_name(state)), IssuedCardState(state))
+        if state not in made:
+            empty = _xca_first_environment
+            try:
+                issued = CardFixture.issue(empty.copy(empty.path.with_name(state)), IssuedCardState(state))
+                made[state] = issued
+            except Exception as error:
+                made[state] = error
+        found = made[state]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     return first
 

@@ -4,6 +4,7 @@
 import os
 import re
 import shlex
+import signal
 import socket
 import struct
 import subprocess
@@ -179,6 +180,49 @@ def test_project_that_uses_no_fixture_imports_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", source], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["softhsm", "softhsm.pytest_plugin"]
+
+
+def test_card_that_cannot_be_issued_gives_every_test_the_first_reason(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import errno, os
+        from softhsm import card_fixture
+
+        issue = card_fixture.issue
+
+        def issue_on_a_full_disk(*arguments):
+            card_fixture.issue = issue
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        card_fixture.issue = issue_on_a_full_disk
+        """
+    )
+    pytester.makepyfile("def test_one(xca_issued_card): pass\ndef test_two(xca_issued_card): pass\n")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=2)
+    reasons = [line for line in result.outlines if line.startswith("E ")]
+    assert len(reasons) == 2
+    assert all("No space left on device" in reason for reason in reasons), reasons
+
+
+def test_cards_of_a_killed_run_are_gone_after_the_next_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pytester.mkdir("tmp")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    kills = pytester.makepyfile(
+        test_kills="""
+        import os, signal
+
+        def test_killed(xca_environment):
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    assert pytester.runpytest_subprocess(kills).ret == -signal.SIGKILL
+    assert list(folder.glob("xca-*"))
+    passes = pytester.makepyfile(test_passes="def test_passes(xca_environment): pass")
+    pytester.runpytest_subprocess(passes).assert_outcomes(passed=1)
+    assert not list(folder.glob("xca-*"))
 
 
 def test_fixtures_have_a_line_of_help(pytester: pytest.Pytester) -> None:
