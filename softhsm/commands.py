@@ -125,7 +125,8 @@ class _Commands(click.Group):
             try:
                 return super().invoke(ctx)
             except NotASourceError as error:
-                raise _BadValue(f"{error} {SHOWN_SECRET()}") from error
+                said = text("{problem}. {step}")
+                raise _BadValue(said.format(problem=error, step=SHOWN_SECRET)()) from error
             except (softhsm.BadValueError, SecretSourceError) as error:
                 raise _BadValue(str(error)) from error
             except softhsm.NoSuchCardError as error:
@@ -301,16 +302,16 @@ def list_cards(directory: Path, as_json: bool) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(
-            _("Card"),
+        table = Table(box=None, pad_edge=False)
+        table.add_column(_("Card"), no_wrap=True)  # it is copied from here
+        for head in (
             _("State"),
             _("Activate by"),
             _("PIN tries left"),
             _("User code tries left"),
             _("Reader"),
-            box=None,
-            pad_edge=False,
-        )
+        ):
+            table.add_column(head, overflow="fold")
         for card in cards:
             row = card.row
             activate_by = "" if row.activated_at else row.activate_by.isoformat()

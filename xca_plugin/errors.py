@@ -449,8 +449,11 @@ class PinRefused(CardError):
 
     def message(self, language: str | None = None) -> str:
         """Say what happened and every reason; a plugin's plain string is the same in all languages."""
-        said = (reason(language) if isinstance(reason, Text) else harmless(reason) for reason in self.reasons)
-        return " ".join((super().message(language), *said))
+        said = super().message(language)
+        for reason in self.reasons:
+            more = reason(language) if isinstance(reason, Text) else harmless(reason)
+            said = text("{sentence} {reason}").format(sentence=said, reason=more)(language)
+        return said
 
 
 class UserCodeUnchanged(CardError):

@@ -35,12 +35,13 @@ from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_optio
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
-from xca_plugin.terminal.result_files import force_option, result_file
+from xca_plugin.terminal.result_files import force_option, result_file, say_about
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.time_limit import PDF_SECONDS, TAKES_TOO_LONG, TimeIsUp, time_limit
 from xca_plugin.validity import check_now
 
 _TERMINAL: Final = "/dev/tty"
+_PLACEHOLDERS: Final = {"NUMBER": text("NUMBER"), "SOURCE": text("SOURCE")}
 
 
 @click.command()
@@ -61,7 +62,11 @@ class SigningCommandPlugin(plugin_api.SigningCommandPlugin):
 
     def click_options(self) -> list[click.Option]:
         """Return the options: card, PIN, consent and replacement as in xcactl."""
-        return [option for option in _xcactl_options.params if isinstance(option, click.Option)]
+        options = [option for option in _xcactl_options.params if isinstance(option, click.Option)]
+        for option in options:
+            if placeholder := _PLACEHOLDERS.get(option.metavar or ""):
+                option.metavar = placeholder()
+        return options
 
     def create_signer(self, context: plugin_api.CLIContext, **kwargs: Any) -> AbstractContextManager[Signer]:
         """Choose the card and check its state; the signer asks for the PIN when the PDF is ready for it."""
@@ -97,6 +102,7 @@ def _signer(
                     lambda: ask.get(PIN, pin),
                     prefer_pss=context.prefer_pss,
                 )
+        say_about(text("Signed: {path}"), output)
     except TimeIsUp:
         raise _Shown(TooMuch(path=source, detail=TAKES_TOO_LONG)) from None
     except XcaError as error:

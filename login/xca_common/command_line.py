@@ -163,15 +163,13 @@ def harmless_usage() -> Iterator[None]:
         names = [name for option in options if isinstance(option, SourceOption) for name in option.opts]
         if any(error.option_name.startswith(name) for name in names):
             raise click.UsageError(_not_repeated(), error.ctx) from None
-        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
-        raise
+        raise click.UsageError(_with_suggestion(error), error.ctx) from None
     except click.exceptions.NoSuchCommand as error:
         if error.command_name == "help" and error.ctx:
             click.echo(error.ctx.get_help())
             raise click.exceptions.Exit(0) from None
         if not (error.ctx and _takes_secrets(error.ctx.command)) or error.format_message() != error.message:
-            error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
-            raise
+            raise click.UsageError(_with_suggestion(error), error.ctx) from None
         raise click.UsageError(_not_repeated(), error.ctx) from None
     except click.MissingParameter as error:
         name = error.param.get_error_hint(error.ctx).strip("'") if error.param and error.ctx else ""
@@ -266,6 +264,11 @@ def _takes_secrets(command: click.Command) -> bool:
     if isinstance(command, click.Group) and command.commands:
         return all(_takes_secrets(each) for each in command.commands.values())
     return any(isinstance(parameter, SourceOption) for parameter in command.params)
+
+
+def _with_suggestion(error: click.UsageError) -> str:
+    """Return click's message with its suggestion; click parts the two by a blank, which Chinese has not."""
+    return harmless(error.format_message()).replace("。 （", "。（")
 
 
 def _not_repeated() -> str:

@@ -407,7 +407,7 @@ def test_new_pin_is_asked_for_with_its_rules_before_it_is_typed(active: Workspac
     with active.terminal("--lang", "zh_TW", "pin", "change") as talk:
         talk.expect_exact("目前的PIN碼: ")
         talk.sendline(PIN)
-        talk.expect_exact("PIN碼須為6至8個字元")
+        talk.expect_exact("PIN碼為6~8碼的半形英文字母")
         talk.expect_exact("連號（123456）")
         talk.expect_exact("新的PIN碼")
         talk.sendintr()
@@ -430,3 +430,24 @@ def test_doctor_looks_at_the_card_that_is_named(two_cards: Workspace) -> None:
     assert (
         "The card XC00000000000000 is not here." in two_cards.run("doctor", "--card", "XC00000000000000").out
     )
+
+
+def test_sentences_in_chinese_are_joined_without_a_blank(active: Workspace) -> None:
+    shown = active.run("--lang", "zh_TW", "pin", "chnage").err
+    assert "沒有指令 'chnage'。（您是指：'change'？）" in shown
+    result = active.run(
+        "--lang", "zh_TW", "pin", "change", "--pin", "stdin", "--new-pin", "stdin", stdin=f"{PIN}\n{PIN}\n"
+    )
+    assert "不接受這個新的PIN碼。與目前的PIN碼相同。" in result.err
+
+
+def test_command_of_a_tool_has_chinese_words_to_fill_in(active: Workspace) -> None:
+    shown = active.run("--lang", "zh_TW", "tools", "list").out
+    assert "ssh" in shown
+    assert not re.search(r"(?<![\w/])(NUMBER|FILE|HOST|URL|IN|OUT)(?![\w/])", shown)
+
+
+def test_tool_of_a_similar_name_is_suggested(closed: Workspace) -> None:
+    result = closed.run("tools", "register", "Firefx")
+    assert result.status == 2
+    assert "There is no tool Firefx. Did you mean firefox?" in result.err

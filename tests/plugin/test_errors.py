@@ -143,4 +143,4 @@ def test_tries_left_are_said_or_said_to_be_unknown(
 
 def test_reasons_of_plugins_are_said_in_the_language() -> None:
     error = errors.PinRefused(reasons=[text("All its characters are the same."), "Because."])
-    assert error.message(CHINESE) == "不接受這個新的PIN碼。 所有字元都相同。 Because."
+    assert error.message(CHINESE) == "不接受這個新的PIN碼。所有字元都相同。Because."

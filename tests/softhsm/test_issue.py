@@ -307,6 +307,10 @@ def test_user_code_of_the_wrong_form_in_a_terminal_is_asked_for_again(issuer: Is
 def test_list_names_what_its_numbers_count(issuer: Issuer, closed: str) -> None:
     heads = issuer.run("--lang", "en", "list").stdout.decode().splitlines()[0]
     assert "PIN tries left  User code tries left" in heads
+    command, *arguments = issuer.command("list")
+    with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20, dimensions=(24, 80)) as terminal:
+        terminal.expect_exact(closed)  # whole, because it is copied from there
+        terminal.expect(pexpect.EOF)
 
 
 def test_second_card_is_named_in_the_next_step(issuer: Issuer, closed: str) -> None:

@@ -50,7 +50,7 @@ def test_locale_chooses_the_language_and_the_option_overrides_it(tmp_path: Path)
         (("issue", "--user-code", "env:CODE", "--number", "x\x1b"), 2, "x<U+001B>"),
         (("issue", "--user-code", "env:CODE", "--holder", "nobody"), 2, "不是名稱"),
         (("issue", "--user-code", "env:CODE", "--count", "0"), 2, "0 不是 1 以上的整數。"),
-        (("issue", "--user-code", "env:SHORT"), 2, "用戶代碼須為 6 到 10 個字元"),
+        (("issue", "--user-code", "env:SHORT"), 2, "用戶代碼須為6至10個字元"),
         (("list",), 0, "卡號"),
         (("revoke", "{number}", "--reason", "whim"), 2, "須為下列之一"),
     ],

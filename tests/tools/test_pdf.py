@@ -207,6 +207,7 @@ def test_pdf_command_signs_any_file_apart(workspace: Workspace) -> None:
     (workspace.folder / "text").write_bytes(b"tender")
     result = workspace.pyhanko("sign", "addsig", "--detach", "xca", "--pin", "env:PIN", "text", "text.p7s")
     assert result.status == 0, result.said
+    assert "Signed: text.p7s" in result.said
     done = subprocess.run(
         [
             *("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", "text.p7s"),

@@ -123,6 +123,6 @@ def _named(label: str, number: str | None) -> Certificate:
     problem = errors.NoSuchCertificate(number=card.number, label=label)
     labels = {each.casefold(): each for each in held}
     if close := get_close_matches(label.casefold(), labels, n=1):
-        meant = text("Did you mean this one? {similar}")
+        meant = text("Did you mean this one? {similar}. This shows all of them: xcactl cert list")
         raise problem.with_step(meant.format(similar=shlex.quote(labels[close[0]])))
     raise problem

@@ -35,6 +35,13 @@ def setup(path: Path | None, yes: bool) -> None:
     """Find the module, check that it loads, ask for consent, and write the configuration."""
     say(_HONEST(), err=True, fg="yellow")
     module = _named(path) if path else _chosen(card_modules.find(), yes)
+    if not module.of_the_vendor:
+        unsure = text(
+            "{module} is not the module of the card's maker ({vendors}). It may read this card or not: "
+            "nobody who works on xcactl knows. If it does not, install the software that the issuer gives "
+            "out, and run xcactl setup again."
+        )
+        say(unsure.format(module=module.path, vendors=card_modules.VENDORS)(), err=True, fg="yellow")
     file = card_modules.configuration()
     if file.exists():
         say(text("There is a configuration already: {path}").format(path=file)(), err=True)

@@ -3,7 +3,8 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final
+from difflib import get_close_matches
+from typing import Any, Final
 
 import click
 
@@ -81,14 +82,18 @@ def list_tools(as_json: bool) -> None:
 def _show_use(tool: Tool, tell: Callable[[str], None]) -> None:
     missing, remarks = tool.missing(), tool.remarks()
     if missing is None:
-        command = _WORD_TO_FILL_IN.sub(lambda word: _TO_FILL_IN[word[0]](), tool.command())
-        tell(f"\n{tool.name}:\n  {harmless(command, longest=None)}")
+        tell(f"\n{tool.name}:\n  {harmless(_in_words(tool.command()), longest=None)}")
     elif remarks or tool.state() is not Registration.ABSENT:
         tell(f"\n{tool.name}:\n  {missing()}")
     else:
         return
     for remark in remarks:
-        tell(f"  {remark()}")
+        tell(f"  {_in_words(remark())}")
+
+
+def _in_words(command: str) -> str:
+    """Return a command with the words to fill in as they are in the language."""
+    return _WORD_TO_FILL_IN.sub(lambda word: _TO_FILL_IN[word[0]](), command)
 
 
 def _show_remark() -> None:
@@ -96,8 +101,21 @@ def _show_remark() -> None:
         say(remark(), err=True, fg="yellow")
 
 
+class _ToolName(click.Choice[str]):
+    """Type of a tool's name; a similar one is suggested for a slip."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            if close := get_close_matches(str(value).casefold(), self.choices, n=1):
+                meant = text("There is no tool {value}. Did you mean {name}?")
+                raise click.BadParameter(meant.format(value=value, name=close[0])(), ctx, param) from error
+            raise
+
+
 _names: Final = click.argument(
-    "names", metavar="TOOL…", nargs=-1, type=click.Choice([tool.name for tool in all_tools()])
+    "names", metavar="TOOL…", nargs=-1, type=_ToolName([tool.name for tool in all_tools()])
 )
 _all: Final = click.option("--all", "everyone", is_flag=True, help=_("All tools that are installed."))
 _dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the changes and make none."))

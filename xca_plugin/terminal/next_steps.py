@@ -245,7 +245,9 @@ def with_number(step: str, number: str) -> str:
 
 def with_issuer(step: str, card: Card | None) -> str:
     """Add the contact of the card's issuer to a next step, if a plugin gives one."""
-    return f"{step} {card_text.issuer(card.issuer)}" if card and card.issuer else step
+    if not (card and card.issuer):
+        return step
+    return text("{sentence} {reason}").format(sentence=step, reason=card_text.issuer(card.issuer))()
 
 
 def _card(number: object) -> Card | None:
