@@ -5,16 +5,7 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 package=$1
-
-fail() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-
-# As somebody who never used it: person COMMAND
-person() {
-    runuser -u holder -- env -i HOME=/home/holder PATH=/usr/bin:/bin LANG=C.UTF-8 sh -euc "cd; $1"
-}
+. tests/holder.sh
 
 # What the system holds, but for what apt and dpkg write themselves.
 system() {
@@ -22,9 +13,8 @@ system() {
         -path /var/lib/dpkg -o -path /var/lib/apt \) -prune -o -print | LC_ALL=C sort
 }
 
-apt-get -qq update
-useradd --create-home holder
-apt-get -qq install --no-install-recommends softhsm2 openssl python3 libgcc-s1 >/dev/null
+make_holder
+apt-get -qq install --no-install-recommends softhsm2 openssl libgcc-s1 >/dev/null
 mkdir -p /tmp/work
 dpkg-deb --field "$package" Depends
 # What it needs stays when it goes, and is no trace of it.
