@@ -44,7 +44,9 @@ def harmless(text: str, *, lines: bool = False, longest: int | None = LONGEST) -
         longest: how many characters of a text in one line are shown; None: all, for what is to be copied.
     """
     if lines:
-        return _rewritten(text.replace("\r\n", "\n"), True, _named)
+        text = text.replace("\r\n", "\n")
+        seen = all(_kind(each) is _Kind.SEEN for each in {*text} - {"\n", "\t"})
+        return text if seen else _rewritten(text, True, _named)
     plain = text.isascii() and text.isprintable() and " " * (_BLANKS + 1) not in text
     shown = text if plain else _rewritten(text, False, _named)
     rest = 0 if longest is None else len(shown) - longest
