@@ -573,6 +573,22 @@ class NotACertificate(CmsError):
     _next_step = text("Give a certificate in DER, PEM or PKCS #7 (.cer, .crt, .pem, .p7b).")
 
 
+class NotAnAuthority(CmsError):
+    """A certificate that was given as one to trust is not that of a CA.
+
+    Attributes:
+        holder: whose certificate it is.
+    """
+
+    path: str | Path
+    holder: str
+    _message = text(
+        "{path} holds the certificate of {holder}, which is not that of a CA. To trust it would prove nothing "
+        "about who issued it."
+    )
+    _next_step = text("Give the root certificate of the CA that issued the signer's certificate.")
+
+
 class PdfNotSigned(CmsError):
     """A PDF file cannot be signed."""
 

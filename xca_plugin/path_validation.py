@@ -56,8 +56,8 @@ _NO_READABLE_CHAIN: Final = Problem(
 _SELF_SIGNED: Final = Problem(
     text("its signer's certificate is self-signed, and it is not among the certificates that you trust."),
     text(
-        "Anybody can make such a certificate. Do not rely on this file, unless its signer gave you the "
-        "certificate in another way: then verify again with that as the one that you trust."
+        "Anybody can make such a certificate: it proves nothing about who signed. Do not rely on this file. "
+        "Ask its signer to sign it again, with a certificate that a CA issued."
     ),
 )
 _OTHER_ROOT: Final = Problem(

@@ -15,7 +15,7 @@ from xca_common.i18n import Text
 from xca_common.output_file import input_file
 from xca_common.pki import revocation_list, strict_certificate
 from xca_common.pki.addresses import list_addresses, responder_addresses
-from xca_common.pki.chain import Chain
+from xca_common.pki.chain import Chain, is_authority
 from xca_common.pki.fetching import Fetcher
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.ocsp_response import Response
@@ -111,14 +111,14 @@ class Trust:
             sources: the sources of revocation information.
 
         Raises:
-            NotACertificate, NotRevocationData, TooMuch, FileProblem: as verification.verify.
+            NotAnAuthority, NotACertificate, NotRevocationData, TooMuch, FileProblem: as verification.verify.
         """
         lists = [found for file in sources.crls for found in _revocation_data(file, revocation_list.load_all)]
         responses = [_revocation_data(file, Response) for file in sources.responses]
-        trusted, now = _certificates(ca_file), datetime.now(UTC)
+        trusted, now = _authorities(ca_file), datetime.now(UTC)
         return cls(
             trusted,
-            _certificates(time_stampers_file) if time_stampers_file else trusted,
+            _authorities(time_stampers_file) if time_stampers_file else trusted,
             [one.public_bytes(Encoding.DER) for file in certificate_files for one in _certificates(file)],
             Revocation(lists, responses, Fetcher(sources.hosts) if sources.fetch else None),
             bool(sources),
@@ -209,6 +209,15 @@ def _revocation_data(path: Path, load: Callable[[bytes], _T]) -> _T:
         return load(data)
     except Malformed as error:
         raise errors.NotRevocationData(path=path, detail=error.detail) from error
+
+
+def _authorities(path: Path) -> list[x509.Certificate]:
+    """Return the certificates of CAs in a file. One that is no CA's proves nothing about who issued it."""
+    certificates = _certificates(path)
+    for certificate in certificates:
+        if not is_authority(certificate):
+            raise errors.NotAnAuthority(path=path, holder=holder_of(certificate))
+    return certificates
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:

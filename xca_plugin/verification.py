@@ -75,7 +75,7 @@ def verify(
 
     Args:
         signature: an open file: CMS SignedData, in any form of xca_common.pki.text_forms.
-        ca_file: the certificates to trust, in any form of xca_common.pki.certificate_file.
+        ca_file: the certificates of CAs to trust, in any form of xca_common.pki.certificate_file.
         content: the signed file; None: the signature holds it, or is in one S/MIME message with it.
         output: receives the content that the signature holds, before the verdict is known.
         time_stampers_file: the certificates to trust for time-stamps; None: those of ca_file.
@@ -84,6 +84,7 @@ def verify(
         one_is_enough: of several signers, one whose signature is valid is enough.
 
     Raises:
+        NotAnAuthority: a certificate to trust is no CA's.
         NotASignature, NotACertificate, NotRevocationData: a file holds something else, or one of its parts is
             unreadable or not supported.
         TooMuch: a file exceeds a limit.

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.fast
 CONTENT = b"first line\nsecond line\n"
 INCOMPLETE = 57
 NOT_VALID = 62
+NOT_AN_AUTHORITY = 92
 
 
 @pytest.fixture(scope="session")
@@ -289,6 +290,26 @@ def test_untrusted_self_signed_certificate_is_the_reason(verify: Verifier) -> No
     result = verify(signed(party("myself"), CONTENT))
     assert result.status == NOT_VALID
     assert "is self-signed, and it is not among the certificates that you trust" in result.err
+
+
+@pytest.mark.parametrize("whose", ["signer", "not a CA", "self-signed", "no keyCertSign", "beside the root"])
+def test_certificate_of_no_ca_is_refused_as_one_to_trust(
+    verify: Verifier, root: Party, issuer: Party, signer: Party, whose: str
+) -> None:
+    signed_by = party("myself") if whose == "self-signed" else signer
+    no_ca = [(x509.BasicConstraints(ca=False, path_length=None), True)]
+    given = {
+        "not a CA": party("signer", issuer, extensions=no_ca).der,
+        "no keyCertSign": party("issuer", root, ca=True, usage=SIGNING).der,
+        "beside the root": root.pem + signer.pem,
+    }.get(whose, signed_by.der)
+    signature = verify.file("signature", signed(signed_by, CONTENT, [issuer]))
+    file, other, ca = verify.file("file", CONTENT), verify.file("other", given), verify.file("ca", root.der)
+    for trusted in (("--ca-file", other), ("--ca-file", ca, "--tsa-ca-file", other)):
+        done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, ["verify", file, signature, *trusted])
+        assert done.exit_code == NOT_AN_AUTHORITY
+        assert "is not that of a CA" in done.stderr
+        assert "xcactl cert export 'ROOT CA Cert' -o root.pem" in done.stderr
 
 
 def _whose(issuer: Party, root: Party, which: str, **when: object) -> tuple[Party, Sequence[Party]]:

@@ -86,6 +86,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.ServiceFailed: 89,
     errors.AgentNotRunning: 90,
     errors.OtherInstallation: 91,
+    errors.NotAnAuthority: 92,
 }
 
 OF_A_PLUGIN: Final = 1

@@ -69,6 +69,11 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     errors.CertificateNotYetValid: text(
         "Set the computer's clock and its time zone: timedatectl set-ntp true"
     ),
+    errors.NotAnAuthority: text(
+        "Give the root certificate of the CA instead. The government's root is at https://grca.nat.gov.tw and "
+        "on every organisation card: xcactl cert export 'ROOT CA Cert' -o root.pem. "
+        "The certificate of a CA between the signer and the root goes with --certfile."
+    ),
     errors.NotASignature: text(
         "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
         "one that holds its content stands alone: xcactl verify FILE.p7m. "

@@ -107,6 +107,11 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     return True
 
 
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Say whether a certificate is that of a CA (RFC 5280, section 4.2.1.9)."""
+    return extension(certificate, x509.BasicConstraints) is not None and _may_issue(certificate)
+
+
 def key_identifier(certificate: x509.Certificate) -> bytes | None:
     """Return the subjectKeyIdentifier; None: it has none."""
     identifier = extension(certificate, x509.SubjectKeyIdentifier)
