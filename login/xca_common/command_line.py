@@ -5,6 +5,7 @@ import gettext
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -119,6 +120,8 @@ def help_as_option(arguments: list[str]) -> list[str]:
 def complete(command: click.Command, placeholders: dict[str, Text], *, hide_language: bool) -> None:
     """Give a command the option --lang, a help page in the language, and translated placeholders.
 
+    An option that takes one value is refused where it stands twice: the first value would be lost.
+
     Args:
         command: the command.
         placeholders: the translation of each placeholder of a value.
@@ -128,6 +131,7 @@ def complete(command: click.Command, placeholders: dict[str, Text], *, hide_lang
     if command.help and not command.short_help:
         # Whole: click cuts it, and in Chinese, which has no blanks, in the middle of a sentence.
         command.short_help = re.split(r"(?<=。)|(?<=\.) |\n\n", command.help.strip())[0].removesuffix(".")
+    _refuse_repeated(command)
     command.options_metavar = _("[OPTIONS]")
     command.params.append(
         click.Option(
@@ -148,6 +152,26 @@ def complete(command: click.Command, placeholders: dict[str, Text], *, hide_lang
             optional = isinstance(parameter, click.Argument) and not parameter.required
             shown = placeholders[placeholder]()
             parameter.metavar = f"[{shown}]" if optional else shown
+
+
+def _refuse_repeated(command: click.Command) -> None:
+    """Have a command fail if an option for one value has several."""
+    parse = command.parse_args
+
+    def parse_args(context: click.Context, arguments: list[str]) -> list[str]:
+        if not context.resilient_parsing:  # which completes a line that is not finished
+            *_rest, order = command.make_parser(context).parse_args([*arguments])
+            for parameter, times in Counter(order).items():
+                if isinstance(parameter, click.Option) and not _may_be_repeated(parameter) and times > 1:
+                    twice = text("The option {option} stands here more than once. Give it once.")
+                    raise click.UsageError(twice.format(option=parameter.get_error_hint(context))(), context)
+        return parse(context, arguments)
+
+    command.parse_args = parse_args  # type: ignore[method-assign]  # commands are of several classes
+
+
+def _may_be_repeated(option: click.Option) -> bool:
+    return option.multiple or option.is_flag or option.count  # a flag that is repeated says nothing else
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+from softhsm.commands import softhsm_card
 from support.cli.xcactl import PIN, USER_CODE, Workspace
 from xca_common.i18n import CATALOGUE, CHINESE, ENGLISH, language_named
 from xca_plugin.cli.examples import EXAMPLES
@@ -168,6 +169,29 @@ def read(command: click.Command, arguments: list[str]) -> None:
         name, found, more = context.command.resolve_command(context, rest)
         assert found
         context = found.make_context(name, more, parent=context)
+
+
+@pytest.mark.parametrize("program", [xcactl, softhsm_card], ids=lambda program: program.name)
+def test_option_for_one_value_is_refused_twice_in_every_command(program: click.Group) -> None:
+    tried = set()
+    for words, command in (("", program), *commands(program)):
+        for option in command.params:
+            if isinstance(option, click.Option) and not (option.is_flag or option.multiple):
+                twice = [option.opts[0], "1", option.opts[-1], "2"]
+                with pytest.raises(click.UsageError, match="more than once|不只一次") as refused:
+                    command.make_context(words, twice)
+                assert option.opts[-1] in refused.value.message
+                tried.add(option.name)
+    assert {"lang", "user_code"} < tried
+
+
+def test_option_that_stands_twice_costs_no_try(active: Workspace) -> None:
+    workspace = active.with_variables(WRONG="9999999", PIN=PIN)
+    result = workspace.run("pin", "verify", "--pin", "env:PIN", "--pin", "env:WRONG")
+    assert result.status == 2
+    assert "The option '--pin' stands here more than once. Give it once." in result.err
+    assert workspace.card()["pin_tries_left"] == 3
+    assert workspace.run("info", "--json", "--json", "-v", "-v").status == 0
 
 
 def test_command_without_a_subcommand_shows_its_help(closed: Workspace) -> None:
