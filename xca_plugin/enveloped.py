@@ -14,6 +14,7 @@ from xca_common.output_file import input_file
 from xca_common.pki import encrypted_data
 from xca_common.pki.encrypted_data import EncryptedData, Recipient, RecipientCertificate
 from xca_common.pki.malformed import Malformed, TooMuchError
+from xca_common.pki.signed_data import SignedData
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
@@ -22,6 +23,7 @@ from xca_plugin.model import Card, Hash, Key, Padding
 _MOST_TOLD: Final = 4  # recipients
 _CARD: Final = text("the card {number}, which is here")
 _MORE: Final = text("others")
+_SIGNATURE: Final = text("it is signed, not encrypted")
 _MOST_BYTES: Final = 4 << 20  # of a file with certificates
 
 
@@ -45,8 +47,14 @@ class Enveloped:
             CutOff: it ends too early.
         """
         self.path = Path(file.name)
-        with self._reading():
-            self._data = EncryptedData(file)
+        start = file.tell() if file.seekable() else None
+        try:
+            with self._reading():
+                self._data = EncryptedData(file)
+        except errors.NotEncrypted as error:
+            if start is not None and _is_signature(file, start):
+                raise errors.NotEncrypted(path=self.path, detail=_SIGNATURE, is_signature=True) from error
+            raise
 
     def check_card(self, cards: Cards, card: Card) -> None:
         """Make sure that the card is one of the recipients; costs no try.
@@ -88,15 +96,15 @@ class Enveloped:
         except encrypted_data.NotDecryptable:
             raise errors.NotDecryptable(number=card.number) from None
 
-    def _card_for(self, cards: Cards, besides: Card) -> str | None:
-        """Return the number of another card that is here and is a recipient; None: there is none."""
+    def _card_for(self, cards: Cards, besides: Card) -> tuple[str, bytes] | None:
+        """Return another card that is here and is a recipient: its number and its certificate, or None."""
         for other in cards.detect():
             if other.number == besides.number:
                 continue
             with suppress(XcaError):  # an unreadable card hides no other
-                certificates = cards.certificates(other)
-                if any(self._data.recipient(one.der) for one in certificates if one.id == Key.KEYX):
-                    return other.number
+                for one in cards.certificates(other):
+                    if one.id == Key.KEYX and self._data.recipient(one.der):
+                        return other.number, one.der
         return None
 
     @contextmanager
@@ -116,11 +124,12 @@ class Enveloped:
             raise errors.NoSuchCertificate(number=card.number, label="cert2")
         recipient = self._data.recipient(own.der)
         if recipient is None:
+            number, certificate = self._card_for(cards, card) or (None, None)
             with self._reading():
-                named = self._data.recipients
+                named = self._data.recipients(besides=certificate)
             told = [*named[:_MOST_TOLD], *([_MORE] if len(named) > _MOST_TOLD else [])]
-            if other := self._card_for(cards, card):
-                told.insert(0, _CARD.format(number=other))
+            if number:
+                told.insert(0, _CARD.format(number=number))
             raise errors.NotForThisCard(number=card.number, path=self.path, recipients=told)
         return recipient
 
@@ -165,6 +174,15 @@ def encrypt(
         encrypted_data.encrypt(content, output, recipients, armored=armored, cbc=cbc)
     except TooMuchError as error:
         raise errors.TooMuch(path=content.name, detail=error.detail) from error
+
+
+def _is_signature(file: BinaryIO, start: int) -> bool:
+    file.seek(start)
+    try:
+        SignedData.read(file)
+    except (EOFError, TooMuchError, Malformed):
+        return False
+    return True
 
 
 def _certificates(path: Path) -> list[RecipientCertificate]:

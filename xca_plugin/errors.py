@@ -489,8 +489,13 @@ class LastTryNotConfirmed(CardError):
 
 
 class NotAgreed(CardError):
-    """Consent was asked for and not given."""
+    """Consent was asked for and not given.
 
+    Attributes:
+        was_declined: a person answered no.
+    """
+
+    was_declined: bool = False
     _message = text("You did not agree. Nothing was done.")
     _next_step = text("Agree to it if you want to go on.")
 
@@ -583,8 +588,8 @@ class NotAnAuthority(CmsError):
     path: str | Path
     holder: str
     _message = text(
-        "{path} holds the certificate of {holder}, which is not that of a CA. To trust it would prove nothing "
-        "about who issued it."
+        "{path} holds the certificate of {holder}, which is not that of a CA. To trust it would prove "
+        "nothing about who issued it."
     )
     _next_step = text("Give the root certificate of the CA that issued the signer's certificate.")
 
@@ -618,6 +623,8 @@ class Mistake(Enum):
     WITHOUT_SIGNATURE = auto()
     """A file whose signature is probably the file beside it."""
     UNSIGNED_PDF = auto()
+    SIGNED_PDF_BESIDE = auto()
+    """A PDF without a signature; the PDF beside it has one."""
     BARE = auto()
     """A bare signature (RFC 8017), which names no signer."""
 
@@ -647,6 +654,7 @@ class NotASignature(CmsError):
             "If its signature is a file of its own, give that as well. Otherwise ask the sender for a signed "
             "one."
         ),
+        Mistake.SIGNED_PDF_BESIDE: text("The PDF beside it is signed: perhaps you mean that one."),
         Mistake.BARE: text(
             "It seems to be a bare signature, which does not say who signed. Ask the sender for one in CMS "
             "(.p7s)."
@@ -717,10 +725,15 @@ class NoReport(CmsError):
 
 
 class NotEncrypted(CmsError):
-    """A file that should hold CMS encrypted data does not."""
+    """A file that should hold CMS encrypted data does not.
+
+    Attributes:
+        is_signature: it is a CMS signature.
+    """
 
     path: str | Path
     detail: Text
+    is_signature: bool = False
     _message = text("{path} holds no CMS encrypted data that can be opened: {detail}.")
     _next_step = text("Give a file that was encrypted to the certificate of a card.")
 

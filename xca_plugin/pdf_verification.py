@@ -27,7 +27,7 @@ from xca_common.pki.malformed import Malformed, TooMuchError, reading
 from xca_common.pki.ocsp_response import Response
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import Content, SignedData
-from xca_plugin import errors, time_limit, time_stamp
+from xca_plugin import errors, files_beside, time_limit, time_stamp
 from xca_plugin.i18n import text
 from xca_plugin.problem import Problem
 from xca_plugin.signature_value import ALTERED, OTHER_FILE, OTHER_FILE_OR_ALTERED
@@ -124,10 +124,21 @@ def verify(
         raise errors.CutOff(path=path) from error
     except Malformed as error:
         if error.detail is _NO_SIGNATURE:
-            unsigned = errors.Mistake.UNSIGNED_PDF
-            raise errors.NotASignature(path=path, detail=error.detail, mistake=unsigned) from error
+            mistake, beside = _unsigned(path)
+            raise errors.NotASignature(
+                path=path, detail=_NO_SIGNATURE, mistake=mistake, file=beside
+            ) from error
         step = _WITHOUT_PASSWORD if error.detail is _ENCRYPTED else _GET_AGAIN
         raise errors.NotASignature(path=path, detail=error.detail).with_step(step) from error
+
+
+def _unsigned(path: Path) -> tuple[errors.Mistake, Path | None]:
+    """Return what was probably meant with a PDF that holds no signature, and the file beside it."""
+    if signature := files_beside.signature_of(path):
+        return errors.Mistake.WITHOUT_SIGNATURE, signature
+    if signed := files_beside.signed_pdf_of(path):
+        return errors.Mistake.SIGNED_PDF_BESIDE, signed
+    return errors.Mistake.UNSIGNED_PDF, None
 
 
 def _opened(file: BinaryIO) -> PdfFileReader:

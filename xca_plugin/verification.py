@@ -17,7 +17,7 @@ from xca_common.pki import strict_certificate, text_forms
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.signed_data import Content, SignedData, Signer, content_of
-from xca_plugin import errors, time_stamp
+from xca_plugin import errors, files_beside, time_stamp
 from xca_plugin.i18n import text
 from xca_plugin.path_validation import find_chain
 from xca_plugin.problem import Problem
@@ -108,7 +108,7 @@ def verify(
                 path=path,
                 detail=_HOLDS_NO_CONTENT,
                 mistake=errors.Mistake.WITHOUT_FILE,
-                file=_probable_file(path),
+                file=files_beside.signed_by(path),
             )
         if content is not None and signed_data.is_attached:
             mistake = errors.Mistake.WITH_FILE
@@ -131,7 +131,7 @@ def verify(
             mistake, file = errors.Mistake.EXCHANGED, Path(given.name)
         elif _is_bare(signature):
             mistake = errors.Mistake.BARE
-        elif given is None and (beside := path.with_name(f"{path.name}.p7s")).is_file():
+        elif given is None and (beside := files_beside.signature_of(path)):
             mistake, file = errors.Mistake.WITHOUT_SIGNATURE, beside
         raise errors.NotASignature(path=path, detail=error.detail, mistake=mistake, file=file) from error
 
@@ -155,12 +155,6 @@ def _is_bare(file: BinaryIO) -> bool:
     file.seek(0)
     found = file.read(max(_BARE_SIZES) + 1)
     return len(found) in _BARE_SIZES and not found.isascii()
-
-
-def _probable_file(signature: Path) -> Path | None:
-    """Return the file that a detached signature is probably of: its name without the last suffix."""
-    file = signature.with_suffix("")
-    return file if signature.suffix and file.is_file() else None
 
 
 def _read_content(content: BinaryIO, signed_data: SignedData) -> Content:

@@ -158,14 +158,14 @@ def _refuse_repeated(command: click.Command) -> None:
     """Have a command fail if an option for one value has several."""
     parse = command.parse_args
 
-    def parse_args(context: click.Context, arguments: list[str]) -> list[str]:
-        if not context.resilient_parsing:  # which completes a line that is not finished
-            *_rest, order = command.make_parser(context).parse_args([*arguments])
+    def parse_args(ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # which completes a line that is not finished
+            *_rest, order = command.make_parser(ctx).parse_args([*args])
             for parameter, times in Counter(order).items():
                 if isinstance(parameter, click.Option) and not _may_be_repeated(parameter) and times > 1:
                     twice = text("The option {option} stands here more than once. Give it once.")
-                    raise click.UsageError(twice.format(option=parameter.get_error_hint(context))(), context)
-        return parse(context, arguments)
+                    raise click.UsageError(twice.format(option=parameter.get_error_hint(ctx))(), ctx)
+        return parse(ctx, args)
 
     command.parse_args = parse_args  # type: ignore[method-assign]  # commands are of several classes
 

@@ -123,9 +123,14 @@ class FileProblem(FileError):
 
 
 class OutputExists(FileError):
-    """A result would take the place of a file that is there, and nobody said that it may."""
+    """A result would take the place of a file that is there, and nobody said that it may.
+
+    Attributes:
+        was_declined: a person answered that it may not.
+    """
 
     path: Text | str | Path
+    was_declined: bool = False
     _message = text("The file {path} is there already; it was left as it is.")
     _next_step = text("Choose another name, or say that it may be replaced.")
 

@@ -35,6 +35,8 @@ RAISED_BY: Mapping[type[XcaError], tuple[str, str]] = {
     errors.SeveralCards: ("xca_plugin.terminal.card_choice", "choose"),
     errors.LastTryNotConfirmed: ("xca_plugin.terminal.consent", "confirm_last_try"),
     errors.NotAgreed: ("xca_plugin.terminal.consent", "agree"),
+    errors.NotAnAuthority: ("xca_plugin.cli.verification", "verify"),
+    errors.NotForEncryption: ("xca_plugin.cli.encryption", "encrypt"),
     errors.ChainIncomplete: ("xca_plugin.cli.verification", "verify"),
     errors.RevocationUnknown: ("xca_plugin.cli.verification", "verify"),
     errors.NotRevocationData: ("xca_plugin.cli.verification", "verify"),

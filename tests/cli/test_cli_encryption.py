@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 from asn1crypto import algos, cms, core, pem  # type: ignore[import-untyped]
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from support.certificates import certify_in_the_past
-from support.cli.xcactl import PIN, XCACTL, Workspace
+from support.cli.xcactl import PIN, XCACTL, Result, Workspace
+from xca_login.testing.parties import party
+from xca_login.testing.tokens import signed
+from xca_plugin.cli.root import xcactl
 
 BIG = 128 << 20
 MOST_MEMORY = 100 << 20
@@ -293,7 +297,7 @@ def test_message_for_another_card_that_is_here_names_that_card(
     encrypt(two_cards, file, "--to", certificate)
     result = two_cards.run("decrypt", str(encrypted), "-o", str(decrypted), "--card", first)
     assert result.status == 65
-    assert f"but to: the card {second}, which is here, the certificate " in result.err
+    assert f"but to: the card {second}, which is here." in result.err
     assert "--card NUMBER" in result.err
 
 
@@ -532,3 +536,51 @@ def test_certificate_of_an_unknown_key_is_refused(
     result = active.run("encrypt", str(file), "--to", str(odd))
     assert result.status in (60, 66), result.err
     assert not encrypted.exists()
+
+
+def run_here(*arguments: str) -> Result:
+    """Run xcactl in this process, in the present folder."""
+    done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, arguments)
+    return Result(done.exit_code, done.stdout, done.stderr)
+
+
+def test_missing_recipient_says_who_makes_the_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("content")
+    none, absent = run_here("encrypt", "file"), run_here("encrypt", "file", "--to", "buyer.pem")
+    assert (none.status, absent.status) == (2, 2)
+    for result in (none, absent):
+        assert "a recipient, who runs this and sends you the file: xcactl cert export cert2" in result.err
+    party("signer").write(Path("signer.cer"))
+    wrong = run_here("encrypt", "file", "--to", "signer.cer")
+    assert wrong.status == 66
+    assert "The recipient runs this and sends you the file, for --to: xcactl cert export cert2" in wrong.err
+
+
+def test_file_that_is_not_encrypted_is_told_so_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file.txt").write_text("content")
+    Path("file.p7s").write_bytes(signed(party("signer"), b"content"))
+    plain = run_here("decrypt", "file.txt")
+    assert plain.status == 64
+    assert "it is no CMS encrypted data" in plain.err
+    signature = run_here("decrypt", "file.p7s")
+    assert signature.status == 64
+    assert "it is signed, not encrypted" in signature.err
+    assert "xcactl verify FILE file.p7s" in signature.err
+
+
+def test_result_in_the_place_of_its_file_is_refused_in_clear_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("content")
+    party("signer").write(Path("signer.cer"))
+    result = run_here("encrypt", "file", "--to", "signer.cer", "-o", "file", "--force")
+    assert result.status == 63
+    assert "would take the place of a file that the command reads" in result.err
+    assert Path("file").read_text() == "content"

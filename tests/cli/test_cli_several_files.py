@@ -2,20 +2,30 @@
 """Several files in one command: one PIN, one login, each result told."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pexpect
 import pytest
 from asn1crypto import cms  # type: ignore[import-untyped]
+from click.testing import CliRunner
+from cryptography import x509
 
 from softhsm import Environment
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, Workspace
+from xca_login.testing.parties import party
+from xca_plugin.cli.root import xcactl
+from xca_plugin.terminal import output
+
+_FOR_KEYS = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
 
 
 def with_files(active: Workspace, count: int) -> tuple[Workspace, list[str]]:
@@ -60,6 +70,137 @@ def test_several_files_of_which_one_fails_are_signed_but_for_that_one(active: Wo
     assert there.read_text() == "somebody else's"
     assert workspace.run("sign", *names, "--pin", "env:PIN", "--force").status == 0
     assert_signed(workspace, names[1])
+
+
+def test_file_that_is_not_there_among_several_keeps_no_other_from_being_handled(active: Workspace) -> None:
+    workspace, (one, missing, folder, two) = with_files(active, 4)
+    for name in (missing, folder):
+        (workspace.home / name).unlink()
+    (workspace.home / folder).mkdir()
+    files, root = (one, missing, folder, two), str(active.path / "pki" / "root.pem")
+    assert workspace.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
+    for command, suffix, done in (
+        (("sign", "--pin", "env:PIN"), "", "Signed: {}.p7s"),
+        (("verify", "--ca-file", root), "", "{}:"),
+        (("encrypt", "--to", "cert2.pem"), "", "Encrypted: {}.p7e"),
+        (("decrypt", "--pin", "env:PIN", "--force"), ".p7e", "Decrypted: {}"),
+    ):
+        result = workspace.run(command[0], *(name + suffix for name in files), *command[1:])
+        assert result.status == 63, result.err
+        assert [line for line in result.out.splitlines() if line in (done.format(one), done.format(two))] == [
+            done.format(one),
+            done.format(two),
+        ]
+        assert f"The file {missing}{suffix} cannot be used: No such file or directory." in result.err
+        assert "2 of 4 files failed." in result.err
+
+
+def test_no_pin_is_asked_for_where_nothing_is_left_to_be_done(active: Workspace) -> None:
+    workspace, names = with_files(active, 2)
+    (workspace.home / f"{names[0]}.p7s").write_text("somebody else's")
+    (workspace.home / names[1]).unlink()
+    before = logins(workspace)
+    result = workspace.run("sign", *names, "--pin", "env:NO_SUCH_VARIABLE")
+    assert result.status == 63, result.err
+    assert "2 of 2 files failed." in result.err
+    assert logins(workspace) == before
+
+
+def test_several_files_that_are_left_as_they_are_cost_no_pin_and_no_event(active: Workspace) -> None:
+    workspace, names = with_files(active, 2)
+    for name in names:
+        (workspace.home / f"{name}.p7s").write_text("somebody else's")
+    before = logins(workspace)
+    with workspace.terminal("sign", *names) as talk:
+        for name in names:
+            talk.expect_exact(f"The file {name}.p7s is there already. Replace it? [y/N]: ")
+            talk.sendline("n")
+        for name in names:
+            talk.expect_exact(f"The file {name}.p7s is there already; it was left as it is.")
+        talk.expect(pexpect.EOF)
+        shown = str(talk.before)
+    assert (talk.exitstatus, screen(shown)) == (45, [])
+    assert logins(workspace) == before
+
+
+def screen(shown: str) -> list[str]:
+    """The lines of a terminal after what was shown; it is wide enough for each."""
+    lines, row = [""], 0
+    for piece in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", shown):
+        if piece == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif piece == "\x1b[2K":
+            lines[row] = ""
+        elif piece == "\x1b[1A":
+            row -= 1
+        elif piece[0] not in "\x1b\r":
+            lines[row] += piece
+    return [line for line in lines if line]
+
+
+def test_bar_leaves_nothing_between_the_results(active: Workspace) -> None:
+    workspace, names = with_files(active, 3)
+    (workspace.home / names[1]).unlink()
+    with workspace.terminal("sign", *names, "--pin", "env:PIN") as talk:
+        talk.expect(pexpect.EOF)
+        shown = str(talk.before)
+    assert "0/3" in shown
+    assert screen(shown) == [
+        f"Card {workspace.number}, PIN: 3 tries left",
+        f"Signed: {names[0]}.p7s",
+        f"{names[1]}:",
+        f"Error: The file {names[1]} cannot be used: No such file or directory.",
+        "Check the path and your rights to it. Then do it again.",
+        f"Signed: {names[2]}.p7s",
+        "1 of 3 files failed.",
+    ]
+
+
+def test_heading_of_a_file_stands_once_in_a_terminal(active: Workspace) -> None:
+    workspace, names, root = signed(active, 2)
+    (workspace.home / names[1]).write_text("altered")
+    with workspace.terminal("verify", *names, *root) as talk:
+        talk.expect(pexpect.EOF)
+        lines = screen(str(talk.before))
+    assert [lines.count(f"{name}:") for name in names] == [1, 1]
+
+
+def test_several_files_are_told_only_when_they_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is synced, appears under its name, and its name is synced, before it is told."""
+    monkeypatch.chdir(tmp_path)
+    party("receiver", usage=_FOR_KEYS).write(tmp_path / "receiver.cer")
+    names = ["one", "two", "three"]
+    for name in names:
+        (tmp_path / name).write_text("content")
+    steps: list[str] = []
+    fsync, say = os.fsync, output.say
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        found = Path(f"/proc/self/fd/{descriptor}").readlink()
+        there = sorted(each.name for each in tmp_path.glob("*.p7e"))
+        steps.append(f"folder {there}" if found == tmp_path else f"file {os.fstat(descriptor).st_ino}")
+
+    def told(message: str = "", **how: Any) -> None:
+        steps.append(message)
+        say(message, **how)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(output, "say", told)
+    for files in (names, names[:1]):
+        steps.clear()
+        done = CliRunner(env={"LANGUAGE": "en"}).invoke(
+            xcactl, ["encrypt", *files, "--to", "receiver.cer", "--force"]
+        )
+        assert done.exit_code == 0, done.stderr
+        for name in files:
+            before = steps[: steps.index(f"Encrypted: {name}.p7e")]
+            inode = (tmp_path / f"{name}.p7e").stat().st_ino
+            content = before.index(f"file {inode}")
+            assert any(f"'{name}.p7e'" in each for each in before[content:] if each.startswith("folder"))
 
 
 def test_several_files_end_with_the_status_of_the_worst(active: Workspace) -> None:

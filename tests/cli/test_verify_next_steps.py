@@ -121,6 +121,48 @@ def test_bare_signature_is_told_as_one_without_a_signer(
     assert "bare signature, which does not say who signed" in result.err
 
 
+@pytest.mark.parametrize("given", ["contract.txt", "contract.p7s"])
+def test_file_and_signature_of_one_name_are_told_to_belong_together(
+    verify: Callable[..., Result], signer: Party, given: str
+) -> None:
+    Path("contract.txt").write_bytes(CONTENT)
+    Path("contract.p7s").write_bytes(signed(signer, CONTENT))
+    result = verify(given)
+    assert result.status == NOT_A_SIGNATURE
+    assert result.err.rstrip().endswith("xcactl verify contract.txt contract.p7s")
+
+
+def test_unsigned_pdf_names_the_signed_one_or_the_signature_beside_it(
+    verify: Callable[..., Result], signer: Party
+) -> None:
+    Path("contract.pdf").write_bytes(page())
+    Path("contract-2.pdf").write_bytes(page())
+    Path("contract-signed.pdf").write_bytes(sign_pdf(page(), signer))
+    result = verify("contract.pdf")
+    assert result.status == NOT_A_SIGNATURE
+    assert result.err.rstrip().endswith("xcactl verify contract-signed.pdf")
+    Path("contract.p7s").write_bytes(signed(signer, page()))
+    assert verify("contract.pdf").err.rstrip().endswith("xcactl verify contract.pdf contract.p7s")
+
+
+@pytest.mark.parametrize(
+    ("option", "command"),
+    [
+        ("--ca-file", "xcactl cert export 'ROOT CA Cert' -o 'my root.pem'"),
+        ("--certfile", "xcactl cert export 'CA Cert' -o 'my root.pem'"),
+    ],
+)
+def test_certificate_that_is_not_there_says_how_it_is_got(
+    verify: Callable[..., Result], option: str, command: str
+) -> None:
+    Path("file").write_bytes(CONTENT)
+    arguments = ["verify", "file", option, "my root.pem"]
+    done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, arguments)
+    assert done.exit_code == 2
+    assert "does not exist. It is to be " in done.stderr
+    assert command in done.stderr
+
+
 # --- what does not hold
 
 

@@ -300,7 +300,7 @@ def test_certificate_of_no_ca_is_refused_as_one_to_trust(
     no_ca = [(x509.BasicConstraints(ca=False, path_length=None), True)]
     given = {
         "not a CA": party("signer", issuer, extensions=no_ca).der,
-        "no keyCertSign": party("issuer", root, ca=True, usage=SIGNING).der,
+        "no keyCertSign": party("issuer", root, ca=True, usage=_SIGNS_NO_CERTIFICATES).der,
         "beside the root": root.pem + signer.pem,
     }.get(whose, signed_by.der)
     signature = verify.file("signature", signed(signed_by, CONTENT, [issuer]))
@@ -310,6 +310,19 @@ def test_certificate_of_no_ca_is_refused_as_one_to_trust(
         assert done.exit_code == NOT_AN_AUTHORITY
         assert "is not that of a CA" in done.stderr
         assert "xcactl cert export 'ROOT CA Cert' -o root.pem" in done.stderr
+
+
+_SIGNS_NO_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def _whose(issuer: Party, root: Party, which: str, **when: object) -> tuple[Party, Sequence[Party]]:

@@ -4,9 +4,9 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Union
 
 import click
 
@@ -14,6 +14,9 @@ from xca_common.output_file import input_file
 from xca_plugin.i18n import _
 from xca_plugin.terminal.output import console
 from xca_plugin.terminal.result_files import OUTPUT
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _WORTH_A_BAR: Final = 8 << 20
 
@@ -42,8 +45,12 @@ def output_option(
     )
 
 
+Bar = Union["Progress", nullcontext[None]]
+"""A context in which a bar shows how much of a file was read; without one where none is needed."""
+
+
 @contextmanager
-def opened(path: Path, *, twice: bool = False) -> Iterator[tuple[BinaryIO, AbstractContextManager[object]]]:
+def opened(path: Path, *, twice: bool = False) -> Iterator[tuple[BinaryIO, Bar]]:
     """Open a file for reading; a terminal shows how much of it was read.
 
     Args:
@@ -64,3 +71,14 @@ def opened(path: Path, *, twice: bool = False) -> Iterator[tuple[BinaryIO, Abstr
             BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console(err=True), transient=True
         )
         yield progress.wrap_file(file, total=size), progress
+
+
+@contextmanager
+def hidden(bar: Bar) -> Iterator[None]:
+    """Take a bar off the screen in this context, in which a person may be asked something."""
+    if isinstance(bar, nullcontext):
+        yield
+        return
+    bar.stop()
+    yield
+    bar.start()

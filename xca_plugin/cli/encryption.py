@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl encrypt and xcactl decrypt: files in CMS AuthEnvelopedData or EnvelopedData."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from xca_common.errors import FileProblem, XcaError
 from xca_common.output_file import input_file, is_standard_output
+from xca_common.secret import Secret
 from xca_plugin.cards import Cards
-from xca_plugin.cli.common import format_option, opened, output_option
-from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file
+from xca_plugin.cli.common import format_option, hidden, opened, output_option
+from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file, each_refused
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card
+from xca_plugin.model import Card, CardSession
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
-from xca_plugin.terminal.input_files import FILE, named_after
+from xca_plugin.terminal.input_files import RECIPIENT_FILE, files_argument, named_after
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.result_files import (
     agree_to_replace,
@@ -33,18 +35,24 @@ from xca_plugin.terminal.secrets import PIN, Asker, source_option
 _ENCRYPTED: Final = text("Encrypted: {path}")
 _DECRYPTED: Final = text("Decrypted: {path}")
 _SUFFIX: Final = ".p7e"
+_UNNAMED: Final = text("The name of {path} does not end in .p7e: say with -o where to write its content.")
+_ENDS_OTHERWISE: Final = text("its name does not end in .p7e, so nothing says where its content goes")
+_DECRYPT_ALONE: Final = text("Decrypt it alone, and say with -o where to write its content.")
+_NO_RECIPIENT: Final = text(
+    "Missing option --to. It names the certificate of a recipient, who runs this and sends you the file: "
+    "xcactl cert export cert2 -o cert2.pem"
+)
 
 
 @click.command(
     help=_("Encrypt each FILE to certificates: CMS AuthEnvelopedData, AES-256-GCM. No card is needed.")
 )
-@click.argument("files", metavar="FILE…", type=FILE, nargs=-1, required=True)
+@files_argument("FILE…")
 @click.option(
     "--to",
     "certificates",
     metavar="CERT",
-    type=FILE,
-    required=True,
+    type=RECIPIENT_FILE,
     multiple=True,
     help=_("Certificates of recipients, PEM, DER or PKCS #7; may be repeated."),
 )
@@ -68,6 +76,8 @@ def encrypt(
     cbc: bool,
 ) -> None:
     """Encrypt each file to the certificates of its recipients."""
+    if not certificates:
+        raise click.UsageError(_NO_RECIPIENT())
     from xca_plugin import enveloped
 
     check_single(files, output)
@@ -102,8 +112,9 @@ def encrypt(
                     lambda result: enveloped.encrypt(content, result, recipients, armored=armored, cbc=cbc),
                 )
 
-        with Writer(agree_to_replace(outputs.values(), force)) as writer:
-            status = each_file(list(outputs), encrypt_one, tell)
+        agreed = agree_to_replace(outputs, force)
+        with Writer(agreed.replaced) as writer:
+            status = each_file(list(outputs), encrypt_one, tell, refused=agreed.refused)
     if written:
         err = is_standard_output(written[0])
         for recipient in recipients:
@@ -119,7 +130,7 @@ def encrypt(
 @click.command(
     help=_("Decrypt each FILE (CMS AuthEnvelopedData or EnvelopedData) with the card and one login.")
 )
-@click.argument("files", metavar="FILE…", type=FILE, nargs=-1, required=True)
+@files_argument("FILE…")
 @output_option(_("Decrypted file (mode 0600); by default the name of FILE without .p7e."))
 @force_option
 @card_option
@@ -139,48 +150,56 @@ def decrypt(
     from xca_plugin import enveloped
 
     check_single(files, output)
-    outputs = {file: output or _without_suffix(file) for file in files}
-    check_outputs(outputs)
     if len(files) == 1:
-        ((file, target),) = outputs.items()
+        (file,) = files
         with opened(file) as (source, progress):
             sealed = enveloped.Enveloped(source)
+            target = output or _without_suffix(file)
+            check_outputs({file: target})
             cards = cards_asking(last_try)
             card = choose(cards, number)
             sealed.check_card(cards, card)
             before_pin(card, yes=yes, last_try=last_try)
             with Asker(card) as ask, result_file(target, force=force, private=True) as result:
                 secret = ask.get(PIN, pin)
+
+                def decrypt_with_card(ciphertext: bytes, **how: Any) -> bytes:
+                    with hidden(progress):
+                        decrypt = partial(cards.decrypt, card, ciphertext=ciphertext, **how)
+                        return ask.used(PIN, pin, secret, lambda value: decrypt(pin=value))
+
                 with progress:
-                    sealed.decrypt(result, cards, card, partial(cards.decrypt, card, secret))
+                    sealed.decrypt(result, cards, card, decrypt_with_card)
         say_written(_DECRYPTED, target)
         return
     cards = cards_asking(last_try)
     card = choose(cards, number)
-    with ExitStack() as stack:
-        session, replace = None, frozenset[Path]()
-        if any(_may_be_for(file, cards, card) for file in outputs):
-            before_pin(card, yes=yes, last_try=last_try)
-            replace = agree_to_replace(outputs.values(), force)
-            ask = stack.enter_context(Asker(card))
-            session = stack.enter_context(cards.session(card, ask.get(PIN, pin), Purpose.DECRYPT))
+    outputs, refused = _results_for(files, cards, card)
+    check_outputs(outputs)
+    agreed = agree_to_replace(outputs, force)
+    refused = {file: problem for file in files if (problem := refused.get(file) or agreed.refused.get(file))}
+    if len(refused) == len(set(files)):  # nothing is left to be decrypted: no PIN is needed
+        click.get_current_context().exit(each_refused(refused))
+    before_pin(card, yes=yes, last_try=last_try)
+    with Asker(card) as ask, ExitStack() as stack:
 
-        writer = stack.enter_context(Writer(replace))
+        def log_in(secret: Secret) -> CardSession:
+            return stack.enter_context(cards.session(card, secret, Purpose.DECRYPT))
+
+        session = ask.used(PIN, pin, ask.get(PIN, pin), log_in)
+        writer = stack.enter_context(Writer(agreed.replaced))
 
         def decrypt_one(file: Path) -> Future[Path]:
             with input_file(file) as source:
                 sealed = enveloped.Enveloped(source)
                 sealed.check_card(cards, card)
-                if session is None:  # what cannot be decrypted costs no PIN
-                    problem = FileProblem(path=file, detail=text("it changed while it was read"))
-                    raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
                 decrypt = partial(sealed.decrypt, cards=cards, card=card, decrypt_key=session.decrypt)
                 return writer.write(outputs[file], decrypt, private=True)
 
         def tell(file: Path, target: Path) -> None:
             say_written(_DECRYPTED, target)
 
-        status = each_file(list(outputs), decrypt_one, tell)
+        status = each_file([*dict.fromkeys(files)], decrypt_one, tell, refused=refused)
     click.get_current_context().exit(status)
 
 
@@ -190,21 +209,37 @@ def _without_suffix(file: Path) -> Path:
     Raises:
         click.UsageError: the encrypted file's name does not tell it.
     """
+    if (target := _named_without_suffix(file)) is None:
+        raise click.UsageError(_UNNAMED.format(path=file)())
+    return target
+
+
+def _named_without_suffix(file: Path) -> Path | None:
     name = file.name[: -len(_SUFFIX)]
     if not file.name.lower().endswith(_SUFFIX) or name in ("", ".", ".."):
-        unnamed = text("The name of {path} does not end in .p7e: say with -o where to write its content.")
-        raise click.UsageError(unnamed.format(path=file)())
+        return None
     return file.with_name(name)
 
 
-def _may_be_for(file: Path, cards: Cards, card: Card) -> bool:
-    """Tell whether a file seems to be encrypted to the card. A pipe may be: it can be read only once."""
+def _results_for(
+    files: Sequence[Path], cards: Cards, card: Card
+) -> tuple[dict[Path, Path], dict[Path, XcaError]]:
+    """Return the result of each of several files for the card, and why the other files have none.
+
+    A pipe is taken to be for the card: it can be read only once.
+    """
     from xca_plugin import enveloped
 
-    try:
-        with input_file(file) as source:
-            if source.seekable():
-                enveloped.Enveloped(source).check_card(cards, card)
-    except XcaError:
-        return False
-    return True
+    outputs, refused = dict[Path, Path](), dict[Path, XcaError]()
+    for file in files:
+        try:
+            if not file.is_fifo():
+                with input_file(file) as source:
+                    enveloped.Enveloped(source).check_card(cards, card)
+            target = _named_without_suffix(file)
+            if target is None:
+                raise FileProblem(path=file, detail=_ENDS_OTHERWISE).with_step(_DECRYPT_ALONE)
+            outputs[file] = target
+        except XcaError as error:
+            refused[file] = error
+    return outputs, refused

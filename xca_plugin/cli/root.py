@@ -8,10 +8,10 @@ from typing import Any, Final
 import click
 
 from xca_common.command_line import complete, harmless_usage, help_as_option
-from xca_common.errors import XcaError, place_of
+from xca_common.errors import OutputExists, XcaError, place_of
 from xca_plugin.cli.examples import EXAMPLES
 from xca_plugin.cli.installation import show_versions
-from xca_plugin.errors import CardError, Undecided
+from xca_plugin.errors import CardError, NotAgreed, Undecided
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step
@@ -59,8 +59,9 @@ _COMMANDS: Final = {
 
 
 def show_error(error: XcaError) -> None:
-    """Print an error and its next step on stderr; what cannot be told is no error."""
-    if isinstance(error, Undecided):
+    """Print an error and its next step on stderr; what cannot be told, or was declined, is no error."""
+    is_answer = isinstance(error, (NotAgreed, OutputExists)) and error.was_declined
+    if is_answer or isinstance(error, Undecided):
         say(error.message(), err=True, bold=True)
     else:
         say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One command for several files: each result is printed; the exit status is the highest of all failures."""
 
+import math
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -10,30 +12,42 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import BinaryIO, Final, Generic, Self, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO, Final, Generic, Self, TypeVar
 
 import click
 
-from xca_common.errors import XcaError
+from xca_common.errors import OutputExists, XcaError
 from xca_common.output_file import STANDARD_INPUT, StagedFile, stage
 from xca_plugin import errors
 from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
+from xca_plugin.terminal.input_files import check_there
 from xca_plugin.terminal.output import console, say
 from xca_plugin.terminal.result_files import check_output, in_use
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 _WAITING: Final = 64  # files that may be written in threads while the next ones are worked on
 _ENDS_THE_LOGIN = (errors.SessionEnded, errors.CardRemoved, errors.CardFault, errors.PluginMisbehaved)
+_BETWEEN_DRAWINGS: Final = 0.1  # seconds
+_NONE: Final[Mapping[Path, XcaError]] = MappingProxyType({})
 _T = TypeVar("_T")
 
 
 def check_single(files: Sequence[Path], *outputs: Path | None) -> None:
-    """Refuse what stands for one file alone where there are several files.
+    """Refuse a single file that is not there, and what stands for one file alone where there are several.
+
+    Of several files, one that is not there does not keep the others from being handled.
 
     Raises:
-        click.UsageError: there are several, and an option names an output, or one is the standard input.
+        click.UsageError: the single file is not there; or there are several, and an option names an output,
+            or one is the standard input.
     """
+    if len(files) == 1:
+        check_there(files[0])
     if len(files) > 1 and STANDARD_INPUT in files:
         raise click.UsageError(_("The standard input (-) needs to be the single FILE."))
     if len(files) > 1 and any(outputs):
@@ -57,7 +71,12 @@ def check_outputs(outputs: Mapping[Path, Path]) -> None:
 
 
 def each_file(
-    files: Sequence[Path], work: Callable[[Path], _T | Future[_T]], tell: Callable[[Path, _T], None]
+    files: Sequence[Path],
+    work: Callable[[Path], _T | Future[_T]],
+    tell: Callable[[Path, _T], None],
+    *,
+    refused: Mapping[Path, XcaError] = _NONE,
+    heads: bool = False,
 ) -> int:
     """Do the work with every file and tell each result.
 
@@ -67,34 +86,51 @@ def each_file(
         files: the files.
         work: handles one file; returns its result, or a future of it if a thread goes on with it.
         tell: prints the result of a file; an XcaError that it raises is a failure of that file.
+        refused: files that are not handled, each with the reason, which is told.
+        heads: print the name of each file before its result.
 
     Returns:
         The exit status: 0, that of a signature that is not valid, or the highest one of the failures.
     """
-    results = _Results(tell)
-    with _progress(len(files)) as advance:
+    with _Progress(len(files)) as progress:
+        results = _Results(tell, progress, heads=heads)
         for file in files:
             try:
-                results.add(file, work(file))
+                results.add(file, refused[file] if file in refused else work(file))
             except XcaError as error:
                 results.add(file, error)
                 if isinstance(error, _ENDS_THE_LOGIN):
                     break
-            advance()
+            progress.advance()
         results.tell(waiting=0)
-        if results.told < len(files):
-            say(text("The files after this one were not tried.")(), err=True)
+    if results.told < len(files):
+        say(text("The files after this one were not tried.")(), err=True)
     if failed := results.failed + len(files) - results.told:
         summary = text("{failed} of {count} files failed.")
         say(summary.format(failed=failed, count=len(files))(), err=True, fg="red")
     return results.worst
 
 
-class _Results(Generic[_T]):
-    """The results of the files, told in the order of the files."""
+def each_refused(refused: Mapping[Path, XcaError]) -> int:
+    """Tell why none of the files is handled; return the exit status, as each_file()."""
 
-    def __init__(self, tell: Callable[[Path, _T], None]) -> None:
-        self._tell = tell
+    def fail(file: Path) -> None:
+        raise refused[file]
+
+    return each_file([*refused], fail, lambda _file, _result: None)
+
+
+class _Results(Generic[_T]):
+    """The results of the files, told in the order of the files.
+
+    Args:
+        tell: as each_file().
+        progress: hidden while a result is told.
+        heads: as each_file().
+    """
+
+    def __init__(self, tell: Callable[[Path, _T], None], progress: "_Progress", *, heads: bool) -> None:
+        self._tell, self._progress, self._heads = tell, progress, heads
         self._waiting: deque[tuple[Path, _T | Future[_T] | XcaError]] = deque()
         self.told = self.failed = 0
         self._worst = (False, 0)
@@ -116,16 +152,30 @@ class _Results(Generic[_T]):
                 break
             self._waiting.popleft()
             self.told += 1
-            try:
-                if isinstance(result, XcaError):
-                    raise result
-                self._tell(file, result.result() if isinstance(result, Future) else result)
-            except XcaError as error:
-                # A signature that is not valid is worse than one of which nothing can be told.
-                is_worst = isinstance(error, errors.SignatureNotValid)
-                self.failed, self._worst = self.failed + 1, max(self._worst, (is_worst, exit_status(error)))
-                say(text("{path}:").format(path=file)(), err=True)
-                show_error(error)
+            with self._progress.hidden():
+                self._tell_one(file, result)
+
+    def _tell_one(self, file: Path, result: _T | Future[_T] | XcaError) -> None:
+        head, is_head_seen = text("{path}:").format(path=file), False
+        try:
+            if isinstance(result, XcaError):
+                raise result
+            found = result.result() if isinstance(result, Future) else result
+            if self._heads:
+                say(head())
+                is_head_seen = sys.stdout.isatty() and sys.stderr.isatty()
+            self._tell(file, found)
+        except XcaError as error:
+            # A signature that is not valid is worse than one of which nothing can be told.
+            is_worst = isinstance(error, errors.SignatureNotValid)
+            self._worst = max(self._worst, (is_worst, exit_status(error)))
+            if isinstance(error, OutputExists) and error.was_declined:  # as the person chose: no failure
+                say(error.message(), err=True)
+                return
+            self.failed += 1
+            if not is_head_seen:
+                say(head(), err=True)
+            show_error(error)
 
 
 class Writer:
@@ -282,15 +332,62 @@ class _Written:
             self.done.set_exception(error)
 
 
-@contextmanager
-def _progress(count: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar in a terminal; the context's value is called after each file."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+class _Progress:
+    """A bar on the last line of a terminal that shows how many files are done; elsewhere nothing.
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(err=True), transient=True) as progress:
-        task = progress.add_task("", total=count)
-        yield lambda: progress.advance(task)
+    A context manager: when it ends, the bar is gone. Results are told above it, while it is hidden.
+
+    Args:
+        count: the number of files.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            from rich import progress
+
+            columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
+            # It is drawn here only: by a thread of its own it would come between the lines of a result.
+            self._bar = progress.Progress(
+                *columns,
+                console=console(err=True),
+                transient=True,
+                auto_refresh=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._task = self._bar.add_task("", total=count)
+            self._drawn_at = -math.inf
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self) -> None:
+        """Count one more file."""
+        if self._bar:
+            self._bar.advance(self._task)
+            self._draw()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar off the screen for what is printed in this context."""
+        if self._bar:
+            from rich.control import Control
+            from rich.segment import ControlType
+
+            self._bar.console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+            self._drawn_at = -math.inf
+        yield
+
+    def _draw(self) -> None:
+        """Draw the bar, unless it was drawn a moment ago and is still there."""
+        now = time.monotonic()
+        if self._bar and now - self._drawn_at > _BETWEEN_DRAWINGS:
+            self._drawn_at = now
+            self._bar.refresh()

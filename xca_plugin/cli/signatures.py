@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -13,15 +13,16 @@ from typing import BinaryIO, Final
 import click
 
 from xca_common.output_file import input_file
+from xca_common.secret import Secret
 from xca_plugin.cards import Cards, signing_certificate
-from xca_plugin.cli.common import format_option, opened, output_option
-from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file
+from xca_plugin.cli.common import format_option, hidden, opened, output_option
+from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file, each_refused
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card
+from xca_plugin.model import Card, CardSession
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
-from xca_plugin.terminal.input_files import FILE, named_after
+from xca_plugin.terminal.input_files import files_argument, named_after
 from xca_plugin.terminal.result_files import (
     OUTPUT,
     agree_to_replace,
@@ -39,7 +40,7 @@ _SIGNED: Final = text("Signed: {path}")
 @click.command(
     help=_("Sign each FILE with one login: a CMS signature (SHA-256), detached unless told otherwise.")
 )
-@click.argument("files", metavar="FILE…", type=FILE, nargs=-1, required=True)
+@files_argument("FILE…")
 @output_option(_("Signature file; by default FILE.p7s, .p7m (--attached) or .sig (--raw)."))
 @format_option
 @click.option("--attached", is_flag=True, help=_("The signature holds the content of FILE as well."))
@@ -91,40 +92,54 @@ def sign(
     cards = cards_asking(last_try)
     card = choose(cards, number)
     check_now(signing_certificate(card), card.number)
-    before_pin(card, yes=yes, last_try=last_try)
     form_of = _Form(attached, form == "pem", not leaf, not no_signing_time, raw, time_stamper)
-    with Asker(card) as ask:
-        if len(files) == 1:
-            (target,) = outputs.values()
-            with (
-                opened(files[0], twice=attached) as (content, progress),
-                _also(timestamp_request, force) as request,
-                result_file(target, force=force, binary=form != "pem") as result,
-            ):
-                secret = ask.get(PIN, pin)
-                write = form_of.writer(cards, card, lambda digest: cards.sign(card, secret, digest))
-                with progress:
-                    write(content, result, request)
-            say_written(_SIGNED, target)
-            return
-        replace = agree_to_replace(outputs.values(), force)
+    if len(files) == 1:
+        (target,) = outputs.values()
+        before_pin(card, yes=yes, last_try=last_try)
+        with (
+            Asker(card) as ask,
+            opened(files[0], twice=attached) as (content, progress),
+            _also(timestamp_request, force) as request,
+            result_file(target, force=force, binary=form != "pem") as result,
+        ):
+            secret = ask.get(PIN, pin)
+
+            def sign_with_card(digest: bytes) -> bytes:
+                with hidden(progress):
+                    return ask.used(PIN, pin, secret, lambda value: cards.sign(card, value, digest))
+
+            write = form_of.writer(cards, card, sign_with_card)
+            with progress:
+                write(content, result, request)
+        say_written(_SIGNED, target)
+        return
+    agreed = agree_to_replace(outputs, force)
+    if len(agreed.refused) == len(outputs):  # nothing is left to be signed: no PIN is needed
+        click.get_current_context().exit(each_refused(agreed.refused))
+    before_pin(card, yes=yes, last_try=last_try)
+    with Asker(card) as ask, ExitStack() as stack:
+
+        def log_in(secret: Secret) -> CardSession:
+            return stack.enter_context(cards.session(card, secret, Purpose.SIGN))
+
         secret = ask.get(PIN, pin)
         form_of.prepare()
-        with cards.session(card, secret, Purpose.SIGN) as session, Writer(replace) as writer:
-            write = form_of.writer(cards, card, session.sign)
+        session = ask.used(PIN, pin, secret, log_in)
+        writer = stack.enter_context(Writer(agreed.replaced))
+        write = form_of.writer(cards, card, session.sign)
 
-            def sign_one(file: Path) -> Future[Path]:
-                with input_file(file, twice=attached) as content:
-                    if attached:
-                        return writer.write(outputs[file], lambda result: write(content, result, None))
-                    signature = BytesIO()
-                    write(content, signature, None)
-                    return writer.put(outputs[file], signature.getvalue())
+        def sign_one(file: Path) -> Future[Path]:
+            with input_file(file, twice=attached) as content:
+                if attached:
+                    return writer.write(outputs[file], lambda result: write(content, result, None))
+                signature = BytesIO()
+                write(content, signature, None)
+                return writer.put(outputs[file], signature.getvalue())
 
-            def tell(file: Path, signature: Path) -> None:
-                say_written(_SIGNED, signature)
+        def tell(file: Path, signature: Path) -> None:
+            say_written(_SIGNED, signature)
 
-            status = each_file(list(outputs), sign_one, tell)
+        status = each_file(list(outputs), sign_one, tell, refused=agreed.refused)
     click.get_current_context().exit(status)
 
 

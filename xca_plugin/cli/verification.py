@@ -20,7 +20,7 @@ from xca_plugin.cli.common import json_option, opened, output_option
 from xca_plugin.cli.root import show_error
 from xca_plugin.cli.several_files import check_single, each_file
 from xca_plugin.i18n import _, text
-from xca_plugin.terminal.input_files import FILE
+from xca_plugin.terminal.input_files import FILE, ISSUER_FILE, ROOT_FILE, check_there, files_argument
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import console, grid, print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, check_output, force_option, result_file, say_written
@@ -49,15 +49,15 @@ _STANDING_ALONE: Final = (".pdf", ".p7m", _SIGNATURE)
         "Of several FILEs, the signature is FILE.p7s, if there is one."
     )
 )
-@click.argument("files", metavar="FILE [SIGNATURE] | FILE…", type=FILE, nargs=-1, required=True)
+@files_argument("FILE [SIGNATURE] | FILE…")
 @click.option(
-    "--ca-file", metavar="ROOT", type=FILE, help=_("Root certificate to trust, PEM, DER or PKCS #7.")
+    "--ca-file", metavar="ROOT", type=ROOT_FILE, help=_("Root certificate to trust, PEM, DER or PKCS #7.")
 )
 @click.option(
     "--certfile",
     "certificate_files",
     metavar="CERT",
-    type=FILE,
+    type=ISSUER_FILE,
     multiple=True,
     help=_("Certificates of CAs between the signer and the root, not trusted; may be repeated."),
 )
@@ -128,6 +128,9 @@ def verify(
         raise click.UsageError(_NO_ROOT())
     signatures = _signatures_of(files)
     check_single(list(signatures), output, report)
+    if len(signatures) == 1:
+        for beside in filter(None, signatures.values()):
+            check_there(beside)
     if output and any(signatures.values()):
         raise click.UsageError(_("-o is for a signature that holds its content."))
     if hosts and not fetch:
@@ -291,7 +294,6 @@ def _verify_several(check: _Check, signatures: Mapping[Path, Path | None], as_js
 
     def tell(file: Path, found: Verification) -> None:
         if not as_json:
-            say(text("{path}:").format(path=file)())
             _show(found, err=False)
         with _in_document(documents[file]):
             documents[file]["verification"] = json_documents.verification(found)
@@ -300,7 +302,7 @@ def _verify_several(check: _Check, signatures: Mapping[Path, Path | None], as_js
         if not as_json:
             _say_what_holds(found, err=False)
 
-    status = each_file(list(signatures), verify_one, tell)
+    status = each_file(list(signatures), verify_one, tell, heads=not as_json)
     if as_json:
         print_json({"files": list(documents.values())})
     return status

@@ -14,6 +14,8 @@ from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.output import say
 from xca_plugin.terminal.prompts import confirm, interactive, prompt
 
+_WHEN_YOU_WANT: Final = text("Repeat the command when you want to go on.")
+
 yes_option: Final = click.option("--yes", is_flag=True, help=_("Agree to what would be asked; for scripts."))
 last_try_option: Final = click.option(
     "--last-try", is_flag=True, help=_("Go on although only one try is left.")
@@ -26,8 +28,12 @@ def agree(question: str, yes: bool) -> None:
     Raises:
         NotAgreed: the person refused, or there is no terminal to ask at.
     """
-    if not (yes or (interactive() and confirm(question))):
+    if yes:
+        return
+    if not interactive():
         raise errors.NotAgreed
+    if not confirm(question):
+        raise errors.NotAgreed(was_declined=True).with_step(_WHEN_YOU_WANT)
 
 
 def agree_to_risk(card: Card, yes: bool) -> None:

@@ -3,12 +3,14 @@
 
 import os
 import shlex
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from xca_common.i18n import Text
 from xca_common.output_file import STANDARD_INPUT
 from xca_plugin.i18n import _, text
 
@@ -18,22 +20,33 @@ _NAMES_LOOKED_AT: Final = 10_000
 
 
 class _InputFile(click.Path):
-    """Type of a file to be read; `-` is the standard input, for one file of a command."""
+    """Type of a file to be read; `-` is the standard input, for one file of a command.
 
-    def __init__(self) -> None:
+    Args:
+        exists: a file that is not there, or cannot be read, is refused at once.
+        origin: where a person gets such a file; `path` is filled in.
+    """
+
+    def __init__(self, *, exists: bool = True, origin: Text | None = None) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
+        self._must_exist, self._origin = exists, origin
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             path = super().convert(value, param, ctx)
         except click.BadParameter as error:
-            if (whole := _named_with_blanks(str(value))) is None:
-                raise
-            meant = text(
-                "{message} The shell parts a name at its blanks. If this file is meant, put its name in "
-                "quotation marks: {name}"
-            )
-            error.message = meant.format(message=error.message, name=shlex.quote(whole))()  # type: ignore[misc]  # not its type's
+            if (whole := _named_with_blanks(str(value))) is not None:
+                meant = text(
+                    "{message} The shell parts a name at its blanks. If this file is meant, put its name in "
+                    "quotation marks: {name}"
+                )
+                error.message = meant.format(message=error.message, name=shlex.quote(whole))()  # type: ignore[misc]  # not its type's
+            elif not self._must_exist:
+                return Path(value)
+            elif self._origin and not os.path.lexists(value):
+                origin = self._origin.format(path=shlex.quote(os.fspath(value)))
+                missing = text("{message} {origin}")
+                error.message = missing.format(message=error.message, origin=origin)()  # type: ignore[misc]  # not its type's
             raise
         if path == STANDARD_INPUT and ctx is not None:
             if _TAKEN in ctx.meta:
@@ -58,6 +71,41 @@ def _named_with_blanks(piece: str) -> str | None:
 
 
 FILE: Final = _InputFile()
+_ONE_OF_SEVERAL: Final = _InputFile(exists=False)
+ROOT_FILE: Final = _InputFile(
+    origin=text(
+        "It is to be the root certificate that you trust. The government's is at https://grca.nat.gov.tw "
+        "and on every organisation card: xcactl cert export 'ROOT CA Cert' -o {path}"
+    )
+)
+ISSUER_FILE: Final = _InputFile(
+    origin=text(
+        "It is to be the certificate of a CA between the signer and the root. The signer's card holds it: "
+        "xcactl cert export 'CA Cert' -o {path}"
+    )
+)
+RECIPIENT_FILE: Final = _InputFile(
+    origin=text(
+        "It is to be the certificate of a recipient, who runs this and sends you the file: "
+        "xcactl cert export cert2 -o {path}"
+    )
+)
+
+
+def files_argument(metavar: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the argument `files`: at least one file. Whether they are there is seen later."""
+    return click.argument("files", metavar=metavar, type=_ONE_OF_SEVERAL, nargs=-1, required=True)
+
+
+def check_there(file: Path) -> None:
+    """Refuse a file of the argument `files` that is not there, as click does.
+
+    Raises:
+        click.UsageError: it is not there, is a folder, or may not be read.
+    """
+    context = click.get_current_context()
+    argument = next(each for each in context.command.params if each.name == "files")
+    click.Path(exists=True, dir_okay=False, allow_dash=True).convert(os.fspath(file), argument, context)
 
 
 def is_standard_input_taken() -> bool:

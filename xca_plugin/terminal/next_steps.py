@@ -70,8 +70,8 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "Set the computer's clock and its time zone: timedatectl set-ntp true"
     ),
     errors.NotAnAuthority: text(
-        "Give the root certificate of the CA instead. The government's root is at https://grca.nat.gov.tw and "
-        "on every organisation card: xcactl cert export 'ROOT CA Cert' -o root.pem. "
+        "Give the root certificate of the CA instead. The government's root is at https://grca.nat.gov.tw "
+        "and on every organisation card: xcactl cert export 'ROOT CA Cert' -o root.pem. "
         "The certificate of a CA between the signer and the root goes with --certfile."
     ),
     errors.NotASignature: text(
@@ -93,11 +93,11 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     ),
     errors.NotEncrypted: text("Give a file that was encrypted as xcactl encrypt or openssl cms -encrypt do."),
     errors.NotForThisCard: text(
-        "Use the card that it is meant for (--card NUMBER), or ask for it encrypted to this card's "
-        "certificate: xcactl cert export cert2"
+        "Use the card that it is meant for (--card NUMBER). Or write this card's certificate to a file, and "
+        "have the sender encrypt to that one: xcactl cert export cert2 -o cert2.pem"
     ),
     errors.NotForEncryption: text(
-        "Ask the recipient for the current certificate for encryption: xcactl cert export cert2"
+        "The recipient runs this and sends you the file, for --to: xcactl cert export cert2 -o cert2.pem"
     ),
     errors.NotRevocationData: text(
         "Give CRLs (DER or PEM) with --crl, successful OCSP responses (DER) with --ocsp."
@@ -173,18 +173,27 @@ _AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
     errors.Mistake.WITHOUT_SIGNATURE: text(
         "Its signature seems to be the file beside it: xcactl verify {path} {file}"
     ),
+    errors.Mistake.SIGNED_PDF_BESIDE: text(
+        "The PDF beside it is signed. If you mean that one: xcactl verify {file}"
+    ),
     errors.Mistake.UNSIGNED_PDF: text(
         "If its signature is a file of its own, give that as well: xcactl verify {path} FILE.p7s. "
         "Otherwise ask the sender for a signed one."
     ),
 }
 _FILE: Final = text("FILE")
+_VERIFY_IT: Final = text(
+    "Verify it with the signed file, or alone if it holds that: xcactl verify FILE {path}, "
+    "xcactl verify {path}"
+)
 
 
 def next_step(error: XcaError) -> str:
     """Return what to do after an error; if only the issuer can help, also how to reach it."""
     if isinstance(error, errors.NotASignature) and isinstance(error.mistake, errors.Mistake):
         return _after_a_mistake(error, error.mistake)
+    if isinstance(error, errors.NotEncrypted) and error.is_signature is True:
+        return _VERIFY_IT.format(path=shlex.quote(str(error.path)))()
     step = step_after(error)
     if chosen := chosen_among_several():
         step = for_card(step, chosen)

@@ -3,21 +3,29 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import click
 
-from xca_common.errors import FileProblem
+from xca_common.errors import FileProblem, OutputExists, XcaError
 from xca_common.i18n import Text
-from xca_common.output_file import SHOWN_STANDARD_OUTPUT, is_standard_output, is_stream, output_file
+from xca_common.output_file import (
+    SHOWN_STANDARD_OUTPUT,
+    input_file,
+    is_standard_output,
+    is_stream,
+    output_file,
+)
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.prompts import confirm, interactive
 
 force_option: Final = click.option("--force", is_flag=True, help=_("Replace a file that is there already."))
+_NOTHING_CHANGED: Final = text("Nothing was changed.")
 OUTPUT: Final = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 """Type of an option that names a file to be written; `-` is the standard output."""
 
@@ -39,8 +47,8 @@ def check_output(output: Path, *inputs: Path) -> None:
 
 def in_use(output: Path) -> FileProblem:
     """Return the error for an output that the command uses for something else."""
-    problem = FileProblem(path=output, detail=text("the command uses this file for something else"))
-    return problem.with_step(text("Choose another name for the result."))
+    detail = text("the result would take the place of a file that the command reads, or writes otherwise")
+    return FileProblem(path=output, detail=detail).with_step(text("Choose another name for the result."))
 
 
 def _secret_files() -> Iterator[Path]:
@@ -83,21 +91,69 @@ def result_file(path: Path, *, force: bool, private: bool = False, binary: bool 
         yield file
 
 
-def agree_to_replace(paths: Iterable[Path], force: bool) -> frozenset[Path]:
-    """Ask, before the card is used, which existing files may be replaced; return these.
+@dataclass(frozen=True)
+class Agreed:
+    """What may be done with several files.
+
+    Attributes:
+        replaced: the existing files that may be replaced.
+        refused: files that will not be handled, each with the reason.
+    """
+
+    replaced: frozenset[Path]
+    refused: Mapping[Path, XcaError]
+
+
+def agree_to_replace(outputs: Mapping[Path, Path], force: bool) -> Agreed:
+    """Ask, before the card is used, which existing files may be replaced.
+
+    Nobody is asked about the result of a file that cannot be read.
+
+    Args:
+        outputs: the result of each file.
+        force: replace them without asking.
 
     Raises:
-        FileProblem: a secret is read from one of them.
+        FileProblem: a secret is read from a file that would be replaced.
     """
-    paths = [*paths]
-    for path in paths:
-        check_output(path)
-    return frozenset(path for path in paths if force or (path.is_file() and _agrees(path)))
+    for target in outputs.values():
+        check_output(target)
+    replaced, refused = set(outputs.values()) if force else set(), dict[Path, XcaError]()
+    for file, target in outputs.items():
+        try:
+            _check_readable(file)
+            if target not in replaced and target.is_file():
+                if not _agrees(target):
+                    raise OutputExists(path=target)
+                replaced.add(target)
+        except XcaError as error:
+            refused[file] = error
+    return Agreed(frozenset(replaced), refused)
+
+
+def _check_readable(file: Path) -> None:
+    """Open a file, unless it is a pipe, which can be opened once only.
+
+    Raises:
+        FileProblem: it cannot be opened.
+    """
+    if file.is_file() or file.is_dir() or not file.exists():
+        with input_file(file):
+            pass
 
 
 def _agrees(path: Path) -> bool:
+    """Ask whether a file may be replaced; without a terminal it may not.
+
+    Raises:
+        OutputExists: the person said no.
+    """
+    if not interactive():
+        return False
     question = text("The file {path} is there already. Replace it?")
-    return interactive() and confirm(question.format(path=path)())
+    if not confirm(question.format(path=path)()):
+        raise OutputExists(path=path, was_declined=True).with_step(_NOTHING_CHANGED)
+    return True
 
 
 def say_about(sentence: Text, path: Path) -> None:

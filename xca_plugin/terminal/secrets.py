@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import click
 
@@ -24,6 +24,8 @@ from xca_plugin.model import Card
 from xca_plugin.terminal.input_files import is_standard_input_taken
 from xca_plugin.terminal.output import other_screen, say
 from xca_plugin.terminal.prompts import confirm, interactive, prompt
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -223,24 +225,49 @@ class Asker:
         at_reader = self._card.has_keypad and source is None
         if not interactive() or at_reader or (source is not None and next_source is not None):
             return self.get(kind, source)
+
+        def try_it(secret: Secret) -> Secret:
+            prove(secret)
+            return secret
+
+        secret = self.used(kind, source, self.get(kind, source), try_it)
+        if self._card.real and kind.option == USER_CODE.option:
+            say(
+                _(
+                    "The card accepted the login. For a real card this does not prove that the user code "
+                    "is right: the card may check it only when the new value is set."
+                ),
+                err=True,
+            )
+        return secret
+
+    def used(self, kind: SecretKind, source: str | None, secret: Secret, use: Callable[[Secret], _T]) -> _T:
+        """Use a secret of a card.
+
+        After a wrong value the person is asked again, as long as more than one try is known to be left. A
+        value from a source or from the reader's keypad is tried once.
+
+        Args:
+            kind: the secret's kind.
+            source: its source; None: the person is asked.
+            secret: the first value.
+            use: tries a value on the card.
+
+        Returns:
+            What use returned.
+
+        Raises:
+            As get, and as use.
+        """
         while True:
-            secret = self.get(kind, source)
             try:
-                prove(secret)
+                return use(secret)
             except (errors.WrongPin, errors.WrongUserCode) as error:
-                if source is not None or error.tries_left is None or error.tries_left < 2:
+                is_asked = source is None and not self._card.has_keypad
+                if not is_asked or error.tries_left is None or error.tries_left < 2:
                     raise
                 say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
-                continue
-            if self._card.real and kind.option == USER_CODE.option:
-                say(
-                    _(
-                        "The card accepted the login. For a real card this does not prove that the user code "
-                        "is right: the card may check it only when the new value is set."
-                    ),
-                    err=True,
-                )
-            return secret
+            secret = self.get(kind, source)
 
     def _send_to_reader(self, kind: SecretKind) -> None:
         """Tell what the reader will ask for."""

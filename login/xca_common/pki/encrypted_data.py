@@ -266,15 +266,18 @@ class EncryptedData:
                 return Recipient(found["encrypted_key"].native, KeyTransport.of(algorithm), name)
         return None
 
-    @property
-    def recipients(self) -> list[Text]:
-        """Who can open it, as the file names their certificates; it names no holder.
+    def recipients(self, besides: bytes | None = None) -> list[Text]:
+        """Return who can open it, as the file names their certificates; it names no holder.
+
+        Args:
+            besides: a certificate, as it is encoded, that is not returned.
 
         Raises:
             Malformed: a name cannot be read.
         """
         with reading(text("its recipients")):
-            return [_named(one["rid"]) for one in self._recipients]
+            names = [one["rid"] for one in self._recipients]
+            return [_named(name) for name in names if besides is None or not is_named(besides, name)]
 
     def open(self, recipient: Recipient, key: RSAPrivateKey, output: BinaryIO) -> None:
         """Write the content, opened with an RSA key. It is worth nothing when this fails.
