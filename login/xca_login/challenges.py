@@ -2,6 +2,7 @@
 """Challenges: what a holder signs to log in. Each is made for one session of a browser, and used once."""
 
 import hashlib
+import heapq
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,19 +76,20 @@ class MemoryStore:
         self._lock = Lock()
         self._open: dict[tuple[str, str], Challenge] = {}
         self._of: dict[str, list[str]] = {}
+        self._ends: list[tuple[datetime, str, str]] = []  # a heap; it also has some that were taken
 
     def add(self, session: str, challenge: Challenge, at: datetime) -> None:
         """Keep a challenge (ChallengeStore.add)."""
         with self._lock:
+            self._drop_ended(at)
             own = self._of.get(session, [])
             if len(own) >= MOST_OF_A_SESSION:
                 self._drop(session, own[0])
             elif len(self._open) >= self._most:
-                self._drop_ended(at)
-                if len(self._open) >= self._most:
-                    raise TooManyChallenges
+                raise TooManyChallenges
             self._open[session, challenge.nonce] = challenge
             self._of.setdefault(session, []).append(challenge.nonce)
+            heapq.heappush(self._ends, (challenge.until, session, challenge.nonce))
 
     def take(self, session: str, nonce: str) -> Challenge | None:
         """Take a challenge out (ChallengeStore.take)."""
@@ -104,7 +106,11 @@ class MemoryStore:
         return challenge
 
     def _drop_ended(self, at: datetime) -> None:
-        for session, nonce in [key for key, one in self._open.items() if one.until < at]:
+        if len(self._ends) > 2 * (self._most + MOST_OF_A_SESSION):
+            self._ends = [(one.until, *key) for key, one in self._open.items()]
+            heapq.heapify(self._ends)
+        while self._ends and self._ends[0][0] < at:
+            _, session, nonce = heapq.heappop(self._ends)
             self._drop(session, nonce)
 
 
