@@ -1,5 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elements in DER (X.690, section 8.1), put together."""
+"""DER (X.690): what holders' certificates and tokens share."""
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+
+
+@asn1.sequence
+class Attribute:
+    """An attribute: of a holder (RFC 5280, section 4.2.1.8), or signed (RFC 5652, section 5.3)."""
+
+    kind: x509.ObjectIdentifier
+    values: asn1.SetOf[asn1.TLV]
 
 
 def element(tag: bytes, content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from cryptography.hazmat import asn1
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from xca_common.pki import profile
-from xca_login.der import element
+from xca_login.der import Attribute, element
 from xca_login.errors import HolderUnclear
 from xca_login.i18n import text
 
@@ -20,14 +20,8 @@ _TAX_ID: Final = re.compile("[0-9]{8}")
 
 
 @asn1.sequence
-class _Attribute:
-    kind: x509.ObjectIdentifier
-    values: asn1.SetOf[asn1.TLV]
-
-
-@asn1.sequence
 class _Extension:
-    attributes: list[_Attribute]
+    attributes: list[Attribute]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 
 from xca_common.statement import ORIGIN_ATTRIBUTE
-from xca_login.der import element
+from xca_login.der import Attribute, element
 from xca_login.errors import (
     AlgorithmRefused,
     AttributesWrong,
@@ -62,12 +62,6 @@ class _Algorithm:
 
 
 @asn1.sequence
-class _Attribute:
-    kind: x509.ObjectIdentifier
-    values: asn1.SetOf[asn1.TLV]
-
-
-@asn1.sequence
 class _IssuerAndSerial:
     issuer: asn1.TLV
     serial: int
@@ -78,7 +72,7 @@ class _SignerInfo:
     version: int
     name: _IssuerAndSerial | Annotated[bytes, asn1.Implicit(0)]
     digest: _Algorithm
-    signed: Annotated[asn1.SetOf[_Attribute] | None, asn1.Implicit(0)]
+    signed: Annotated[asn1.SetOf[Attribute] | None, asn1.Implicit(0)]
     algorithm: _Algorithm
     signature: bytes
     unsigned: Annotated[list[asn1.TLV] | None, asn1.Implicit(1)]
@@ -109,7 +103,7 @@ class _ContentInfo:
 
 @asn1.sequence
 class _Message:
-    attributes: asn1.SetOf[_Attribute]
+    attributes: asn1.SetOf[Attribute]
 
 
 @dataclass(frozen=True)
@@ -190,7 +184,7 @@ class Token:
         )
 
 
-def _attributes(signed: asn1.SetOf[_Attribute]) -> dict[str, asn1.TLV]:
+def _attributes(signed: asn1.SetOf[Attribute]) -> dict[str, asn1.TLV]:
     attributes: dict[str, asn1.TLV] = {}
     for attribute in signed.as_list():
         kind, values = attribute.kind.dotted_string, attribute.values.as_list()
@@ -202,7 +196,7 @@ def _attributes(signed: asn1.SetOf[_Attribute]) -> dict[str, asn1.TLV]:
     return attributes
 
 
-def _message(signed: asn1.SetOf[_Attribute]) -> bytes:
+def _message(signed: asn1.SetOf[Attribute]) -> bytes:
     """Return the signed attributes as they were signed: as a SET OF (RFC 5652, section 5.4)."""
     encoded = asn1.encode_der(_Message(attributes=signed))
     return encoded[2 if encoded[1] < 0x80 else 2 + (encoded[1] & 0x7F) :]
