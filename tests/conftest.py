@@ -18,6 +18,7 @@ FOLDERS: Final = {
     "agent": "integration",
     "cli": "integration",
     "common": "fast",
+    "login": "fast",
     "module": "fast",
     "plugin": "fast",
     "softhsm": "integration",

@@ -1,38 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
 """Challenges are made for one session and used once, whichever store keeps them."""
 
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 
 from support.login_site import SITE, Desk
+from support.postgresql import postgresql, programs
 from xca_common.statement import Kind, Statement
 from xca_login import Challenges, ChallengeStore, MemoryStore, Site, errors
-from xca_login.challenges import MOST_OF_A_SESSION
-from xca_login.sql_store import SqlStore
+from xca_login.challenges import LIFETIME, MOST_OF_A_SESSION, Challenge
+from xca_login.sql_store import METADATA, SqlStore
 from xca_login.testing.parties import NOW
 from xca_login.testing.tokens import sign
 from xca_login.token import Token
 
-pytestmark = pytest.mark.fast
+KINDS = (
+    "memory",
+    "sqlite",
+    pytest.param(
+        "postgresql",
+        marks=[
+            pytest.mark.integration,
+            pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL here"),
+        ],
+    ),
+)
 
-KINDS = ("memory", "sqlite")
+Make = Callable[[int], ChallengeStore]
 
 
-def store(kind: str, folder: Path, most: int = 100) -> ChallengeStore:
-    if kind == "memory":
-        return MemoryStore(most)
-    kept = SqlStore(create_engine(f"sqlite:///{folder / 'challenges.db'}"), most)
-    kept.create_tables()
-    return kept
+@pytest.fixture(scope="module")
+def server() -> Iterator[Engine]:
+    """A server of PostgreSQL."""
+    with postgresql() as url:
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture(params=KINDS)
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> ChallengeStore:
-    return store(request.param, tmp_path)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """Makes an empty store for so many challenges."""
+    if request.param == "memory":
+        return MemoryStore
+    if request.param == "sqlite":
+        engine = create_engine(f"sqlite:///{tmp_path / 'challenges.db'}")
+    else:
+        engine = request.getfixturevalue("server")
+        METADATA.drop_all(engine)
+
+    def made(most: int) -> ChallengeStore:
+        kept = SqlStore(engine, most)
+        kept.create_tables()
+        return kept
+
+    return made
+
+
+@pytest.fixture
+def kept(make: Make) -> ChallengeStore:
+    return make(100)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +140,8 @@ def test_challenge_that_is_made_after_the_clock_was_set_back_is_kept(
     assert before.take("a", token(desk, before.new("a").text))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_store_that_is_full_refuses_and_drops_nobodys(kind: str, tmp_path: Path, desk: Desk) -> None:
-    challenges = Challenges(SITE, store(kind, tmp_path, most=2), clock=lambda: NOW)
+def test_store_that_is_full_refuses_and_drops_nobodys(make: Make, desk: Desk) -> None:
+    challenges = Challenges(SITE, make(2), clock=lambda: NOW)
     made = [challenges.new(session) for session in "ab"]
     with pytest.raises(errors.TooManyChallenges):
         challenges.new("c")
@@ -118,9 +151,8 @@ def test_store_that_is_full_refuses_and_drops_nobodys(kind: str, tmp_path: Path,
     assert challenges.new("c")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_store_that_is_full_of_ended_ones_takes_new_ones(kind: str, tmp_path: Path) -> None:
-    full = store(kind, tmp_path, most=1)
+def test_store_that_is_full_of_ended_ones_takes_new_ones(make: Make) -> None:
+    full = make(1)
     Challenges(SITE, full, clock=lambda: NOW).new("a")
     assert Challenges(SITE, full, clock=lambda: NOW + timedelta(hours=1)).new("b")
 
@@ -164,3 +196,33 @@ def test_origin_that_browsers_do_not_write_is_refused(origin: str) -> None:
 @pytest.mark.parametrize("origin", ["https://bids.example.gov.tw:8443", "http://localhost:8000"])
 def test_origin_that_is_secure_or_local_is_taken(origin: str) -> None:
     assert Site(origin, "").origin == origin
+
+
+def test_full_store_refuses_as_fast_as_a_small_one() -> None:
+    taken = {}
+    for size in (100, 50_000):
+        full = MemoryStore(size)
+        for number in range(size):
+            full.add(str(number), Challenge(b"", "nonce", NOW + LIFETIME), NOW)
+        rounds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            for _ in range(100):
+                with pytest.raises(errors.TooManyChallenges):
+                    full.add("another", Challenge(b"", "nonce", NOW + LIFETIME), NOW)
+            rounds.append(time.perf_counter() - start)
+        taken[size] = min(rounds)
+    assert taken[50_000] < 20 * taken[100]
+
+
+def test_memory_of_a_store_does_not_grow_with_what_was_taken() -> None:
+    store = MemoryStore(10)
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            store.add("a", Challenge(b"", str(number), NOW + LIFETIME), NOW)
+            assert store.take("a", str(number))
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 50_000

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PostgreSQL server of a test's own, on a socket in a folder."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ACCOUNT = "postgres"
+
+
+def programs() -> Path | None:
+    """The folder with the newest server's programs; None: there is none."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if found:
+        return max(found, key=lambda path: int(path.parts[-3])).parent
+    elsewhere = shutil.which("initdb")
+    return Path(elsewhere).parent if elsewhere else None
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Start a server, and yield the URL of its database. As root it is run by another account."""
+    where = programs()
+    assert where is not None
+    # Not tmp_path: a socket's path has at most 107 bytes, and the account must be able to reach it.
+    with TemporaryDirectory(prefix="pg") as name:
+        account = []
+        if os.geteuid() == 0:
+            shutil.chown(name, ACCOUNT)
+            account = ["runuser", "-u", ACCOUNT, "--"]
+
+        def run(*command: str | Path) -> None:
+            subprocess.run([*account, *command], cwd=name, check=True, capture_output=True, timeout=120)
+
+        data = f"{name}/data"
+        options = "-c listen_addresses= -c fsync=off -c max_connections=20"
+        run(where / "initdb", "-D", data, "-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+        run(where / "pg_ctl", "-D", data, "-w", "-l", f"{name}/log", "-o", f"{options} -k {name}", "start")
+        try:
+            yield f"postgresql+psycopg://{ACCOUNT}@/postgres?host={name}"
+        finally:
+            run(where / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
