@@ -17,7 +17,15 @@ PAIRS: Final = {
     ROOT / "README.md": ROOT / "README.zh-TW.md",
     **{
         ROOT / "docs" / name: ROOT / "docs" / "zh-TW" / name
-        for name in ("cli.md", "agent.md", "troubleshooting.md", "pdf.md", "real-cards.md", "deploying.md")
+        for name in (
+            "cli.md",
+            "agent.md",
+            "troubleshooting.md",
+            "pdf.md",
+            "real-cards.md",
+            "deploying.md",
+            "login.md",
+        )
     },
 }
 
