@@ -32,6 +32,8 @@ CATALOGUES_MADE: Final = "2026-01-01 00:00+0000"
 BARE_PIN: Final = "73052841"
 OF_EXTRAS: Final = (
     "xca_common.command_line",
+    "xca_login.cli",
+    "xca_login.commands",
     "xca_login.integrations.",
     "xca_login.sql_store",
     "xca_login.testing.pytest_plugin",

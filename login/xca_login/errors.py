@@ -47,6 +47,15 @@ class BadTrustFile(Misconfigured):
     _next_step = text("Put a file with certificates in its place, or take it away.")
 
 
+class EvidenceUnusable(XcaError):
+    """A file with evidence of a login cannot be used."""
+
+    path: Path
+    detail: Text | str
+    _message = text("The evidence in {path} cannot be used: {detail}.")
+    _next_step = text("Give the file as the site kept it, with the folder lists beside it.")
+
+
 class LoginRefused(XcaError):
     """A login is refused.
 

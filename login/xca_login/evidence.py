@@ -2,13 +2,25 @@
 """What a login was verified with, in a form that can be kept and verified again years later."""
 
 import base64
+import hashlib
 import json
-from dataclasses import dataclass
-from datetime import datetime
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Self
+
+from xca_common import atomic_file
+from xca_common.errors import os_reason
+from xca_login.errors import EvidenceUnusable
+from xca_login.i18n import text
 
 _FORM: Final = "xca-login-evidence/1"
 _MOST_BYTES: Final = 64 << 20
+_MOST_LISTS: Final = 16
+_LISTS: Final = "lists"
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 class MalformedEvidence(ValueError):
@@ -49,11 +61,16 @@ class Evidence:
         return json.dumps(document, indent=1).encode("ascii")
 
     @classmethod
-    def load(cls, data: bytes) -> Self:
+    def load(cls, data: bytes, find: Callable[[str], bytes] | None = None) -> Self:
         """Read what dump() returned.
 
+        Args:
+            data: the JSON.
+            find: returns a CRL that the JSON has not, but names by its SHA-256 (EvidenceFolder).
+
         Raises:
-            MalformedEvidence: it is something else.
+            MalformedEvidence: it is something else, or a CRL that find() returned is another.
+            OSError: as find().
         """
         try:
             if len(data) > _MOST_BYTES:
@@ -63,10 +80,74 @@ class Evidence:
             if document["form"] != _FORM or at.tzinfo is None:
                 raise ValueError
             parts = (_bytes(document["challenge"]), _bytes(document["token"]))
-            several = (tuple(map(_bytes, document[name])) for name in ("issuers", "lists", "responses"))
-            return cls(at, *parts, *several)
+            issuers, responses = (tuple(map(_bytes, document[name])) for name in ("issuers", "responses"))
+            if len(document[_LISTS]) > _MOST_LISTS:
+                raise ValueError
+            lists = tuple(_list(one, find) for one in document[_LISTS])
+            return cls(at, *parts, issuers, lists, responses)
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise MalformedEvidence from error
+
+
+class EvidenceFolder:
+    """Keeps the evidence of logins: a file for each, and each CRL once, however many logins stand on it.
+
+    Args:
+        folder: the folder. Its files are made for years: a program never changes one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, evidence: Evidence) -> Path:
+        """Keep evidence, and return the path of its file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        lists = self._folder / _LISTS
+        lists.mkdir(parents=True, exist_ok=True)
+        names = []
+        for der in evidence.lists:
+            names.append({"sha256": hashlib.sha256(der).hexdigest()})
+            if not (path := lists / f"{names[-1]['sha256']}.crl").exists():
+                atomic_file.write(path, der)
+        document = json.loads(replace(evidence, lists=()).dump()) | {_LISTS: names}
+        moment = evidence.at.astimezone(UTC)
+        path = (
+            self._folder / f"{moment:%Y%m%dT%H%M%SZ}-{hashlib.sha256(evidence.token).hexdigest()[:32]}.json"
+        )
+        atomic_file.write(path, json.dumps(document, indent=1).encode("ascii"))
+        return path
+
+
+def read(path: Path) -> Evidence:
+    """Read evidence from a file: what Evidence.dump() returned, or one of an EvidenceFolder.
+
+    Raises:
+        EvidenceUnusable: it cannot be read, is something else, or a CRL that it stands on is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        return Evidence.load(data, lambda name: (path.parent / _LISTS / f"{name}.crl").read_bytes())
+    except OSError as error:
+        missing = path if error.filename is None else Path(error.filename)
+        raise EvidenceUnusable(path=missing, detail=os_reason(error)) from error
+    except MalformedEvidence as error:
+        raise EvidenceUnusable(path=path, detail=text("it holds something else")) from error
+
+
+def _list(value: object, find: Callable[[str], bytes] | None) -> bytes:
+    if not isinstance(value, dict):
+        return _bytes(value)
+    name = value["sha256"]
+    if find is None or not isinstance(name, str) or not _SHA256.fullmatch(name):
+        raise ValueError
+    der = find(name)
+    if hashlib.sha256(der).hexdigest() != name:
+        raise ValueError
+    return der
 
 
 def _base64(data: bytes) -> str:

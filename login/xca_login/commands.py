@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of xca-login."""
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from xca_common.command_line import complete, harmless_usage
+from xca_common.errors import XcaError
+from xca_common.i18n import Text
+from xca_common.pki import strict_certificate
+from xca_common.pki.malformed import Malformed
+from xca_common.standard_streams import tolerate_characters
+from xca_login import evidence
+from xca_login.errors import BadTrust, EvidenceUnusable, LoginRefused, Misconfigured
+from xca_login.i18n import say, text
+from xca_login.later import verify_evidence
+from xca_login.login import Binding, Login
+from xca_login.policy import Policy
+from xca_login.trust import Trust, TrustFolder
+
+_ = say
+
+_PLACEHOLDERS: Final = {"FILE": text("FILE"), "FOLDER": text("FOLDER"), "OID": text("OID")}
+_REFUSED, _NOBODY_VOUCHES, _UNUSABLE, _UNTRUSTED = 1, 3, 4, 5
+_STATUSES: Final = "\b\n" + _(
+    "Exit status:\n"
+    "  0  the login is proved\n"
+    "  1  it is not proved\n"
+    "  2  an option or a value is wrong\n"
+    "  3  it is proved if the CA certificates in the file are right; no others were given\n"
+    "  4  the file cannot be used\n"
+    "  5  the CA certificates that were given cannot be used"
+)
+_BINDINGS: Final = {
+    Binding.DECLARED: text("named in the text that was signed; the holder's program did not compare it"),
+    Binding.VERIFIED: text("compared by the holder's program with the page that asked"),
+}
+
+
+class _Commands(click.Group):
+    """A group of commands that report an expected error, with a documented exit status."""
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        tolerate_characters()
+        with harmless_usage():
+            return super().make_context(*given, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with harmless_usage():
+            try:
+                return super().invoke(ctx)
+            except LoginRefused as error:
+                _fail(error, _REFUSED)
+            except EvidenceUnusable as error:
+                _fail(error, _UNUSABLE)
+            except Misconfigured as error:
+                _fail(error, _UNTRUSTED)
+
+
+@click.group(cls=_Commands, help=_("Logins with the organisation IC card, at a site."))
+def xca_login() -> None:
+    """Hold the commands."""
+
+
+@xca_login.command(
+    "verify-evidence",
+    help=_(
+        "Verify a login again by the evidence that the site kept, as of the time of the login. "
+        "Nobody is asked over the network."
+    )
+    + "\n\n"
+    + _STATUSES,
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--trust",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help=_("Folder with the certificates of the trusted CAs. Without it, those in the file are used."),
+)
+@click.option(
+    "--policy",
+    "policies",
+    metavar="OID",
+    multiple=True,
+    help=_("A certificate policy that is accepted; by default that of real cards. May be repeated."),
+)
+def _verify_evidence(file: Path, folder: Path | None, policies: tuple[str, ...]) -> None:
+    kept = evidence.read(file)
+    trust = TrustFolder(folder).current() if folder else _trust_inside(file, kept)
+    policy = Policy(certificate_policies=frozenset(policies)) if policies else None
+    login = verify_evidence(kept, trust, policy)
+    for name, value in _facts(login):
+        click.echo(text("{name}: {detail}").format(name=name, detail=value)())
+    if folder is None:
+        click.echo(
+            _("Nobody vouches for the CA certificates: they are those in the file. Give yours with --trust."),
+            err=True,
+        )
+        sys.exit(_NOBODY_VOUCHES)
+    click.echo(_("The login is proved."))
+
+
+def _trust_inside(path: Path, kept: evidence.Evidence) -> Trust:
+    try:
+        return Trust.of(map(strict_certificate.load, kept.issuers))
+    except (Malformed, BadTrust) as error:
+        raise EvidenceUnusable(path=path, detail=error.detail) from error
+
+
+def _facts(login: Login) -> list[tuple[Text, str]]:
+    kept = login.evidence
+    facts = [
+        (text("holder"), login.holder_name),
+        (text("subject of the certificate"), login.holder),
+        (text("serial number of the certificate"), login.serial),
+        (text("OID of the organisation"), login.organisation_oid),
+        (text("tax id"), login.tax_id),
+        (text("site"), kept.challenge.split(b"\n")[1].decode("ascii")),
+        (text("the site's origin"), _BINDINGS[login.binding]()),
+        (text("time, as the site claims"), login.at.isoformat()),
+        (text("revocation lists"), str(len(kept.lists))),
+        (text("OCSP responses"), str(len(kept.responses))),
+    ]
+    return [(name, value) for name, value in facts if value is not None]
+
+
+def _fail(error: XcaError, status: int) -> None:
+    click.echo(f"{error.message()}\n{error.next_step()}", err=True)
+    sys.exit(status)
+
+
+for _command in (xca_login, *xca_login.commands.values()):
+    complete(_command, _PLACEHOLDERS, hide_language=_command is not xca_login)
