@@ -889,7 +889,7 @@ def test_attributes_in_pieces_of_one_byte_are_attributes(
 
 def test_trusted_certificate_that_is_no_ca_issues_nothing(root: Party, signer: Party, tmp_path: Path) -> None:
     result = Verifier(signer, tmp_path)(signed(party("somebody", signer), CONTENT))
-    assert (result.status, "is not that of a CA" in result.err) == (91, True)
+    assert (result.status, "is not that of a CA" in result.err) == (92, True)
 
 
 def test_mutated_signature_is_no_crash_and_no_other_signer(
