@@ -78,7 +78,10 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' login/pyproject.toml)
 say "Building $version of $(git log -1 --format=%h)"
 make_distribution --sdist --wheel --outdir "$dist" "$work/clone/login"
 make_distribution --sdist --outdir "$dist" "$work/clone"
-make_distribution --wheel --outdir "$dist" -Ccmake.define.XCA_MODULE=OFF -Cwheel.platlib=false "$work/clone"
+# Packed anew, sorted by name: its licences lie in the order of the file system that it was built in.
+make_distribution --wheel --outdir "$work/any" -Ccmake.define.XCA_MODULE=OFF -Cwheel.platlib=false "$work/clone"
+python -m wheel unpack --dest "$work/any" "$work/any"/*.whl >"$work/log"
+python -m wheel pack --dest-dir "$dist" "$work/any/xca_plugin-$version" >"$work/log"
 make_wheel x86_64
 fetch_arm64_libraries "$work/arm64"
 XCA_ARM64_LIBRARIES=$work/arm64/root
