@@ -55,11 +55,17 @@ def lapsed(tmp_path: Path) -> Workspace:
     return _issued(tmp_path / "lapsed", ACTIVATION_DAYS + 1)
 
 
+@pytest.fixture(scope="session")
+def issued_twice(issued: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = issued.copy(tmp_path_factory.mktemp("twice") / "workspace")
+    issue(Environment(workspace.path), USER_CODE)
+    return workspace
+
+
 @pytest.fixture
-def two_cards(closed: Workspace) -> Workspace:
+def two_cards(issued_twice: Workspace, tmp_path: Path) -> Workspace:
     """Two cards."""
-    issue(Environment(closed.path), USER_CODE)
-    return closed
+    return issued_twice.copy(tmp_path / "two")
 
 
 @pytest.fixture(scope="session")
