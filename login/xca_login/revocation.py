@@ -11,7 +11,8 @@ import logging
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -119,6 +120,7 @@ class Revocation:
         self._lock = Lock()
         self._kept: dict[tuple[str, bytes], _KeptList] = {}
         self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
+        self._flights: dict[bytes, Future[_Answer]] = {}  # questions that are being asked
         self._silent: dict[str, tuple[datetime, Text | str]] = {}  # responders that did not answer, and when
 
     def judge(self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime) -> Known:
@@ -138,11 +140,9 @@ class Revocation:
         failure: _NoAnswer | None = None
         if answer is None:
             try:
-                answer = self._ask(certificate, issuer, lists, moment, kept)
+                answer = self._asked_once(name, lambda: self._ask(certificate, issuer, lists, moment, kept))
             except _NoAnswer as error:
                 failure = error
-            else:
-                self._remember(name, answer)
         if answer is not None:
             # A hold that a list tells is not undone by an older answer.
             together = judge(
@@ -203,6 +203,36 @@ class Revocation:
             if statement.current:
                 return _Answer(kept.response, statement)
         return None
+
+    def _asked_once(self, name: bytes, ask: "Callable[[], _Answer]") -> "_Answer":
+        """Return what a responder says; logins with one certificate at once share one question.
+
+        Args:
+            name: the certificate's.
+            ask: asks, and returns what is to be remembered.
+
+        Raises:
+            _NoAnswer: as ask().
+        """
+        with self._lock:
+            under_way = self._flights.get(name)
+            if under_way is None:
+                flight: Future[_Answer] = Future()
+                self._flights[name] = flight
+        if under_way is not None:
+            return under_way.result()
+        try:
+            answer = ask()
+            self._remember(name, answer)
+        except BaseException as error:
+            flight.set_exception(error)
+            raise
+        else:
+            flight.set_result(answer)
+            return answer
+        finally:
+            with self._lock:
+                del self._flights[name]
 
     def _ask(
         self,

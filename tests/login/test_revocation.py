@@ -2,7 +2,9 @@
 """Revocation at a site: lists are fetched and kept, responders asked, older answers refused."""
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -40,6 +42,7 @@ class Issuer:
         status: what it says instead; None: as says tells.
         signer: whom the CA lets answer; None: the CA answers.
         padding: bytes behind its answer.
+        delay: seconds until it answers.
         response_at: as of when its answer is.
         response_for: how long its answer counts.
         asked: paths, in the order in which they were asked.
@@ -53,6 +56,7 @@ class Issuer:
         self.status: ocsp.OCSPCertStatus | None = None
         self.signer: Party | None = None
         self.padding = 0
+        self.delay = 0.0
         self.response_at = NOW
         self.response_for = DAY
         self.repeats_nonce = True
@@ -83,6 +87,7 @@ class Issuer:
         self.asked.append(path)
         if path != RESPONDER:
             return self.lists.get(path)
+        time.sleep(self.delay)
         if self.says is None:
             return None
         says = ocsp.OCSPCertStatus.GOOD if self.says else ocsp.OCSPCertStatus.REVOKED
@@ -227,6 +232,16 @@ def test_responder_is_asked_where_there_is_no_list(issuer: Issuer, desk: Desk) -
     issuer.says = False
     with pytest.raises(errors.CertificateRevoked):
         desk.log_in(card, revocation=sources())
+
+
+def test_responder_is_asked_once_for_logins_at_the_same_time(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(responder=True)
+    issuer.says, issuer.delay = True, 0.3
+    revocation = sources()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: standing(revocation, card, desk), range(4)))
+    assert found == [Standing.GOOD] * 4
+    assert issuer.asked == [RESPONDER]
 
 
 def test_response_without_nonce_that_is_older_than_ten_minutes_is_refused(issuer: Issuer, desk: Desk) -> None:
