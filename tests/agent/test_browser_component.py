@@ -290,6 +290,7 @@ def test_add_domain_button_clicked_trusts_the_site(
     with page.expect_popup() as popup:
         page.click("#go")
     window = popup.value
+    window.wait_for_selector("[data-part=site]:visible")
     assert window.inner_text("[data-part=site]") == origin
     with page.expect_navigation():
         press(window, "[data-part=agree]")

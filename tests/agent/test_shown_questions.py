@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which question may take the place of another, without a browser."""
 
+import re
 from typing import Any
 
 import pytest
@@ -102,3 +103,10 @@ def test_popup_event_that_makes_no_sense_is_refused(client: TestClient, said: An
 def test_popup_event_of_a_foreign_page_is_refused(client: TestClient) -> None:
     said = {"event": "shown", "site": SITE}
     assert client.post("/popup/question", json=said, headers={"Origin": SITE}).status_code == 403
+
+
+def test_trust_question_is_hidden_until_the_agent_has_judged_it(client: TestClient) -> None:
+    """Else it could be answered while the agent takes its time to say that another one has no answer."""
+    html = client.get("/addDomain?domain=other.example").text
+    (form,) = re.findall("<form [^>]*>", html)
+    assert " hidden " in form
