@@ -2,7 +2,7 @@
 """A login over HTTP, without a framework: what a browser posts, and what it is answered.
 
 A page posts to `begin` and is given the text that the card signs. It posts the signature to `finish`, and to
-`logout` when the person leaves. Every answer is JSON, or empty.
+`logout` when the person leaves; the script `xca-login.js` does that. Every other answer is JSON, or empty.
 
 Two cookies, which no script can read:
 
@@ -21,7 +21,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 from xca_common.errors import XcaError
@@ -50,6 +52,8 @@ MOST_BODY_BYTES: Final = 2 * MOST_BYTES
 """A body that is read: a token in base64, and the JSON around it."""
 BODY_SECONDS: Final = 10.0
 """Seconds in which a body has to arrive."""
+SCRIPT: Final = "xca-login.js"
+"""The last part of the script's address."""
 SESSION_LIFETIME: Final = timedelta(hours=8)
 
 _LOG: Final = logging.getLogger(__name__)
@@ -97,7 +101,7 @@ class Response:
     Attributes:
         status: of HTTP.
         headers: names and values. Several may have one name.
-        body: JSON, or nothing.
+        body: JSON, a script, or nothing.
     """
 
     status: HTTPStatus
@@ -211,9 +215,12 @@ class CardLogin:
         self._answers = {"begin": self._exchange.begin, "finish": self._finish, "logout": self._logout}
 
     def answer(self, request: Request) -> Response:
-        """Return the answer to a post to begin, finish or logout; to any other request a refusal."""
+        """Return the answer to a post to begin, finish or logout, or the script; else a refusal."""
+        name = request.path.rpartition("/")[2]
+        if name == SCRIPT and request.method in ("GET", "HEAD"):
+            return script()
         try:
-            found = self._answers.get(request.path.rpartition("/")[2])
+            found = self._answers.get(name)
             if found is None:
                 raise RequestUnknown
             return found(request)
@@ -319,6 +326,18 @@ def refusal(error: LoginRefused) -> Response:
     status = _STATUSES.get(type(error), HTTPStatus.FORBIDDEN)
     _LOG.info("login refused (%s): %s", error.code, error)
     return answer(status, {"code": error.code, **_words(error)})
+
+
+@cache
+def script() -> Response:
+    """Return the script for pages: what it exports is in static/xca-login.d.ts."""
+    body = Path(__file__).with_name("static").joinpath(SCRIPT).read_bytes()
+    headers = (
+        ("Content-Type", "text/javascript; charset=utf-8"),
+        ("Cache-Control", "no-cache"),
+        ("X-Content-Type-Options", "nosniff"),
+    )
+    return Response(HTTPStatus.OK, headers, body)
 
 
 def answer(

@@ -94,6 +94,12 @@ def test_holder_of_a_card_logs_in_and_out_at_an_example_site(browser: Browser, c
     assert browser.ask("GET", "/bids").status in (302, 401, 403)
 
 
+def test_script_of_an_example_site_is_served(browser: Browser) -> None:
+    script = browser.ask("GET", "/login/xca-login.js")
+    assert (script.status, script.header("Content-Type")) == (200, "text/javascript; charset=utf-8")
+    assert b"export async function logIn" in script.body
+
+
 def test_token_that_is_posted_twice_at_once_is_let_in_once_at_an_example_site(
     browser: Browser, card: Party
 ) -> None:
@@ -173,6 +179,16 @@ def test_admin_of_a_django_site_lists_keys_and_adds_none(project: Browser, card:
     assert page.status_code == 200
     assert "a school" in page.text
     assert client.get("/admin/xca_login/cardkey/add/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"), [("/bids?a=1", "/bids?a=1"), ("//evil.example/", "/accounts/profile/")]
+)
+def test_page_of_a_django_site_leads_to_its_own_pages_alone(project: Browser, asked: str, shown: str) -> None:
+    page = project.ask("GET", f"/login/?next={asked}")
+    assert page.status == 200
+    assert f'data-xca-login="/login" data-next="{shown}"' in page.body.decode()
+    assert "same-origin-allow-popups" in (page.header("Cross-Origin-Opener-Policy") or "")
 
 
 def test_settings_of_a_django_site_with_which_nobody_logs_in_are_told(project: Browser) -> None:

@@ -151,7 +151,9 @@ def wsgi_site(make_app: Callable[[str], Any]) -> Iterator[str]:
 @contextmanager
 def asgi_site(make_app: Callable[[str], Any]) -> Iterator[str]:
     """Serve an ASGI program; give its origin."""
-    config = uvicorn.Config(lambda: None, port=0, log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        lambda: None, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1
+    )
     with config.bind_socket() as socket:
         socket.listen()  # what is asked before the server runs waits
         origin = f"http://127.0.0.1:{socket.getsockname()[1]}"

@@ -22,14 +22,14 @@ _NAME: Final = "xca_login"
 def add_login(app: Flask, card_login: CardLogin, path: str = "/login") -> None:
     """Add a login's posts to a program, and the answers to those whom login_required refuses."""
 
-    def post(action: str) -> Response:
+    def take(action: str) -> Response:
         return _response(card_login.answer(request_of(request.environ)))
 
     def refuse(error: LoginRefused) -> Response:
         return _response(refusal(error))
 
     app.extensions[_NAME] = card_login
-    app.add_url_rule(f"{path}/<action>", _NAME, post, methods=["POST"])
+    app.add_url_rule(f"{path}/<action>", _NAME, take, methods=["GET", "POST"])
     app.register_error_handler(LoginRefused, refuse)
     app.after_request(_unkept)
 

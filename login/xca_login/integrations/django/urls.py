@@ -7,6 +7,8 @@ from xca_login.integrations.django import views
 
 app_name = "xca_login"
 urlpatterns = [
+    path("", views.page, name="page"),
+    path("xca-login.js", views.script, name="script"),
     path("begin", views.begin, name="begin"),
     path("finish", views.finish, name="finish"),
     path("logout", views.logout, name="logout"),

@@ -5,18 +5,36 @@ from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 
-from django.contrib.auth import authenticate
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME, authenticate
 from django.contrib.auth import login as begin_session
 from django.contrib.auth import logout as end_session
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render, resolve_url
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
+from xca_common.i18n import CHINESE, ENGLISH
 from xca_login.errors import AccountClosed, LoginRefused
 from xca_login.http import Request, Response, answer, refusal, shown
+from xca_login.http import script as found_script
+from xca_login.i18n import text
 from xca_login.integrations.django.configured import exchange
 from xca_login.integrations.wsgi import request_of
 
 _View = Callable[[HttpRequest, Request], Response]
+
+
+def _response(given: Response) -> HttpResponse:
+    response = HttpResponse(given.body, status=int(given.status))
+    del response["Content-Type"]
+    for name, value in given.headers:
+        response[name] = value
+    return response
 
 
 def _post(view: _View) -> Callable[[HttpRequest], HttpResponse]:
@@ -29,11 +47,7 @@ def _post(view: _View) -> Callable[[HttpRequest], HttpResponse]:
             given = view(request, request_of(request.META))
         except LoginRefused as error:
             given = refusal(error)
-        response = HttpResponse(given.body, status=int(given.status))
-        del response["Content-Type"]
-        for name, value in given.headers:
-            response[name] = value
-        return response
+        return _response(given)
 
     return answered
 
@@ -62,3 +76,27 @@ def logout(request: HttpRequest, read: Request) -> Response:
     exchange().check(read)
     end_session(request)
     return answer(HTTPStatus.NO_CONTENT, None, (("Clear-Site-Data", '"cache"'),))
+
+
+@require_safe
+@never_cache
+def page(request: HttpRequest) -> HttpResponse:
+    """Show the page with the button. ?next= names the site's page that comes next."""
+    to = request.GET.get(REDIRECT_FIELD_NAME, "")
+    if not url_has_allowed_host_and_scheme(to, {request.get_host()}, request.is_secure()):
+        to = resolve_url(settings.LOGIN_REDIRECT_URL)
+    language = ENGLISH if (get_language() or "").startswith("en") else CHINESE
+    words = {
+        "title": text("Log in with your card.")(language),
+        "button": text("Log in")(language),
+        "language": "en" if language == ENGLISH else "zh-TW",
+        "next": to,
+        "path": reverse("xca_login:page").rstrip("/"),
+    }
+    return render(request, "xca_login/login.html", words)
+
+
+@require_safe
+def script(request: HttpRequest) -> HttpResponse:
+    """Give the page its script."""
+    return _response(found_script())
