@@ -88,6 +88,17 @@ def test_click_of_a_holder_logs_in_at_the_site(
     tab.read("VERIFIED: ")
 
 
+def test_window_that_a_person_closes_is_told(origin: str, shared: Agent, tab: Tab) -> None:
+    tab.go(f"{origin}/?agent={shared.url}")
+    tab.see(LOADED)
+    tab.click(BUTTON)
+    window = tab.window()
+    window.see(READY)
+    window.now("(setTimeout(close, 0), true)")
+    tab.see("document.querySelector('output').innerText")
+    assert "Log in again." in tab.now("document.querySelector('output').innerText")
+
+
 def test_opener_policy_that_cuts_the_window_is_told(origin: str, shared: Agent, tab: Tab) -> None:
     tab.go(f"{origin}/?agent={shared.url}&opener=same-origin")
     tab.see(LOADED)
