@@ -74,7 +74,10 @@ def look_at(path: Path) -> CardModule:
         return CardModule(path, text("it is not there"))
     try:
         done = subprocess.run(  # noqa: S603  # a file that the person named, or one of the system
-            [sys.executable, "-c", _LOAD, str(path)], capture_output=True, text=True, timeout=_SECONDS
+            [sys.executable, "-P", "-c", _LOAD, str(path)],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
         return CardModule(path, text("it did not load within {seconds} seconds").format(seconds=_SECONDS))

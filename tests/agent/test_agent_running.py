@@ -299,12 +299,20 @@ def test_sites_added_by_two_agents_at_once_are_all_kept(tmp_path: Path) -> None:
 
 def test_site_removed_leaves_the_other_lines_as_they_are(tmp_path: Path) -> None:
     settings = Settings(0, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites")
-    settings.trusted_sites.write_text(f"# ours\n\n{SITE}\nhttps://a.example {SITE}\n{SITE}.evil.example\n")
+    others = f"# {SITE} is ours\r\n\nhttps://a.example\n{SITE}.evil.example\n".encode()
+    settings.trusted_sites.write_bytes(others + f" {SITE}\n{SITE}".encode())
     sites = TrustedSites(settings)
+    assert sites.trusts(SITE)
     sites.remove(SITE)
     assert not sites.trusts(SITE)
-    assert settings.trusted_sites.read_text() == f"# ours\n\nhttps://a.example \n{SITE}.evil.example\n"
+    assert settings.trusted_sites.read_bytes() == others
     sites.remove(SITE)
+
+
+def test_site_in_a_comment_is_not_trusted(tmp_path: Path) -> None:
+    settings = Settings(0, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites")
+    settings.trusted_sites.write_text(f"# {SITE} until next year\nhttps://a.example {SITE}\n")
+    assert not TrustedSites(settings).trusts(SITE)
 
 
 def test_run_with_bad_settings_fails_and_names_the_file(tmp_path: Path) -> None:

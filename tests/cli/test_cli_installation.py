@@ -35,6 +35,19 @@ def test_version_tells_python_both_modules_and_plugins_and_loads_none(
     ]
 
 
+@pytest.mark.parametrize("words", [("--version",), ("setup", "--module", "libsofthsm2.so")])
+def test_program_in_a_folder_with_a_strangers_modules_runs_none(
+    closed: Workspace, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for name in ("ctypes", "pkcs11", "xca_plugin"):
+        (tmp_path / f"{name}.py").write_text("open('was-run', 'w')")
+    (tmp_path / "libsofthsm2.so").symlink_to(closed.path / "libsofthsm2.so")
+    program = Path(sys.executable).with_name("xcactl")
+    done = subprocess.run([program, *words], env=closed.environment, cwd=tmp_path, capture_output=True)
+    assert done.stdout or b"may read this card or not" in done.stderr
+    assert not (tmp_path / "was-run").exists()
+
+
 def test_version_with_a_broken_configuration_is_told_all_the_same(closed: Workspace, tmp_path: Path) -> None:
     (tmp_path / "broken.conf").write_text("path = nowhere")
     result = closed.with_variables(XCA_PKCS11_CONF=str(tmp_path / "broken.conf")).run("--version")

@@ -81,7 +81,7 @@ def _inner_version() -> str | None:
     """
     try:
         done = subprocess.run(  # noqa: S603  # the module of the configuration
-            [sys.executable, "-c", _ASK, str(library_path())],
+            [sys.executable, "-P", "-c", _ASK, str(library_path())],
             capture_output=True,
             text=True,
             timeout=_SECONDS,

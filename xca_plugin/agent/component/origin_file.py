@@ -3,7 +3,6 @@
 
 import fcntl
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,18 +29,18 @@ class OriginFile:
         self._path = path
 
     def read(self) -> list[str]:
-        """Return the origins in the file. Whatever else stands there is left out.
+        """Return the origins in the file, each a line of its own. Whatever else stands there is left out.
 
         Raises:
             BadAgentConfiguration: the file cannot be read.
         """
         try:
-            lines = self._path.read_text(encoding="utf-8").split()
+            lines = self._path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError) as error:
             raise errors.BadAgentConfiguration(path=self._path, detail=str(error)) from error
-        return [line for line in lines if is_origin(line)]
+        return [line.strip() for line in lines if is_origin(line.strip())]
 
     def add(self, origin: str) -> None:
         """Add an origin, if it is not there. This may wait for another agent.
@@ -70,12 +69,9 @@ class OriginFile:
         with self._changing() as file:
             if origin not in self.read():
                 return
-            name = re.compile(rf"(?<!\S){re.escape(origin)}(?!\S)")
-            before = file.read_text(encoding="utf-8").split("\n")
-            after = [name.sub("", line) for line in before]
-            kept = [new for old, new in zip(before, after, strict=True) if new == old or new.strip()]
+            lines = file.read_bytes().decode().splitlines(keepends=True)
             with whole_file(file, 0o600) as target:
-                target.write("\n".join(kept).encode())
+                target.write("".join(line for line in lines if line.strip() != origin).encode())
 
     @contextmanager
     def _changing(self) -> Iterator[Path]:

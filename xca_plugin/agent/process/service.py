@@ -140,7 +140,7 @@ def _systemctl(*arguments: str) -> None:
 
 
 def _command() -> list[str]:
-    return [sys.executable, "-m", "xca_plugin.cli", "agent", "run"]
+    return [sys.executable, "-P", "-m", "xca_plugin.cli", "agent", "run"]
 
 
 def _variables() -> dict[str, str]:
