@@ -291,7 +291,8 @@ class Cookie:
         Args:
             cookies: the headers, joined with "; ".
         """
-        pairs = [part.strip().partition("=") for part in cookies.split(";")]
+        # strip() alone also takes bytes away that browsers keep: they are of another cookie, of no prefix.
+        pairs = [part.strip(" \t").partition("=") for part in cookies.split(";")]
         values = [value for name, _, value in pairs if name == self.name]
         return values[0] if len(values) == 1 and _ID.fullmatch(values[0]) else None
 
@@ -371,7 +372,7 @@ def _token(request: Request) -> bytes:
     Raises:
         RequestMalformed: there is none.
     """
-    if request.content_type.partition(";")[0].strip().lower() != "application/json":
+    if request.content_type.partition(";")[0].strip(" \t").lower() != "application/json":
         raise RequestMalformed
     try:
         document = json.loads(request.body)

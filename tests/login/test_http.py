@@ -127,6 +127,17 @@ def test_session_cookie_that_is_there_twice_counts_as_none(browser: Browser) -> 
     assert browser.card_login.session(f"{own}; __Host-xca-session={'A' * 43}") is None
 
 
+@pytest.mark.parametrize("byte", ["\xa0", "\x85", "\x1c", "\x1d", "\x1e", "\x1f"])
+def test_cookie_whose_name_begins_with_another_space_is_not_the_sessions(browser: Browser, byte: str) -> None:
+    browser.log_in()
+    own = f"__Host-xca-session={browser.cookies['__Host-xca-session']}"
+    session = browser.card_login.session(own)
+    assert session is not None
+    assert browser.card_login.session(f"{byte}{own}") is None
+    assert browser.card_login.session(f"{own}{byte}") is None
+    assert browser.card_login.session(f"a=b;\t {own} ; {byte}__Host-xca-session={'A' * 43}") == session
+
+
 @pytest.mark.parametrize("path", ["begin", "finish", "logout"])
 @pytest.mark.parametrize(
     "origins", [[], ["null"], ["https://evil.example"], [SITE.origin, "https://evil.example"]], ids=str
