@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 
 from xca_login.errors import LoginRefused, NotLoggedIn
 from xca_login.http import CardLogin, refusal
@@ -17,6 +17,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _NAME: Final = "xca_login"
+_SESSION: Final = "xca_login.session"
+"""Where the session of a request is kept in its environ. `g` may be of several requests."""
 
 
 def add_login(app: Flask, card_login: CardLogin, path: str = "/login") -> None:
@@ -40,10 +42,10 @@ def current_session() -> Session | None:
     Raises:
         StoreUnavailable: it cannot be told; add_login() has it answered.
     """
-    if _NAME not in g:
+    if _SESSION not in request.environ:
         card_login: CardLogin = current_app.extensions[_NAME]
-        setattr(g, _NAME, card_login.session(request.environ.get("HTTP_COOKIE", "")))
-    session: Session | None = getattr(g, _NAME)
+        request.environ[_SESSION] = card_login.session(request.environ.get("HTTP_COOKIE", ""))
+    session: Session | None = request.environ[_SESSION]
     return session
 
 
@@ -65,6 +67,6 @@ def _response(answer: Answer) -> Response:
 
 def _unkept(response: Response) -> Response:
     """Let nobody keep a page that was made for a holder."""
-    if g.get(_NAME) is not None:
+    if request.environ.get(_SESSION) is not None:
         response.headers.setdefault("Cache-Control", "no-store")
     return response
