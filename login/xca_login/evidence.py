@@ -4,7 +4,9 @@
 import base64
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +20,8 @@ from xca_login.i18n import text
 
 _FORM: Final = "xca-login-evidence/1"
 _MOST_BYTES: Final = 64 << 20
-_MOST_LISTS: Final = 16
+_MOST_LIST_BYTES: Final = 32 << 20
+_MOST_PARTS: Final = 16  # issuers, lists and responses, of each
 _LISTS: Final = "lists"
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
@@ -77,15 +80,16 @@ class Evidence:
                 raise ValueError
             document = json.loads(data)
             at = datetime.fromisoformat(document["at"])
+            at.astimezone(UTC)  # it is within what a time can be
             if document["form"] != _FORM or at.tzinfo is None:
                 raise ValueError
             parts = (_bytes(document["challenge"]), _bytes(document["token"]))
-            issuers, responses = (tuple(map(_bytes, document[name])) for name in ("issuers", "responses"))
-            if len(document[_LISTS]) > _MOST_LISTS:
+            if any(len(document[name]) > _MOST_PARTS for name in ("issuers", _LISTS, "responses")):
                 raise ValueError
+            issuers, responses = (tuple(map(_bytes, document[name])) for name in ("issuers", "responses"))
             lists = tuple(_list(one, find) for one in document[_LISTS])
             return cls(at, *parts, issuers, lists, responses)
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
             raise MalformedEvidence from error
 
 
@@ -128,14 +132,30 @@ def read(path: Path) -> Evidence:
         EvidenceUnusable: it cannot be read, is something else, or a CRL that it stands on is missing.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        return Evidence.load(data, lambda name: (path.parent / _LISTS / f"{name}.crl").read_bytes())
+        data = _content(path, _MOST_BYTES)
+        lists = path.parent / _LISTS
+        return Evidence.load(data, lambda name: _content(lists / f"{name}.crl", _MOST_LIST_BYTES))
     except OSError as error:
         missing = path if error.filename is None else Path(error.filename)
         raise EvidenceUnusable(path=missing, detail=os_reason(error)) from error
     except MalformedEvidence as error:
         raise EvidenceUnusable(path=path, detail=text("it holds something else")) from error
+
+
+def _content(path: Path, most: int) -> bytes:
+    """Return what a file holds, and wait for no pipe.
+
+    Raises:
+        MalformedEvidence: it is no file, or a longer one.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise MalformedEvidence
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise MalformedEvidence
+    return data
 
 
 def _list(value: object, find: Callable[[str], bytes] | None) -> bytes:

@@ -30,6 +30,13 @@ def verify_evidence(evidence: Evidence, trust: Trust, policy: Policy | None = No
         LoginRefused: the evidence does not prove the login (Verifier.verify).
     """
     try:
+        return _verified(evidence, trust, policy)
+    except OverflowError:  # a time at the end of what a time can be
+        raise ContentWrong from None
+
+
+def _verified(evidence: Evidence, trust: Trust, policy: Policy | None) -> Login:
+    try:
         statement = Statement.parse(evidence.challenge)
         site = Site(statement.origin, "")
     except (MalformedStatement, BadOrigin):

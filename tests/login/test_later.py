@@ -2,7 +2,10 @@
 """A login is verified again from what the site kept, by the library and by the command."""
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from support.login_site import SITE, Desk
-from xca_common.pki import profile
-from xca_login import Revocation
+from xca_common.pki import profile, strict_certificate
+from xca_login import Revocation, Trust, errors
 from xca_login.commands import xca_login
 from xca_login.evidence import Evidence, EvidenceFolder, MalformedEvidence, read
+from xca_login.later import verify_evidence
 from xca_login.testing.issuer import LIST, Answers, addresses, revocation_list, serving
 from xca_login.testing.parties import DAY, NOW, holder, party
 from xca_login.testing.tokens import origin, sign
@@ -101,6 +105,9 @@ def test_folder_without_certificates_is_told(file: Path, tmp_path: Path) -> None
         (lambda document: document.update(lists=[{"sha256": "0" * 64}]), 4),
         (lambda document: document.update(lists=[{"sha256": "../../etc/passwd"}]), 4),
         (lambda document: document.update(lists=document["lists"] * 17), 4),
+        (lambda document: document.update(issuers=document["issuers"] * 9), 4),
+        (lambda document: document.update(responses=["AAAA"] * 17), 4),
+        (lambda document: document.update(at="9999-12-31T23:59:59-01:00"), 4),
         (lambda document: document.update(challenge="AAAA"), 1),
         (lambda document: document.update(issuers=["AAAA"]), 4),
         (lambda document: document.pop("token"), 4),
@@ -119,6 +126,27 @@ def test_evidence_whose_list_was_changed_is_unusable(file: Path, desk: Desk, tru
     (path,) = (file.parent / "lists").iterdir()
     path.write_bytes(revocation_list(desk.ca, 2))
     assert run(file, "--trust", trust).exit_code == 4
+
+
+def test_list_that_is_a_pipe_is_not_waited_for(file: Path) -> None:
+    (path,) = (file.parent / "lists").iterdir()
+    path.unlink()
+    os.mkfifo(path)
+    assert run(file).exit_code == 4
+
+
+def test_list_that_is_too_long_is_not_read(file: Path) -> None:
+    (path,) = (file.parent / "lists").iterdir()
+    os.truncate(path, 1 << 40)  # a hole: it takes no room
+    assert run(file).exit_code == 4
+
+
+def test_evidence_of_the_end_of_time_is_refused(kept: Evidence, desk: Desk) -> None:
+    late = kept.challenge.replace(f"{kept.at:%Y%m%dT%H%M%SZ}".encode(), b"99991231T235959Z")
+    end = datetime.max.replace(tzinfo=UTC)
+    pinned = Trust.of(strict_certificate.load(one.der) for one in (desk.root, desk.ca))
+    with pytest.raises(errors.ContentWrong):
+        verify_evidence(replace(kept, challenge=late, at=end), pinned)
 
 
 def test_list_that_many_logins_stand_on_is_kept_once(kept: Evidence, tmp_path: Path) -> None:
