@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import asn1crypto.tsp  # type: ignore[import-untyped]  # noqa: F401  # names content types, before a first use lists them
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Playwright, sync_playwright

@@ -36,7 +36,7 @@ OF_EXTRAS: Final = (
     "xca_login.commands",
     "xca_login.integrations.",
     "xca_login.sql_store",
-    "xca_login.testing.pytest_plugin",
+    "xca_login.pytest_plugin",
 )
 """How the names of the modules begin that need an extra, but those for pages."""
 HEAVY: Final = ("click", "pkcs11", "pkcs11_shim", "pyhanko", "rich", "softhsm", "xca_plugin")

@@ -96,7 +96,7 @@ def verify(
 
     Raises:
         NotASignature: the PDF holds no signature, or it or its only signature cannot be read.
-        NotAnAuthority: a certificate to trust is no CA's.
+        NotAnAuthority: a file of certificates to trust has none of a CA.
         NotACertificate, NotRevocationData: a file holds something else.
         TooMuch: a file exceeds a limit, or the PDF takes too long (time_limit).
         FileProblem: a file cannot be read.

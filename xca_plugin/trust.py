@@ -212,12 +212,16 @@ def _revocation_data(path: Path, load: Callable[[bytes], _T]) -> _T:
 
 
 def _authorities(path: Path) -> list[x509.Certificate]:
-    """Return the certificates of CAs in a file. One that is no CA's proves nothing about who issued it."""
+    """Return the certificates of CAs in a file.
+
+    The others are left out, as in a PKCS #7 file with a holder's certificate and its chain: to trust one
+    would prove nothing about who issued it. A file with none of a CA is refused.
+    """
     certificates = _certificates(path)
-    for certificate in certificates:
-        if not is_authority(certificate):
-            raise errors.NotAnAuthority(path=path, holder=holder_of(certificate))
-    return certificates
+    authorities = list(filter(is_authority, certificates))
+    if certificates and not authorities:
+        raise errors.NotAnAuthority(path=path, holder=holder_of(certificates[0]))
+    return authorities
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:

@@ -84,7 +84,7 @@ def verify(
         one_is_enough: of several signers, one whose signature is valid is enough.
 
     Raises:
-        NotAnAuthority: a certificate to trust is no CA's.
+        NotAnAuthority: a file of certificates to trust has none of a CA.
         NotASignature, NotACertificate, NotRevocationData: a file holds something else, or one of its parts is
             unreadable or not supported.
         TooMuch: a file exceeds a limit.

@@ -179,10 +179,11 @@ def test_hostile_pdf_breaks_nothing(shared: Agent, active_card: CardFixture, pdf
 
 def test_pdf_with_endless_work_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The process is ended after its time, and the caller's loop goes on meanwhile."""
+    ca = party("ca", ca=True)
     pdf = tmp_path / "pdf"
-    pdf.write_bytes(with_long_list(sign_pdf(pdf_page(), party("signer")), 4_000_000))
+    pdf.write_bytes(with_long_list(sign_pdf(pdf_page(), party("signer", ca)), 4_000_000))
     root = tmp_path / "root"
-    root.write_bytes(party("signer").pem)
+    root.write_bytes(ca.pem)
     monkeypatch.setattr(parser, "SECONDS", 2)
 
     def stored(name: str) -> dict[str, str]:
