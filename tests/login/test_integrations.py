@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example sites, over HTTP: the holder of a card logs in and out again."""
 
+import asyncio
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.login_http import Browser, asgi_site, django_app, issuer_of, wsgi_site
+from support.login_http import Browser, asgi_site, ask_asgi, django_app, issuer_of, wsgi_site
 from support.login_site import Desk
 from xca_login.testing.parties import Party
 
@@ -141,6 +142,34 @@ def test_session_of_a_django_site_is_a_new_one_at_each_login(project: Browser, c
     assert project.cookies["sessionid"] != first
     project.cookies["sessionid"] = first
     assert project.ask("GET", "/bids").status == 302
+
+
+def test_holder_of_a_card_logs_in_at_a_django_site_under_asgi(project: Browser, card: Party) -> None:
+    from django.core.asgi import get_asgi_application
+
+    app: Any = get_asgi_application()
+    body = project.signed(card)
+    headers = {"Origin": project.origin, "Content-Type": "application/json"}
+    cookie = {"Cookie": f"xca-browser={project.cookies['xca-browser']}"}
+    done = asyncio.run(ask_asgi(app, "POST", "/login/finish", body, headers | cookie))
+    assert (done.status, done.json.get("holder_name")) == (200, "a school")
+    refused = asyncio.run(ask_asgi(app, "POST", "/login/finish", bytes(200_000), headers))
+    assert (refused.status, refused.json["code"]) == (413, "request_too_long")
+
+
+def test_login_whose_body_a_django_middleware_read_is_let_in(project: Browser, card: Party) -> None:
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.test import RequestFactory
+
+    from xca_login.integrations.django.views import finish
+
+    body = project.signed(card)
+    cookie = f"xca-browser={project.cookies['xca-browser']}"
+    headers = {"Origin": project.origin, "Cookie": cookie}
+    request = RequestFactory().post("/login/finish", body, "application/json", headers=headers)
+    request.session = SessionStore()
+    assert request.body == body
+    assert finish(request).status_code == 200
 
 
 def test_user_of_a_card_at_a_django_site_stays_the_same_and_can_be_closed(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sites that are asked over HTTP, and browsers with a card that log in there."""
 
+import asyncio
 import base64
 import http.client
 import json
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from support.login_site import Desk
+from xca_login.integrations.asgi import Application, Message, Scope
 from xca_login.testing.parties import DAY, NOW, Party, holder
 from xca_login.testing.tokens import sign
 
@@ -166,6 +168,42 @@ def asgi_site(make_app: Callable[[str], Any]) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+async def ask_asgi(
+    app: Application, method: str, path: str, body: bytes = b"", headers: Headers | None = None
+) -> Answer:
+    """Ask an ASGI program without a server."""
+    start: Message = {}
+    content = b""
+    requests = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Message:
+        if not requests:
+            await asyncio.Event().wait()  # the client stays
+        return requests.pop()
+
+    async def send(message: Message) -> None:
+        nonlocal content
+        start.update({name: message[name] for name in ("status", "headers") if name in message})
+        content += message.get("body", b"")
+
+    sent = {"Host": "127.0.0.1", "Content-Length": str(len(body))} | (headers or {})
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+    }
+    await app(scope, receive, send)
+    given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"]]
+    return Answer(start["status"], given, content)
 
 
 def django_app(settings_of: Callable[..., dict[str, Any]], urls: str, origin: str, folder: Path) -> Any:

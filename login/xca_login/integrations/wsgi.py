@@ -92,6 +92,11 @@ def request_of(environ: "WSGIEnvironment") -> Request:
     if not (length.isascii() and length.isdecimal()) or "HTTP_TRANSFER_ENCODING" in environ:
         raise RequestMalformed
     body = environ["wsgi.input"].read(min(int(length[:18]), MOST_BODY_BYTES + 1)) if length != "0" else b""
+    return request_with(environ, body)
+
+
+def request_with(environ: "WSGIEnvironment", body: bytes) -> Request:
+    """Return a request whose body was read already."""
     return Request(
         environ["REQUEST_METHOD"],
         environ.get("PATH_INFO", ""),

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME, authenticate
 from django.contrib.auth import login as begin_session
 from django.contrib.auth import logout as end_session
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -19,12 +19,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from xca_common.i18n import CHINESE, ENGLISH
-from xca_login.errors import AccountClosed, LoginRefused
-from xca_login.http import Request, Response, answer, refusal, shown
+from xca_login.errors import AccountClosed, LoginRefused, RequestMalformed
+from xca_login.http import MOST_BODY_BYTES, Request, Response, answer, refusal, shown
 from xca_login.http import script as found_script
 from xca_login.i18n import text
 from xca_login.integrations.django.configured import exchange
-from xca_login.integrations.wsgi import request_of
+from xca_login.integrations.wsgi import request_with
 
 _View = Callable[[HttpRequest, Request], Response]
 
@@ -37,6 +37,20 @@ def _response(given: Response) -> HttpResponse:
     return response
 
 
+def _body(request: HttpRequest) -> bytes:
+    """Return the body of a request, of a longer one no more than a little unless a middleware read it all.
+
+    Raises:
+        RequestMalformed: it does not arrive.
+    """
+    if hasattr(request, "_body"):  # a middleware asked for it
+        return request.body
+    try:
+        return request.read(MOST_BODY_BYTES + 1)
+    except UnreadablePostError:
+        raise RequestMalformed from None
+
+
 def _post(view: _View) -> Callable[[HttpRequest], HttpResponse]:
     """Return a view that answers a post. It asks for no CSRF token: its Origin is judged (Exchange.check)."""
 
@@ -44,7 +58,7 @@ def _post(view: _View) -> Callable[[HttpRequest], HttpResponse]:
     @wraps(view)
     def answered(request: HttpRequest) -> HttpResponse:
         try:
-            given = view(request, request_of(request.META))
+            given = view(request, request_with(request.META, _body(request)))
         except LoginRefused as error:
             given = refusal(error)
         return _response(given)
