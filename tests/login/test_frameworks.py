@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The integrations of frameworks, in this process: whose request it is, and what is kept of a page."""
 
+import asyncio
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from flask import Flask
 
-from support.login_http import posted
+from support.login_http import Answer, ask_asgi, posted
 from support.login_site import SITE, Desk
+from xca_login import Login
 from xca_login.http import CardLogin
 from xca_login.integrations import flask
+from xca_login.integrations.asgi import Application, AsgiLogin, AsgiSessions, Receive, Scope, Send
 from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.fast
@@ -25,6 +32,22 @@ def card_login(desk: Desk) -> CardLogin:
     return CardLogin(SITE, desk.verifier(), clock=desk.clock)
 
 
+async def post(app: Application, action: str, body: bytes = b"", cookie: str = "") -> Answer:
+    headers = {**ORIGIN, "Content-Type": "application/json", "Cookie": cookie}
+    return await ask_asgi(app, "POST", f"/login/{action}", body, headers)
+
+
+def given(answer: Answer) -> str:
+    return (answer.header("Set-Cookie") or "").partition(";")[0]
+
+
+async def log_in(app: Application, desk: Desk) -> Answer:
+    begun = await post(app, "begin")
+    return await post(
+        app, "finish", posted(sign(desk.school, begun.json["statement"].encode())), given(begun)
+    )
+
+
 def test_request_of_a_shared_flask_context_is_not_the_one_befores(desk: Desk, card_login: CardLogin) -> None:
     app = Flask(__name__)
     flask.add_login(app, card_login)
@@ -36,10 +59,37 @@ def test_request_of_a_shared_flask_context_is_not_the_one_befores(desk: Desk, ca
 
     with app.app_context():
         holder = app.test_client()
-        begun = holder.post("/login/begin", headers=ORIGIN, base_url=SITE.origin).get_json()
-        body = posted(sign(desk.school, begun["statement"].encode()))
-        json = {**ORIGIN, "Content-Type": "application/json"}
-        assert holder.post("/login/finish", data=body, headers=json, base_url=SITE.origin).status_code == 200
+        begun = holder.post("/login/begin", headers=ORIGIN, base_url=SITE.origin)
+        body = posted(sign(desk.school, json.loads(begun.data)["statement"].encode()))
+        headers = {**ORIGIN, "Content-Type": "application/json"}
+        done = holder.post("/login/finish", data=body, headers=headers, base_url=SITE.origin)
+        assert done.status_code == 200
         page = holder.get("/bids", base_url=SITE.origin)
         assert (page.status_code, page.headers["Cache-Control"]) == (200, "no-store")
         assert app.test_client().get("/bids", base_url=SITE.origin).status_code == 401
+
+
+def test_page_does_not_wait_for_a_slow_login(desk: Desk) -> None:
+    started, released = threading.Event(), threading.Event()
+
+    def keep(login: Login) -> None:
+        started.set()
+        released.wait()
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def asked() -> Answer:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        card_login = CardLogin(SITE, desk.verifier(), clock=desk.clock, on_login=keep)
+        slow = asyncio.create_task(log_in(AsgiLogin(card_login), desk))
+        try:
+            while not started.is_set():
+                await asyncio.sleep(0.005)
+            return await asyncio.wait_for(ask_asgi(AsgiSessions(page, card_login), "GET", "/"), 20)
+        finally:
+            released.set()
+            await slow
+
+    assert asyncio.run(asked()).status == 204

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logins for any ASGI program: an application that takes the posts, and a middleware that tells who asks.
 
-It needs no framework. Whatever may wait for a database or an issuer runs in a thread.
+It needs no framework. Whatever may wait for a database or an issuer runs in a thread. Logins have threads of
+their own, so that no page waits for them.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Final
 
 from xca_login.errors import LoginRefused, RequestTooSlow, StoreUnavailable
@@ -19,6 +22,8 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SESSION: Final = "xca_login.session"
+_THREADS: Final = 32
+"""Posts of logins that are answered at once. The others wait."""
 
 
 def session_of(scope: Mapping[str, Any]) -> Session | None:
@@ -40,6 +45,7 @@ class AsgiLogin:
 
     def __init__(self, card_login: CardLogin) -> None:
         self._card_login = card_login
+        self._threads = ThreadPoolExecutor(_THREADS, "xca-login")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -59,7 +65,9 @@ class AsgiLogin:
             cookies_of(scope),
             body,
         )
-        await _send(await asyncio.to_thread(self._card_login.answer, request), send)
+        loop = asyncio.get_running_loop()
+        answer = self._card_login.answer
+        await _send(await loop.run_in_executor(self._threads, copy_context().run, answer, request), send)
 
 
 class AsgiSessions:
