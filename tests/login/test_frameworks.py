@@ -7,13 +7,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 from flask import Flask
 
 from support.login_http import Answer, ask_asgi, posted
 from support.login_site import SITE, Desk
 from xca_login import Login
 from xca_login.http import CardLogin
-from xca_login.integrations import flask
+from xca_login.integrations import fastapi, flask
 from xca_login.integrations.asgi import Application, AsgiLogin, AsgiSessions, Receive, Scope, Send
 from xca_login.testing.tokens import sign
 
@@ -67,6 +69,28 @@ def test_request_of_a_shared_flask_context_is_not_the_one_befores(desk: Desk, ca
         page = holder.get("/bids", base_url=SITE.origin)
         assert (page.status_code, page.headers["Cache-Control"]) == (200, "no-store")
         assert app.test_client().get("/bids", base_url=SITE.origin).status_code == 401
+
+
+def test_page_that_a_fastapi_endpoint_makes_itself_is_kept_by_nobody(
+    desk: Desk, card_login: CardLogin
+) -> None:
+    app = FastAPI()
+    fastapi.add_login(app, card_login)
+
+    @app.get("/bids")
+    def bids(session: fastapi.LoggedIn) -> HTMLResponse:
+        return HTMLResponse(f"bids of {session.organisation_oid}")
+
+    async def pages() -> tuple[Answer, Answer]:
+        cookie = given(await log_in(app, desk))
+        return await ask_asgi(app, "GET", "/bids", b"", {"Cookie": cookie}), await ask_asgi(
+            app, "GET", "/bids"
+        )
+
+    page, refused = asyncio.run(pages())
+    assert (page.status, page.body) == (200, b"bids of 2.16.886.111.100000")
+    assert page.header("Cache-Control") == "no-store"
+    assert (refused.status, refused.json["code"]) == (401, "not_logged_in")
 
 
 def test_page_does_not_wait_for_a_slow_login(desk: Desk) -> None:

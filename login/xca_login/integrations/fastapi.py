@@ -1,52 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logins for FastAPI: a dependency that gives an endpoint the session, or refuses.
+"""Logins for FastAPI: the posts of a login, and the session for an endpoint, which others are refused."""
 
-The posts of a login are an application to mount: `app.mount("/login", AsgiLogin(card_login))`.
-"""
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import Response as PlainResponse
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import Response
 
 from xca_login.errors import LoginRefused, NotLoggedIn
 from xca_login.http import CardLogin, refusal
-from xca_login.integrations.asgi import AsgiLogin
+from xca_login.integrations.asgi import AsgiLogin, AsgiSessions, session_of
 from xca_login.sessions import Session
 
 __all__ = ["LoggedIn", "add_login"]
 
 
-class LoggedIn:
-    """Dependency: the session of the holder who is logged in. Others are answered with 401, in words.
+def _logged_in(request: Request) -> Session:
+    session = session_of(request.scope)
+    if session is None:
+        raise NotLoggedIn
+    return session
 
-    Args:
-        card_login: keeps the sessions.
-    """
 
-    def __init__(self, card_login: CardLogin) -> None:
-        self._card_login = card_login
-
-    def __call__(self, request: Request, response: Response) -> Session:
-        """Return the session.
-
-        Raises:
-            NotLoggedIn: there is none.
-            StoreUnavailable: it cannot be told.
-        """
-        session = self._card_login.session("; ".join(request.headers.getlist("cookie")))
-        if session is None:
-            raise NotLoggedIn
-        response.headers["Cache-Control"] = "no-store"
-        return session
+LoggedIn = Annotated[Session, Depends(_logged_in)]
+"""The session of the holder who is logged in. Others are answered with 401. It needs add_login()."""
 
 
 def add_login(app: FastAPI, card_login: CardLogin, path: str = "/login") -> None:
-    """Add a login's posts to a program, and the answers to those whom LoggedIn refuses."""
+    """Add a login's posts and sessions to a program, and the answers to those whom LoggedIn refuses.
 
-    def refuse(request: Request, error: Exception) -> PlainResponse:
+    Its middleware (AsgiSessions) lets no page of a holder be kept, whatever response an endpoint returns.
+    """
+
+    def refuse(request: Request, error: Exception) -> Response:
         if not isinstance(error, LoginRefused):
             raise error
         refused = refusal(error)
-        return PlainResponse(refused.body, refused.status, dict(refused.headers))
+        return Response(refused.body, refused.status, dict(refused.headers))
 
     app.add_exception_handler(LoginRefused, refuse)
+    app.add_middleware(AsgiSessions, card_login=card_login)
     app.mount(path, AsgiLogin(card_login), "login")
