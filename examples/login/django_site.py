@@ -20,7 +20,7 @@ def settings_of(origin: str, folder: Path, hosts: tuple[str, ...] = ()) -> dict[
     site = Site(origin, "投標網")
     verifier = Verifier(site, TrustFolder(folder / "ca"), Revocation(folder / "lists", hosts))
     sqlite = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {"transaction_mode": "IMMEDIATE"}}
-    return {
+    return {"SESSION_COOKIE_NAME": "__Host-sessionid", "SESSION_COOKIE_SECURE": True} | {
         "ALLOWED_HOSTS": [urlsplit(origin).hostname],
         "AUTHENTICATION_BACKENDS": ["xca_login.integrations.django.backends.CardBackend"],
         "DATABASES": {"default": {**sqlite, "NAME": folder / "site.db"}},

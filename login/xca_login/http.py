@@ -117,6 +117,9 @@ class Exchange:
         verifier: verifies what comes back.
         challenges: keeps open challenges; None: in this process alone.
         clock: tells the time, with a time zone.
+
+    Attributes:
+        site: who asks.
     """
 
     def __init__(
@@ -127,7 +130,7 @@ class Exchange:
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._site = site
+        self.site: Final = site
         self._verifier = verifier
         self._challenges = Challenges(site, challenges or MemoryStore(), clock=clock)
         self._browser = Cookie("xca-browser", site, "Strict")
@@ -175,7 +178,7 @@ class Exchange:
         """
         if request.method != "POST":
             raise RequestUnknown
-        if list(request.origins) != [self._site.origin]:
+        if list(request.origins) != [self.site.origin]:
             raise RequestForeign
         if len(request.body) > MOST_BODY_BYTES:
             raise RequestTooLong(most=MOST_BODY_BYTES)

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from support.login_http import Browser, asgi_site, ask_asgi, django_app, issuer_of, wsgi_site
-from support.login_site import Desk
+from support.login_site import SITE, Desk
+from xca_login.http import Exchange
 from xca_login.testing.parties import Party
 
 pytestmark = pytest.mark.integration
@@ -82,7 +83,7 @@ def browser(origin: str) -> Browser:
 
 def test_holder_of_a_card_logs_in_and_out_at_an_example_site(browser: Browser, card: Party) -> None:
     assert browser.ask("GET", "/bids").status in (302, 401, 403)
-    planted = browser.cookies["xca-session"] = browser.cookies["sessionid"] = "A" * 43
+    planted = browser.cookies["xca-session"] = browser.cookies["__Host-sessionid"] = "A" * 43
     assert browser.log_in(card).json["holder_name"] == "a school"
     assert set(browser.cookies.values()) > {planted}
     page = browser.ask("GET", "/bids")
@@ -137,11 +138,24 @@ def project(sites: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Bro
 
 def test_session_of_a_django_site_is_a_new_one_at_each_login(project: Browser, card: Party) -> None:
     project.log_in(card)
-    first = project.cookies["sessionid"]
+    first = project.cookies["__Host-sessionid"]
     project.log_in(card)
-    assert project.cookies["sessionid"] != first
-    project.cookies["sessionid"] = first
+    assert project.cookies["__Host-sessionid"] != first
+    project.cookies["__Host-sessionid"] = first
     assert project.ask("GET", "/bids").status == 302
+
+
+def test_session_of_a_django_site_ends_after_eight_hours_or_earlier(project: Browser, card: Party) -> None:
+    from django.test import override_settings
+
+    def seconds() -> int:
+        cookies = [value for name, value in project.log_in(card).headers if name == "Set-Cookie"]
+        (cookie,) = [one for one in cookies if one.startswith("__Host-sessionid=")]
+        return int(cookie.partition("Max-Age=")[2].partition(";")[0])
+
+    assert 28_000 < seconds() <= 28_800
+    with override_settings(SESSION_COOKIE_AGE=600):
+        assert seconds() <= 600
 
 
 def test_holder_of_a_card_logs_in_at_a_django_site_under_asgi(project: Browser, card: Party) -> None:
@@ -228,6 +242,14 @@ def test_settings_of_a_django_site_with_which_nobody_logs_in_are_told(project: B
         return [one.id for one in run_checks(tags=[Tags.security]) if "xca_login" in str(one.id)]
 
     assert found() == []
+    with override_settings(SESSION_COOKIE_NAME="sessionid", SESSION_COOKIE_SECURE=False):
+        assert found() == []  # the site is on this machine
+    with override_settings(XCA_LOGIN=Exchange(SITE, Desk().verifier())):
+        assert found() == []
+        with override_settings(SESSION_COOKIE_NAME="sessionid"):
+            assert found() == ["xca_login.W002"]
+        with override_settings(SESSION_COOKIE_SECURE=False):
+            assert found() == ["xca_login.W002"]
     with override_settings(SECURE_CROSS_ORIGIN_OPENER_POLICY="same-origin"):
         assert found() == ["xca_login.W001"]
     backends = ["django.contrib.auth.backends.ModelBackend"]

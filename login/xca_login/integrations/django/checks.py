@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""System checks: settings with which nobody could log in."""
+"""System checks: settings with which nobody could log in, or not safely."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -29,6 +29,26 @@ def check_opener_policy(app_configs: Sequence[AppConfig] | None, **_: Any) -> li
             f"SECURE_CROSS_ORIGIN_OPENER_POLICY is {policy!r}: no page can speak to the local component.",
             hint="Set it to 'same-origin-allow-popups'.",
             id="xca_login.W001",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_session_cookie(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Warn of a session's cookie that is sent in the clear, or that a sibling host can set."""
+    try:
+        is_https = exchange().site.origin.startswith("https:")
+    except ImproperlyConfigured:  # check_settings() tells
+        return []
+    if not is_https or (
+        settings.SESSION_COOKIE_SECURE and settings.SESSION_COOKIE_NAME.startswith("__Host-")
+    ):
+        return []
+    return [
+        Warning(
+            "The session's cookie is not of this host and https alone.",
+            hint="Set SESSION_COOKIE_SECURE = True and SESSION_COOKIE_NAME = '__Host-sessionid'.",
+            id="xca_login.W002",
         )
     ]
 

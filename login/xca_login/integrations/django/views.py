@@ -2,6 +2,7 @@
 """The posts of a login, and the page that makes them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from http import HTTPStatus
 
@@ -20,7 +21,7 @@ from django.views.decorators.http import require_safe
 
 from xca_common.i18n import CHINESE, ENGLISH
 from xca_login.errors import AccountClosed, LoginRefused, RequestMalformed
-from xca_login.http import MOST_BODY_BYTES, Request, Response, answer, refusal, shown
+from xca_login.http import MOST_BODY_BYTES, SESSION_LIFETIME, Request, Response, answer, refusal, shown
 from xca_login.http import script as found_script
 from xca_login.i18n import text
 from xca_login.integrations.django.configured import exchange
@@ -81,6 +82,8 @@ def finish(request: HttpRequest, read: Request) -> Response:
         raise AccountClosed
     begin_session(request, user)
     request.session.cycle_key()  # also for who was logged in already
+    site_lifetime = timedelta(seconds=request.session.get_session_cookie_age())
+    request.session.set_expiry(min(SESSION_LIFETIME, site_lifetime))
     return answer(HTTPStatus.OK, shown(login))
 
 
