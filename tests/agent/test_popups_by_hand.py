@@ -42,6 +42,21 @@ IN_VIEW = """(() => {
     const box = element.getBoundingClientRect();
     return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight + 1;
 })()"""
+OWN_PAGE = "document.querySelector('[data-part=own-page]')?.hidden === false"
+COUNT_PAUSES = """(() => {
+    const start = setTimeout;
+    window.pauses = 0;
+    window.setTimeout = (act, pause) => { window.pauses += pause === 1000; return start(act, pause); };
+})()"""
+CLOCK_RUNS_ON = """
+const clock = performance.now.bind(performance);
+performance.now = () => clock() + (window.isLate ? 1_000_000 : 0);
+"""
+NO_ANSWERS = """
+window.sent = [];
+window.fetch = (address, { body }) => { sent.push(body); return new Promise(() => {}); };
+Navigator.prototype.sendBeacon = (address, body) => sent.push(body);
+"""
 WRONG = "document.querySelector('[data-part=wrong]').hidden === false"
 SIGN = {"func": "MakeSignature", "tbs": "contract-4711"}
 
@@ -615,6 +630,33 @@ def test_trust_question_that_follows_one_without_an_answer_begins_with_a_screen_
     window = take_its_place(lone_portal, window, "/addDomain?domain=evil.example")
     window.see(f"location.search.endsWith('evil.example') && ({CHANGED} || {TRUSTS}) && {IN_FRONT}")
     assert window.now(f"{CHANGED} && !({TRUSTS})")
+
+
+def test_question_is_taken_back_when_its_window_goes_before_the_agent_answers(
+    shared: Agent, tab: Tab
+) -> None:
+    """Else a site that closes its windows at once would leave questions behind."""
+    tab.before_scripts(NO_ANSWERS)
+    tab.go(f"{shared.url}/addDomain?domain=other.example")
+    tab.see("window.sent?.length === 1")
+    tab.now("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    tab.now("(Promise.all(sent.map((body) => body.text())).then((texts) => { window.texts = texts; }), true)")
+    shown, gone = map(json.loads, json.loads(tab.see("window.texts && JSON.stringify(texts)")))
+    assert (shown["event"], gone["event"]) == ("shown", "gone")
+    assert shown["question"] == gone["question"]
+
+
+def test_question_that_nobody_answered_in_time_counts_for_the_next_one(lone_portal: Portal) -> None:
+    request, path = {"func": "resetUserPIN", "cmsresponse": ""}, "/CardManagement/CMCPopForm"
+    lone_portal.tab.before_scripts(CLOCK_RUNS_ON)
+    window = lone_portal.click(request, path)
+    window.see(f"{OWN_PAGE} && {FITTED}")
+    window.now("(window.isLate = true)")
+    assert lone_portal.answer()["ret_code"] == Code.CANCELLED
+    window.closes()
+    window = lone_portal.click(request, path)
+    window.see(f"({CHANGED} || {OWN_PAGE}) && {FITTED}")
+    assert window.now(CHANGED)
 
 
 # --- requests whose content no window can show

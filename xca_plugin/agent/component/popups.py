@@ -34,6 +34,7 @@ QUESTION_PATH: Final = "/popup/question"
 """Where popups tell that they show a question, and that it was answered or has gone."""
 
 _CARDS_SECONDS: Final = 3.0
+_QUESTION_NAME_MAX: Final = 64  # characters
 _ADD_SITE: Final = "/addDomain"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # A popup answers the page that opened it, so that page must stay reachable.
@@ -117,19 +118,19 @@ async def _note_question(state: AgentState, request: Request) -> Response:
     """Note what a popup tells of its question; tell it whether its question may take another's place."""
     try:
         message = json.loads(await request.body())
-        event, value = message["event"], message["site" if message["event"] == "shown" else "question"]
-        if not isinstance(value, str):
+        event, question = message["event"], message["question"]
+        site = message["site"] if event == "shown" else ""
+        if not (isinstance(question, str) and isinstance(site, str) and len(question) <= _QUESTION_NAME_MAX):
             raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
     match event:
         case "shown":
-            name, replaces = state.shown_questions.show(value)
-            return JSONResponse({"question": name, "replaces": replaces})
+            return JSONResponse({"replaces": state.shown_questions.show(question, site)})
         case "answered":
-            state.shown_questions.end(value)
+            state.shown_questions.end(question)
         case "gone":
-            state.shown_questions.leave(value)
+            state.shown_questions.leave(question)
         case _:
             return JSONResponse({}, 400)
     return JSONResponse({})

@@ -18,7 +18,7 @@
   document.querySelector("[data-part=changed-refuse]").onclick = () => shownQuestion.end().then(() => window.close());
   // Which site opened the window is unknown: a site can hide that.
   shownQuestion.begin("").then((replaces) => {
-    document.querySelector("[data-part=question-name]").value = shownQuestion.name();
+    document.querySelector("[data-part=question-name]").value = shownQuestion.name;
     show(replaces ? changed : question);
   });
 })();

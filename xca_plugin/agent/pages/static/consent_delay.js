@@ -107,7 +107,10 @@ const restartConsentDelay = (() => {
 // open another one, and so put one question in the place of another. The window remembers that for one name only, so the
 // agent is told as well.
 const shownQuestion = (() => {
-  let name = null;
+  const BETWEEN_WORDS = 60_000; // milliseconds; the agent forgets a question of which it hears nothing for 5 minutes
+  const name = crypto.getRandomValues(new Uint32Array(4)).join("-"); // made here: the window may go before the agent answers
+  let isTold = false;
+  let timer = null;
   const json = (message) => new Blob([JSON.stringify(message)], { type: "application/json" });
   const tell = (message) => fetch("/popup/question", { method: "POST", body: json(message), keepalive: true });
 
@@ -121,31 +124,31 @@ const shownQuestion = (() => {
     }
   }
 
+  // Also after an answer: what this window said before may arrive late.
   addEventListener("pagehide", () => {
-    if (name !== null) {
+    if (isTold) {
       navigator.sendBeacon("/popup/question", json({ event: "gone", question: name }));
     }
   });
 
   return {
-    name: () => name ?? "",
+    name,
     // Before the first question is shown: tells whether it may take the place of another. In doubt it may.
     async begin(site) {
       const hasAsked = windowHasAsked();
+      const shown = { event: "shown", question: name, site };
+      isTold = true;
+      timer = setInterval(() => tell(shown).catch(() => {}), BETWEEN_WORDS);
       try {
-        const told = await (await tell({ event: "shown", site })).json();
-        name = told.question ?? null;
+        const told = await (await tell(shown)).json();
         return hasAsked || told.replaces !== false;
       } catch {
         return true;
       }
     },
     async end() {
-      if (name !== null) {
-        const question = name;
-        name = null;
-        await tell({ event: "answered", question }).catch(() => {}); // then the agent has ended
-      }
+      clearInterval(timer);
+      await tell({ event: "answered", question: name }).catch(() => {}); // then the agent has ended
     },
   };
 })();

@@ -44,10 +44,13 @@
     element(part).replaceChildren(...parts);
   }
 
-  async function finish(answer) {
+  // If nobody answered the question, it counts for a while longer.
+  async function finish(answer, isAnswered = true) {
     refusal = null;
     if (!isFirst) {
       show("working");
+    }
+    if (!isFirst && isAnswered) {
       await shownQuestion.end(); // before the site opens its next window
     }
     answerSite(answer);
@@ -126,7 +129,8 @@
         return; // the site has its answer
       }
       if (reply.answer || performance.now() > end) {
-        finish(reply.answer || refused);
+        const isDone = Boolean(reply.answer) && JSON.parse(reply.answer).ret_code === 0;
+        finish(reply.answer || refused, isDone);
       } else {
         setTimeout(look, BETWEEN_LOOKS);
       }
