@@ -195,20 +195,24 @@ def test_sites_page_by_keyboard_allows_and_asks_again(
 
 
 @pytest.mark.browser
-def test_sites_page_clicked_too_early_allows_nothing(
+def test_sites_page_clicked_too_early_changes_nothing(
     agent_of: Agent, xca_active_card: CardFixture, tab: Tab
 ) -> None:
     tab.before_scripts(HOLD_TIMERS)
     tab.go(f"{agent_of.url}/sites")
     tab.see("document.readyState === 'complete' && document.hasFocus() && 'submissions' in window")
-    tab.click("button[value=allow]")
-    tab.press("Enter")
-    tab.press(" ")
-    assert tab.now("submissions === 0")
+    for action in ("allow", "remove"):
+        tab.click(f"button[value={action}]")
+        tab.press("Enter")
+        tab.press(" ")
+        assert tab.now("submissions === 0"), action
     assert not signs(SiteClient(agent_of), xca_active_card)
     tab.now("letTimePass()")
     tab.click("button[value=allow]")
     tab.read("不經詢問即可用卡片")
+    tab.see("document.readyState === 'complete' && 'submissions' in window")
+    tab.click("button[value=ask]")
+    assert tab.now("submissions === 0")
     assert signs(SiteClient(agent_of), xca_active_card)
 
 
