@@ -513,6 +513,16 @@ def test_typing_during_the_delay_changes_nothing(asking_portal: Portal, xca_acti
     assert asking_portal.answer()["ret_code"] == 0
 
 
+def test_key_pressed_during_the_delay_begins_it_anew(portal: Portal, active_card: CardFixture) -> None:
+    """Who began to type for another window may still be typing."""
+    portal.tab.before_scripts(HOLD_TIMERS)
+    window = portal.asks({**SIGN, "pin": active_card.pin})
+    assert window.now(WAITS)
+    window.now(COUNT_PAUSES)
+    window.press("a")
+    assert window.now("window.pauses") == 1
+
+
 CHANGES = {
     "resized": "resizeTo(600, 700)",
     "scrolled by a program": "document.querySelector('[data-part=content]').scrollTo(0, 1)",

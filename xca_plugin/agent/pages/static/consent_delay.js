@@ -7,15 +7,15 @@
 const restartConsentDelay = (() => {
   const PAUSE = 1000; // milliseconds
   const LEAST = 96; // pixels of the box that have to be seen, unless it holds less
-  const buttons = [...document.querySelectorAll("[data-consent-delay]")];
+  const buttons = () => [...document.querySelectorAll("[data-consent-delay]")]; // scripts add some
   const visible = (selector) => [...document.querySelectorAll(selector)].find((each) => each.checkVisibility());
   let timer = null;
   let settling = null; // the change of the window's size that is waited for
   let isRead = false;
   let isSmall = false;
 
-  const isDelayed = () => buttons.some((button) => button.ariaDisabled === "true"); // not `disabled`, which takes the focus
-  const enable = (enabled) => buttons.forEach((button) => (button.ariaDisabled = String(!enabled)));
+  const isDelayed = () => buttons().some((button) => button.ariaDisabled === "true"); // not `disabled`, which takes the focus
+  const enable = (enabled) => buttons().forEach((button) => (button.ariaDisabled = String(!enabled)));
   const stop = () => {
     clearTimeout(timer);
     enable(false);
@@ -52,7 +52,7 @@ const restartConsentDelay = (() => {
   };
 
   // A button or key that is pressed too early has no effect, also not when it is released. A key that repeats was pressed
-  // earlier.
+  // earlier. Any other key makes the delay begin anew: who began to type for another window may still be typing.
   const press = (event) => (isDelayed() || event.repeat) && stop();
   const release = () => isDelayed() && start();
   const isConfirmKey = (event) => ["Enter", " "].includes(event.key);
@@ -74,13 +74,13 @@ const restartConsentDelay = (() => {
   for (const end of ["pointerup", "pointercancel"]) {
     addEventListener(end, release, true);
   }
-  addEventListener("keydown", (event) => isConfirmKey(event) && press(event), true);
+  addEventListener("keydown", (event) => (isConfirmKey(event) ? press(event) : isDelayed() && start()), true);
   addEventListener("keyup", (event) => isConfirmKey(event) && release(), true);
   // A click, Enter in a field and Space all end in a submit event, or in a click on a button that sends nothing.
   addEventListener("submit", blockEarly, true);
   addEventListener("click", (event) => event.target.closest("[data-consent-delay]") && blockEarly(event), true);
   start();
-  buttons.forEach((button) => (button.disabled = false)); // the HTML has it disabled, so that nobody agrees before this runs
+  buttons().forEach((button) => (button.disabled = false)); // the HTML has it disabled, so that nobody agrees before this runs
 
   // After a change of what is shown; the window is fitted to it until the promise `settled` is kept.
   return (settled, isNew = true) => {

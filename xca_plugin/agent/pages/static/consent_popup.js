@@ -171,6 +171,8 @@
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = card.label;
+        button.dataset.consentDelay = "";
+        button.ariaDisabled = "true";
         button.onclick = () => {
           refusal = null;
           show("working");
