@@ -27,6 +27,9 @@ from xca_plugin.model import Card, CardState
 
 OTHER = "https://other.example.gov.tw"
 READY = "document.querySelector('[data-consent-delay]')?.ariaDisabled === 'false'"
+NEXT_FRAMES = """(requestAnimationFrame(() => requestAnimationFrame(() => {
+    window.isPainted = true;
+})), true)"""
 SENT = {"func": "MakeSignature", "tbs": "contract-4711"}
 
 
@@ -189,7 +192,11 @@ def test_sites_page_by_keyboard_allows_and_asks_again(
     tab.see(READY)
     assert tab.focused() != "action"
     tab.tab_to("action")  # the first button of the first site
-    tab.press("Tab", "Enter")
+    tab.press("Tab")
+    tab.see("document.activeElement.value === 'ask'")
+    tab.now(NEXT_FRAMES)  # what the key scrolled begins the delay anew
+    tab.see(f"window.isPainted && {READY}")
+    tab.press("Enter")
     tab.see("!document.body.innerText.includes('不經詢問即可用卡片')")
     assert not signs(SiteClient(agent_of), xca_active_card)
 
