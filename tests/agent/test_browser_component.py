@@ -419,7 +419,7 @@ def test_signature_with_two_cards_and_none_named_asks_which(
     issue(card.environment, "Kp-4tzQ9w")
     window = own_portal.click(signing(card))
     expect(window.locator("[data-part=cards] button")).to_have_count(2)
-    window.wait_for_function("!document.body.classList.contains('fitting')")
+    expect(window.locator("body.fitting")).to_have_count(0)
     expect(window.locator("[data-part=choice-title]")).to_be_focused()  # not the list: all of it is seen
     expect(window.locator("[data-part=choice-site]")).to_have_text(own_portal.origin)
     window.locator("[data-part=remember]").check()

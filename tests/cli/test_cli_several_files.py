@@ -296,7 +296,9 @@ def test_several_files_with_a_wrong_pin_are_not_decrypted_and_cost_one_try(activ
 
 
 def test_file_to_decrypt_without_the_usual_name_needs_an_output(active: Workspace) -> None:
-    (active.home / "letter.bin").write_text("no such thing")
+    (active.home / "letter").write_text("content")
+    assert active.run("cert", "export", "cert2", "-o", "to.pem", "--force").status == 0
+    assert active.run("encrypt", "letter", "--to", "to.pem", "-o", "letter.bin", "--force").status == 0
     result = active.run("decrypt", "letter.bin")
     assert result.status == 2
     assert "letter.bin does not end in .p7e" in result.err

@@ -548,7 +548,7 @@ def test_pdf_that_takes_too_long_is_given_up(
     result = verify(with_long_list(once, 400_000))
     assert result.status == 69
     assert "it takes too long to read" in result.err
-    assert time.process_time() - start < 4  # without the limit about 9
+    assert time.process_time() - start < 7  # without the limit 9 and more
 
 
 def _work_for_ever() -> None:

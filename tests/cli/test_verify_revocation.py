@@ -94,6 +94,19 @@ def verify(tmp_path: Path, root: Party, issuer: Party, signer: Party) -> Verifie
     return Verifier(tmp_path, root, issuer, signer)
 
 
+_SIGNS_ALL = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=True,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def _is_list(der: bytes) -> bool:
     try:
         x509.load_der_x509_crl(der)
@@ -242,9 +255,10 @@ def test_issuer_that_names_a_list_must_be_known(verify: Verifier, root: Party) -
 
 
 def test_trusted_signer_of_whom_nobody_can_tell_is_refused_when_asked(
-    verify: Verifier, issuer: Party, signer: Party
+    verify: Verifier, issuer: Party
 ) -> None:
-    verify.root = signer
+    """It is a CA that signs documents too: no other certificate is trusted."""
+    verify.root = verify.signer = party("signing ca", issuer, ca=True, usage=_SIGNS_ALL)
     assert verify().status == 0
     expect(verify(crl(issuer)), UNKNOWN)
 
