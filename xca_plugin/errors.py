@@ -579,10 +579,10 @@ class NotACertificate(CmsError):
 
 
 class NotAnAuthority(CmsError):
-    """A certificate that was given as one to trust is not that of a CA.
+    """Of the certificates that were given as those to trust, none is that of a CA.
 
     Attributes:
-        holder: whose certificate it is.
+        holder: whose certificate the first of them is.
     """
 
     path: str | Path

@@ -155,6 +155,7 @@ def test_popup_tells_its_question_by_the_name_that_it_chose(client: TestClient) 
         {"event": "shown", "site": SITE},
         {"event": "shown", "question": "first"},
         {"event": "shown", "question": "first", "site": 1},
+        {"event": "shown", "question": "first", "site": f"https://{'a' * 300}"},
         {"event": "gone", "question": "a" * 65},
         {"event": "other", "question": "first"},
     ],

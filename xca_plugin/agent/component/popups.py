@@ -35,6 +35,7 @@ QUESTION_PATH: Final = "/popup/question"
 
 _CARDS_SECONDS: Final = 3.0
 _QUESTION_NAME_MAX: Final = 64  # characters
+_ORIGIN_MAX: Final = 300  # characters; a host's name has at most 253 (RFC 1035, 2.3.4)
 _ADD_SITE: Final = "/addDomain"
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # A popup answers the page that opened it, so that page must stay reachable.
@@ -120,8 +121,9 @@ async def _note_question(state: AgentState, request: Request) -> Response:
         message = json.loads(await request.body())
         event, question = message["event"], message["question"]
         site = message["site"] if event == "shown" else ""
-        if not (isinstance(question, str) and isinstance(site, str) and len(question) <= _QUESTION_NAME_MAX):
-            raise TypeError
+        for each, most in ((question, _QUESTION_NAME_MAX), (site, _ORIGIN_MAX)):
+            if not isinstance(each, str) or len(each) > most:
+                raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError):
         return JSONResponse({}, 400)
     match event:
@@ -193,9 +195,8 @@ async def _add_site(state: AgentState, request: Request) -> Response:
     state.shown_questions.end(fields.get("question", ""))
     try:
         if not state.trusted_sites.trusts(site):
-            await asyncio.to_thread(
-                state.blind_sites.switch_off, site
-            )  # it was trusted once, and is now anew
+            # What it had when it was trusted before does not come back.
+            await asyncio.to_thread(state.blind_sites.switch_off, site)
         await asyncio.to_thread(state.trusted_sites.add, site)  # it may wait for another agent
     except XcaError as error:
         await site_requests.record(request, site, "trust", error)
