@@ -48,6 +48,15 @@ COUNT_PAUSES = """(() => {
     window.pauses = 0;
     window.setTimeout = (act, pause) => { window.pauses += pause === 1000; return start(act, pause); };
 })()"""
+FITTED_BY_HAND = """
+const start = setTimeout;
+window.setTimeout = (act, pause) => {
+    if (pause !== 1500) return start(act, pause);
+    window.endFitting = () => { act(); return true; };
+};
+window.resizeTo = () => {};
+"""
+"""The popup cannot enlarge itself; the wait for it is over at endFitting(), not before."""
 CLOCK_RUNS_ON = """
 const clock = performance.now.bind(performance);
 performance.now = () => clock() + (window.isLate ? 1_000_000 : 0);
@@ -358,6 +367,21 @@ def test_consent_of_long_text_read_with_the_wheel_signs(portal: Portal, active_c
     window.see(READY)
     window.click("[data-part=agree]")
     assert portal.answer()["ret_code"] == 0
+
+
+@pytest.mark.parametrize(("keys", "focused"), [([], "content"), (["Tab"], "holder-more")])
+def test_popup_that_is_fitted_to_long_text_focuses_it_unless_the_person_moved_on(
+    portal: Portal, active_card: CardFixture, keys: list[str], focused: str
+) -> None:
+    portal.tab.before_scripts(FITTED_BY_HAND)
+    window = portal.click({**SIGN, "tbs": "long " * 2000, "pin": active_card.pin})
+    window.see(f"{ASKS} && document.hasFocus() && window.endFitting !== undefined")
+    window.resize(600, 700)
+    window.see("innerWidth === 600")
+    window.press(*keys)
+    window.now("endFitting()")
+    window.see(FITTED)
+    assert window.focused() == focused
 
 
 @pytest.mark.parametrize(("width", "height"), [(200, 200), (400, 300), (480, 560), (800, 600), (1300, 700)])

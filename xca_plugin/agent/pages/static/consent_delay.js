@@ -7,6 +7,7 @@
 const restartConsentDelay = (() => {
   const PAUSE = 1000; // milliseconds
   const LEAST = 96; // pixels of the box that have to be seen, unless it holds less
+  const ROUNDED = 2; // pixels by which the box may be wrong, because browsers round
   const buttons = () => [...document.querySelectorAll("[data-consent-delay]")]; // scripts add some
   const visible = (selector) => [...document.querySelectorAll(selector)].find((each) => each.checkVisibility());
   let timer = null;
@@ -36,9 +37,9 @@ const restartConsentDelay = (() => {
   const look = () => {
     const text = visible("[data-read-first]");
     if (text) {
-      text.tabIndex = text.scrollHeight > text.clientHeight ? 0 : -1;
+      text.tabIndex = text.scrollHeight > text.clientHeight + ROUNDED ? 0 : -1;
     }
-    isRead ||= !text || text.scrollTop + text.clientHeight >= text.scrollHeight - 2;
+    isRead ||= !text || text.scrollTop + text.clientHeight >= text.scrollHeight - ROUNDED;
     document.querySelectorAll("[data-unread]").forEach((hint) => (hint.hidden = isRead));
   };
   const start = () => {
@@ -84,6 +85,7 @@ const restartConsentDelay = (() => {
 
   // After a change of what is shown; the window is fitted to it until the promise `settled` is kept.
   return (settled, isNew = true) => {
+    const focused = document.activeElement;
     isRead &&= !isNew;
     settling = settled;
     document.body.classList.add("fitting");
@@ -95,8 +97,9 @@ const restartConsentDelay = (() => {
         measure();
         start();
         const text = visible("[data-read-first]");
-        if (isNew && text?.tabIndex === 0 && !document.activeElement.value) {
-          text.focus({ preventScroll: true }); // Page Down and Space scroll it then
+        // Page Down and Space scroll it then. Who has moved the focus meanwhile, or begun to type, keeps it.
+        if (isNew && text?.tabIndex === 0 && document.activeElement === focused && !focused.value) {
+          text.focus({ preventScroll: true });
         }
       }
     });
