@@ -193,6 +193,29 @@ def test_home_that_is_no_address_is_refused(tmp_path: Path, home: str) -> None:
     assert "home.txt" in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="packages are made in Debian")
+def test_sbom_is_of_the_plugin_and_names_the_libraries_inside_the_module(tmp_path: Path) -> None:
+    names = ("click", "pip", "pytest", "setuptools", "xca-plugin")
+    needed = {"xca-plugin": ["click", "pytest"], "pytest": ["setuptools"], "setuptools": ["pip"]}
+    bom = {
+        "metadata": {},
+        "components": [{"type": "library", "bom-ref": name, "name": name} for name in names],
+        "dependencies": [
+            {"ref": name} | ({"dependsOn": needed[name]} if name in needed else {}) for name in names
+        ],
+    }
+    (tmp_path / "sbom.json").write_text(json.dumps(bom))
+    subprocess.run([sys.executable, ROOT / "packaging" / "sbom.py", tmp_path / "sbom.json"], check=True)
+    made = json.loads((tmp_path / "sbom.json").read_text())
+    assert made["metadata"]["component"]["name"] == "xca-plugin"
+    assert [each["name"] for each in made["components"]] == ["click", "pytest", "inih", "libxcrypt", "zlib"]
+    known = {each["bom-ref"] for each in [*made["components"], made["metadata"]["component"]]}
+    assert {each["ref"] for each in made["dependencies"]} == known
+    needs = {each["ref"]: each.get("dependsOn", []) for each in made["dependencies"]}
+    assert len(needs["xca-plugin"]) == 5
+    assert {one for each in needs.values() for one in each} <= known
+
+
 @pytest.mark.parametrize("lacking", ["cc", "inih"])
 def test_module_that_cannot_be_compiled_names_the_packages_in_one_sentence(
     tmp_path: Path, lacking: str
@@ -246,6 +269,14 @@ def test_wheels_have_the_licence_and_compiled_catalogues(wheels: dict[str, Path]
                 made = gettext.GNUTranslations(archive.open(file)).info()["pot-creation-date"]
                 assert made == CATALOGUES_MADE
         assert [name for name in names if name.endswith((".po", ".c", ".sh"))] == []
+
+
+def test_plugin_wheel_has_the_module_without_debug_symbols(wheels: dict[str, Path], tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheels["xca-plugin"]) as archive:
+        module = archive.extract("pkcs11_shim/xca-pkcs11.so", tmp_path)
+    symbols = subprocess.run(["nm", module], capture_output=True, text=True, check=True)
+    assert "no symbols" in symbols.stderr
+    assert b".debug_info" not in Path(module).read_bytes()
 
 
 def test_login_modules_import_with_what_it_needs_alone(wheels: dict[str, Path], tmp_path: Path) -> None:
