@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Complete an SBOM with the C libraries inside the module: python packaging/sbom.py FILE.
+"""Complete an SBOM with what it is of and the C libraries inside the module: python packaging/sbom.py FILE.
 
-FILE is what cyclonedx-py made (CycloneDX 1.6, JSON). It sees Python packages alone; the module holds archives
-of Debian, which are linked into it.
+FILE is what cyclonedx-py made of an environment (CycloneDX 1.6, JSON). It sees Python packages alone; the
+module holds archives of Debian, which are linked into it.
 """
 
 import json
@@ -18,15 +18,26 @@ LIBRARIES: Final = {
 }
 """What CMakeLists.txt links into xca-pkcs11.so: each library's package in Debian and its licence."""
 
+ENVIRONMENTS: Final = ("pip", "setuptools")
+"""What every new environment has, and what the project does not need."""
+
 
 def main(file: Path) -> None:
-    """Add the libraries; take away where the builder's files lay."""
+    """Name the project as what is described, and add the libraries; take away what is the builder's alone."""
     bom = json.loads(file.read_bytes())
+    others = {each["bom-ref"] for each in bom["components"] if each["name"] in ENVIRONMENTS}
+    bom["components"] = [each for each in bom["components"] if each["bom-ref"] not in others]
+    bom["dependencies"] = [each for each in bom["dependencies"] if each["ref"] not in others]
+    for each in bom["dependencies"]:
+        if needed := [one for one in each.pop("dependsOn", []) if one not in others]:
+            each["dependsOn"] = needed
     for each in bom["components"]:
         references = each.get("externalReferences", [])
         each["externalReferences"] = [one for one in references if not one["url"].startswith("file:")]
-    (plugin,) = (each["bom-ref"] for each in bom["components"] if each["name"] == "xca-plugin")
-    (needs,) = (each for each in bom["dependencies"] if each["ref"] == plugin)
+    (plugin,) = (each for each in bom["components"] if each["name"] == "xca-plugin")
+    bom["components"].remove(plugin)
+    bom["metadata"]["component"] = plugin
+    (needs,) = (each for each in bom["dependencies"] if each["ref"] == plugin["bom-ref"])
     for name, (package, licence) in LIBRARIES.items():
         query = ["dpkg-query", "--show", "--showformat=${Version}", package]
         version = subprocess.run(query, check=True, capture_output=True, text=True).stdout
