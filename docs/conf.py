@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from chinese_search import EnglishAndChinese  # it lies beside this file
 
 project = "xca-plugin"
-author = "The authors of xca-plugin"
+author = "The xca-plugin developers"
 version = release = version_of(project)
 html_title = f"{project} {version}"
 
