@@ -19,8 +19,8 @@ from xca_login.errors import EvidenceUnusable
 from xca_login.i18n import text
 
 _FORM: Final = "xca-login-evidence/1"
-_MOST_BYTES: Final = 64 << 20
-_MOST_LIST_BYTES: Final = 32 << 20
+_MOST_BYTES: Final = 128 << 20
+_MOST_LIST_BYTES: Final = 64 << 20
 _MOST_PARTS: Final = 16  # issuers, lists and responses, of each
 _LISTS: Final = "lists"
 _SHA256: Final = re.compile("[0-9a-f]{64}")

@@ -3,11 +3,13 @@
 
 A CRL is verified once, when it is fetched; a login looks a serial number up in it. It is fetched again in the
 background long before it ends. What is older than what was seen before is refused. Where lists do not answer,
-or tell a suspension, which may have ended meanwhile, the OCSP responder is asked.
+or tell a suspension, which may have ended meanwhile, the OCSP responder is asked. The processes of a site
+share lists and answers in a folder.
 """
 
 import hashlib
 import logging
+import os
 import re
 import secrets
 from collections import OrderedDict
@@ -15,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Final, Protocol
@@ -33,7 +35,7 @@ from xca_common.pki.malformed import Malformed
 from xca_common.pki.ocsp_response import Response, question
 from xca_common.pki.revocation import MOST_ADDRESSES
 from xca_common.pki.revocation import Revocation as Given
-from xca_common.pki.revocation_list import RevocationList
+from xca_common.pki.revocation_list import RevocationList, is_signed
 from xca_common.pki.standing import Judgement, Standing, Statement, Unusable, judge
 from xca_login.i18n import text
 from xca_login.keys import key_of
@@ -48,6 +50,7 @@ _MOST_RESPONSE_BYTES: Final = 64 << 10
 """An OCSP response about one certificate, with that of the responder, has some 2,000."""
 _MOST_REMEMBERED: Final = 10_000  # certificates whose newest OCSP response is remembered
 _NONCE_BYTES: Final = 32
+_RESPONSE_NAME: Final = re.compile(r"([01])-(\d{12})-(\d)\.ocsp")
 _NOBODY: Final = text("nobody could be asked")
 
 
@@ -67,6 +70,9 @@ class Known:
     lists: tuple[bytes, ...] = ()
     responses: tuple[bytes, ...] = ()
     hosts_are_silent: bool = False
+
+
+_Rank = tuple[int, int, int]
 
 
 class RevocationSource(Protocol):
@@ -110,7 +116,7 @@ class Revocation:
     """Fetches CRLs and OCSP responses, and keeps them.
 
     Args:
-        folder: where lists are kept, for all processes of the site; None: in this process alone.
+        folder: where lists and answers are kept, for all processes of the site; None: in this process alone.
         hosts: hosts that may be asked beside those of the government's issuers (fetching.Fetcher).
     """
 
@@ -129,8 +135,7 @@ class Revocation:
         said = list(_said(certificate, issuer, lists, moment))
         ders = tuple(one.der for one, _ in said)
         name = certificate.fingerprint(hashes.SHA256())
-        with self._lock:
-            kept = self._answers.get(name)
+        kept = self._newest(name, certificate, issuer, lists, moment)
         # That a responder said no counts further; whether it still says yes is asked again.
         earlier = [kept] if kept is not None and kept.statement.standing is not Standing.GOOD else []
         by_lists = judge([*(one for _, one in said), *(one.statement for one in earlier)])
@@ -185,6 +190,31 @@ class Revocation:
                 self._kept[key] = _KeptList(address, issuer, self._folder, self._hosts)
             return self._kept[key]
 
+    def _newest(
+        self,
+        name: bytes,
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        lists: Sequence[tuple[str, RevocationList]],
+        moment: datetime,
+    ) -> "_Answer | None":
+        """Return what a responder said of a certificate, to this process or to another one."""
+        with self._lock:
+            kept = self._answers.get(name)
+        if self._folder is None:
+            return kept
+        shared = _SharedAnswers(self._folder, name)
+        for path, rank in shared.files():
+            if kept is not None and rank <= _rank(kept.statement):
+                break
+            try:
+                response = Response(shared.read(path))
+                statement = _by_responder(response, certificate, issuer, lists, moment)
+            except (OSError, Malformed, Unusable):
+                continue
+            kept = self._remember(name, _Answer(response, statement))
+        return kept
+
     def _fresh(
         self,
         kept: "_Answer | None",
@@ -222,8 +252,9 @@ class Revocation:
         if under_way is not None:
             return under_way.result()
         try:
-            answer = ask()
-            self._remember(name, answer)
+            answer = self._remember(name, ask())
+            if self._folder is not None:
+                _SharedAnswers(self._folder, name).write(answer)
         except BaseException as error:
             flight.set_exception(error)
             raise
@@ -291,14 +322,16 @@ class Revocation:
                 self._silent[address] = (moment, error.detail)
             raise
 
-    def _remember(self, name: bytes, answer: "_Answer") -> None:
+    def _remember(self, name: bytes, answer: "_Answer") -> "_Answer":
+        """Remember an answer unless one that counts more is known; return the one that counts."""
         with self._lock:
             known = self._answers.pop(name, None)
-            if known is not None and _weight(known.statement) > _weight(answer.statement):
+            if known is not None and _rank(known.statement) > _rank(answer.statement):
                 answer = known
             self._answers[name] = answer
             if len(self._answers) > _MOST_REMEMBERED:
                 self._answers.popitem(last=False)
+        return answer
 
 
 @dataclass(frozen=True)
@@ -307,6 +340,59 @@ class _Answer:
 
     response: Response
     statement: Statement
+
+
+class _SharedAnswers:
+    """What responders told the processes of a site about one certificate.
+
+    Each answer is a file whose name tells its rank, so that no process waits for another. The highest rank
+    counts, and lower ones are deleted. What is read is verified again.
+
+    Args:
+        folder: of all certificates' answers.
+        name: the certificate's.
+    """
+
+    def __init__(self, folder: Path, name: bytes) -> None:
+        self._folder = folder / "responses" / name.hex()
+
+    def files(self) -> list[tuple[Path, "_Rank"]]:
+        """Return the files and their ranks, the highest first."""
+        try:
+            names = [_RESPONSE_NAME.fullmatch(one.name) for one in self._folder.iterdir()]
+        except OSError:
+            return []
+        found = [
+            (self._folder / name[0], (int(name[1]), int(name[2]), int(name[3]))) for name in names if name
+        ]
+        return sorted(found, key=lambda one: one[1], reverse=True)
+
+    def read(self, path: Path) -> bytes:
+        """Return what a file holds.
+
+        Raises:
+            OSError: it cannot be read.
+            Unusable: it is too long for an answer.
+        """
+        with path.open("rb") as file:
+            data = file.read(_MOST_RESPONSE_BYTES + 1)
+        if len(data) > _MOST_RESPONSE_BYTES:
+            raise Unusable(text("the responder's answer is too long"))
+        return data
+
+    def write(self, answer: "_Answer") -> None:
+        """Write an answer; without success if that cannot be done, and then it is logged."""
+        rank = _rank(answer.statement)
+        final, at, standing = rank
+        path = self._folder / f"{final}-{at:012d}-{standing}.ocsp"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            atomic_file.write(path, answer.response.der)
+            for other, its_rank in self.files():
+                if its_rank < rank:
+                    other.unlink(missing_ok=True)
+        except OSError as error:
+            _LOG.warning("%s: %s", self._folder, _english(os_reason(error)))
 
 
 class _NoAnswer(Exception):  # a situation
@@ -358,16 +444,13 @@ class _KeptList:
         Raises:
             Unreachable: there is none.
         """
+        if self._is_due(moment) and not self._holds(moment):
+            with self._fetching:
+                if self._is_due(moment) and not self._holds(moment):  # nobody fetched it meanwhile
+                    self._renew(moment, fetcher)
+        elif self._is_due(moment) and self._fetching.acquire(blocking=False):
+            self._refresh_aside(moment)
         found = self._found()
-        if self._is_due(moment):
-            if self._holds(moment):
-                if self._fetching.acquire(blocking=False):
-                    self._refresh_aside(moment)
-            else:
-                with self._fetching:
-                    if self._is_due(moment):  # nobody fetched it meanwhile
-                        self._renew(moment, fetcher)
-                found = self._found()
         if not found:
             raise Unreachable(self.address, self._failure or _NOBODY)
         return found
@@ -396,19 +479,34 @@ class _KeptList:
             self._fetching.release()
 
     def _renew(self, moment: datetime, fetcher: Fetcher) -> None:
-        """Take the newest of what the folder holds and what the address answers. _fetching is held."""
-        self._read_folder()
+        """Take what another process fetched just now, else what the address answers. _fetching is held."""
+        fetched_at = self._read_folder()
+        if fetched_at is not None and _is_within(moment, fetched_at, self._time(fetched_at)):
+            self._failure, self._asked = None, (fetched_at, self._time(fetched_at))
+            return
         try:
             self._take(fetcher, moment)
         except (Malformed, Unreachable) as error:
             self._fail(moment, error.detail)
         else:
-            self._failure, self._asked = None, (moment, _AGAIN)
+            self._failure, self._asked = None, (moment, self._time(moment))
+
+    def _time(self, moment: datetime) -> timedelta:
+        """Return how long a list that was fetched at a moment is used: it is fetched again before it ends."""
+        until = self._list.until if self._list is not None else None
+        half = (until - moment) / 2 if until is not None else timedelta()
+        return max(min(_AGAIN, half), _AFTER_AN_ERROR)
 
     def _take(self, fetcher: Fetcher, moment: datetime) -> None:
-        self.is_silent = True
-        data = fetcher.get(self.address)
+        try:
+            data = fetcher.get(self.address)
+        except Unreachable:
+            self.is_silent = True
+            raise
         self.is_silent = False
+        # Before its entries are read: only the issuer may have this process read millions of them.
+        if not is_signed(data, self._issuer):
+            raise Unreachable(self.address, text("the issuer did not sign its list"))
         fetched = RevocationList(data)
         if not fetched.is_by(self._issuer):
             raise Unreachable(self.address, text("the issuer did not sign its list"))
@@ -422,7 +520,9 @@ class _KeptList:
         if self._list is None or self._rank(fetched) > self._rank(self._list):
             fetched.index()
             self._list = fetched
-            self._write_folder(fetched)
+            self._write_folder(moment, is_new=True)
+        else:
+            self._write_folder(moment, is_new=False)
 
     def _fail(self, moment: datetime, detail: Text | str) -> None:
         _LOG.warning("%s: %s", harmless(self.address), _english(detail))
@@ -436,27 +536,37 @@ class _KeptList:
         """Return what tells the newer of two lists; one that names its address counts for newer."""
         return int(self.address in one.addresses), one.number or 0, int(one.at.timestamp())
 
-    def _read_folder(self) -> None:
+    def _read_folder(self) -> datetime | None:
+        """Take the newest list of the folder, and return when a process fetched it; None: there is none."""
         for path, rank in self._files():
-            if self._list is not None and rank <= self._rank(self._list):
-                return
-            try:
-                kept = RevocationList(path.read_bytes())
-            except (OSError, Malformed):
-                continue
-            if kept.is_by(self._issuer) and self._is_own(kept):
+            if self._list is None or rank > self._rank(self._list):
+                try:
+                    data = path.read_bytes()
+                    kept = RevocationList(data) if is_signed(data, self._issuer) else None
+                except (OSError, Malformed):
+                    continue
+                if kept is None or not kept.is_by(self._issuer) or not self._is_own(kept):
+                    continue
                 if self._list is None or self._rank(kept) > self._rank(self._list):
                     kept.index()
                     self._list = kept
-                return
+            if rank != self._rank(self._list):
+                return None
+            with suppress(OSError, OverflowError):
+                return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return None
 
-    def _write_folder(self, one: RevocationList) -> None:
-        if self._folder is None:
+    def _write_folder(self, moment: datetime, *, is_new: bool) -> None:
+        """Keep the list, with the time when it was fetched as that of its file."""
+        if self._folder is None or self._list is None:
             return
-        names, number, at = self._rank(one)
+        names, number, at = self._rank(self._list)
+        path = self._folder / f"{self._prefix}-{names}-{number:050d}-{at:012d}.crl"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            atomic_file.write(self._folder / f"{self._prefix}-{names}-{number:050d}-{at:012d}.crl", one.der)
+            if is_new or not path.exists():
+                atomic_file.write(path, self._list.der)
+            os.utime(path, (moment.timestamp(), moment.timestamp()))
             for older, _ in self._files()[1:]:
                 older.unlink(missing_ok=True)
         except OSError as error:
@@ -516,8 +626,13 @@ def _by_responder(
     return response.statement(certificate, issuer, moment, is_revoked=is_revoked)
 
 
-def _weight(statement: Statement) -> tuple[bool, datetime]:
-    return statement.standing is Standing.REVOKED, statement.at
+def _rank(statement: Statement) -> _Rank:
+    """Return what tells which of two answers counts: one for good, the newer one, of one time the worse."""
+    return (
+        int(statement.standing is Standing.REVOKED),
+        int(statement.at.timestamp()),
+        int(statement.standing),
+    )
 
 
 def _is_within(moment: datetime, start: datetime, time: timedelta) -> bool:

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 
 from support.login_site import Desk
+from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.standing import Standing
 from xca_login import Policy, Revocation, errors
 from xca_login.evidence import Evidence, MalformedEvidence
@@ -123,6 +124,12 @@ def sources(folder: Path | None = None) -> Revocation:
     return Revocation(folder, ["127.0.0.1"])
 
 
+def finish_fetching() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "revocation list":
+            thread.join(10)
+
+
 def test_list_is_fetched_once_for_many_logins(issuer: Issuer, desk: Desk) -> None:
     card = issuer.card(LIST)
     issuer.lists[LIST] = issuer.revocation_list(1)
@@ -173,10 +180,10 @@ def test_list_with_a_lower_number_than_before_is_refused(issuer: Issuer, desk: D
     assert standing(sources(tmp_path), card, desk) is Standing.SUSPENDED
     issuer.lists[LIST] = issuer.revocation_list(6, at=NOW + timedelta(minutes=1))
     another_process = sources(tmp_path)
-    assert standing(another_process, card, desk, NOW + timedelta(minutes=2)) is Standing.SUSPENDED
-    issuer.lists[LIST] = issuer.revocation_list(8, at=NOW + timedelta(minutes=3))
+    assert standing(another_process, card, desk, NOW + timedelta(minutes=11)) is Standing.SUSPENDED
+    issuer.lists[LIST] = issuer.revocation_list(8, at=NOW + timedelta(minutes=12))
     later = sources(tmp_path)
-    assert standing(later, card, desk, NOW + timedelta(minutes=4)) is Standing.GOOD
+    assert standing(later, card, desk, NOW + timedelta(minutes=13)) is Standing.GOOD
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -199,9 +206,7 @@ def test_list_that_is_due_is_fetched_while_the_login_goes_on(issuer: Issuer, des
     issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
     later = NOW + timedelta(minutes=11)
     assert standing(revocation, card, desk, later) is Standing.GOOD
-    for thread in threading.enumerate():
-        if thread.name == "revocation list":
-            thread.join(10)
+    finish_fetching()
     assert standing(revocation, card, desk, later) is Standing.REVOKED
 
 
@@ -264,13 +269,17 @@ def test_response_that_is_older_than_one_before_is_refused(issuer: Issuer, desk:
 
 def test_list_of_other_certificates_takes_no_lists_place(issuer: Issuer, desk: Desk, tmp_path: Path) -> None:
     card = issuer.card(LIST, "/complete.crl")
+
+    def after(minutes: int) -> Standing:
+        return standing(sources(tmp_path), card, desk, NOW + timedelta(minutes=minutes))
+
     issuer.lists[LIST] = issuer.revocation_list(7, part=LIST)
-    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
-    for part in ("/2.crl", None):
+    assert after(0) is Standing.GOOD
+    for minutes, part in ((11, "/2.crl"), (22, None)):
         issuer.lists[LIST] = issuer.revocation_list(900, part=part)
-        assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+        assert after(minutes) is Standing.GOOD
     issuer.lists[LIST] = issuer.revocation_list(8, (card, x509.ReasonFlags.key_compromise), part=LIST)
-    assert standing(sources(tmp_path), card, desk) is Standing.REVOKED
+    assert after(33) is Standing.REVOKED
 
 
 def test_list_is_fetched_again_after_the_clock_was_set_back(issuer: Issuer, desk: Desk) -> None:
@@ -298,9 +307,7 @@ def test_list_is_used_when_no_thread_can_be_started(
         assert standing(revocation, card, desk, later) is Standing.GOOD
     issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
     standing(revocation, card, desk, later)
-    for thread in threading.enumerate():
-        if thread.name == "revocation list":
-            thread.join(10)
+    finish_fetching()
     assert standing(revocation, card, desk, later) is Standing.REVOKED
 
 
@@ -392,3 +399,110 @@ def test_evidence_of_a_login_is_verified_again_years_later(issuer: Issuer, desk:
 def test_evidence_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedEvidence):
         Evidence.load(data)
+
+
+def test_list_that_one_process_fetched_serves_the_others(issuer: Issuer, desk: Desk, tmp_path: Path) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    another = sources(tmp_path)
+    assert standing(another, card, desk, NOW + timedelta(minutes=9)) is Standing.GOOD
+    assert issuer.asked == [LIST]
+    assert standing(another, card, desk, NOW + timedelta(minutes=10)) is Standing.GOOD
+    finish_fetching()
+    assert issuer.asked == [LIST, LIST]
+
+
+def test_list_is_fetched_again_before_it_ends_and_nobody_waits(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1, until=NOW + timedelta(minutes=8))
+    revocation = sources()
+    assert standing(revocation, card, desk) is Standing.GOOD
+    issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
+    assert standing(revocation, card, desk, NOW + timedelta(minutes=5)) is Standing.GOOD
+    finish_fetching()
+    assert standing(revocation, card, desk, NOW + timedelta(minutes=5)) is Standing.REVOKED
+
+
+def test_list_that_the_issuer_did_not_sign_is_not_read_any_further(issuer: Issuer, desk: Desk) -> None:
+    card = issuer.card(LIST)
+    listed = issuer.revocation_list(1, (card, x509.ReasonFlags.key_compromise))
+    serial = card.certificate.serial_number
+    encoded = serial.to_bytes(serial.bit_length() // 8 + 1)
+    issuer.lists[LIST] = listed.replace(
+        b"\x02" + bytes([len(encoded)]) + encoded, b"\x05" * (len(encoded) + 2)
+    )
+    assert issuer.lists[LIST] != listed
+    with pytest.raises(errors.RevocationUnknown, match="the issuer did not sign its list"):
+        desk.log_in(card, revocation=sources())
+
+
+def test_answer_of_a_responder_to_one_process_serves_the_others(
+    issuer: Issuer, desk: Desk, tmp_path: Path
+) -> None:
+    card = issuer.card(responder=True)
+    issuer.says = True
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    issuer.says = None
+    assert standing(sources(tmp_path), card, desk, NOW + timedelta(minutes=9)) is Standing.GOOD
+    assert issuer.asked == [RESPONDER]
+    assert standing(sources(tmp_path), card, desk, NOW + timedelta(minutes=11)) is Standing.UNKNOWN
+
+
+def test_revocation_that_a_responder_told_one_process_counts_in_the_others(
+    issuer: Issuer, desk: Desk, tmp_path: Path
+) -> None:
+    card = issuer.card(LIST, responder=True)
+    issuer.says = False
+    running = sources(tmp_path)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    assert standing(running, card, desk) is Standing.GOOD
+    issuer.lists.clear()
+    assert standing(sources(), card, desk) is Standing.REVOKED
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    assert standing(sources(tmp_path), card, desk, NOW + 2 * DAY) is Standing.REVOKED
+    assert standing(running, card, desk) is Standing.REVOKED
+
+
+def test_answer_that_is_older_than_one_of_another_process_is_refused(
+    issuer: Issuer, desk: Desk, tmp_path: Path
+) -> None:
+    card = issuer.card(responder=True)
+    first = sources(tmp_path)
+    issuer.says = True
+    assert standing(first, card, desk) is Standing.GOOD
+    later = NOW + timedelta(minutes=12)
+    issuer.status, issuer.response_at = ocsp.OCSPCertStatus.REVOKED, later
+    assert standing(sources(tmp_path), card, desk, later) is Standing.REVOKED
+    issuer.status, issuer.response_at = None, NOW + timedelta(minutes=11)
+    assert standing(first, card, desk, later) is Standing.REVOKED
+    assert len(list(tmp_path.rglob("*.ocsp"))) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x30", bytes(1 << 17)])
+def test_answer_in_the_folder_that_cannot_be_read_is_asked_for_again(
+    damage: bytes, issuer: Issuer, desk: Desk, tmp_path: Path
+) -> None:
+    card = issuer.card(responder=True)
+    issuer.says = True
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    (kept,) = tmp_path.rglob("*.ocsp")
+    kept.write_bytes(damage)
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    assert issuer.asked == [RESPONDER] * 2
+    assert kept.read_bytes() != damage
+
+
+def test_index_of_a_list_finds_each_entry_and_no_other(issuer: Issuer, desk: Desk) -> None:
+    cards = [holder(desk.ca) for _ in range(3)]
+    others = [
+        (card, x509.ReasonFlags.key_compromise) for card in (cards[0], *[holder(desk.ca)] * 2, cards[1])
+    ]
+    hold = (cards[1], x509.ReasonFlags.certificate_hold)
+    der = issuer.revocation_list(1, *others, hold)
+    indexed, plain = RevocationList(der), RevocationList(der)
+    indexed.index()
+    for card in cards:
+        said = [one.statement(card.certificate, desk.ca.certificate, NOW) for one in (indexed, plain)]
+        assert said[0] == said[1]
+    assert said[0].standing is Standing.GOOD

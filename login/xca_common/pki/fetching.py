@@ -26,7 +26,7 @@ ISSUERS: Final = "nat.gov.tw"
 SECONDS: Final = 45.0
 """How long all that one command fetches may take."""
 _SILENCE: Final = 5.0  # seconds
-_MOST_BYTES: Final = 32 << 20  # complete CRLs are big
+_MOST_BYTES: Final = 64 << 20  # complete CRLs are big: a million entries have some 40 MB
 _SOMETHING_ELSE: Final = text("it answers with something else")
 # Nothing that a proxy could take for the end of the host's name, as it may a backslash.
 _HOST: Final = re.compile(r"[0-9a-z._:-]+")

@@ -85,6 +85,7 @@ class Response:
             self._certificates = self._response.certificates[:_MOST_RESPONDERS]
             self._digest = self._response.signature_hash_algorithm
         self.der: Final = der
+        self._responders: dict[x509.Certificate, x509.Certificate | None] = {}  # by the issuer
         with reading(text("its extensions")):
             nonces = [one.value for one in self._response.extensions if isinstance(one.value, x509.OCSPNonce)]
             self.nonce = nonces[0].nonce if nonces else None
@@ -112,7 +113,9 @@ class Response:
         Raises:
             Unusable: it says nothing.
         """
-        responder = self._responder(issuer)
+        if issuer not in self._responders:
+            self._responders[issuer] = self._responder(issuer)
+        responder = self._responders[issuer]
         if responder is None or is_revoked(responder):
             raise Unusable(text("neither the issuer nor anybody whom it lets answer signed it"))
         try:

@@ -6,19 +6,24 @@ the list is partial, out of date, weakly signed or says of itself something that
 does not name one is proof only if all of it is understood and it is the list for this certificate.
 """
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
+from zlib import crc32
 
 from asn1crypto import crl as asn1_crl  # type: ignore[import-untyped]
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.padding import PSS
 
 from xca_common.i18n import text
 from xca_common.pki import text_forms
 from xca_common.pki.addresses import list_addresses
 from xca_common.pki.algorithms import is_strong
-from xca_common.pki.asn1_stream import INTEGER
+from xca_common.pki.asn1_stream import EXPLICIT, INTEGER, SEQUENCE, header, read_length
 from xca_common.pki.malformed import Malformed, read_extensions, reading
 from xca_common.pki.standing import SKEW, Standing, Statement, Unusable
 from xca_common.pki.strict_certificate import (
@@ -48,6 +53,10 @@ _UNDERSTOOD_IN_ENTRIES: Final = (x509.CRLReason, x509.InvalidityDate)
 _TRUE: Final = b"\x01\x01\xff"  # the BOOLEAN that says that an extension is critical
 _LABEL: Final = "X509 CRL"
 _MOST_KEYS: Final = 64  # whose judgement of the signature is remembered
+_TIMES: Final = frozenset({0x17, 0x18})  # UTCTime, GeneralizedTime
+_PLACE_BITS: Final = 32
+_MOST_PARTS: Final = 5  # before the entries
+_MOST_OTHER_BYTES: Final = 64 << 10  # that are signed beside the entries
 
 
 class RevocationList:
@@ -83,6 +92,7 @@ class RevocationList:
             self.at, self.until = self._list.last_update_utc, self._list.next_update_utc
         with reading(text("its extensions")):
             self._extensions = list(self._list.extensions)
+            self._cut = _Cut.of(der)
         self.der: Final = der
         number = self._own(x509.CRLNumber)
         self.number = number.crl_number if number else None
@@ -91,11 +101,24 @@ class RevocationList:
         self._is_indirect = self._part is not None and self._part.indirect_crl
         self._is_understood = self._understood()
         self._signed_by: dict[bytes, bool] = {}
-        self._serials: frozenset[int] | None = None
+        self._index: array[int] | None = None
 
     def index(self) -> None:
-        """Make looking certificates up as fast for a long list as for a short one; it takes memory."""
-        self._serials = frozenset(entry.serial_number for entry in self._list)
+        """Make looking certificates up as fast for a long list as for a short one.
+
+        It takes eight bytes an entry: a checksum of its serial number, and where it begins.
+        """
+        if self._is_indirect:
+            return  # whose certificate an entry names may be said by one before it
+        der, places = self.der, []
+        at, end = self._cut.entries
+        while at < end:
+            length, start = _content_at(der, at)
+            number, first = _content_at(der, start)
+            places.append(crc32(der[first : first + number]) << _PLACE_BITS | at)
+            at = start + length
+        places.sort()
+        self._index = array("Q", places)
 
     @property
     def addresses(self) -> frozenset[str]:
@@ -173,13 +196,13 @@ class RevocationList:
     def _entries(self, certificate: x509.Certificate) -> Iterator[x509.RevokedCertificate]:
         """Yield the entries that name a certificate: one, but nothing keeps an issuer from writing more."""
         serial = certificate.serial_number
-        if self._serials is not None and serial not in self._serials:
+        if self._index is not None:
+            yield from self._indexed(serial)
             return
         first = self._list.get_revoked_certificate_by_serial_number(serial)
         if first is None:
             return
-        size = serial.bit_length() // 8 + 1
-        encoded = bytes((INTEGER, size)) + serial.to_bytes(size)
+        encoded = bytes((INTEGER, len(_content_of(serial)))) + _content_of(serial)
         if not self._is_indirect and self._list.tbs_certlist_bytes.count(encoded) == 1:
             yield first  # to look at each entry takes long
             return
@@ -189,6 +212,21 @@ class RevocationList:
                 named = other
             if entry.serial_number == serial and named in (own, b""):
                 yield entry
+
+    def _indexed(self, serial: int) -> Iterator[x509.RevokedCertificate]:
+        """Yield the entries with a serial number, by the index."""
+        assert self._index is not None  # noqa: S101  # for the type checker
+        wanted, found = _content_of(serial), b""
+        key = crc32(wanted) << _PLACE_BITS
+        alike = (bisect_left(self._index, one) for one in (key, key + (1 << _PLACE_BITS)))
+        for one in self._index[slice(*alike)]:
+            at = one - key
+            length, start = _content_at(self.der, at)
+            number, first = _content_at(self.der, start)
+            if self.der[first : first + number] == wanted:
+                found += self.der[at : start + length]
+        if found:
+            yield from x509.load_der_x509_crl(self._cut.having(found))
 
     def _standing(self, entry: x509.RevokedCertificate) -> Standing:
         try:
@@ -245,6 +283,75 @@ class RevocationList:
         return next((one.value for one in self._extensions if isinstance(one.value, kind)), None)
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """Where the parts of a list are, found without a look at its entries.
+
+    Attributes:
+        der: the list, in DER.
+        signed: begin and end of what is signed (tbsCertList).
+        before: the parts that are signed before the entries.
+        entries: begin and end of the entries.
+        behind: the parts that are signed behind the entries.
+    """
+
+    der: bytes
+    signed: tuple[int, int]
+    before: bytes
+    entries: tuple[int, int]
+    behind: bytes
+
+    @classmethod
+    def of(cls, der: bytes) -> Self:
+        """Find them.
+
+        Raises:
+            ValueError, IndexError: it is no list in DER.
+        """
+        _, signed = _content_at(der, 0)
+        length, first = _content_at(der, signed)
+        end = first + length
+        at, times, parts = first, 0, 0
+        while at < end and der[at] != EXPLICIT and not (times and der[at] == SEQUENCE):
+            times, parts = times + (der[at] in _TIMES), parts + 1
+            if parts > _MOST_PARTS:
+                raise ValueError
+            length, start = _content_at(der, at)
+            at = start + length
+        entries = behind = at
+        if at < end and der[at] == SEQUENCE:
+            length, entries = _content_at(der, at)
+            behind = entries + length
+        return cls(der, (signed, end), der[first:at], (entries, behind), der[behind:end])
+
+    def having(self, entries: bytes) -> bytes:
+        """Return the list with other entries; its signature does not fit any more."""
+        listed = header(SEQUENCE, len(entries)) + entries if entries else b""
+        signed = self.before + listed + self.behind
+        whole = header(SEQUENCE, len(signed)) + signed + self.der[self.signed[1] :]
+        return header(SEQUENCE, len(whole)) + whole
+
+
+def is_signed(der: bytes, issuer: x509.Certificate) -> bool:
+    """Say whether an issuer's key signed a list, before one of its entries is read.
+
+    Args:
+        der: what is to be a list, in DER.
+        issuer: the certificate of its issuer.
+    """
+    try:
+        cut = _Cut.of(der)
+        if len(cut.before) + len(cut.behind) > _MOST_OTHER_BYTES:
+            return False
+        bare = x509.load_der_x509_crl(cut.having(b""))
+        digest, parameters = bare.signature_hash_algorithm, bare.signature_algorithm_parameters
+        signed = der[slice(*cut.signed)]
+    except Exception:  # cryptography raises many kinds
+        return False
+    scheme = parameters if isinstance(parameters, PSS) else None
+    return has_signed(issuer, bare.signature, signed, digest, scheme)
+
+
 def load_all(data: bytes) -> list[RevocationList]:
     """Read the CRLs of a file: one in DER or base64, or those in PEM.
 
@@ -255,6 +362,26 @@ def load_all(data: bytes) -> list[RevocationList]:
     if not found:
         raise Malformed(text("it holds something else in PEM"))
     return found
+
+
+def _content_at(der: bytes, at: int) -> tuple[int, int]:
+    """Return how long the content of an element is, and where it begins.
+
+    Raises:
+        ValueError, IndexError: the element is cut off, or not in DER.
+    """
+    length = der[at + 1]
+    if length < 0x80:  # most are short
+        return length, at + 2
+    found, start = read_length(der, at + 1)
+    if found is None:
+        raise ValueError("an indefinite length")
+    return found, start
+
+
+def _content_of(serial: int) -> bytes:
+    """Return the content of an INTEGER in DER."""
+    return serial.to_bytes((serial + (serial < 0)).bit_length() // 8 + 1, signed=True)
 
 
 @lru_cache(_MOST_KEYS)

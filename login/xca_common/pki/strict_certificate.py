@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.padding import PSS, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -77,20 +77,25 @@ def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
 
 
 def has_signed(
-    certificate: x509.Certificate, signature: bytes, data: bytes, digest: hashes.HashAlgorithm | None
+    certificate: x509.Certificate,
+    signature: bytes,
+    data: bytes,
+    digest: hashes.HashAlgorithm | None,
+    pss: PSS | None = None,
 ) -> bool:
-    """Say whether a certificate's key made a signature: RSASSA-PKCS1-v1_5, ECDSA or Ed25519.
+    """Say whether a certificate's key made a signature: RSASSA-PKCS1-v1_5 or -PSS, ECDSA or Ed25519.
 
     Args:
         certificate: whose key.
         signature: the signature.
         data: what was signed.
         digest: the digest algorithm, however weak; None for Ed25519.
+        pss: the parameters of RSASSA-PSS; None: it is no such signature.
     """
     try:
         key = certificate.public_key()
         if isinstance(key, RSAPublicKey) and digest:
-            key.verify(signature, data, PKCS1v15(), digest)
+            key.verify(signature, data, pss or PKCS1v15(), digest)
         elif isinstance(key, EllipticCurvePublicKey) and digest:
             key.verify(signature, data, ECDSA(digest))
         elif isinstance(key, Ed25519PublicKey):
