@@ -6,6 +6,7 @@ name more work than anybody waits for. Only processor time counts: a person may 
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ PDF_SECONDS: Final = 60.0
 """Processor time that one PDF may take."""
 TAKES_TOO_LONG: Final = text("it takes too long to read")
 _AGAIN: Final = 1.0  # seconds; a library may swallow the exception where it is raised
+_SOON: Final = 0.1  # seconds
 
 
 class TimeIsUp(BaseException):  # a situation; no handler of Exception may swallow it
@@ -44,10 +46,19 @@ def time_limit(seconds: float) -> Iterator[None]:
     def end(*_: object) -> None:
         raise TimeIsUp
 
-    before = signal.signal(signal.SIGVTALRM, end)
+    def raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
+        # Python drops what is raised in a callback of a weak reference, or while an object is deleted.
+        if isinstance(unraisable.exc_value, TimeIsUp):
+            signal.setitimer(signal.ITIMER_VIRTUAL, _SOON, _AGAIN)
+        else:
+            report(unraisable)
+
+    before, report = signal.signal(signal.SIGVTALRM, end), sys.unraisablehook
+    sys.unraisablehook = raise_again
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, _AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        sys.unraisablehook = report
