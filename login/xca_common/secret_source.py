@@ -12,6 +12,8 @@ from xca_common.i18n import Text, text
 FORMS: Final = text("env:NAME, file:PATH, fd:N or stdin")
 """The sources, as shown to people. Without OpenSSL's `pass:`, which would put the secret in argv."""
 _LONGEST: Final = 1024
+_EMPTY: Final = text("empty")
+_NO_DESCRIPTOR: Final = text("there is no such descriptor")
 
 
 class SecretSourceError(Exception):
@@ -67,15 +69,30 @@ class SecretReader:
         elif kind == "file" and name:
             secret = _line(source, self._open(source, name))
         elif kind == "env" and name:
-            if name not in os.environ:
-                raise _problem(source, text("this variable is not set"))
-            secret = os.environ[name]
+            secret = _variable(source, name)
         else:
-            # Not repeated: it may be the secret itself, typed in the wrong place.
-            raise NotASourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
+            raise _no_source()
         if not secret:
-            raise _problem(source, text("empty"))
+            raise _problem(source, _EMPTY)
         return secret
+
+    def check(self, source: str) -> None:
+        """Find what is wrong with a source, without reading the secret from a file, a pipe or stdin.
+
+        Raises:
+            SecretSourceError: the source is none, or is not there, or must not be read.
+        """
+        kind, _, name = source.partition(":")
+        if kind == "fd" and name.isdecimal():
+            _check_open(source, int(name))
+        elif kind == "file" and name:
+            if not Path(name).is_fifo():  # opening it waits for the program that writes there
+                _check_open(source, self._open(source, name))
+        elif kind == "env" and name:
+            if not _variable(source, name):
+                raise _problem(source, _EMPTY)
+        elif source != "stdin":
+            raise _no_source()
 
     def _open(self, source: str, name: str) -> int:
         if source not in self._files:
@@ -96,6 +113,21 @@ def read_secret(source: str) -> str:
         return reader.read(source)
 
 
+def _variable(source: str, name: str) -> str:
+    if name not in os.environ:
+        raise _problem(source, text("this variable is not set"))
+    return os.environ[name]
+
+
+def _check_open(source: str, file: int) -> None:
+    try:
+        os.read(file, 0)
+    except OSError as error:
+        raise _problem(source, os_reason(error)) from None
+    except OverflowError:
+        raise _problem(source, _NO_DESCRIPTOR) from None
+
+
 def _line(source: str, file: int) -> str:
     """Read a line byte by byte: what follows it is left for the next reader of the same descriptor."""
     line = bytearray()
@@ -109,7 +141,7 @@ def _line(source: str, file: int) -> str:
     except OSError as error:
         problem = os_reason(error)
     except OverflowError:
-        problem = text("there is no such descriptor")
+        problem = _NO_DESCRIPTOR
     if problem is None:
         with suppress(UnicodeDecodeError):
             return line.removesuffix(b"\r").decode()
@@ -117,6 +149,11 @@ def _line(source: str, file: int) -> str:
     # Neither the decoder's exception, which carries the bytes, nor a variable of this call holds the secret.
     line.clear()
     raise _problem(source, problem)
+
+
+def _no_source() -> NotASourceError:
+    # Not repeated: it may be the secret itself, typed in the wrong place.
+    return NotASourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
 
 
 def _problem(source: str, reason: Text | str) -> SecretSourceError:

@@ -100,7 +100,7 @@ def test_no_pin_is_asked_for_where_nothing_is_left_to_be_done(active: Workspace)
     (workspace.home / f"{names[0]}.p7s").write_text("somebody else's")
     (workspace.home / names[1]).unlink()
     before = logins(workspace)
-    result = workspace.run("sign", *names, "--pin", "env:NO_SUCH_VARIABLE")
+    result = workspace.run("sign", *names, "--pin", "stdin", stdin="")  # a PIN that is read would be missing
     assert result.status == 63, result.err
     assert "2 of 2 files failed." in result.err
     assert logins(workspace) == before

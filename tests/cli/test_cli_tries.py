@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tries left: what a person sees of them, and which failures cost none."""
 
+import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -222,6 +224,33 @@ def test_source_without_a_secret_is_an_error(active: Workspace, source: str, wor
     assert words in result.err
     assert "12345678" not in result.err
     assert active.card()["pin_tries_left"] == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("env:NOT_SET", "this variable is not set"),
+        ("file:/nowhere/code", "No such file"),
+        ("file:/", "Is a directory"),
+        ("fd:77", "Bad file descriptor"),
+    ],
+)
+def test_source_that_cannot_be_used_is_told_before_consent_is_asked_for(
+    closed: Workspace, source: str, words: str
+) -> None:
+    for sources in (("--user-code", source), ("--user-code", "env:CODE", "--new-pin", source)):
+        result = closed.with_variables(CODE=USER_CODE).run("activate", *sources)
+        assert result.status == 43, result.err
+        assert f"No value for {sources[-2]}: {source}: {words}" in result.err
+
+
+def test_secret_from_a_pipe_that_is_named_is_read_once(active: Workspace, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(f"{PIN}\n",))
+    writer.start()
+    assert active.run("pin", "verify", "--pin", f"file:{pipe}").status == 0
+    writer.join()
 
 
 def test_secret_without_source_and_terminal_is_an_error(active: Workspace) -> None:

@@ -13,6 +13,7 @@ from xca_plugin.last_try import allow
 from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.output import say
 from xca_plugin.terminal.prompts import confirm, interactive, prompt
+from xca_plugin.terminal.secrets import check_sources
 
 _WHEN_YOU_WANT: Final = text("Repeat the command when you want to go on.")
 
@@ -44,7 +45,12 @@ def agree_to_risk(card: Card, yes: bool) -> None:
 
 
 def cards_asking(last_try: bool) -> Cards:
-    """Return the cards, for a command that spends tries; it asks before the last try is spent."""
+    """Return the cards, for a command that spends tries; it asks before the last try is spent.
+
+    Raises:
+        SecretMissing: a source of one of the command's secrets cannot be used.
+    """
+    check_sources()
     return Cards(confirm_last_try=partial(confirm_last_try, 1, last_try))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PINs and user codes of one command: read from sources such as env:NAME, or asked for at the terminal."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -133,6 +133,43 @@ def source_option(kind: SecretKind) -> Callable[[Callable[..., Any]], Callable[.
     return click.option(kind.option, metavar="SOURCE", help=kind.help, cls=SourceOption)
 
 
+def check_sources() -> None:
+    """Find what is wrong with the sources that the command's options name, before a person is asked anything.
+
+    Raises:
+        SecretMissing: one of them cannot be used.
+    """
+    context = click.get_current_context()
+    with SecretReader() as reader:
+        for option in context.command.params:
+            source = context.params.get(option.name or "")
+            if isinstance(option, SourceOption) and source is not None:
+                with _problems_of(option.opts[0]):
+                    _check_not_taken(option.opts[0], source)
+                    reader.check(source)
+
+
+def _check_not_taken(option: str, source: str) -> None:
+    if source == "stdin" and is_standard_input_taken():
+        raise SecretMissing(option=option, detail=text("the standard input (-) is the file that is read"))
+
+
+@contextmanager
+def _problems_of(option: str) -> Iterator[None]:
+    """Tell every problem of a source in the block as one of this option.
+
+    Raises:
+        SecretMissing: there was one.
+    """
+    try:
+        yield
+    except NotASourceError as error:
+        problem = SecretMissing(option=option, detail=error.reason)
+        raise problem.with_step(SHOWN_SECRET) from error
+    except SecretSourceError as error:
+        raise SecretMissing(option=option, detail=error.reason) from error
+
+
 _KEEPS_WHAT_IT_SHOWS: Final = text(
     "This terminal cannot take back what it shows: clear it, and what it keeps, afterwards."
 )
@@ -168,18 +205,10 @@ class Asker:
             SecretMissing: the source cannot be used, or there is neither a source nor a terminal.
             InvalidPin, InvalidUserCode, PinRefused: the value from the source does not pass.
         """
-        if source == "stdin" and is_standard_input_taken():
-            taken = text("the standard input (-) is the file that is read")
-            raise SecretMissing(option=kind.option, detail=taken)
         check = check or partial(kind.check, self._card)
         if source is not None:
-            try:
+            with _problems_of(kind.option):
                 value = self._reader.read(source)
-            except NotASourceError as error:
-                problem = SecretMissing(option=kind.option, detail=error.reason)
-                raise problem.with_step(SHOWN_SECRET) from error
-            except SecretSourceError as error:
-                raise SecretMissing(option=kind.option, detail=error.reason) from error
             return self._checked(value, check)
         if self._card.has_keypad:
             self._send_to_reader(kind)
