@@ -70,7 +70,7 @@ def revoke(environment: Environment, number: str, reason: str = REASONS[0]) -> P
     """
     if reason not in REASONS:
         said = text("reason '{reason}': must be one of {reasons}")
-        raise BadValueError(said.format(reason=reason, reasons=", ".join(REASONS)))
+        raise BadValueError(said.format(reason=reason, reasons=REASONS))
 
     def change(entry: _Entry) -> x509.ReasonFlags | None:
         _check_not_final(entry, number)

@@ -201,7 +201,9 @@ def harmless_usage() -> Iterator[None]:
         missing = text("Missing argument '{name}'.") if is_argument else text("Missing option '{name}'.")
         raise click.UsageError(missing.format(name=name)(), error.ctx) from None
     except click.ClickException as error:
-        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+        kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
+        choices = kind.choices if isinstance(kind, click.Choice) else ()
+        error.message = harmless(_with_commas(error.message, choices))  # type: ignore[misc]  # not its type's
         raise
 
 
@@ -290,9 +292,16 @@ def _takes_secrets(command: click.Command) -> bool:
     return any(isinstance(parameter, SourceOption) for parameter in command.params)
 
 
-def _with_suggestion(error: click.UsageError) -> str:
+def _with_suggestion(error: click.NoSuchOption | click.NoSuchCommand) -> str:
     """Return click's message with its suggestion; click parts the two by a blank, which Chinese has not."""
-    return harmless(error.format_message()).replace("。 （", "。（")
+    said = _with_commas(error.format_message(), sorted(error.possibilities or ()))
+    return harmless(said).replace("。 （", "。（")
+
+
+def _with_commas(message: str, listed: Iterable[str]) -> str:
+    """Return click's message with the commas of the language between the words that it lists."""
+    shown = [repr(each) for each in listed]
+    return message.replace(", ".join(shown), _(", ").join(shown))
 
 
 def _not_repeated() -> str:

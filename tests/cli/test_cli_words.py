@@ -131,6 +131,18 @@ def test_slip_in_a_command_gets_a_suggestion(
     assert words in result.err
 
 
+@pytest.mark.parametrize(
+    ("slip", "listed"),
+    [(("sign", "/", "--format", "xml"), "'der'、'pem'"), (("detect", "--wrong"), "'--json'、'--lang'")],
+)
+def test_what_click_lists_has_the_commas_of_the_language(
+    closed: Workspace, slip: tuple[str, ...], listed: str
+) -> None:
+    result = closed.with_variables(LANGUAGE="zh_TW").run(*slip)
+    assert result.status == 2
+    assert listed in result.err
+
+
 def commands(group: click.Group, words: str = "") -> Iterator[tuple[str, click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
