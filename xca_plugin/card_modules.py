@@ -18,9 +18,9 @@ from xca_common.atomic_file import whole_file
 from xca_common.base_directories import own_configuration
 from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
-from xca_common.output_file import problems_of
 from xca_plugin import errors
 from xca_plugin.i18n import text
+from xca_plugin.named_file import problems_of
 
 VENDORS: Final = "libHicos_p11v1.so"
 """File name of the vendor's module, HiCOS."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from xca_common.errors import XcaError
-from xca_common.output_file import input_file
 from xca_common.pki import encrypted_data
 from xca_common.pki.encrypted_data import EncryptedData, Recipient, RecipientCertificate
 from xca_common.pki.malformed import Malformed, TooMuchError
@@ -19,6 +18,7 @@ from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key, Padding
+from xca_plugin.named_file import input_file
 
 _MOST_TOLD: Final = 4  # recipients
 _CARD: Final = text("the card {number}, which is here")

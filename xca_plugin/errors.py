@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pkcs11_shim import ConfigurationError, rules
-from xca_common.errors import XcaError
+from xca_common.errors import FileError, XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
 from xca_plugin.i18n import plural, text
@@ -173,6 +173,31 @@ class PluginMisbehaved(CardError):
         "What it answered was not used. Look at the card before you repeat what you did. "
         "Repair that plugin, or uninstall the package that brings it."
     )
+
+
+# --- what a person gives
+
+
+class OutputExists(FileError):
+    """A result would take the place of a file that is there, and nobody said that it may.
+
+    Attributes:
+        was_declined: a person answered that it may not.
+    """
+
+    path: Text | str | Path
+    was_declined: bool = False
+    _message = text("The file {path} is there already; it was left as it is.")
+    _next_step = text("Choose another name, or say that it may be replaced.")
+
+
+class SecretMissing(XcaError):
+    """A PIN or user code is needed, and there is neither a terminal to ask at nor a usable source."""
+
+    detail: Text | str
+    option: str
+    _message = text("No value for {option}: {detail}.")
+    _next_step = text("Enter it, or say where it can be read.")
 
 
 # --- which card

@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from xca_common.i18n import Text
-from xca_common.output_file import input_file
 from xca_common.pki import revocation_list, strict_certificate
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.chain import Chain, is_authority
@@ -24,6 +23,7 @@ from xca_common.pki.standing import Judgement, Standing
 from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.i18n import text
+from xca_plugin.named_file import input_file
 from xca_plugin.path_validation import holder_of
 from xca_plugin.problem import SIGN_AGAIN, Problem
 

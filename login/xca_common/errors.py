@@ -120,25 +120,3 @@ class FileProblem(FileError):
         if self.own_step is None and self.detail in _NO_ROOM:
             return self._make_room(language)
         return super().next_step(language)
-
-
-class OutputExists(FileError):
-    """A result would take the place of a file that is there, and nobody said that it may.
-
-    Attributes:
-        was_declined: a person answered that it may not.
-    """
-
-    path: Text | str | Path
-    was_declined: bool = False
-    _message = text("The file {path} is there already; it was left as it is.")
-    _next_step = text("Choose another name, or say that it may be replaced.")
-
-
-class SecretMissing(XcaError):
-    """A PIN or user code is needed, and there is neither a terminal to ask at nor a usable source."""
-
-    detail: Text | str
-    option: str
-    _message = text("No value for {option}: {detail}.")
-    _next_step = text("Enter it, or say where it can be read.")

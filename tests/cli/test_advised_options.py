@@ -15,10 +15,11 @@ from babel.messages.pofile import read_po
 
 from softhsm.commands import softhsm_card
 from support.errors import with_facts
-from xca_common.errors import OutputExists, XcaError
+from xca_common.errors import XcaError
 from xca_common.i18n import CHINESE, ENGLISH
 from xca_plugin import errors
 from xca_plugin.cli.root import xcactl
+from xca_plugin.errors import OutputExists
 from xca_plugin.terminal.next_steps import NEXT_STEPS
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,10 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 from support.errors import with_facts
-from xca_common.errors import FileError, SecretMissing, XcaError
+from xca_common.errors import FileError, XcaError
 from xca_common.i18n import CHINESE, ENGLISH, speaking
 from xca_plugin import errors
+from xca_plugin.errors import SecretMissing
 from xca_plugin.i18n import text
 from xca_plugin.terminal.exit_statuses import EXIT_STATUSES, exit_status
 from xca_plugin.terminal.next_steps import NEXT_STEPS, next_step, step_after

@@ -27,7 +27,7 @@ from softhsm import issue
 from softhsm.card_fixture import CardFixture
 from support.odd_certificates import certificate, put
 from support.signed_pdf import with_long_list
-from xca_common.errors import OutputExists
+from xca_plugin.errors import OutputExists
 from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "pdf.md").read_text(encoding="utf-8")
@@ -508,7 +508,7 @@ def test_signal_leaves_the_output_as_it_was(
         source = f"""
             import os, sys
             from pyhanko.cli import launch
-            from xca_common.output_file import NamedFile
+            from xca_plugin.named_file import NamedFile
 
             whole = NamedFile.write
 

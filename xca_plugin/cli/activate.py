@@ -9,12 +9,13 @@ from typing import Final
 
 import click
 
-from xca_common.errors import FileProblem, OutputExists
-from xca_common.output_file import is_standard_output
+from xca_common.errors import FileProblem
 from xca_plugin import card_text
 from xca_plugin.cli.reading import show
+from xca_plugin.errors import OutputExists
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
+from xca_plugin.named_file import is_standard_output
 from xca_plugin.receipt import activation
 from xca_plugin.terminal.card_choice import card_option, choose, chosen_among_several
 from xca_plugin.terminal.consent import (

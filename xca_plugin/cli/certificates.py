@@ -8,13 +8,13 @@ from typing import Final
 
 import click
 
-from xca_common.output_file import STANDARD_OUTPUT
 from xca_common.pki.certificate import Certificate
 from xca_plugin import card_text, errors
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
+from xca_plugin.named_file import STANDARD_OUTPUT
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.output import add_heads, console, grid, print_json
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about

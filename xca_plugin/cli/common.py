@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Union
 
 import click
 
-from xca_common.output_file import input_file
 from xca_plugin.i18n import _
+from xca_plugin.named_file import input_file
 from xca_plugin.terminal.output import console
 from xca_plugin.terminal.result_files import OUTPUT
 

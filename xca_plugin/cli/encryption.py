@@ -11,7 +11,6 @@ from typing import Any, Final
 import click
 
 from xca_common.errors import FileProblem, XcaError
-from xca_common.output_file import input_file, is_standard_output
 from xca_common.secret import Secret
 from xca_plugin.cards import Cards
 from xca_plugin.cli.common import format_option, hidden, opened, output_option
@@ -19,6 +18,7 @@ from xca_plugin.cli.several_files import Writer, check_outputs, check_single, ea
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardSession
+from xca_plugin.named_file import input_file, is_standard_output
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.input_files import RECIPIENT_FILE, files_argument, named_after

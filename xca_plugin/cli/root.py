@@ -8,10 +8,10 @@ from typing import Any, Final
 import click
 
 from xca_common.command_line import complete, harmless_usage, help_as_option
-from xca_common.errors import OutputExists, XcaError, place_of
+from xca_common.errors import XcaError, place_of
 from xca_plugin.cli.examples import EXAMPLES
 from xca_plugin.cli.installation import show_versions
-from xca_plugin.errors import CardError, NotAgreed, Undecided
+from xca_plugin.errors import CardError, NotAgreed, OutputExists, Undecided
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step

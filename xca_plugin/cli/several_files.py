@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Generic, Self, TypeVar
 
 import click
 
-from xca_common.errors import OutputExists, XcaError
-from xca_common.output_file import STANDARD_INPUT, StagedFile, stage
+from xca_common.errors import XcaError
 from xca_plugin import errors
 from xca_plugin.cli.root import show_error
+from xca_plugin.errors import OutputExists
 from xca_plugin.i18n import _, text
+from xca_plugin.named_file import STANDARD_INPUT, StagedFile, stage
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.input_files import check_there
 from xca_plugin.terminal.output import console, say

@@ -12,7 +12,6 @@ from typing import BinaryIO, Final
 
 import click
 
-from xca_common.output_file import input_file
 from xca_common.secret import Secret
 from xca_plugin.cards import Cards, signing_certificate
 from xca_plugin.cli.common import format_option, hidden, opened, output_option
@@ -20,6 +19,7 @@ from xca_plugin.cli.several_files import Writer, check_outputs, check_single, ea
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardSession
+from xca_plugin.named_file import input_file
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.input_files import files_argument, named_after

@@ -13,13 +13,13 @@ import click
 
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless_json
-from xca_common.output_file import input_file, is_standard_output
 from xca_plugin import verdict_text
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option, opened, output_option
 from xca_plugin.cli.root import show_error
 from xca_plugin.cli.several_files import check_single, each_file
 from xca_plugin.i18n import _, text
+from xca_plugin.named_file import input_file, is_standard_output
 from xca_plugin.terminal.input_files import FILE, ISSUER_FILE, ROOT_FILE, check_there, files_argument
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import console, grid, print_json, say

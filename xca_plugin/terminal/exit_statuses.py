@@ -4,8 +4,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from xca_common.errors import FileProblem, OutputExists, SecretMissing, XcaError
+from xca_common.errors import FileProblem, XcaError
 from xca_plugin import errors
+from xca_plugin.errors import OutputExists, SecretMissing
 
 EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.NoModule: 10,

@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 
 from xca_common.i18n import Text
-from xca_common.output_file import STANDARD_INPUT
 from xca_plugin.i18n import _, text
+from xca_plugin.named_file import STANDARD_INPUT
 
 _TAKEN: Final = "xca_plugin.standard_input"
 """Where click's context notes that a file is the standard input."""

@@ -11,16 +11,17 @@ from typing import BinaryIO, Final
 
 import click
 
-from xca_common.errors import FileProblem, OutputExists, XcaError
+from xca_common.errors import FileProblem, XcaError
 from xca_common.i18n import Text
-from xca_common.output_file import (
+from xca_plugin.errors import OutputExists
+from xca_plugin.i18n import _, text
+from xca_plugin.named_file import (
     SHOWN_STANDARD_OUTPUT,
     input_file,
     is_standard_output,
     is_stream,
     output_file,
 )
-from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.prompts import confirm, interactive
 

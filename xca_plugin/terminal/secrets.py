@@ -12,12 +12,13 @@ import click
 
 from pkcs11_shim import rules
 from xca_common.command_line import SHOWN_SECRET, SourceOption
-from xca_common.errors import SecretMissing, XcaError
+from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.secret import Secret, TypedAtReader
 from xca_common.secret_source import NotASourceError, SecretReader, SecretSourceError
 from xca_plugin import errors
 from xca_plugin.cards import check_pin, check_user_code
+from xca_plugin.errors import SecretMissing
 from xca_plugin.i18n import _, text
 from xca_plugin.made_pin import made_pin
 from xca_plugin.model import Card

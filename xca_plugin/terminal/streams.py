@@ -5,7 +5,7 @@ import io
 import sys
 
 from xca_common.errors import FileProblem
-from xca_common.output_file import SHOWN_STANDARD_OUTPUT, NamedFile
+from xca_plugin.named_file import SHOWN_STANDARD_OUTPUT, NamedFile
 
 
 class _Output(NamedFile):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from xca_common.errors import SecretMissing, XcaError
+from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
 from xca_common.secret import Secret, TypedAtReader
@@ -33,6 +33,7 @@ from xca_plugin.agent.pages.pin_pattern import TYPE_AT_READER, pin_pattern
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
+from xca_plugin.errors import SecretMissing
 from xca_plugin.history_note import asked_by
 from xca_plugin.i18n import _, text
 from xca_plugin.last_try import allowed

@@ -4,11 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xca_common.errors import SecretMissing
 from xca_common.secret import Secret
 from xca_plugin.agent.component.operation import ConsentFact, Operation, choose_card
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
+from xca_plugin.errors import SecretMissing
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
 

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from xca_common.errors import SecretMissing, XcaError
+from xca_common.errors import XcaError
 from xca_common.web.request_guard import RefusalReason
 from xca_plugin import errors
 from xca_plugin.agent_port import PORT
-from xca_plugin.errors import ReturnValue
+from xca_plugin.errors import ReturnValue, SecretMissing
 
 _HOME: Final = f"http://localhost:{PORT}/"
 _TELL_SITE: Final = "請向該網站反映。"

@@ -131,7 +131,7 @@ def prepare(
         registry.register(one)
     signer = ExternalSigner(own, registry, bytes(own.public_key.byte_size), embed_roots=False)
     try:
-        # pyHanko reads what it has written, so this is no output_file; the process's umask keeps it private.
+        # Not output_file(): pyHanko reads what it has written. The process's umask keeps it private.
         with stored.reading() as source, Path(output["path"]).open("x+b") as target:
             writer = IncrementalPdfFileWriter(source)
             _unlock(writer, path)

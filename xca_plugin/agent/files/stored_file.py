@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Self
 
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
-from xca_common.output_file import NamedFile, problems_of
+from xca_plugin.named_file import NamedFile, problems_of
 
 _NAME_BYTES: Final = 200  # with an ending of ours a name has at most 255 (NAME_MAX)
 # What harmless() shows of a character that cannot be seen, and what a file's name cannot have everywhere.

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, Final
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from xca_common.errors import FileProblem, XcaError, place_of
-from xca_common.output_file import problems_of
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.encrypted_data import RecipientCertificate
 from xca_common.secret import Secret, TypedAtReader
@@ -35,6 +34,7 @@ from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import text
 from xca_plugin.last_try import allowed
 from xca_plugin.model import Card, CardSession, Hash, Key
+from xca_plugin.named_file import problems_of
 from xca_plugin.signer import CardSigner
 from xca_plugin.validity import check_now
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from xca_common import atomic_file
-from xca_common.errors import FileProblem, OutputExists, os_reason
-from xca_common.i18n import Text, text
+from xca_common.errors import FileProblem, os_reason
+from xca_common.i18n import Text
 from xca_common.scratch import ScratchFile, temporary_folder
+from xca_plugin.errors import OutputExists
+from xca_plugin.i18n import text
 
 STANDARD_OUTPUT: Final = Path("-")
 """The path that means the standard output."""

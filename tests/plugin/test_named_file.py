@@ -13,8 +13,9 @@ from threading import Thread
 
 import pytest
 
-from xca_common.errors import FileProblem, OutputExists
-from xca_common.output_file import STANDARD_OUTPUT, input_file, output_file
+from xca_common.errors import FileProblem
+from xca_plugin.errors import OutputExists
+from xca_plugin.named_file import STANDARD_OUTPUT, input_file, output_file
 
 NOBODY = 65534
 OF_NONE = 0xFFFFFFFF
@@ -47,7 +48,7 @@ def mode(path: Path) -> int:
 
 def child(source: str, stdout: Path) -> int:
     """Run a program whose standard output is a file; it finds output_file and Path."""
-    head = "from pathlib import Path\nfrom xca_common.output_file import output_file\n"
+    head = "from pathlib import Path\nfrom xca_plugin.named_file import output_file\n"
     with stdout.open("wb") as target:
         return subprocess.run([sys.executable, "-c", head + source], stdout=target, check=False).returncode
 
