@@ -73,6 +73,24 @@ class NamedFile(io.FileIO):
 
 
 @contextmanager
+def buffered_writer(raw: NamedFile) -> Iterator[BinaryIO]:
+    """Buffer what is written; when the block raises, what is still in the buffer goes nowhere.
+
+    Raises:
+        FileProblem: it cannot be written.
+    """
+    file = io.BufferedWriter(raw, _BUFFER)  # type: ignore[type-var]  # FileIO's own write() is not its type's
+    try:
+        yield file
+        file.flush()
+    except BaseException:
+        raw.discarded = True
+        raise
+    finally:
+        file.close()
+
+
+@contextmanager
 def problems_of(path: Path | Text | str) -> Iterator[None]:
     """Tell every OSError in the block as one of this file.
 
@@ -259,7 +277,7 @@ class _Stream(StagedFile):
             raise
 
     def content(self) -> AbstractContextManager[BinaryIO]:
-        return _flushed(NamedFile(self._collected.fileno(), "wb", _TEMPORARY))
+        return buffered_writer(NamedFile(self._collected.fileno(), "wb", _TEMPORARY))
 
     def sync(self) -> None:
         pass
@@ -289,20 +307,6 @@ class _Stream(StagedFile):
 def _close(descriptor: int) -> None:
     with suppress(OSError):
         os.close(descriptor)
-
-
-@contextmanager
-def _flushed(raw: NamedFile) -> Iterator[BinaryIO]:
-    """Buffer what is written; when the block raises, what is still in the buffer goes nowhere."""
-    file = io.BufferedWriter(raw, _BUFFER)  # type: ignore[type-var]  # FileIO's own write() is not its type's
-    try:
-        yield file
-        file.flush()
-    except BaseException:
-        raw.discarded = True
-        raise
-    finally:
-        file.close()
 
 
 # --- regular files
@@ -343,7 +347,7 @@ class _RegularFile(StagedFile):
                 raise
 
     def content(self) -> AbstractContextManager[BinaryIO]:
-        return _flushed(NamedFile(self._scratch.descriptor, "wb", self._path))
+        return buffered_writer(NamedFile(self._scratch.descriptor, "wb", self._path))
 
     def sync(self) -> None:
         with problems_of(self._path):

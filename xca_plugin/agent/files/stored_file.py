@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Self
 
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
-from xca_plugin.named_file import NamedFile, problems_of
+from xca_plugin.named_file import NamedFile, buffered_writer, problems_of
 
 _NAME_BYTES: Final = 200  # with an ending of ours a name has at most 255 (NAME_MAX)
 # What harmless() shows of a character that cannot be seen, and what a file's name cannot have everywhere.
@@ -90,16 +90,8 @@ class StoredFile:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             try:
-                raw = NamedFile(descriptor, "wb", Path(self.name))
-                file = io.BufferedWriter(raw, _BUFFER)  # type: ignore[type-var]  # as in output_file
-                try:
+                with buffered_writer(NamedFile(descriptor, "wb", Path(self.name))) as file:
                     yield file
-                    file.flush()
-                except BaseException:
-                    raw.discarded = True
-                    raise
-                finally:
-                    file.close()
             finally:
                 with problems_of(self.name):
                     os.close(descriptor)
