@@ -97,7 +97,7 @@ class CardFixture:
             "wrong": [{_LOCKED_BY[state]: value} for value in _WRONG] if state in _LOCKED_BY else [],
         }
         done = subprocess.run(  # noqa: S603
-            [sys.executable, "-P", str(Path(__file__).with_name("holder.py"))],
+            [sys.executable, "-P", str(Path(__file__).with_name("holder_worker.py"))],
             input=json.dumps(request),
             env=os.environ | card.variables,
             capture_output=True,

@@ -22,7 +22,7 @@ class InnerModule:
     def __init__(self, module: Path, configuration: Path) -> None:
         self._module = module
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))],
+            [sys.executable, "-P", str(Path(__file__).with_name("inner_worker.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

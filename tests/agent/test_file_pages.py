@@ -19,7 +19,7 @@ from support.signed_pdf import page as pdf_page
 from support.signed_pdf import sign_pdf
 from xca_login.testing.parties import party
 from xca_plugin import own_loop
-from xca_plugin.agent.files import tasks
+from xca_plugin.agent.files import execution
 from xca_plugin.agent.files.stored_file import Role, StoredFile, file_name
 from xca_plugin.agent.files.workspace import FILES, IDLE_SECONDS, TooManyError, Workspaces
 
@@ -312,7 +312,7 @@ def stored(name: str) -> StoredFile:
 def test_signature_belongs_to_the_file_of_its_name(
     names: list[str], pairs: list[tuple[str, str | None]]
 ) -> None:
-    found = tasks.paired([stored(name) for name in names])
+    found = execution.paired([stored(name) for name in names])
     assert [(content.name, other and other.name) for content, other in found] == pairs
 
 

@@ -206,7 +206,7 @@ def test_user_code_is_in_no_file_and_no_argument(issuer: Issuer, tmp_path: Path)
     assert done.returncode == 0
     assert USER_CODE.encode() not in done.stdout + done.stderr
     # Arguments and environment of every process that was started; SoftHSM's own is among them.
-    assert trace.read_text().count("worker.py") > 0
+    assert trace.read_text().count("inner_worker.py") > 0
     assert USER_CODE not in trace.read_text()
     holding = [f for f in issuer.path.rglob("*") if f.is_file() and USER_CODE.encode() in f.read_bytes()]
     assert holding == []

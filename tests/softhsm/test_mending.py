@@ -160,7 +160,7 @@ def test_reset_puts_the_new_user_code_into_no_file_and_no_argument(
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-v", "-s", "99999", "-e", "trace=execve", "-o", str(trace))
     assert _reset(issuer, closed, before=strace)[0] == 0
-    assert "worker.py" in trace.read_text()
+    assert "inner_worker.py" in trace.read_text()
     assert not re.search(f"{re.escape(NEW_CODE)}|{re.escape(USER_CODE)}", trace.read_text())
     assert not [f for f in issuer.path.rglob("*") if f.is_file() and NEW_CODE.encode() in f.read_bytes()]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from xca_common.errors import XcaError
 from xca_common.i18n import LANGUAGES, speaking
-from xca_plugin.agent.files import pdf_task
+from xca_plugin.agent.files import pdf_preparation
 from xca_plugin.agent.files.stored_file import StoredFile, named
 
 MEMORY_BYTES: Final = 3 << 30
@@ -98,9 +98,9 @@ def _verify(
 
 TASKS: Final[dict[str, Callable[..., Any]]] = {
     "verify": _verify,
-    "pages": pdf_task.pages,
-    "picture": pdf_task.picture,
-    "prepare": pdf_task.prepare,
+    "pages": pdf_preparation.pages,
+    "picture": pdf_preparation.picture,
+    "prepare": pdf_preparation.prepare,
 }
 """By name."""
 

@@ -22,7 +22,7 @@ from xca_common.secret import Secret
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import language_of, with_language_choice
 from xca_plugin.agent.component import site_requests
-from xca_plugin.agent.files import parser, tasks
+from xca_plugin.agent.files import execution, parser
 from xca_plugin.agent.files.job import Job
 from xca_plugin.agent.files.stored_file import Role, StoredFile
 from xca_plugin.agent.files.workspace import FILE_BYTES, FILES, TooManyError, Workspace
@@ -113,7 +113,7 @@ async def _root(state: AgentState, snapshot: CardSnapshot) -> object:
     if card is None:
         return None
     try:
-        return await state.card_worker.run(lambda cards: tasks.root_of(cards, card))
+        return await state.card_worker.run(lambda cards: execution.root_of(cards, card))
     except XcaError:
         return None  # the page shows what is wrong with the card, if the person needs it
 
@@ -272,23 +272,23 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
     for file in workspace.files(Role.RESULT):
         workspace.remove(file)
     job = workspace.job = Job(len(workspace.files(Role.CONTENT)))
-    login = tasks.Login(
+    login = execution.Login(
         number=fields.get("card", ""),
         pin=pin,
         agreed=fields.get("agreed") == "yes",
         last_try=fields.get("last_try", "").strip() in [LAST_TRY(each) for each in LANGUAGES],
     )
     if action is SIGN:
-        work = partial(tasks.sign, state.card_worker, workspace, job, login, in_pdf=in_pdf, stamp=stamp)
+        work = partial(execution.sign, state.card_worker, workspace, job, login, in_pdf=in_pdf, stamp=stamp)
     elif action is DECRYPT:
-        work = partial(tasks.decrypt, state.card_worker, workspace, job, login)
+        work = partial(execution.decrypt, state.card_worker, workspace, job, login)
     elif action is ENCRYPT:
-        work = partial(tasks.encrypt, workspace, job)
+        work = partial(execution.encrypt, workspace, job)
     else:
-        pairs = tasks.paired(workspace.files(Role.CONTENT))
+        pairs = execution.paired(workspace.files(Role.CONTENT))
         job.total = len(pairs)
         work = partial(
-            tasks.verify,
+            execution.verify,
             state.card_worker,
             workspace,
             job,
@@ -298,7 +298,7 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
         )
 
     async def run() -> None:
-        await tasks.run(job, work)
+        await execution.run(job, work)
         await site_requests.record(request, None, action.path, job.error)
 
     task = asyncio.create_task(run())
@@ -307,7 +307,7 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
     return _redirect(_RESULT_PATH, job=workspace.id)
 
 
-def _stamp(fields: dict[str, str]) -> tasks.Stamp:
+def _stamp(fields: dict[str, str]) -> execution.Stamp:
     """Return where the form wants the stamp.
 
     Raises:
@@ -317,7 +317,7 @@ def _stamp(fields: dict[str, str]) -> tasks.Stamp:
     left, top, width, height = (float(fields.get(name, "")) for name in ("left", "top", "width", "height"))
     if not all(math.isfinite(number) for number in (left, top, width, height)):
         raise ValueError("no finite number")
-    return tasks.Stamp(page, left, top, width, height)
+    return execution.Stamp(page, left, top, width, height)
 
 
 async def _result(state: AgentState, request: Request) -> Response:

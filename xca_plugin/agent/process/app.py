@@ -23,13 +23,13 @@ from xca_plugin.agent.component.result_codes import refusal_response
 from xca_plugin.agent.files.workspace import FILE_BYTES
 from xca_plugin.agent.pages import (
     action_forms,
-    events,
     file_jobs,
     history,
     home,
     problems,
     rendering,
     selftest,
+    server_sent_events,
     sites,
 )
 from xca_plugin.agent.process.state import AgentState
@@ -71,7 +71,7 @@ def create_app(state: AgentState) -> Starlette:
             *history.routes(state),
             *action_forms.routes(state),
             *file_jobs.routes(state),
-            *events.routes(state),
+            *server_sent_events.routes(state),
             *selftest.routes(state),
             *sites.routes(state),
             *routes.routes(state),

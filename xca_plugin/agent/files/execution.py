@@ -24,7 +24,7 @@ from xca_common.pki.encrypted_data import RecipientCertificate
 from xca_common.secret import Secret, TypedAtReader
 from xca_common.single_flight import SingleFlight
 from xca_plugin import card_text, cms, enveloped, errors, own_loop
-from xca_plugin.agent.files import parser, pdf_task
+from xca_plugin.agent.files import parser, pdf_preparation
 from xca_plugin.agent.files.job import FileResult, Job, Told
 from xca_plugin.agent.files.stored_file import Role, StoredFile, named
 from xca_plugin.agent.files.workspace import Workspace
@@ -122,7 +122,7 @@ class _Prepared:
     Attributes:
         file: the PDF that is to be signed.
         output: the one with the empty signature.
-        place: the digest, and where the signature goes, as pdf_task.prepare returns it.
+        place: the digest, and where the signature goes, as pdf_preparation.prepare returns it.
     """
 
     file: StoredFile
@@ -266,7 +266,7 @@ def _sign_prepared(job: Job, signer: _SessionSigner, one: _Prepared) -> None:
     try:
         signed = own_loop.run(signing)
         with problems_of(one.output.name), one.output.path.open("r+b") as file:
-            pdf_task.fill(file, one.place, signed.dump())
+            pdf_preparation.fill(file, one.place, signed.dump())
     except _ENDS_THE_LOGIN:
         raise
     except XcaError as error:
