@@ -35,72 +35,78 @@ from pyhanko_certvalidator.validate import SUPPORTED_EXTENSIONS, async_validate_
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.algorithms import LEAST_RSA_BITS, is_strong
 from xca_common.pki.certificate import Certificate
-from xca_common.pki.chain import Chain, TooManyError, chains, is_self_signed, top
+from xca_common.pki.chain import Chain, ChainLimitError, chains, is_self_signed, top
 from xca_common.pki.malformed import Malformed
 from xca_common.pki.strict_certificate import extension, issuer_of, subject_of
 from xca_common.taipei import day
 from xca_plugin import own_loop
 from xca_plugin.exact_certificate import ExactCertificate
 from xca_plugin.i18n import text
-from xca_plugin.problem import CHECK_CLOCK, GET_ROOT, SIGN_AGAIN, SIGN_STRONGER, Problem
+from xca_plugin.signature_problem import CHECK_CLOCK, GET_ROOT, SIGN_AGAIN, SIGN_STRONGER, SignatureProblem
 
-WEAK: Final = Problem(text("it uses an algorithm that is no longer secure."), SIGN_STRONGER)
-_NO_CHAIN: Final = Problem(text("its signer's certificate was not issued under the given CA."), GET_ROOT)
-_NO_READABLE_CHAIN: Final = Problem(
+WEAK: Final = SignatureProblem(text("it uses an algorithm that is no longer secure."), SIGN_STRONGER)
+_NO_CHAIN: Final = SignatureProblem(
+    text("its signer's certificate was not issued under the given CA."), GET_ROOT
+)
+_NO_READABLE_CHAIN: Final = SignatureProblem(
     text(
         "its signer's certificate was not issued under the given CA. "
         "Of another certificate in the file, {detail}."
     ),
     GET_ROOT,
 )
-_SELF_SIGNED: Final = Problem(
+_SELF_SIGNED: Final = SignatureProblem(
     text("its signer's certificate is self-signed, and it is not among the certificates that you trust."),
     text(
         "Anybody can make such a certificate: it proves nothing about who signed. Do not rely on this file. "
         "Ask its signer to sign it again, with a certificate that a CA issued."
     ),
 )
-_OTHER_ROOT: Final = Problem(
+_OTHER_ROOT: Final = SignatureProblem(
     text(
         "its signer's certificate was not issued under the given CA, but under {name}, "
         "which you do not trust."
     ),
     GET_ROOT,
 )
-_MISSING: Final = Problem(
+_MISSING: Final = SignatureProblem(
     text(
         "the certificate of {name} is missing, which issued the certificate of {holder}: it is neither in "
         "the signature nor given."
     )
 )
-_EXPIRED: Final = Problem(text("its signer's certificate expired on {day}."), SIGN_AGAIN)
-_NOT_YET_VALID: Final = Problem(
+_EXPIRED: Final = SignatureProblem(text("its signer's certificate expired on {day}."), SIGN_AGAIN)
+_NOT_YET_VALID: Final = SignatureProblem(
     text("its signer's certificate is not yet valid: it becomes valid on {day}."), CHECK_CLOCK
 )
-_CA_EXPIRED: Final = Problem(
+_CA_EXPIRED: Final = SignatureProblem(
     text("the chain of its signer's certificate is not valid: the certificate of {name} expired on {day}."),
     SIGN_AGAIN,
 )
-_CA_NOT_YET_VALID: Final = Problem(
+_CA_NOT_YET_VALID: Final = SignatureProblem(
     text(
         "the chain of its signer's certificate is not yet valid: "
         "the certificate of {name} becomes valid on {day}."
     ),
     CHECK_CLOCK,
 )
-_NAMES_NOT_COMPARED: Final = Problem(
+_NAMES_NOT_COMPARED: Final = SignatureProblem(
     text(
         "the chain of its signer's certificate is not valid: "
         "its CAs may certify some names only, and one of its names cannot be compared with them."
     ),
     SIGN_AGAIN,
 )
-_OTHER_PURPOSE: Final = Problem(text("its signer's certificate is not meant for signatures."), SIGN_AGAIN)
-_CA_NOT_UNDERSTOOD: Final = Problem(
+_OTHER_PURPOSE: Final = SignatureProblem(
+    text("its signer's certificate is not meant for signatures."), SIGN_AGAIN
+)
+_CA_NOT_UNDERSTOOD: Final = SignatureProblem(
     text("the trusted certificate has a critical extension that is not understood here: {name}."), GET_ROOT
 )
-_CHAIN_PROBLEM: Final = Problem(text("the chain of its signer's certificate is not valid."), SIGN_AGAIN)
-_TOO_MANY: Final = Problem(
+_CHAIN_PROBLEM: Final = SignatureProblem(
+    text("the chain of its signer's certificate is not valid."), SIGN_AGAIN
+)
+_TOO_MANY: Final = SignatureProblem(
     text("the chain of its signer's certificate is too long, or too many chains are possible.")
 )
 _POLICY: Final = DisallowWeakAlgorithmsPolicy(  # type: ignore[no-untyped-call]
@@ -113,7 +119,7 @@ _TIME_STAMPING_PURPOSES: Final = frozenset(
 )
 
 
-class Purpose(Enum):
+class KeyPurpose(Enum):
     """What a chain must allow its first certificate's key to be used for."""
 
     FILES = auto()
@@ -123,7 +129,7 @@ class Purpose(Enum):
 
     def is_allowed(self, chain: Chain) -> bool:
         """Say whether every extKeyUsage in a chain allows it."""
-        if self is Purpose.FILES:
+        if self is KeyPurpose.FILES:
             return all(_names(certificate, profile.FILE_SIGNING_PURPOSES) for certificate in chain)
         signer, *above = chain
         named = [one for one in signer.extensions if isinstance(one.value, x509.ExtendedKeyUsage)]
@@ -149,7 +155,7 @@ class Path:
     """
 
     chain: Chain | None
-    problem: Problem | None
+    problem: SignatureProblem | None
     is_incomplete: bool = False
 
 
@@ -158,7 +164,7 @@ def find_chain(
     others: Iterable[bytes],
     trusted: Sequence[x509.Certificate],
     moment: datetime,
-    purpose: Purpose = Purpose.FILES,
+    purpose: KeyPurpose = KeyPurpose.FILES,
 ) -> Path:
     """Return a valid chain of the signer's certificate, or the problem of the first chain.
 
@@ -186,7 +192,7 @@ def find_chain(
             problem = _NO_READABLE_CHAIN.format(detail=odd)
         if problem is None:
             return _open_end(signer, [*between, *trusted], moment)
-    except TooManyError:
+    except ChainLimitError:
         problem = problem or _TOO_MANY
     return Path(None, problem)
 
@@ -214,7 +220,7 @@ def issuer_name_of(certificate: x509.Certificate) -> str:
     return Certificate.parse("", "", certificate.public_bytes(Encoding.DER)).issuer
 
 
-def _problem(chain: Chain, moment: datetime, purpose: Purpose) -> Problem | None:
+def _problem(chain: Chain, moment: datetime, purpose: KeyPurpose) -> SignatureProblem | None:
     signer = chain[0]
     if moment > signer.not_valid_after_utc:
         return _EXPIRED.format(day=day(signer.not_valid_after_utc))

@@ -24,12 +24,12 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from xca_common.pki import asn1_stream, revocation_list, strict_certificate, text_forms
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
-from xca_common.pki.ocsp_response import Response
+from xca_common.pki.ocsp_response import OcspResponse
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import Content, SignedData
 from xca_plugin import errors, files_beside, time_limit, time_stamp
 from xca_plugin.i18n import text
-from xca_plugin.problem import Problem
+from xca_plugin.signature_problem import SignatureProblem
 from xca_plugin.signature_value import ALTERED, OTHER_FILE, OTHER_FILE_OR_ALTERED
 from xca_plugin.trust import NO_SOURCES, Sources, Trust
 from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Verification
@@ -54,9 +54,13 @@ _COVERED: Final = (SignatureCoverageLevel.ENTIRE_FILE, SignatureCoverageLevel.EN
 
 _GET_AGAIN: Final = text("Do not rely on this PDF. Ask the sender for it again, as it was signed.")
 _WITHOUT_PASSWORD: Final = text("Ask the sender for a PDF that can be read without a password.")
-_CHANGED: Final = Problem(text("the PDF was changed after it in a way that it does not allow."), _GET_AGAIN)
-_NOT_COVERED: Final = Problem(text("it does not cover the whole of the PDF as it was signed."), _GET_AGAIN)
-_ALTERED: Final = Problem(text("the PDF was altered after it was signed."), _GET_AGAIN)
+_CHANGED: Final = SignatureProblem(
+    text("the PDF was changed after it in a way that it does not allow."), _GET_AGAIN
+)
+_NOT_COVERED: Final = SignatureProblem(
+    text("it does not cover the whole of the PDF as it was signed."), _GET_AGAIN
+)
+_ALTERED: Final = SignatureProblem(text("the PDF was altered after it was signed."), _GET_AGAIN)
 _LEAVES_OUT: Final = text("it leaves out more of the PDF than itself")
 _NO_SIGNATURE: Final = text("the PDF holds no signature")
 _ENCRYPTED: Final = text("the PDF can only be read with its password")
@@ -277,7 +281,7 @@ def _document_time_stamp(
     return stamp if problem is None or stamp.problem is not None else replace(stamp, problem=problem.reason)
 
 
-def _changes(signature: EmbeddedPdfSignature, *, has_tail: bool) -> tuple[InPdf, Problem | None]:
+def _changes(signature: EmbeddedPdfSignature, *, has_tail: bool) -> tuple[InPdf, SignatureProblem | None]:
     """Return what was changed after a signature, and why that makes it not valid; None: it does not."""
     signature.compute_integrity_info()  # type: ignore[no-untyped-call]
     found = signature.summarise_integrity_info()
@@ -379,13 +383,13 @@ def _with_store(reader: PdfFileReader, trust: Trust) -> Trust:
     responses = []
     for data in _streams(store.ocsps, DecodePurpose.OCSP_RESPONSE):
         try:
-            responses.append(Response(data))
+            responses.append(OcspResponse(data))
         except Malformed:
             continue
     return replace(
         trust,
         certificates=[*trust.certificates, *certificates],
-        revocation=trust.revocation.having(lists, responses),
+        revocation=trust.revocation.with_more(lists, responses),
     )
 
 

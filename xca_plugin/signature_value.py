@@ -21,7 +21,7 @@ from xca_common.pki.malformed import Malformed, reading
 from xca_common.pki.signed_data import Content, SignedData, Signer
 from xca_plugin.i18n import text
 from xca_plugin.path_validation import WEAK, exact
-from xca_plugin.problem import Problem
+from xca_plugin.signature_problem import SignatureProblem
 
 # Algorithms that sign a message and not its digest (RFC 8419).
 _WITHOUT_DIGEST: Final = frozenset({"ed25519", "ed448"})
@@ -32,28 +32,30 @@ CHECK_FILE: Final = text(
 )
 """The next step where a file is perhaps another one than was signed."""
 
-ALTERED: Final = Problem(text("it was not made with the key of its signer's certificate, or was altered."))
-OTHER_FILE: Final = Problem(text("the file is not the one that was signed."), CHECK_FILE)
-OTHER_FILE_OR_ALTERED: Final = Problem(
+ALTERED: Final = SignatureProblem(
+    text("it was not made with the key of its signer's certificate, or was altered.")
+)
+OTHER_FILE: Final = SignatureProblem(text("the file is not the one that was signed."), CHECK_FILE)
+OTHER_FILE_OR_ALTERED: Final = SignatureProblem(
     text(
         "the file is not the one that was signed, or the signature was altered, or was not made with the key "
         "of its signer's certificate."
     ),
     CHECK_FILE,
 )
-CHANGED_CONTENT: Final = Problem(
+CHANGED_CONTENT: Final = SignatureProblem(
     text("what was signed was changed afterwards."),
     text("Do not rely on this file. Ask the sender for it again, as it was signed."),
 )
-_OTHER_ATTRIBUTES: Final = Problem(text("its signed attributes do not match the content."))
-_PERHAPS_ATTRIBUTES: Final = Problem(
+_OTHER_ATTRIBUTES: Final = SignatureProblem(text("its signed attributes do not match the content."))
+_PERHAPS_ATTRIBUTES: Final = SignatureProblem(
     text("its content may be the signed attributes of another signature; nobody signed it as a file.")
 )
 
 
 def content_problem(
     signed_data: SignedData, by: Signer, certificate: x509.Certificate, content: Content
-) -> Problem | None:
+) -> SignatureProblem | None:
     """Return why this content was not signed with this certificate's key; None: it was.
 
     Raises:

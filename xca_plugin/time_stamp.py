@@ -18,7 +18,7 @@ from xca_common.pki.malformed import Malformed, TooMuchError, reading
 from xca_common.pki.signed_data import Content, SignedData, Signer, content_of
 from xca_common.pki.standing import SKEW
 from xca_plugin.i18n import text
-from xca_plugin.path_validation import Purpose, find_chain, holder_of
+from xca_plugin.path_validation import KeyPurpose, find_chain, holder_of
 from xca_plugin.signature_value import content_problem
 from xca_plugin.trust import Trust, revocation
 from xca_plugin.verdict import TimeStamp
@@ -138,7 +138,7 @@ def _judge(token: bytes, digest: Digest, trust: Trust) -> TimeStamp:
     if problem is not None:
         return replace(stamp, problem=problem)
     for moment in (trust.proved, min(at, trust.proved)):
-        path = find_chain(certificate, others, trust.time_stampers, moment, Purpose.TIME_STAMPS)
+        path = find_chain(certificate, others, trust.time_stampers, moment, KeyPurpose.TIME_STAMPS)
         if path.chain is None:
             return replace(stamp, problem=path.problem.reason if path.problem else _UNREADABLE)
         known = revocation(path.chain, trust, moment)

@@ -17,32 +17,34 @@ from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.chain import Chain, is_authority
 from xca_common.pki.fetching import Fetcher
 from xca_common.pki.malformed import Malformed, TooMuchError
-from xca_common.pki.ocsp_response import Response
-from xca_common.pki.revocation import Revocation
+from xca_common.pki.ocsp_response import OcspResponse
+from xca_common.pki.revocation import RevocationData
 from xca_common.pki.standing import Judgement, Standing
 from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.i18n import text
 from xca_plugin.named_file import input_file
 from xca_plugin.path_validation import holder_of
-from xca_plugin.problem import SIGN_AGAIN, Problem
+from xca_plugin.signature_problem import SIGN_AGAIN, SignatureProblem
 
 _T = TypeVar("_T")
 
 _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
 _MOST_TRUSTED_BYTES: Final = 4 << 20
 
-_REVOKED: Final = Problem(text("its signer's certificate was revoked on {day}."), SIGN_AGAIN)
-_SUSPENDED: Final = Problem(text("its signer's certificate is suspended since {day}."), SIGN_AGAIN)
-_CA_REVOKED: Final = Problem(text("the certificate of its signer's CA is revoked."), SIGN_AGAIN)
-_UNKNOWN: Final = Problem(
+_REVOKED: Final = SignatureProblem(text("its signer's certificate was revoked on {day}."), SIGN_AGAIN)
+_SUSPENDED: Final = SignatureProblem(text("its signer's certificate is suspended since {day}."), SIGN_AGAIN)
+_CA_REVOKED: Final = SignatureProblem(text("the certificate of its signer's CA is revoked."), SIGN_AGAIN)
+_UNKNOWN: Final = SignatureProblem(
     text("it is not known whether its signer's certificate is revoked: nothing current was said about it.")
 )
-_UNKNOWN_BECAUSE: Final = Problem(
+_UNKNOWN_BECAUSE: Final = SignatureProblem(
     text("it is not known whether its signer's certificate is revoked: {detail}.")
 )
-_CA_UNKNOWN: Final = Problem(text("it is not known whether the certificate of its signer's CA is revoked."))
-_CA_UNKNOWN_BECAUSE: Final = Problem(
+_CA_UNKNOWN: Final = SignatureProblem(
+    text("it is not known whether the certificate of its signer's CA is revoked.")
+)
+_CA_UNKNOWN_BECAUSE: Final = SignatureProblem(
     text("it is not known whether the certificate of its signer's CA is revoked: {detail}.")
 )
 
@@ -88,7 +90,7 @@ class Trust:
     trusted: Sequence[x509.Certificate]
     time_stampers: Sequence[x509.Certificate]
     certificates: Sequence[bytes]
-    revocation: Revocation
+    revocation: RevocationData
     is_asked: bool
     moment: datetime
     proved: datetime
@@ -114,13 +116,13 @@ class Trust:
             NotAnAuthority, NotACertificate, NotRevocationData, TooMuch, FileProblem: as verification.verify.
         """
         lists = [found for file in sources.crls for found in _revocation_data(file, revocation_list.load_all)]
-        responses = [_revocation_data(file, Response) for file in sources.responses]
+        responses = [_revocation_data(file, OcspResponse) for file in sources.responses]
         trusted, now = _authorities(ca_file), datetime.now(UTC)
         return cls(
             trusted,
             _authorities(time_stampers_file) if time_stampers_file else trusted,
             [one.public_bytes(Encoding.DER) for file in certificate_files for one in _certificates(file)],
-            Revocation(lists, responses, Fetcher(sources.hosts) if sources.fetch else None),
+            RevocationData(lists, responses, Fetcher(sources.hosts) if sources.fetch else None),
             bool(sources),
             now,
             now,
@@ -140,7 +142,7 @@ class Revoked:
 
     is_checked: bool
     not_checked: tuple[str, ...]
-    problem: Problem | None
+    problem: SignatureProblem | None
     is_unknown: bool = False
 
 
@@ -186,14 +188,14 @@ def _judge(
     return found if found.standing is not Standing.UNKNOWN else first
 
 
-def _taken_back(found: Judgement, *, is_signer: bool) -> Problem:
+def _taken_back(found: Judgement, *, is_signer: bool) -> SignatureProblem:
     if not is_signer:
         return _CA_REVOKED
     sentence = _SUSPENDED if found.standing is Standing.SUSPENDED else _REVOKED
     return sentence.format(day=day(found.since) if found.since else "?")
 
 
-def _unknown(detail: Text | str | None, *, is_signer: bool) -> Problem:
+def _unknown(detail: Text | str | None, *, is_signer: bool) -> SignatureProblem:
     if detail is None:
         return _UNKNOWN if is_signer else _CA_UNKNOWN
     return (_UNKNOWN_BECAUSE if is_signer else _CA_UNKNOWN_BECAUSE).format(detail=detail)

@@ -10,7 +10,7 @@ from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_plugin import errors
 from xca_plugin.i18n import text
-from xca_plugin.problem import Problem
+from xca_plugin.signature_problem import SignatureProblem
 
 
 class Outcome(StrEnum):
@@ -88,7 +88,7 @@ class Verdict:
     """
 
     outcome: Outcome
-    problem: Problem | None
+    problem: SignatureProblem | None
     signer: Certificate | None = None
     signed_at: datetime | None = None
     digest: str | None = None

@@ -20,7 +20,7 @@ from xca_common.pki.signed_data import Content, SignedData, Signer, content_of
 from xca_plugin import errors, files_beside, time_stamp
 from xca_plugin.i18n import text
 from xca_plugin.path_validation import find_chain
-from xca_plugin.problem import Problem
+from xca_plugin.signature_problem import SignatureProblem
 from xca_plugin.signature_value import (
     ALTERED,
     CHANGED_CONTENT,
@@ -36,21 +36,21 @@ _OTHER_LINE_ENDS: Final = text(
     "A program on its way, such as one for mail, changed its line ends: verify the file as it came, or ask "
     "the sender for it again."
 )
-_SIGNED_WITH_CRLF: Final = Problem(
+_SIGNED_WITH_CRLF: Final = SignatureProblem(
     text(
         "the file is not the one that was signed: its line ends differ. "
         "The lines of the signed file end in CR LF, as on Windows."
     ),
     _OTHER_LINE_ENDS,
 )
-_SIGNED_WITH_LF: Final = Problem(
+_SIGNED_WITH_LF: Final = SignatureProblem(
     text(
         "the file is not the one that was signed: its line ends differ. "
         "The lines of the signed file end in LF, as on Linux."
     ),
     _OTHER_LINE_ENDS,
 )
-UNREADABLE: Final = Problem(text("it cannot be judged: {detail}."))
+UNREADABLE: Final = SignatureProblem(text("it cannot be judged: {detail}."))
 _BARE_SIZES: Final = frozenset({128, 256, 384, 512})
 """Bytes of a bare signature by an RSA key of 1024, 2048, 3072 or 4096 bits."""
 _HOLDS_CONTENT: Final = text("it holds its content, and a file was given as well")
@@ -163,7 +163,7 @@ def _read_content(content: BinaryIO, signed_data: SignedData) -> Content:
 
 def _with_other_line_ends(
     content: BinaryIO, start: int | None, signed_data: SignedData
-) -> Iterator[tuple[Problem, Content]]:
+) -> Iterator[tuple[SignatureProblem, Content]]:
     """Yield what the signed file would be if its lines ended otherwise, and how they would end."""
     if start is None:  # a pipe cannot be read twice
         return
@@ -182,7 +182,7 @@ def _with_line_ends(content: BinaryIO, end: bytes) -> Iterator[bytes]:
     yield kept
 
 
-_Others = Callable[[], Iterable[tuple[Problem, Content]]]
+_Others = Callable[[], Iterable[tuple[SignatureProblem, Content]]]
 
 
 def _verdicts(

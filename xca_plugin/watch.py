@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports changes of the cards and readers of this machine to a program that keeps running."""
 
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from threading import Event
 from typing import Final, Generic, TypeVar
 
 from pkcs11_shim import ConfigurationError, Store
@@ -66,7 +66,7 @@ class Watch:
 
     def __init__(self, detect: Callable[[], Sequence[Card]]) -> None:
         self._detect = detect
-        self._stopped = Event()
+        self._stopped = threading.Event()
 
     def __iter__(self) -> Iterator[Change]:
         """Yield every present reader and card as added, then every change, until stop()."""

@@ -45,7 +45,7 @@ def harmless(text: str, *, lines: bool = False, longest: int | None = LONGEST) -
     """
     if lines:
         text = text.replace("\r\n", "\n")
-        seen = all(_kind(each) is _Kind.SEEN for each in {*text} - {"\n", "\t"})
+        seen = all(_visibility(each) is _Visibility.SEEN for each in {*text} - {"\n", "\t"})
         return text if seen else _rewritten(text, True, _named)
     plain = text.isascii() and text.isprintable() and " " * (_BLANKS + 1) not in text
     shown = text if plain else _rewritten(text, False, _named)
@@ -58,7 +58,7 @@ def harmless_json(document: object, *, indent: int | None = 2, ascii_only: bool 
     return _rewritten(json.dumps(document, ensure_ascii=ascii_only, indent=indent), True, _escaped)
 
 
-class _Kind(Enum):
+class _Visibility(Enum):
     SEEN = auto()
     MARK = auto()
     """Stands on the character before."""
@@ -70,13 +70,13 @@ def _rewritten(text: str, lines: bool, shown: Callable[[str, int], str]) -> str:
     room = 0  # for marks on the character before; none where there is no character
     for character, run in groupby(text):
         count = sum(1 for _ in run)
-        kind = _Kind.SEEN if lines and character in "\n\t" else _kind(character)
-        if kind is _Kind.SEEN:
+        kind = _Visibility.SEEN if lines and character in "\n\t" else _visibility(character)
+        if kind is _Visibility.SEEN:
             crowded = not lines and character in (" ", _SPACE) and count > _BLANKS
             said.append(shown(character, count) if crowded else character * count)
             room = 0 if character.isspace() else _MARKS
             continue
-        kept = min(count, room) if kind is _Kind.MARK else 0
+        kept = min(count, room) if kind is _Visibility.MARK else 0
         said.append(character * kept)
         room -= kept
         if count > kept:
@@ -86,16 +86,16 @@ def _rewritten(text: str, lines: bool, shown: Callable[[str, int], str]) -> str:
 
 
 @lru_cache(4096)
-def _kind(character: str) -> _Kind:
+def _visibility(character: str) -> _Visibility:
     if not character.isprintable():
-        return _Kind.SEEN if character == _SPACE else _Kind.HIDDEN
+        return _Visibility.SEEN if character == _SPACE else _Visibility.HIDDEN
     if character.isascii():
-        return _Kind.SEEN
+        return _Visibility.SEEN
     name = unicodedata.name(character, "")
     if any(part in name for part in _EMPTY):
-        return _Kind.HIDDEN
+        return _Visibility.HIDDEN
     marks = unicodedata.category(character).startswith("M") or name.startswith(_JOINED)
-    return _Kind.MARK if marks else _Kind.SEEN
+    return _Visibility.MARK if marks else _Visibility.SEEN
 
 
 def _named(character: str, count: int) -> str:

@@ -40,7 +40,7 @@ _WORDS: Final = r"[A-Za-z0-9.:/_-]+(?: [A-Za-z0-9.:/_-]+)*"
 _HEX_32_BYTES: Final = re.compile(_SHA256)
 
 
-class Kind(StrEnum):
+class StatementKind(StrEnum):
     """What a statement is for."""
 
     LOGIN = "login"
@@ -63,7 +63,7 @@ class Kind(StrEnum):
     @property
     def is_signed(self) -> bool:
         """Whether cards sign it. The others are encrypted to a card, and opened with it."""
-        return self not in (Kind.POSSESSION, Kind.REHEARSAL)
+        return self not in (StatementKind.POSSESSION, StatementKind.REHEARSAL)
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,17 @@ class _Key:
     is_repeated: bool = False
 
 
-_KEYS: Final[Mapping[Kind, tuple[_Key, ...]]] = {
-    Kind.LOGIN: (),
-    Kind.ACCEPTANCE: (_Key("card", "[A-Za-z0-9]{1,32}"), _Key("cert1", _SHA256), _Key("cert2", _SHA256)),
-    Kind.REGISTRATION: (_Key("cert2", _SHA256),),
-    Kind.POSSESSION: (),
-    Kind.REHEARSAL: (),
-    Kind.BID: (
+_KEYS: Final[Mapping[StatementKind, tuple[_Key, ...]]] = {
+    StatementKind.LOGIN: (),
+    StatementKind.ACCEPTANCE: (
+        _Key("card", "[A-Za-z0-9]{1,32}"),
+        _Key("cert1", _SHA256),
+        _Key("cert2", _SHA256),
+    ),
+    StatementKind.REGISTRATION: (_Key("cert2", _SHA256),),
+    StatementKind.POSSESSION: (),
+    StatementKind.REHEARSAL: (),
+    StatementKind.BID: (
         _Key("version", _NUMBER),
         _Key("tender", _WORDS),
         _Key("notice", _SHA256),
@@ -100,8 +104,8 @@ _KEYS: Final[Mapping[Kind, tuple[_Key, ...]]] = {
         _Key("recipient", _SHA256, is_repeated=True),
         _Key("file", f"{_NUMBER} {_NUMBER} {_SHA256} [A-Za-z0-9_-]+", is_repeated=True),
     ),
-    Kind.WITHDRAW: (_Key("tender", _WORDS), _Key("bid", _SHA256), _Key("receipt", _SHA256)),
-    Kind.OPEN: (_Key("tender", _WORDS), _Key("list", _SHA256), _Key("officer", _WORDS)),
+    StatementKind.WITHDRAW: (_Key("tender", _WORDS), _Key("bid", _SHA256), _Key("receipt", _SHA256)),
+    StatementKind.OPEN: (_Key("tender", _WORDS), _Key("list", _SHA256), _Key("officer", _WORDS)),
 }
 
 
@@ -121,7 +125,7 @@ class Statement:
         fields: the lines after the nonce, as pairs of key and value.
     """
 
-    kind: Kind
+    kind: StatementKind
     origin: str
     time: datetime
     nonce: str
@@ -138,9 +142,9 @@ class Statement:
             raise MalformedStatement
         head, *lines = data.decode("ascii").split("\n")
         found = _HEAD.fullmatch(head)
-        if found is None or found[1] not in list(Kind) or len(lines) < 3:
+        if found is None or found[1] not in list(StatementKind) or len(lines) < 3:
             raise MalformedStatement
-        kind = Kind(found[1])
+        kind = StatementKind(found[1])
         origin, time, nonce, *rest = lines
         if not is_origin(origin) or not _HEX_32_BYTES.fullmatch(nonce):
             raise MalformedStatement
@@ -199,7 +203,7 @@ def _time(text: str) -> datetime:
     return time
 
 
-def _fields(kind: Kind, lines: list[str]) -> tuple[tuple[str, str], ...]:
+def _fields(kind: StatementKind, lines: list[str]) -> tuple[tuple[str, str], ...]:
     """Return the pairs of key and value; all keys of the kind, in their order."""
     pairs = [(name, value) for name, _, value in (line.partition(" ") for line in lines)]
     by_name = [(name, [value for _, value in group]) for name, group in groupby(pairs, lambda pair: pair[0])]

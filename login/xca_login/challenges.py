@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Final, Protocol
 
-from xca_common.statement import Kind, MalformedStatement, Statement
+from xca_common.statement import MalformedStatement, Statement, StatementKind
 from xca_login.errors import ChallengeExpired, ChallengeUnknown, ContentWrong, TooManyChallenges
 from xca_login.site import Site
 from xca_login.token import Token
@@ -139,7 +139,7 @@ class Challenges:
         """
         at = self._clock()
         nonce = secrets.token_hex(32)
-        statement = Statement(Kind.LOGIN, self._site.origin, at, nonce, ())
+        statement = Statement(StatementKind.LOGIN, self._site.origin, at, nonce, ())
         challenge = Challenge(statement.encode(), nonce, at + LIFETIME)
         self._store.add(_digest(session), challenge, at)
         return challenge

@@ -4,7 +4,7 @@
 from datetime import timedelta
 
 from xca_common.pki.malformed import Malformed
-from xca_common.statement import Kind, MalformedStatement, Statement
+from xca_common.statement import MalformedStatement, Statement, StatementKind
 from xca_login.challenges import LIFETIME, Challenge
 from xca_login.errors import BadOrigin, ContentWrong, RevocationUnknown
 from xca_login.evidence import Evidence
@@ -41,7 +41,7 @@ def _verified(evidence: Evidence, trust: Trust, policy: Policy | None) -> Login:
         site = Site(statement.origin, "")
     except (MalformedStatement, BadOrigin):
         raise ContentWrong from None
-    if statement.kind is not Kind.LOGIN or evidence.at < statement.time:
+    if statement.kind is not StatementKind.LOGIN or evidence.at < statement.time:
         raise ContentWrong
     # The statement has its time in whole seconds.
     until = statement.time + LIFETIME + timedelta(seconds=1)

@@ -32,11 +32,10 @@ from xca_common.i18n import Text
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.malformed import Malformed
-from xca_common.pki.ocsp_response import Response, question
-from xca_common.pki.revocation import MOST_ADDRESSES
-from xca_common.pki.revocation import Revocation as Given
+from xca_common.pki.ocsp_response import OcspResponse, question
+from xca_common.pki.revocation import MOST_ADDRESSES, RevocationData
 from xca_common.pki.revocation_list import RevocationList, is_signed
-from xca_common.pki.standing import Judgement, Standing, Statement, Unusable, judge
+from xca_common.pki.standing import Judgement, SourceStatus, Standing, Unusable, judge
 from xca_login.i18n import text
 from xca_login.keys import key_of
 
@@ -101,12 +100,12 @@ class GivenRevocation:
 
     def __init__(self, lists: Iterable[bytes], responses: Iterable[bytes]) -> None:
         self._lists = [RevocationList(der) for der in lists]
-        self._responses = [Response(der) for der in responses]
+        self._responses = [OcspResponse(der) for der in responses]
 
     def judge(self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime) -> Known:
         """Tell how a certificate stood (RevocationSource.judge)."""
         return Known(
-            Given(self._lists, self._responses).judge(certificate, issuer, moment),
+            RevocationData(self._lists, self._responses).judge(certificate, issuer, moment),
             tuple(one.der for one in self._lists),
             tuple(one.der for one in self._responses),
         )
@@ -208,7 +207,7 @@ class Revocation:
             if kept is not None and rank <= _rank(kept.statement):
                 break
             try:
-                response = Response(shared.read(path))
+                response = OcspResponse(shared.read(path))
                 statement = _by_responder(response, certificate, issuer, lists, moment)
             except (OSError, Malformed, Unusable):
                 continue
@@ -292,7 +291,7 @@ class Revocation:
             try:
                 if len(data) > _MOST_RESPONSE_BYTES:
                     raise Unusable(text("the responder's answer is too long"))
-                response = Response(data)
+                response = OcspResponse(data)
                 statement = _by_responder(response, certificate, issuer, lists, moment)
             except (Malformed, Unusable) as error:
                 detail = error.detail
@@ -338,8 +337,8 @@ class Revocation:
 class _Answer:
     """What a responder said of a certificate, when it was asked."""
 
-    response: Response
-    statement: Statement
+    response: OcspResponse
+    statement: SourceStatus
 
 
 class _SharedAnswers:
@@ -589,7 +588,7 @@ def _said(
     issuer: x509.Certificate,
     lists: Iterable[tuple[str, RevocationList]],
     moment: datetime,
-) -> Iterator[tuple[RevocationList, Statement]]:
+) -> Iterator[tuple[RevocationList, SourceStatus]]:
     """Yield what lists say of a certificate.
 
     A list may be answered by another address than its own: of one part of an issuer's certificates, where
@@ -607,12 +606,12 @@ def _said(
 
 
 def _by_responder(
-    response: Response,
+    response: OcspResponse,
     certificate: x509.Certificate,
     issuer: x509.Certificate,
     lists: Sequence[tuple[str, RevocationList]],
     moment: datetime,
-) -> Statement:
+) -> SourceStatus:
     """Return what a response says of a certificate, unless a list says that its signer is revoked.
 
     Raises:
@@ -626,7 +625,7 @@ def _by_responder(
     return response.statement(certificate, issuer, moment, is_revoked=is_revoked)
 
 
-def _rank(statement: Statement) -> _Rank:
+def _rank(statement: SourceStatus) -> _Rank:
     """Return what tells which of two answers counts: one for good, the newer one, of one time the worse."""
     return (
         int(statement.standing is Standing.REVOKED),

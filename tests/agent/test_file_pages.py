@@ -21,7 +21,7 @@ from xca_login.testing.parties import party
 from xca_plugin import own_loop
 from xca_plugin.agent.files import execution
 from xca_plugin.agent.files.stored_file import Role, StoredFile, file_name
-from xca_plugin.agent.files.workspace import FILES, IDLE_SECONDS, TooManyError, Workspaces
+from xca_plugin.agent.files.workspace import FILES, IDLE_SECONDS, WorkspaceFullError, Workspaces
 
 CONTRACT = b"contract \xe5\x90\x88\xe7\xb4\x84\r\n" * 1000
 CHAIN = ("ROOT CA Cert", "CA Cert")
@@ -346,7 +346,7 @@ def test_workspace_takes_so_many_files_and_no_more() -> None:
         workspace = workspaces.create("/files/sign")
         for number in range(FILES):
             workspace.add(str(number), Role.CONTENT)
-        with pytest.raises(TooManyError):
+        with pytest.raises(WorkspaceFullError):
             workspace.add("one more", Role.CONTENT)
         workspace.add("a result", Role.RESULT)
         workspaces.close()

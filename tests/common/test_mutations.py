@@ -24,7 +24,7 @@ from xca_common.pki.encrypted_data import (
     encrypt,
 )
 from xca_common.pki.malformed import Malformed, TooMuchError
-from xca_common.pki.ocsp_response import Response
+from xca_common.pki.ocsp_response import OcspResponse
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import SignedData, Signer
 from xca_common.pki.standing import Unusable
@@ -117,7 +117,7 @@ def test_mutated_response_is_malformed_or_read(issuer: Party, holder: Party) -> 
 
     def read(odd: bytes) -> None:
         with suppress(Unusable):
-            Response(odd).statement(holder.certificate, issuer.certificate, NOW)
+            OcspResponse(odd).statement(holder.certificate, issuer.certificate, NOW)
 
     _is_malformed_or_read(read, der)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xca_common.statement import Kind, MalformedStatement, Statement, begins_as_statement
+from xca_common.statement import MalformedStatement, Statement, StatementKind, begins_as_statement
 
 NONCE = "6f2c" * 16
 HASH = "0a" * 32
@@ -30,26 +30,28 @@ BID = "\n".join(
     )
 )
 GOOD = {
-    Kind.LOGIN: f"xca-statement/1 login\n{HEAD}",
-    Kind.ACCEPTANCE: f"xca-statement/1 acceptance\n{HEAD}\ncard XC00000000091349\ncert1 {HASH}\ncert2 {HASH}",
-    Kind.REGISTRATION: f"xca-statement/1 registration\n{HEAD}\ncert2 {HASH}",
-    Kind.POSSESSION: f"xca-statement/1 possession\n{HEAD}",
-    Kind.REHEARSAL: f"xca-statement/1 rehearsal\n{HEAD}",
-    Kind.BID: BID,
-    Kind.WITHDRAW: f"xca-statement/1 withdraw\n{HEAD}\ntender 115-0042\nbid {HASH}\nreceipt {HASH}",
-    Kind.OPEN: f"xca-statement/1 open\n{HEAD}\ntender 115-0042\nlist {HASH}\nofficer chair",
+    StatementKind.LOGIN: f"xca-statement/1 login\n{HEAD}",
+    StatementKind.ACCEPTANCE: (
+        f"xca-statement/1 acceptance\n{HEAD}\ncard XC00000000091349\ncert1 {HASH}\ncert2 {HASH}"
+    ),
+    StatementKind.REGISTRATION: f"xca-statement/1 registration\n{HEAD}\ncert2 {HASH}",
+    StatementKind.POSSESSION: f"xca-statement/1 possession\n{HEAD}",
+    StatementKind.REHEARSAL: f"xca-statement/1 rehearsal\n{HEAD}",
+    StatementKind.BID: BID,
+    StatementKind.WITHDRAW: f"xca-statement/1 withdraw\n{HEAD}\ntender 115-0042\nbid {HASH}\nreceipt {HASH}",
+    StatementKind.OPEN: f"xca-statement/1 open\n{HEAD}\ntender 115-0042\nlist {HASH}\nofficer chair",
 }
-LOGIN = GOOD[Kind.LOGIN]
+LOGIN = GOOD[StatementKind.LOGIN]
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_statement_of_a_kind_is_read(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", StatementKind)
+def test_statement_of_a_kind_is_read(kind: StatementKind) -> None:
     statement = Statement.parse(GOOD[kind].encode())
     assert (statement.kind, statement.origin, statement.nonce) == (kind, "https://site.example.gov.tw", NONCE)
     assert statement.time.isoformat() == "2026-11-26T13:30:00+00:00"
     lines = GOOD[kind].split("\n")[4:]
     assert [f"{key} {value}" for key, value in statement.fields] == lines
-    assert kind.is_signed is (kind not in (Kind.POSSESSION, Kind.REHEARSAL))
+    assert kind.is_signed is (kind not in (StatementKind.POSSESSION, StatementKind.REHEARSAL))
     assert statement.encode() == GOOD[kind].encode()
 
 
@@ -76,10 +78,10 @@ def test_statement_of_a_kind_is_read(kind: Kind) -> None:
         LOGIN.replace(NONCE, NONCE.upper()),
         LOGIN.replace(NONCE, NONCE[:-1]),
         f"{LOGIN}\nbid {HASH}",
-        GOOD[Kind.REGISTRATION].replace("cert2", "cert1"),
-        GOOD[Kind.REGISTRATION].replace(f"\ncert2 {HASH}", ""),
-        GOOD[Kind.REGISTRATION] + f"\ncert2 {HASH}",
-        GOOD[Kind.OPEN].replace("chair", "chair "),
+        GOOD[StatementKind.REGISTRATION].replace("cert2", "cert1"),
+        GOOD[StatementKind.REGISTRATION].replace(f"\ncert2 {HASH}", ""),
+        GOOD[StatementKind.REGISTRATION] + f"\ncert2 {HASH}",
+        GOOD[StatementKind.OPEN].replace("chair", "chair "),
         BID.replace("sequence 2", "sequence 02"),
         BID.replace(f"recipient {HASH}\nrecipient {LATER_HASH}", f"recipient {LATER_HASH}\nrecipient {HASH}"),
         BID.replace(f"recipient {LATER_HASH}", f"recipient {HASH}"),
@@ -118,7 +120,7 @@ def test_beginning_tells_a_statement(data: bytes, recognised: bool) -> None:
 def test_bytes_of_any_kind_are_a_statement_or_malformed(data: bytes) -> None:
     for text in (data, LOGIN.encode() + data):
         try:
-            assert Statement.parse(text).kind is Kind.LOGIN
+            assert Statement.parse(text).kind is StatementKind.LOGIN
         except MalformedStatement:
             continue
         assert text == LOGIN.encode()

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine
 
 from support.login_site import SITE, Desk
 from support.postgresql import postgresql, programs
-from xca_common.statement import Kind, Statement
+from xca_common.statement import Statement, StatementKind
 from xca_login import Challenges, ChallengeStore, MemoryStore, Site, errors
 from xca_login.challenges import LIFETIME, MOST_OF_A_SESSION, Challenge
 from xca_login.sql_store import METADATA, SqlStore
@@ -81,7 +81,7 @@ def token(desk: Desk, text: bytes) -> Token:
 def test_challenge_of_a_site_is_a_login_statement_for_its_origin(kept: ChallengeStore) -> None:
     challenge = Challenges(SITE, kept, clock=lambda: NOW).new("a")
     statement = Statement.parse(challenge.text)
-    assert (statement.kind, statement.origin, statement.time) == (Kind.LOGIN, SITE.origin, NOW)
+    assert (statement.kind, statement.origin, statement.time) == (StatementKind.LOGIN, SITE.origin, NOW)
     assert statement.nonce == challenge.nonce
     assert challenge.until == NOW + timedelta(seconds=300)
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from support.login_http import posted
 from support.login_site import SITE, Desk, Saying
-from xca_common.statement import Kind, Statement
+from xca_common.statement import Statement, StatementKind
 from xca_login import Login, Site, TrustFolder, Verifier, errors
 from xca_login.http import MOST_BODY_BYTES, CardLogin, Request, Response
 from xca_login.sessions import MOST_OF_AN_ACCOUNT
@@ -77,7 +77,7 @@ def browser(desk: Desk) -> Browser:
 def test_login_begins_with_a_statement_and_ends_with_a_session(browser: Browser) -> None:
     begun = json.loads(browser.post("begin").body)
     statement = Statement.parse(begun["statement"].encode())
-    assert (statement.kind, statement.origin, begun["seconds"]) == (Kind.LOGIN, SITE.origin, 300)
+    assert (statement.kind, statement.origin, begun["seconds"]) == (StatementKind.LOGIN, SITE.origin, 300)
     finished = browser.post("finish", posted(sign(browser.desk.school, begun["statement"].encode())))
     assert finished.status == 200
     assert json.loads(finished.body) == {

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.cards import signing_certificate
-from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
+from xca_plugin.checks.finding import Advice, CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import plural, text
 from xca_plugin.model import Card, CardState
 from xca_plugin.validity import NO_END
 
 
-def state(seen: Observations, card: Card) -> Answer:
+def state(seen: Observations, card: Card) -> CheckAnswer:
     """Check that a card is activated and not locked."""
     user_code_locked = errors.UserCodeLocked(number=card.number)
     if card.state is CardState.LAPSED:
@@ -33,7 +33,7 @@ def state(seen: Observations, card: Card) -> Answer:
     return passed(text("It is activated."))
 
 
-def deadline(seen: Observations, card: Card) -> Answer:
+def deadline(seen: Observations, card: Card) -> CheckAnswer:
     """Check that there is time left to activate a card, and say how many days."""
     if card.activate_by is None or card.days_left is None:
         return skipped(text("The card has no last day for its activation."))
@@ -45,7 +45,7 @@ def deadline(seen: Observations, card: Card) -> Answer:
     return passed(left.format(days=card.days_left, day=card.activate_by))
 
 
-def validity(seen: Observations, card: Card) -> Answer:
+def validity(seen: Observations, card: Card) -> CheckAnswer:
     """Check that a card's signing certificate is valid today."""
     certificate = signing_certificate(card)
     now = datetime.now(UTC)

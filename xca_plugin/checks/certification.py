@@ -22,7 +22,7 @@ from xca_common.pki.strict_certificate import as_asn1, issuer_of, subject_of
 from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.cards import signing_certificate
-from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
+from xca_plugin.checks.finding import Advice, CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
@@ -33,7 +33,7 @@ FETCHING_SECONDS: Final = 15.0
 _HOSTS_OF_TESTS: Final = ("xca.test",)
 
 
-def chain(seen: Observations, card: Card) -> Answer:
+def chain(seen: Observations, card: Card) -> CheckAnswer:
     """Check that a card holds the certificates of its issuers up to the root, each valid today."""
     issued = _parsed(signing_certificate(card))
     held = list(_held(seen, card))
@@ -59,8 +59,8 @@ def chain(seen: Observations, card: Card) -> Answer:
     return passed(text("It is whole, and ends at {issuer}.").format(issuer=_name(as_asn1(issued).subject)))
 
 
-def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observations, Card], Answer]:
-    def check(seen: Observations, card: Card) -> Answer:
+def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observations, Card], CheckAnswer]:
+    def check(seen: Observations, card: Card) -> CheckAnswer:
         certificate = _parsed(signing_certificate(card))
         issuer = next((one for one in _held(seen, card) if _issued(certificate, one)), None)
         if issuer is None:
@@ -79,7 +79,7 @@ def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observatio
     return check
 
 
-def _silent(address: str, detail: Text | str, *, asked: bool = True) -> Answer:
+def _silent(address: str, detail: Text | str, *, asked: bool = True) -> CheckAnswer:
     said = text("{address} gives no answer: {detail}").format(address=address, detail=detail)
     if asked:
         return failed(said, text("Check the network and its proxy (http_proxy), and try again later."))
@@ -91,7 +91,7 @@ def _silent(address: str, detail: Text | str, *, asked: bool = True) -> Answer:
     return replace(skipped(said, Advice.ALLOW_HOST), host=host)
 
 
-def _told(address: str, found: Judgement) -> Answer:
+def _told(address: str, found: Judgement) -> CheckAnswer:
     if found.since is None:
         return passed(text("{address} answers: not revoked.").format(address=address))
     facts = {"address": address, "day": day(found.since)}

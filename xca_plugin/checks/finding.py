@@ -42,7 +42,7 @@ NextStep = XcaError | Advice | Text
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckAnswer:
     """What a check found about one thing.
 
     Attributes:
@@ -61,7 +61,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding(Answer):
+class Finding(CheckAnswer):
     """An answer together with its check.
 
     Attributes:
@@ -89,21 +89,21 @@ class Finding(Answer):
         return str(sentence(language))
 
 
-def passed(said: Say, next_step: NextStep | None = None) -> Answer:
+def passed(said: Say, next_step: NextStep | None = None) -> CheckAnswer:
     """Return an answer with the outcome PASSED."""
-    return Answer(CheckOutcome.PASSED, said, next_step)
+    return CheckAnswer(CheckOutcome.PASSED, said, next_step)
 
 
-def failed(said: Say, next_step: NextStep) -> Answer:
+def failed(said: Say, next_step: NextStep) -> CheckAnswer:
     """Return an answer with the outcome FAILED."""
-    return Answer(CheckOutcome.FAILED, said, next_step)
+    return CheckAnswer(CheckOutcome.FAILED, said, next_step)
 
 
-def failed_with(error: XcaError, card: Card | None = None) -> Answer:
+def failed_with(error: XcaError, card: Card | None = None) -> CheckAnswer:
     """Return an answer with the outcome FAILED, with the message and next step of an error."""
-    return Answer(CheckOutcome.FAILED, error.message, error, card)
+    return CheckAnswer(CheckOutcome.FAILED, error.message, error, card)
 
 
-def skipped(said: Say, next_step: NextStep | None = None) -> Answer:
+def skipped(said: Say, next_step: NextStep | None = None) -> CheckAnswer:
     """Return an answer with the outcome SKIPPED."""
-    return Answer(CheckOutcome.SKIPPED, said, next_step)
+    return CheckAnswer(CheckOutcome.SKIPPED, said, next_step)

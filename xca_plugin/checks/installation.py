@@ -18,7 +18,7 @@ from pkcs11_shim import (
 )
 from xca_common.errors import XcaError
 from xca_plugin import errors
-from xca_plugin.checks.finding import Answer, failed, passed, skipped
+from xca_plugin.checks.finding import CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import plural, text
 from xca_plugin.tools.host_environment import architecture
@@ -33,7 +33,7 @@ def installed_files() -> list[Path]:
     return [path for path in found if path]
 
 
-def module(seen: Observations) -> Iterator[Answer]:
+def module(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the PKCS#11 module is installed and loads."""
     path = _module_path()
     try:
@@ -43,7 +43,7 @@ def module(seen: Observations) -> Iterator[Answer]:
     yield passed(text("It loads: {path}").format(path=path))
 
 
-def module_architecture(seen: Observations) -> Iterator[Answer]:
+def module_architecture(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the module and the inner module are for this program's architecture."""
     ours = architecture(Path("/proc/self/exe"))
     paths = [_module_path(), _inner_path()]
@@ -59,7 +59,7 @@ def module_architecture(seen: Observations) -> Iterator[Answer]:
     yield passed(text("{ours}, as this program").format(ours=ours))
 
 
-def inner_module(seen: Observations) -> Iterator[Answer]:
+def inner_module(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the configuration names an inner module, and that it answers."""
     path = _inner_path()
     if path is None:
@@ -72,7 +72,7 @@ def inner_module(seen: Observations) -> Iterator[Answer]:
     yield passed(text("It answers: {path}").format(path=path))
 
 
-def store(seen: Observations) -> Iterator[Answer]:
+def store(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that this user, and no other, can read and write the card store, if there is one."""
     try:
         path = Store().path

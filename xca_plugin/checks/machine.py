@@ -8,13 +8,13 @@ from functools import partial
 from xca_common.errors import XcaError
 from xca_plugin import card_text
 from xca_plugin.agent_port import PORT, agent_at
-from xca_plugin.checks.finding import Advice, Answer, failed, passed, skipped
+from xca_plugin.checks.finding import Advice, CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import text
 from xca_plugin.tools import all_tools
 
 
-def tools(seen: Observations) -> Iterator[Answer]:
+def tools(seen: Observations) -> Iterator[CheckAnswer]:
     """Tell which tools are registered."""
     registered: list[str] = []
     others: list[str] = []
@@ -38,7 +38,7 @@ def _of_tool(name: str, problem: XcaError, language: str | None = None) -> str:
     return text("{name}: {contents}").format(name=name, contents=problem.message(language))(language)
 
 
-def port(seen: Observations) -> Iterator[Answer]:
+def port(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the agent's port is free, or that the agent listens there."""
     if agent_at(PORT):
         yield passed(text("The agent listens at it: {port}").format(port=PORT))
@@ -46,7 +46,7 @@ def port(seen: Observations) -> Iterator[Answer]:
         yield passed(text("It is free for the agent: {port}").format(port=PORT))
 
 
-def clock(seen: Observations) -> Iterator[Answer]:
+def clock(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the clock is not behind what certificates and the card store have recorded."""
     now = datetime.now(UTC)
     # The last event of a card counts: one that was recorded later, with an earlier time, shows that the clock

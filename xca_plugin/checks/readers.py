@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from xca_common.errors import XcaError
 from xca_plugin import errors, pcsc
-from xca_plugin.checks.finding import Answer, failed, passed, skipped
+from xca_plugin.checks.finding import CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import plural, text
 
 
-def reader_daemon(seen: Observations) -> Iterator[Answer]:
+def reader_daemon(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that pcscd runs. Without it, only cards of the stand-in can be used."""
     try:
         seen.readers = pcsc.readers()
@@ -24,7 +24,7 @@ def reader_daemon(seen: Observations) -> Iterator[Answer]:
         yield passed(text("It is running."))
 
 
-def readers(seen: Observations) -> Iterator[Answer]:
+def readers(seen: Observations) -> Iterator[CheckAnswer]:
     """Check each reader and the card in it."""
     if seen.readers is None:
         yield skipped(text("They cannot be looked at."))
@@ -42,7 +42,7 @@ def readers(seen: Observations) -> Iterator[Answer]:
             yield passed(said)
 
 
-def cards(seen: Observations) -> Iterator[Answer]:
+def cards(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the module shows a card."""
     if not seen.works:
         yield skipped(text("The module does not work; it is needed to see a card."))

@@ -10,14 +10,14 @@ from typing import Final
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_plugin.checks import card_state, certification, installation, machine, readers
-from xca_plugin.checks.finding import Advice, Answer, Finding, failed, failed_with, skipped
+from xca_plugin.checks.finding import Advice, CheckAnswer, Finding, failed, failed_with, skipped
 from xca_plugin.checks.observations import CardSource, Observations
 from xca_plugin.i18n import text
 from xca_plugin.model import Card
 
 _SECONDS: Final = 20.0  # for one check; longer than certification.FETCHING_SECONDS
 
-_Check = Callable[[Observations], Iterator[Answer]]
+_Check = Callable[[Observations], Iterator[CheckAnswer]]
 
 
 def run(cards: CardSource, hosts: Sequence[str] = (), number: str | None = None) -> Iterator[Finding]:
@@ -34,9 +34,9 @@ def run(cards: CardSource, hosts: Sequence[str] = (), number: str | None = None)
             yield Finding(**vars(answer), check=name, title=title)
 
 
-def _in_time(check: _Check, seen: Observations) -> Sequence[Answer]:
+def _in_time(check: _Check, seen: Observations) -> Sequence[CheckAnswer]:
     """Do one check in a thread of its own, which is left running when its time is up."""
-    answers: queue.SimpleQueue[Sequence[Answer]] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Sequence[CheckAnswer]] = queue.SimpleQueue()
     Thread(target=lambda: answers.put(_answers(check, seen)), name="check", daemon=True).start()
     try:
         return answers.get(timeout=_SECONDS)
@@ -52,8 +52,8 @@ def _in_time(check: _Check, seen: Observations) -> Sequence[Answer]:
         ]
 
 
-def _answers(check: _Check, seen: Observations) -> Sequence[Answer]:
-    answers: list[Answer] = []
+def _answers(check: _Check, seen: Observations) -> Sequence[CheckAnswer]:
+    answers: list[CheckAnswer] = []
     try:
         for answer in check(seen):
             answers.append(answer)
@@ -66,8 +66,8 @@ def _answers(check: _Check, seen: Observations) -> Sequence[Answer]:
     return answers
 
 
-def _of_each_card(check: Callable[[Observations, Card], Answer]) -> _Check:
-    def each(seen: Observations) -> Iterator[Answer]:
+def _of_each_card(check: Callable[[Observations, Card], CheckAnswer]) -> _Check:
+    def each(seen: Observations) -> Iterator[CheckAnswer]:
         if not seen.present:
             yield skipped(text("There is no card to look at."))
         for card in seen.present:

@@ -39,7 +39,7 @@ _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
 
 
-class Reader:
+class ElementReader:
     """Reads elements one after the other, and goes into constructed ones.
 
     Every method raises ValueError for what is no such element, TooMuchError (a ValueError) at a limit,
@@ -208,7 +208,7 @@ class Reader:
 
 def enter_content_info(
     file: BinaryIO, content_types: Collection[bytes], otherwise: Text
-) -> tuple[Reader, bytes]:
+) -> tuple[ElementReader, bytes]:
     """Return a reader that has entered a CMS content (RFC 5652, section 3), past the tag [0], and its type.
 
     Args:
@@ -221,7 +221,7 @@ def enter_content_info(
         TooMuchError: a limit is reached.
         EOFError: the file ends too early.
     """
-    reader = Reader(text_forms.binary(file, otherwise))
+    reader = ElementReader(text_forms.binary(file, otherwise))
     try:
         reader.enter(SEQUENCE)
         found = reader.element(OID)
@@ -246,7 +246,7 @@ def check_size(encoding: bytes) -> None:
 
 
 def _count(encoding: bytes, most: int) -> int:
-    """Count the elements of an encoding; raises ValueError and TooMuchError as a Reader."""
+    """Count the elements of an encoding; raises ValueError and TooMuchError as an ElementReader."""
     ends: list[int | None] = []  # None: where two zeros are
     count = at = 0
     while at < len(encoding):

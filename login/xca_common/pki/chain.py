@@ -27,7 +27,7 @@ _MOST_CHAINS: Final = 16
 _MOST_STEPS: Final = 4096
 
 
-class TooManyError(Exception):
+class ChainLimitError(Exception):
     """A chain is longer, or there are more possible issuers, than is looked at."""
 
 
@@ -48,7 +48,7 @@ def chains(
         moment: when they should be valid.
 
     Raises:
-        TooManyError.
+        ChainLimitError.
     """
     anchors = set(trusted)
     if certificate in anchors:
@@ -57,7 +57,7 @@ def chains(
     issuers = _Issuers([*anchors, *others], moment)
     distances = _distances(certificate, issuers, anchors)
     if distances.get(certificate, 0) >= LONGEST:
-        raise TooManyError
+        raise ChainLimitError
     found = steps = 0
     waiting: list[Chain] = [(certificate,)]
     while waiting and found < _MOST_CHAINS and steps < _MOST_STEPS:
@@ -74,7 +74,7 @@ def chains(
             if _identity(issuer) not in passed and len(chain) + distances.get(issuer, LONGEST) < LONGEST
         ]
     if waiting and not found:
-        raise TooManyError
+        raise ChainLimitError
 
 
 def top(
@@ -88,7 +88,7 @@ def top(
         moment: of several issuers, those are preferred that are valid at this time.
 
     Raises:
-        TooManyError.
+        ChainLimitError.
     """
     issuers = _Issuers(list(others), moment)
     passed = {_identity(certificate)}
@@ -146,7 +146,7 @@ class _Issuers:
             return False  # another generation of the same CA
         self._checked += 1
         if self._checked > _MOST_SIGNATURES:
-            raise TooManyError
+            raise ChainLimitError
         try:
             certificate.verify_directly_issued_by(issuer)
         except UNUSABLE_KEY:

@@ -620,7 +620,7 @@ def _named(name: cms.RecipientIdentifier) -> Text:
     return text("the certificate {serial} of the issuer {issuer}").format(serial=serial, issuer=issuer)
 
 
-def _enter(file: BinaryIO) -> tuple[asn1_stream.Reader, bytes]:
+def _enter(file: BinaryIO) -> tuple[asn1_stream.ElementReader, bytes]:
     """Read as far as the recipients or the originator; return the content type too."""
     kinds = {_ENVELOPED_DATA, _AUTH_ENVELOPED_DATA}
     reader, kind = asn1_stream.enter_content_info(file, kinds, _SOMETHING_ELSE)

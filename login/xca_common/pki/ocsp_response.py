@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from xca_common.i18n import text
 from xca_common.pki.algorithms import is_long_enough, is_strong
 from xca_common.pki.malformed import Malformed, read_extensions, reading
-from xca_common.pki.standing import SKEW, Standing, Statement, Unusable
+from xca_common.pki.standing import SKEW, SourceStatus, Standing, Unusable
 from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension, has_signed, load, subject_of
 
 _NEWS: Final = timedelta(hours=1)  # how long a response counts that does not say until when it does
@@ -41,7 +41,7 @@ _UNDERSTOOD_OF_RESPONDERS: Final = (
 )
 
 
-class Response:
+class OcspResponse:
     """A successful OCSP response.
 
     Attributes:
@@ -100,7 +100,7 @@ class Response:
         moment: datetime,
         *,
         is_revoked: Callable[[x509.Certificate], bool] = lambda responder: False,
-    ) -> Statement:
+    ) -> SourceStatus:
         """Return what the response says of a certificate.
 
         Args:
@@ -206,7 +206,7 @@ def _may_answer(responder: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def _statement(
     answer: ocsp.OCSPSingleResponse, responder: x509.Certificate, issuer: x509.Certificate, moment: datetime
-) -> Statement:
+) -> SourceStatus:
     at, until = answer.this_update_utc, answer.next_update_utc or answer.this_update_utc + _NEWS
     if responder != issuer:
         if not responder.not_valid_before_utc - SKEW <= at <= responder.not_valid_after_utc:
@@ -214,15 +214,15 @@ def _statement(
         until = min(until, responder.not_valid_after_utc)
     current = at - SKEW <= moment <= until
     if answer.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
-        return Statement(Standing.UNKNOWN, at, current)
+        return SourceStatus(Standing.UNKNOWN, at, current)
     if answer.certificate_status is ocsp.OCSPCertStatus.GOOD:
-        return Statement(Standing.GOOD, at, current)
+        return SourceStatus(Standing.GOOD, at, current)
     try:
         held = answer.revocation_reason is x509.ReasonFlags.certificate_hold
     except Exception:  # cryptography raises many kinds
         held = False  # only why cannot be read
     standing = Standing.SUSPENDED if held else Standing.REVOKED
-    return Statement(standing, at, current, answer.revocation_time_utc)
+    return SourceStatus(standing, at, current, answer.revocation_time_utc)
 
 
 def _is_about(

@@ -17,9 +17,9 @@ from xca_common.i18n import Text, text
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.malformed import Malformed
-from xca_common.pki.ocsp_response import Response, question
+from xca_common.pki.ocsp_response import OcspResponse, question
 from xca_common.pki.revocation_list import RevocationList
-from xca_common.pki.standing import Judgement, Standing, Statement, Unusable, judge
+from xca_common.pki.standing import Judgement, SourceStatus, Standing, Unusable, judge
 
 MOST_ADDRESSES: Final = 4
 """Of one kind, in a certificate, that are asked."""
@@ -38,11 +38,11 @@ class Answer:
 
     address: str
     judgement: Judgement
-    source: RevocationList | Response | None = None
+    source: RevocationList | OcspResponse | None = None
     not_asked: bool = False
 
 
-class Revocation:
+class RevocationData:
     """What is known of revocation, and whom to ask for more.
 
     Args:
@@ -54,16 +54,18 @@ class Revocation:
     def __init__(
         self,
         lists: Sequence[RevocationList] = (),
-        responses: Sequence[Response] = (),
+        responses: Sequence[OcspResponse] = (),
         fetcher: Fetcher | None = None,
     ) -> None:
         self._lists = lists
         self._responses = responses
         self._fetcher = fetcher
 
-    def having(self, lists: Sequence[RevocationList], responses: Sequence[Response]) -> "Revocation":
+    def with_more(
+        self, lists: Sequence[RevocationList], responses: Sequence[OcspResponse]
+    ) -> "RevocationData":
         """Return the same with more lists and responses."""
-        return Revocation([*self._lists, *lists], [*self._responses, *responses], self._fetcher)
+        return RevocationData([*self._lists, *lists], [*self._responses, *responses], self._fetcher)
 
     def judge(self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime) -> Judgement:
         """Say how a certificate stands by all that is given and, if that is allowed, what is fetched.
@@ -74,7 +76,7 @@ class Revocation:
             moment: when.
         """
         lists: list[RevocationList] = []
-        responses: list[Response] = []
+        responses: list[OcspResponse] = []
         silent = None
         names_address = False
         for answer in self._fetched(certificate, issuer, moment):
@@ -121,7 +123,7 @@ def ask_responders(
     """
     request = question(certificate, issuer)
     for address in responder_addresses(certificate)[:MOST_ADDRESSES]:
-        yield _asked(address, lambda to: Response(fetcher.get(to, request)), certificate, issuer, moment)
+        yield _asked(address, lambda to: OcspResponse(fetcher.get(to, request)), certificate, issuer, moment)
 
 
 def ask_lists(
@@ -141,7 +143,7 @@ def ask_lists(
 
 def _asked(
     address: str,
-    ask: Callable[[str], RevocationList | Response],
+    ask: Callable[[str], RevocationList | OcspResponse],
     certificate: x509.Certificate,
     issuer: x509.Certificate,
     moment: datetime,
@@ -167,7 +169,7 @@ def _standing(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
     lists: Sequence[RevocationList],
-    responses: Sequence[Response],
+    responses: Sequence[OcspResponse],
     moment: datetime,
 ) -> Judgement:
     """Return how a certificate stands by lists and responses; those that say nothing of it are left out."""
@@ -192,7 +194,7 @@ def _of_lists(
     issuer: x509.Certificate,
     lists: Sequence[RevocationList],
     moment: datetime,
-) -> tuple[list[Statement], list[Unusable]]:
+) -> tuple[list[SourceStatus], list[Unusable]]:
     said, unusable = [], []
     for one in lists:
         try:

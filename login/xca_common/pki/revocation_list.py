@@ -25,7 +25,7 @@ from xca_common.pki.addresses import list_addresses
 from xca_common.pki.algorithms import is_strong
 from xca_common.pki.asn1_stream import EXPLICIT, INTEGER, SEQUENCE, header, read_length
 from xca_common.pki.malformed import Malformed, read_extensions, reading
-from xca_common.pki.standing import SKEW, Standing, Statement, Unusable
+from xca_common.pki.standing import SKEW, SourceStatus, Standing, Unusable
 from xca_common.pki.strict_certificate import (
     UNUSABLE_KEY,
     as_asn1,
@@ -142,7 +142,7 @@ class RevocationList:
 
     def statement(
         self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
-    ) -> Statement:
+    ) -> SourceStatus:
         """Return what the list says of a certificate.
 
         Args:
@@ -160,7 +160,7 @@ class RevocationList:
         if said := [one for one in listed if one[0] is not Standing.GOOD]:
             worst = max(standing for standing, _ in said)
             since = min(since for standing, since in said if standing is worst)
-            return Statement(worst, self.at, current, since)
+            return SourceStatus(worst, self.at, current, since)
         usage = extension(issuer, x509.KeyUsage)
         if not self._is_strong or (usage is not None and not usage.crl_sign):
             raise Unusable(_OTHER_ISSUER)
@@ -168,7 +168,7 @@ class RevocationList:
             raise Unusable(text("it says something of itself that is not understood here"))
         if listed or not self._covers(certificate):
             raise Unusable(text("it is not the list for this certificate"))
-        return Statement(Standing.GOOD, self.at, current)
+        return SourceStatus(Standing.GOOD, self.at, current)
 
     def is_by(self, issuer: x509.Certificate) -> bool:
         """Say whether the issuer's key signed the list: one generation of a CA, of several with one name."""

@@ -251,7 +251,7 @@ def _chunks(file: BinaryIO, output: BinaryIO | None) -> Iterator[bytes]:
         yield chunk
 
 
-def _start(file: BinaryIO) -> tuple[asn1_stream.Reader, bytes, bytes]:
+def _start(file: BinaryIO) -> tuple[asn1_stream.ElementReader, bytes, bytes]:
     """Read as far as the content: what comes before it, and its type."""
     reader, _ = asn1_stream.enter_content_info(file, {_SIGNED_DATA}, _SOMETHING_ELSE)
     reader.enter(asn1_stream.SEQUENCE)

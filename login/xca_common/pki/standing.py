@@ -44,7 +44,7 @@ class Unusable(Exception):  # a situation
 
 
 @dataclass(frozen=True)
-class Statement:
+class SourceStatus:
     """What one list or response, signed by whom the issuer lets say so, says of a certificate.
 
     Attributes:
@@ -75,7 +75,7 @@ class Judgement:
     detail: Text | str | None = None
 
 
-def judge(statements: Iterable[Statement]) -> Judgement:
+def judge(statements: Iterable[SourceStatus]) -> Judgement:
     """Weigh statements about one certificate; without any, nothing is known."""
     known = list(statements)
     if revoked := [one for one in known if one.standing is Standing.REVOKED]:

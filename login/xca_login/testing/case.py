@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from xca_common.statement import Kind, Statement
+from xca_common.statement import Statement, StatementKind
 from xca_login.challenges import LIFETIME, Challenge, now
 from xca_login.testing.issuer import LIST, Answers, addresses, revocation_list
 from xca_login.testing.parties import Party, holder, party
@@ -137,7 +137,9 @@ class Setting:
         """
         made = at or now().replace(microsecond=0)
         nonce = nonce or secrets.token_hex(32)
-        return Challenge(Statement(Kind.LOGIN, origin, made, nonce, ()).encode(), nonce, made + LIFETIME)
+        return Challenge(
+            Statement(StatementKind.LOGIN, origin, made, nonce, ()).encode(), nonce, made + LIFETIME
+        )
 
     def case(self, name: str, recipe: "Recipe") -> Case:
         """Return the case that a recipe makes."""

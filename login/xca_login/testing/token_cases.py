@@ -10,7 +10,7 @@ from asn1crypto import cms, core  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from xca_common.statement import ORIGIN_ATTRIBUTE, Kind, Statement
+from xca_common.statement import ORIGIN_ATTRIBUTE, Statement, StatementKind
 from xca_login.challenges import LIFETIME, Challenge
 from xca_login.testing.case import OK, ORIGIN, Attempt, Recipe, Setting
 from xca_login.testing.parties import DAY, NOW, Party, key, party
@@ -125,15 +125,15 @@ def _in_chunks(at: Setting, asked: Challenge) -> bytes:
 
 def _of_another_kind(asked: Challenge) -> bytes:
     fields = (("cert2", "0" * 64),)
-    return Statement(Kind.REGISTRATION, ORIGIN, NOW, asked.nonce, fields).encode()
+    return Statement(StatementKind.REGISTRATION, ORIGIN, NOW, asked.nonce, fields).encode()
 
 
 def _of_another_site(asked: Challenge) -> bytes:
-    return Statement(Kind.LOGIN, "https://evil.example", NOW, asked.nonce, ()).encode()
+    return Statement(StatementKind.LOGIN, "https://evil.example", NOW, asked.nonce, ()).encode()
 
 
 def _of_another_time(asked: Challenge) -> bytes:
-    return Statement(Kind.LOGIN, ORIGIN, NOW - DAY, asked.nonce, ()).encode()
+    return Statement(StatementKind.LOGIN, ORIGIN, NOW - DAY, asked.nonce, ()).encode()
 
 
 def _with_another_nonce(at: Setting, asked: Challenge) -> bytes:

@@ -7,30 +7,32 @@ from datetime import MAXYEAR
 from typing import Final
 
 from xca_common.i18n import Text
-from xca_common.statement import Kind, Statement
+from xca_common.statement import Statement, StatementKind
 from xca_common.taipei import TAIPEI
 from xca_plugin.agent.component.operation import ConsentFact
 from xca_plugin.i18n import text
 
-TITLES: Final[Mapping[Kind, Text]] = {
-    Kind.LOGIN: text("Log in to the site with the card"),
-    Kind.ACCEPTANCE: text("Accept the certificates on the card"),
-    Kind.REGISTRATION: text("Register the card's certificate for encryption with the site"),
-    Kind.BID: text("Submit a bid with the card"),
-    Kind.WITHDRAW: text("Withdraw a bid with the card"),
-    Kind.OPEN: text("Open the bids of a tender with the card"),
+TITLES: Final[Mapping[StatementKind, Text]] = {
+    StatementKind.LOGIN: text("Log in to the site with the card"),
+    StatementKind.ACCEPTANCE: text("Accept the certificates on the card"),
+    StatementKind.REGISTRATION: text("Register the card's certificate for encryption with the site"),
+    StatementKind.BID: text("Submit a bid with the card"),
+    StatementKind.WITHDRAW: text("Withdraw a bid with the card"),
+    StatementKind.OPEN: text("Open the bids of a tender with the card"),
 }
 """What the card is used for, by the kind of a statement that is signed."""
 
-_MEANINGS: Final[Mapping[Kind, Text]] = {
-    Kind.LOGIN: text("You log in to this site, and to no other, in the name of the holder of the card."),
-    Kind.ACCEPTANCE: text(
+_MEANINGS: Final[Mapping[StatementKind, Text]] = {
+    StatementKind.LOGIN: text(
+        "You log in to this site, and to no other, in the name of the holder of the card."
+    ),
+    StatementKind.ACCEPTANCE: text(
         "You declare that the card and its certificates are right. They become valid then."
     ),
-    Kind.REGISTRATION: text("The site will encrypt to this certificate what only this card opens."),
-    Kind.BID: text("You submit this bid in the name of the holder of the card."),
-    Kind.WITHDRAW: text("You withdraw this bid in the name of the holder of the card."),
-    Kind.OPEN: text("You take part in the opening of the bids, in the role that is named here."),
+    StatementKind.REGISTRATION: text("The site will encrypt to this certificate what only this card opens."),
+    StatementKind.BID: text("You submit this bid in the name of the holder of the card."),
+    StatementKind.WITHDRAW: text("You withdraw this bid in the name of the holder of the card."),
+    StatementKind.OPEN: text("You take part in the opening of the bids, in the role that is named here."),
 }
 _LABELS: Final[Mapping[str, Text]] = {
     "card": text("Card number"),

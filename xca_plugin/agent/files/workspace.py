@@ -29,7 +29,7 @@ _WORKSPACES: Final = 8
 _FOLDER: Final = text("(temporary folder)")
 
 
-class TooManyError(Exception):
+class WorkspaceFullError(Exception):
     """There is no room for another file or workspace."""
 
 
@@ -62,13 +62,13 @@ class Workspace:
         """Return a file that is to be written.
 
         Raises:
-            TooManyError: there are FILES already.
+            WorkspaceFullError: there are FILES already.
         """
         if (
             role is not Role.RESULT
             and sum(file.role is not Role.RESULT for file in self._files.values()) >= FILES
         ):
-            raise TooManyError
+            raise WorkspaceFullError
         file_id = secrets.token_urlsafe(12)
         file = StoredFile(file_id, file_name(name), role, self._folder / file_id)
         self._files[file_id] = file
@@ -110,13 +110,13 @@ class Workspaces:
         """Return a new workspace. The one that was not used for the longest time makes room for it.
 
         Raises:
-            TooManyError: jobs run in all of them.
+            WorkspaceFullError: jobs run in all of them.
             FileProblem: its folder cannot be made.
         """
         while len(self._by_id) >= _WORKSPACES:
             idle = next((one for one in self._oldest_first() if not one.is_busy), None)
             if idle is None:
-                raise TooManyError
+                raise WorkspaceFullError
             self.drop(idle)
         workspace = Workspace(purpose)
         self._by_id[workspace.id] = workspace

@@ -25,7 +25,7 @@ from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.files import execution, parser
 from xca_plugin.agent.files.job import Job
 from xca_plugin.agent.files.stored_file import Role, StoredFile
-from xca_plugin.agent.files.workspace import FILE_BYTES, FILES, TooManyError, Workspace
+from xca_plugin.agent.files.workspace import FILE_BYTES, FILES, Workspace, WorkspaceFullError
 from xca_plugin.agent.pages.card_snapshot import CardSnapshot, take_snapshot
 from xca_plugin.agent.pages.file_actions import DECRYPT, ENCRYPT, FILE_ACTIONS, SIGN, VERIFY, FileAction
 from xca_plugin.agent.pages.pin_actions import LAST_TRY
@@ -137,7 +137,7 @@ async def _upload(state: AgentState, request: Request) -> Response:
         if workspace.is_busy:
             return problem_response(state, request, STALE_PAGE)
         file = workspace.add(unquote(request.headers.get("x-name", "")), Role(role))
-    except TooManyError:
+    except WorkspaceFullError:
         return problem_response(state, request, TOO_MANY_FILES)
     except XcaError as error:
         return problem_response(state, request, problem_of(error))
@@ -272,7 +272,7 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
     for file in workspace.files(Role.RESULT):
         workspace.remove(file)
     job = workspace.job = Job(len(workspace.files(Role.CONTENT)))
-    login = execution.Login(
+    login = execution.CardLogin(
         number=fields.get("card", ""),
         pin=pin,
         agreed=fields.get("agreed") == "yes",

@@ -28,7 +28,7 @@ CHECK_CLOCK: Final = text("Check this computer's clock. If it is right, do not r
 
 
 @dataclass(frozen=True)
-class Problem:
+class SignatureProblem:
     """Why a signature does not hold, or cannot be judged.
 
     Attributes:
@@ -43,6 +43,6 @@ class Problem:
         """Return the reason as a string, as Text does."""
         return self.reason(language)
 
-    def format(self, **facts: object) -> "Problem":
+    def format(self, **facts: object) -> "SignatureProblem":
         """Return the problem with these facts in its reason."""
-        return Problem(self.reason.format(**facts), self.next_step)
+        return SignatureProblem(self.reason.format(**facts), self.next_step)
