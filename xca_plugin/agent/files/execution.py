@@ -56,7 +56,7 @@ Pairs = Sequence[tuple[StoredFile, StoredFile]]
 
 
 @dataclass(frozen=True)
-class CardLogin:
+class PinEntry:
     """What a person entered to use a card.
 
     Attributes:
@@ -134,7 +134,7 @@ async def sign(
     card_worker: CardWorker,
     workspace: Workspace,
     job: Job,
-    login: CardLogin,
+    login: PinEntry,
     *,
     in_pdf: bool = False,
     stamp: Stamp | None = None,
@@ -275,7 +275,7 @@ def _sign_prepared(job: Job, signer: _SessionSigner, one: _Prepared) -> None:
         job.add(FileResult(one.file, one.output))
 
 
-async def decrypt(card_worker: CardWorker, workspace: Workspace, job: Job, login: CardLogin) -> None:
+async def decrypt(card_worker: CardWorker, workspace: Workspace, job: Job, login: PinEntry) -> None:
     """Decrypt each file.
 
     Raises:

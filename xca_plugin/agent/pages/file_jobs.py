@@ -272,7 +272,7 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
     for file in workspace.files(Role.RESULT):
         workspace.remove(file)
     job = workspace.job = Job(len(workspace.files(Role.CONTENT)))
-    login = execution.CardLogin(
+    login = execution.PinEntry(
         number=fields.get("card", ""),
         pin=pin,
         agreed=fields.get("agreed") == "yes",
