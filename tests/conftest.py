@@ -30,8 +30,8 @@ FOLDERS: Final = {
 settings.register_profile("same", deadline=None, derandomize=True, database=None)
 settings.load_profile("same")
 
-# What a script starts in its background ignores Ctrl-C, and what nohup starts ignores the end of its terminal; so would
-# every program to which a test sends these signals.
+# What a script starts in its background ignores Ctrl-C. What nohup starts ignores the end of its terminal.
+# So would every program to which a test sends these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -19,8 +19,8 @@ PREFERENCES = {
     "datareporting.policy.dataSubmissionEnabled": False,
     "browser.shell.checkDefaultBrowser": False,
     "general.smoothScroll": False,
-    # Clicks and turns of the wheel go to the page itself. By way of the browser's own process some reach no page at all,
-    # if the page was painted last a moment ago.
+    # Clicks and turns of the wheel go to the page itself. By way of the browser's own process some reach no
+    # page at all, if the page was painted last a moment ago.
     "remote.events.async.mouse.enabled": False,
     "remote.events.async.wheel.enabled": False,
 }
