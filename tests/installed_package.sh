@@ -40,6 +40,12 @@ for file in man/man1/xcactl.1.gz man/man1/xcactl-pin-change.1.gz man/zh_TW/man1/
     [ -s "/usr/share/$file" ] || fail "no $file"
 done
 grep -q '^Name\[zh_TW\]=憑證IC卡管理$' /usr/share/applications/xca-agent.desktop
+broken=$(cd /usr/share/doc/xca-plugin && find . -name '*.md' | while read -r file; do
+    grep -o '](\([^):#]*\.[a-z]*\)[)#]' "$file" | sed 's/^](//; s/.$//' | while read -r target; do
+        [ -e "${file%/*}/$target" ] || echo "$file: $target"
+    done
+done)
+[ -z "$broken" ] || fail "links of documents lead nowhere: $broken"
 
 # --- use: setup, and from a new card to a signed file
 
