@@ -9,6 +9,7 @@ from xca_login.challenges import Challenge, Challenges, ChallengeStore, MemorySt
 from xca_login.errors import LoginRefused
 from xca_login.login import Account, Binding, Login
 from xca_login.policy import Policy
+from xca_login.registered_keys import RegisteredKey, RegisteredKeys
 from xca_login.revocation import Revocation
 from xca_login.site import Site
 from xca_login.trust import Trust, TrustFolder
@@ -24,6 +25,8 @@ __all__ = [
     "LoginRefused",
     "MemoryStore",
     "Policy",
+    "RegisteredKey",
+    "RegisteredKeys",
     "Revocation",
     "Site",
     "Trust",

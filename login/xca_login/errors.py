@@ -16,6 +16,8 @@ from xca_login.i18n import text
 _LOG_IN_AGAIN = text("Log in again.")
 _TELL_THE_SITE = text("Log in again. If it happens again, tell the operator of this site.")
 _OTHER_CARD = text("Log in with another card.")
+_REGISTER_AGAIN = text("Register the key again. If it happens again, tell the operator of this site.")
+_RECIPIENT_REGISTERS = text("Ask the holder to log in with a card that is valid, and to register its key.")
 
 
 class Misconfigured(XcaError):
@@ -389,3 +391,145 @@ class RevocationUnknown(RevocationProblem):
     code = "revocation_unknown"
     _message = text("It cannot be told now whether the card's certificate is revoked: {detail}.")
     _next_step = text("Wait some minutes. Then log in again.")
+
+
+class RegistrationProblem(LoginRefused):
+    """A key for encryption is not registered, or its possession not proved. The login itself stands."""
+
+
+class CardDifferent(RegistrationProblem):
+    """The certificates are not those of the card that logged in."""
+
+    code = "card_different"
+    _message = text("This is another card than the one that you logged in with.")
+    _next_step = text("Put the card in that you logged in with, or log in with this one.")
+
+
+class PairWrong(RegistrationProblem):
+    """The two certificates are not those of one card."""
+
+    detail: Text
+    code = "key_pair"
+    _message = text("The two certificates are not those of one card: {detail}.")
+    _next_step = _REGISTER_AGAIN
+
+
+class NotForEncryption(RegistrationProblem):
+    """The certificate's key usage, purposes or constraints do not allow encryption to it."""
+
+    code = "not_for_encryption"
+    _message = text("The certificate is not one for encryption.")
+    _next_step = _REGISTER_AGAIN
+
+
+class KeyOlder(RegistrationProblem):
+    """A newer certificate for encryption is registered for the same card."""
+
+    code = "key_older"
+    _message = text("This site has a newer certificate for encryption of this card.")
+    _next_step = text("Log in with your newest card. The newer certificate stays registered.")
+
+
+class KeyUnregistered(RegistrationProblem):
+    """No key for encryption is registered for the card that logged in."""
+
+    code = "key_unregistered"
+    _message = text("No key for encryption of this card is registered at this site.")
+    _next_step = text("Register the key of your card.")
+
+
+class PossessionUnknown(RegistrationProblem):
+    """The answer is not what the envelope holds, or was used already, or the envelope is another card's."""
+
+    code = "possession_unknown"
+    _message = text("This does not prove that your card can open what is encrypted to it.")
+    _next_step = text("Open the envelope again, with the card that you logged in with.")
+
+
+class PossessionExpired(RegistrationProblem):
+    """The envelope was opened too late."""
+
+    code = "possession_expired"
+    _message = text("Opening the envelope took too long.")
+    _next_step = text("Open the envelope again, with the card that you logged in with.")
+
+
+class EncryptionRefused(XcaError):
+    """Nothing is encrypted to a registered key, because it could not be opened, or by somebody else.
+
+    Attributes:
+        code: names the situation; it never changes.
+    """
+
+    code: ClassVar[str]
+
+
+class OrganisationUnregistered(EncryptionRefused):
+    """The organisation has registered no key for encryption."""
+
+    organisation: str
+    code = "organisation_unregistered"
+    _message = text("The organisation {organisation} has registered no key for encryption.")
+    _next_step = text("Ask it to log in with its card, and to register the key.")
+
+
+class RecipientExpired(EncryptionRefused):
+    """The certificate for encryption expired."""
+
+    holder: str
+    day: date
+    code = "recipient_expired"
+    _message = text("The certificate of {holder} for encryption expired on {day}. Nothing was encrypted.")
+    _next_step = _RECIPIENT_REGISTERS
+
+
+class RecipientSuspended(EncryptionRefused):
+    """The certificate for encryption is suspended, or was not accepted yet: from outside both look alike."""
+
+    holder: str
+    code = "recipient_suspended"
+    _message = text(
+        "The certificate of {holder} for encryption is suspended, or was not activated yet. "
+        "Nothing was encrypted."
+    )
+    _next_step = text("Ask the holder to activate the card, or to have it resumed. Then encrypt again.")
+
+
+class RecipientRevoked(EncryptionRefused):
+    """The issuer revoked the certificate for encryption for good."""
+
+    holder: str
+    day: date
+    code = "recipient_revoked"
+    _message = text("The certificate of {holder} for encryption was revoked on {day}. Nothing was encrypted.")
+    _next_step = _RECIPIENT_REGISTERS
+
+
+class RecipientUnknown(EncryptionRefused):
+    """Nothing current is known of the revocation of the certificate for encryption."""
+
+    holder: str
+    detail: Text | str
+    code = "recipient_unknown"
+    _message = text(
+        "It cannot be told now whether the certificate of {holder} for encryption is revoked: {detail}. "
+        "Nothing was encrypted."
+    )
+    _next_step = text("Wait some minutes. Then encrypt again.")
+
+
+class RecipientNotAccepted(EncryptionRefused):
+    """The site does not accept the certificate for encryption any more.
+
+    Attributes:
+        reason: the code of the LoginRefused that a registration of it would raise now.
+    """
+
+    holder: str
+    reason: str
+    code = "recipient_not_accepted"
+    _message = text(
+        "The certificate of {holder} for encryption is not accepted here any more ({reason}). "
+        "Nothing was encrypted."
+    )
+    _next_step = _RECIPIENT_REGISTERS

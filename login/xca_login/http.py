@@ -4,6 +4,10 @@
 A page posts to `begin` and is given the text that the card signs. It posts the signature to `finish`, and to
 `logout` when the person leaves; the script `xca-login.js` does that. Every other answer is JSON, or empty.
 
+At a site that registers keys for encryption, who is logged in posts both certificates of the card to
+`register`. That the card opens what is encrypted to it is proved by opening what `prove` answers, and posting
+the nonce that was in it to `proved`.
+
 Two cookies, which no script can read:
 
 - the browser's: a random value, under which open challenges are kept. It opens nothing.
@@ -18,10 +22,11 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -42,7 +47,8 @@ from xca_login.errors import (
     StoreUnavailable,
     TooManyChallenges,
 )
-from xca_login.login import Login
+from xca_login.login import Account, Login
+from xca_login.registered_keys import RegisteredKey, RegisteredKeys
 from xca_login.sessions import MemorySessions, Session, SessionStore
 from xca_login.site import Site
 from xca_login.token import MOST_BYTES, Token
@@ -116,6 +122,7 @@ class Exchange:
         site: who asks.
         verifier: verifies what comes back.
         challenges: keeps open challenges; None: in this process alone.
+        keys: registers keys for encryption; None: the site needs none.
         clock: tells the time, with a time zone.
 
     Attributes:
@@ -128,10 +135,12 @@ class Exchange:
         verifier: Verifier,
         challenges: ChallengeStore | None = None,
         *,
+        keys: RegisteredKeys | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self.site: Final = site
         self._verifier = verifier
+        self._keys = keys
         self._challenges = Challenges(site, challenges or MemoryStore(), clock=clock)
         self._browser = Cookie("xca-browser", site, "Strict")
 
@@ -158,15 +167,58 @@ class Exchange:
             LoginRefused: nobody is let in; the class says why.
         """
         self.check(request)
-        token = Token.read(_token(request))
+        (der,) = _decoded(_document(request), "token")
+        token = Token.read(der)
         browser = self._browser.value(request.cookies)
         # Without the cookie there is no challenge; the text of a token is judged all the same.
         challenge = self._challenges.take(browser or new_id(), token)
-        try:
+        with _settings():
             return self._verifier.verify(token, challenge)
-        except Misconfigured as error:
-            _LOG.error("nobody can log in: %s", error)
-            raise SiteMisconfigured from error
+
+    def register(self, request: Request, account: Account) -> Response:
+        """Register the key for encryption of the card that logged in.
+
+        Args:
+            request: the post, with both certificates.
+            account: who is logged in.
+
+        Raises:
+            LoginRefused: as RegisteredKeys.register, or the site registers no keys, or as check().
+        """
+        keys = self._checked_keys(request)
+        with _settings():
+            key = keys.register(account, *_decoded(_document(request), "signing", "encryption"))
+        return answer(HTTPStatus.OK, shown_key(key))
+
+    def prove(self, request: Request, account: Account) -> Response:
+        """Return an envelope for the card that logged in.
+
+        Raises:
+            LoginRefused: as RegisteredKeys.begin_proof, or the site registers no keys, or as check().
+        """
+        keys = self._checked_keys(request)
+        with _settings():
+            envelope = keys.begin_proof(account)
+        content = base64.b64encode(envelope.content).decode("ascii")
+        return answer(HTTPStatus.OK, {"envelope": content, "seconds": int(LIFETIME.total_seconds())})
+
+    def proved(self, request: Request, account: Account) -> Response:
+        """Take the nonce that was in the envelope.
+
+        Raises:
+            LoginRefused: as RegisteredKeys.finish_proof, or the site registers no keys, or as check().
+        """
+        keys = self._checked_keys(request)
+        nonce = _document(request).get("nonce")
+        if not isinstance(nonce, str):
+            raise RequestMalformed
+        return answer(HTTPStatus.OK, shown_key(keys.finish_proof(account, nonce)))
+
+    def _checked_keys(self, request: Request) -> RegisteredKeys:
+        self.check(request)
+        if self._keys is None:
+            raise RequestUnknown
+        return self._keys
 
     def check(self, request: Request) -> None:
         """See that a request is a post of the site's own pages.
@@ -194,6 +246,7 @@ class CardLogin:
         sessions: keeps sessions; None: in this process alone.
         on_login: called with each login before its session begins: keeps what the site wants to keep. It may
             raise a LoginRefused.
+        keys: registers keys for encryption; None: the site needs none.
         lifetime: how long a session lasts.
         clock: tells the time, with a time zone.
     """
@@ -206,19 +259,25 @@ class CardLogin:
         sessions: SessionStore | None = None,
         *,
         on_login: Callable[[Login], None] | None = None,
+        keys: RegisteredKeys | None = None,
         lifetime: timedelta = SESSION_LIFETIME,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._exchange = Exchange(site, verifier, challenges, clock=clock)
+        self._exchange = Exchange(site, verifier, challenges, keys=keys, clock=clock)
         self._sessions: SessionStore = sessions or MemorySessions()
         self._on_login = on_login
         self._lifetime = lifetime
         self._clock = clock
         self._cookie = Cookie("xca-session", site, "Lax")
         self._answers = {"begin": self._exchange.begin, "finish": self._finish, "logout": self._logout}
+        self._answers |= {
+            "register": partial(self._of_session, self._exchange.register),
+            "prove": partial(self._of_session, self._exchange.prove),
+            "proved": partial(self._of_session, self._exchange.proved),
+        }
 
     def answer(self, request: Request) -> Response:
-        """Return the answer to a post to begin, finish or logout, or the script; else a refusal."""
+        """Return the answer to a post (see this module), or the script; else a refusal."""
         name = request.path.rpartition("/")[2]
         if name == SCRIPT and request.method in ("GET", "HEAD"):
             return script()
@@ -262,6 +321,14 @@ class CardLogin:
         self._sessions.add(_digest(name), session)
         self._forget(request)
         return answer(HTTPStatus.OK, shown(login), (self._cookie.set(name),))
+
+    def _of_session(self, step: Callable[[Request, Account], Response], request: Request) -> Response:
+        """Answer a post of whoever is logged in."""
+        self._exchange.check(request)
+        session = self.session(request.cookies)
+        if session is None:
+            raise NotLoggedIn
+        return step(request, session.account)
 
     def _logout(self, request: Request) -> Response:
         self._exchange.check(request)
@@ -325,6 +392,18 @@ def shown(login: Login) -> dict[str, str | None]:
     }
 
 
+def shown_key(key: RegisteredKey) -> dict[str, str | None]:
+    """Return what the page is told of a registered key. Its possession is proved if `proved` is a time."""
+    return {
+        "holder_name": key.holder_name,
+        "rank": key.rank,
+        "sha256": key.fingerprint,
+        "valid_until": key.valid_until.isoformat(),
+        "registered": key.registered.isoformat(),
+        "proved": key.proved.isoformat() if key.proved else None,
+    }
+
+
 def refusal(error: LoginRefused) -> Response:
     """Return the answer to a request that is refused: the code, and words for the person."""
     status = _STATUSES.get(type(error), HTTPStatus.FORBIDDEN)
@@ -369,21 +448,49 @@ def _words(error: XcaError) -> dict[str, object]:
     }
 
 
-def _token(request: Request) -> bytes:
-    """Return the token in a body such as {"token": "base64"}.
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Log what is wrong with the site's own settings; the browser is not told what that is."""
+    try:
+        yield
+    except Misconfigured as error:
+        _LOG.error("nobody can log in: %s", error)
+        raise SiteMisconfigured from error
+
+
+def _document(request: Request) -> Mapping[str, object]:
+    """Return the JSON object that a body is.
 
     Raises:
-        RequestMalformed: there is none.
+        RequestMalformed: it is none.
     """
     if request.content_type.partition(";")[0].strip(" \t").lower() != "application/json":
         raise RequestMalformed
     try:
         document = json.loads(request.body)
-        if not isinstance(document, dict) or not isinstance(token := document.get("token"), str):
-            raise RequestMalformed
-        return base64.b64decode(token, validate=True)
     except (ValueError, RecursionError):
         raise RequestMalformed from None
+    if not isinstance(document, dict):
+        raise RequestMalformed
+    return document
+
+
+def _decoded(document: Mapping[str, object], *names: str) -> list[bytes]:
+    """Return members that are in base64.
+
+    Raises:
+        RequestMalformed: one is missing, or is something else.
+    """
+    found = []
+    for name in names:
+        value = document.get(name)
+        if not isinstance(value, str):
+            raise RequestMalformed
+        try:
+            found.append(base64.b64decode(value, validate=True))
+        except ValueError:
+            raise RequestMalformed from None
+    return found
 
 
 def _digest(name: str) -> str:

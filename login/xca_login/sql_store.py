@@ -1,28 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Challenges in a database, for sites with several processes, through SQLAlchemy."""
+"""Challenges and registered keys in a database, for sites with several processes, through SQLAlchemy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Engine,
     LargeBinary,
     MetaData,
+    Row,
     String,
     Table,
+    Text,
+    case,
     delete,
     func,
     insert,
+    literal,
+    null,
     select,
+    update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from xca_login.challenges import MOST_OF_A_SESSION, Challenge
 from xca_login.errors import StoreUnavailable, TooManyChallenges
+from xca_login.login import Account
+from xca_login.registered_keys import RegisteredKey
 
 METADATA = MetaData()
 """The tables, for whoever makes them with tools of their own."""
@@ -35,6 +46,23 @@ _challenges = Table(
     Column("text", LargeBinary, nullable=False),
     Column("until", DateTime(timezone=True), nullable=False, index=True),
 )
+
+_keys = Table(
+    "xca_login_key",
+    METADATA,
+    Column("domain", String(64), primary_key=True),
+    Column("organisation", String(255), primary_key=True),
+    Column("account_key", String(64), primary_key=True),
+    Column("holder_name", Text, nullable=False),
+    Column("rank", String(16), nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("valid_from", DateTime(timezone=True), nullable=False),
+    Column("valid_until", DateTime(timezone=True), nullable=False),
+    Column("registered", DateTime(timezone=True), nullable=False),
+    Column("proved", DateTime(timezone=True)),
+)
+_ACCOUNT = (_keys.c.domain, _keys.c.organisation, _keys.c.account_key)
 
 
 class SqlStore:
@@ -55,13 +83,13 @@ class SqlStore:
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        with self._transaction() as connection:
+        with _transaction(self._engine) as connection:
             METADATA.create_all(connection)
 
     def add(self, session: str, challenge: Challenge, at: datetime) -> None:
         """Keep a challenge (ChallengeStore.add)."""
         own = _challenges.c.session == session
-        with self._transaction() as connection:
+        with _transaction(self._engine) as connection:
             connection.execute(delete(_challenges).where(_challenges.c.until < at))
             others = select(func.count()).select_from(_challenges).where(~own)
             if connection.execute(others).scalar_one() >= self._most:
@@ -86,17 +114,116 @@ class SqlStore:
     def take(self, session: str, nonce: str) -> Challenge | None:
         """Take a challenge out (ChallengeStore.take): of several that try at once, one gets it."""
         chosen = delete(_challenges).where(_challenges.c.session == session, _challenges.c.nonce == nonce)
-        with self._transaction() as connection:
+        with _transaction(self._engine) as connection:
             row = connection.execute(chosen.returning(_challenges.c.text, _challenges.c.until)).one_or_none()
         if row is None:
             return None
-        until: datetime = row.until
-        return Challenge(row.text, nonce, until if until.tzinfo else until.replace(tzinfo=UTC))
+        return Challenge(row.text, nonce, _aware(row.until))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreUnavailable from error
+
+class SqlKeys:
+    """Keeps registered keys in a database (KeyStore).
+
+    Args:
+        engine: of SQLite from 3.35, or of PostgreSQL.
+
+    Raises:
+        ValueError: it is of another database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        if engine.dialect.name not in ("sqlite", "postgresql"):
+            raise ValueError("engine: only SQLite and PostgreSQL")
+        self._engine = engine
+        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+
+    def create_tables(self) -> None:
+        """Make the tables that are not there.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        with _transaction(self._engine) as connection:
+            METADATA.create_all(connection)
+
+    def put(self, key: RegisteredKey) -> RegisteredKey | None:
+        """Keep a key (KeyStore.put). One statement reads and writes: of several at once none is lost."""
+        row = {
+            **dict(zip((one.name for one in _ACCOUNT), key.account, strict=True)),
+            "holder_name": key.holder_name,
+            "rank": key.rank,
+            "certificate": key.certificate,
+            "key": key.key,
+            "valid_from": key.valid_from,
+            "valid_until": key.valid_until,
+            "registered": key.registered,
+            "proved": None,
+        }
+        added = self._insert(_keys).values(row)
+        new = added.excluded
+        names = ("holder_name", "rank", "certificate", "key", "valid_from", "valid_until")
+        changed: dict[str, ColumnElement[Any]] = {name: new[name] for name in names}
+        is_same = _keys.c.certificate == new.certificate
+        changed["registered"] = case((is_same, _keys.c.registered), else_=new.registered)
+        changed["proved"] = case((_keys.c.key == new.key, _keys.c.proved), else_=null())
+        kept = added.on_conflict_do_update(
+            index_elements=_ACCOUNT, set_=changed, where=_keys.c.valid_from <= new.valid_from
+        ).returning(*_keys.c)
+        with _transaction(self._engine) as connection:
+            found = connection.execute(kept).one_or_none()
+        return _key(found) if found else None
+
+    def get(self, account: Account) -> RegisteredKey | None:
+        """Return the key of an account (KeyStore.get)."""
+        chosen = select(_keys)
+        for column, value in zip(_ACCOUNT, account, strict=True):
+            chosen = chosen.where(column == value)
+        with _transaction(self._engine) as connection:
+            found = connection.execute(chosen).one_or_none()
+        return _key(found) if found else None
+
+    def of_organisation(self, domain: str, organisation: str) -> Sequence[RegisteredKey]:
+        """Return the keys of an organisation's cards (KeyStore.of_organisation)."""
+        chosen = select(_keys).where(_keys.c.domain == domain, _keys.c.organisation == organisation)
+        with _transaction(self._engine) as connection:
+            return [_key(row) for row in connection.execute(chosen.order_by(_keys.c.account_key))]
+
+    def prove(self, key: RegisteredKey, at: datetime) -> RegisteredKey | None:
+        """Note that a key is proved (KeyStore.prove)."""
+        chosen = update(_keys).where(_keys.c.certificate == key.certificate)
+        for column, value in zip(_ACCOUNT, key.account, strict=True):
+            chosen = chosen.where(column == value)
+        noted = chosen.values(
+            proved=func.coalesce(_keys.c.proved, literal(at, _keys.c.proved.type))
+        ).returning(*_keys.c)
+        with _transaction(self._engine) as connection:
+            found = connection.execute(noted).one_or_none()
+        return _key(found) if found else None
+
+
+def _key(row: Row[tuple[object, ...]]) -> RegisteredKey:
+    return RegisteredKey(
+        Account(row.domain, row.organisation, row.account_key),
+        row.holder_name,
+        row.rank,
+        row.certificate,
+        row.key,
+        _aware(row.valid_from),
+        _aware(row.valid_until),
+        _aware(row.registered),
+        _aware(row.proved) if row.proved else None,
+    )
+
+
+def _aware(time: datetime) -> datetime:
+    """Return a time as it was stored: in UTC. SQLite drops the time zone."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreUnavailable from error

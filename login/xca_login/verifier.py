@@ -8,6 +8,7 @@ the issuer, the chain and its validity; the signature; what the certificate is f
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from threading import Lock
@@ -43,6 +44,7 @@ from xca_login.errors import (
     IssuerNotValid,
     IssuerUnknown,
     KeyRefused,
+    NotForEncryption,
     NotForLogin,
     OriginForeign,
     OriginNotVerified,
@@ -81,8 +83,31 @@ _UNDERSTOOD: Final = (
     x509.SubjectKeyIdentifier,
 )
 """The critical extensions that a holder's certificate may have."""
+_NOTHING: Final = text("nothing was said about it")
 _MOST_CERTIFICATES: Final = 4096  # of holders, of which what was read is kept
 _PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_SECRECY: Final = frozenset(
+    {ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A holder's certificate that stands, and that the site accepts.
+
+    Attributes:
+        certificate: the certificate.
+        issuer: the certificate of its issuer.
+        holder: whom it is for.
+        holder_name: the holder as people say it.
+        account: the account of its key.
+    """
+
+    certificate: x509.Certificate
+    issuer: x509.Certificate
+    holder: Holder
+    holder_name: str
+    account: Account
 
 
 class Verifier:
@@ -138,15 +163,13 @@ class Verifier:
         self._check_validity(certificate, moment)
         _check_signature(token, certificate)
         binding = self._binding(token)
+        if not _is_for_logins(certificate):
+            raise NotForLogin
         holder = self._holder(certificate, issuer)
         known = self._check_revocation(certificate, issuer, moment)
         shown, name = _shown(certificate)
         return Login(
-            account=Account(
-                trust.domain,
-                holder.organisation_oid or holder.tax_id or "",
-                hashlib.sha256(key_of(certificate)).hexdigest(),
-            ),
+            account=_account(trust, holder, certificate),
             holder=shown.holder,
             holder_name=name,
             holder_kind=holder.kind,
@@ -159,6 +182,37 @@ class Verifier:
             is_revocation_known=known.judgement.standing is Standing.GOOD,
             evidence=Evidence(moment, challenge.text, token.der, issuer.ders, known.lists, known.responses),
         )
+
+    def check(self, der: bytes, *, encrypts: bool = False) -> Checked:
+        """Verify a holder's certificate alone; that somebody has its key is not proved.
+
+        That nothing is known of its revocation refuses it, whatever the policy says.
+
+        Args:
+            der: the certificate, in DER.
+            encrypts: it is the one for encryption (cert2), not the one for signatures (cert1).
+
+        Raises:
+            LoginRefused: one class for each reason (errors).
+            BadTrust, BadTrustFile: the site's CA certificates cannot be read.
+        """
+        trust = self._trust if isinstance(self._trust, Trust) else self._trust.current()
+        moment = self._clock()
+        try:
+            certificate = self._read.get(strict_certificate.load(der))
+        except Malformed as error:
+            raise CertificateMalformed(detail=error.detail) from error
+        issuer = self._issuer(certificate, trust, moment)
+        self._read.keep(certificate)
+        self._check_validity(certificate, moment)
+        if not (_is_for_encryption if encrypts else _is_for_logins)(certificate):
+            raise NotForEncryption if encrypts else NotForLogin
+        holder = self._holder(certificate, issuer)
+        judgement = self._check_revocation(certificate, issuer, moment).judgement
+        if judgement.standing is not Standing.GOOD:
+            raise RevocationUnknown(detail=judgement.detail or _NOTHING)
+        _, name = _shown(certificate)
+        return Checked(certificate, issuer.certificate, holder, name, _account(trust, holder, certificate))
 
     def _issuer(self, certificate: x509.Certificate, trust: Trust, moment: datetime) -> Issuer:
         """Return who issued a certificate, by the key that it names and by the signature on it."""
@@ -191,9 +245,7 @@ class Verifier:
         return Binding.VERIFIED
 
     def _holder(self, certificate: x509.Certificate, issuer: Issuer) -> Holder:
-        """Return whom a certificate is for, if it is for logins and the site lets the holder in."""
-        if not _is_for_logins(certificate):
-            raise NotForLogin
+        """Return whom a certificate is for, if the site lets the holder in."""
         policies = policies_of(certificate)
         if issuer.policies is not None:
             policies &= issuer.policies
@@ -217,7 +269,7 @@ class Verifier:
             addresses = (*list_addresses(certificate), *responder_addresses(certificate))
             hosts = set(map(host_of, addresses))
             if not (known.hosts_are_silent and hosts and hosts <= self._policy.silent_hosts):
-                raise RevocationUnknown(detail=judgement.detail or text("nothing was said about it"))
+                raise RevocationUnknown(detail=judgement.detail or _NOTHING)
             _LOG.warning("let in without an answer about revocation from %s", ", ".join(sorted(hosts)))
         return known
 
@@ -296,14 +348,37 @@ def _holder_of(certificate: x509.Certificate) -> Holder:
     return Holder.of(certificate)
 
 
+def _account(trust: Trust, holder: Holder, certificate: x509.Certificate) -> Account:
+    return Account(
+        trust.domain,
+        holder.organisation_oid or holder.tax_id or "",
+        hashlib.sha256(key_of(certificate)).hexdigest(),
+    )
+
+
 @lru_cache(_MOST_CERTIFICATES)
 def _is_for_logins(certificate: x509.Certificate) -> bool:
-    usage, basic = extension(certificate, x509.KeyUsage), extension(certificate, x509.BasicConstraints)
-    purposes = extension(certificate, x509.ExtendedKeyUsage)
+    usage = extension(certificate, x509.KeyUsage)
+    return usage is not None and usage.digital_signature and _is_of_holders(certificate, _PURPOSES)
+
+
+@lru_cache(_MOST_CERTIFICATES)
+def _is_for_encryption(certificate: x509.Certificate) -> bool:
+    usage = extension(certificate, x509.KeyUsage)
     return (
         usage is not None
-        and usage.digital_signature
-        and not (basic is not None and basic.ca)
-        and not (purposes is not None and _PURPOSES.isdisjoint(purposes))
+        and usage.key_encipherment
+        and not usage.digital_signature
+        and _is_of_holders(certificate, _SECRECY)
+    )
+
+
+def _is_of_holders(certificate: x509.Certificate, accepted: frozenset[x509.ObjectIdentifier]) -> bool:
+    """Tell whether a certificate is no CA's, names no purposes but accepted ones, and is understood."""
+    basic = extension(certificate, x509.BasicConstraints)
+    purposes = extension(certificate, x509.ExtendedKeyUsage)
+    return (
+        not (basic is not None and basic.ca)
+        and not (purposes is not None and accepted.isdisjoint(purposes))
         and all(isinstance(one.value, _UNDERSTOOD) or not one.critical for one in certificate.extensions)
     )

@@ -3,16 +3,16 @@
 
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import create_engine
 
 from support.login_site import SITE, Desk
-from support.postgresql import postgresql, programs
+from support.postgresql import WITH_POSTGRESQL
 from xca_common.statement import Statement, StatementKind
 from xca_login import Challenges, ChallengeStore, MemoryStore, Site, errors
 from xca_login.challenges import LIFETIME, MOST_OF_A_SESSION, Challenge
@@ -21,28 +21,9 @@ from xca_login.testing.parties import NOW
 from xca_login.testing.tokens import sign
 from xca_login.token import Token
 
-KINDS = (
-    "memory",
-    "sqlite",
-    pytest.param(
-        "postgresql",
-        marks=[
-            pytest.mark.integration,
-            pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL here"),
-        ],
-    ),
-)
+KINDS = ("memory", "sqlite", WITH_POSTGRESQL)
 
 Make = Callable[[int], ChallengeStore]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Engine]:
-    """A server of PostgreSQL."""
-    with postgresql() as url:
-        engine = create_engine(url)
-        yield engine
-        engine.dispose()
 
 
 @pytest.fixture(params=KINDS)

@@ -2,7 +2,9 @@
 """The example sites, over HTTP: the holder of a card logs in and out again."""
 
 import asyncio
+import base64
 import importlib.util
+import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +15,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography import x509
 
-from support.login_http import Browser, asgi_site, ask_asgi, django_app, issuer_of, wsgi_site
+from support.login_http import Answer, Browser, asgi_site, ask_asgi, django_app, issuer_of, wsgi_site
 from support.login_site import SITE, Desk
+from xca_common.statement import Statement
+from xca_login import RegisteredKeys
 from xca_login.http import Exchange
-from xca_login.testing.parties import Party
+from xca_login.testing.parties import DAY, NOW, Party, encryption, opened
 
 pytestmark = pytest.mark.integration
 
@@ -47,8 +52,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def card(folder: Path) -> Iterator[Party]:
-    with issuer_of(Desk(), folder) as made:
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture(scope="module")
+def issuer(desk: Desk) -> Party:
+    """The CA of the card."""
+    return desk.ca
+
+
+@pytest.fixture(scope="module")
+def card(folder: Path, desk: Desk) -> Iterator[Party]:
+    with issuer_of(desk, folder) as made:
         yield made
 
 
@@ -222,6 +238,51 @@ def test_admin_of_a_django_site_lists_keys_and_adds_none(project: Browser, card:
     assert page.status_code == 200
     assert "a school" in page.text
     assert client.get("/admin/xca_login/cardkey/add/").status_code == 403
+
+
+def test_key_that_a_card_registers_at_a_django_site_is_listed(
+    project: Browser, card: Party, issuer: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.conf import settings
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    from xca_login.integrations.django.store import DjangoChallenges, DjangoKeys
+
+    exchange = settings.XCA_LOGIN
+    keys = RegisteredKeys(exchange.site, exchange._verifier, DjangoKeys(), DjangoChallenges())
+    monkeypatch.setattr(exchange, "_keys", keys)
+    points = card.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    cert2 = encryption(card, issuer, more=[(points, False)])
+    named = {"signing": card, "encryption": cert2}
+    body = json.dumps({name: base64.b64encode(one.der).decode() for name, one in named.items()}).encode()
+
+    def post(action: str, body: bytes = b"{}") -> Answer:
+        return project.ask("POST", f"/login/{action}", body)
+
+    assert (post("register", body).status, post("prove").status) == (401, 401)
+    project.log_in(card)
+    first = post("register", body).json
+    nonce = Statement.parse(opened(cert2, base64.b64decode(post("prove").json["envelope"]))).nonce
+    sent = json.dumps({"nonce": nonce}).encode()
+    with ThreadPoolExecutor(4) as pool:
+        answers = [*pool.map(lambda _: post("proved", sent), range(4))]
+    assert sorted(one.status for one in answers) == [200, 403, 403, 403]
+    again = post("register", body).json
+    assert (first["proved"], again["registered"]) == (None, first["registered"])
+    assert again["proved"] is not None
+    older = encryption(card, issuer, more=[(points, False)], start=NOW - 31 * DAY)
+    named["encryption"] = older
+    body = json.dumps({name: base64.b64encode(one.der).decode() for name, one in named.items()}).encode()
+    assert post("register", body).json["code"] == "key_older"
+    (kept,) = keys.of_organisation("2.16.886.111.100000")
+    assert (kept.certificate, keys.note_opening(kept)) == (cert2.der, kept)
+    staff, _ = get_user_model().objects.get_or_create(username="staff", is_staff=True, is_superuser=True)
+    client = Client(headers={"host": "127.0.0.1"})
+    client.force_login(staff, "xca_login.integrations.django.backends.CardBackend")
+    page = client.get("/admin/xca_login/encryptionkey/")
+    assert (page.status_code, "a school" in page.text) == (200, True)
+    assert client.get("/admin/xca_login/encryptionkey/add/").status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 ACCOUNT = "postgres"
 
 
@@ -19,6 +21,16 @@ def programs() -> Path | None:
         return max(found, key=lambda path: int(path.parts[-3])).parent
     elsewhere = shutil.which("initdb")
     return Path(elsewhere).parent if elsewhere else None
+
+
+WITH_POSTGRESQL = pytest.param(
+    "postgresql",
+    marks=[
+        pytest.mark.integration,
+        pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL here"),
+    ],
+)
+"""The parameter of a test that asks for the fixture server."""
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import BinaryIO, Final
 
 from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
@@ -500,7 +501,8 @@ def encrypt(
     """Encrypt a file to certificates with AES-256, the key in RSAES-PKCS1-v1_5, which every card has.
 
     Args:
-        content: the file, open; read once. Of a pipe the length is not known: lengths are then indefinite.
+        content: the file, open, or a BytesIO; read once. Of a pipe the length is not known: lengths are then
+            indefinite.
         output: takes the encrypted file.
         recipients: who can open it.
         armored: write PEM (RFC 7468), not DER.
@@ -512,8 +514,7 @@ def encrypt(
     """
     if len(recipients) > _MOST_RECIPIENTS:
         raise TooMuchError(text("it has more than {count} recipients").format(count=_MOST_RECIPIENTS))
-    found = os.fstat(content.fileno())
-    size = found.st_size if stat.S_ISREG(found.st_mode) else None
+    size = _size(content)
     key = secrets.token_bytes(_AES_KEY_BYTES)
     encryption = _CbcEncryption(key) if cbc else _GcmEncryption(key)
     infos = cms.RecipientInfos([recipient.info(key) for recipient in recipients])
@@ -549,6 +550,14 @@ def encrypt(
     if size not in (None, read):
         problem = FileProblem(path=content.name, detail=text("it changed while it was read"))
         raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
+
+
+def _size(content: BinaryIO) -> int | None:
+    """Return how many bytes a file has; None: it is a pipe."""
+    if isinstance(content, BytesIO):
+        return len(content.getbuffer())
+    found = os.fstat(content.fileno())
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 class _CbcEncryption:

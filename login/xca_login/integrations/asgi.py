@@ -37,7 +37,7 @@ def session_of(scope: Mapping[str, Any]) -> Session | None:
 
 
 class AsgiLogin:
-    """The application that takes a login's posts: …/begin, …/finish and …/logout.
+    """The application that takes a login's posts: …/begin, …/finish, …/logout and others (xca_login.http).
 
     Args:
         card_login: what answers them.

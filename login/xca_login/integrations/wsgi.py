@@ -29,7 +29,7 @@ def session_of(environ: Mapping[str, Any]) -> Session | None:
 
 
 class WsgiLogin:
-    """The application that takes a login's posts: …/begin, …/finish and …/logout.
+    """The application that takes a login's posts: …/begin, …/finish, …/logout and others (xca_login.http).
 
     Args:
         card_login: what answers them.

@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from xca_common.pki import profile
-from xca_common.pki.authority import SIGNING, directory_attributes
+from xca_common.pki.authority import ENCRYPTION, SIGNING, directory_attributes
+from xca_common.pki.encrypted_data import EncryptedData
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 """When the process began. Certificates are made for this time."""
@@ -204,6 +206,34 @@ def holder(
     """
     extensions = [authority_key(issuer), policies(policy), directory(attributes_), *more]
     return party(name, issuer, extensions=extensions, **options)
+
+
+def encryption(one: Party, issuer: Party, key_name: str = "", **options: Any) -> Party:
+    """Return the certificate for encryption (cert2) of a card, beside the one for signatures.
+
+    Args:
+        one: the card's holder(), made with the same options.
+        issuer: the issuing CA.
+        key_name: name of its key; empty: one of its own.
+        options: those of holder(), such as the organisation's name.
+    """
+    key_name = key_name or f"{one.certificate.subject.rfc4514_string()}, for encryption"
+    return holder(issuer, key_name=key_name, usage=ENCRYPTION, **options)
+
+
+def opened(one: Party, envelope: bytes) -> bytes:
+    """Return what an envelope holds that is encrypted to a party, as its card would open it.
+
+    Raises:
+        ValueError: it is encrypted to others, or was altered.
+    """
+    found = EncryptedData(BytesIO(envelope))
+    recipient = found.recipient(one.der)
+    if recipient is None:
+        raise ValueError("it is encrypted to others")
+    content = BytesIO()
+    found.open(recipient, one.key, content)
+    return content.getvalue()
 
 
 def responder(issuer: Party, *, purposes: Sequence[x509.ObjectIdentifier] | None = None) -> Party:

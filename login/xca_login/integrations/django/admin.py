@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of cards' keys in Django's admin. Keys come from logins alone; they may be deleted there."""
+"""The lists of cards' keys in Django's admin. Keys come from cards alone; they may be deleted there."""
 
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
 
-from xca_login.integrations.django.models import CardKey
+from xca_login.integrations.django.models import CardKey, EncryptionKey
+
+
+class _OfCards(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic class when it runs
+    """A list that only cards add to."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds keys: a login or a registration does."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Nobody changes what a card said."""
+        return False
 
 
 @admin.register(CardKey)
-class CardKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic class when it runs
+class CardKeyAdmin(_OfCards):
     """Which keys log in whom, and when they did."""
 
     list_display = ("holder_name", "organisation", "rank", "user", "first_used", "last_used")
@@ -16,10 +29,13 @@ class CardKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic cl
     list_filter = ("domain", "rank")
     date_hierarchy = "last_used"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds keys: a key is proved by a login."""
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: CardKey | None = None) -> bool:
-        """Nobody changes what a login said."""
-        return False
+@admin.register(EncryptionKey)
+class EncryptionKeyAdmin(_OfCards):
+    """Which keys things are encrypted to, until when, and whether their cards were seen to open anything."""
+
+    list_display = ("holder_name", "organisation", "rank", "registered", "valid_until", "proved")
+    search_fields = ("holder_name", "organisation", "fingerprint")
+    list_filter = ("domain", "rank", ("proved", admin.EmptyFieldListFilter))
+    date_hierarchy = "registered"
+    exclude = ("certificate",)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept in the site's database: keys of cards, and open challenges."""
+"""What is kept in the site's database: keys of cards, keys for encryption, and open challenges."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -34,6 +34,41 @@ class CardKey(models.Model):
 
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["domain", "organisation", "key"], name="xca_login_account")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holder_name} ({self.organisation})"
+
+
+class EncryptionKey(models.Model):
+    """The key for encryption that a card registered (xca_login.RegisteredKey).
+
+    Attributes:
+        domain, organisation, account_key: the account.
+        holder_name, rank, certificate, key, valid_from, valid_until, registered, proved: as there.
+        fingerprint: SHA-256 of the certificate, hexadecimal.
+    """
+
+    domain: "models.CharField[str, str]" = models.CharField(max_length=64)
+    organisation: "models.CharField[str, str]" = models.CharField(max_length=255)
+    account_key: "models.CharField[str, str]" = models.CharField(max_length=64)
+    holder_name: "models.TextField[str, str]" = models.TextField()
+    rank: "models.CharField[str, str]" = models.CharField(max_length=16)
+    certificate: "models.BinaryField[bytes, bytes]" = models.BinaryField()
+    fingerprint: "models.CharField[str, str]" = models.CharField(max_length=64)
+    key: "models.CharField[str, str]" = models.CharField(max_length=64)
+    valid_from: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
+    valid_until: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
+    registered: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
+    proved: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
+
+    class Meta:
+        """One row for each account."""
+
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["domain", "organisation", "account_key"], name="xca_login_encryption_account"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open challenges in the site's own database, for all its processes."""
+"""Open challenges and registered keys in the site's own database, for all its processes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, transaction
 
 from xca_login.challenges import MOST_OF_A_SESSION, Challenge
 from xca_login.errors import StoreUnavailable, TooManyChallenges
+from xca_login.login import Account
+from xca_login.registered_keys import RegisteredKey
+
+if TYPE_CHECKING:
+    from xca_login.integrations.django.models import EncryptionKey
 
 
 class DjangoChallenges:
@@ -45,6 +51,85 @@ class DjangoChallenges:
             found = chosen.first()
             deleted, _ = chosen.delete()
         return Challenge(bytes(found.text), nonce, found.until) if found and deleted else None
+
+
+class DjangoKeys:
+    """Keeps registered keys in Django's default database (KeyStore)."""
+
+    def put(self, key: RegisteredKey) -> RegisteredKey | None:
+        """Keep a key (KeyStore.put). The account's row is locked from when it is read until it is written."""
+        with _transaction():
+            from xca_login.integrations.django.models import EncryptionKey  # after Django's start
+
+            new = {
+                "holder_name": key.holder_name,
+                "rank": key.rank,
+                "certificate": key.certificate,
+                "fingerprint": key.fingerprint,
+                "key": key.key,
+                "valid_from": key.valid_from,
+                "valid_until": key.valid_until,
+                "registered": key.registered,
+                "proved": None,
+            }
+            locked = EncryptionKey.objects.select_for_update()
+            row, is_new = locked.get_or_create(**_account(key), defaults=new)
+            if not is_new:
+                before = _key(row)
+                if before.valid_from > key.valid_from:
+                    return None
+                if before.certificate == key.certificate:
+                    new["registered"] = before.registered
+                if before.key == key.key:
+                    new["proved"] = before.proved
+                for name, value in new.items():
+                    setattr(row, name, value)
+                row.save()
+            return _key(row)
+
+    def get(self, account: Account) -> RegisteredKey | None:
+        """Return the key of an account (KeyStore.get)."""
+        found = self._found(domain=account.domain, organisation=account.organisation, account_key=account.key)
+        return found[0] if found else None
+
+    def of_organisation(self, domain: str, organisation: str) -> Sequence[RegisteredKey]:
+        """Return the keys of an organisation's cards (KeyStore.of_organisation)."""
+        return self._found(domain=domain, organisation=organisation)
+
+    def prove(self, key: RegisteredKey, at: datetime) -> RegisteredKey | None:
+        """Note that a key is proved (KeyStore.prove)."""
+        with _transaction():
+            from xca_login.integrations.django.models import EncryptionKey
+
+            chosen = EncryptionKey.objects.filter(**_account(key), fingerprint=key.fingerprint)
+            chosen.filter(proved=None).update(proved=at)
+            row = chosen.first()
+        return _key(row) if row else None
+
+    def _found(self, **chosen: str) -> list[RegisteredKey]:
+        with _transaction():
+            from xca_login.integrations.django.models import EncryptionKey
+
+            return [_key(row) for row in EncryptionKey.objects.filter(**chosen).order_by("account_key")]
+
+
+def _account(key: RegisteredKey) -> dict[str, str]:
+    account = key.account
+    return {"domain": account.domain, "organisation": account.organisation, "account_key": account.key}
+
+
+def _key(row: "EncryptionKey") -> RegisteredKey:
+    return RegisteredKey(
+        Account(row.domain, row.organisation, row.account_key),
+        row.holder_name,
+        row.rank,
+        bytes(row.certificate),
+        row.key,
+        row.valid_from,
+        row.valid_until,
+        row.registered,
+        row.proved,
+    )
 
 
 @contextmanager

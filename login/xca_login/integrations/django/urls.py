@@ -12,4 +12,7 @@ urlpatterns = [
     path("begin", views.begin, name="begin"),
     path("finish", views.finish, name="finish"),
     path("logout", views.logout, name="logout"),
+    path("register", views.register, name="register"),
+    path("prove", views.prove, name="prove"),
+    path("proved", views.proved, name="proved"),
 ]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from http import HTTPStatus
+from typing import Final
 
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME, authenticate
@@ -20,13 +21,16 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from xca_common.i18n import CHINESE, ENGLISH
-from xca_login.errors import AccountClosed, LoginRefused, RequestMalformed
+from xca_login.errors import AccountClosed, LoginRefused, NotLoggedIn, RequestMalformed
 from xca_login.http import MOST_BODY_BYTES, SESSION_LIFETIME, Request, Response, answer, refusal, shown
 from xca_login.http import script as found_script
 from xca_login.i18n import text
 from xca_login.integrations.django.configured import exchange
 from xca_login.integrations.wsgi import request_with
+from xca_login.login import Account
 
+_ACCOUNT: Final = "xca_login_account"
+"""Where the session keeps the account of the card that it began with."""
 _View = Callable[[HttpRequest, Request], Response]
 
 
@@ -84,6 +88,7 @@ def finish(request: HttpRequest, read: Request) -> Response:
     request.session.cycle_key()  # also for who was logged in already
     site_lifetime = timedelta(seconds=request.session.get_session_cookie_age())
     request.session.set_expiry(min(SESSION_LIFETIME, site_lifetime))
+    request.session[_ACCOUNT] = [*login.account]
     return answer(HTTPStatus.OK, shown(login))
 
 
@@ -93,6 +98,37 @@ def logout(request: HttpRequest, read: Request) -> Response:
     exchange().check(read)
     end_session(request)
     return answer(HTTPStatus.NO_CONTENT, None, (("Clear-Site-Data", '"cache"'),))
+
+
+@_post
+def register(request: HttpRequest, read: Request) -> Response:
+    """Register the key for encryption of the card that logged in."""
+    return exchange().register(read, _account(request, read))
+
+
+@_post
+def prove(request: HttpRequest, read: Request) -> Response:
+    """Give the page an envelope that the card opens."""
+    return exchange().prove(read, _account(request, read))
+
+
+@_post
+def proved(request: HttpRequest, read: Request) -> Response:
+    """Take what was in the envelope."""
+    return exchange().proved(read, _account(request, read))
+
+
+def _account(request: HttpRequest, read: Request) -> Account:
+    """Return the account that a session began with.
+
+    Raises:
+        NotLoggedIn: it began with no card, or nobody is logged in.
+    """
+    exchange().check(read)
+    found = request.session.get(_ACCOUNT)
+    if found is None or not request.user.is_authenticated:
+        raise NotLoggedIn
+    return Account(*found)
 
 
 @require_safe
