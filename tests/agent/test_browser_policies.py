@@ -161,3 +161,18 @@ def test_deploying_settings_of_the_agent_win_over_the_persons(
     assert settings.page_pin is PagePin.ASK
     assert settings.allowed == {"https://documents.example.gov.tw"}
     assert settings.blind == frozenset()
+
+
+def test_example_of_the_debian_package_has_every_setting_and_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = POLICIES.parents[1] / "packaging" / "debian" / "etc" / "agent.conf.example"
+    settings = re.sub(r"^;(?=\S)", "", example.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (tmp_path / "agent.conf").write_text(settings)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
+    taken = Settings.load(system_file=tmp_path / "agent.conf")
+    assert taken.allowed == {"https://example.gov.tw", "http://intranet.example"}
+    described = re.findall(
+        r"^\| `([a-z_]+)` \|", (POLICIES.parent / "agent.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {*re.findall(r"^(\w+) =", settings, re.MULTILINE)} == {*described}
