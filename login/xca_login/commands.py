@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of xca-login."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -8,13 +9,20 @@ from typing import Any, Final
 import click
 
 from xca_common.command_line import complete, harmless_usage
-from xca_common.errors import XcaError
+from xca_common.errors import XcaError, os_reason
 from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
 from xca_common.pki.malformed import Malformed
 from xca_common.standard_streams import tolerate_characters
 from xca_login import evidence
-from xca_login.errors import BadTrust, EvidenceUnusable, LoginRefused, Misconfigured
+from xca_login.errors import (
+    BadTrust,
+    EvidenceUnusable,
+    LoginRefused,
+    Misconfigured,
+    ProgramFailed,
+    ProgramProblem,
+)
 from xca_login.i18n import say, text
 from xca_login.later import verify_evidence
 from xca_login.login import Binding, Login
@@ -25,6 +33,7 @@ _ = say
 
 _PLACEHOLDERS: Final = {"FILE": text("FILE"), "FOLDER": text("FOLDER"), "OID": text("OID")}
 _REFUSED, _NOBODY_VOUCHES, _UNUSABLE, _UNTRUSTED = 1, 3, 4, 5
+_PROGRAM_FAILED: Final = 1
 _STATUSES: Final = "\b\n" + _(
     "Exit status:\n"
     "  0  the login is proved\n"
@@ -58,6 +67,8 @@ class _Commands(click.Group):
                 _fail(error, _UNUSABLE)
             except Misconfigured as error:
                 _fail(error, _UNTRUSTED)
+            except ProgramProblem as error:
+                _fail(error, _PROGRAM_FAILED)
 
 
 @click.group(cls=_Commands, help=_("Logins with the organisation IC card, at a site."))
@@ -103,6 +114,46 @@ def _verify_evidence(file: Path, folder: Path | None, policies: tuple[str, ...])
         )
         sys.exit(_NOBODY_VOUCHES)
     click.echo(_("The login is proved."))
+
+
+@xca_login.command(
+    "demo",
+    help=_(
+        "Log in on this computer, to see how it goes: with a test card, a local component and a site. "
+        "They are gone when you end the command with Ctrl-C. It starts programs of xca-plugin."
+    )
+    + "\n\n\b\n"
+    + _(
+        "Exit status:\n"
+        "  0  you ended it\n"
+        "  1  a program that it starts is missing or failed\n"
+        "  2  an option or a value is wrong"
+    ),
+)
+@click.option("--no-browser", is_flag=True, help=_("Open no browser; only say the address."))
+def _demo(no_browser: bool) -> None:
+    from xca_login import demo
+
+    def tell(words: Text) -> None:
+        click.echo(text("{step} …").format(step=words)())
+
+    def show(address: str) -> None:
+        click.echo(text("The site is at {address}. End it with Ctrl-C.").format(address=f"{address}/")())
+        if not no_browser and click.launch(f"{address}/") != 0:
+            click.echo(_("No browser was found. Open that address in one yourself."), err=True)
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        demo.run(tell, show)
+    except KeyboardInterrupt:
+        click.echo()
+    except OSError as error:
+        raise ProgramFailed(name="xca-login demo", detail=os_reason(error)) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _trust_inside(path: Path, kept: evidence.Evidence) -> Trust:

@@ -58,6 +58,30 @@ class EvidenceUnusable(XcaError):
     _next_step = text("Give the file as the site kept it, with the folder lists beside it.")
 
 
+class ProgramProblem(XcaError):
+    """A program that the demonstration starts cannot do its part."""
+
+
+class ProgramMissing(ProgramProblem):
+    """A program of xca-plugin is not installed."""
+
+    name: str
+    _message = text("The program {name} is not installed.")
+    _next_step = text(
+        "Install it beside xca-login: pip install 'xca-plugin[agent]', or the Debian package xca-plugin; "
+        "SoftHSM too: apt install softhsm2."
+    )
+
+
+class ProgramFailed(ProgramProblem):
+    """A program of xca-plugin failed, or ended too early."""
+
+    name: str
+    detail: Text | str
+    _message = text("The program {name} failed: {detail}")
+    _next_step = text("Do what it says. Then do it again.")
+
+
 class LoginRefused(XcaError):
     """A login is refused.
 

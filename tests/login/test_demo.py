@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xca-login demo, where a program of xca-plugin is missing or fails; and its pages, without a browser."""
+
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from support.login_site import Desk
+from xca_login.commands import xca_login
+from xca_login.demo.site import DemoSite
+from xca_login.trust import TrustFolder
+
+pytestmark = pytest.mark.fast
+
+ORIGIN = "http://127.0.0.1:8000"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, folder: Path, programs: Callable[[str], str | None]) -> Result:
+    monkeypatch.setattr("xca_login.demo.programs.shutil.which", lambda name, path=None: programs(name))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return CliRunner().invoke(xca_login, ["demo", "--no-browser"], env={"LANGUAGE": "en"})
+
+
+def test_demo_without_the_programs_names_the_package_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run(monkeypatch, tmp_path, lambda name: None)
+    assert done.exit_code == 1
+    assert "The program softhsm-card is not installed." in done.stderr
+    assert "pip install 'xca-plugin[agent]'" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_whose_program_fails_says_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = tmp_path / "failing"
+    failing.write_text("#!/bin/sh\nprintf 'no SoftHSM\\033[2J here\\n' >&2\nexit 1\n", encoding="utf-8")
+    failing.chmod(0o700)
+    done = run(monkeypatch, tmp_path, lambda name: str(failing))
+    assert done.exit_code == 1
+    assert "The program softhsm-card init failed: no SoftHSM" in done.stderr
+    assert "\033" not in done.stderr
+    assert list(tmp_path.iterdir()) == [failing]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> DemoSite:
+    desk = Desk()
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "ca").mkdir()
+    (folder / "ca" / "ca.pem").write_bytes(desk.ca.pem)
+    trust = TrustFolder(folder / "ca")
+    return DemoSite(ORIGIN, "http://localhost:61161", trust, [], folder / "evidence", "12345678")
+
+
+def ask(site: DemoSite, path: str, host: str = "127.0.0.1:8000", **more: str) -> tuple[str, str]:
+    status: list[str] = []
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": path,
+        "HTTP_HOST": host,
+        "wsgi.input": BytesIO(),
+        **more,
+    }
+    body: Iterable[bytes] = site(environ, lambda code, *_: status.append(code))  # type: ignore[arg-type]
+    return status[0], b"".join(body).decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "以卡片登入"),
+        ({"HTTP_ACCEPT_LANGUAGE": "de, en-GB;q=0.8"}, "Log in with the card"),
+        ({"HTTP_ACCEPT_LANGUAGE": "en", "QUERY_STRING": "lang=zh_TW"}, "以卡片登入"),
+        ({"QUERY_STRING": "lang=en"}, "Log in with the card"),
+    ],
+)
+def test_page_of_the_demo_is_in_the_persons_language(
+    site: DemoSite, more: dict[str, str], expected: str
+) -> None:
+    status, page = ask(site, "/", **more)
+    assert status == "200 OK"
+    assert expected in page
+    assert "12345678" in page
+
+
+def test_page_of_the_demo_is_not_shown_under_another_name(site: DemoSite) -> None:
+    assert ask(site, "/", host="evil.example") == ("421 Misdirected Request", "")
+
+
+@pytest.mark.parametrize("path", ["/demo.css", "/demo.js", "/login/xca-login.js"])
+def test_files_of_the_demo_are_served(site: DemoSite, path: str) -> None:
+    assert ask(site, path)[0] == "200 OK"
+    assert ask(site, path + "x")[0].startswith("404")
