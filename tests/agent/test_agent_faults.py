@@ -69,7 +69,9 @@ CASES = {
     "PIN": Case("change_pin", done="The PIN is changed"),
     "upload": Case("upload"),
     "sign": Case("file_job", ["/files/sign"], done="All files are in order."),
+    "verify": Case("file_job", ["/files/verify"], done="All files are in order."),
     "encrypt": Case("file_job", ["/files/encrypt"], done="All files are in order."),
+    "decrypt": Case("file_job", ["/files/decrypt"], done="All files are in order."),
 }
 
 

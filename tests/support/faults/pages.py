@@ -8,13 +8,19 @@ from collections.abc import Callable, Mapping
 from html import unescape
 from importlib import import_module
 from importlib.metadata import entry_points
+from io import BytesIO
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.testclient import TestClient
 
 from support.faults.forking import Request, serve
-from xca_plugin import cards
+from xca_login.testing.parties import party
+from xca_login.testing.tokens import signed
+from xca_plugin import cards, enveloped
+from xca_plugin.agent.files import parser, parser_process
 from xca_plugin.agent.process.app import create_app
 from xca_plugin.agent.process.settings import Settings
 from xca_plugin.agent.process.state import AgentState
@@ -22,6 +28,9 @@ from xca_plugin.agent.process.state import AgentState
 SITE: Final = "https://portal.example.gov.tw"
 Answer = Any
 """A response of httpx, or of the package that Starlette uses in its place."""
+CONTENT: Final = b"content"
+SIGNED: Final[list[tuple[str, bytes, str]]] = []
+"""A file, its signature and the root certificate of its signer, made once: name, content and role."""
 _FORM: Final = {"Accept": "text/html", "Accept-Language": "en"}
 
 
@@ -82,11 +91,9 @@ class Person:
 
     def file_job(self, path: str) -> Answer:
         """Do a job with files to its end, and return the page of its results."""
-        token = self._upload_token(path)
-        job = self._upload(path, token, "", "a.txt", b"content").json()["job"]
-        wanted = {"card": self._said["card"], "label": "cert2", "form": "pem"}
-        certificate = self._client.get("/certificate", params=wanted).content
-        self._upload(path, token, job, "cert2.pem", certificate, "recipient")
+        token, job = self._upload_token(path), ""
+        for name, content, role in self._files(path):
+            job = self._upload(path, token, job, name, content, role).json()["job"]
         page = self._client.get(f"{path}?job={job}", headers=_FORM).text
         form = page[page.index(f'action="{path}"') :]
         fields = {"token": _value(form, "token"), "job": job, "card": self._said["card"], "trust": "file"}
@@ -97,6 +104,25 @@ class Person:
         while 'class="working"' in answer.text:
             answer = self._client.get(str(answer.url), headers=_FORM)
         return answer
+
+    def _files(self, path: str) -> list[tuple[str, bytes, str]]:
+        """Return the files of a job: name, content and role."""
+        if path == "/files/verify":
+            return SIGNED
+        if path == "/files/sign":
+            return [("a.txt", CONTENT, "content")]
+        wanted = {"card": self._said["card"], "label": "cert2", "form": "pem"}
+        certificate = self._client.get("/certificate", params=wanted).content
+        if path == "/files/encrypt":
+            return [("a.txt", CONTENT, "content"), ("cert2.pem", certificate, "recipient")]
+        encrypted = BytesIO()
+        with NamedTemporaryFile() as recipient, TemporaryFile() as content:
+            recipient.write(certificate)
+            recipient.flush()
+            content.write(CONTENT)
+            content.seek(0)
+            enveloped.encrypt(content, encrypted, enveloped.recipients_in([Path(recipient.name)]))
+        return [("a.txt.p7e", encrypted.getvalue(), "content")]
 
     def _upload(
         self, path: str, token: str, job: str, name: str, content: bytes, role: str = "content"
@@ -125,6 +151,11 @@ class Person:
         return self._client.post(path, data=dict(fields), headers=self._headers, follow_redirects=True)
 
 
+async def _answer(question: bytes) -> bytes:
+    """Answer what the agent would ask a process of its own: the faults are in this one."""
+    return json.dumps(parser_process.answered(json.loads(question))).encode()
+
+
 def _value(html: str, name: str) -> str:
     found = re.search(f'name="{name}" value="([^"]*)"', html)
     assert found, html
@@ -143,13 +174,28 @@ def run(request: Request, arm: Callable[[], None], disarm: Callable[[], None]) -
     return 0
 
 
+def _signed() -> list[tuple[str, bytes, str]]:
+    root = party("root", ca=True)
+    signature = signed(party("signer", root), CONTENT)
+    return [
+        ("a.txt", CONTENT, "content"),
+        ("a.txt.p7s", signature, "content"),
+        ("root.pem", root.pem, "root"),
+    ]
+
+
 def _words(text: str) -> str:
     main = text.partition("<main")[2] or text
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", main)))
 
 
 if __name__ == "__main__":
-    for name in ("xca_plugin.hicos", "xca_plugin.cms", "xca_plugin.enveloped", "encodings.utf_8_sig"):
+    for name in (
+        *("encodings.utf_8_sig", "xca_plugin.cms", "xca_plugin.hicos", "xca_plugin.pdf_verification"),
+        *("xca_plugin.verification", "xca_plugin.verification_report"),
+    ):
         import_module(name)
+    SIGNED[:] = _signed()
+    vars(parser)["_answer"] = _answer
     vars(cards)["entry_points"] = entry_points().select  # else each run reads those of all distributions
     serve(run)

@@ -37,13 +37,17 @@ def main() -> None:
     answer = sys.stdout
     sys.stdout = sys.stderr  # libraries may print
     logging.disable()
-    try:
-        said = {"answer": TASKS[question["task"]](**question["arguments"])}
-    except XcaError as error:
-        said = {"failed": {each: (error.message(each), error.next_step(each)) for each in LANGUAGES}}
-    json.dump(said, answer)
+    json.dump(answered(question), answer)
     answer.flush()
     os._exit(0)  # nothing is to be tidied up, and threads of libraries may hang
+
+
+def answered(question: dict[str, Any]) -> dict[str, Any]:
+    """Do the task of a question; return the answer, which can be JSON."""
+    try:
+        return {"answer": TASKS[question["task"]](**question["arguments"])}
+    except XcaError as error:
+        return {"failed": {each: (error.message(each), error.next_step(each)) for each in LANGUAGES}}
 
 
 def _verify(
