@@ -30,9 +30,15 @@ def xca_module() -> Path:
 @pytest.fixture(scope="session")
 def _xca_first_environment() -> Iterator["Environment"]:
     from softhsm.environment import Environment
+    from softhsm.errors import IssuerError
 
     with _folder() as folder:
-        yield Environment.create(folder)
+        try:
+            environment = Environment.create(folder)
+        except IssuerError as error:
+            error.add_note("That is below the folder for temporary files, which the variable TMPDIR names.")
+            raise
+        yield environment
 
 
 @pytest.fixture(scope="session")

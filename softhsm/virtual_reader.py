@@ -30,6 +30,8 @@ It runs in a thread. An empty command means power-up or reset; its answer is dro
 """
 
 _ATR_MAX: Final = 33
+_SOCKET_PATH_MAX: Final = 107
+"""Bytes of a socket's path (unix(7)); pytest's folders are longer."""
 _INSTRUCTION_NOT_SUPPORTED: Final = b"\x6d\x00"
 _POWER_OFF, _POWER_ON, _RESET, _GET_ATR = b"\x00", b"\x01", b"\x02", b"\x04"
 _DRIVERS: Final = ("/usr/lib/pcsc/drivers", "/usr/lib64/pcsc/drivers", "/usr/lib/*/pcsc/drivers")
@@ -152,11 +154,17 @@ class VirtualReader:
                 "no virtual reader: it needs pcscd, vsmartcard-vpcd and unshare (Debian: apt install pcscd "
                 "vsmartcard-vpcd util-linux)"
             )
-        # A socket's path has at most 107 bytes; pytest's folders are longer.
         self._scratch = ExitStack()
         folder = self._scratch.enter_context(scratch_folder())
         self._log = folder / "log"
-        self.variables = {"PCSCLITE_CSOCK_NAME": f"{folder}/pcscd.comm"}
+        path = f"{folder}/pcscd.comm"
+        self.variables = {"PCSCLITE_CSOCK_NAME": path}
+        if (excess := len(os.fsencode(path)) - _SOCKET_PATH_MAX) > 0:
+            self._scratch.close()
+            raise NoVirtualReaderError(
+                f"no virtual reader: {path}: {excess} bytes too long for a socket; set TMPDIR to a folder "
+                "with a shorter name"
+            )
         namespaces = shlex.split("--user --map-root-user --net --mount --pid --fork --kill-child")
         enter = [unshare, *namespaces, "--", "sh", "-c", _ENTER, "sh", str(folder)]
         worker = [sys.executable, "-P", str(Path(__file__).with_name("reader_worker.py"))]

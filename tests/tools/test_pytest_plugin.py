@@ -205,6 +205,31 @@ def test_card_that_cannot_be_issued_gives_every_test_the_first_reason(pytester: 
     assert all("No space left on device" in reason for reason in reasons), reasons
 
 
+def test_temporary_folder_of_a_long_name_is_the_reason_of_every_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pytester.mkdir("t" * 240)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    pytester.makepyfile(
+        """
+        def test_one(xca_issued_card): pass
+        def test_two(xca_active_card): pass
+        def test_three(xca_environment): pass
+        def test_four(xca_virtual_reader): pass
+        """
+    )
+    result = pytester.runpytest_subprocess("-rs")
+    result.assert_outcomes(errors=3, skipped=1)
+    reasons = [line for line in result.outlines if "too long" in line and "Error: " in line]
+    assert len(reasons) == 3
+    assert len(set(reasons)) == 1
+    assert str(folder) in reasons[0]
+    assert sum("TMPDIR names" in line for line in result.outlines if line.startswith("E ")) == 3
+    (skipped,) = [line for line in result.outlines if line.startswith("SKIPPED")]
+    assert "too long for a socket; set TMPDIR" in skipped
+    assert not list(folder.iterdir())
+
+
 def test_cards_of_a_killed_run_are_gone_after_the_next_one(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
