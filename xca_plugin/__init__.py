@@ -27,20 +27,18 @@ if TYPE_CHECKING:
     __version__: str
     """The version of xca-plugin, of which the module and every package here is a part."""
 else:
-    _HOMES = {
-        "xca_common.errors": ("XcaError",),
-        "xca_common.i18n": ("Text",),
-        "xca_common.pki.certificate": ("Certificate",),
-        "xca_common.secret": ("Secret", "TypedAtReader"),
-        "xca_plugin.action": ("Action", "next_action"),
-        "xca_plugin.cards": ("REAL_CARD_WARNING", "Cards"),
-        "xca_plugin.errors": ("CardError",),
-        "xca_plugin.hookspecs": ("hookimpl",),
-        "xca_plugin.model": (
-            *("Card", "CardSession", "CardState", "Event", "Hash", "IssuerContact", "Key"),
-            *("OddCertificate", "Padding"),
-        ),
-    }
+    # The modules that define the names, those that load fast first.
+    _HOMES = (
+        "xca_common.i18n",
+        "xca_common.errors",
+        "xca_common.secret",
+        "xca_plugin.errors",
+        "xca_common.pki.certificate",
+        "xca_plugin.model",
+        "xca_plugin.action",
+        "xca_plugin.hookspecs",
+        "xca_plugin.cards",
+    )
 
     def __getattr__(name: str) -> object:
         # At first use: the imports take longer than a command needs that shows its help or its version, and
@@ -49,9 +47,8 @@ else:
 
         if name == "__version__":
             return metadata.version("xca-plugin")
-        for home, names in _HOMES.items():
-            if name in names:
-                return getattr(import_module(home), name)
+        if name in __all__:
+            return next(vars(home)[name] for home in map(import_module, _HOMES) if name in vars(home))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

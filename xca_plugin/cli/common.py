@@ -45,6 +45,11 @@ def output_option(
     )
 
 
+def allow_host_option(explained: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option for hosts that may be asked about revocation, beside those below nat.gov.tw."""
+    return click.option("--allow-host", "hosts", metavar="HOST", multiple=True, help=explained)
+
+
 Bar = Union["Progress", nullcontext[None]]
 """A context in which a bar shows how much of a file was read; without one where none is needed."""
 

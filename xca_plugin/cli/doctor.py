@@ -19,7 +19,7 @@ from xca_plugin.checks.finding import Advice, CheckOutcome, Finding
 from xca_plugin.checks.installation import installed_files
 from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import json_option
+from xca_plugin.cli.common import allow_host_option, json_option
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.card_choice import complete_card
 from xca_plugin.terminal.next_steps import for_card, step_after, with_issuer
@@ -73,13 +73,7 @@ _ADVICE: Final = {
     type=OUTPUT,
     help=_("Write the findings to a file for support, without secrets and personal data."),
 )
-@click.option(
-    "--allow-host",
-    "hosts",
-    metavar="HOST",
-    multiple=True,
-    help=_("Also ask this host about revocation, beside those below nat.gov.tw; may be repeated."),
-)
+@allow_host_option(_("Also ask this host about revocation, beside those below nat.gov.tw; may be repeated."))
 @click.option(
     "--personal", is_flag=True, help=_("Leave personal data in the report: card numbers, paths, names.")
 )

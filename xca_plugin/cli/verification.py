@@ -15,7 +15,7 @@ from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless_json
 from xca_plugin import verdict_text
 from xca_plugin.cli import json_documents
-from xca_plugin.cli.common import json_option, opened, output_option
+from xca_plugin.cli.common import allow_host_option, json_option, opened, output_option
 from xca_plugin.cli.root import show_error
 from xca_plugin.cli.several_files import check_single, each_file
 from xca_plugin.i18n import _, text
@@ -92,13 +92,7 @@ _STANDING_ALONE: Final = (".pdf", ".p7m", _SIGNATURE)
     is_flag=True,
     help=_("Get OCSP responses and CRLs over the network, from where the certificates say."),
 )
-@click.option(
-    "--allow-host",
-    "hosts",
-    metavar="HOST",
-    multiple=True,
-    help=_("With --fetch: also ask this host, beside those below nat.gov.tw; may be repeated."),
-)
+@allow_host_option(_("With --fetch: also ask this host, beside those below nat.gov.tw; may be repeated."))
 @click.option(
     "--report",
     metavar="OUT",
