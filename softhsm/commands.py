@@ -357,7 +357,7 @@ def repair(directory: Path, number: str) -> None:
         return
     said = text(
         "{number} is repaired. Its user code (用戶代碼) is the one from the application again;\n"
-        "is that lost: softhsm-card reset-user-code {number}"
+        "if that is lost: softhsm-card reset-user-code {number}"
     )
     _say(said.format(number=number))
     _say_next(softhsm.find(environment, number))

@@ -82,7 +82,7 @@ def where(error: ConfigurationError) -> Text:
     """Name the line of a configuration that is not understood, without its text, which may be a secret."""
     if error.line is None:
         return text("{path} is not UTF-8 text with one value a line").format(path=error.path)
-    return text("line {line} of {path} means nothing there").format(line=error.line, path=error.path)
+    return text("line {line} of {path} is not understood").format(line=error.line, path=error.path)
 
 
 # --- the module, the store, the plugins
@@ -284,7 +284,7 @@ class Unsupported(CardError):
     number: str
     return_value = ReturnValue.CKR_FUNCTION_NOT_SUPPORTED
     _message = text("The card {number} cannot do this.")
-    _next_step = text("If another kind of card is meant, install the plugin for it.")
+    _next_step = text("If it is another kind of card, install the plugin for it.")
 
 
 class KeyEncryptionUnsupported(Unsupported):
@@ -494,7 +494,7 @@ class SessionEnded(CardError):
     number: str
     return_value = ReturnValue.CKR_USER_NOT_LOGGED_IN
     _message = text("The login to the card {number} has ended too early.")
-    _next_step = text("What was done before stands. Enter the PIN again for the rest.")
+    _next_step = text("What was done before is finished. Enter the PIN again for the rest.")
 
 
 class PinNotProved(CardError):
@@ -625,7 +625,7 @@ class PdfNotSigned(CmsError):
     path: str | Path
     detail: Text | str
     _message = text("{path} cannot be signed: {detail}.")
-    _next_step = text("Nothing was written. Change what is said, then do it again.")
+    _next_step = text("Nothing was written. Correct that, then do it again.")
 
 
 class NotToBeSigned(CmsError):
@@ -898,8 +898,10 @@ class CardNotSeen(ToolError):
     """Some tools do not see the card."""
 
     names: Sequence[str]
-    _message = text("The card is not seen through: {names}.")
-    _next_step = text("Look at what is said of each. Register those that are not, or are out of date.")
+    _message = text("The card cannot be seen through these tools: {names}.")
+    _next_step = text(
+        "Read what is shown for each tool. Register those that are not registered, or out of date."
+    )
 
 
 # --- card readers, and a look at everything
@@ -908,7 +910,7 @@ class CardNotSeen(ToolError):
 class NoReaderSupport(CardError):
     """The extra package that looks at card readers is not installed."""
 
-    _message = text("Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.")
+    _message = text("The card readers cannot be checked: the extra xca-plugin[pcsc] is not installed.")
     _next_step = text("Install that extra.")
 
 
@@ -926,7 +928,7 @@ class ReaderFault(CardError):
     """The card readers' daemon or a reader failed in a way that no other class stands for."""
 
     detail: Text | str
-    _message = text("The card readers cannot be looked at: {detail}.")
+    _message = text("The card readers cannot be checked: {detail}.")
     _next_step = text("Disconnect the reader, start its daemon again, and connect it.")
 
 
@@ -946,7 +948,7 @@ class NotInOrder(XcaError):
 
     detail: Text | str
     _message = text("Not all is in order: {detail}.")
-    _next_step = text("Do what is said at each check that failed, then check again.")
+    _next_step = text("Follow the advice at each check that failed, then check again.")
 
 
 # --- the agent
@@ -994,12 +996,12 @@ class ServiceFailed(AgentError):
     command: str
     detail: Text | str
     _message = text("The command failed: {command}: {detail}")
-    _next_step = text("Repair what it says, then do it again.")
+    _next_step = text("Correct what it reports, then do it again.")
 
 
 class AgentNotRunning(AgentError):
     """No agent answers on the port."""
 
     port: int
-    _message = text("The agent does not run: nobody listens on the port {port}.")
+    _message = text("The agent is not running: no program listens on the port {port}.")
     _next_step = text("Start it.")

@@ -55,7 +55,7 @@ _REASONS: Final = (
     ),
     (
         re.compile(r"inner module (?P<path>.*): (?:that is this module itself|loads this module again)"),
-        text("{path} is, or loads, this project's own module; the card's module is meant"),
+        text("{path} is, or loads, this project's own module; name the card's module"),
     ),
 )
 """The lines that the module logs (config.c, module.c), and what they mean."""

@@ -33,8 +33,8 @@ from xca_plugin.trust import NO_SOURCES, Sources, Trust, revocation
 from xca_plugin.verdict import Outcome, Verdict, Verification
 
 _OTHER_LINE_ENDS: Final = text(
-    "A program on its way, such as one for mail, changed its line ends: verify the file as it came, or ask "
-    "the sender for it again."
+    "A program that passed it on, such as one for mail, changed its line ends: verify the "
+    "file as it came, or ask the sender for it again."
 )
 _SIGNED_WITH_CRLF: Final = SignatureProblem(
     text(

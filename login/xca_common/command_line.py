@@ -163,7 +163,7 @@ def _refuse_repeated(command: click.Command) -> None:
             *_rest, order = command.make_parser(ctx).parse_args([*args])
             for parameter, times in Counter(order).items():
                 if isinstance(parameter, click.Option) and not _may_be_repeated(parameter) and times > 1:
-                    twice = text("The option {option} stands here more than once. Give it once.")
+                    twice = text("The option {option} was given more than once. Give it once.")
                     raise click.UsageError(twice.format(option=parameter.get_error_hint(ctx))(), ctx)
         return parse(ctx, args)
 

@@ -80,7 +80,7 @@ def xca_login() -> None:
     "verify-evidence",
     help=_(
         "Verify a login again by the evidence that the site kept, as of the time of the login. "
-        "Nobody is asked over the network."
+        "The network is not used."
     )
     + "\n\n"
     + _STATUSES,
@@ -109,7 +109,10 @@ def _verify_evidence(file: Path, folder: Path | None, policies: tuple[str, ...])
         click.echo(text("{name}: {detail}").format(name=name, detail=value)())
     if folder is None:
         click.echo(
-            _("Nobody vouches for the CA certificates: they are those in the file. Give yours with --trust."),
+            _(
+                "The CA certificates are those in the file: nothing proves that they are genuine. Give "
+                "yours with --trust."
+            ),
             err=True,
         )
         sys.exit(_NOBODY_VOUCHES)

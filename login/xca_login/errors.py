@@ -152,7 +152,7 @@ class RequestMalformed(RequestProblem):
     """The body is not the JSON that it should be."""
 
     code = "request_malformed"
-    _message = text("This request is not one of a login.")
+    _message = text("This request is not part of a login.")
     _next_step = _TELL_THE_SITE
 
 
@@ -232,7 +232,7 @@ class AttributesWrong(TokenProblem):
 
     detail: Text
     code = "attributes"
-    _message = text("The signature is not one for a login: {detail}.")
+    _message = text("This is not the signature of a login: {detail}.")
     _next_step = _TELL_THE_SITE
 
 
@@ -303,7 +303,7 @@ class KeyRefused(CertificateProblem):
     """The certified key is not RSA, of 2048 to 4096 bits, with the exponent 65537."""
 
     code = "key"
-    _message = text("The key of the card is not one that is accepted.")
+    _message = text("The key of the card is not accepted.")
     _next_step = _OTHER_CARD
 
 
@@ -347,7 +347,7 @@ class NotForLogin(CertificateProblem):
     """The certificate's key usage, purposes or constraints do not allow signatures for a login."""
 
     code = "not_for_login"
-    _message = text("The certificate is not one for signatures.")
+    _message = text("The certificate is not for signatures.")
     _next_step = _TELL_THE_SITE
 
 

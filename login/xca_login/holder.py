@@ -57,7 +57,7 @@ class Holder:
         if organisation is None and tax_id is None:
             raise HolderUnclear(detail=text("no organisation is named"))
         if tax_id is not None and not _TAX_ID.fullmatch(tax_id):
-            raise HolderUnclear(detail=text("its tax id has not 8 digits"))
+            raise HolderUnclear(detail=text("its tax id does not have 8 digits"))
         named = {str(one.value) for one in certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)}
         if tax_id is not None and named - {tax_id}:
             raise HolderUnclear(detail=text("it names two tax ids"))
@@ -84,7 +84,9 @@ def _values(certificate: x509.Certificate) -> dict[str, asn1.TLV]:
     for attribute in found:
         kind, several = attribute.kind.dotted_string, attribute.values.as_list()
         if kind in values or len(several) != 1:
-            raise HolderUnclear(detail=text("an attribute is there twice, or has not one value"))
+            raise HolderUnclear(
+                detail=text("an attribute is there twice, or does not have exactly one value")
+            )
         values[kind] = several[0]
     return values
 

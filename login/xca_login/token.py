@@ -189,7 +189,9 @@ def _attributes(signed: asn1.SetOf[Attribute]) -> dict[str, asn1.TLV]:
     for attribute in signed.as_list():
         kind, values = attribute.kind.dotted_string, attribute.values.as_list()
         if kind in attributes or len(values) != 1:
-            raise AttributesWrong(detail=text("an attribute is there twice, or has not one value"))
+            raise AttributesWrong(
+                detail=text("an attribute is there twice, or does not have exactly one value")
+            )
         attributes[kind] = values[0]
     if not {_CONTENT_TYPE, _MESSAGE_DIGEST} <= attributes.keys():
         raise AttributesWrong(detail=text("type and digest of the text are not signed"))

@@ -182,7 +182,7 @@ def _check(certificate: x509.Certificate) -> None:
     if basic is None or not basic.ca or usage is None or not usage.key_cert_sign:
         raise BadTrust(detail=_about(certificate, text("it is not that of a CA")))
     if not is_accepted(certificate):
-        raise BadTrust(detail=_about(certificate, text("its key is not one that is accepted")))
+        raise BadTrust(detail=_about(certificate, text("its key is not accepted")))
 
 
 def _about(certificate: x509.Certificate, detail: Text) -> Text:

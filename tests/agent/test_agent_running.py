@@ -209,7 +209,7 @@ def test_settings_that_enforce_encryption_refuse_the_persons_unencrypted_site(
     ("site", "fault"),
     [
         ("portal.example.gov.tw", "neither https:// nor http://"),
-        ("https://*.gov.tw", "* stands for nothing"),
+        ("https://*.gov.tw", "* has no meaning"),
         ("https://me@portal.example", "a user name"),
         ("https://portal.example/login", "follows the host and port: /login"),
         ("https://portal.example/", "follows the host and port: /"),

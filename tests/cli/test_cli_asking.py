@@ -103,7 +103,7 @@ def test_pin_that_the_program_makes_is_shown_once_and_sets_the_card(closed: Work
         talk.sendline("n")
         # On the terminal's second screen, which is left then.
         talk.expect_exact("\x1b[?1049l")
-        talk.expect_exact("That PIN was thrown away, and nothing was changed.")
+        talk.expect_exact("That PIN was discarded, and nothing was changed.")
         talk.expect_exact(NEW_PIN_PROMPT)
         assert closed.card()["state"] == "not-activated"
         talk.sendline("")
@@ -146,9 +146,9 @@ def test_made_pin_in_a_terminal_with_one_screen_is_wiped_or_said_to_stay(
         talk.sendline("")
         shown_pin(talk)
         talk.expect_exact("[y/N]: ")
-        assert ("This terminal cannot take back what it shows" in str(talk.before)) is warned
+        assert ("This terminal cannot erase what it shows" in str(talk.before)) is warned
         talk.sendline("n")
-        talk.expect_exact("That PIN was thrown away")
+        talk.expect_exact("That PIN was discarded")
         assert taken_back in str(talk.before)
         talk.sendintr()
 

@@ -582,5 +582,5 @@ def test_result_in_the_place_of_its_file_is_refused_in_clear_words(
     party("signer").write(Path("signer.cer"))
     result = run_here("encrypt", "file", "--to", "signer.cer", "-o", "file", "--force")
     assert result.status == 63
-    assert "would take the place of a file that the command reads" in result.err
+    assert "would replace a file that the command also reads" in result.err
     assert Path("file").read_text() == "content"

@@ -105,7 +105,7 @@ def test_readers_of_a_real_card_without_the_daemon_say_so(
     result = real.with_variables(**NO_DAEMON).run("detect")
     assert result.err == "The daemon of the card readers, pcscd, does not answer.\n"
     result = real.with_variables(**without_pcsc).run("detect")
-    assert result.err == "Card readers are not looked at: the extra xca-plugin[pcsc] is not installed.\n"
+    assert result.err == "The card readers cannot be checked: the extra xca-plugin[pcsc] is not installed.\n"
 
 
 def test_readers_without_the_extra_say_so_and_what_pip_compiles_it_with(

@@ -110,10 +110,7 @@ def test_setup_for_a_module_that_loads_writes_the_configuration(closed: Workspac
     workspace = closed.with_variables(XDG_CONFIG_HOME=str(tmp_path / "config"))
     assert workspace.run("setup", "--module", str(module)).status == 42
     result = workspace.run("setup", "--module", str(module), "--yes")
-    assert (
-        "is not the module of the card's maker (libHicos_p11v1.so). It may read this card or not"
-        in result.err
-    )
+    assert "is not the module of the card's maker (libHicos_p11v1.so). Nobody has tried it" in result.err
     assert result.status == 0, result.err
     assert "Nobody who works on xcactl has tried one" in result.err
     written = tmp_path / "config" / "xca" / "pkcs11.conf"

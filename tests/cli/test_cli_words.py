@@ -201,7 +201,7 @@ def test_option_that_stands_twice_costs_no_try(active: Workspace) -> None:
     workspace = active.with_variables(WRONG="9999999", PIN=PIN)
     result = workspace.run("pin", "verify", "--pin", "env:PIN", "--pin", "env:WRONG")
     assert result.status == 2
-    assert "The option '--pin' stands here more than once. Give it once." in result.err
+    assert "The option '--pin' was given more than once. Give it once." in result.err
     assert workspace.card()["pin_tries_left"] == 3
     assert workspace.run("info", "--json", "--json", "-v", "-v").status == 0
 

@@ -33,7 +33,7 @@ class Advice(Enum):
     NEW_CARD = text("Ask the issuer for a new card.")
     REGISTER_TOOLS = text("Register those that you use.")
     RESUME_CERTIFICATE = text("Have it resumed (復用) by the issuer.")
-    SEND_REPORT = text("Report it with the report of these checks, which contains no personal data.")
+    SEND_REPORT = text("Report it, and add the report of these checks, which contains no personal data.")
     SET_CLOCK = text("Set the computer's clock and its time zone.")
 
 

@@ -67,5 +67,5 @@ def clock(seen: Observations) -> Iterator[CheckAnswer]:
     if not past:
         yield skipped(text("There is nothing to compare it with."))
         return
-    said = text("It shows {now}; nothing that is known happened later.")
+    said = text("It shows {now}; no known event is later.")
     yield passed(said.format(now=card_text.moment(now)))

@@ -83,8 +83,8 @@ _ADVICE: Final = {
     metavar="FILE",
     type=OUTPUT,
     help=_(
-        "Check nothing; write to a file what the cards and their module show without a login, for those who "
-        "make xcactl. It names nobody and no card."
+        "Check nothing; write to a file what the cards and their module show without a login, for"
+        " the developers of xcactl. It contains no names and no card numbers."
     ),
 )
 @force_option

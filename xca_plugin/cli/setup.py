@@ -37,15 +37,15 @@ def setup(path: Path | None, yes: bool) -> None:
     module = _named(path) if path else _chosen(card_modules.find(), yes)
     if not module.of_the_vendor:
         unsure = text(
-            "{module} is not the module of the card's maker ({vendors}). It may read this card or not: "
-            "nobody who works on xcactl knows. If it does not, install the software that the issuer gives "
-            "out, and run xcactl setup again."
+            "{module} is not the module of the card's maker ({vendors}). Nobody has tried it with "
+            "xcactl: it may or may not read this card. If it does not, install the software that the "
+            "issuer gives out, and run xcactl setup again."
         )
         say(unsure.format(module=module.path, vendors=card_modules.VENDORS)(), err=True, fg="yellow")
     file = card_modules.configuration()
     if file.exists():
         say(text("There is a configuration already: {path}").format(path=file)(), err=True)
-        question = text("Have it name {module}? Its other settings stay, and a copy is kept.")
+        question = text("Change it to name {module}? Its other settings stay, and a copy is kept.")
     else:
         question = text("Write {path} for {module}?")
     agree(question.format(path=file, module=module.path)(), yes)

@@ -37,7 +37,7 @@ class _InputFile(click.Path):
         except click.BadParameter as error:
             if (whole := _named_with_blanks(str(value))) is not None:
                 meant = text(
-                    "{message} The shell parts a name at its blanks. If this file is meant, put its name in "
+                    "{message} The shell splits a name at its blanks. If you mean this file, put its name in "
                     "quotation marks: {name}"
                 )
                 error.message = meant.format(message=error.message, name=shlex.quote(whole))()  # type: ignore[misc]  # not its type's
@@ -74,19 +74,20 @@ FILE: Final = _InputFile()
 _ONE_OF_SEVERAL: Final = _InputFile(exists=False)
 ROOT_FILE: Final = _InputFile(
     origin=text(
-        "It is to be the root certificate that you trust. The government's is at https://grca.nat.gov.tw "
-        "and on every organisation card: xcactl cert export 'ROOT CA Cert' -o {path}"
+        "This should be the root certificate that you trust. The government's is at "
+        "https://grca.nat.gov.tw and on every organisation card: xcactl cert export 'ROOT CA "
+        "Cert' -o {path}"
     )
 )
 ISSUER_FILE: Final = _InputFile(
     origin=text(
-        "It is to be the certificate of a CA between the signer and the root. The signer's card holds it: "
-        "xcactl cert export 'CA Cert' -o {path}"
+        "This should be the certificate of a CA between the signer and the root. The signer's "
+        "card holds it: xcactl cert export 'CA Cert' -o {path}"
     )
 )
 RECIPIENT_FILE: Final = _InputFile(
     origin=text(
-        "It is to be the certificate of a recipient, who runs this and sends you the file: "
+        "This should be the certificate of a recipient, who runs this and sends you the file: "
         "xcactl cert export cert2 -o {path}"
     )
 )

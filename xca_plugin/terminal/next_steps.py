@@ -115,7 +115,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "xcactl tools list shows the tools that can load the module. Nothing was changed."
     ),
     errors.CardNotSeen: text(
-        "Look at what is said above of each. Those that are not registered, or out of date: "
+        "Read what is shown above for each tool. Those that are not registered, or out of date: "
         "xcactl tools register TOOL"
     ),
     errors.NoReaderSupport: text(
@@ -130,9 +130,9 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     errors.ReaderFault: text(
         "Disconnect the reader, start its daemon again (systemctl restart pcscd), and connect it."
     ),
-    errors.NotInOrder: text("Do what is said at each check that failed, then run it again: xcactl doctor"),
+    errors.NotInOrder: text("Follow the advice at each check that failed, then run it again: xcactl doctor"),
     errors.AgentNotInstalled: text("Install what is missing: {command}"),
-    errors.ServiceFailed: text("Repair what it says, then repeat xcactl agent install or uninstall."),
+    errors.ServiceFailed: text("Correct what it reports, then repeat xcactl agent install or uninstall."),
     errors.AgentNotRunning: text(
         "Start it: xcactl agent run. To have it started at every login: xcactl agent install"
     ),
@@ -156,8 +156,8 @@ _AFTER_A_LOOK: Final = {
     Action.RESET_PIN: text("Next: unlock it and set a new PIN with the user code: xcactl pin reset"),
     Action.SEE_ISSUER: text("Next: only the issuer can help."),
     Action.RENEW: text(
-        "Next: its certificate has expired or cannot be read, and signs no more; ask the issuer for a new "
-        "card."
+        "Next: its certificate has expired or cannot be read, so the card can no longer sign; ask"
+        " the issuer for a new card."
     ),
     Action.CHECK_CLOCK: text("Next: its certificate is not valid yet; check the computer's clock"),
     Action.NOTHING: text("Ready to use."),

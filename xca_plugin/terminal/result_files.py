@@ -48,7 +48,7 @@ def check_output(output: Path, *inputs: Path) -> None:
 
 def in_use(output: Path) -> FileProblem:
     """Return the error for an output that the command uses for something else."""
-    detail = text("the result would take the place of a file that the command reads, or writes otherwise")
+    detail = text("the result would replace a file that the command also reads or writes")
     return FileProblem(path=output, detail=detail).with_step(text("Choose another name for the result."))
 
 

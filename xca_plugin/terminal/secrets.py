@@ -172,7 +172,7 @@ def _problems_of(option: str) -> Iterator[None]:
 
 
 _KEEPS_WHAT_IT_SHOWS: Final = text(
-    "This terminal cannot take back what it shows: clear it, and what it keeps, afterwards."
+    "This terminal cannot erase what it shows: clear it and its history afterwards."
 )
 
 
@@ -339,8 +339,8 @@ class Asker:
             return made
         say(
             _(
-                "That PIN was thrown away, and nothing was changed. "
-                "Press Enter alone for another one, or type a PIN of your own; Ctrl-C ends the command."
+                "That PIN was discarded, and nothing was changed. Press Enter alone for another one, or "
+                "type a PIN of your own; Ctrl-C ends the command."
             ),
             err=True,
         )

@@ -59,7 +59,8 @@ _NEXT: Final = {
     Action.RESET_PIN: NextStep(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
     Action.RENEW: NextStep(
         text(
-            "Its certificate has expired or cannot be read, and signs no more. Ask the issuer for a new card."
+            "Its certificate has expired or cannot be read, so the card can no longer sign. Ask the "
+            "issuer for a new card."
         ),
         needs_issuer=True,
     ),

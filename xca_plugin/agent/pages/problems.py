@@ -85,7 +85,7 @@ _FAILED: Final = Problem(
     "failed",
     500,
     text("This could not be done."),
-    text("Check the state of the card before you repeat anything. The log of the agent tells more."),
+    text("Check the state of the card before you repeat anything. The agent's log says more."),
 )
 
 _BY_REASON: Final[Mapping[RefusalReason, Problem]] = {
@@ -105,7 +105,7 @@ _BY_REASON: Final[Mapping[RefusalReason, Problem]] = {
         "unexpected-error",
         500,
         text("An unexpected problem occurred."),
-        text("Check the state of the card before you repeat anything. The log of the agent tells more."),
+        text("Check the state of the card before you repeat anything. The agent's log says more."),
     ),
 }
 """The problem of each refusal of the request guard, with the guard's status."""

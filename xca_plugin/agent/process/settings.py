@@ -173,7 +173,7 @@ def _fault_in(values: dict[str, str]) -> Text | None:
     for site in sites["allow_unencrypted"]:
         if not site.startswith(_UNENCRYPTED) or site not in sites["allow"]:
             return text(
-                "allow_unencrypted is for sites with http:// that allow names; {site} is none"
+                "allow_unencrypted is for sites with http:// that are also in allow; {site} is not"
             ).format(site=site)
     return None
 
