@@ -35,6 +35,7 @@ OF_EXTRAS: Final = (
     "xca_login.cli",
     "xca_login.commands",
     "xca_login.integrations.",
+    "xca_login.oidc",
     "xca_login.sql_store",
     "xca_login.pytest_plugin",
 )

@@ -31,7 +31,13 @@ from xca_login.trust import Trust, TrustFolder
 
 _ = say
 
-_PLACEHOLDERS: Final = {"FILE": text("FILE"), "FOLDER": text("FOLDER"), "OID": text("OID")}
+_PLACEHOLDERS: Final = {
+    "ADDRESS": text("ADDRESS"),
+    "FILE": text("FILE"),
+    "FOLDER": text("FOLDER"),
+    "NUMBER": text("NUMBER"),
+    "OID": text("OID"),
+}
 _REFUSED, _NOBODY_VOUCHES, _UNUSABLE, _UNTRUSTED = 1, 3, 4, 5
 _PROGRAM_FAILED: Final = 1
 _STATUSES: Final = "\b\n" + _(
@@ -186,6 +192,81 @@ def _facts(login: Login) -> list[tuple[Text, str]]:
 def _fail(error: XcaError, status: int) -> None:
     click.echo(f"{error.message()}\n{error.next_step()}", err=True)
     sys.exit(status)
+
+
+@xca_login.command(
+    "oidc",
+    help=_(
+        "Run an OpenID Connect provider, through which programs that speak OpenID Connect let holders of "
+        "cards in. FILE holds its settings and clients; it is read once. The provider listens on this "
+        "machine, for a web server that has the certificate, or with a certificate of its own."
+    )
+    + "\n\n\b\n"
+    + _(
+        "Exit status:\n"
+        "  0  it was told to end\n"
+        "  1  it cannot listen there\n"
+        "  2  an option or a value is wrong\n"
+        "  5  its settings cannot be used"
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help=_("Address to listen at. Other machines are answered over https alone, with --certificate."),
+)
+@click.option(
+    "--port",
+    metavar="NUMBER",
+    type=click.IntRange(1, 65535),
+    default=8440,
+    show_default=True,
+    help=_("Port to listen at."),
+)
+@click.option(
+    "--workers",
+    metavar="NUMBER",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help=_("Number of processes."),
+)
+@click.option(
+    "--certificate",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=_("File with the certificate and its chain, in PEM, for https."),
+)
+@click.option(
+    "--key", metavar="FILE", type=click.Path(path_type=Path), help=_("File with its private key, in PEM.")
+)
+def _oidc(file: Path, host: str, port: int, workers: int, certificate: Path | None, key: Path | None) -> None:
+    if (certificate is None) != (key is None):
+        raise click.UsageError(_("--certificate and --key belong together."))
+    try:
+        from xca_login.oidc import serving
+    except ModuleNotFoundError as error:
+        raise click.UsageError(_("It needs what pip installs with xca-login[oidc].")) from error
+    serving.serve(file, host, port, workers, (certificate, key) if certificate and key else None, click.echo)
+
+
+@xca_login.command(
+    "oidc-secret",
+    help=_(
+        "Make a secret for a client of the OpenID Connect provider. The first line is for the client; the "
+        "second one stands for it in the provider's settings, and need not be kept secret."
+    ),
+)
+def _oidc_secret() -> None:
+    try:
+        from xca_login.oidc.client import new_secret
+    except ModuleNotFoundError as error:
+        raise click.UsageError(_("It needs what pip installs with xca-login[oidc].")) from error
+    for line in new_secret():
+        click.echo(line)
 
 
 for _command in (xca_login, *xca_login.commands.values()):

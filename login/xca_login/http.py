@@ -302,6 +302,19 @@ class CardLogin:
         session = self._sessions.get(_digest(name)) if name else None
         return session if session is not None and self._clock() < session.until else None
 
+    def end(self, cookies: str) -> tuple[str, str]:
+        """End the session of a request, if it has one, and return the header that takes its cookie away.
+
+        Args:
+            cookies: as in session().
+
+        Raises:
+            StoreUnavailable: the session may still be there.
+        """
+        if (name := self._cookie.value(cookies)) is not None:
+            self._sessions.remove(_digest(name))
+        return self._cookie.clear()
+
     def _finish(self, request: Request) -> Response:
         login = self._exchange.finish(request)
         if self._on_login is not None:
@@ -319,7 +332,7 @@ class CardLogin:
         )
         name = new_id()
         self._sessions.add(_digest(name), session)
-        self._forget(request)
+        self.end(request.cookies)
         return answer(HTTPStatus.OK, shown(login), (self._cookie.set(name),))
 
     def _of_session(self, step: Callable[[Request, Account], Response], request: Request) -> Response:
@@ -332,13 +345,9 @@ class CardLogin:
 
     def _logout(self, request: Request) -> Response:
         self._exchange.check(request)
-        self._forget(request)
         # What the back button would show is not kept (W3C Clear Site Data, section 3.1).
-        return answer(HTTPStatus.NO_CONTENT, None, (self._cookie.clear(), ("Clear-Site-Data", '"cache"')))
-
-    def _forget(self, request: Request) -> None:
-        if (name := self._cookie.value(request.cookies)) is not None:
-            self._sessions.remove(_digest(name))
+        headers = self.end(request.cookies), ("Clear-Site-Data", '"cache"')
+        return answer(HTTPStatus.NO_CONTENT, None, headers)
 
 
 class Cookie:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Challenges and registered keys in a database, for sites with several processes, through SQLAlchemy."""
+"""Challenges, sessions and registered keys in a database, for sites with several processes, through SQLAlchemy."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,8 +35,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from xca_login.challenges import MOST_OF_A_SESSION, Challenge
 from xca_login.errors import StoreUnavailable, TooManyChallenges
-from xca_login.login import Account
+from xca_login.login import Account, Binding
 from xca_login.registered_keys import RegisteredKey
+from xca_login.sessions import MOST_OF_AN_ACCOUNT, Session
 
 METADATA = MetaData()
 """The tables, for whoever makes them with tools of their own."""
@@ -45,6 +49,16 @@ _challenges = Table(
     Column("nonce", String(64), primary_key=True),
     Column("text", LargeBinary, nullable=False),
     Column("until", DateTime(timezone=True), nullable=False, index=True),
+)
+
+_sessions = Table(
+    "xca_login_session",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("account", String(64), nullable=False, index=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False, index=True),
+    Column("session", Text, nullable=False),
 )
 
 _keys = Table(
@@ -83,13 +97,13 @@ class SqlStore:
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             METADATA.create_all(connection)
 
     def add(self, session: str, challenge: Challenge, at: datetime) -> None:
         """Keep a challenge (ChallengeStore.add)."""
         own = _challenges.c.session == session
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             connection.execute(delete(_challenges).where(_challenges.c.until < at))
             others = select(func.count()).select_from(_challenges).where(~own)
             if connection.execute(others).scalar_one() >= self._most:
@@ -114,11 +128,55 @@ class SqlStore:
     def take(self, session: str, nonce: str) -> Challenge | None:
         """Take a challenge out (ChallengeStore.take): of several that try at once, one gets it."""
         chosen = delete(_challenges).where(_challenges.c.session == session, _challenges.c.nonce == nonce)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             row = connection.execute(chosen.returning(_challenges.c.text, _challenges.c.until)).one_or_none()
         if row is None:
             return None
         return Challenge(row.text, nonce, _aware(row.until))
+
+
+class SqlSessions:
+    """Keeps sessions in a database (SessionStore).
+
+    Args:
+        engine: as of SqlStore, whose create_tables() makes this table too.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, key: str, session: Session) -> None:
+        """Keep a session (SessionStore.add)."""
+        account = account_digest(session.account)
+        row = {
+            "key": key,
+            "account": account,
+            "at": session.at,
+            "until": session.until,
+            "session": encode_session(session),
+        }
+        with transaction(self._engine) as connection:
+            connection.execute(delete(_sessions).where(_sessions.c.until < session.at))
+            connection.execute(insert(_sessions).values(row))
+            earlier = (_sessions.c.account == account) & (_sessions.c.key != key)
+            newest = (
+                select(_sessions.c.key)
+                .where(earlier)
+                .order_by(_sessions.c.at.desc(), _sessions.c.key)
+                .limit(MOST_OF_AN_ACCOUNT - 1)
+            )
+            connection.execute(delete(_sessions).where(earlier, _sessions.c.key.not_in(newest)))
+
+    def get(self, key: str) -> Session | None:
+        """Return a session (SessionStore.get)."""
+        with transaction(self._engine) as connection:
+            found = connection.execute(select(_sessions.c.session).where(_sessions.c.key == key)).scalar()
+        return decode_session(found) if found is not None else None
+
+    def remove(self, key: str) -> None:
+        """Forget a session (SessionStore.remove)."""
+        with transaction(self._engine) as connection:
+            connection.execute(delete(_sessions).where(_sessions.c.key == key))
 
 
 class SqlKeys:
@@ -143,7 +201,7 @@ class SqlKeys:
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             METADATA.create_all(connection)
 
     def put(self, key: RegisteredKey) -> RegisteredKey | None:
@@ -169,7 +227,7 @@ class SqlKeys:
         kept = added.on_conflict_do_update(
             index_elements=_ACCOUNT, set_=changed, where=_keys.c.valid_from <= new.valid_from
         ).returning(*_keys.c)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             found = connection.execute(kept).one_or_none()
         return _key(found) if found else None
 
@@ -178,14 +236,14 @@ class SqlKeys:
         chosen = select(_keys)
         for column, value in zip(_ACCOUNT, account, strict=True):
             chosen = chosen.where(column == value)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             found = connection.execute(chosen).one_or_none()
         return _key(found) if found else None
 
     def of_organisation(self, domain: str, organisation: str) -> Sequence[RegisteredKey]:
         """Return the keys of an organisation's cards (KeyStore.of_organisation)."""
         chosen = select(_keys).where(_keys.c.domain == domain, _keys.c.organisation == organisation)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             return [_key(row) for row in connection.execute(chosen.order_by(_keys.c.account_key))]
 
     def prove(self, key: RegisteredKey, at: datetime) -> RegisteredKey | None:
@@ -196,7 +254,7 @@ class SqlKeys:
         noted = chosen.values(
             proved=func.coalesce(_keys.c.proved, literal(at, _keys.c.proved.type))
         ).returning(*_keys.c)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             found = connection.execute(noted).one_or_none()
         return _key(found) if found else None
 
@@ -221,9 +279,41 @@ def _aware(time: datetime) -> datetime:
 
 
 @contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Do what is in the block in one transaction.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached; nothing was done.
+    """
     try:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
         raise StoreUnavailable from error
+
+
+def account_digest(account: Account) -> str:
+    """Return what an account is found under: SHA-256, hexadecimal."""
+    return hashlib.sha256(json.dumps(account).encode("ascii")).hexdigest()
+
+
+def encode_session(session: Session) -> str:
+    """Return a session as JSON."""
+    times = {"at": session.at.isoformat(), "until": session.until.isoformat()}
+    return json.dumps(
+        {**asdict(session), "account": session.account, "binding": session.binding.name, **times}
+    )
+
+
+def decode_session(document: str) -> Session:
+    """Return the session that encode_session() wrote."""
+    fields = json.loads(document)
+    return Session(
+        **{
+            **fields,
+            "account": Account(*fields["account"]),
+            "binding": Binding[fields["binding"]],
+            "at": datetime.fromisoformat(fields["at"]),
+            "until": datetime.fromisoformat(fields["until"]),
+        }
+    )

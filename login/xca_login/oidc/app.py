@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The provider as one ASGI program."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from xca_common.folders import make_private
+from xca_common.web.language import LanguageMiddleware
+from xca_common.web.request_guard import RequestGuard
+from xca_login.challenges import now
+from xca_login.errors import LoginRefused
+from xca_login.http import CardLogin
+from xca_login.login import Binding
+from xca_login.oidc.keys import SigningKeys
+from xca_login.oidc.pages import Pages
+from xca_login.oidc.server import Server
+from xca_login.oidc.settings import Settings
+from xca_login.oidc.store import OidcStore, open_database
+from xca_login.policy import Policy
+from xca_login.revocation import Revocation
+from xca_login.sql_store import SqlSessions, SqlStore
+from xca_login.trust import TrustFolder
+from xca_login.verifier import Verifier
+
+
+def make_app(settings: Settings, clock: Callable[[], datetime] = now) -> ASGIApp:
+    """Return the provider.
+
+    Args:
+        settings: the settings.
+        clock: tells the time, with a time zone.
+
+    Raises:
+        BadTrust, BadTrustFile: the certificates of the CAs cannot be used.
+        DatabaseExposed: others may read the database.
+        StoreUnavailable: the database cannot be reached.
+        OSError: the folder cannot be used.
+    """
+    # authlib's debugging shows tokens.
+    logging.getLogger("authlib").setLevel(logging.INFO)
+    make_private(settings.folder)
+    engine = open_database(settings.database)
+    challenges = SqlStore(engine)
+    store = OidcStore(engine)
+    challenges.create_tables()
+    policy = Policy(binding=Binding.VERIFIED) if settings.verified_origin else Policy()
+    revocation = Revocation(settings.folder / "lists", settings.hosts)
+    verifier = Verifier(settings.site, TrustFolder(settings.ca), revocation, policy, clock=clock)
+    card_login = CardLogin(settings.site, verifier, challenges, SqlSessions(engine), clock=clock)
+    server = Server(settings.site.origin, settings.clients, store, SigningKeys(store, clock), clock)
+    pages = Pages(settings, server, card_login, clock)
+    handlers = dict.fromkeys((LoginRefused, HTTPException, Exception), pages.problem_page)
+    app = Starlette(
+        routes=pages.routes(), middleware=[Middleware(LanguageMiddleware)], exception_handlers=handlers
+    )
+    return RequestGuard(app, [settings.site.origin], pages.rule_of, pages.refuse)

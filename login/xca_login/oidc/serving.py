@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The provider as a server: one process, or several that share the database."""
+
+import ipaddress
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from xca_common.errors import os_reason
+from xca_login.errors import Misconfigured, StoreUnavailable
+from xca_login.i18n import text
+from xca_login.oidc import settings as oidc_settings
+from xca_login.oidc.app import make_app
+from xca_login.oidc.settings import BadSettings
+
+_VARIABLE: Final = "XCA_OIDC_SETTINGS"
+"""Names the file with the settings to the further processes."""
+
+
+class ListensInTheOpen(Misconfigured):
+    """Other machines would be answered without https."""
+
+    host: str
+    _message = text("At {host} other machines would be answered without https.")
+    _next_step = text("Let it listen at 127.0.0.1, behind a web server; or give --certificate and --key.")
+
+
+def serve(
+    path: Path,
+    host: str,
+    port: int,
+    workers: int,
+    certificate: tuple[Path, Path] | None,
+    say: Callable[[str], object],
+) -> None:
+    """Serve until the process is told to end.
+
+    Args:
+        path: the file with the settings.
+        host: where to listen.
+        port: likewise.
+        workers: number of processes.
+        certificate: files with the certificate and its key, in PEM; None: it speaks no https itself.
+        say: is told where it listens.
+
+    Raises:
+        Misconfigured: with these settings it cannot serve.
+    """
+    if certificate is None and not _is_this_machine(host):
+        raise ListensInTheOpen(host=host)
+    for file in certificate or ():
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise BadSettings(path=file, detail=os_reason(error)) from error
+    _prepared(path)  # what is wrong is told before anything listens
+    os.environ[_VARIABLE] = str(path.absolute())
+    scheme = "http" if certificate is None else "https"
+    shown = f"[{host}]" if ":" in host else host
+    say(text("The provider listens at {address}.").format(address=f"{scheme}://{shown}:{port}")())
+    uvicorn.run(
+        f"{__name__}:app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        ssl_certfile=certificate[0] if certificate else None,
+        ssl_keyfile=certificate[1] if certificate else None,
+        log_config=None,
+        access_log=False,  # the addresses hold tokens of logouts
+        proxy_headers=False,
+        server_header=False,
+        lifespan="off",
+    )
+
+
+def app() -> object:
+    """Return the provider whose settings the environment names: what each process begins with."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    return _prepared(Path(os.environ[_VARIABLE]))
+
+
+def _prepared(path: Path) -> object:
+    try:
+        return make_app(oidc_settings.read(path))
+    except StoreUnavailable as error:
+        raise BadSettings(path=path, detail=text("the database cannot be reached")) from error
+    except OSError as error:
+        raise BadSettings(path=path, detail=os_reason(error)) from error
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of an OpenID Connect provider, and its command."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from support.login_site import Desk
+from support.oidc import CLIENTS, settings_file
+from xca_login.commands import xca_login
+from xca_login.oidc import settings as oidc_settings
+from xca_login.oidc.client import secret_digest_of
+from xca_login.oidc.settings import BadSettings
+
+ORIGIN = "https://login.example.gov.tw"
+CLIENT = '[[client]]\nid = "a"\nname = "a"\nredirect_uris = ["https://a.example/"]\n'
+
+
+def run(*words: str | Path, language: str = "en") -> Result:
+    return CliRunner().invoke(xca_login, [str(one) for one in words], env={"LANGUAGE": language})
+
+
+@pytest.mark.fast
+def test_settings_are_read_whole(tmp_path: Path) -> None:
+    found = oidc_settings.read(settings_file(tmp_path, ORIGIN, "verified_origin = true"))
+    assert (found.site.origin, found.folder, found.ca) == (ORIGIN, tmp_path / "kept", tmp_path / "ca")
+    assert (found.database.drivername, found.verified_origin) == ("sqlite", True)
+    assert list(found.clients) == ["bids", "archive", "archive-too", "app"]
+    assert found.clients["archive"].sector == "archive.example.org"
+    assert found.clients["app"].secret_digest is None
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("clients", "more", "said"),
+    [
+        ("", "", "no client"),
+        (CLIENT * 2, "", "two clients a"),
+        (CLIENT, "orgin = 1", "no setting orgin"),
+        (f"{CLIENT}scopes = 'openid'", "", "has to be a list"),
+        (CLIENT, "verified_origin = 1", "true or false"),
+        (CLIENT, 'database = "x"', "no URL"),
+        (CLIENT, 'database = "mysql://a/b"', "PostgreSQL or SQLite"),
+        (CLIENT, 'database = "sqlite://"', "in a file"),
+        (CLIENT, 'database = "postgresql://a:b@c/d"', "0600"),
+        (f"{CLIENT}secret = 'plain'", "", "oidc-secret"),
+        (f"{CLIENT}scopes = ['email', 'openid']", "", "openid"),
+        (f"{CLIENT}scopes = ['profile']", "", "openid"),
+        (f"{CLIENT}subject = 'both'", "", "public or pairwise"),
+        (f"{CLIENT}sector = 'a.example'", "", "pairwise"),
+        (f"{CLIENT}post_logout_redirect_uris = ['/left']", "", "/left is neither"),
+        (f"{CLIENT}".replace('id = "a"', 'id = "a b"'), "", "client 1: id"),
+        (CLIENT.replace("https://a.example/", "http://a.example/"), "", "is neither"),
+        (CLIENT.replace("https://a.example/", "https://*.a.example/"), "", "is neither"),
+        (CLIENT.replace("https://a.example/", "https://a.example/#x"), "", "is neither"),
+        (CLIENT.replace("https://a.example/", "https://u:p@a.example/"), "", "is neither"),
+        (CLIENT.replace("https://a.example/", "javascript:alert(1)"), "", "is neither"),
+        (CLIENT.replace("https://a.example/", "https://a.example:x/"), "", "no address"),
+        (CLIENT.replace('["https://a.example/"]', "[]"), "", "redirect_uris is empty"),
+        (CLIENT.replace('["https://a.example/"]', "[1]"), "", "list of texts"),
+        (CLIENT.replace('name = "a"\n', ""), "", "name is missing"),
+        (
+            f"{CLIENT}subject = 'pairwise'".replace('"]', '", "https://b.example/"]'),
+            "",
+            "sector is needed",
+        ),
+        ("[client", "", "no TOML"),
+        ("client = [1]", "", "[[client]]"),
+    ],
+    ids=lambda value: str(value)[-40:],
+)
+def test_setting_that_is_wrong_is_named(tmp_path: Path, clients: str, more: str, said: str) -> None:
+    path = settings_file(tmp_path, ORIGIN, more, clients)
+    path.chmod(0o644)
+    with pytest.raises(BadSettings) as caught:
+        oidc_settings.read(path)
+    assert said in caught.value.message("en")
+    assert caught.value.message("zh_TW") != caught.value.message("en")
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("origin", ["http://login.example.gov.tw", "https://login.example.gov.tw/", "x"])
+def test_provider_does_not_start_without_https(tmp_path: Path, origin: str) -> None:
+    done = run("oidc", settings_file(tmp_path, origin))
+    assert (done.exit_code, origin in done.stderr) == (5, True)
+    assert "無法使用" in run("oidc", settings_file(tmp_path, origin), language="zh_TW").stderr
+
+
+@pytest.mark.fast
+def test_provider_does_not_answer_other_machines_without_https(tmp_path: Path) -> None:
+    path = settings_file(tmp_path, ORIGIN)
+    done = run("oidc", path, "--host", "0.0.0.0")
+    assert (done.exit_code, "--certificate" in done.stderr) == (5, True)
+    assert run("oidc", path, "--certificate", "x").exit_code == 2
+    assert run("oidc", path, "--certificate", tmp_path / "x", "--key", tmp_path / "x").exit_code == 5
+
+
+@pytest.mark.fast
+def test_provider_does_not_start_without_cas_or_a_database(tmp_path: Path) -> None:
+    done = run("oidc", settings_file(tmp_path, ORIGIN))
+    assert (done.exit_code, str(tmp_path / "ca") in done.stderr) == (5, True)
+    nowhere = 'database = "postgresql://nobody@127.0.0.1:1/x"'
+    done = run("oidc", settings_file(tmp_path, ORIGIN, nowhere))
+    assert (done.exit_code, "database cannot be reached" in done.stderr) == (5, True)
+    assert run("oidc", tmp_path / "absent").exit_code == 5
+
+
+@pytest.mark.fast
+def test_secret_of_a_client_is_made_with_what_stands_for_it() -> None:
+    secret, setting = run("oidc-secret").stdout.split()
+    path_digest = secret_digest_of(setting)
+    assert path_digest is not None
+    assert len(secret) == 43
+    assert secret not in setting
+
+
+@pytest.mark.integration
+def test_provider_of_two_processes_answers_and_ends(tmp_path: Path) -> None:
+    desk = Desk()
+    (tmp_path / "ca").mkdir()
+    desk.ca.write(tmp_path / "ca" / "ca.crt")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    origin = f"http://127.0.0.1:{port}"
+    path = settings_file(tmp_path, origin, "", CLIENTS)
+    words: list[str | Path] = [
+        Path(sys.executable).with_name("xca-login"),
+        "oidc",
+        path,
+        "--port",
+        str(port),
+        "--workers",
+        "2",
+    ]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env={**os.environ, "LANGUAGE": "en"}
+    ) as program:
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    keys = [httpx.get(f"{origin}/jwks").json() for _ in range(4)]
+                    break
+                except httpx.TransportError:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.2)
+            assert keys == [keys[0]] * 4
+        finally:
+            program.send_signal(signal.SIGINT)
+            said, _ = program.communicate(timeout=30)
+    assert f"listens at {origin}." in said
