@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Challenges, sessions and registered keys in a database, for sites with several processes, through SQLAlchemy."""
+"""Challenges, sessions and registered keys in a database that several processes share, by SQLAlchemy."""
 
 import hashlib
 import json
