@@ -30,6 +30,8 @@ _LABELS: Final = (
 )
 """Labels of tokens and objects that say nothing of a person."""
 _OBJECTS_AT_MOST: Final = 100
+_LONGEST_KEY: Final = 1 << 31
+"""No key is longer. Where a mechanism has no keys, some modules tell what was in memory as its length."""
 _SHOWN: Final = (
     Attribute.TOKEN,
     Attribute.PRIVATE,
@@ -109,7 +111,10 @@ def _mechanism(slot: Slot, mechanism: Mechanism | int) -> dict[str, Any]:
         told = slot.get_mechanism_info(mechanism)  # type: ignore[arg-type]  # numbers without a name too
         return {
             "flags": _flags(told.flags),
-            "key_lengths": [told.min_key_length, told.max_key_length],
+            "key_lengths": [
+                length if length is not None and length <= _LONGEST_KEY else None
+                for length in (told.min_key_length, told.max_key_length)
+            ],
         }
 
     return {"mechanism": _name(mechanism)} | _asked(information)

@@ -176,7 +176,8 @@ def test_dry_run_looks_at_the_values(closed: Workspace) -> None:
 
 
 def test_activation_of_an_active_card_offers_change_and_reset(active: Workspace) -> None:
-    result = active.run("activate", "--yes", "--user-code", "env:UNSET", "--new-pin", "env:UNSET")
+    workspace = active.with_variables(CODE=USER_CODE, NEW=NEW_PIN)
+    result = workspace.run("activate", "--yes", "--user-code", "env:CODE", "--new-pin", "env:NEW")
     assert result.status == 31
     assert "xcactl pin change" in result.err
     assert "xcactl pin reset" in result.err
@@ -273,7 +274,8 @@ def test_secret_source_of_any_kind_is_read(active: Workspace, tmp_path: Path) ->
 
 
 def test_secret_of_any_command_is_in_no_processes_arguments(closed: Workspace) -> None:
-    with closed.terminal("activate", "--yes", "--new-pin", "env:NEW") as talk:
+    workspace = closed.with_variables(NEW=NEW_PIN)
+    with workspace.terminal("activate", "--yes", "--new-pin", "env:NEW") as talk:
         talk.expect_exact("User code")
         arguments = Path(f"/proc/{talk.pid}/cmdline").read_text()
         assert "activate" in arguments
