@@ -284,7 +284,7 @@ class Cards:
     # --- what the keys do
 
     @contextmanager
-    def session(self, card: Card, pin: Secret, purpose: Purpose | None = None) -> Iterator[CardSession]:
+    def session(self, card: Card, pin: Secret, purpose: Purpose | None = None) -> Iterator["CheckedSession"]:
         """Log in once, for many signatures or decryptions (hook xca_session).
 
         Args:
@@ -306,7 +306,7 @@ class Cards:
 
     def _entered(
         self, stack: ExitStack, card: Card, context: AbstractContextManager[CardSession] | None
-    ) -> CardSession:
+    ) -> "CheckedSession":
         """Enter a plugin's session; the stack leaves it, and no error of the block is lost there."""
         context = _answered(card, context)
         name = self._guard.answered_by
@@ -318,7 +318,7 @@ class Cards:
         with self._guard.blaming(name, "xca_session"):
             session = type(context).__enter__(context)
         stack.push(leave)
-        return _CheckedSession(session, self._guard, name, partial(self._certificate_of, card))
+        return CheckedSession(session, self._guard, name, partial(self._certificate_of, card))
 
     def sign(
         self,
@@ -474,8 +474,8 @@ class Cards:
             raise errors.UserCodeLocked(number=card.number)
 
 
-class _CheckedSession:
-    """A plugin's session; its answers are checked."""
+class CheckedSession:
+    """A plugin's session (CardSession); its answers are checked."""
 
     def __init__(
         self, session: CardSession, guard: Guard, name: str, certificate_of: Callable[[Key], Certificate]
@@ -492,10 +492,33 @@ class _CheckedSession:
         padding: Padding = Padding.PKCS1V15,
     ) -> bytes:
         """As CardSession."""
+        signature, verify = self.sign_unverified(digest, key=key, digest_hash=digest_hash, padding=padding)
+        verify()
+        return signature
+
+    def sign_unverified(
+        self,
+        digest: bytes,
+        *,
+        key: Key = Key.SIGN,
+        digest_hash: Hash = Hash.SHA256,
+        padding: Padding = Padding.PKCS1V15,
+    ) -> tuple[bytes, Callable[[], object]]:
+        """Sign as sign() does, for a caller that has the signature verified in another thread.
+
+        Returns:
+            The signature, and what verifies it: to be called, in any thread, before the signature is given
+            out. It raises CardFault or PluginMisbehaved.
+        """
         certificate = self._certificate_of(key)
         with self._guard.blaming(self._name, "xca_session"):
             signature = self._session.sign(digest, key=key, digest_hash=digest_hash, padding=padding)
-        return self._guard.check_signature(self._name, signature, certificate, digest, (digest_hash, padding))
+        verify = partial(
+            self._guard.check_signature, self._name, signature, certificate, digest, (digest_hash, padding)
+        )
+        if not isinstance(signature, bytes):
+            verify()
+        return signature, verify
 
     def decrypt(
         self,

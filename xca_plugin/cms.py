@@ -57,8 +57,9 @@ class FileSigner:
         certificates = [found for found in cards.certificates(card) if chain or found.id == Key.SIGN]
         self._signer = CardSigner(cards, card, certificates, _no_pin)
         self._sign, self._signing_time = sign, signing_time
-        self._second: datetime | None = None
+        self._second = datetime.now(UTC).replace(microsecond=0)
         self._attributes = (b"", b"")
+        self._make_structure()
 
     def sign(
         self,
@@ -115,20 +116,19 @@ class FileSigner:
     def _prepare(self) -> None:
         """Make what all signatures of this second share."""
         now = datetime.now(UTC).replace(microsecond=0)
-        if self._second is None:
-            self._make_structure(now)
-        elif self._signing_time and now != self._second:
-            before, after = (_signing_time(moment) for moment in (self._second, now))
-            first, last = (part.replace(before, after) for part in self._attributes)
-            if len(before) == len(after) and (first, last) != self._attributes:
-                # It is in the same place: the attributes are sorted by their types.
-                self._attributes = (first, last)
-            else:
-                self._make_structure(now)
+        if not self._signing_time or now == self._second:
+            return
+        before, after = (_signing_time(moment) for moment in (self._second, now))
         self._second = now
+        first, last = (part.replace(before, after) for part in self._attributes)
+        if len(before) == len(after) and (first, last) != self._attributes:
+            # It is in the same place: the attributes are sorted by their types.
+            self._attributes = (first, last)
+        else:
+            self._make_structure()
 
-    def _make_structure(self, now: datetime) -> None:
-        settings = PdfCMSSignedAttributes(signing_time=now if self._signing_time else None)
+    def _make_structure(self) -> None:
+        settings = PdfCMSSignedAttributes(signing_time=self._second if self._signing_time else None)
         digest = secrets.token_bytes(hashlib.sha256().digest_size)
         signed = own_loop.run(
             self._signer.async_sign(
@@ -174,9 +174,12 @@ def _digest(content: BinaryIO) -> bytes:
         NotToBeSigned: it may not.
     """
     digest, file = hashlib.sha256(), SignableFile()
-    while chunk := content.read(text_forms.CHUNK):
+    size = text_forms.CHUNK
+    while size == text_forms.CHUNK:  # a shorter chunk is the last one
+        chunk = content.read(text_forms.CHUNK)
         digest.update(chunk)
         file.add(chunk)
+        size = len(chunk)
     file.check()
     return digest.digest()
 

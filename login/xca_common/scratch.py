@@ -15,6 +15,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ _FOLDERS: Final = re.compile(r"xca-scratch-\w{8}")
 _TEMPORARY: Final = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108  # mkdtemp() makes folders there
 
 _PROC: Final = Path("/proc/self/fd")
+_is_proc_there: Final = cache(_PROC.exists)
 _cleared: Final[set[Path]] = set()
 """Folders that were searched for scratch files already: once a process is enough."""
 
@@ -50,7 +52,7 @@ class ScratchFile:
         self.descriptor = -1
         with suppress(OSError):  # not every file system can (NFS, FAT); any other reason the next call tells
             self.descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
-            if not _PROC.exists():  # else it can get no name
+            if not _is_proc_there():  # else it can get no name
                 raise FileNotFoundError(_PROC)
             return
         self.close()

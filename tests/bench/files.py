@@ -21,10 +21,10 @@ from pkcs11_shim import library_path
 from softhsm import Environment, IssuedCardState
 from softhsm.card_fixture import CardFixture
 from xca_common.secret import Secret
-from xca_plugin.cards import Cards
+from xca_plugin.cards import Cards, CheckedSession
 from xca_plugin.cli.root import xcactl
 from xca_plugin.history_note import Purpose
-from xca_plugin.model import Card, CardSession
+from xca_plugin.model import Card
 from xca_plugin.terminal import consent
 
 FILES: Final = 1000
@@ -51,7 +51,7 @@ class Timed(Cards):
     seconds = 0.0
 
     @contextmanager
-    def session(self, card: Card, pin: Secret, purpose: Purpose | None = None) -> Iterator[CardSession]:
+    def session(self, card: Card, pin: Secret, purpose: Purpose | None = None) -> Iterator[CheckedSession]:
         start = time.perf_counter()
         with super().session(card, pin, purpose) as session:
             yield session

@@ -20,7 +20,7 @@ from cryptography import x509
 
 from softhsm import Environment
 from support.cli.json_schemas import check
-from support.cli.xcactl import PIN, Workspace
+from support.cli.xcactl import PIN, Workspace, install
 from xca_login.testing.parties import party
 from xca_plugin.cli.root import xcactl
 from xca_plugin.terminal import output
@@ -211,6 +211,34 @@ def test_several_files_end_with_the_status_of_the_worst(active: Workspace) -> No
     assert result.status == 63
     assert "2 of 3 files failed." in result.err
     assert result.out.splitlines() == [f"Signed: {names[2]}.p7s"]
+
+
+def test_several_files_of_which_one_gets_a_wrong_signature_end_there(
+    active: Workspace, tmp_path: Path
+) -> None:
+    source = """
+        from xca_plugin import hicos
+
+        sign, digests = hicos._HicosSession.sign, []
+
+        def sign_wrongly(self, digest, **how):
+            digests.append(digest)
+            return sign(self, bytes(32) if len(digests) == 2 else digest, **how)
+
+        hicos._HicosSession.sign = sign_wrongly
+        """
+    workspace, names = with_files(install(active, tmp_path, "wrong_signature", source), 100)
+    result = workspace.run("sign", *names, "--pin", "env:PIN")
+    assert result.status == 20, result.err
+    assert f"{names[1]}:\nError: " in result.err
+    assert "its signature does not fit its certificate" in result.err
+    assert "The files after this one were not tried." in result.err
+    signed = {file.name.removesuffix(".p7s") for file in workspace.home.glob("*.p7s")}
+    assert names[0] in signed
+    assert names[1] not in signed
+    assert result.out.splitlines() == [f"Signed: {name}.p7s" for name in names if name in signed]
+    for name in (names[0], [name for name in names if name in signed][-1]):
+        assert_signed(workspace, name)
 
 
 def test_several_files_with_a_wrong_pin_cost_one_try(active: Workspace) -> None:

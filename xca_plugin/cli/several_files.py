@@ -100,8 +100,8 @@ def each_file(
                 results.add(file, refused[file] if file in refused else work(file))
             except XcaError as error:
                 results.add(file, error)
-                if isinstance(error, _ENDS_THE_LOGIN):
-                    break
+            if results.is_login_ended:
+                break
             progress.advance()
         results.tell(waiting=0)
     if results.told < len(files):
@@ -128,12 +128,18 @@ class _Results(Generic[_T]):
         tell: as each_file().
         progress: hidden while a result is told.
         heads: as each_file().
+
+    Attributes:
+        told: how many results were told.
+        failed: how many of them are failures.
+        is_login_ended: a failure ended the login to the card.
     """
 
     def __init__(self, tell: Callable[[Path, _T], None], progress: "_Progress", *, heads: bool) -> None:
         self._tell, self._progress, self._heads = tell, progress, heads
         self._waiting: deque[tuple[Path, _T | Future[_T] | XcaError]] = deque()
         self.told = self.failed = 0
+        self.is_login_ended = False
         self._worst = (False, 0)
 
     @property
@@ -143,6 +149,7 @@ class _Results(Generic[_T]):
 
     def add(self, file: Path, result: _T | Future[_T] | XcaError) -> None:
         self._waiting.append((file, result))
+        self._note_end(result)
         self.tell(waiting=_WAITING)
 
     def tell(self, *, waiting: int) -> None:
@@ -156,6 +163,9 @@ class _Results(Generic[_T]):
             with self._progress.hidden():
                 self._tell_one(file, result)
 
+    def _note_end(self, result: object) -> None:
+        self.is_login_ended = self.is_login_ended or isinstance(result, _ENDS_THE_LOGIN)
+
     def _tell_one(self, file: Path, result: _T | Future[_T] | XcaError) -> None:
         head, is_head_seen = text("{path}:").format(path=file), False
         try:
@@ -167,6 +177,7 @@ class _Results(Generic[_T]):
                 is_head_seen = sys.stdout.isatty() and sys.stderr.isatty()
             self._tell(file, found)
         except XcaError as error:
+            self._note_end(error)
             # A signature that is not valid is worse than one of which nothing can be told.
             is_worst = isinstance(error, errors.SignatureNotValid)
             self._worst = max(self._worst, (is_worst, exit_status(error)))
@@ -205,13 +216,18 @@ class Writer:
         self._waiting.put(None)
         self._thread.join()
 
-    def put(self, target: Path, content: bytes) -> "Future[Path]":
+    def put(self, target: Path, content: bytes, *, check: Callable[[], object]) -> "Future[Path]":
         """Write a small result.
 
+        Args:
+            target: where.
+            content: the result.
+            check: called in the thread; when it raises, nothing is written.
+
         Returns:
-            The path, when it is on the disk; or a FileProblem or OutputExists.
+            The path, when it is on the disk; or a FileProblem or OutputExists, or what check raised.
         """
-        return self._add(_Written(target, None, partial(self._staged, target, content)))
+        return self._add(_Written(target, None, partial(self._staged, target, content, check)))
 
     def write(
         self, target: Path, fill: Callable[[BinaryIO], object], *, private: bool = False
@@ -224,7 +240,7 @@ class Writer:
             private: as in output_file().
 
         Returns:
-            As put().
+            The path, when it is on the disk; or a FileProblem or OutputExists.
 
         Raises:
             As output_file(), and as fill.
@@ -238,7 +254,8 @@ class Writer:
             raise
         return self._add(_Written(target, file, None))
 
-    def _staged(self, target: Path, content: bytes) -> StagedFile:
+    def _staged(self, target: Path, content: bytes, check: Callable[[], object]) -> StagedFile:
+        check()
         file = stage(target, may_replace=self._may_replace.__contains__)
         try:
             with file.content() as filled:

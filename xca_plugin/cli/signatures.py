@@ -13,12 +13,12 @@ from typing import BinaryIO, Final
 import click
 
 from xca_common.secret import Secret
-from xca_plugin.cards import Cards, signing_certificate
+from xca_plugin.cards import Cards, CheckedSession, signing_certificate
 from xca_plugin.cli.common import format_option, hidden, opened, output_option
 from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file, each_refused
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card, CardSession
+from xca_plugin.model import Card
 from xca_plugin.named_file import input_file
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
@@ -119,14 +119,22 @@ def sign(
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask, ExitStack() as stack:
 
-        def log_in(secret: Secret) -> CardSession:
+        def log_in(secret: Secret) -> CheckedSession:
             return stack.enter_context(cards.session(card, secret, Purpose.SIGN))
 
+        verify: Callable[[], object]
+
+        def sign_with_session(digest: bytes) -> bytes:
+            nonlocal verify
+            if attached:
+                return session.sign(digest)
+            signature, verify = session.sign_unverified(digest)
+            return signature
+
         secret = ask.get(PIN, pin)
-        form_of.prepare()
+        write = form_of.writer(cards, card, sign_with_session)
         session = ask.used(PIN, pin, secret, log_in)
         writer = stack.enter_context(Writer(agreed.replaced))
-        write = form_of.writer(cards, card, session.sign)
 
         def sign_one(file: Path) -> Future[Path]:
             with input_file(file, twice=attached) as content:
@@ -134,7 +142,7 @@ def sign(
                     return writer.write(outputs[file], lambda result: write(content, result, None))
                 signature = BytesIO()
                 write(content, signature, None)
-                return writer.put(outputs[file], signature.getvalue())
+                return writer.put(outputs[file], signature.getvalue(), check=verify)
 
         def tell(file: Path, signature: Path) -> None:
             say_written(_SIGNED, signature)
@@ -154,15 +162,14 @@ class _Form:
     raw: bool
     time_stamper: str | None
 
-    def prepare(self) -> None:
-        """Load what signs: it takes half a second, and comes after the checks and before the login."""
-        from xca_plugin import cms, time_stamping  # noqa: F401
-
     def writer(
         self, cards: Cards, card: Card, sign: Callable[[bytes], bytes]
     ) -> Callable[[BinaryIO, BinaryIO, BinaryIO | None], None]:
-        """Return what signs: a function of the content, the result, and the time-stamp request or None."""
-        from xca_plugin import cms, time_stamping  # takes half a second, so it comes after the checks
+        """Return what signs: a function of the content, the result, and the time-stamp request or None.
+
+        This takes half a second. It comes after the checks, and before the login.
+        """
+        from xca_plugin import cms, time_stamping
 
         stamp = partial(time_stamping.time_stamp_token, self.time_stamper) if self.time_stamper else None
         signer = None
