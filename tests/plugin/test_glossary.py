@@ -12,7 +12,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("login/xca_common", "softhsm", "xca_plugin")
+PACKAGES: Final = ("login/xca_common", "login/xca_login", "softhsm", "xca_plugin")
 
 
 def _rows() -> Iterator[tuple[list[str], list[str]]]:
@@ -24,7 +24,9 @@ def _rows() -> Iterator[tuple[list[str], list[str]]]:
             yield re.split("[,、]", f"{english},{chinese}"), [word for word in synonyms.split(", ") if word]
 
 
-WORDS: Final = {word.strip() for words, _ in _rows() for word in words} | {"指令列", "處理程序", "連接埠"}
+_LONGER: Final = {"指令列", "處理程序", "連接埠", "目錄屬性"}
+"""Words that hold a synonym and are none."""
+WORDS: Final = {word.strip() for words, _ in _rows() for word in words} | _LONGER
 SYNONYMS: Final = [synonym for _, synonyms in _rows() for synonym in synonyms]
 
 
