@@ -41,7 +41,7 @@ class _TbsCertificate(x509.TbsCertificate):  # type: ignore[misc]
 
 
 class ExactCertificate(x509.Certificate):  # type: ignore[misc]
-    """A certificate whose issuer and subject equal what is encoded alike, prepared or not."""
+    """A certificate whose names equal names with the same encoding, prepared (RFC 4518) or not."""
 
     _fields = [  # noqa: RUF012
         (name, _TbsCertificate if kind is x509.TbsCertificate else kind, *options)

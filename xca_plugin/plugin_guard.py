@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what plugins answer: a plugin may be wrong, and nobody may take its word for the card's."""
+"""Checks of what plugins answer: a plugin may be wrong, and its answer is not taken for the card's."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -199,7 +199,7 @@ def _clear_folders(parent: Path) -> None:
 
 
 def _own(folder: Path, names: re.Pattern[str], is_kind: Callable[[int], bool]) -> Iterator[Path]:
-    """Yield what this user made under such names and nobody holds; it is locked meanwhile."""
+    """Yield this user's scratch files or folders that no process holds; each is locked meanwhile."""
     with suppress(OSError), os.scandir(folder) as entries:
         for name in [entry.name for entry in entries if names.fullmatch(entry.name)]:
             path = folder / name

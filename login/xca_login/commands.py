@@ -79,7 +79,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, help=_("Logins with the organisation IC card, at a site."))
 def xca_login() -> None:
-    """Hold the commands."""
+    """Group of the commands of xca-login."""
 
 
 @xca_login.command(

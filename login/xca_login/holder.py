@@ -42,7 +42,7 @@ class Holder:
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Self:
-        """Read it.
+        """Read whom a certificate is for.
 
         Raises:
             HolderUnclear: an attribute is missing, there twice, or of another form than it should be.

@@ -32,7 +32,7 @@ from xca_plugin.terminal.secrets import (
 
 @click.group(help=_("Change, reset or verify the PIN."))
 def pin() -> None:
-    """Do nothing by itself."""
+    """Group of the commands about the PIN."""
 
 
 @pin.command(help=_("Change the PIN, knowing it."))
@@ -93,7 +93,7 @@ def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> No
 
 @click.group("user-code", help=_("Change the user code."))
 def user_code() -> None:
-    """Do nothing by itself."""
+    """Group of the commands about the user code."""
 
 
 @user_code.command("change", help=_("Change the user code, knowing it."))

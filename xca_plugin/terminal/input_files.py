@@ -94,7 +94,7 @@ RECIPIENT_FILE: Final = _InputFile(
 
 
 def files_argument(metavar: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the argument `files`: at least one file. Whether they are there is seen later."""
+    """Return the argument `files`: at least one file. click does not check that they exist."""
     return click.argument("files", metavar=metavar, type=_ONE_OF_SEVERAL, nargs=-1, required=True)
 
 

@@ -216,7 +216,7 @@ def _made_folders(file: Path) -> int:
 def _others_module(body: Sequence[str]) -> str | None:
     """Return the module of another installation that lines name; None: they name none that is there.
 
-    A module that is there no more was moved or removed, and its lines are nobody's.
+    Lines that name a module that no longer exists belong to no installation.
     """
     for found in re.findall(r"/[^\"'\n]*/xca-pkcs11\.so", "\n".join(body)):
         if is_there(Path(found)) and os.path.realpath(found) != os.path.realpath(module()):

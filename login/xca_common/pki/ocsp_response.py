@@ -137,7 +137,7 @@ class OcspResponse:
         return worst
 
     def _responder(self, issuer: x509.Certificate) -> x509.Certificate | None:
-        """Return the certificate of who is named in the response and signed it; None: nobody who may."""
+        """Return the certificate of the responder that signed; None: no authorised responder did."""
         if not self._is_strong:
             return None
         for candidate in (issuer, *self._certificates):

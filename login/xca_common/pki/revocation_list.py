@@ -303,7 +303,7 @@ class _Cut:
 
     @classmethod
     def of(cls, der: bytes) -> Self:
-        """Find them.
+        """Find the parts of a list.
 
         Raises:
             ValueError, IndexError: it is no list in DER.

@@ -46,21 +46,21 @@ _LINE_END: Final = re.compile(rb"(?<!\r)\r*\n")
 
 
 class Source(Protocol):
-    """Something to read from."""
+    """What bytes are read from, such as a file."""
 
     def read(self, size: int, /) -> bytes:
         """Return so many bytes, fewer at the end."""
 
 
 class Chunks(io.RawIOBase):
-    """A file to read chunks from."""
+    """The chunks of an iterator, read as one file."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True: it can be read."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]

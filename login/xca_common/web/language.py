@@ -41,7 +41,7 @@ def language_of(request: HTTPConnection) -> str:
 def is_from_elsewhere(request: HTTPConnection) -> bool:
     """Tell whether a page of another origin made the browser send a request (Fetch Metadata, section 2.4).
 
-    A browser that does not say so counts as the person.
+    A request of a browser that sends no such header counts as the person's own.
     """
     return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
@@ -49,7 +49,7 @@ def is_from_elsewhere(request: HTTPConnection) -> bool:
 def with_language_choice(endpoint: Endpoint) -> Endpoint:
     """Wrap a page's endpoint: ?lang= chooses the language of all pages from now on.
 
-    It does not in a link or a form of another web site, which would choose for the person.
+    In a link or a form of another web site ?lang= has no effect: that site would choose for the person.
     """
 
     async def choose(request: Request) -> Response:

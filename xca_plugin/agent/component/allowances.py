@@ -17,7 +17,7 @@ ALLOWANCE_SECONDS: Final = 600
 """Seconds for which a site need not ask after the person allowed it."""
 
 _USES_KEPT: Final = 200
-"""Of each site."""
+"""The largest number of uses that are kept for one site."""
 _VALUE_MAX: Final = 200  # characters of a fact that are kept
 
 

@@ -46,7 +46,7 @@ class LastAsked:
             self._writing = asyncio.create_task(asyncio.to_thread(self._write, dict(self._times)))
 
     def _read(self) -> dict[str, datetime]:
-        """Return what the file says; whatever it does not say is not known."""
+        """Return the times in the file. Times that it lacks are unknown."""
         try:
             with self._file.open("rb") as file:
                 said = json.loads(file.read(_FILE_MAX))

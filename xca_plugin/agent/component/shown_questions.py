@@ -17,8 +17,7 @@ AFTERWARDS_SECONDS: Final = 10.0
 OPEN_SECONDS: Final = 300.0
 """Seconds for which a question counts after its popup last said that it is open.
 
-Popups say so once a minute; a browser that slows down what is not in front lets them do it at least every
-two minutes.
+Popups say so once a minute; in a background tab a browser may slow this down to once in two minutes.
 """
 
 KEPT: Final = 1000
@@ -40,7 +39,7 @@ class _Shown:
     is_gone: bool = False
 
     def may_be_of(self, site: str) -> bool:
-        """Tell whether a site may have asked it. In doubt it may."""
+        """Tell whether a site may have asked it: true where that is unknown."""
         return not site or self.site in ("", site)
 
 
@@ -48,7 +47,7 @@ class ShownQuestions:
     """The questions that popups show, or showed a moment ago, and that the person has not answered.
 
     Each popup names its question itself, so that it can take it back before the agent has answered. Any
-    thread may use it: that a question is judged and noted is one step.
+    thread may use it: a question is judged and noted in one step.
 
     Args:
         clock: returns seconds; it is monotonic.
@@ -87,7 +86,7 @@ class ShownQuestions:
         return replaces
 
     def end(self, name: str) -> None:
-        """Forget a question: the person answered it. With it go those that it took the place of."""
+        """Forget a question: the person answered it. The questions that it replaced are forgotten too."""
         with self._lock:
             if name not in self._by_name:
                 return

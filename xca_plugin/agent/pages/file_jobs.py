@@ -243,7 +243,7 @@ async def _picture(state: AgentState, request: Request) -> Response:
 
 
 def _is_told(workspace: Workspace | None, file: StoredFile) -> bool:
-    """Tell whether a job has reported a file: what it still writes is given to nobody."""
+    """Tell whether a job has reported a file. A file that it still writes is not handed out."""
     job = workspace.job if workspace else None
     return job is not None and any(result.output == file for result in job.results)
 
