@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 
 def missing(extra: str) -> list[str]:
     """Return what an extra needs and this Python lacks, as pip takes it: "pillow>=10".
@@ -45,6 +43,8 @@ def install_command(extra: str) -> str:
 
 def _needed(found: Distribution, extra: str) -> Iterator[tuple[str, bool]]:
     """Yield what an extra of a distribution needs beside what it needs anyhow, and whether it is there."""
+    from packaging.requirements import Requirement  # slow to load, rarely needed
+
     for line in found.requires or ():
         needed = Requirement(line)
         if needed.marker is None or not needed.marker.evaluate({"extra": extra}):

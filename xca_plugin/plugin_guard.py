@@ -9,11 +9,6 @@ from functools import lru_cache, wraps
 from typing import Any, Final, get_args, get_type_hints
 
 import pluggy
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
-from cryptography.hazmat.primitives.asymmetric import rsa, utils
 
 from xca_common.errors import XcaError, place_of
 from xca_common.i18n import LANGUAGES, Text
@@ -22,13 +17,6 @@ from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Event, Hash, IssuerContact, OddCertificate, Padding
-
-_HASHES: Final[dict[Hash, Callable[[], hashes.HashAlgorithm]]] = {
-    Hash.SHA1: hashes.SHA1,
-    Hash.SHA256: hashes.SHA256,
-    Hash.SHA384: hashes.SHA384,
-    Hash.SHA512: hashes.SHA512,
-}
 
 
 class Guard:
@@ -165,9 +153,21 @@ def fits(
     signature: bytes, certificate: Certificate, digest: bytes, digest_hash: Hash, padding: Padding
 ) -> bool:
     """Tell whether a signature of a digest was made with the key of a certificate."""
+    # Slow to load, and most commands sign nothing.
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
+    from cryptography.hazmat.primitives.asymmetric import rsa, utils
+
+    algorithms: dict[Hash, type[hashes.HashAlgorithm]] = {
+        Hash.SHA1: hashes.SHA1,
+        Hash.SHA256: hashes.SHA256,
+        Hash.SHA384: hashes.SHA384,
+        Hash.SHA512: hashes.SHA512,
+    }
     try:
         key = _public_key(certificate.der)
-        algorithm = _HASHES[digest_hash]()
+        algorithm = algorithms[digest_hash]()
         if padding is Padding.PSS:
             scheme: rsa_padding.AsymmetricPadding = rsa_padding.PSS(
                 rsa_padding.MGF1(algorithm), algorithm.digest_size
@@ -184,6 +184,8 @@ def fits(
 
 @lru_cache(16)
 def _public_key(der: bytes) -> object:
+    from cryptography import x509
+
     return x509.load_der_x509_certificate(der).public_key()
 
 
