@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
@@ -24,9 +24,11 @@ from xca_plugin.terminal.input_files import FILE, ISSUER_FILE, ROOT_FILE, check_
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import console, grid, print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, check_output, force_option, result_file, say_written
-from xca_plugin.trust import Sources
 from xca_plugin.verdict import Outcome, Verification
 from xca_plugin.verification_report import Report, ReportedFile, as_html, as_pdf
+
+if TYPE_CHECKING:
+    from xca_plugin.trust import Sources
 
 _NO_ROOT: Final = text(
     "Missing option --ca-file. It names the root certificate that you trust: a signature counts if its "
@@ -144,6 +146,8 @@ def verify(
     # The verdict says the same as pyHanko's log.
     for name in ("pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    from xca_plugin.trust import Sources  # slow to load, and not needed for the help
+
     check = _Check(
         ca_file,
         certificate_files,
@@ -202,7 +206,7 @@ class _Check:
     ca_file: Path
     certificate_files: tuple[Path, ...]
     time_stampers_file: Path | None
-    sources: Sources
+    sources: "Sources"
     one_is_enough: bool
 
     def verify(self, content: BinaryIO, signed: BinaryIO | None, target: BinaryIO | None) -> Verification:
