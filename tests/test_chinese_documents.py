@@ -25,6 +25,7 @@ PAIRS: Final = {
             "real-cards.md",
             "deploying.md",
             "login.md",
+            "oidc.md",
         )
     },
 }

@@ -14,3 +14,4 @@ python tests/bench/module.py
 python tests/bench/commands.py
 python tests/bench/files.py
 python tests/bench/agent.py
+python tests/bench/oidc.py

@@ -158,3 +158,14 @@ def test_provider_of_two_processes_answers_and_ends(tmp_path: Path) -> None:
             program.send_signal(signal.SIGINT)
             said, _ = program.communicate(timeout=30)
     assert f"listens at {origin}." in said
+
+
+@pytest.mark.fast
+def test_settings_of_the_document_are_read(tmp_path: Path) -> None:
+    document = Path(__file__).parents[2] / "docs" / "oidc.md"
+    path = tmp_path / "oidc.toml"
+    path.write_text(
+        document.read_text("utf-8").partition("```toml\n")[2].partition("```")[0], encoding="utf-8"
+    )
+    found = oidc_settings.read(path)
+    assert (found.site.origin, list(found.clients)) == (ORIGIN, ["files"])

@@ -23,9 +23,11 @@ from sqlalchemy import (
     Engine,
     Integer,
     LargeBinary,
+    Select,
     String,
     Table,
     Text,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -99,6 +101,34 @@ _secrets = Table(
     METADATA,
     Column("name", String(32), primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+
+# Statements of each exchange are made once: to make one takes longer than the database needs for it.
+_OWN_CODE: Final = (
+    (_codes.c.code == bindparam("code"))
+    & (_codes.c.client == bindparam("client"))
+    & (_codes.c.until > bindparam("at"))
+)
+_FIND_CODE: Final = select(_codes).where(_OWN_CODE)
+_TAKE_CODE: Final = delete(_codes).where(_OWN_CODE).returning(_codes.c.sid, _codes.c.session)
+_END_GRANT: Final = delete(_grants).where(
+    _grants.c.code == bindparam("code"), _grants.c.client == bindparam("client")
+)
+_ADD_CODE: Final = insert(_codes)
+_ADD_GRANT: Final = insert(_grants)
+_ADD_TOKENS: Final = insert(_tokens)
+_FIND_TOKEN: Final = select(_grants.c.code, _grants.c.client, _tokens.c.scope, _grants.c.session).join_from(
+    _tokens, _grants, _tokens.c.code == _grants.c.code
+)
+_FIND_ACCESS: Final = _FIND_TOKEN.where(
+    _tokens.c.access == bindparam("token"), _tokens.c.access_until > bindparam("at")
+)
+_FIND_REFRESH: Final = _FIND_TOKEN.where(
+    _tokens.c.refresh == bindparam("token"),
+    _tokens.c.refresh_until > bindparam("at"),
+    _grants.c.client == bindparam("client"),
+    ~_tokens.c.is_spent,
 )
 
 
@@ -188,15 +218,15 @@ class OidcStore:
         row = {**vars(code), "code": _digest(code.code), "until": at + CODE_SECONDS}
         with transaction(self._engine) as connection:
             self._sweep(connection, at)
-            connection.execute(insert(_codes).values(row))
+            connection.execute(_ADD_CODE, row)
 
     def code(self, code: str, client: str, at: int) -> Code | None:
         """Return a code that is still good; it stays. One that was used ends the tokens that it gave."""
-        chosen = _this_code(code, client)
+        own = {"code": _digest(code), "client": client}
         with transaction(self._engine) as connection:
-            row = connection.execute(select(_codes).where(chosen, _codes.c.until > at)).one_or_none()
+            row = connection.execute(_FIND_CODE, {**own, "at": at}).one_or_none()
             if row is None:
-                connection.execute(delete(_grants).where(_this_grant(code, client)))
+                connection.execute(_END_GRANT, own)
                 return None
         return Code(code, *(getattr(row, name) for name in list(Code.__dataclass_fields__)[1:]))
 
@@ -210,25 +240,23 @@ class OidcStore:
             at: the time.
             until: when the last of its tokens ends.
         """
-        chosen = delete(_codes).where(_this_code(code, client), _codes.c.until > at)
+        own = {"code": _digest(code), "client": client}
         with transaction(self._engine) as connection:
-            row = connection.execute(chosen.returning(_codes.c.sid, _codes.c.session)).one_or_none()
+            row = connection.execute(_TAKE_CODE, {**own, "at": at}).one_or_none()
             if row is None:
-                connection.execute(delete(_grants).where(_this_grant(code, client)))
+                connection.execute(_END_GRANT, own)
                 return False
-            grant = {"code": _digest(code), "client": client, "sid": row.sid, "session": row.session}
-            connection.execute(insert(_grants).values(**grant, until=until))
-            _add_tokens(connection, _digest(code), tokens, at)
+            connection.execute(_ADD_GRANT, {**own, "sid": row.sid, "session": row.session, "until": until})
+            _add_tokens(connection, own["code"], tokens, at)
         return True
 
     def access(self, token: str, at: int) -> Kept | None:
         """Return an access token that is still good."""
-        return self._kept(_tokens.c.access == _digest(token), _tokens.c.access_until > at)
+        return self._kept(_FIND_ACCESS, {"token": _digest(token), "at": at})
 
     def refresh(self, token: str, client: str, at: int) -> Kept | None:
         """Return a refresh token that is still good; it stays. One that was used ends all of its code's."""
-        chosen = _tokens.c.refresh == _digest(token), _tokens.c.refresh_until > at, _grants.c.client == client
-        found = self._kept(*chosen, ~_tokens.c.is_spent)
+        found = self._kept(_FIND_REFRESH, {"token": _digest(token), "client": client, "at": at})
         if found is None:
             with transaction(self._engine) as connection:
                 _revoke_spent(connection, token, client)
@@ -305,12 +333,10 @@ class OidcStore:
             except IntegrityError:
                 return  # it is there already
 
-    def _kept(self, *chosen: Any) -> Kept | None:
-        columns = _grants.c.code, _grants.c.client, _tokens.c.scope, _grants.c.session
-        found = select(*columns).join_from(_tokens, _grants, _tokens.c.code == _grants.c.code).where(*chosen)
+    def _kept(self, found: Select[tuple[str, str, str, str]], values: dict[str, object]) -> Kept | None:
         with transaction(self._engine) as connection:
-            row = connection.execute(found).one_or_none()
-        return Kept(*row) if row is not None else None
+            row = connection.execute(found, values).one_or_none()
+        return Kept(row.code, row.client, row.scope, row.session) if row is not None else None
 
     def _sweep(self, connection: Connection, at: int) -> None:
         """Drop what has ended, now and then."""
@@ -346,14 +372,6 @@ def open_database(url: URL) -> Engine:
     return engine
 
 
-def _this_code(code: str, client: str) -> Any:
-    return (_codes.c.code == _digest(code)) & (_codes.c.client == client)
-
-
-def _this_grant(code: str, client: str) -> Any:
-    return (_grants.c.code == _digest(code)) & (_grants.c.client == client)
-
-
 def _revoke_spent(connection: Connection, token: str, client: str) -> None:
     """Revoke all that comes from the code of a refresh token that was spent (RFC 9700, section 4.14.2)."""
     spent = select(_tokens.c.code).where(_tokens.c.refresh == _digest(token), _tokens.c.is_spent)
@@ -362,18 +380,17 @@ def _revoke_spent(connection: Connection, token: str, client: str) -> None:
 
 def _add_tokens(connection: Connection, code: str, tokens: NewTokens, at: int) -> None:
     access_until = at + ACCESS_SECONDS
-    connection.execute(
-        insert(_tokens).values(
-            access=_digest(tokens.access),
-            refresh=_digest(tokens.refresh) if tokens.refresh is not None else None,
-            code=code,
-            scope=tokens.scope,
-            access_until=access_until,
-            refresh_until=tokens.refresh_until,
-            is_spent=False,
-            until=max(access_until, tokens.refresh_until),
-        )
-    )
+    row = {
+        "access": _digest(tokens.access),
+        "refresh": _digest(tokens.refresh) if tokens.refresh is not None else None,
+        "code": code,
+        "scope": tokens.scope,
+        "access_until": access_until,
+        "refresh_until": tokens.refresh_until,
+        "is_spent": False,
+        "until": max(access_until, tokens.refresh_until),
+    }
+    connection.execute(_ADD_TOKENS, row)
 
 
 def _digest(value: str) -> str:
