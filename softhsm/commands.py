@@ -5,11 +5,12 @@ import os
 import re
 import shlex
 import sys
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 import softhsm
 from pkcs11_shim import StoreError, rules
@@ -19,6 +20,7 @@ from xca_common.command_line import (
     SHOWN_SECRET,
     SourceOption,
     WholeNumber,
+    ask,
     complete,
     confirm,
     harmless_usage,
@@ -54,6 +56,8 @@ _USER_CODE_RULE: Final = text(
     "lower case differ."
 )
 _FILE_WIDTH: Final = 120
+_OWN_COMMAND: Final = re.compile(r"softhsm-card (init|issue|list|env|repair|remove|reset-user-code)\b")
+"""A command in a sentence."""
 _MEMBERS: Final = text(
     "JSON: an array of objects, one a card:\n"
     "  number           card number, 16 characters\n"
@@ -101,6 +105,19 @@ class _CardNumber(click.ParamType[str]):
         return number.upper() if re.fullmatch("[a-zA-Z]+[0-9]+", number) else number
 
 
+class _Day(click.ParamType[date]):
+    """Type of a day, as YYYY-MM-DD."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            said = text("{value} is no day of the form YYYY-MM-DD.")
+            raise click.BadParameter(said.format(value=value)(), ctx, param) from None
+
+
 class _BadValue(click.ClickException):
     exit_code = 2
 
@@ -111,6 +128,10 @@ class _NoSuchCard(click.ClickException):
 
 class _Commands(click.Group):
     """A group of commands that report an expected error in one line, with a documented exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order in which they are used."""
+        return list(self.commands)
 
     def make_context(self, *given: Any, **more: Any) -> click.Context:
         tolerate_characters()
@@ -128,14 +149,14 @@ class _Commands(click.Group):
                 said = text("{problem}. {step}")
                 raise _BadValue(said.format(problem=error, step=SHOWN_SECRET)()) from error
             except (softhsm.BadValueError, SecretSourceError) as error:
-                raise _BadValue(str(error)) from error
+                raise _BadValue(_in_folder(str(error))) from error
             except softhsm.NoSuchCardError as error:
-                raise _NoSuchCard(str(error)) from error
+                raise _NoSuchCard(_in_folder(str(error))) from error
             except OSError as error:
                 said = text("{path}: {reason}").format(path=error.filename or "-", reason=os_reason(error))
                 raise click.ClickException(said()) from error
             except (softhsm.IssuerError, StoreError) as error:
-                raise click.ClickException(str(error)) from error
+                raise click.ClickException(_in_folder(str(error))) from error
             except (click.ClickException, click.Abort, click.exceptions.Exit):
                 raise
             except Exception as error:
@@ -145,8 +166,17 @@ class _Commands(click.Group):
 
 
 def _say(sentence: Text) -> None:
-    """Print a sentence; its facts are made harmless."""
-    click.echo(harmless(sentence(), lines=True))
+    """Print a sentence; its facts are made harmless, and its commands name the folder that was given."""
+    click.echo(harmless(_in_folder(sentence()), lines=True))
+
+
+def _in_folder(said: str) -> str:
+    """Add --dir to the commands in a sentence, if this command found its environment by that option."""
+    context = click.get_current_context().find_root()
+    if context.get_parameter_source("directory") is not ParameterSource.COMMANDLINE:
+        return said
+    folder = shlex.quote(str(context.params["directory"]))
+    return _OWN_COMMAND.sub(lambda command: f"softhsm-card --dir {folder} {command[1]}", said)
 
 
 @click.group(
@@ -233,7 +263,7 @@ def init(directory: Path, compatibility_policy: bool) -> None:
 @click.option(
     "--issue-date",
     metavar="YYYY-MM-DD",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=_Day(),
     help=_("Day of issue in Taipei, today by default; more than 90 days ago makes a lapsed card."),
 )
 @click.option(
@@ -254,7 +284,7 @@ def issue(
     context: click.Context,
     /,
     user_code: str | None,
-    issue_date: datetime | None,
+    issue_date: date | None,
     count: int,
     as_json: bool,
     **application: Any,
@@ -266,7 +296,7 @@ def issue(
             raise click.UsageError(said.format(option=option)())
     environment = Environment(context.obj)
     code = _user_code(context, user_code, _("User code (用戶代碼) that the holder chose"))
-    wanted = Application(issued_on=issue_date.date() if issue_date else None, **application)
+    wanted = Application(issued_on=issue_date, **application)
     # Without a terminal there is no progress bar, and rich, which draws it, is not loaded.
     numbers: Any = range(count)
     if count > 1 and sys.stderr.isatty():
@@ -282,6 +312,9 @@ def issue(
             said = text("Card {number} in {reader}: {state}, activate by {day}")
             facts = {"number": card.number, "reader": card.row.reader, "state": _STATES[card.state]}
             _say(said.format(**facts, day=card.row.activate_by))
+        if issued[-1].state is IssuedCardState.LAPSED:
+            _say_next(issued[-1])
+            return
         # --card is given where there are several: XCA_CARD may also name another card, such as the demo's.
         several = bool(os.environ.get("XCA_CARD")) or len(softhsm.cards(environment)) > 1
         number = f" --card {issued[-1].number}" if several else ""
@@ -304,14 +337,11 @@ def list_cards(directory: Path, as_json: bool) -> None:
 
         table = Table(box=None, pad_edge=False)
         table.add_column(_("Card"), no_wrap=True)  # it is copied from here
-        for head in (
-            _("State"),
-            _("Activate by"),
-            _("PIN tries left"),
-            _("User code tries left"),
-            _("Reader"),
-        ):
-            table.add_column(head, overflow="fold")
+        table.add_column(_("State"), overflow="fold")
+        # Their heads have two lines, parted where the language allows it.
+        for head in (_("Activate\nby"), _("PIN\ntries left"), _("User code\ntries left")):
+            table.add_column(head, no_wrap=True)
+        table.add_column(_("Reader"), overflow="fold")
         for card in cards:
             row = card.row
             activate_by = "" if row.activated_at else row.activate_by.isoformat()
@@ -464,7 +494,7 @@ def remove(directory: Path, number: str, yes: bool) -> None:
     environment = Environment(directory)
     softhsm.find(environment, number)
     question = text("Remove {number} and its keys for good?").format(number=number)
-    if not yes and not confirm(question(), click.prompt):
+    if not yes and not confirm(question()):
         raise click.Abort
     softhsm.remove(environment, number)
     _say(text("{number} is removed.").format(number=number))
@@ -478,12 +508,8 @@ def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
         facts = {"least": rules.USER_CODE_MIN, "most": rules.USER_CODE_MAX}
         click.echo(_USER_CODE_RULE.format(**facts)(), err=True)
         click.echo(_("Nothing is shown while you type."), err=True)
-        code: str = click.prompt(
-            prompt,
-            hide_input=True,
-            confirmation_prompt=_("Repeat it"),
-            value_proc=_checked_user_code,
-            err=True,
+        code: str = ask(
+            prompt, hide_input=True, confirmation_prompt=_("Repeat it"), value_proc=_checked_user_code
         )
         return code
     return context.with_resource(SecretReader()).read(source)

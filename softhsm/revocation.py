@@ -20,7 +20,7 @@ from softhsm.errors import BadValueError, IssuerError
 from softhsm.i18n import text
 from softhsm.inner import InnerModule
 from softhsm.issuer import find
-from xca_common import atomic_file
+from xca_common import atomic_file, taipei
 from xca_common.pki.authority import Authority
 
 REASONS: Final = tuple(
@@ -169,4 +169,4 @@ def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags:
 def _check_not_final(entry: _Entry, number: str) -> None:
     if entry is not None and _reason(entry) is not _HOLD:
         said = text("{number} was revoked for good on {day}; issue another card")
-        raise BadValueError(said.format(number=number, day=f"{entry.revocation_date_utc:%Y-%m-%d}"))
+        raise BadValueError(said.format(number=number, day=taipei.day(entry.revocation_date_utc)))

@@ -20,6 +20,7 @@ from xca_common.errors import FileProblem, os_reason
 from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.i18n import text
+from xca_plugin.module_failure import loader_reason
 from xca_plugin.named_file import problems_of
 
 VENDORS: Final = "libHicos_p11v1.so"
@@ -86,7 +87,9 @@ def look_at(path: Path) -> CardModule:
     last = (done.stderr.strip().splitlines() or [""])[-1]
     if "C_GetFunctionList" in last:
         return CardModule(path, text("it is not a PKCS#11 module"))
-    return CardModule(path, last.removeprefix("OSError: ") or text("it fails when it is loaded"))
+    return CardModule(
+        path, loader_reason(last.removeprefix("OSError: ")) or text("it fails when it is loaded")
+    )
 
 
 def configuration() -> Path:

@@ -85,6 +85,12 @@ def holder(card: Card) -> str:
     return name if rank is None else text("{holder} ({rank})").format(holder=name, rank=rank)()
 
 
+def name_and_subject(certificate: Certificate) -> str:
+    """Return the name in a certificate, then its subject DN."""
+    said = text("{name} ({subject})").format(name=certificate.holder_name, subject=certificate.holder)
+    return said() if certificate.holder_name != certificate.holder else certificate.holder
+
+
 def state(card: Card) -> str:
     """Return the card's state, and which of its secrets are locked."""
     parts = [_STATES[card.state]()]

@@ -46,10 +46,6 @@ _REASONS: Final = (
         text("the value of {name} is too long"),
     ),
     (
-        re.compile(r"inner module: (?P<path>/.*): cannot open shared object file: No such file or directory"),
-        text("{path} is not there"),
-    ),
-    (
         re.compile(r"inner module (?P<path>.*): not a PKCS#11 module"),
         text("{path} is not a PKCS#11 module"),
     ),
@@ -59,6 +55,19 @@ _REASONS: Final = (
     ),
 )
 """The lines that the module logs (config.c, module.c), and what they mean."""
+_INNER: Final = "inner module: "
+_LOADER: Final = (
+    (
+        re.compile(r"(?P<path>.*): cannot open shared object file: No such file or directory"),
+        text("{path} is not there"),
+    ),
+    (
+        re.compile(r"(?P<path>.*): (?:invalid ELF header|file too short)"),
+        text("{path} is no shared library"),
+    ),
+    (re.compile(r"(?P<path>.*): wrong ELF class: .*"), text("{path} is for another kind of processor")),
+)
+"""What dlopen(3) of the GNU C library says, and what it means."""
 
 
 def why(module: Path, otherwise: str) -> errors.CardError:
@@ -79,6 +88,14 @@ def why(module: Path, otherwise: str) -> errors.CardError:
 def _meaning(said: str) -> Text | str:
     for pattern, meaning in _REASONS:
         if found := pattern.match(said):
+            return meaning.format(**found.groupdict())
+    return loader_reason(said.removeprefix(_INNER)) if said.startswith(_INNER) else said
+
+
+def loader_reason(said: str) -> Text | str:
+    """Return what an error of dlopen(3) means; one that is not known stays as it is."""
+    for pattern, meaning in _LOADER:
+        if found := pattern.fullmatch(said):
             return meaning.format(**found.groupdict())
     return said
 

@@ -37,6 +37,7 @@ from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
 from xca_plugin.terminal.result_files import force_option, result_file, say_about
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
+from xca_plugin.terminal.streams import show_module_log
 from xca_plugin.time_limit import PDF_SECONDS, TAKES_TOO_LONG, TimeIsUp, time_limit
 from xca_plugin.validity import check_now
 
@@ -86,6 +87,7 @@ def _signer(
     source, output = Path(files["infile"]), Path(files["outfile"])
     # pyHanko's `identity` command does not read the variable.
     number = number or os.environ.get("XCA_CARD") or None
+    show_module_log(wanted=False)
     try:
         with time_limit(PDF_SECONDS), _written_whole(context, source, output, force):
             context.ux.prompter = _PasswordOfPdf(context, source)

@@ -29,7 +29,8 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
         return [(_("Signer"), _("unknown"))]
     signed = card_text.moment(verdict.signed_at) if verdict.signed_at else _("not said")
     found = [
-        (_("Signer"), verdict.signer.holder),
+        (_("Signer"), verdict.signer.holder_name),
+        (_("Distinguished name"), verdict.signer.holder),
         (_("Issuer"), verdict.signer.issuer),
         (_("Signed at"), signed),
         (_("Digest"), digest(verdict)),

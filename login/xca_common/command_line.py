@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Final, NoReturn
@@ -200,6 +200,12 @@ def harmless_usage() -> Iterator[None]:
         is_argument = isinstance(error.param, click.Argument)
         missing = text("Missing argument '{name}'.") if is_argument else text("Missing option '{name}'.")
         raise click.UsageError(missing.format(name=name)(), error.ctx) from None
+    except click.BadParameter as error:
+        # An argument's name, such as 'FILE [SIGNATURE] | FILE…', tells nothing: the message has the value.
+        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+        if isinstance(error.param, click.Argument):
+            raise click.UsageError(error.message, error.ctx) from None
+        raise
     except click.ClickException as error:
         kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
         choices = kind.choices if isinstance(kind, click.Choice) else ()
@@ -207,16 +213,29 @@ def harmless_usage() -> Iterator[None]:
         raise
 
 
-def confirm(question: str, ask: Callable[..., str]) -> bool:
+def ask(question: str, **options: Any) -> Any:
+    """Ask for a value on stderr, with the options of click.prompt.
+
+    Raises:
+        click.Abort: the person ended the question.
+    """
+    try:
+        return click.prompt(question, prompt_suffix=_(": "), err=True, **options)
+    except click.Abort:
+        if not options.get("hide_input"):  # click ends the line itself after a hidden entry
+            click.echo(err=True)
+        raise
+
+
+def confirm(question: str) -> bool:
     """Ask for yes or no until the answer is one of them; the Enter key alone means no.
 
-    Args:
-        question: the question.
-        ask: called as click.prompt, until it returns an answer that is understood.
+    Raises:
+        click.Abort: the person ended the question.
     """
     choice = _("[y/N]")
     while True:
-        said = ask(f"{question} {choice}", default="", show_default=False, err=True)
+        said: str = ask(f"{question} {choice}", default="", show_default=False)
         # A full-width letter of an input method counts like the letter.
         answer = unicodedata.normalize("NFKC", said).strip().lower()
         if answer in _YES:

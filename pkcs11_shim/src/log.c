@@ -133,6 +133,12 @@ static void log_put(int file, const char *line, size_t length) {
     (void)written;
 }
 
+/* A program that explains an error in its own words says no; the file gets the lines all the same. */
+static bool log_is_shown_at_terminal(void) {
+    const char *said = secure_getenv("XCA_LOG_TERMINAL");
+    return said == NULL || strcmp(said, "no") != 0;
+}
+
 void log_line(enum log_level level, const char *format, ...) {
     if (level > wanted) {
         return;
@@ -160,7 +166,7 @@ void log_line(enum log_level level, const char *format, ...) {
                 close(file);
             }
         }
-        if (isatty(STDERR_FILENO)) {
+        if (log_is_shown_at_terminal() && isatty(STDERR_FILENO)) {
             log_put(STDERR_FILENO, harmless, used);
         }
     }

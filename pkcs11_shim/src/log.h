@@ -15,8 +15,8 @@ int log_level_from(const char *name);
  */
 void log_program(char *name, size_t size);
 
-/* Lines go to the file when there is one, and to stderr when that is a terminal. The path is kept, not
- * copied. */
+/* Lines go to the file when there is one, and to stderr when that is a terminal, unless XCA_LOG_TERMINAL says
+ * no. The path is kept, not copied. */
 void log_to(enum log_level level, const char *file);
 
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);

@@ -11,7 +11,9 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import psutil
@@ -408,6 +410,9 @@ def test_open_starts_the_agent_once_and_shows_its_home_page(
                 if each.pid and each.status == "LISTEN" and each.laddr and each.laddr.port == free_port
             }
             assert httpx.get(address, timeout=SECONDS).status_code == 200
+        (tmp_path / "bin" / "xdg-open").write_text("#!/bin/sh\necho none here >&2\nexit 3\n")
+        done = xcactl(tmp_path, "agent", "open", "--port", str(free_port), **no_systemd)
+        assert done.stderr == "No browser was found. Open that address in one yourself.\n"
     finally:
         for pid in agents:
             os.kill(pid, signal.SIGTERM)
@@ -431,6 +436,27 @@ def test_install_without_systemd_on_a_taken_port_sets_up_nothing(
     assert done.returncode == 86
     assert f"(process {os.getpid()})" in done.stderr
     assert not (tmp_path / ".config").exists()
+
+
+class _Agent(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"name": "xca-plugin", "version": "1"}')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_install_without_systemd_beside_an_agent_that_runs_sets_up_the_next_login(
+    no_systemd: dict[str, str], tmp_path: Path
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", PORT), _Agent) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        done = xcactl(tmp_path, "agent", "install", **no_systemd)
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".config/autostart/xca-agent.desktop").exists()
 
 
 def test_folders_with_any_umask_are_private(

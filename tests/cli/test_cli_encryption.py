@@ -206,6 +206,7 @@ def test_certificates_of_one_file_are_each_encrypted_to_once(
         assert result.status == 0, result.err
         assert len(cms.ContentInfo.load(encrypted.read_bytes())["content"]["recipient_infos"]) == 2
         assert result.out.count("Can be opened by: ") == 2
+        assert "Can be opened by: 國立臺灣大學 (C=TW,L=臺北市,O=國立臺灣大學)\n" in result.out
         assert "O=colleague" in result.out
         assert "--cbc" in result.out
         # Without -recip, newer ones try each recipient's content key with this key, and take what comes out.
@@ -571,7 +572,9 @@ def test_file_that_is_not_encrypted_is_told_so_whatever_its_name(
     signature = run_here("decrypt", "file.p7s")
     assert signature.status == 64
     assert "it is signed, not encrypted" in signature.err
-    assert "xcactl verify FILE file.p7s" in signature.err
+    assert "xcactl verify FILE file.p7s --ca-file ROOT" in signature.err
+    chinese = CliRunner(env={"LANGUAGE": "zh_TW"}).invoke(xcactl, ["decrypt", "file.p7s"]).stderr
+    assert "xcactl verify 檔案 file.p7s --ca-file 根憑證" in chinese
 
 
 def test_result_in_the_place_of_its_file_is_refused_in_clear_words(

@@ -15,7 +15,7 @@ from softhsm import Environment, revocation
 from softhsm.revocation import Published
 from support.certificates import certify_in_the_past
 from support.cli.web_proxy import proxy
-from support.cli.xcactl import PIN, Workspace
+from support.cli.xcactl import PIN, Result, Workspace
 from support.time_stamping import answering, authority, serving
 from xca_login.testing.parties import party
 
@@ -249,9 +249,10 @@ def test_sign_with_a_closed_card_is_refused(closed: Workspace, file: Path) -> No
     assert "xcactl activate" in result.err
 
 
-def sign(workspace: Workspace, file: Path, *options: str | Path) -> None:
+def sign(workspace: Workspace, file: Path, *options: str | Path) -> Result:
     result = workspace.run("sign", str(file), *map(str, options), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 0, result.err
+    return result
 
 
 @pytest.mark.parametrize("form", ["der", "pem"])
@@ -343,7 +344,8 @@ def test_signature_without_chain_and_time_is_made(active: Workspace, file: Path,
 
 def test_signature_alone_can_be_stamped_with_a_time(active: Workspace, file: Path, tmp_path: Path) -> None:
     request = tmp_path / "request.tsq"
-    sign(active, file, "--raw", "--timestamp-request", request)
+    said = sign(active, file, "--raw", "--timestamp-request", request).err
+    assert said.endswith(f"Request for a time-stamp: {request}\n")
     signature = file.with_name("tender.bin.sig")
     assert active.run("cert", "export", "cert1", "-o", str(tmp_path / "cert1")).status == 0
     (tmp_path / "key").write_text(openssl("x509", "-in", tmp_path / "cert1", "-noout", "-pubkey").stdout)

@@ -167,12 +167,14 @@ def test_tools_registered_see_the_card_and_all_is_undone(person: Person) -> None
     shown = person.run("register", "--all", "--dry-run")
     assert shown.status == 0, shown.err
     assert shown.out.count("\n+# >>> xcactl tools: ") == len(here)
+    assert shown.err.count(": nothing was changed (--dry-run)\n") == len(here)
     assert "User me" not in shown.out  # lines of other programs may hold secrets
     assert tree(person.home) == before
 
     made = person.run("register", "--all")
     assert made.status == 0, made.err
     assert made.out.startswith(shown.out)
+    assert made.err.count(": registered\n") == len(here)
     after = tree(person.home)
     assert after != before
     again = person.run("register", "--all")

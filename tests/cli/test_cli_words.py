@@ -2,15 +2,18 @@
 """Words of xcactl: languages, help, slips, times, and Chinese screens without English."""
 
 import gettext
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from unicodedata import east_asian_width
 
 import click
+import pexpect
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from click.testing import CliRunner
 
 from softhsm.commands import softhsm_card
 from support.cli.xcactl import PIN, USER_CODE, Workspace
@@ -51,7 +54,6 @@ CLICK_ENGLISH = (
     "{len_type} values",
     "{name} {filename!r} is a file.",
     "{name} {filename!r} is not executable.",
-    "{value!r} does not match the format",
     "{value!r} is not a valid UUID",
     "{value!r} is not a valid boolean",
 )
@@ -356,6 +358,41 @@ def test_verbose_command_shows_the_kind_of_an_error(active: Workspace, place: st
     assert "Kind of error: WrongPin" in result.err
     assert "PKCS#11: CKR_PIN_INCORRECT" in result.err
     assert "CKR_" not in active.run("pin", "verify", "--pin", "stdin", stdin="wrong-98\n").err
+
+
+def test_terminal_shows_the_modules_log_lines_only_when_verbose(tmp_path: Path) -> None:
+    nowhere = Workspace(tmp_path, tmp_path).with_variables(XCA_PKCS11_CONF=str(tmp_path / "none"))
+    for arguments, is_shown in ((("info",), False), (("info", "-v"), True)):
+        with nowhere.terminal(*arguments) as terminal:
+            terminal.expect(pexpect.EOF)
+            assert ("xca-pkcs11 error" in (terminal.before or "")) is is_shown
+
+
+def test_question_ended_by_the_person_ends_its_line(closed: Workspace) -> None:
+    with closed.with_variables(LANGUAGE="zh_TW").terminal("activate") as terminal:
+        terminal.expect_exact("進行開卡？ [是 y／否 N]：")
+        terminal.sendcontrol("d")
+        terminal.expect_exact("\r\n已中止。")
+
+
+def test_missing_file_is_told_without_the_placeholder_of_its_argument() -> None:
+    done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, ["sign", "nowhere"])
+    assert (done.exit_code, "\nError: File 'nowhere' does not exist.\n" in done.stderr) == (2, True)
+
+
+def test_result_for_a_descriptor_needs_a_name() -> None:
+    reading, writing = os.pipe()
+    try:
+        done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, ["sign", f"/dev/fd/{reading}"])
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (done.exit_code, "say with -o where to write it" in done.stderr) == (2, True)
+
+
+def test_help_shows_the_line_for_completion_whole() -> None:
+    said = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, ["--help"]).stdout
+    assert '    eval "$(_XCACTL_COMPLETE=bash_source xcactl)"' in said.splitlines()
 
 
 @pytest.mark.parametrize("arguments", [("-v",), ("--lang", "en", "-v"), ("--version",)])

@@ -68,7 +68,7 @@ def test_exchanged_files_are_told_with_the_command_that_works(
     result = verify("my file.p7s", "my file.txt")
     assert result.status == NOT_A_SIGNATURE
     assert "The two files are exchanged." in result.err
-    assert result.err.rstrip().endswith("xcactl verify 'my file.txt' 'my file.p7s'")
+    assert result.err.rstrip().endswith("xcactl verify 'my file.txt' 'my file.p7s' --ca-file root.cer")
     assert verify("my file.txt", "my file.p7s").status == 0
 
 
@@ -78,18 +78,18 @@ def test_detached_signature_alone_names_the_file_beside_it(
     Path("file.txt.p7s").write_bytes(signed(signer, CONTENT))
     result = verify("file.txt.p7s")
     assert result.status == NOT_A_SIGNATURE
-    assert "Give the signed file first: xcactl verify FILE file.txt.p7s" in result.err
+    assert "Give the signed file first: xcactl verify FILE file.txt.p7s --ca-file root.cer" in result.err
     Path("file.txt").write_bytes(CONTENT)
-    assert "Give the signed file first: xcactl verify file.txt file.txt.p7s" in verify("file.txt.p7s").err
+    assert "xcactl verify file.txt file.txt.p7s --ca-file root.cer" in verify("file.txt.p7s").err
 
 
 def test_file_whose_signature_is_beside_it_names_that(verify: Callable[..., Result], signer: Party) -> None:
     Path("file.txt").write_bytes(CONTENT)
-    assert "xcactl verify FILE FILE.p7s" in verify("file.txt").err
+    assert "xcactl verify FILE FILE.p7s --ca-file root.cer" in verify("file.txt").err
     Path("file.txt.p7s").write_bytes(signed(signer, CONTENT))
     result = verify("file.txt")
     assert result.status == NOT_A_SIGNATURE
-    assert result.err.rstrip().endswith("xcactl verify file.txt file.txt.p7s")
+    assert result.err.rstrip().endswith("xcactl verify file.txt file.txt.p7s --ca-file root.cer")
 
 
 def test_signature_with_content_beside_a_file_is_to_stand_alone(
@@ -99,7 +99,7 @@ def test_signature_with_content_beside_a_file_is_to_stand_alone(
     Path("file.p7m").write_bytes(attached(signed(signer, CONTENT), CONTENT))
     result = verify("file", "file.p7m")
     assert result.status == NOT_A_SIGNATURE
-    assert "Give it alone: xcactl verify file.p7m" in result.err
+    assert "Give it alone: xcactl verify file.p7m --ca-file root.cer" in result.err
 
 
 def test_pdf_without_a_signature_is_told_as_unsigned(verify: Callable[..., Result]) -> None:
@@ -107,7 +107,7 @@ def test_pdf_without_a_signature_is_told_as_unsigned(verify: Callable[..., Resul
     result = verify("file.pdf")
     assert result.status == NOT_A_SIGNATURE
     assert "the PDF holds no signature" in result.err
-    assert "give that as well: xcactl verify file.pdf FILE.p7s" in result.err
+    assert "give that as well: xcactl verify file.pdf FILE.p7s --ca-file root.cer" in result.err
 
 
 @pytest.mark.parametrize("arguments", [("file.sig",), ("file", "file.sig")])
@@ -129,7 +129,7 @@ def test_file_and_signature_of_one_name_are_told_to_belong_together(
     Path("contract.p7s").write_bytes(signed(signer, CONTENT))
     result = verify(given)
     assert result.status == NOT_A_SIGNATURE
-    assert result.err.rstrip().endswith("xcactl verify contract.txt contract.p7s")
+    assert result.err.rstrip().endswith("xcactl verify contract.txt contract.p7s --ca-file root.cer")
 
 
 def test_unsigned_pdf_names_the_signed_one_or_the_signature_beside_it(
@@ -140,9 +140,10 @@ def test_unsigned_pdf_names_the_signed_one_or_the_signature_beside_it(
     Path("contract-signed.pdf").write_bytes(sign_pdf(page(), signer))
     result = verify("contract.pdf")
     assert result.status == NOT_A_SIGNATURE
-    assert result.err.rstrip().endswith("xcactl verify contract-signed.pdf")
+    assert result.err.rstrip().endswith("xcactl verify contract-signed.pdf --ca-file root.cer")
     Path("contract.p7s").write_bytes(signed(signer, page()))
-    assert verify("contract.pdf").err.rstrip().endswith("xcactl verify contract.pdf contract.p7s")
+    said = verify("contract.pdf").err
+    assert said.rstrip().endswith("xcactl verify contract.pdf contract.p7s --ca-file root.cer")
 
 
 @pytest.mark.parametrize(

@@ -305,12 +305,24 @@ def test_user_code_of_the_wrong_form_in_a_terminal_is_asked_for_again(issuer: Is
 
 
 def test_list_names_what_its_numbers_count(issuer: Issuer, closed: str) -> None:
-    heads = issuer.run("--lang", "en", "list").stdout.decode().splitlines()[0]
-    assert "PIN tries left  User code tries left" in heads
+    above, below, *_ = issuer.run("--lang", "en", "list").stdout.decode().splitlines()
+    assert re.search(r"PIN +User code *$", above)
+    assert re.search(r"by +tries left +tries left +Reader$", below)
     command, *arguments = issuer.command("list")
     with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20, dimensions=(24, 80)) as terminal:
         terminal.expect_exact(closed)  # whole, because it is copied from there
         terminal.expect(pexpect.EOF)
+    command, *arguments = issuer.command("--lang", "zh_TW", "list")
+    with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20, dimensions=(24, 80)) as terminal:
+        terminal.expect("剩餘次數 +剩餘次數 +讀卡機")  # no word is parted
+        terminal.expect(pexpect.EOF)
+
+
+def test_lapsed_card_is_not_said_to_be_activated_next(issuer: Issuer) -> None:
+    done = issuer.run("issue", "--user-code", "stdin", "--issue-date", "2020-01-01", stdin=f"{USER_CODE}\n")
+    assert done.returncode == 0
+    assert b"issue another" in done.stdout
+    assert b"xcactl activate" not in done.stdout
 
 
 def test_second_card_is_named_in_the_next_step(issuer: Issuer, closed: str) -> None:
@@ -380,7 +392,7 @@ def test_issue_that_is_killed_leaves_what_can_be_removed(
         options = ["--new-user-code", "stdin"] if refused == "reset-user-code" else []
         done = issuer.run(refused, "XC00000000091349", *options, stdin="Another-1")
         assert done.returncode == 1
-        assert "softhsm-card remove" in done.stderr.decode()
+        assert f"softhsm-card --dir {issuer.path} remove" in done.stderr.decode()
     assert issuer.run("remove", "XC00000000091349", "--yes").returncode == 0
     assert issuer.cards() == {}
     assert list(issuer.environment.copies.iterdir()) == []

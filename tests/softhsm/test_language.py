@@ -10,7 +10,7 @@ from unicodedata import east_asian_width
 
 import pytest
 
-from support.softhsm.softhsm_card import Issuer
+from support.softhsm.softhsm_card import USER_CODE, Issuer
 
 COMMANDS = ("", "init", "issue", "list", "env", "repair", "reset-user-code", "revoke", "remove")
 ENGLISH = re.compile(r"\b(?:Usage|Options|Commands|default|Error|Next|Issue|Show|The|Print|TEXT|INTEGER)\b")
@@ -63,6 +63,32 @@ def test_message_in_chinese_is_chinese(
     found, shown = say(shared_issuer.path, "--lang", "zh_TW", *given, CODE="Tw-7iJk#q", SHORT="abc")
     assert (found, said in shown) == (status, True), shown
     assert ENGLISH.search(shown) is None, shown
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--issue-date", "2026-13-01", "2026-13-01 不是 YYYY-MM-DD 形式的日期。"),
+        ("--years", "200", "須至少 1 年"),
+        ("--email", "nobody", "電子郵件 'nobody' 不是地址"),
+        ("--organisation-oid", "1.x", "OID '1.x' 不是物件識別碼"),
+    ],
+)
+def test_refused_value_is_told_in_chinese(shared_issuer: Issuer, option: str, value: str, words: str) -> None:
+    arguments = ["--lang", "zh_TW", "issue", "--user-code", "env:CODE", option, value]
+    status, said = say(shared_issuer.path, *arguments, CODE=USER_CODE)
+    assert (status, words in said) == (2, True), said
+
+
+def test_commands_in_messages_name_the_folder_that_was_given(tmp_path: Path) -> None:
+    folder = tmp_path / "my cards"
+    status, said = say(folder, "list")
+    assert (status, f"softhsm-card --dir '{folder}' init" in said) == (1, True), said
+
+
+def test_help_lists_the_commands_in_the_order_of_their_use(tmp_path: Path) -> None:
+    said = say(tmp_path, "--help")[1]
+    assert re.findall(r"^  ([a-z-]+) {2,}", said, re.MULTILINE)[:4] == ["init", "issue", "list", "env"]
 
 
 def test_user_code_in_the_place_of_its_source_is_not_repeated(shared_issuer: Issuer) -> None:

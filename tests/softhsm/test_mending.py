@@ -189,7 +189,7 @@ def test_user_code_kept_by_a_former_version_is_deleted(
     assert not (copies / "user-code").exists()
     if "reset-user-code" in command:
         assert done.returncode == 1
-        assert f"softhsm-card remove {closed}" in done.stderr.decode()
+        assert f"softhsm-card --dir {issuer.path} remove {closed}" in done.stderr.decode()
     else:
         assert done.returncode == 0
     assert issuer.init_pin(closed, USER_CODE).returncode == 0
@@ -282,4 +282,4 @@ def test_remove_that_is_killed_can_be_repeated(
 def test_command_for_a_card_that_is_not_there_says_so(issuer: Issuer, command: str) -> None:
     done = issuer.run(command, "XC00000000091349")
     assert done.returncode == 3
-    assert "softhsm-card list" in done.stderr.decode()
+    assert f"softhsm-card --dir {issuer.path} list" in done.stderr.decode()

@@ -9,6 +9,7 @@ import pytest
 
 from softhsm import Environment
 from support.softhsm.softhsm_card import Issuer, openssl
+from xca_common import taipei
 
 pytestmark = pytest.mark.integration
 
@@ -98,7 +99,7 @@ def test_revoked_card_asked_to_resume_stays_revoked(issuer: Issuer, active: str)
     for command in ("resume", "suspend", "revoke"):
         done = issuer.run(command, active)
         assert done.returncode == 2
-        assert b"issue another card" in done.stderr
+        assert f"revoked for good on {taipei.today()}; issue another card" in done.stderr.decode()
     assert crl(environment).read_bytes() == before
     published(issuer, "publish", active)
     assert crl_text(environment).count("Key Compromise") == 2

@@ -12,6 +12,7 @@ import click
 
 from xca_common.errors import FileProblem, XcaError
 from xca_common.secret import Secret
+from xca_plugin import card_text
 from xca_plugin.cards import Cards
 from xca_plugin.cli.common import format_option, hidden, opened, output_option
 from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file, each_refused
@@ -118,7 +119,8 @@ def encrypt(
     if written:
         err = is_standard_output(written[0])
         for recipient in recipients:
-            say_done(text("Can be opened by: {holder}").format(holder=recipient.told.holder)(), err=err)
+            holder = card_text.name_and_subject(recipient.told)
+            say_done(text("Can be opened by: {holder}").format(holder=holder)(), err=err)
         if not cbc:
             newer = _(
                 "Programs that know only CMS EnvelopedData cannot open it; for them, encrypt with --cbc."

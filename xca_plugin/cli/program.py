@@ -10,7 +10,7 @@ from xca_common.errors import FileProblem, XcaError, os_reason, place_of
 from xca_common.standard_streams import tolerate_characters
 from xca_plugin.i18n import text
 from xca_plugin.terminal.exit_statuses import exit_status
-from xca_plugin.terminal.streams import prepare_streams
+from xca_plugin.terminal.streams import prepare_streams, show_module_log
 
 
 def run() -> None:
@@ -22,6 +22,7 @@ def run() -> None:
     speak(sys.argv[1:])
     tolerate_characters()
     prepare_streams()
+    show_module_log(wanted=False)
     from xca_plugin.cli.root import show_error, xcactl
 
     try:

@@ -16,6 +16,7 @@ from xca_plugin.i18n import _, text
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
+from xca_plugin.terminal.streams import show_module_log
 
 _VERBOSE: Final = "xca_plugin.verbose"
 """Key in click's Context.meta; its value tells whether -v was given."""
@@ -71,7 +72,7 @@ def show_error(error: XcaError) -> None:
 def _be_verbose(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.find_root().meta[_VERBOSE] = True
-        # At a terminal, the messages of the PKCS#11 module are shown as well.
+        show_module_log(wanted=True)
         os.environ.setdefault("XCA_LOG_LEVEL", "info")
 
 
@@ -170,10 +171,9 @@ def _show_details(error: XcaError) -> None:
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=_("Activate an organisation IC card, manage its PIN, and sign with it."),
-    epilog=_(
-        "Every failure has an exit status of its own; docs/cli.md lists them. "
-        'Shell completion: eval "$(_XCACTL_COMPLETE=bash_source xcactl)" (or zsh_source, fish_source).'
-    ),
+    epilog=_("Every failure has an exit status of its own; docs/cli.md lists them.")
+    + "\n\n\b\n"
+    + _('Shell completion (or zsh_source, fish_source):\n  eval "$(_XCACTL_COMPLETE=bash_source xcactl)"'),
 )
 @click.option(
     "--version",

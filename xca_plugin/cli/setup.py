@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from xca_common.command_line import WholeNumber
+from xca_common.i18n import Text
 from xca_plugin import card_modules, errors
 from xca_plugin.card_modules import CardModule
 from xca_plugin.i18n import _, text
@@ -68,7 +69,9 @@ def setup(path: Path | None, yes: bool) -> None:
 def _named(path: Path) -> CardModule:
     module = card_modules.look_at(path.absolute())
     if module.problem is not None:
-        detail = text("{path}: {reason}").format(path=module.path, reason=module.problem)
+        detail: Text | str = module.problem
+        if str(module.path) not in str(module.problem):
+            detail = text("{path}: {reason}").format(path=module.path, reason=module.problem)
         raise errors.ModuleFailed(detail=detail).with_step(
             text(
                 "Nothing was written. Check that this is the card's PKCS#11 module, for this computer's "

@@ -29,12 +29,14 @@ from xca_plugin.terminal.result_files import (
     check_output,
     force_option,
     result_file,
+    say_about,
     say_written,
 )
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.validity import check_now
 
 _SIGNED: Final = text("Signed: {path}")
+_REQUESTED: Final = text("Request for a time-stamp: {path}")
 
 
 @click.command(
@@ -112,6 +114,8 @@ def sign(
             with progress:
                 write(content, result, request)
         say_written(_SIGNED, target)
+        if timestamp_request:
+            say_about(_REQUESTED, timestamp_request)
         return
     agreed = agree_to_replace(outputs, force)
     if len(agreed.refused) == len(outputs):  # nothing is left to be signed: no PIN is needed

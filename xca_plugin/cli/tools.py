@@ -10,6 +10,7 @@ import click
 
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
+from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
@@ -82,13 +83,20 @@ def list_tools(as_json: bool) -> None:
 def _show_use(tool: Tool, tell: Callable[[str], None]) -> None:
     missing, remarks = tool.missing(), tool.remarks()
     if missing is None:
-        tell(f"\n{tool.name}:\n  {harmless(_in_words(tool.command()), longest=None)}")
+        tell(f"\n{_head(tool)}")
+        if tool.state() is Registration.ABSENT:
+            tell(text("  First: xcactl tools register {name}").format(name=tool.name)())
+        tell(f"  {harmless(_in_words(tool.command()), longest=None)}")
     elif remarks or tool.state() is not Registration.ABSENT:
-        tell(f"\n{tool.name}:\n  {missing()}")
+        tell(f"\n{_head(tool)}\n  {missing()}")
     else:
         return
     for remark in remarks:
         tell(f"  {_in_words(remark())}")
+
+
+def _head(tool: Tool) -> str:
+    return text("{name}:").format(name=tool.name)()
 
 
 def _in_words(command: str) -> str:
@@ -131,7 +139,12 @@ _dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the chang
 def register(names: tuple[str, ...], everyone: bool, dry_run: bool, take_over: bool) -> None:
     """Register the module in each tool named."""
     chosen = _chosen(names, everyone, lambda tool: tool.installed())
-    _change(chosen, lambda tool: tool.plan_register(take_over=take_over), everyone, dry_run)
+    _change(
+        chosen,
+        lambda tool: tool.plan_register(take_over=take_over),
+        everyone,
+        None if dry_run else text("{name}: registered"),
+    )
     if not dry_run:
         for tool in chosen:
             if tool.installed() and tool.registered():
@@ -146,7 +159,8 @@ def register(names: tuple[str, ...], everyone: bool, dry_run: bool, take_over: b
 def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     """Undo the registration in each tool named."""
     chosen = _chosen(names, everyone, lambda tool: True)
-    _change(chosen, lambda tool: tool.plan_unregister(), everyone, dry_run)
+    done = text("{name}: no longer registered")
+    _change(chosen, lambda tool: tool.plan_unregister(), everyone, None if dry_run else done)
 
 
 @tools.command(help=_("Look at the card through the registered tools; needs no PIN and costs no try."))
@@ -210,7 +224,7 @@ def _chosen(names: tuple[str, ...], everyone: bool, which: Callable[[Tool], bool
 
 
 def _change(
-    chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], everyone: bool, dry_run: bool
+    chosen: Iterable[Tool], plan: Callable[[Tool], list[FileChange]], everyone: bool, done: Text | None
 ) -> None:
     """Show and make the changes of each tool. After a failure the next tool follows; each failure is shown.
 
@@ -218,7 +232,7 @@ def _change(
         chosen: the tools.
         plan: returns the changes of a tool.
         everyone: no tool was named: what belongs to another installation is kept, and is no failure.
-        dry_run: the changes are shown only.
+        done: says that the changes of a tool were made; None: they are shown only.
 
     Raises:
         XcaError: the last failure.
@@ -231,11 +245,14 @@ def _change(
                 say(change.diff())
             if not changes:
                 say(text("{name}: nothing to change").format(name=tool.name)(), err=True)
-            if not dry_run:
+            elif done is None:
+                say(text("{name}: nothing was changed (--dry-run)").format(name=tool.name)(), err=True)
+            else:
                 make(changes)
+                say(done.format(name=tool.name)(), err=True)
         except errors.OtherInstallation as error:
             if everyone:
-                say(f"{tool.name}:", err=True)
+                say(_head(tool), err=True)
                 say(error.message(), err=True, fg="yellow")
                 say(next_step(error), err=True)
             else:
@@ -243,7 +260,7 @@ def _change(
         except XcaError as error:
             failures.append((tool, error))
     for tool, failure in failures:
-        say(f"{tool.name}:", err=True)
+        say(_head(tool), err=True)
         if failure is failures[-1][1]:
             raise failure
         show_error(failure)

@@ -17,6 +17,7 @@ from xca_plugin.named_file import STANDARD_INPUT
 _TAKEN: Final = "xca_plugin.standard_input"
 """Where click's context notes that a file is the standard input."""
 _NAMES_LOOKED_AT: Final = 10_000
+_NO_NAME: Final = text("{path} does not name a place for the result: say with -o where to write it.")
 
 
 class _InputFile(click.Path):
@@ -116,5 +117,12 @@ def is_standard_input_taken() -> bool:
 
 
 def named_after(file: Path, suffix: str) -> Path:
-    """Return where the result for a file goes by default: beside it; for the standard input, `-`."""
+    """Return where the result for a file goes by default: beside it; for the standard input, `-`.
+
+    Raises:
+        click.UsageError: the file is a descriptor or a device, and nothing can be written beside it.
+    """
+    folder = os.path.realpath(file.parent)
+    if file != STANDARD_INPUT and file.exists() and (folder == "/dev" or folder.startswith("/proc/")):
+        raise click.UsageError(_NO_NAME.format(path=file)())
     return file if file == STANDARD_INPUT else file.with_name(f"{file.name}{suffix}")

@@ -4,7 +4,10 @@
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
+
+import click
 
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
@@ -76,8 +79,8 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
         "The certificate of a CA between the signer and the root goes with --certfile."
     ),
     errors.NotASignature: text(
-        "A detached signature is given after its file: xcactl verify FILE FILE.p7s; "
-        "one that holds its content stands alone: xcactl verify FILE.p7m. "
+        "A detached signature is given after its file: xcactl verify FILE FILE.p7s --ca-file {root}; "
+        "one that holds its content stands alone: xcactl verify FILE.p7m --ca-file {root}. "
         "If it was given so, ask the sender for it again."
     ),
     errors.ChainIncomplete: text(
@@ -167,25 +170,33 @@ _AFTER_A_LOOK: Final = {
 _AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
     errors.Mistake.EXCHANGED: text(
         "The two files are exchanged. Give the signed file first, then its signature: "
-        "xcactl verify {path} {file}"
+        "xcactl verify {path} {file} --ca-file {root}"
     ),
-    errors.Mistake.WITHOUT_FILE: text("Give the signed file first: xcactl verify {file} {path}"),
-    errors.Mistake.WITH_FILE: text("It holds what was signed. Give it alone: xcactl verify {path}"),
+    errors.Mistake.WITHOUT_FILE: text(
+        "Give the signed file first: xcactl verify {file} {path} --ca-file {root}"
+    ),
+    errors.Mistake.WITH_FILE: text(
+        "It holds what was signed. Give it alone: xcactl verify {path} --ca-file {root}"
+    ),
     errors.Mistake.WITHOUT_SIGNATURE: text(
-        "Its signature seems to be the file beside it: xcactl verify {path} {file}"
+        "Its signature seems to be the file beside it: xcactl verify {path} {file} --ca-file {root}"
     ),
     errors.Mistake.SIGNED_PDF_BESIDE: text(
-        "The PDF beside it is signed. If you mean that one: xcactl verify {file}"
+        "The PDF beside it is signed. If you mean that one: xcactl verify {file} --ca-file {root}"
     ),
     errors.Mistake.UNSIGNED_PDF: text(
-        "If its signature is a file of its own, give that as well: xcactl verify {path} FILE.p7s. "
+        "If its signature is a file of its own, give that as well: "
+        "xcactl verify {path} FILE.p7s --ca-file {root}. "
         "Otherwise ask the sender for a signed one."
     ),
 }
 _FILE: Final = text("FILE")
+_ROOT: Final = text("ROOT")
+_ROOT_GIVEN: Final = "xca_plugin.root"
+"""Key in click's Context.meta; its value is the file of --ca-file."""
 _VERIFY_IT: Final = text(
-    "Verify it with the signed file, or alone if it holds that: xcactl verify FILE {path}, "
-    "xcactl verify {path}"
+    "Verify it with the signed file, or alone if it holds that: xcactl verify FILE {path} --ca-file {root}, "
+    "xcactl verify {path} --ca-file {root}"
 )
 
 
@@ -194,7 +205,7 @@ def next_step(error: XcaError) -> str:
     if isinstance(error, errors.NotASignature) and isinstance(error.mistake, errors.Mistake):
         return _after_a_mistake(error, error.mistake)
     if isinstance(error, errors.NotEncrypted) and error.is_signature is True:
-        return _VERIFY_IT.format(path=shlex.quote(str(error.path)))()
+        return _VERIFY_IT.format(path=shlex.quote(str(error.path)), root=_root())()
     step = step_after(error)
     if chosen := chosen_among_several():
         step = for_card(step, chosen)
@@ -211,7 +222,7 @@ def step_after(error: XcaError) -> str:
     said = None if error.own_step else NEXT_STEPS.get(kind)
     if said is None:
         return error.next_step()
-    facts = error.facts()
+    facts = {**error.facts(), "root": _root()}
     if extra := _EXTRAS.get(type(error)):
         facts["command"] = install_command(extra)
     return said.format(**facts)()
@@ -222,7 +233,19 @@ def _after_a_mistake(error: errors.NotASignature, mistake: errors.Mistake) -> st
     if said is None:
         return error.next_step()
     file = _FILE if error.file is None else shlex.quote(str(error.file))
-    return said.format(path=shlex.quote(str(error.path)), file=file)()
+    return said.format(path=shlex.quote(str(error.path)), file=file, root=_root())()
+
+
+def note_root(path: Path) -> None:
+    """Note the root certificate of this command, for the commands that next steps name."""
+    click.get_current_context().meta[_ROOT_GIVEN] = path
+
+
+def _root() -> str | Text:
+    """Return the value of --ca-file for a next step: that of this command, else a placeholder."""
+    context = click.get_current_context(silent=True)
+    path = context.meta.get(_ROOT_GIVEN) if context else None
+    return _ROOT if path is None else shlex.quote(str(path))
 
 
 def next_step_of(card: Card) -> str:

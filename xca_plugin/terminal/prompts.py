@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 from typing import Any
 
-import click
-
 from xca_common import command_line
 
 
@@ -25,7 +23,7 @@ def prompt(question: str, **options: Any) -> Any:
         click.Abort: the person ended the question.
     """
     with _interruptible():
-        return click.prompt(question, err=True, **options)
+        return command_line.ask(question, **options)
 
 
 def confirm(question: str) -> bool:
@@ -35,7 +33,7 @@ def confirm(question: str) -> bool:
         click.Abort: the person ended the question.
     """
     with _interruptible():
-        return command_line.confirm(question, click.prompt)
+        return command_line.confirm(question)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failures of the standard streams, such as a full disk or a closed pipe."""
+"""The standard streams: failures such as a full disk or a closed pipe, and who writes to a terminal."""
 
 import io
+import os
 import sys
 
 from xca_common.errors import FileProblem
@@ -37,6 +38,14 @@ def prepare_streams() -> None:
         sys.stdout = _text(sys.stdout, _Output(1, "wb", SHOWN_STANDARD_OUTPUT))
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr = _text(sys.stderr, _Remarks(2, "wb", closefd=False))
+
+
+def show_module_log(*, wanted: bool) -> None:
+    """Choose whether the PKCS#11 module writes its log lines, which are English, to the terminal.
+
+    Commands say in the person's language what the lines say. A log file gets the lines all the same.
+    """
+    os.environ["XCA_LOG_TERMINAL"] = "yes" if wanted else "no"
 
 
 def _text(before: io.TextIOWrapper, raw: io.FileIO) -> io.TextIOWrapper:

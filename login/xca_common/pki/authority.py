@@ -10,7 +10,7 @@ import secrets
 from calendar import isleap
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,6 +28,7 @@ from cryptography.x509.oid import (
 )
 
 from xca_common import atomic_file
+from xca_common.i18n import text
 from xca_common.pki import profile
 
 # Wide enough for any card of a test, long lapsed ones included, and still UTCTime.
@@ -106,10 +107,12 @@ def validity(start: datetime, years: int) -> tuple[datetime, datetime]:
     leap_day = (start.month, start.day) == (2, 29)
     end_year = start.year + years
     if years < 1 or start < _CA_FROM or end_year >= _CA_UNTIL.year:
-        raise ValueError(
-            f"validity of {years} years from {start:%Y-%m-%d}: must be at least 1 year, between "
-            f"{_CA_FROM:%Y-%m-%d} and {_CA_UNTIL.year - 1}-12-31; choose another date or number"
+        said = text(
+            "validity of {years} years from {start}: must be at least 1 year, between {first} and {last}; "
+            "choose another date or number"
         )
+        first, last = _CA_FROM.date(), date(_CA_UNTIL.year - 1, 12, 31)
+        raise ValueError(said.format(years=years, start=start.date(), first=first, last=last)())
     return start, start.replace(year=end_year, day=28 if leap_day and not isleap(end_year) else start.day)
 
 
@@ -418,7 +421,8 @@ def _address(email: str) -> x509.RFC822Name:
             raise ValueError
         return x509.RFC822Name(email)
     except ValueError:
-        raise ValueError(f"e-mail {email!r}: not an address; write it like name@example.org") from None
+        said = text("e-mail '{email}': not an address; write it like name@example.org")
+        raise ValueError(said.format(email=email)()) from None
 
 
 def _oid(dotted: str) -> core.ObjectIdentifier:
@@ -426,4 +430,5 @@ def _oid(dotted: str) -> core.ObjectIdentifier:
         # cryptography's is the strict parser.
         return core.ObjectIdentifier(ObjectIdentifier(dotted).dotted_string)
     except ValueError:
-        raise ValueError(f"OID {dotted!r}: not one; write it like 2.16.886.111.100000") from None
+        said = text("OID '{dotted}': not one; write it like 2.16.886.111.100000")
+        raise ValueError(said.format(dotted=dotted)()) from None

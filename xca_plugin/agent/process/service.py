@@ -41,14 +41,16 @@ def install() -> str:
         What was done, for the person.
 
     Raises:
-        PortTaken: another program, or an agent started by hand, has the port. Nothing is written.
+        PortTaken: another program has the port, or with systemd an agent started by hand. Nothing is written.
         ServiceFailed: systemd refuses, or the agent does not start.
         FileProblem: the file cannot be written.
     """
     with_systemd = _has_systemd()
     if with_systemd and _unit_file().exists():
         _systemctl("stop", _UNIT)
-    check_free(PORT)
+    # Without systemd, an agent that runs may go on: the entry starts one at the next login.
+    if with_systemd or agent_at(PORT) is None:
+        check_free(PORT)
     if with_systemd:
         _write(_unit_file(), _unit())
         _systemctl("daemon-reload")
