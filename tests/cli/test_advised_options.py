@@ -191,7 +191,7 @@ def test_option_in_a_message_is_one_of_the_command_that_says_it(path: Path, line
 
 @pytest.mark.parametrize("situation", NEXT_STEPS, ids=lambda situation: situation.__name__)
 def test_option_in_a_next_step_is_one_of_every_command_that_shows_it(situation: type[XcaError]) -> None:
-    facts = {**with_facts(situation).facts(), "command": "<command>"}
+    facts = {**with_facts(situation).facts(), "command": "<command>", "root": "<root>"}
     step = NEXT_STEPS[situation].format(
         **{**facts, "option": ""}
     )  # SecretMissing: the one that was asked for

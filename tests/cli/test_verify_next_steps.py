@@ -160,7 +160,7 @@ def test_certificate_that_is_not_there_says_how_it_is_got(
     arguments = ["verify", "file", option, "my root.pem"]
     done = CliRunner(env={"LANGUAGE": "en"}).invoke(xcactl, arguments)
     assert done.exit_code == 2
-    assert "does not exist. It is to be " in done.stderr
+    assert "does not exist. This should be " in done.stderr
     assert command in done.stderr
 
 

@@ -307,7 +307,7 @@ def test_user_code_of_the_wrong_form_in_a_terminal_is_asked_for_again(issuer: Is
 def test_list_names_what_its_numbers_count(issuer: Issuer, closed: str) -> None:
     above, below, *_ = issuer.run("--lang", "en", "list").stdout.decode().splitlines()
     assert re.search(r"PIN +User code *$", above)
-    assert re.search(r"by +tries left +tries left +Reader$", below)
+    assert re.search(r"by +tries left +tries left +Reader *$", below)
     command, *arguments = issuer.command("list")
     with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20, dimensions=(24, 80)) as terminal:
         terminal.expect_exact(closed)  # whole, because it is copied from there
