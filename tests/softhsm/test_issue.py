@@ -313,7 +313,14 @@ def test_list_names_what_its_numbers_count(issuer: Issuer, closed: str) -> None:
         terminal.expect_exact(closed)  # whole, because it is copied from there
         terminal.expect(pexpect.EOF)
     command, *arguments = issuer.command("--lang", "zh_TW", "list")
-    with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20, dimensions=(24, 80)) as terminal:
+    with pexpect.spawn(
+        command,
+        arguments,
+        encoding="utf-8",
+        timeout=20,
+        dimensions=(24, 80),
+        cwd="/",  # the installed package, which has its catalogue compiled
+    ) as terminal:
         terminal.expect("剩餘次數 +剩餘次數 +讀卡機")  # no word is parted
         terminal.expect(pexpect.EOF)
 
