@@ -164,6 +164,7 @@ def test_tools_registered_see_the_card_and_all_is_undone(person: Person) -> None
 
     here = {name for name, tool in person.tools().items() if tool["installed"]}
     assert here >= {"p11-kit", "firefox", "chromium", "openssh", "pyhanko"}
+    assert "pyhanko:\n  First: xcactl tools register pyhanko\n" in person.run("list").out
     shown = person.run("register", "--all", "--dry-run")
     assert shown.status == 0, shown.err
     assert shown.out.count("\n+# >>> xcactl tools: ") == len(here)
