@@ -4,6 +4,7 @@
 import hashlib
 import heapq
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from xca_login.site import Site
 from xca_login.token import Token
 
 LIFETIME: Final = timedelta(seconds=300)
+_COUNT_SECONDS: Final = 1.0
 MOST_OF_A_SESSION: Final = 8
 """Open challenges of one session: one for each of its tabs. The ninth takes the place of the oldest."""
 
@@ -112,6 +114,42 @@ class MemoryStore:
         while self._ends and self._ends[0][0] < at:
             _, session, nonce = heapq.heappop(self._ends)
             self._drop(session, nonce)
+
+
+class Room:
+    """How many more challenges a shared store takes: its rows are counted once a second.
+
+    Args:
+        most: challenges that are open at once; several processes may exceed it by what they add in a second.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._left = 0
+        self._until = 0.0
+
+    def take(self, count: Callable[[], int]) -> None:
+        """Take the place of one challenge.
+
+        Args:
+            count: counts those that are open.
+
+        Raises:
+            TooManyChallenges: there is none.
+        """
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._left = self._most - count()
+                self._until = time.monotonic() + _COUNT_SECONDS
+            if self._left <= 0:
+                raise TooManyChallenges
+            self._left -= 1
+
+    def give_back(self, count: int) -> None:
+        """Give the places of challenges back that are gone."""
+        with self._lock:
+            self._left += count
 
 
 class Challenges:

@@ -33,8 +33,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from xca_login.challenges import MOST_OF_A_SESSION, Challenge
-from xca_login.errors import StoreUnavailable, TooManyChallenges
+from xca_login.challenges import MOST_OF_A_SESSION, Challenge, Room
+from xca_login.errors import StoreUnavailable
 from xca_login.login import Account, Binding
 from xca_login.registered_keys import RegisteredKey
 from xca_login.sessions import MOST_OF_AN_ACCOUNT, Session
@@ -89,7 +89,7 @@ class SqlStore:
 
     def __init__(self, engine: Engine, most: int = 100_000) -> None:
         self._engine = engine
-        self._most = most
+        self._room = Room(most)
 
     def create_tables(self) -> None:
         """Make the tables that are not there.
@@ -104,10 +104,13 @@ class SqlStore:
         """Keep a challenge (ChallengeStore.add)."""
         own = _challenges.c.session == session
         with transaction(self._engine) as connection:
-            connection.execute(delete(_challenges).where(_challenges.c.until < at))
-            others = select(func.count()).select_from(_challenges).where(~own)
-            if connection.execute(others).scalar_one() >= self._most:
-                raise TooManyChallenges
+            ended = connection.execute(delete(_challenges).where(_challenges.c.until < at))
+            self._room.give_back(ended.rowcount)
+            held = select(func.count()).select_from(_challenges).where(own)
+            is_replacing = connection.execute(held).scalar_one() >= MOST_OF_A_SESSION
+            if not is_replacing:
+                every = select(func.count()).select_from(_challenges)
+                self._room.take(lambda: int(connection.execute(every).scalar_one()))
             row = {
                 "session": session,
                 "nonce": challenge.nonce,
@@ -132,6 +135,7 @@ class SqlStore:
             row = connection.execute(chosen.returning(_challenges.c.text, _challenges.c.until)).one_or_none()
         if row is None:
             return None
+        self._room.give_back(1)
         return Challenge(row.text, nonce, _aware(row.until))
 
 

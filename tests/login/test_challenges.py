@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from support.login_site import SITE, Desk
 from support.postgresql import WITH_POSTGRESQL
@@ -136,6 +136,23 @@ def test_store_that_is_full_of_ended_ones_takes_new_ones(make: Make) -> None:
     full = make(1)
     Challenges(SITE, full, clock=lambda: NOW).new("a")
     assert Challenges(SITE, full, clock=lambda: NOW + timedelta(hours=1)).new("b")
+
+
+def test_rows_of_a_database_are_not_counted_at_each_challenge(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'challenges.db'}")
+    store = SqlStore(engine)
+    store.create_tables()
+    counted = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if "count(" in statement and "WHERE" not in statement:
+            counted.append(statement)
+
+    challenges = Challenges(SITE, store)
+    for number in range(20):
+        challenges.new(str(number))
+    assert 1 <= len(counted) < 20
 
 
 def test_challenge_that_many_threads_take_goes_to_one(kept: ChallengeStore) -> None:

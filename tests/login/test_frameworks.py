@@ -16,7 +16,7 @@ from support.login_site import SITE, Desk
 from xca_login import Login
 from xca_login.http import CardLogin
 from xca_login.integrations import fastapi, flask
-from xca_login.integrations.asgi import Application, AsgiLogin, AsgiSessions, Receive, Scope, Send
+from xca_login.integrations.asgi import Application, AsgiLogin, AsgiSessions, Message, Receive, Scope, Send
 from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.fast
@@ -117,3 +117,17 @@ def test_page_does_not_wait_for_a_slow_login(desk: Desk) -> None:
             await slow
 
     assert asyncio.run(asked()).status == 204
+
+
+def test_websocket_to_a_logins_posts_is_refused_before_it_opens(card_login: CardLogin) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/login/begin", "headers": []}
+    asyncio.run(AsgiLogin(card_login)(scope, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]

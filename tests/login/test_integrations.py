@@ -172,6 +172,14 @@ def test_session_of_a_django_site_ends_after_eight_hours_or_earlier(project: Bro
     assert 28_000 < seconds() <= 28_800
     with override_settings(SESSION_COOKIE_AGE=600):
         assert seconds() <= 600
+    with override_settings(SESSION_EXPIRE_AT_BROWSER_CLOSE=True):
+        cookies = [value for name, value in project.log_in(card).headers if name == "Set-Cookie"]
+        (cookie,) = [one for one in cookies if one.startswith("__Host-sessionid=")]
+        assert "max-age" not in cookie.lower()
+        assert "expires" not in cookie.lower()
+        from django.core.checks import run_checks
+
+        assert "xca_login.W003" in [one.id for one in run_checks()]
 
 
 def test_holder_of_a_card_logs_in_at_a_django_site_under_asgi(project: Browser, card: Party) -> None:

@@ -48,7 +48,17 @@ class AsgiLogin:
         self._threads = ThreadPoolExecutor(_THREADS, "xca-login")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request; no websocket is opened.
+
+        Raises:
+            ValueError: it is neither (ASGI, lifespan: the server then goes on without it).
+        """
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: HTTP 403
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"no {scope['type']} here")
         try:
             body = await _body(receive)
         except _GoneError:

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from xca_login.http import SESSION_LIFETIME
 from xca_login.integrations.django.backends import CardBackend
 from xca_login.integrations.django.configured import exchange
 
@@ -49,6 +50,21 @@ def check_session_cookie(app_configs: Sequence[AppConfig] | None, **_: Any) -> l
             "The session's cookie is not of this host and https alone.",
             hint="Set SESSION_COOKIE_SECURE = True and SESSION_COOKIE_NAME = '__Host-sessionid'.",
             id="xca_login.W002",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_session_lifetime(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Warn of sessions that end with the browser, and that a copied cookie keeps for longer."""
+    most = int(SESSION_LIFETIME.total_seconds())
+    if not settings.SESSION_EXPIRE_AT_BROWSER_CLOSE or most >= settings.SESSION_COOKIE_AGE:
+        return []
+    return [
+        Warning(
+            "A session ends with the browser, and at last after SESSION_COOKIE_AGE: more than eight hours.",
+            hint=f"Set SESSION_COOKIE_AGE = {most}, or less.",
+            id="xca_login.W003",
         )
     ]
 

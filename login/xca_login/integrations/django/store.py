@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, transaction
 
-from xca_login.challenges import MOST_OF_A_SESSION, Challenge
-from xca_login.errors import StoreUnavailable, TooManyChallenges
+from xca_login.challenges import MOST_OF_A_SESSION, Challenge, Room
+from xca_login.errors import StoreUnavailable
 from xca_login.login import Account
 from xca_login.registered_keys import RegisteredKey
 
@@ -25,7 +25,7 @@ class DjangoChallenges:
     """
 
     def __init__(self, most: int = 100_000) -> None:
-        self._most = most
+        self._room = Room(most)
 
     def add(self, session: str, challenge: Challenge, at: datetime) -> None:
         """Keep a challenge (ChallengeStore.add)."""
@@ -33,9 +33,10 @@ class DjangoChallenges:
             from xca_login.integrations.django.models import OpenChallenge  # after Django's start
 
             kept = OpenChallenge.objects
-            kept.filter(until__lt=at).delete()
-            if kept.exclude(session=session).count() >= self._most:
-                raise TooManyChallenges
+            ended, _ = kept.filter(until__lt=at).delete()
+            self._room.give_back(ended)
+            if kept.filter(session=session).count() < MOST_OF_A_SESSION:
+                self._room.take(kept.count)
             kept.create(session=session, nonce=challenge.nonce, text=challenge.text, until=challenge.until)
             # The new one stays, also if the clock was set back and it ends first.
             earlier = kept.filter(session=session).exclude(nonce=challenge.nonce).order_by("-until")
@@ -50,7 +51,10 @@ class DjangoChallenges:
             chosen = OpenChallenge.objects.filter(session=session, nonce=nonce)
             found = chosen.first()
             deleted, _ = chosen.delete()
-        return Challenge(bytes(found.text), nonce, found.until) if found and deleted else None
+        if found is None or not deleted:
+            return None
+        self._room.give_back(1)
+        return Challenge(bytes(found.text), nonce, found.until)
 
 
 class DjangoKeys:

@@ -86,8 +86,11 @@ def finish(request: HttpRequest, read: Request) -> Response:
         raise AccountClosed
     begin_session(request, user)
     request.session.cycle_key()  # also for who was logged in already
-    site_lifetime = timedelta(seconds=request.session.get_session_cookie_age())
-    request.session.set_expiry(min(SESSION_LIFETIME, site_lifetime))
+    if settings.SESSION_EXPIRE_AT_BROWSER_CLOSE:
+        request.session.set_expiry(0)  # at last after SESSION_COOKIE_AGE
+    else:
+        site_lifetime = timedelta(seconds=request.session.get_session_cookie_age())
+        request.session.set_expiry(min(SESSION_LIFETIME, site_lifetime))
     request.session[_ACCOUNT] = [*login.account]
     return answer(HTTPStatus.OK, shown(login))
 
