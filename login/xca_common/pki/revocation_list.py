@@ -55,6 +55,7 @@ _LABEL: Final = "X509 CRL"
 _MOST_KEYS: Final = 64  # whose judgement of the signature is remembered
 _TIMES: Final = frozenset({0x17, 0x18})  # UTCTime, GeneralizedTime
 _PLACE_BITS: Final = 32
+_PILES: Final = 1024
 _MOST_PARTS: Final = 5  # before the entries
 _MOST_OTHER_BYTES: Final = 64 << 10  # that are signed beside the entries
 
@@ -110,15 +111,19 @@ class RevocationList:
         """
         if self._is_indirect:
             return  # whose certificate an entry names may be said by one before it
-        der, places = self.der, []
+        der = self.der
+        places = [array("Q") for _ in range(_PILES)]  # to sort them all at once would stop other threads
         at, end = self._cut.entries
         while at < end:
             length, start = _content_at(der, at)
             number, first = _content_at(der, start)
-            places.append(crc32(der[first : first + number]) << _PLACE_BITS | at)
+            checksum = crc32(der[first : first + number])
+            places[checksum * _PILES >> _PLACE_BITS].append(checksum << _PLACE_BITS | at)
             at = start + length
-        places.sort()
-        self._index = array("Q", places)
+        index = array("Q")
+        for pile in places:
+            index.extend(sorted(pile))
+        self._index = index
 
     @property
     def addresses(self) -> frozenset[str]:
