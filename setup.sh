@@ -59,6 +59,7 @@ tests         command:certtool                gnutls-bin               gnutls-ut
 tests         file:libpkcs11.so               libengine-pkcs11-openssl openssl-pkcs11            openssl-engine-libp11 libp11                 libp11
 tests         command:certutil                libnss3-tools            nss-tools                 mozilla-nss-tools     nss                    nss-tools
 tests         command:nginx                   nginx-light              nginx                     nginx                 nginx                  nginx
+tests         file:mod_auth_openidc.so       libapache2-mod-auth-openidc mod_auth_openidc         apache2-mod_auth_openidc -                  -
 tests         file:initdb                     postgresql               postgresql-server         postgresql-server     postgresql             postgresql
 tests         command:javac                   default-jdk-headless     java-latest-openjdk-devel java-devel            jdk-openjdk            openjdk21-jdk
 tests         file:opensc-pkcs11.so           opensc-pkcs11            opensc                    opensc                opensc                 opensc
