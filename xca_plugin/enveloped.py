@@ -130,6 +130,8 @@ class Enveloped:
             told = [*named[:_MOST_TOLD], *([_MORE] if len(named) > _MOST_TOLD else [])]
             if number:
                 told.insert(0, _CARD.format(number=number))
+            if not told:  # nobody, or recipients of a kind that names none
+                told = [_MORE]
             raise errors.NotForThisCard(number=card.number, path=self.path, recipients=told)
         return recipient
 

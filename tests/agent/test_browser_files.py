@@ -68,6 +68,12 @@ def test_form_without_files_is_not_sent(shared: Agent, active_card: CardFixture,
     tab.read("請先選擇檔案。", "#files-error")
     assert tab.focused() == "choose-content"
     assert tab.now("location.pathname") == "/files/sign"
+    tab.go(f"{shared.url}/files/encrypt")
+    tab.see("document.readyState === 'complete'")
+    drop(tab, {"a.txt": b"contract"})
+    tab.click("button.main")
+    tab.read("請先選擇收件者的憑證。", "#files-error")
+    assert tab.focused() == "choose-recipient"
 
 
 def test_files_chosen_survive_reload_and_language(shared: Agent, active_card: CardFixture, tab: Tab) -> None:
@@ -159,9 +165,6 @@ def test_results_pass_axe_and_fit(
                 found = Axe().run(page).response["violations"]
                 assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
-                page.screenshot(
-                    path=f"/tmp/pages-tools/{path.replace('/', '-')}-{width}-{_}.png", full_page=True
-                )
                 if page.locator("#secret").count():
                     page.locator("#secret").fill(str(active_card.pin))
                 if page.locator("button.main").count():

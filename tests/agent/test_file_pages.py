@@ -129,6 +129,18 @@ def test_files_encrypted_and_decrypted_come_back(shared: Agent, active_card: Car
         assert page.downloads() == {"a.txt": CONTRACT, "b.txt": b"second"}
 
 
+@pytest.mark.parametrize(("path", "fields"), [("/files/encrypt", {}), ("/files/verify", {"trust": "file"})])
+def test_job_without_the_certificates_that_it_needs_is_not_started(
+    shared: Agent, active_card: CardFixture, path: str, fields: dict[str, str]
+) -> None:
+    """Nobody could open a file that is encrypted to nobody; without a root no signature counts."""
+    with open_page(shared, path) as page:
+        page.add("a.txt", CONTRACT)
+        answer = page.visitor.send(path, {**page.fields, "job": page.job, **fields})
+        assert answer.url.path == path
+        assert "Nothing was done this time." in words(answer.text)
+
+
 def test_certificate_that_is_none_is_named_as_the_person_does(
     shared: Agent, active_card: CardFixture
 ) -> None:

@@ -214,6 +214,14 @@ def test_more_recipients_than_are_read_are_refused(reader: Party, tmp_path: Path
         encrypt(content, io.BytesIO(), [recipient] * 1001)
 
 
+def test_file_encrypted_to_nobody_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "content").write_bytes(b"content")
+    output = io.BytesIO()
+    with (tmp_path / "content").open("rb") as content, pytest.raises(ValueError, match="no recipients"):
+        encrypt(content, output, [])
+    assert output.getvalue() == b""
+
+
 def test_malformed_part_of_an_encrypted_file_is_named(reader: Party, tmp_path: Path) -> None:
     encrypted = written(reader, tmp_path, cbc=True)
     whole = encrypted.read_bytes()

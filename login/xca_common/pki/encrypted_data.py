@@ -511,7 +511,10 @@ def encrypt(
     Raises:
         FileProblem: the file changed while it was read, or is too big for GCM.
         TooMuchError: there are more recipients than would be read.
+        ValueError: there are none: nobody could open it.
     """
+    if not recipients:
+        raise ValueError("no recipients")
     if len(recipients) > _MOST_RECIPIENTS:
         raise TooMuchError(text("it has more than {count} recipients").format(count=_MOST_RECIPIENTS))
     size = _size(content)

@@ -260,7 +260,12 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
     pin = Secret(fields.pop("secret", ""))
     workspace = state.workspaces.get(fields.get("job"), action.path)
     is_fresh = state.form_tokens.spend(action.path, fields.get("token", ""))
-    if workspace is None or workspace.is_busy or not is_fresh or not workspace.files(Role.CONTENT):
+    if (
+        workspace is None
+        or workspace.is_busy
+        or not is_fresh
+        or _is_short_of_files(workspace, action, fields)
+    ):
         pin.wipe()
         return _redirect(action.path, job=fields.get("job", ""), card=fields.get("card", ""), stale="yes")
     in_pdf = fields.get("form") == "pdf"
@@ -305,6 +310,16 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
     _running.add(task)
     task.add_done_callback(_running.discard)
     return _redirect(_RESULT_PATH, job=workspace.id)
+
+
+def _is_short_of_files(workspace: Workspace, action: FileAction, fields: dict[str, str]) -> bool:
+    """Tell whether a file is missing without which the job makes no sense, as its page says too."""
+    needed = [Role.CONTENT]
+    if action is ENCRYPT:
+        needed.append(Role.RECIPIENT)
+    if action is VERIFY and fields.get("trust") != "card":
+        needed.append(Role.ROOT)
+    return not all(workspace.files(role) for role in needed)
 
 
 def _stamp(fields: dict[str, str]) -> execution.Stamp:

@@ -127,18 +127,24 @@ for (const place of form.querySelectorAll("[data-role]")) {
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => event.preventDefault());
 
+// Tells whether a file has to be chosen at a place, and none is.
+function isMissing(place) {
+  const isNeeded = document.getElementById(place.dataset.onlyWith)?.checked ?? true;
+  return isNeeded && !place.querySelector("[data-file]");
+}
+
 // Before the form's own listeners.
 addEventListener(
   "submit",
   (event) => {
     if (event.target !== form) return;
-    const none = !form.querySelector("[data-role=content] [data-file]");
-    const sentence = waiting ? texts.busy : none ? texts.none : "";
+    const missing = [...form.querySelectorAll("[data-missing]")].find(isMissing);
+    const sentence = waiting ? texts.busy : (missing?.dataset.missing ?? "");
     complain(sentence);
     if (!sentence) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    form.querySelector("[data-role=content] input[type=file]").focus();
+    (missing ?? form).querySelector("input[type=file]").focus();
   },
   true,
 );
