@@ -16,6 +16,7 @@ from asn1crypto import cms  # type: ignore[import-untyped]
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Agent, Start, enforcing, trust
 from support.agent.component_client import SITE, Json, SiteClient, b64, post
+from support.agent.page_visitor import visiting, words
 from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.agent.component.signing import SignOperation
@@ -120,6 +121,7 @@ def test_blind_request_of_an_allowed_site_is_asked_each_time(
         ("<contract><Signature><SignedInfo/></Signature></contract>", False),
         ("<SignedInformation/>", False),
         ("I owe you 4711.50", False),
+        ("立契約書人\u3000甲方", False),  # the blank of Chinese texts
         (TOKEN.partition(".")[2] + ".x", False),  # no header
         ("a < b", False),
     ],
@@ -152,6 +154,24 @@ def test_site_that_is_trusted_anew_has_blind_requests_switched_off(
     assert added.status_code == 200
     assert file.read_text() == "https://other.example\n"
     assert "blindness" in asked(asking.popup({**BLIND["a hash"], "pin": active_card.pin}))
+
+
+def test_blind_site_refused_on_the_page_of_sites_is_off_again(
+    trusting: SiteClient, active_card: CardFixture
+) -> None:
+    file = trusting.agent.home / ".config/xca/blind-sites"
+    with file.open("a") as sites:
+        sites.write(f"{trusting.origin}\n")
+    request = {**BLIND["a hash"], "pin": active_card.pin}
+    assert "facts" in asked(trusting.popup(request))
+    with visiting(trusting.agent) as visitor:
+        assert "Refuse what no window can show" in visitor.see("/sites")
+        form = {**visitor.form("/sites"), "action": "see", "site": trusting.origin}
+        said = words(visitor.send("/sites", form).text)
+    assert trusting.origin.partition(".")[0] in said
+    assert "Refuse what no window can show" not in said
+    assert trusting.origin not in file.read_text()
+    assert "blindness" in asked(trusting.popup(request))
 
 
 def test_blind_requests_that_the_administrator_enforces_are_switched_on_by_nobody_else(

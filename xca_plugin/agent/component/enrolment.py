@@ -34,6 +34,10 @@ _HASHES: Final[Mapping[Hash, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
     Hash.SHA384: hashes.SHA384(),
     Hash.SHA512: hashes.SHA512(),
 }
+_KEY_NAMES: Final = {
+    Key.SIGN: text("for signatures (cert1)"),
+    Key.KEYX: text("for encryption (cert2)"),
+}
 _CHALLENGE_MAX: Final = 255  # characters (PKCS #9, section 5.4.1)
 
 
@@ -60,7 +64,7 @@ class CertificateRequestOperation(Operation):
 
     def consent_facts(self) -> Sequence[ConsentFact]:
         """Return the key, and the site's challenge, which is signed too."""
-        facts = [ConsentFact(text("Key"), f"{self._key.value}, {self._hash.name}")]
+        facts = [ConsentFact(text("Key"), f"{_KEY_NAMES[self._key]()}, {self._hash.name}")]
         if self._challenge:
             facts.append(ConsentFact(text("Also signed: the challenge of the site"), self._challenge))
         return facts

@@ -141,12 +141,15 @@ def requested_key(fields: Mapping[str, str], name: str) -> Key:
 
 
 def is_plain_text(data: bytes) -> bool:
-    """Tell whether data is text in UTF-8 with no character that a person cannot read."""
+    """Tell whether data is text in UTF-8 with no character that a person cannot read.
+
+    The ideographic space is such a text's blank between Chinese characters.
+    """
     try:
         shown = data.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return all(character.isprintable() or character in "\r\n\t" for character in shown)
+    return all(character.isprintable() or character in "\r\n\t\N{IDEOGRAPHIC SPACE}" for character in shown)
 
 
 def data_fact(label: Text, data: bytes) -> ConsentFact:
