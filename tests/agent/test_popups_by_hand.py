@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from softhsm import issue
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Agent, Start, enforcing, trust
 from support.agent.browser_tab import HOLD_TIMERS, Tab
@@ -48,6 +49,11 @@ COUNT_PAUSES = """(() => {
     window.pauses = 0;
     window.setTimeout = (act, pause) => { window.pauses += pause === 1000; return start(act, pause); };
 })()"""
+CLICK_TWICE = """(() => {
+    addEventListener("submit", (event) => event.preventDefault(), {once: true});
+    document.querySelector("[data-part=agree]").click();
+    document.querySelector("[data-part=agree]").click();
+})()"""
 FITTED_BY_HAND = """
 const start = setTimeout;
 window.setTimeout = (act, pause) => {
@@ -66,6 +72,16 @@ window.sent = [];
 window.fetch = (address, { body }) => { sent.push(body); return new Promise(() => {}); };
 Navigator.prototype.sendBeacon = (address, body) => sent.push(body);
 """
+HOLD_REQUESTS = """
+const send = window.fetch.bind(window);
+window.held = [];
+window.fetch = (address, init) => {
+    if (!window.isHeld) return send(address, init);
+    held.push(address);
+    return new Promise(() => {});
+};
+"""
+"""Once isHeld is true, the agent gets no requests and the popup no answers; held has their addresses."""
 WRONG = "document.querySelector('[data-part=wrong]').hidden === false"
 SIGN = {"func": "MakeSignature", "tbs": "contract-4711"}
 
@@ -206,6 +222,8 @@ def test_consent_with_new_pin_typed_changes_the_pin(
         {"func": "changeUserPINCode", "currentPIN": "", "newpin": "", "cardid": card.number}
     )
     assert window.walk() == ["holder-more", "pin", "new-pin", "again", "agree", "refuse"]
+    left = "[...document.querySelectorAll('.field input')].map((field) => field.getBoundingClientRect().left)"
+    assert window.now(f"new Set({left}).size") == 1
     window.tab_to("pin")
     window.type(str(card.pin))
     window.press("Tab")
@@ -230,7 +248,7 @@ def test_consent_with_last_try_ticked_signs(asking_portal: Portal, xca_active_ca
     # The window asks again itself, until one try is left.
     window.see(f"{ASKS} && {WRONG}")
     window.read("PIN碼錯誤", "[data-part=wrong]")
-    window.read("2", "[data-part=tries]")
+    window.read("PIN碼： 還可再試2次", ".tries")
     assert asking_portal.tab.now("answers.length === 0")
     assert window.focused() == "pin"
     window.type("wrong-2")
@@ -278,6 +296,10 @@ def test_activation_asked_by_a_site_is_done_on_the_agents_page(
     window.read("此網站要求開卡", "[data-part=wanted]")
     window.see(IN_FRONT)
     assert window.walk() == ["own-page-go", "own-page-refuse"]
+    heights = (
+        "[...document.querySelector('[data-part=own-page] footer').children].map((each) => each.offsetHeight)"
+    )
+    assert window.now(f"new Set({heights}).size") == 1
     window.click("[data-part=own-page-go]")
     with visiting(agent) as visitor:
         visitor.fill("/activate", card.user_code, NEW_PIN, again=NEW_PIN)
@@ -500,8 +522,44 @@ def test_trust_too_early_does_not_count(lone_stranger: Portal) -> None:
         act(window)
         assert window.now(f"submissions === 0 && {WAITS}"), act
     window.see(f"letTimePass() && {READY}")
+    window.now(CLICK_TWICE)
+    assert window.now("submissions") == 1
+    window.click("[data-consent-delay]")  # the delay begins anew
+    window.see(f"letTimePass() && {READY}")
     window.click("[data-consent-delay]")
     window.closes()
+
+
+def test_agreement_given_twice_with_enter_is_sent_once(
+    origin: str, shared: Agent, active_card: CardFixture, firefox_tab: Tab
+) -> None:
+    """The second Enter comes while the button with the focus is hidden."""
+    trust(shared, origin)
+    firefox_tab.before_scripts(HOLD_REQUESTS)
+    firefox_tab.go(f"{origin}/?agent={shared.url}")
+    window = Portal(origin, shared, firefox_tab).asks({**SIGN, "pin": active_card.pin})
+    window.see(READY)
+    window.now("(window.isHeld = true)")
+    window.tab_to("agree")
+    window.press("Enter", "Enter")
+    assert window.now("held.length") == 1
+
+
+def test_choice_of_cards_in_a_small_window_shows_all_and_is_made_once(
+    origin: str, start_agent: Start, xca_active_card: CardFixture, firefox_tab: Tab
+) -> None:
+    """The site opens the window very small; then some margins collapse, and it must grow all the same."""
+    issue(xca_active_card.environment, "Code~8642")
+    agent = start_agent(xca_active_card, trusted=(origin,))
+    firefox_tab.before_scripts(HOLD_REQUESTS)
+    firefox_tab.go(f"{origin}/?agent={agent.url}")
+    window = Portal(origin, agent, firefox_tab).click(SIGN)
+    window.see(f"document.querySelector('[data-part=choice]')?.hidden === false && {IN_FRONT}")
+    assert window.focused() == "choice-title"  # not the list, which is shown whole
+    window.see("document.querySelector('[data-part=cards] button').ariaDisabled === 'false'")
+    window.now("(window.isHeld = true)")
+    window.press("Tab", "Enter", "Enter")
+    assert window.now("held.length") == 1
 
 
 def test_key_held_down_does_not_count(
@@ -618,7 +676,8 @@ def test_consent_question_put_in_the_place_of_another_begins_with_a_screen_that_
 
 def loaded_at_another_name(portal: Portal, window: Tab, path: str) -> Tab:
     """The site loads its window anew, at another of the agent's names."""
-    other = f"http://127.0.0.1:{portal.agent.port}"
+    host = "127.0.0.1" if path == "/popupForm" else "[::1]"
+    other = f"http://{host}:{portal.agent.port}"
     portal.tab.now(
         f"(base = {json.dumps(other)}, window.listen?.(), popup.location = base + {json.dumps(path)}, true)"
     )

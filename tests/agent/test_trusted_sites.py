@@ -252,6 +252,15 @@ def test_sites_page_with_sites_passes_axe_and_fits(
         found = Axe().run(page).response["violations"]
         assert [f"{path}: {each['id']}" for each in found if each["impact"] in ("serious", "critical")] == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    # The window that asks to trust a site: no part of its origin breaks, and it is large enough to be read.
+    page.set_viewport_size({"width": 480, "height": 740})
+    page.goto(f"{agent_of.url}/addDomain?domain={'c' * 63}.{'d' * 63}.example.gov.tw")
+    page.locator("[data-part=question]").wait_for()
+    parts = page.locator(".site .origin > span").evaluate_all(
+        "(parts) => parts.map((part) => [part.offsetHeight, part.getBoundingClientRect().right])"
+    )
+    assert len(parts) == 5
+    assert all(11 < height < 22 and right < 480 for height, right in parts), parts
     context.close()
 
 

@@ -80,6 +80,7 @@ const restartConsentDelay = (() => {
   // A click, Enter in a field and Space all end in a submit event, or in a click on a button that sends nothing.
   addEventListener("submit", blockEarly, true);
   addEventListener("click", (event) => event.target.closest("[data-consent-delay]") && blockEarly(event), true);
+  addEventListener("submit", stop); // a second click sends nothing more
   start();
   buttons().forEach((button) => (button.disabled = false)); // the HTML has it disabled, so that nobody agrees before this runs
 

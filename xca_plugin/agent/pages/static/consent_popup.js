@@ -34,13 +34,15 @@
     element(part).textContent = text;
   }
 
-  // An origin breaks only at its dots: each part of it is an element.
+  // An origin breaks only at its dots: each part of it is an element. The template site_macros.html does the same.
   function showSite(part, origin) {
+    const LONGEST = 30; // characters of a part in the usual size
     const parts = origin.split(/(?<=\.)/).map((text) => {
       const span = document.createElement("span");
       span.textContent = text;
       return span;
     });
+    element(part).classList.toggle("narrow", parts.some((span) => span.textContent.length > LONGEST));
     element(part).replaceChildren(...parts);
   }
 
