@@ -414,10 +414,11 @@ def shown_key(key: RegisteredKey) -> dict[str, str | None]:
 
 
 def refusal(error: LoginRefused) -> Response:
-    """Return the answer to a request that is refused: the code, and words for the person."""
+    """Return the answer to a request that is refused (RFC 9457): the code, and words for the person."""
     status = _STATUSES.get(type(error), HTTPStatus.FORBIDDEN)
     _LOG.info("login refused (%s): %s", error.code, error)
-    return answer(status, {"code": error.code, **_words(error)})
+    problem = {"title": status.phrase, "status": status.value, "code": error.code, **_words(error)}
+    return answer(status, problem, media_type="application/problem+json")
 
 
 @cache
@@ -436,6 +437,7 @@ def answer(
     status: HTTPStatus,
     document: dict[str, object] | dict[str, str | None] | None,
     headers: Sequence[tuple[str, str]] = (),
+    media_type: str = "application/json",
 ) -> Response:
     """Return an answer that nobody keeps.
 
@@ -443,9 +445,10 @@ def answer(
         status: of HTTP.
         document: its body, as JSON; None: it has none.
         headers: more headers.
+        media_type: of the body.
     """
     body = b"" if document is None else json.dumps(document).encode("ascii")
-    kind = () if document is None else (("Content-Type", "application/json"),)
+    kind = () if document is None else (("Content-Type", media_type),)
     fixed = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
     return Response(status, (*kind, *fixed, *headers), body)
 

@@ -234,6 +234,8 @@ def test_post_that_is_no_login_is_refused_in_words(
     refused = browser.post("finish", body, **changes)
     assert (refused.status, code(refused)) == expected
     document = json.loads(refused.body)
+    assert dict(refused.headers)["Content-Type"] == "application/problem+json"
+    assert document["status"] == refused.status
     assert all(document[part][tag] for part in ("message", "next_step") for tag in ("zh-TW", "en"))
 
 
