@@ -165,11 +165,12 @@ def test_blind_site_refused_on_the_page_of_sites_is_off_again(
     request = {**BLIND["a hash"], "pin": active_card.pin}
     assert "facts" in asked(trusting.popup(request))
     with visiting(trusting.agent) as visitor:
-        assert "Refuse what no window can show" in visitor.see("/sites")
+        before = visitor.see("/sites")
         form = {**visitor.form("/sites"), "action": "see", "site": trusting.origin}
         said = words(visitor.send("/sites", form).text)
     assert trusting.origin.partition(".")[0] in said
-    assert "Refuse what no window can show" not in said
+    button = "Refuse what no window can show"
+    assert said.count(button) == before.count(button) - 1  # others may be switched on
     assert trusting.origin not in file.read_text()
     assert "blindness" in asked(trusting.popup(request))
 
