@@ -202,14 +202,14 @@ def harmless_usage() -> Iterator[None]:
         raise click.UsageError(missing.format(name=name)(), error.ctx) from None
     except click.BadParameter as error:
         # An argument's name, such as 'FILE [SIGNATURE] | FILE…', tells nothing: the message has the value.
-        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+        kind = error.param.type if error.param else None
+        choices = kind.choices if isinstance(kind, click.Choice) else ()
+        error.message = harmless(_with_commas(error.message, choices))  # type: ignore[misc]  # not its type's
         if isinstance(error.param, click.Argument):
             raise click.UsageError(error.message, error.ctx) from None
         raise
     except click.ClickException as error:
-        kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
-        choices = kind.choices if isinstance(kind, click.Choice) else ()
-        error.message = harmless(_with_commas(error.message, choices))  # type: ignore[misc]  # not its type's
+        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
         raise
 
 
