@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import re
+import select
 import stat
 import sys
 import tempfile
@@ -39,6 +40,9 @@ _ACCESS_LIST: Final = "system.posix_acl_access"
 class NamedFile(io.FileIO):
     """A file whose read and write errors are FileProblems that name it.
 
+    A pipe that another program made non-blocking is read to its end all the same: what is not there yet is
+    waited for.
+
     Args:
         descriptor: it is not closed with this object.
         mode: rb or wb.
@@ -57,12 +61,18 @@ class NamedFile(io.FileIO):
     def readinto(self, buffer: "bytearray | memoryview") -> int | None:  # type: ignore[override]
         """Read into a buffer, as FileIO does; fails with FileProblem."""
         with problems_of(self._shown):
-            return super().readinto(buffer)
+            while (count := super().readinto(buffer)) is None:
+                waiting = select.poll()
+                waiting.register(self, select.POLLIN)
+                waiting.poll()
+            return count
 
-    def readall(self) -> bytes | None:  # type: ignore[override]
+    def readall(self) -> bytes:
         """Read all, as FileIO does; fails with FileProblem."""
-        with problems_of(self._shown):
-            return super().readall()
+        read, buffer = bytearray(), bytearray(_CHUNK)
+        while count := self.readinto(buffer):
+            read += memoryview(buffer)[:count]
+        return bytes(read)
 
     def write(self, data: "bytes | memoryview") -> int | None:  # type: ignore[override]
         """Write, as FileIO does; fails with FileProblem."""
@@ -225,7 +235,25 @@ def is_standard_output(path: Path) -> bool:
 
 def is_stream(path: Path) -> bool:
     """Tell whether a result for this path is written into what is there: a pipe, a device, a descriptor."""
-    return path == STANDARD_OUTPUT or _descriptor(path) is not None or (path.exists() and not path.is_file())
+    try:
+        return (
+            path == STANDARD_OUTPUT or _descriptor(path) is not None or (path.exists() and not path.is_file())
+        )
+    except OSError:  # stage() tells why
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path names a file; one that cannot be looked at is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def leads_to_standard_input(path: Path) -> bool:
+    """Tell whether a path such as /dev/stdin leads to the standard input."""
+    return _descriptor(path) == 0
 
 
 # --- pipes, devices, descriptors

@@ -9,13 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 
 from xca_common.errors import FileProblem
 from xca_plugin.errors import OutputExists
-from xca_plugin.named_file import STANDARD_OUTPUT, input_file, output_file
+from xca_plugin.named_file import STANDARD_INPUT, STANDARD_OUTPUT, input_file, output_file
 
 NOBODY = 65534
 OF_NONE = 0xFFFFFFFF
@@ -234,6 +234,29 @@ def test_input_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileProblem) as problem, input_file(tmp_path) as file:
         file.read()
     assert problem.value.path == tmp_path
+
+
+@pytest.mark.parametrize("size", [-1, 100])
+def test_input_from_a_pipe_that_does_not_block_is_read_to_its_end(size: int) -> None:
+    def write_the_rest() -> None:
+        os.write(writing, b"tent")
+        os.close(writing)
+
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    before = os.dup(0)
+    os.dup2(reading, 0)
+    os.write(writing, b"con")
+    rest = Timer(0.1, write_the_rest)
+    rest.start()
+    try:
+        with input_file(STANDARD_INPUT) as file:
+            assert file.read(size) == b"content"
+    finally:
+        os.dup2(before, 0)
+        for each in (before, reading):
+            os.close(each)
+        rest.join()
 
 
 def test_input_from_a_pipe_is_read_once_and_refused_if_read_twice() -> None:
