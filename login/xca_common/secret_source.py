@@ -86,7 +86,7 @@ class SecretReader:
         if kind == "fd" and name.isdecimal():
             _check_open(source, int(name))
         elif kind == "file" and name:
-            if not Path(name).is_fifo():  # opening it waits for the program that writes there
+            if not _is_fifo(name):  # opening it waits for the program that writes there
                 _check_open(source, self._open(source, name))
         elif kind == "env" and name:
             if not _variable(source, name):
@@ -117,6 +117,13 @@ def _variable(source: str, name: str) -> str:
     if name not in os.environ:
         raise _problem(source, text("this variable is not set"))
     return os.environ[name]
+
+
+def _is_fifo(name: str) -> bool:
+    try:
+        return Path(name).is_fifo()
+    except OSError:  # opening it tells why
+        return False
 
 
 def _check_open(source: str, file: int) -> None:

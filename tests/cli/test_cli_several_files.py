@@ -77,7 +77,8 @@ def test_file_that_is_not_there_among_several_keeps_no_other_from_being_handled(
     for name in (missing, folder):
         (workspace.home / name).unlink()
     (workspace.home / folder).mkdir()
-    files, root = (one, missing, folder, two), str(active.path / "pki" / "root.pem")
+    too_long = "a" * 300
+    files, root = (one, missing, too_long, folder, two), str(active.path / "pki" / "root.pem")
     assert workspace.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
     for command, suffix, done in (
         (("sign", "--pin", "env:PIN"), "", "Signed: {}.p7s"),
@@ -92,7 +93,8 @@ def test_file_that_is_not_there_among_several_keeps_no_other_from_being_handled(
             done.format(two),
         ]
         assert f"The file {missing}{suffix} cannot be used: No such file or directory." in result.err
-        assert "2 of 4 files failed." in result.err
+        assert f"The file {too_long}{suffix} cannot be used: File name too long." in result.err
+        assert "3 of 5 files failed." in result.err
 
 
 def test_no_pin_is_asked_for_where_nothing_is_left_to_be_done(active: Workspace) -> None:

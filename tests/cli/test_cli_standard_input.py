@@ -53,6 +53,8 @@ def test_standard_input_is_encrypted_and_decrypted(active: Workspace, pin: str) 
         (("verify", "-", "-", "--ca-file", "root.pem"), 2, "can be read once only"),
         (("sign", "-", "pin", "--pin", "PIN"), 2, "needs to be the single FILE"),
         (("sign", "-", "--pin", "stdin"), 43, "is the file that is read"),
+        (("sign", "-", "--pin", "fd:0"), 43, "is the file that is read"),
+        (("sign", "-", "--pin", "file:/dev/stdin"), 43, "is the file that is read"),
     ],
 )
 def test_standard_input_that_cannot_serve_is_refused_clearly(

@@ -77,6 +77,11 @@ def test_secret_source_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatc
         assert str(caught.value).startswith(f"{source}: ")
 
 
+def test_secret_source_that_cannot_be_looked_at_is_named_when_checked(reader: SecretReader) -> None:
+    with pytest.raises(SecretSourceError, match="file:aaa"):
+        reader.check(f"file:{'a' * 300}")
+
+
 @pytest.mark.parametrize("source", [SECRET, f"pass:{SECRET}", f"fd:{SECRET}", "env:", "file:", "fd:-1", ""])
 def test_secret_source_of_no_form_is_not_repeated(source: str) -> None:
     with pytest.raises(SecretSourceError, match="env:NAME, file:PATH, fd:N or stdin") as caught:

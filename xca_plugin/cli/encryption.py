@@ -19,7 +19,7 @@ from xca_plugin.cli.several_files import Writer, check_outputs, check_single, ea
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardSession
-from xca_plugin.named_file import input_file, is_standard_output
+from xca_plugin.named_file import input_file, is_standard_output, problems_of
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.input_files import RECIPIENT_FILE, files_argument, named_after
@@ -235,7 +235,9 @@ def _results_for(
     outputs, refused = dict[Path, Path](), dict[Path, XcaError]()
     for file in files:
         try:
-            if not file.is_fifo():
+            with problems_of(file):
+                is_pipe = file.is_fifo()
+            if not is_pipe:
                 with input_file(file) as source:
                     enveloped.Enveloped(source).check_card(cards, card)
             target = _named_without_suffix(file)

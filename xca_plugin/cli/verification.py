@@ -19,7 +19,7 @@ from xca_plugin.cli.common import allow_host_option, json_option, opened, output
 from xca_plugin.cli.root import show_error
 from xca_plugin.cli.several_files import check_single, each_file
 from xca_plugin.i18n import _, text
-from xca_plugin.named_file import input_file, is_standard_output
+from xca_plugin.named_file import input_file, is_file, is_standard_output
 from xca_plugin.terminal.input_files import FILE, ISSUER_FILE, ROOT_FILE, check_there, files_argument
 from xca_plugin.terminal.next_steps import next_step, note_root
 from xca_plugin.terminal.output import console, grid, print_json, say
@@ -251,9 +251,9 @@ def _signatures_of(files: Sequence[Path]) -> dict[Path, Path | None]:
     found: dict[Path, Path | None] = {}
     for file in files:
         content = file.with_suffix("") if file.suffix == _SIGNATURE else None
-        if content and content.is_file():
+        if content and is_file(content):
             found[content] = file
-        elif (beside := _beside(file)).is_file():
+        elif is_file(beside := _beside(file)):
             found[file] = beside
         else:
             found.setdefault(file, None)
@@ -266,7 +266,7 @@ def _are_several(one: Path, other: Path) -> bool:
         return False
     kinds = {one.suffix.lower(), other.suffix.lower()}
     return (len(kinds) == 1 and kinds <= set(_STANDING_ALONE)) or all(
-        _beside(file).is_file() for file in (one, other)
+        is_file(_beside(file)) for file in (one, other)
     )
 
 

@@ -123,6 +123,6 @@ def named_after(file: Path, suffix: str) -> Path:
         click.UsageError: the file is a descriptor or a device, and nothing can be written beside it.
     """
     folder = os.path.realpath(file.parent)
-    if file != STANDARD_INPUT and file.exists() and (folder == "/dev" or folder.startswith("/proc/")):
+    if file != STANDARD_INPUT and os.path.lexists(file) and (folder == "/dev" or folder.startswith("/proc/")):
         raise click.UsageError(_NO_NAME.format(path=file)())
     return file if file == STANDARD_INPUT else file.with_name(f"{file.name}{suffix}")

@@ -18,9 +18,11 @@ from xca_plugin.i18n import _, text
 from xca_plugin.named_file import (
     SHOWN_STANDARD_OUTPUT,
     input_file,
+    is_file,
     is_standard_output,
     is_stream,
     output_file,
+    problems_of,
 )
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.prompts import confirm, interactive
@@ -123,7 +125,7 @@ def agree_to_replace(outputs: Mapping[Path, Path], force: bool) -> Agreed:
     for file, target in outputs.items():
         try:
             _check_readable(file)
-            if target not in replaced and target.is_file():
+            if target not in replaced and is_file(target):
                 if not _agrees(target):
                     raise OutputExists(path=target)
                 replaced.add(target)
@@ -138,7 +140,9 @@ def _check_readable(file: Path) -> None:
     Raises:
         FileProblem: it cannot be opened.
     """
-    if file.is_file() or file.is_dir() or not file.exists():
+    with problems_of(file):
+        is_pipe = file.exists() and not file.is_file() and not file.is_dir()
+    if not is_pipe:
         with input_file(file):
             pass
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -22,6 +23,7 @@ from xca_plugin.errors import SecretMissing
 from xca_plugin.i18n import _, text
 from xca_plugin.made_pin import made_pin
 from xca_plugin.model import Card
+from xca_plugin.named_file import leads_to_standard_input
 from xca_plugin.terminal.input_files import is_standard_input_taken
 from xca_plugin.terminal.output import other_screen, say
 from xca_plugin.terminal.prompts import confirm, interactive, prompt
@@ -151,8 +153,15 @@ def check_sources() -> None:
 
 
 def _check_not_taken(option: str, source: str) -> None:
-    if source == "stdin" and is_standard_input_taken():
+    if is_standard_input_taken() and _is_standard_input(source):
         raise SecretMissing(option=option, detail=text("the standard input (-) is the file that is read"))
+
+
+def _is_standard_input(source: str) -> bool:
+    kind, _, name = source.partition(":")
+    if kind == "file":
+        return leads_to_standard_input(Path(name))
+    return source == "stdin" or (kind == "fd" and name.isdecimal() and int(name) == 0)
 
 
 @contextmanager
