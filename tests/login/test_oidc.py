@@ -253,14 +253,26 @@ def test_client_without_a_secret_needs_its_verifier_and_no_secret(holder: Holder
 
 def test_subjects_of_pairwise_clients_are_those_of_their_sector(holder: Holder) -> None:
     found = {
-        name: claims_of(holder.origin, tokens_of(holder, name, uri)["id_token"])["sub"]
+        name: claims_of(holder.origin, tokens_of(holder, name, uri)["id_token"])
         for name, uri in (
             ("bids", BACK),
             ("archive", "https://archive.example.org/callback"),
             ("archive-too", "https://archive.example.org/second"),
         )
     }
-    assert found["archive"] == found["archive-too"] != found["bids"]
+    subjects = {name: claims["sub"] for name, claims in found.items()}
+    assert subjects["archive"] == subjects["archive-too"] != subjects["bids"]
+    assert len({claims["sid"] for claims in found.values()}) == 3
+    assert len({claims["auth_time"] for claims in found.values()}) == 1
+
+
+def test_consent_at_an_address_that_other_programs_can_take_is_asked_each_time(holder: Holder) -> None:
+    for uri in ("com.example.app:/callback", "http://127.0.0.1:5000/callback"):
+        address = asked(holder.origin, client_id="app", redirect_uri=uri)
+        assert "code" in query_of(holder.through(address))
+        assert b'value="allow"' in holder.follow(address).body
+        silent = holder.ask("GET", f"{address}&prompt=none").header("Location") or ""
+        assert query_of(silent)["error"] == "consent_required"
 
 
 def test_client_is_told_no_more_than_its_scopes(holder: Holder) -> None:
@@ -327,13 +339,30 @@ def test_client_that_asks_in_a_wrong_way_is_told(holder: Holder, changes: dict[s
 
 
 def test_consent_that_is_missing_is_told_where_nobody_may_be_asked(holder: Holder) -> None:
-    uri = "http://127.0.0.1:5000/callback"
-    address = asked(holder.origin, client_id="app", redirect_uri=uri, prompt="none")
+    uri = "https://archive.example.org/second"
+    address = asked(holder.origin, client_id="archive-too", redirect_uri=uri, prompt="none")
     holder.log_in(holder.card)
     consented = holder.ask("GET", address).header("Location") or ""
     assert query_of(consented).get("error", "consent_required") == "consent_required"
     holder.through(address.replace("prompt=none", "prompt=consent"))
     assert "code" in query_of(holder.ask("GET", address).header("Location") or "")
+
+
+def test_request_for_one_holder_is_answered_with_no_other(
+    holder: Holder, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tokens_of(holder)["id_token"]
+    others = tokens_of(holder, "archive", "https://archive.example.org/callback")["id_token"]
+    assert "code" in query_of(holder.through(asked(holder.origin, id_token_hint=own)))
+    monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=1))
+    for hint in (others, "e30.e30.e30", "x"):
+        address = asked(holder.origin, id_token_hint=hint)
+        silent = holder.ask("GET", f"{address}&prompt=none").header("Location") or ""
+        assert query_of(silent)["error"] == "login_required"
+        page = holder.follow(address)
+        assert b"data-xca-login=" in page.body
+    told = query_of(holder.after_login(page).header("Location") or "")
+    assert (told["error"], told["state"]) == ("login_required", "a state")
 
 
 @pytest.mark.parametrize("more", ["prompt=login", "prompt=select_account", "max_age=0", "max_age=60"])

@@ -51,6 +51,7 @@ def test_settings_are_read_whole(tmp_path: Path) -> None:
         (CLIENT, 'database = "mysql://a/b"', "PostgreSQL or SQLite"),
         (CLIENT, 'database = "sqlite://"', "in a file"),
         (CLIENT, 'database = "postgresql://a:b@c/d"', "0600"),
+        (CLIENT, 'database = "postgresql://a@c/d?password=b"', "0600"),
         (f"{CLIENT}secret = 'plain'", "", "oidc-secret"),
         (f"{CLIENT}scopes = ['email', 'openid']", "", "openid"),
         (f"{CLIENT}scopes = ['profile']", "", "openid"),

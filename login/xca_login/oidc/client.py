@@ -70,6 +70,13 @@ class Client(ClientMixin):  # type: ignore[misc]  # authlib has no types
         """Tell whether a person may be sent there."""
         return redirect_uri in self.redirect_uris
 
+    def is_recognised(self, redirect_uri: str) -> bool:
+        """Tell whether only this client can take what is sent there (RFC 8252, section 8.6).
+
+        Any program on a person's machine can take a scheme or a port of that machine.
+        """
+        return self.secret_digest is not None or redirect_uri.startswith("https://")
+
     def check_client_secret(self, client_secret: str) -> bool:
         """Tell whether a secret is this client's."""
         if self.secret_digest is None:

@@ -35,9 +35,24 @@ _AMR: Final = ("sc", "pin", "mfa")  # RFC 8176, section 2
 
 
 def session_id(session: Session) -> str:
-    """Return what names a session to clients (sid): each login of an account has its own."""
+    """Return what names a session in the provider: each login of an account has its own.
+
+    Whoever has the certificate can compute it from the time of the login. So no client is told it.
+    """
     named = json.dumps([*session.account, session.at.isoformat()])
     return hashlib.sha256(named.encode("ascii")).hexdigest()[:32]
+
+
+def told_session_id(session: Session, client: Client, salt: bytes) -> str:
+    """Return what names a session to one client (sid). Clients that compare theirs learn nothing.
+
+    Args:
+        session: who is logged in.
+        client: the client.
+        salt: as in subject().
+    """
+    named = json.dumps(["sid", client.id, session_id(session)])
+    return hmac.new(salt, named.encode("ascii"), hashlib.sha256).hexdigest()[:32]
 
 
 def subject(session: Session, client: Client, salt: bytes) -> str:
@@ -57,7 +72,7 @@ def claims(session: Session, client: Client, scope: str, salt: bytes) -> dict[st
     scopes = scope_to_list(scope)
     found: dict[str, Any] = {
         "sub": subject(session, client, salt),
-        "sid": session_id(session),
+        "sid": told_session_id(session, client, salt),
         "auth_time": int(session.at.timestamp()),
         "acr": ACR[session.binding],
         "amr": list(_AMR),

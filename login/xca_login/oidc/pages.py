@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
-from authlib.oidc.core.errors import ConsentRequiredError
+from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -183,7 +183,7 @@ class Pages:
         asked = self._asked("GET", _AUTHORIZE, {}, fields)
         prompts = fields.get("prompt", "").split()
         try:
-            session = self._fresh(self._session(request), pending, prompts)
+            session = self._meant(self._fresh(self._session(request), pending, prompts), pending, client)
             person = Person(session, client) if session is not None else None
             _check_supported(fields)
             grant = self._server.get_consent_grant(asked, person)
@@ -191,7 +191,8 @@ class Pages:
                 return self._login_page(request, pending, client)
             scopes = frozenset((asked.scope or "").split())
             known = self._server.store.consented(session.account, client.id)
-            if not has_agreed and ("consent" in prompts or not scopes <= known):
+            is_remembered = scopes <= known and client.is_recognised(fields["redirect_uri"])
+            if not has_agreed and ("consent" in prompts or not is_remembered):
                 if "none" in prompts:
                     raise ConsentRequiredError(redirect_uri=fields["redirect_uri"], state=fields.get("state"))
                 return self._consent_page(request, pending, person, scopes)
@@ -241,6 +242,20 @@ class Pages:
         is_old = age is not None and pending.at - session.at.timestamp() > age
         return None if is_old or "login" in prompts or "select_account" in prompts else session
 
+    def _meant(self, session: Session | None, pending: Pending, client: Client) -> Session | None:
+        """Return the session of whom a request asks for (id_token_hint); None: a login is needed.
+
+        Raises:
+            LoginRequiredError: somebody else has logged in for the request.
+        """
+        hint = pending.fields.get("id_token_hint")
+        if session is None or hint is None or self._server.is_meant(hint, Person(session, client)):
+            return session
+        if session.at.timestamp() >= pending.at:
+            fields = pending.fields
+            raise LoginRequiredError(redirect_uri=fields["redirect_uri"], state=fields.get("state"))
+        return None
+
     def _login_page(self, request: Request, pending: Pending, client: Client) -> Response:
         own = self._pending.write("authorize", pending)
         context = {
@@ -261,6 +276,7 @@ class Pages:
             "host": urlsplit(pending.fields["redirect_uri"]).hostname or pending.fields["redirect_uri"],
             "holder": person.session.holder_name,
             "handed_over": [words for name, words in SCOPES.items() if name in scopes and words is not None],
+            "is_remembered": person.client.is_recognised(pending.fields["redirect_uri"]),
             "action": _CONSENT,
             "pending": self._pending.write("consent", own),
         }
@@ -365,13 +381,15 @@ class Pages:
         asked = self._asked("GET", _END, {}, fields)
         try:
             judged = self._server.validate_endpoint_request("end_session", asked)
-            hint, target = judged.id_token_claims or {}, judged.redirect_uri or ""
+            hint, target, client = judged.id_token_claims or {}, judged.redirect_uri or "", judged.client
         except (OAuth2Error, ValueError):
-            hint, target = {}, ""
+            hint, target, client = {}, "", None
         if hint and hint.get("iss") != self._server.issuer:
             hint, target = {}, ""
         session = self._session(request)
-        if session is None or hint.get("sid") == session_id(session):
+        if session is None or (
+            client is not None and self._server.is_told(hint.get("sid"), Person(session, client))
+        ):
             return self._ended(request, session, target)
         # Any site could ask for this; so the person is asked.
         pending = Pending({"to": target}, self._now(), session_id(session))

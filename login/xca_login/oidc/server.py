@@ -20,12 +20,14 @@ from authlib.oauth2.rfc6750 import BearerTokenGenerator, BearerTokenValidator
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import OpenIDCode, OpenIDToken
 from authlib.oidc.rpinitiated import EndSessionEndpoint, EndSessionRequest
+from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from starlette.responses import JSONResponse, Response
 
 from xca_login.http import new_id
 from xca_login.oidc.client import Client
-from xca_login.oidc.holder import claims, session_id
+from xca_login.oidc.holder import claims, session_id, told_session_id
 from xca_login.oidc.keys import ALGORITHM, ID_TOKEN_SECONDS, SigningKeys
 from xca_login.oidc.store import ACCESS_SECONDS, Code, Kept, NewTokens, OidcStore
 from xca_login.sessions import Session
@@ -153,9 +155,24 @@ class Server(AuthorizationServer):
 
     def claims(self, person: Person, scope: str) -> dict[str, Any]:
         """Return what a client is told of a holder."""
-        if self._salt is None:
-            self._salt = self.store.secret("subjects")
-        return claims(person.session, person.client, scope, self._salt)
+        return claims(person.session, person.client, scope, self._subjects())
+
+    def is_told(self, session_id: object, person: Person) -> bool:
+        """Tell whether a client is told this of a session (sid)."""
+        return session_id == told_session_id(person.session, person.client, self._subjects())
+
+    def is_meant(self, hint: str, person: Person) -> bool:
+        """Tell whether an ID token is of this holder and this client; it may have ended."""
+        try:
+            found = jwt.decode(hint, self.keys.verifying(), [ALGORITHM]).claims
+        except (JoseError, ValueError):
+            return False
+        subject = self.claims(person, "openid")["sub"]
+        return [found.get(name) for name in ("iss", "aud", "sub")] == [
+            self.issuer,
+            person.client.id,
+            subject,
+        ]
 
     def userinfo(self, request: AskedRequest) -> dict[str, Any]:
         """Return what the client is told that shows an access token.
@@ -165,6 +182,12 @@ class Server(AuthorizationServer):
         """
         token: AskedToken = self._protector.validate_request(["openid"], request)
         return self.claims(token.person, token.kept.scope)
+
+    def _subjects(self) -> bytes:
+        """Return the salt of subjects."""
+        if self._salt is None:
+            self._salt = self.store.secret("subjects")
+        return self._salt
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def read(path: Path) -> Settings:
         if len(data) > _MOST_BYTES:
             raise _Wrong(text("it has more than {size} MiB").format(size=_MOST_BYTES >> 20))
         settings = _settings(tomllib.loads(data.decode()), path.parent)
-        if settings.database.password is not None and not is_private:
+        if _holds_password(settings.database) and not is_private:
             raise _Wrong(
                 text("it holds a password of the database, and others may read it; its mode has to be 0600")
             )
@@ -151,6 +151,10 @@ def _database(given: str, folder: Path) -> URL:
     if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
         return url
     raise _Wrong(text("database has to be of PostgreSQL or SQLite, in a file"))
+
+
+def _holds_password(url: URL) -> bool:
+    return url.password is not None or any("password" in name.lower() for name in url.query)
 
 
 def _client(table: dict[str, Any], where: Text) -> Client:
