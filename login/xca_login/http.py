@@ -249,6 +249,9 @@ class CardLogin:
         keys: registers keys for encryption; None: the site needs none.
         lifetime: how long a session lasts.
         clock: tells the time, with a time zone.
+
+    Attributes:
+        site: who asks.
     """
 
     def __init__(
@@ -264,6 +267,7 @@ class CardLogin:
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._exchange = Exchange(site, verifier, challenges, keys=keys, clock=clock)
+        self.site: Final = site
         self._sessions: SessionStore = sessions or MemorySessions()
         self._on_login = on_login
         self._lifetime = lifetime

@@ -16,7 +16,17 @@ from support.login_site import SITE, Desk
 from xca_login import Login
 from xca_login.http import CardLogin
 from xca_login.integrations import fastapi, flask
-from xca_login.integrations.asgi import Application, AsgiLogin, AsgiSessions, Message, Receive, Scope, Send
+from xca_login.integrations.asgi import (
+    Application,
+    AsgiLogin,
+    AsgiSessions,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    session_of,
+)
+from xca_login.sessions import Session
 from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.fast
@@ -131,3 +141,38 @@ def test_websocket_to_a_logins_posts_is_refused_before_it_opens(card_login: Card
     scope = {"type": "websocket", "path": "/login/begin", "headers": []}
     asyncio.run(AsgiLogin(card_login)(scope, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize(
+    ("origins", "is_known"),
+    [
+        ([SITE.origin], True),
+        (["https://other.example.gov.tw"], False),
+        ([], False),
+        ([SITE.origin] * 2, False),
+    ],
+    ids=["own", "foreign", "none", "two"],
+)
+def test_websocket_that_another_sites_page_opens_is_nobodys(
+    desk: Desk, card_login: CardLogin, origins: list[str], is_known: bool
+) -> None:
+    found: list[Session | None] = []
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        found.append(session_of(scope))
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        """Nothing is sent."""
+
+    async def opened() -> None:
+        done = await log_in(AsgiLogin(card_login), desk)
+        headers = [(b"cookie", given(done).encode()), *((b"origin", one.encode()) for one in origins)]
+        await AsgiSessions(page, card_login)(
+            {"type": "websocket", "path": "/", "headers": headers}, receive, send
+        )
+
+    asyncio.run(opened())
+    assert [session is not None for session in found] == [is_known]

@@ -83,6 +83,9 @@ class AsgiLogin:
 class AsgiSessions:
     """Middleware that finds out whose request it is (session_of), and lets no page of theirs be kept.
 
+    A websocket that another site's page opens is nobody's: browsers let every page open one, and send cookies
+    along from pages of sibling hosts.
+
     Args:
         app: the program.
         card_login: keeps the sessions.
@@ -106,6 +109,8 @@ class AsgiSessions:
             else:
                 await _send(refusal(error), send)
             return
+        if scope["type"] == "websocket" and _headers(scope, b"origin") != [self._card_login.site.origin]:
+            session = None
         scope[_SESSION] = session
         self.tell(scope, session)
 
