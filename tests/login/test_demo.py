@@ -76,6 +76,7 @@ def ask(site: DemoSite, path: str, host: str = "127.0.0.1:8000", **more: str) ->
         ({"HTTP_ACCEPT_LANGUAGE": "de, en-GB;q=0.8"}, "Log in with the card"),
         ({"HTTP_ACCEPT_LANGUAGE": "en", "QUERY_STRING": "lang=zh_TW"}, "以卡片登入"),
         ({"QUERY_STRING": "lang=en"}, "Log in with the card"),
+        ({"QUERY_STRING": "lang=en&a&b&c&d"}, "Log in with the card"),
     ],
 )
 def test_page_of_the_demo_is_in_the_persons_language(

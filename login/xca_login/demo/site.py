@@ -260,7 +260,7 @@ def _table(title: str, rows: Sequence[_Row], language: str) -> str:
 
 def _language(environ: "WSGIEnvironment") -> str:
     """Return the language that the address names, else the first of the browser's that the page has."""
-    chosen = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=4).get("lang", [""])[0]
+    chosen = parse_qs(environ.get("QUERY_STRING", "")).get("lang", [""])[0]
     tags = environ.get("HTTP_ACCEPT_LANGUAGE", "").split(",")
     named = (language_named(tag.partition(";")[0]) for tag in (chosen, *tags))
     return next((one for one in named if one is not None), CHINESE)
