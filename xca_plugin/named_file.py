@@ -40,8 +40,8 @@ _ACCESS_LIST: Final = "system.posix_acl_access"
 class NamedFile(io.FileIO):
     """A file whose read and write errors are FileProblems that name it.
 
-    A pipe that another program made non-blocking is read to its end all the same: what is not there yet is
-    waited for.
+    A pipe that another program made non-blocking is read to its end and written whole all the same: while it
+    is empty or full, this waits.
 
     Args:
         descriptor: it is not closed with this object.
@@ -62,9 +62,7 @@ class NamedFile(io.FileIO):
         """Read into a buffer, as FileIO does; fails with FileProblem."""
         with problems_of(self._shown):
             while (count := super().readinto(buffer)) is None:
-                waiting = select.poll()
-                waiting.register(self, select.POLLIN)
-                waiting.poll()
+                self._wait(select.POLLIN)
             return count
 
     def readall(self) -> bytes:
@@ -74,12 +72,19 @@ class NamedFile(io.FileIO):
             read += memoryview(buffer)[:count]
         return bytes(read)
 
-    def write(self, data: "bytes | memoryview") -> int | None:  # type: ignore[override]
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
         """Write, as FileIO does; fails with FileProblem."""
         if self.discarded:
             return len(data)
         with problems_of(self._shown):
-            return super().write(data)
+            while (count := super().write(data)) is None:
+                self._wait(select.POLLOUT)
+            return count
+
+    def _wait(self, event: int) -> None:
+        waiting = select.poll()
+        waiting.register(self, event)
+        waiting.poll()
 
 
 @contextmanager
@@ -311,6 +316,7 @@ class _Stream(StagedFile):
         pass
 
     def appear(self) -> None:
+        target = NamedFile(self._descriptor, "wb", self._shown)
         with problems_of(_TEMPORARY):
             self._collected.seek(0)
         while True:
@@ -318,9 +324,8 @@ class _Stream(StagedFile):
                 chunk = self._collected.read(_CHUNK)
             if not chunk:
                 break
-            with problems_of(self._shown):
-                while chunk:
-                    chunk = chunk[os.write(self._descriptor, chunk) :]
+            while chunk:
+                chunk = chunk[target.write(chunk) :]
 
     def close(self) -> None:
         with suppress(OSError):

@@ -53,6 +53,26 @@ def child(source: str, stdout: Path) -> int:
         return subprocess.run([sys.executable, "-c", head + source], stdout=target, check=False).returncode
 
 
+def test_output_in_a_pipe_that_does_not_block_is_written_whole() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    content = bytes(300_000)
+    read: list[bytes] = []
+
+    def read_all() -> None:
+        with os.fdopen(reading, "rb") as file:
+            read.append(file.read())
+
+    reader = Timer(0.1, read_all)
+    reader.start()
+    try:
+        write(Path(f"/dev/fd/{writing}"), content)
+    finally:
+        os.close(writing)
+        reader.join()
+    assert read == [content]
+
+
 def test_output_in_a_fifo_reaches_its_reader_and_the_fifo_stays(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

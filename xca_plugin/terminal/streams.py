@@ -12,7 +12,7 @@ from xca_plugin.named_file import SHOWN_STANDARD_OUTPUT, NamedFile
 class _Output(NamedFile):
     """The standard output. It raises one error; after that it discards what is written."""
 
-    def write(self, data: "bytes | memoryview") -> int | None:  # type: ignore[override]
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
         try:
             return super().write(data)
         except FileProblem as problem:
@@ -25,11 +25,12 @@ class _Output(NamedFile):
 class _Remarks(io.FileIO):
     """The standard error. Failures to write are ignored."""
 
-    def write(self, data: "bytes | memoryview") -> int | None:  # type: ignore[override]
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
         try:
-            return super().write(data)
+            written = super().write(data)
         except OSError:
-            return len(data)
+            written = None
+        return len(data) if written is None else written  # None: full, and made not to block
 
 
 def prepare_streams() -> None:
