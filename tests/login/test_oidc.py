@@ -2,9 +2,13 @@
 """The OpenID Connect provider, over HTTP, with authlib's client and cards in software."""
 
 import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -101,6 +105,13 @@ def refreshed(origin: str, token: str) -> httpx.Response:
 
 def userinfo(origin: str, token: str) -> httpx.Response:
     return httpx.get(f"{origin}/userinfo", headers={"Authorization": f"Bearer {token}"})
+
+
+def hints_that_are_no_token(token: str) -> list[str]:
+    """Return an ID token with heads that nobody writes."""
+    head, rest = json.loads(urlsafe_b64decode(token.partition(".")[0] + "==")), token.partition(".")[2]
+    made = json.dumps({**head, "crit": 5}).encode(), b"[" * 1100
+    return [f"{urlsafe_b64encode(one).decode().rstrip('=')}.{rest}" for one in made]
 
 
 def test_holder_of_a_card_is_let_in_at_a_client(holder: Holder, desk: Desk) -> None:
@@ -355,7 +366,7 @@ def test_request_for_one_holder_is_answered_with_no_other(
     others = tokens_of(holder, "archive", "https://archive.example.org/callback")["id_token"]
     assert "code" in query_of(holder.through(asked(holder.origin, id_token_hint=own)))
     monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=1))
-    for hint in (others, "e30.e30.e30", "x"):
+    for hint in (others, "e30.e30.e30", "x", *hints_that_are_no_token(own)):
         address = asked(holder.origin, id_token_hint=hint)
         silent = holder.ask("GET", f"{address}&prompt=none").header("Location") or ""
         assert query_of(silent)["error"] == "login_required"
@@ -376,6 +387,16 @@ def test_login_that_is_too_old_is_made_anew(
     assert b"data-xca-login=" in page.body
     monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=1))
     assert "code" in query_of(holder.after_login(page).header("Location") or "")
+
+
+def test_request_that_is_long_comes_through_all_pages(holder: Holder) -> None:
+    state = "".join(sha256(bytes([number])).hexdigest() for number in range(60))
+    address = asked(holder.origin, state=state, prompt="consent")
+    page = holder.follow(address)
+    english = re.search(r'href="([^"]+lang=en)"', page.body.decode())
+    assert english is not None
+    assert b"data-xca-login=" in holder.follow(unescape(english[1])).body
+    assert query_of(holder.through(address))["state"] == state
 
 
 def test_request_that_another_sites_form_sends_is_answered_like_a_link(holder: Holder) -> None:
@@ -421,6 +442,7 @@ def test_person_is_asked_before_anybodys_request_ends_the_session(holder: Holder
         {},
         {"id_token_hint": "e30.e30.e30", "post_logout_redirect_uri": LEFT},
         {"client_id": "bids", "post_logout_redirect_uri": LEFT},
+        *({"id_token_hint": hint} for hint in hints_that_are_no_token(tokens["id_token"])),
     ):
         page = holder.ask("GET", f"/end-session?{urlencode(fields)}")
         assert (page.status, page.header("Location")) == (200, None)

@@ -13,6 +13,7 @@ from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oidc.core.errors import ConsentRequiredError, LoginRequiredError
+from markupsafe import escape
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -44,7 +45,7 @@ from xca_login.oidc.problems import (
     PageUnknown,
     ProviderFailed,
 )
-from xca_login.oidc.server import AskedRequest, Person, Server
+from xca_login.oidc.server import NO_TOKEN, AskedRequest, Person, Server
 from xca_login.oidc.settings import Settings
 from xca_login.sessions import Session
 
@@ -260,8 +261,8 @@ class Pages:
         own = self._pending.write("authorize", pending)
         context = {
             "client": client.name,
-            "next": self._resumed(pending),
-            "cancel": f"{_CANCEL}?{urlencode({'request': own})}",
+            "next": escape(self._resumed(pending)),
+            "cancel": escape(f"{_CANCEL}?{urlencode({'request': own})}"),
         }
         return self._page(
             request, "sign_in.html", self._resumed(pending), _TO_CLIENT | _WITH_WINDOWS, context
@@ -278,7 +279,7 @@ class Pages:
             "handed_over": [words for name, words in SCOPES.items() if name in scopes and words is not None],
             "is_remembered": person.client.is_recognised(pending.fields["redirect_uri"]),
             "action": _CONSENT,
-            "pending": self._pending.write("consent", own),
+            "pending": escape(self._pending.write("consent", own)),
         }
         return self._page(request, "consent.html", self._resumed(pending), _TO_CLIENT, context)
 
@@ -382,7 +383,7 @@ class Pages:
         try:
             judged = self._server.validate_endpoint_request("end_session", asked)
             hint, target, client = judged.id_token_claims or {}, judged.redirect_uri or "", judged.client
-        except (OAuth2Error, ValueError):
+        except (OAuth2Error, *NO_TOKEN):
             hint, target, client = {}, "", None
         if hint and hint.get("iss") != self._server.issuer:
             hint, target = {}, ""
@@ -396,7 +397,7 @@ class Pages:
         context = {
             "holder": session.holder_name,
             "action": _ENDED,
-            "pending": self._pending.write("end", pending),
+            "pending": escape(self._pending.write("end", pending)),
         }
         return self._page(
             request, "end.html", str(request.url.path) + f"?{request.url.query}", _TO_CLIENT, context
@@ -449,10 +450,11 @@ class Pages:
             template: its template.
             own: the address where it can be asked for again, in another language; None: there is none.
             headers: more headers.
-            context: what the template shows.
+            context: what the template shows. What a browser sends back is escaped already: of other texts the
+                template shows no more than the beginning.
             status: of HTTP.
         """
-        links = {one: f"{own}&lang={one}" for one in LANGUAGES} if own is not None else {}
+        links = {one: escape(f"{own}&lang={one}") for one in LANGUAGES} if own is not None else {}
         named = {**context, "languages": links}
         body = self._templates.render(template, language_of(request), **named)
         return HTMLResponse(body, status, dict(headers))

@@ -36,6 +36,8 @@ from xca_login.sql_store import decode_session, encode_session
 # authlib has no types: what is built on it is not checked there.
 # mypy: disable-error-code="misc,no-untyped-call"
 
+NO_TOKEN: Final = (ValueError, TypeError, RecursionError)
+"""What joserfc raises beside its own errors for what is no token at all."""
 AUTHENTICATION_METHODS: Final = ["client_secret_basic", "client_secret_post", "none"]
 
 
@@ -165,7 +167,7 @@ class Server(AuthorizationServer):
         """Tell whether an ID token is of this holder and this client; it may have ended."""
         try:
             found = jwt.decode(hint, self.keys.verifying(), [ALGORITHM]).claims
-        except (JoseError, ValueError):
+        except (JoseError, *NO_TOKEN):
             return False
         subject = self.claims(person, "openid")["sub"]
         return [found.get(name) for name in ("iss", "aud", "sub")] == [
