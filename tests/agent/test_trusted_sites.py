@@ -103,7 +103,10 @@ def test_site_no_longer_trusted_on_the_page_is_unknown(
 
 
 def test_site_added_with_a_bad_address_says_what_is_wrong(home_of: Visitor, agent_of: Agent) -> None:
-    for typed, fault in (("bad.example", "neither https:// nor http://"), ("https://*.tw", "* stands")):
+    for typed, fault in (
+        ("bad.example", "neither https:// nor http://"),
+        ("https://*.tw", "* has no meaning here"),
+    ):
         assert fault in change(home_of, "add", typed)
         assert typed not in (agent_of.home / ".config/xca/trusted-sites").read_text()
 

@@ -73,13 +73,13 @@ def test_user_code_without_a_terminal_for_the_new_pin_costs_no_try(closed: Works
 def test_hidden_prompt_says_that_nothing_will_be_shown(active: Workspace, language: str, shown: str) -> None:
     with active.terminal("--lang", language, "pin", "verify") as talk:
         talk.expect_exact(shown)
-        talk.expect("PIN碼?: ")
+        talk.expect("PIN(碼：|: )")
         talk.sendline(PIN)
 
 
 def test_change_of_the_pin_in_chinese_asks_for_the_current_one(active: Workspace) -> None:
     with active.terminal("--lang", "zh_TW", "pin", "change") as talk:
-        talk.expect_exact("目前的PIN碼: ")
+        talk.expect_exact("目前的PIN碼：")
         talk.sendline(PIN)
         talk.expect_exact("新的PIN碼")
         talk.sendintr()
@@ -121,13 +121,13 @@ def test_pin_that_the_program_makes_is_shown_once_and_sets_the_card(closed: Work
 
 def test_made_pin_of_a_reset_in_chinese_is_confirmed_in_the_official_words(active: Workspace) -> None:
     with active.terminal("--lang", "zh_TW", "pin", "reset") as talk:
-        talk.expect_exact("用戶代碼（英文字母有大小寫區別）: ")
+        talk.expect_exact("用戶代碼（英文字母有大小寫區別）：")
         talk.sendline(USER_CODE)
         talk.expect_exact("直接按 Enter，可由程式產生PIN碼")
-        talk.expect_exact("且不為空白）: ")
+        talk.expect_exact("且不為空白）：")
         talk.sendline("")
         talk.expect(r"您的新PIN碼：\d{8}")
-        talk.expect_exact("我已記下 [是 y／否 N]: ")
+        talk.expect_exact("我已記下 [是 y／否 N]：")
         talk.sendline("是")
         talk.expect_exact("\x1b[?1049l")
     assert talk.exitstatus == 0

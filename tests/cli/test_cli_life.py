@@ -86,11 +86,11 @@ def test_card_in_a_chinese_terminal_lives_through_its_states(closed: Workspace) 
     with closed.terminal("--lang", "zh_TW", "activate") as talk:
         for words in ("卡號", "卡片持有者資訊", "卡片效期", "未開卡", "開卡期限", "用戶代碼"):
             talk.expect_exact(words)
-        talk.expect_exact("進行開卡？ [是 y／否 N]: ")
+        talk.expect_exact("進行開卡？ [是 y／否 N]：")
         talk.sendline("y")
-        talk.expect_exact("用戶代碼（英文字母有大小寫區別）: ")
+        talk.expect_exact("用戶代碼（英文字母有大小寫區別）：")
         talk.sendline(USER_CODE)
-        for prompt in ("新的PIN碼（請輸入6~8碼組合，且不為空白）: ", "再次輸入新的PIN碼: "):
+        for prompt in ("新的PIN碼（請輸入6~8碼組合，且不為空白）：", "再次輸入新的PIN碼："):
             talk.expect_exact(prompt)
             talk.sendline(PIN)
         talk.expect_exact("開卡成功")

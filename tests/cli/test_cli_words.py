@@ -54,6 +54,7 @@ CLICK_ENGLISH = (
     "{len_type} values",
     "{name} {filename!r} is a file.",
     "{name} {filename!r} is not executable.",
+    "{value!r} does not match the format",
     "{value!r} is not a valid UUID",
     "{value!r} is not a valid boolean",
 )
@@ -320,13 +321,13 @@ def test_question_in_chinese_takes_a_chinese_answer(
     closed: Workspace, answer: str, status: int | None
 ) -> None:
     with closed.terminal("--lang", "zh_TW", "activate") as talk:
-        talk.expect_exact("[是 y／否 N]: ")
+        talk.expect_exact("[是 y／否 N]：")
         talk.sendline("也許")
         talk.expect_exact("請回答「是」（y）或「否」（n）。")
-        talk.expect_exact("[是 y／否 N]: ")
+        talk.expect_exact("[是 y／否 N]：")
         talk.sendline(answer)
         if status is None:
-            talk.expect_exact("用戶代碼（英文字母有大小寫區別）: ")
+            talk.expect_exact("用戶代碼（英文字母有大小寫區別）：")
             talk.sendintr()
     assert status in (None, talk.exitstatus)
 
@@ -478,7 +479,7 @@ def test_name_with_blanks_that_is_not_quoted_gets_a_hint(closed: Workspace, piec
 
 def test_new_pin_is_asked_for_with_its_rules_before_it_is_typed(active: Workspace) -> None:
     with active.terminal("--lang", "zh_TW", "pin", "change") as talk:
-        talk.expect_exact("目前的PIN碼: ")
+        talk.expect_exact("目前的PIN碼：")
         talk.sendline(PIN)
         talk.expect_exact("PIN碼為6~8碼的半形英文字母")
         talk.expect_exact("連號（123456）")
