@@ -11,11 +11,12 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import BinaryIO, Final, NoReturn
 
-from asn1crypto import cms, tsp  # type: ignore[import-untyped]
+from asn1crypto import tsp  # type: ignore[import-untyped]
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 
 from xca_common.errors import FileProblem
 from xca_common.pki import asn1_stream, text_forms
+from xca_common.pki.cms_types import cms
 from xca_plugin import own_loop
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text

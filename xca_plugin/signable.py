@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a card signs as a text or a file, and what it does not."""
 
-from asn1crypto import cms  # type: ignore[import-untyped]
-
 from xca_common.i18n import Text
 from xca_common.pki.attribute_set import AttributeSetFile, is_attribute_set
+from xca_common.pki.cms_types import cms
 from xca_common.statement import ORIGIN_ATTRIBUTE, Beginning, begins_as_statement
 from xca_plugin import errors
 from xca_plugin.i18n import text

@@ -3,7 +3,6 @@
 
 from typing import Final
 
-from asn1crypto import cms  # type: ignore[import-untyped]
 from cryptography import x509
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.validation.errors import SignatureValidationError
@@ -17,6 +16,7 @@ from xca_common.pki.algorithms import (
     digests,
     is_long_enough,
 )
+from xca_common.pki.cms_types import cms
 from xca_common.pki.malformed import Malformed, reading
 from xca_common.pki.signed_data import Content, SignedData, Signer
 from xca_plugin.i18n import text

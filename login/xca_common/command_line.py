@@ -32,7 +32,7 @@ _CLOSING: Final = "，。、；：？！）」』》〉】…"
 _WIDE: Final = (
     "\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6"
 )
-_PIECE: Final = re.compile(rf"[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|\s+|[^\s{_WIDE}]+[{_CLOSING}]*")
+_PIECE: Final = rf"[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|\s+|[^\s{_WIDE}]+[{_CLOSING}]*"
 """A part of a line that is not broken: a word, or a Chinese character with its punctuation."""
 
 
@@ -336,7 +336,7 @@ def _columns(shown: str) -> int:
 def _folded(paragraph: str, width: int) -> list[str]:
     """Return the lines of a paragraph. A word wider than a line stays whole, so that it can be copied."""
     lines = [""]
-    for piece in _PIECE.findall(paragraph):
+    for piece in re.findall(_PIECE, paragraph):
         if _columns(lines[-1] + piece.rstrip()) > width and lines[-1]:
             lines[-1] = lines[-1].rstrip()
             lines.append("")

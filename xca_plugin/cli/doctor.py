@@ -16,8 +16,6 @@ from xca_plugin import errors
 from xca_plugin.anonymous import Anonymiser
 from xca_plugin.cards import Cards
 from xca_plugin.checks.finding import Advice, CheckOutcome, Finding
-from xca_plugin.checks.installation import installed_files
-from xca_plugin.checks.run import run
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import allow_host_option, json_option
 from xca_plugin.i18n import _, text
@@ -105,6 +103,9 @@ def doctor(
         return
     if personal and report is None:
         raise click.UsageError(_("--personal needs --report FILE."))
+    from xca_plugin.checks.installation import installed_files
+    from xca_plugin.checks.run import run  # slow to load, and not needed for the help
+
     with result_file(report, force=force, private=True, binary=False) if report else nullcontext() as file:
         findings = []
         for finding in run(Cards(), hosts, number.strip().upper() if number else None):

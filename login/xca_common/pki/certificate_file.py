@@ -4,10 +4,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from asn1crypto import cms  # type: ignore[import-untyped]
-
 from xca_common.i18n import text
 from xca_common.pki import asn1_stream, text_forms
+from xca_common.pki.cms_types import cms
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 
 _MOST: Final = 1000

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How CMS names a certificate: by issuer and serial number, or by subjectKeyIdentifier (RFC 5652, 5.3)."""
 
-from asn1crypto import cms  # type: ignore[import-untyped]
-from asn1crypto import x509 as asn1_x509
+from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped]
+
+from xca_common.pki.cms_types import cms
 
 
 def is_named(der: bytes, name: cms.SignerIdentifier | cms.RecipientIdentifier) -> bool | None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import BinaryIO, Final
 
-from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
+from asn1crypto import algos, core  # type: ignore[import-untyped]
 from asn1crypto import x509 as asn1_x509
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -35,6 +35,7 @@ from xca_common.pki.algorithms import LEAST_RSA_BITS, is_long_enough
 from xca_common.pki.certificate import Certificate, serial_text
 from xca_common.pki.certificate_file import certificates_in
 from xca_common.pki.cms_identifier import is_named
+from xca_common.pki.cms_types import cms
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 from xca_common.taipei import day
 

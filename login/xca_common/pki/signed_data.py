@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Final
 
-from asn1crypto import cms, core  # type: ignore[import-untyped]
+from asn1crypto import core  # type: ignore[import-untyped]
 
 from xca_common.i18n import text
 from xca_common.pki import asn1_stream, text_forms
 from xca_common.pki.cms_identifier import is_named
+from xca_common.pki.cms_types import cms
 from xca_common.pki.malformed import Malformed, TooMuchError, reading
 
 _MOST_CERTIFICATES: Final = 32

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from asn1crypto import cms, core  # type: ignore[import-untyped]
+from asn1crypto import core  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from xca_common.pki.cms_types import cms
 from xca_common.statement import ORIGIN_ATTRIBUTE, Statement, StatementKind
 from xca_login.challenges import LIFETIME, Challenge
 from xca_login.testing.case import OK, ORIGIN, Attempt, Recipe, Setting

@@ -3,10 +3,11 @@
 
 from collections.abc import Callable, Sequence
 
-from asn1crypto import cms, core  # type: ignore[import-untyped]
+from asn1crypto import core  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from xca_common.pki.cms_types import cms
 from xca_common.statement import ORIGIN_ATTRIBUTE
 from xca_login.testing.parties import Party
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from asn1crypto import algos, cms, core, x509  # type: ignore[import-untyped]
+from asn1crypto import algos, core, x509  # type: ignore[import-untyped]
 
 from xca_common.pki.attribute_set import is_attribute_set
 from xca_common.pki.certificate import Certificate
+from xca_common.pki.cms_types import cms
 from xca_common.secret import Secret
 from xca_common.statement import ORIGIN_ATTRIBUTE, MalformedStatement, Statement, begins_as_statement
 from xca_plugin import errors
