@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +63,17 @@ class Issuer:
         self.response_for = DAY
         self.repeats_nonce = True
         self.asked: list[str] = []
+        self._answers = threading.Event()
+        self._answers.set()
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Nothing is answered before the end of the block."""
+        self._answers.clear()
+        try:
+            yield
+        finally:
+            self._answers.set()
 
     def card(self, *paths: str, responder: bool = False) -> Party:
         return holder(self.desk.ca, more=addresses(self.base, *paths, responder=responder))
@@ -86,6 +98,7 @@ class Issuer:
 
     def get(self, path: str, body: bytes) -> bytes | None:
         self.asked.append(path)
+        self._answers.wait(10)
         if path != RESPONDER:
             return self.lists.get(path)
         time.sleep(self.delay)
@@ -205,7 +218,8 @@ def test_list_that_is_due_is_fetched_while_the_login_goes_on(issuer: Issuer, des
     assert standing(revocation, card, desk) is Standing.GOOD
     issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
     later = NOW + timedelta(minutes=11)
-    assert standing(revocation, card, desk, later) is Standing.GOOD
+    with issuer.holding():
+        assert standing(revocation, card, desk, later) is Standing.GOOD
     finish_fetching()
     assert standing(revocation, card, desk, later) is Standing.REVOKED
 
@@ -419,7 +433,8 @@ def test_list_is_fetched_again_before_it_ends_and_nobody_waits(issuer: Issuer, d
     revocation = sources()
     assert standing(revocation, card, desk) is Standing.GOOD
     issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
-    assert standing(revocation, card, desk, NOW + timedelta(minutes=5)) is Standing.GOOD
+    with issuer.holding():
+        assert standing(revocation, card, desk, NOW + timedelta(minutes=5)) is Standing.GOOD
     finish_fetching()
     assert standing(revocation, card, desk, NOW + timedelta(minutes=5)) is Standing.REVOKED
 
