@@ -30,8 +30,10 @@ _LABELS: Final = (
 )
 """Labels of tokens and objects that say nothing of a person."""
 _OBJECTS_AT_MOST: Final = 100
+# What a mechanism does not have, some modules leave as it was in memory.
 _LONGEST_KEY: Final = 1 << 31
-"""No key is longer. Where a mechanism has no keys, some modules tell what was in memory as its length."""
+_FLAGS: Final = 0xFFFFFFFF
+"""All flags of PKCS#11."""
 _SHOWN: Final = (
     Attribute.TOKEN,
     Attribute.PRIVATE,
@@ -192,7 +194,7 @@ def _name(value: Any) -> str | int:
 
 
 def _flags(flags: Flag) -> list[str | int]:
-    rest = int(flags.value)
+    rest = int(flags.value) & _FLAGS
     names: list[str | int] = []
     for each in type(flags):
         if each.value and each.value & rest == each.value and each.name:
