@@ -175,12 +175,9 @@ def _digest(content: BinaryIO) -> bytes:
         NotToBeSigned: it may not.
     """
     digest, file = hashlib.sha256(), SignableFile()
-    size = text_forms.CHUNK
-    while size == text_forms.CHUNK:  # a shorter chunk is the last one
-        chunk = content.read(text_forms.CHUNK)
+    while chunk := content.read(text_forms.CHUNK):
         digest.update(chunk)
         file.add(chunk)
-        size = len(chunk)
     file.check()
     return digest.digest()
 

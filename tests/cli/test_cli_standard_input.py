@@ -54,6 +54,7 @@ def test_standard_input_is_encrypted_and_decrypted(active: Workspace, pin: str) 
         (("sign", "-", "pin", "--pin", "PIN"), 2, "needs to be the single FILE"),
         (("sign", "-", "--pin", "stdin"), 43, "is the file that is read"),
         (("sign", "-", "--pin", "fd:0"), 43, "is the file that is read"),
+        (("sign", "/dev/stdin", "-o", "signed", "--pin", "stdin"), 43, "is the file that is read"),
         (("sign", "-", "--pin", "file:/dev/stdin"), 43, "is the file that is read"),
     ],
 )

@@ -12,7 +12,7 @@ import click
 
 from xca_common.i18n import Text
 from xca_plugin.i18n import _, text
-from xca_plugin.named_file import STANDARD_INPUT
+from xca_plugin.named_file import STANDARD_INPUT, leads_to_standard_input
 
 _TAKEN: Final = "xca_plugin.standard_input"
 """Where click's context notes that a file is the standard input."""
@@ -49,7 +49,7 @@ class _InputFile(click.Path):
                 missing = text("{message} {origin}")
                 error.message = missing.format(message=error.message, origin=origin)()  # type: ignore[misc]  # not its type's
             raise
-        if path == STANDARD_INPUT and ctx is not None:
+        if ctx is not None and (path == STANDARD_INPUT or leads_to_standard_input(path)):
             if _TAKEN in ctx.meta:
                 self.fail(_("The standard input (-) can be read once only."), param, ctx)
             ctx.meta[_TAKEN] = True

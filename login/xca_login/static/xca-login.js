@@ -340,8 +340,10 @@ function meant(said, component) {
   return error;
 }
 
+// The component decodes values once more: in a PIN, "%41" would become another PIN, which costs a try.
 function ofCard({ pin, card }) {
-  return { ...(pin === undefined ? {} : { pin }), ...(card === undefined ? {} : { cardid: card }) };
+  const encodedPin = pin === undefined ? {} : { pin: encodeURIComponent(pin) };
+  return { ...encodedPin, ...(card === undefined ? {} : { cardid: card }) };
 }
 
 function isBefore(version, oldest) {

@@ -24,7 +24,7 @@ from xca_common.pki.encrypted_data import EncryptedData, NotDecryptable
 from xca_login.testing.parties import Party
 from xca_login.testing.tokens import sign
 
-PIN = "246810"
+PIN = "24%41+8"
 _HELLO = """<!doctype html><meta charset="utf-8"><script>
 const paths = PATHS;
 addEventListener("message", async (event) => {
