@@ -49,7 +49,7 @@ class _InputFile(click.Path):
                 missing = text("{message} {origin}")
                 error.message = missing.format(message=error.message, origin=origin)()  # type: ignore[misc]  # not its type's
             raise
-        if ctx is not None and (path == STANDARD_INPUT or leads_to_standard_input(path)):
+        if ctx is not None and (path == STANDARD_INPUT or leads_to_standard_input(Path(os.fsdecode(path)))):
             if _TAKEN in ctx.meta:
                 self.fail(_("The standard input (-) can be read once only."), param, ctx)
             ctx.meta[_TAKEN] = True
