@@ -10,10 +10,10 @@ from typing import Final
 import click
 
 from xca_common.command_line import WholeNumber
+from xca_common.extras import missing
 from xca_plugin import errors
 from xca_plugin.agent.process import service
 from xca_plugin.agent_port import PORT, agent_at
-from xca_plugin.extras import missing
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say, say_done
 

@@ -10,12 +10,12 @@ from typing import Final
 import click
 
 from xca_common.errors import XcaError
+from xca_common.extras import install_command
 from xca_common.i18n import Text
 from xca_plugin import card_text, errors
 from xca_plugin.action import Action, next_action
 from xca_plugin.cards import Cards
 from xca_plugin.errors import OutputExists, SecretMissing
-from xca_plugin.extras import install_command
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.card_choice import chosen_among_several

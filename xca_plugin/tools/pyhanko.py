@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from pkcs11_shim import rules
 from xca_common.base_directories import own_configuration
+from xca_common.extras import install_command
 from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable
-from xca_plugin.extras import install_command
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import is_there
 from xca_plugin.tools.host_environment import module, run, scratch, shell, which
