@@ -32,7 +32,6 @@ CATALOGUES_MADE: Final = "2026-01-01 00:00+0000"
 BARE_PIN: Final = "73052841"
 OF_EXTRAS: Final = (
     "xca_common.command_line",
-    "xca_login.cli",
     "xca_login.commands",
     "xca_login.integrations.",
     "xca_login.oidc",
@@ -312,28 +311,54 @@ def test_missing_extra_is_named_whole_with_a_command_for_this_environment(
     requirements = [each for wheel in wheels.values() for each in _needs(_metadata(wheel))]
     python = _environment(tmp_path / "environment", wheels.values(), requirements)
 
-    def hint() -> str:
+    def hint(*command: str, status: int) -> str:
         done = subprocess.run(
-            [python.with_name("xcactl"), "agent", "run"],
+            [python.with_name(command[0]), *command[1:]],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"},
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 85, done.stderr
+        assert done.returncode == status, done.stderr
         return done.stderr
+
+    def command_for(said: str) -> list[str]:
+        (line,) = (line for line in said.splitlines() if "Install what is missing: " in line)
+        return shlex.split(line.partition("Install what is missing: ")[2])
+
+    # Without pip, nothing can be installed into this environment.
+    another = hint("xcactl", "agent", "run", status=85)
+    assert f"{python} -m venv ~/xca && ~/xca/bin/python -m pip install " in another
+    (site_packages,) = (tmp_path / "environment").glob("lib/python3*/site-packages")
+    (site_packages / "pip").mkdir()
 
     needed = {each.name for each in _needs(_metadata(wheels["xca-plugin"]), "agent")} - {"xca-login"}
     needed |= {each.name for each in _needs(_metadata(wheels["xca-login"]), "web")}
     needed |= {"fonttools", "uharfbuzz"}  # of pyhanko[opentype]
     installed = {each.name for each in requirements}
-    (line,) = (line for line in hint().splitlines() if line.startswith("Install"))
-    command = shlex.split(line.partition(": ")[2])
+    command = command_for(hint("xcactl", "agent", "run", status=85))
     assert command[:4] == [str(python), "-m", "pip", "install"]
     assert {Requirement(each).name for each in command[4:]} == needed - installed
     assert {"itsdangerous", "jinja2", "psutil", "starlette", "uvicorn"} <= needed - installed
 
+    of_the_provider = hint("xca-login", "oidc", "provider.toml", status=2)
+    needed = {each.name for each in _needs(_metadata(wheels["xca-login"]), "oidc")} - {"xca-login"}
+    assert all(each in of_the_provider.partition("Install what is missing")[0] for each in needed - installed)
+    assert needed - installed <= {Requirement(each).name for each in command_for(of_the_provider)[4:]}
+    assert {"authlib", "joserfc"} <= needed - installed
+
     (tmp_path / "environment" / "pipx_metadata.json").write_text("{}")
-    assert "pipx inject environment " in hint()
+    assert "pipx inject environment " in hint("xcactl", "agent", "run", status=85)
+
+
+def test_login_command_without_its_extra_names_the_package_and_a_command(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    wheel = wheels["xca-login"]
+    python = _environment(tmp_path / "environment", [wheel], _needs(_metadata(wheel)))
+    done = subprocess.run([python.with_name("xca-login"), "demo"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "click" in done.stderr
+    assert f"{python} -m pip install 'xca-login[cli]'" in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,8 @@ def as_pdf(report: Report, path: Path) -> bytes:
     try:
         from fpdf import FPDF, XPos, YPos
     except ImportError:
-        missing = text("install what is missing: {command}").format(command=install_command("pdf"))
+        command = install_command("xca-plugin", "pdf")
+        missing = text("install what is missing: {command}").format(command=command)
         raise errors.NoReport(path=path, detail=missing) from None
     sections = [(heading, list(rows)) for heading, rows in report.sections()]
     title = _("Report of a verification")

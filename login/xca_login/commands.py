@@ -10,6 +10,7 @@ import click
 
 from xca_common.command_line import complete, harmless_usage
 from xca_common.errors import XcaError, os_reason
+from xca_common.extras import install_command, missing
 from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
 from xca_common.pki.malformed import Malformed
@@ -189,6 +190,17 @@ def _facts(login: Login) -> list[tuple[Text, str]]:
     return [(name, value) for name, value in facts if value is not None]
 
 
+def _without_oidc(error: ModuleNotFoundError) -> click.UsageError:
+    """Return what to tell where packages of the extra oidc are missing."""
+    lacking = missing("xca-login", "oidc") or [error.name or ""]
+    needs = text(
+        "It needs Python packages that are not installed: {name}. Install what is missing: {command}"
+    )
+    return click.UsageError(
+        needs.format(name=", ".join(lacking), command=install_command("xca-login", "oidc"))()
+    )
+
+
 def _fail(error: XcaError, status: int) -> None:
     click.echo(f"{error.message()}\n{error.next_step()}", err=True)
     sys.exit(status)
@@ -249,7 +261,7 @@ def _oidc(file: Path, host: str, port: int, workers: int, certificate: Path | No
     try:
         from xca_login.oidc import serving
     except ModuleNotFoundError as error:
-        raise click.UsageError(_("It needs what pip installs with xca-login[oidc].")) from error
+        raise _without_oidc(error) from error
     serving.serve(file, host, port, workers, (certificate, key) if certificate and key else None, click.echo)
 
 
@@ -264,7 +276,7 @@ def _oidc_secret() -> None:
     try:
         from xca_login.oidc.client import new_secret
     except ModuleNotFoundError as error:
-        raise click.UsageError(_("It needs what pip installs with xca-login[oidc].")) from error
+        raise _without_oidc(error) from error
     for line in new_secret():
         click.echo(line)
 

@@ -68,8 +68,8 @@ class ProgramMissing(ProgramProblem):
     name: str
     _message = text("The program {name} is not installed.")
     _next_step = text(
-        "Install it beside xca-login: pip install 'xca-plugin[agent]', or the Debian package xca-plugin; "
-        "SoftHSM too: apt install softhsm2."
+        "Install xca-plugin with its extra agent, as the chapter Install of its README says, and SoftHSM: "
+        "apt install softhsm2."
     )
 
 

@@ -31,7 +31,7 @@ def test_demo_without_the_programs_names_the_package_to_install(
     done = run(monkeypatch, tmp_path, lambda name: None)
     assert done.exit_code == 1
     assert "The program softhsm-card is not installed." in done.stderr
-    assert "pip install 'xca-plugin[agent]'" in done.stderr
+    assert "xca-plugin with its extra agent" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -126,5 +126,5 @@ def _check_installed() -> None:
     try:
         import xca_plugin.agent.process.server  # noqa: F401  # imports every package that the agent needs
     except ModuleNotFoundError as error:
-        lacking = missing("agent") or [error.name or ""]
+        lacking = missing("xca-plugin", "agent") or [error.name or ""]
         raise errors.AgentNotInstalled(name=", ".join(lacking)) from error

@@ -224,7 +224,7 @@ def step_after(error: XcaError) -> str:
         return error.next_step()
     facts = {**error.facts(), "root": _root()}
     if extra := _EXTRAS.get(type(error)):
-        facts["command"] = install_command(extra)
+        facts["command"] = install_command("xca-plugin", extra)
     return said.format(**facts)()
 
 

@@ -38,11 +38,10 @@ class PyHanko(Tool):
     title = text("pyHanko, signatures in PDF files")
 
     def missing(self) -> Text | None:
-        return (
-            None
-            if self.program()
-            else text("install what is missing: {command}").format(command=install_command("pdf"))
-        )
+        if self.program():
+            return None
+        command = install_command("xca-plugin", "pdf")
+        return text("install what is missing: {command}").format(command=command)
 
     def program(self) -> Path | None:
         beside = Path(sys.executable).with_name("pyhanko")
