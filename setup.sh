@@ -193,13 +193,14 @@ export CMAKE_GENERATOR=Ninja # of those that CMake knows, the one in the table; 
 
 build_project() {
     extras=agent,pdf,testing
+    login="./login[oidc]"
     say "Building the project into .venv"
     # Both go first: pip would take a module that moved from one to the other away again, with the old version.
     .venv/bin/pip uninstall --quiet --quiet --yes xca-plugin xca-login
     # With every extra, for all that the README shows. Where no wheel of pyscard fits, it may not compile.
-    .venv/bin/pip install --quiet --disable-pip-version-check ./login ".[$extras,pcsc]" || {
+    .venv/bin/pip install --quiet --disable-pip-version-check "$login" ".[$extras,pcsc]" || {
         say "Without card readers: pyscard, of the extra pcsc, cannot be installed here."
-        .venv/bin/pip install --quiet --disable-pip-version-check ./login ".[$extras]"
+        .venv/bin/pip install --quiet --disable-pip-version-check "$login" ".[$extras]"
     }
 }
 

@@ -2,6 +2,7 @@
 """setup.sh installs, or names, what the README's commands need from the system."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 pytestmark = pytest.mark.integration  # starts many programs
 
-SETUP = (Path(__file__).parents[1] / "setup.sh").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+SETUP = (ROOT / "setup.sh").read_text(encoding="utf-8")
 NOBODY = 65534
 MANAGERS = ["dnf install", "zypper install", "pacman -S", "apk add"]
 
@@ -104,3 +106,18 @@ def test_setup_takes_both_distributions_away_before_it_installs_them(tmp_path: P
     assert (removed[0], installed[0]) == ("uninstall", "install")
     assert {*removed[-2:]} == {"xca-login", "xca-plugin"}
     assert installed[-2:] == ["./login", ".[agent,pdf,testing,pcsc]"]
+
+
+def test_setup_installs_every_extra_that_the_readme_names(tmp_path: Path) -> None:
+    pip = tmp_path / ".venv" / "bin" / "pip"
+    pip.parent.mkdir(parents=True)
+    pip.write_text('#!/bin/sh\necho "$@" >>told\n')
+    pip.chmod(0o755)
+    subprocess.run(["sh", "-euc", f"{SETUP}\nbuild_project"], cwd=tmp_path, check=True, capture_output=True)
+    (install,) = re.findall(r"^install .*$", (tmp_path / "told").read_text(), re.MULTILINE)
+    of_login, of_plugin = (set(each.split(",")) for each in re.findall(r"\[(.*?)\]", install))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| extra \|.*\n(?:\|.*\n)+", readme, re.MULTILINE)
+    named = set(re.findall(r"^\| `(.*?)` \|", table, re.MULTILINE))
+    assert len(named) > 4
+    assert named == of_plugin | {f"xca-login[{extra}]" for extra in of_login}
