@@ -35,7 +35,7 @@ person 'xcactl --lang zh_TW --help' | grep -q 用法 || fail "no Chinese catalog
 [ -L "${module%/*}/pkcs11/xca-pkcs11.so" ] || fail "no link in pkcs11/"
 [ ! -e /usr/share/p11-kit/modules/xca.module ] || fail "p11-kit is told of the module"
 for file in man/man1/xcactl.1.gz man/man1/xcactl-pin-change.1.gz man/zh_TW/man1/xcactl.1.gz \
-    bash-completion/completions/xcactl zsh/vendor-completions/_xcactl fish/vendor_completions.d/softhsm-card.fish \
+    man/man1/xca-login.1.gz bash-completion/completions/xcactl bash-completion/completions/xca-login zsh/vendor-completions/_xcactl fish/vendor_completions.d/softhsm-card.fish \
     applications/xca-agent.desktop icons/hicolor/scalable/apps/xca-agent.svg; do
     [ -s "/usr/share/$file" ] || fail "no $file"
 done
@@ -61,9 +61,27 @@ person '
     xcactl verify contract.txt contract.txt.p7s --ca-file .local/share/xca/softhsm/pki/root.pem
     openssl cms -verify -binary -inform DER -in contract.txt.p7s -content contract.txt -purpose any \
         -CAfile .local/share/xca/softhsm/pki/root.pem -out /dev/null
-    xcactl agent run --port 0 >agent.log 2>&1 & agent=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10; do grep -q listens agent.log && break; sleep 1; done
-    kill $agent; grep listens agent.log
+    xca-login demo --no-browser >demo.log 2>&1 & demo=$!
+    for _ in $(seq 60); do grep -q http://localhost demo.log && break; sleep 1; done
+    grep http://localhost demo.log
+    kill $demo; wait $demo
+'
+
+# The menu entry's command starts the agent and gives its home page to the desktop: here to a program that fetches it.
+cat >/tmp/work/xdg-open <<'END'
+#!/usr/bin/python3
+import pathlib, sys, urllib.request
+pathlib.Path("/home/holder/page.html").write_bytes(urllib.request.urlopen(sys.argv[1]).read())
+END
+install -D -m 755 /tmp/work/xdg-open /home/holder/bin/xdg-open
+person '
+    PATH=$HOME/bin:$PATH $(sed -n "s/^Exec=//p" /usr/share/applications/xca-agent.desktop)
+    for _ in $(seq 20); do [ ! -s page.html ] || break; sleep 1; done
+    grep -q "<title>" page.html
+    xcactl agent status
+    for process in /proc/[0-9]*; do
+        [ "$(cat "$process/comm")" != xca-agent ] || kill "${process#/proc/}"
+    done
 '
 
 # --- upgrade

@@ -24,7 +24,7 @@ packages=$(python3 -c 'import sys; print("lib/python{}.{}/site-packages".format(
 for program in "$root$home"/bin/*; do
     case $program in
     */python | */python3) ;;
-    */xcactl | */softhsm-card | */pyhanko) sed -i "1s,.*,#!$home/bin/python3," "$program" ;;
+    */xcactl | */softhsm-card | */xca-login | */pyhanko) sed -i "1s,.*,#!$home/bin/python3," "$program" ;;
     *) rm "$program" ;;
     esac
 done
@@ -37,7 +37,7 @@ find "$root$home" -name '*.[ch]' ! -path '*/pkcs11_shim/*' -delete
 rm -rf "$root$home/$packages"/*/tests
 ln -s "$module" "$root$home/$packages/pkcs11_shim/xca-pkcs11.so"
 mkdir -p "$root/usr/bin"
-ln -s ../lib/xca/bin/xcactl ../lib/xca/bin/softhsm-card "$root/usr/bin/"
+ln -s ../lib/xca/bin/xcactl ../lib/xca/bin/softhsm-card ../lib/xca/bin/xca-login "$root/usr/bin/"
 
 # --- made by the programs themselves
 
@@ -46,7 +46,7 @@ run() {
 }
 
 run "$TOOLS/bin/python" debian/man_pages.py "$root/usr/share/man"
-for program in xcactl softhsm-card; do
+for program in xcactl softhsm-card xca-login; do
     variable=_$(echo "$program" | tr a-z- A-Z_)_COMPLETE
     for kind in bash:bash-completion/completions/$program zsh:zsh/vendor-completions/_$program \
         fish:fish/vendor_completions.d/$program.fish; do

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the man pages of both commands in English and Traditional Chinese: man_pages.py FOLDER.
+"""Write the man pages of all commands in English and Traditional Chinese: man_pages.py FOLDER.
 
 Each page is what the command's --help says. The date is that of the source (SOURCE_DATE_EPOCH).
 """
@@ -27,12 +27,14 @@ def main(folder: Path, language: str, section: Path) -> None:
     """
     speak(["--lang", language])
     from softhsm.commands import softhsm_card
+    from xca_login.commands import xca_login
     from xca_plugin.cli.root import xcactl
 
     target = folder / section
     target.mkdir(parents=True, exist_ok=True)
     date = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC).date().isoformat()
-    for name, command in {"xcactl": xcactl, "softhsm-card": softhsm_card}.items():
+    commands = {"xcactl": xcactl, "softhsm-card": softhsm_card, "xca-login": xca_login}
+    for name, command in commands.items():
         _prepare(command, click.Context(command, info_name=name))
         write_man_pages(name, command, version=version("xca-plugin"), target_dir=str(target), date=date)
 
