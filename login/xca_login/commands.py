@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from xca_common.browser import open_address
 from xca_common.command_line import complete, harmless_usage
 from xca_common.errors import XcaError, os_reason
 from xca_common.extras import install_command, missing
@@ -149,7 +150,7 @@ def _demo(no_browser: bool) -> None:
 
     def show(address: str) -> None:
         click.echo(text("The site is at {address}. End it with Ctrl-C.").format(address=f"{address}/")())
-        if not no_browser and click.launch(f"{address}/") != 0:
+        if not no_browser and not open_address(f"{address}/"):
             click.echo(_("No browser was found. Open that address in one yourself."), err=True)
 
     def end(*_: object) -> None:

@@ -46,6 +46,20 @@ def test_demo_whose_program_fails_says_what_it_said(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == [failing]
 
 
+def test_demo_where_no_browser_opens_says_only_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opener = tmp_path / "xdg-open"
+    opener.write_text("#!/bin/sh\necho none here >&2\nexit 3\n", encoding="utf-8")
+    opener.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("xca_login.demo.run", lambda tell, show: show(ORIGIN))
+    done = CliRunner().invoke(xca_login, ["demo"], env={"LANGUAGE": "en"})
+    assert done.exit_code == 0
+    assert done.stderr == "No browser was found. Open that address in one yourself.\n"
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> DemoSite:
     desk = Desk()

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl agent: the local agent that web pages talk to."""
 
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 import click
 
+from xca_common.browser import open_address
 from xca_common.command_line import WholeNumber
 from xca_common.extras import missing
 from xca_plugin import errors
@@ -16,9 +14,6 @@ from xca_plugin.agent.process import service
 from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say, say_done
-
-_OPENING_SECONDS: Final = 3
-"""An opener that finds no browser has ended by then."""
 
 port_option = click.option(
     "--port",
@@ -68,7 +63,7 @@ def open_page(port: int) -> None:
     address = f"{Settings.load(port).origins()[0]}/"
     service.start(port)
     say(text("Opening {address}").format(address=address)())
-    if not _opened(address):
+    if not open_address(address):
         say(_("No browser was found. Open that address in one yourself."), err=True)
 
 
@@ -100,26 +95,6 @@ def status(port: int) -> None:
     if version is None:
         raise errors.AgentNotRunning(port=port)
     say(text("It runs: version {version}").format(version=version)())
-
-
-def _opened(address: str) -> bool:
-    """Open an address in the person's browser; return False if there is none."""
-    if sys.platform != "linux":
-        return click.launch(address) == 0
-    try:
-        # What it prints is about its own search, and English.
-        opener = subprocess.Popen(  # noqa: S603
-            ["xdg-open", address],  # noqa: S607  # that of the desktop
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        return opener.wait(_OPENING_SECONDS) == 0
-    except subprocess.TimeoutExpired:
-        return True  # it is the browser itself
-    except OSError:
-        return False
 
 
 def _check_installed() -> None:
