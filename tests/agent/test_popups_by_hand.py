@@ -384,8 +384,7 @@ def test_consent_of_long_text_works_only_when_it_was_read_to_its_end(
 def test_consent_of_long_text_read_with_the_wheel_signs(portal: Portal, active_card: CardFixture) -> None:
     window = portal.asks({**SIGN, "tbs": "long " * 2000, "pin": active_card.pin})
     window.see(UNREAD)
-    window.point_at("[data-part=content]")
-    window.wheel(100_000)
+    window.scroll_until("[data-part=content]", f"!({UNREAD})")
     window.see(READY)
     window.click("[data-part=agree]")
     assert portal.answer()["ret_code"] == 0

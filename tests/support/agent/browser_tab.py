@@ -158,6 +158,18 @@ class Tab(ABC):
 
         until(arrived, f"not to be clicked: {selector}")
 
+    def scroll_until(self, selector: str, expression: str) -> None:
+        """Turn the wheel over an element until an expression is true, as a person who reads does."""
+
+        def is_true() -> bool:
+            if self._evaluate(expression):
+                return True
+            self.point_at(selector)
+            self.wheel(10_000)
+            return False
+
+        until(is_true, f"not seen: {expression}")
+
     def click(self, selector: str) -> None:
         """Click in the middle of an element."""
         self.point_at(selector)
