@@ -29,7 +29,10 @@ class BadOrigin(Misconfigured):
 
     origin: str
     _message = text("The site's origin {origin} cannot be used.")
-    _next_step = text("Write it as a browser does: https://, the host in lower case, no slash at the end.")
+    _next_step = text(
+        "Write it as a browser does: https://, the host in lower case, a port only if it is not 443, no "
+        "slash at the end. http:// is for localhost and 127.0.0.1 alone."
+    )
 
 
 class BadTrust(Misconfigured):
@@ -47,6 +50,15 @@ class BadTrustFile(Misconfigured):
     detail: Text | str
     _message = text("The file {path} with CA certificates cannot be used: {detail}.")
     _next_step = text("Put a file with certificates in its place, or take it away.")
+
+
+class BadTrustFolder(BadTrustFile):
+    """The folder of certificates that a site trusts cannot be read."""
+
+    _message = text("The folder {path} with CA certificates cannot be used: {detail}.")
+    _next_step = text(
+        "Make it, and put the certificates of the issuing CAs and of the roots above them into it."
+    )
 
 
 class EvidenceUnusable(XcaError):
@@ -87,9 +99,12 @@ class LoginRefused(XcaError):
 
     Attributes:
         code: names the situation; it never changes.
+        hint: what the site's operator may have to change, in English, for the log; "": nothing. It may use
+            the facts in braces.
     """
 
     code: ClassVar[str]
+    hint: ClassVar[str] = ""
 
 
 class ChallengeProblem(LoginRefused):
@@ -100,6 +115,10 @@ class ChallengeUnknown(ChallengeProblem):
     """The session has no such challenge: it was used, is another session's, or was never made."""
 
     code = "challenge_unknown"
+    hint = (
+        "If this happens by chance, the site's processes do not share their challenges: give them SqlStore, "
+        "or DjangoChallenges."
+    )
     _message = text("This login was used already, or did not begin in this browser.")
     _next_step = _LOG_IN_AGAIN
 
@@ -116,6 +135,7 @@ class TooManyChallenges(ChallengeProblem):
     """The store is full of open challenges of other sessions."""
 
     code = "too_many_challenges"
+    hint = "Limit at the proxy how often a network may post to begin."
     _message = text("Too many people are logging in at this moment.")
     _next_step = text("Wait some minutes. Then log in again.")
 
@@ -124,6 +144,7 @@ class StoreUnavailable(ChallengeProblem):
     """The store of challenges cannot be reached. Nothing was used up."""
 
     code = "store_unavailable"
+    hint = "See that the database is there, and that its tables were made."
     _message = text("This site cannot take logins at this moment.")
     _next_step = text("Wait some minutes. Then log in again.")
 
@@ -141,11 +162,22 @@ class RequestUnknown(RequestProblem):
 
 
 class RequestForeign(RequestProblem):
-    """A page of another site sent the request, or it does not say whose page did."""
+    """A page of another site sent the request, or it does not say whose page did.
 
+    Attributes:
+        origin: the site's own.
+        said: what the request says (Origin), without harm; "": nothing.
+    """
+
+    origin: str
+    said: str
     code = "request_foreign"
-    _message = text("Another site's page sent this request.")
-    _next_step = text("Open this site yourself, and log in there.")
+    hint = (
+        'The request says "{said}". If people open this site there, give Site that origin; a proxy has to '
+        "hand the header Origin on as it is."
+    )
+    _message = text("The page that sent this request is not one of {origin}.")
+    _next_step = text("Open {origin} yourself, and log in there.")
 
 
 class RequestMalformed(RequestProblem):
@@ -249,6 +281,7 @@ class OriginForeign(TokenProblem):
 
     origin: str
     code = "origin_foreign"
+    hint = "If {origin} is not this site under another address, it may be imitating this site."
     _message = text("Another site asked for this signature: {origin}.")
     _next_step = text("That site may be deceiving you. Log in here, and tell the operator of this site.")
 
@@ -312,6 +345,7 @@ class IssuerUnknown(CertificateProblem):
 
     issuer: str
     code = "issuer_unknown"
+    hint = "If its cards are to be let in, put its certificate among the CA certificates."
     _message = text("This site does not know the issuer of the card: {issuer}.")
     _next_step = _OTHER_CARD
 
@@ -321,6 +355,7 @@ class IssuerNotValid(CertificateProblem):
 
     issuer: str
     code = "issuer_not_valid"
+    hint = "See that this machine's clock is right; else get the issuer's new certificate."
     _message = text("The certificate of the issuer {issuer} is not valid at this time.")
     _next_step = text("Tell the operator of this site.")
 
@@ -330,6 +365,7 @@ class CertificateNotYetValid(CertificateProblem):
 
     day: date
     code = "certificate_not_yet_valid"
+    hint = "See that this machine's clock is right."
     _message = text("The card's certificate is valid only from {day}.")
     _next_step = _OTHER_CARD
 
@@ -356,6 +392,7 @@ class PolicyRefused(CertificateProblem):
 
     policies: str
     code = "policy"
+    hint = "A site for test cards names their policy in Policy.certificate_policies. Other sites never do."
     _message = text("This site does not accept certificates of the policy {policies}.")
     _next_step = _OTHER_CARD
 
@@ -413,6 +450,10 @@ class RevocationUnknown(RevocationProblem):
 
     detail: Text | str
     code = "revocation_unknown"
+    hint = (
+        "See that this machine reaches the issuer's lists and responders, and that its clock is right. Hosts "
+        "outside the government's are named in Revocation."
+    )
     _message = text("It cannot be told now whether the card's certificate is revoked: {detail}.")
     _next_step = text("Wait some minutes. Then log in again.")
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Final
 
 from xca_common.errors import XcaError
+from xca_common.harmless_text import harmless
 from xca_common.i18n import CHINESE, ENGLISH
 from xca_login.challenges import LIFETIME, Challenges, ChallengeStore, MemoryStore, now
 from xca_login.errors import (
@@ -64,6 +65,8 @@ SESSION_LIFETIME: Final = timedelta(hours=8)
 
 _LOG: Final = logging.getLogger(__name__)
 
+_MOST_SAID: Final = 200
+"""Characters of an Origin header, or of why a store cannot be reached, that are logged."""
 _ID: Final = re.compile("[A-Za-z0-9_-]{43}")  # secrets.token_urlsafe(32)
 _STATUSES: Final[dict[type[LoginRefused], HTTPStatus]] = {
     NotLoggedIn: HTTPStatus.UNAUTHORIZED,
@@ -231,7 +234,8 @@ class Exchange:
         if request.method != "POST":
             raise RequestUnknown
         if list(request.origins) != [self.site.origin]:
-            raise RequestForeign
+            said = harmless(", ".join(request.origins), longest=_MOST_SAID)
+            raise RequestForeign(origin=self.site.origin, said=said)
         if len(request.body) > MOST_BODY_BYTES:
             raise RequestTooLong(most=MOST_BODY_BYTES)
 
@@ -420,7 +424,7 @@ def shown_key(key: RegisteredKey) -> dict[str, str | None]:
 def refusal(error: LoginRefused) -> Response:
     """Return the answer to a request that is refused (RFC 9457): the code, and words for the person."""
     status = _STATUSES.get(type(error), HTTPStatus.FORBIDDEN)
-    _LOG.info("login refused (%s): %s", error.code, error)
+    _tell_operator(error)
     problem = {"title": status.phrase, "status": status.value, "code": error.code, **_words(error)}
     return answer(status, problem, media_type="application/problem+json")
 
@@ -462,6 +466,18 @@ def _words(error: XcaError) -> dict[str, object]:
         "message": {tag: error.message(language) for tag, language in _LANGUAGE_TAGS.items()},
         "next_step": {tag: error.next_step(language) for tag, language in _LANGUAGE_TAGS.items()},
     }
+
+
+def _tell_operator(error: LoginRefused) -> None:
+    """Log a refusal: as a warning, with what to do, where the site itself may be the reason."""
+    if not error.hint:
+        _LOG.info("login refused (%s): %s", error.code, error)
+        return
+    hint = error.hint.format(**error.facts())
+    if error.__cause__ is not None:  # a database's words: what was to be stored is below the first line
+        reason, *_ = str(error.__cause__).splitlines() or [""]
+        hint += f" {harmless(reason, longest=_MOST_SAID)}"
+    _LOG.warning("login refused (%s): %s For the operator: %s", error.code, error, hint)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from xca_common.pki.algorithms import is_strong
 from xca_common.pki.chain import key_identifier
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension
-from xca_login.errors import BadTrust, BadTrustFile
+from xca_login.errors import BadTrust, BadTrustFile, BadTrustFolder
 from xca_login.i18n import text
 from xca_login.keys import is_accepted
 
@@ -156,7 +156,7 @@ class TrustFolder:
             paths = sorted(path for path in self._folder.iterdir() if not path.name.startswith("."))
             states = [path.stat() for path in paths]
         except OSError as error:
-            raise BadTrustFile(path=self._folder, detail=os_reason(error)) from error
+            raise BadTrustFolder(path=self._folder, detail=os_reason(error)) from error
         return [
             (path, state.st_ino, state.st_mtime_ns, state.st_size)
             for path, state in zip(paths, states, strict=True)

@@ -63,7 +63,8 @@ def serving(make_verifier: Callable[[Site], Verifier]) -> AbstractContextManager
         async def home(request: Request) -> Response:
             opener = request.query_params.get("opener", "same-origin-allow-popups")
             page = PAGE.format(agent=request.query_params["agent"], language="en")
-            return HTMLResponse(page, headers={"Cross-Origin-Opener-Policy": opener})
+            referrer = {"Referrer-Policy": "same-origin"}  # as Django's
+            return HTMLResponse(page, headers={"Cross-Origin-Opener-Policy": opener, **referrer})
 
         async def bids(request: Request) -> Response:
             session = request.user.session
@@ -184,6 +185,17 @@ def test_window_that_a_person_closes_is_told(origin: str, shared: Agent, tab: Ta
     window.now("(setTimeout(close, 0), true)")
     tab.see("document.querySelector('output').innerText")
     assert "Do it again" in tab.now("document.querySelector('output').innerText")
+
+
+def test_link_of_a_site_that_is_unknown_leads_to_where_its_whole_origin_is_added(
+    open_to_all: str, shared: Agent, page: Page
+) -> None:
+    page.goto(f"{open_to_all}/?agent={shared.url}")
+    with page.expect_popup():
+        page.click(BUTTON)
+    with page.expect_popup() as opened:
+        page.click("output a")
+    assert opened.value.locator("[data-part=site]").text_content() == open_to_all
 
 
 def test_opener_policy_that_cuts_the_window_is_told(origin: str, shared: Agent, tab: Tab) -> None:

@@ -15,7 +15,7 @@ from support.login_http import Answer, ask_asgi, posted
 from support.login_site import SITE, Desk
 from xca_login import Login
 from xca_login.http import CardLogin
-from xca_login.integrations import fastapi, flask
+from xca_login.integrations import fastapi, flask, wsgi
 from xca_login.integrations.asgi import (
     Application,
     AsgiLogin,
@@ -42,6 +42,12 @@ def desk() -> Desk:
 @pytest.fixture
 def card_login(desk: Desk) -> CardLogin:
     return CardLogin(SITE, desk.verifier(), clock=desk.clock)
+
+
+def test_program_without_the_middleware_of_sessions_is_told_to_add_it() -> None:
+    for asked in (session_of, wsgi.session_of):
+        with pytest.raises(LookupError, match=r"add_login\(\)"):
+            asked({})
 
 
 async def post(app: Application, action: str, body: bytes = b"", cookie: str = "") -> Answer:

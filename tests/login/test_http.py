@@ -3,7 +3,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -245,10 +245,33 @@ def test_whatever_is_posted_is_answered(shared: Desk, body: bytes) -> None:
     assert browser.post("finish", body).status in (400, 403)
 
 
-def test_store_that_cannot_be_reached_is_told(desk: Desk, tmp_path: Path) -> None:
-    store = SqlStore(create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'challenges.db'}"))
+def test_store_that_cannot_be_reached_is_told(
+    desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqlStore(create_engine(f"sqlite:///{tmp_path / 'challenges.db'}"))
     refused = Browser(desk, CardLogin(SITE, desk.verifier(), store)).post("begin")
     assert (refused.status, code(refused)) == (503, "store_unavailable")
+    (told,) = caplog.messages
+    assert "its tables were made. (sqlite3.OperationalError) no such table" in told
+
+
+def test_page_at_another_address_is_told_to_the_person_and_to_the_operator(
+    browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = browser.post("begin", origins=["http://127.0.0.1:8000\nforged"])
+    assert SITE.origin in json.loads(refused.body)["next_step"]["zh-TW"]
+    (told,) = caplog.records
+    assert told.levelname == "WARNING"
+    assert 'says "http://127.0.0.1:8000' in told.getMessage()
+    assert "\n" not in told.getMessage()
+
+
+def test_refusal_for_which_the_site_may_be_the_reason_says_what_to_do() -> None:
+    hinted = [one for one in vars(errors).values() if getattr(one, "hint", "")]
+    assert len(hinted) > 8
+    for refused in hinted:
+        facts = {fact.name: fact.name for fact in fields(refused)}
+        assert refused.hint.format(**facts).endswith(".")
 
 
 def test_site_with_wrong_settings_keeps_them_to_itself(

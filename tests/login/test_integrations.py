@@ -3,6 +3,7 @@
 
 import asyncio
 import base64
+import importlib
 import importlib.util
 import json
 import sys
@@ -324,6 +325,20 @@ def test_settings_of_a_django_site_with_which_nobody_logs_in_are_told(project: B
     backends = ["django.contrib.auth.backends.ModelBackend"]
     with override_settings(XCA_LOGIN=None, AUTHENTICATION_BACKENDS=backends, USE_TZ=False):
         assert found() == ["xca_login.E001", "xca_login.E002", "xca_login.E003"]
+    with override_settings(MIDDLEWARE=[]):
+        assert found() == ["xca_login.E004", "xca_login.E004"]
+    with override_settings(TEMPLATES=[]):
+        assert found() == ["xca_login.E005"]
+
+
+def test_addresses_of_a_django_site_that_does_not_name_the_app_say_so(project: Browser) -> None:
+    from django.core.exceptions import ImproperlyConfigured
+    from django.test import override_settings
+
+    from xca_login.integrations.django import urls
+
+    with override_settings(INSTALLED_APPS=[]), pytest.raises(ImproperlyConfigured, match="INSTALLED_APPS"):
+        importlib.reload(urls)
 
 
 def test_tables_of_the_django_app_are_those_of_its_models(project: Browser) -> None:

@@ -185,6 +185,8 @@ def test_folder_of_trust_that_changes_is_read_again(
     (tmp_path / "other.cer").write_bytes(b"no certificate")
     with pytest.raises(errors.BadTrustFile):
         folder.current()
+    with pytest.raises(errors.BadTrustFolder, match="Make it"):
+        TrustFolder(tmp_path / "nowhere")
 
 
 def test_token_that_openssl_makes_is_verified(tmp_path: Path, desk: Desk) -> None:

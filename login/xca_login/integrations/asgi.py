@@ -32,6 +32,8 @@ def session_of(scope: Mapping[str, Any]) -> Session | None:
     Raises:
         LookupError: it does not.
     """
+    if _SESSION not in scope:
+        raise LookupError("AsgiSessions does not stand around this program. Add it, or call add_login().")
     session: Session | None = scope[_SESSION]
     return session
 

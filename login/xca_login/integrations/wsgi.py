@@ -24,6 +24,8 @@ def session_of(environ: Mapping[str, Any]) -> Session | None:
     Raises:
         LookupError: it does not.
     """
+    if _SESSION not in environ:
+        raise LookupError("WsgiSessions does not stand around this program. Add it, or call add_login().")
     session: Session | None = environ[_SESSION]
     return session
 

@@ -16,7 +16,10 @@ export class LoginError extends Error {
    */
   readonly code: string;
   readonly words: Readonly<Record<"zh-TW" | "en", Words>>;
-  /** A page of the component where the person can mend it. */
+  /**
+   * A page of the component where the person can mend it. Let a link open it, with referrerpolicy="origin": the component
+   * learns from the referrer which scheme and port to trust.
+   */
   readonly link: string | null;
   /** After pin_wrong: how many wrong PINs lock the card; null: the component does not tell. */
   readonly triesLeft: number | null;

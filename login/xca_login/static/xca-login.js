@@ -499,7 +499,9 @@ function listenTo(button, name, words) {
       words.textContent = error.text();
       if (error.link !== null) {
         const link = document.createElement("a");
-        Object.assign(link, { href: error.link, target: "_blank", textContent: error.link });
+        // The component learns from the referrer which scheme and port to trust, whatever the page's own policy is.
+        const referrerPolicy = "origin";
+        Object.assign(link, { href: error.link, target: "_blank", referrerPolicy, textContent: error.link });
         words.append(" ", link);
       }
     }

@@ -8,15 +8,21 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
 from django.utils.module_loading import import_string
 
 from xca_login.http import SESSION_LIFETIME
 from xca_login.integrations.django.backends import CardBackend
-from xca_login.integrations.django.configured import exchange
+from xca_login.integrations.django.configured import TEMPLATE, exchange
 
 _CUTTING: Final = frozenset({"same-origin", "noopener-allow-popups"})
 """Policies under which the local component's window cannot speak to the page that opened it (HTML, 7.1.3)."""
 _MIDDLEWARE: Final = "django.middleware.security.SecurityMiddleware"
+_NEEDED: Final = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
 
 
 @register(Tags.security)
@@ -85,4 +91,22 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
     if not settings.USE_TZ:
         hint = "Set USE_TZ = True: the times of logins have a time zone."
         errors.append(Error("USE_TZ is False.", hint=hint, id="xca_login.E003"))
+    return errors
+
+
+@register(Tags.security)
+def check_project(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Tell what is missing around a login: middleware that keeps sessions, the template of its page."""
+    errors: list[CheckMessage] = []
+    there = [import_string(name) for name in settings.MIDDLEWARE]
+    for name in _NEEDED:
+        needed = import_string(name)
+        if not any(isinstance(one, type) and issubclass(one, needed) for one in there):
+            hint = f"Add {name!r}, or a class that is made from it. Sessions come before users."
+            errors.append(Error(f"MIDDLEWARE has no {needed.__name__}.", hint=hint, id="xca_login.E004"))
+    try:
+        get_template(TEMPLATE)
+    except (TemplateDoesNotExist, ImproperlyConfigured):
+        hint = "Set APP_DIRS = True in TEMPLATES, or put a template of your own there."
+        errors.append(Error(f"The template {TEMPLATE} is not found.", hint=hint, id="xca_login.E005"))
     return errors

@@ -25,7 +25,7 @@ from xca_login.errors import AccountClosed, LoginRefused, NotLoggedIn, RequestMa
 from xca_login.http import MOST_BODY_BYTES, SESSION_LIFETIME, Request, Response, answer, refusal, shown
 from xca_login.http import script as found_script
 from xca_login.i18n import text
-from xca_login.integrations.django.configured import exchange
+from xca_login.integrations.django.configured import TEMPLATE, exchange
 from xca_login.integrations.wsgi import request_with
 from xca_login.login import Account
 
@@ -149,7 +149,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "next": to,
         "path": reverse("xca_login:page").rstrip("/"),
     }
-    return render(request, "xca_login/login.html", words)
+    return render(request, TEMPLATE, words)
 
 
 @require_safe
