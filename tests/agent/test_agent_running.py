@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent as a process: starting, stopping, its settings and its service."""
 
+import fcntl
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,8 +28,8 @@ from support.agent.systemd import systemd
 from support.agent.web_sites import site
 from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.process.settings import LogLevel, LogPlace, PagePin, Settings
-from xca_plugin.agent_port import PORT
-from xca_plugin.errors import BadAgentConfiguration
+from xca_plugin.agent_port import PORT, check_free
+from xca_plugin.errors import BadAgentConfiguration, PortTaken
 
 FIELDS = ("site", "token")
 UNIT = "xca-agent.service"
@@ -376,6 +378,19 @@ def no_systemd(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{folder}:/bin:/usr/bin"}
 
 
+@pytest.fixture
+def sites_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the port that web sites know for one test at a time; skip where another program has it."""
+    with (tmp_path_factory.getbasetemp().parent / "sites-port").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            check_free(PORT)
+        except PortTaken as taken:  # by the agent of whoever runs the tests
+            pytest.skip(taken.message("en"))
+        yield
+
+
+@pytest.mark.usefixtures("sites_port")
 def test_install_without_systemd_writes_an_autostart_entry(
     no_systemd: dict[str, str], tmp_path: Path
 ) -> None:
@@ -428,6 +443,7 @@ def test_open_on_a_taken_port_names_who_has_it(no_systemd: dict[str, str], tmp_p
     assert f"(process {os.getpid()})" in done.stderr
 
 
+@pytest.mark.usefixtures("sites_port")
 def test_install_without_systemd_on_a_taken_port_sets_up_nothing(
     no_systemd: dict[str, str], tmp_path: Path
 ) -> None:
@@ -448,6 +464,7 @@ class _Agent(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.usefixtures("sites_port")
 def test_install_without_systemd_beside_an_agent_that_runs_sets_up_the_next_login(
     no_systemd: dict[str, str], tmp_path: Path
 ) -> None:
@@ -459,6 +476,7 @@ def test_install_without_systemd_beside_an_agent_that_runs_sets_up_the_next_logi
     assert (tmp_path / ".config/autostart/xca-agent.desktop").exists()
 
 
+@pytest.mark.usefixtures("sites_port")
 def test_folders_with_any_umask_are_private(
     no_systemd: dict[str, str], tmp_path: Path, xca_active_card: CardFixture
 ) -> None:
@@ -488,6 +506,7 @@ def test_folders_with_any_umask_are_private(
     assert {name: (home / name).stat().st_mode & 0o777 for name in folders} == dict.fromkeys(folders, 0o700)
 
 
+@pytest.mark.usefixtures("sites_port")
 def test_install_with_an_unquotable_path_is_refused(no_systemd: dict[str, str], tmp_path: Path) -> None:
     variables = {**no_systemd, "XCA_PKCS11_CONF": '/a "$HOME" %h'}
     done = xcactl(tmp_path, "agent", "install", **variables)
