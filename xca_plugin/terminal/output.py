@@ -88,7 +88,7 @@ def grid(*folding: bool) -> "Table":
 
     Each argument stands for a column: True, if its text may be folded.
     """
-    from xca_plugin.terminal.harmless_table import HarmlessTable
+    from xca_common.harmless_table import HarmlessTable
 
     table = HarmlessTable.grid(padding=(0, 2, 0, 0))
     for folds in folding:
