@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from softhsm.revocation import Published
 
 _STATES: Final = {
-    IssuedCardState.ISSUED: text("not activated 未開卡"),
-    IssuedCardState.ACTIVE: text("active 已開卡"),
-    IssuedCardState.LAPSED: text("lapsed 逾期"),
-    IssuedCardState.PIN_LOCKED: text("PIN locked 鎖卡"),
+    IssuedCardState.ISSUED: text("not activated"),
+    IssuedCardState.ACTIVE: text("active"),
+    IssuedCardState.LAPSED: text("lapsed"),
+    IssuedCardState.PIN_LOCKED: text("PIN locked"),
     IssuedCardState.USER_CODE_LOCKED: text("user code locked"),
     IssuedCardState.DAMAGED: text("damaged: repair"),
     IssuedCardState.UNFINISHED: text("unfinished: remove"),
@@ -77,6 +77,26 @@ _JSON: Final = (
         states=" | ".join(list(IssuedCardState)[:4]), more=" | ".join(list(IssuedCardState)[4:])
     )()
 )
+_NUMBER: Final = "XC00000000091349"
+_EXAMPLES: Final = {
+    "": ("softhsm-card init", "softhsm-card issue", 'eval "$(softhsm-card env)"'),
+    "init": ("softhsm-card init", "softhsm-card --dir cards init"),
+    "issue": (
+        "softhsm-card issue",
+        "softhsm-card issue --holder C=TW,O=甲公司 --rank primary",
+        "softhsm-card issue --user-code file:code --count 3 --json",
+    ),
+    "list": ("softhsm-card list", "softhsm-card list --json"),
+    "env": ('eval "$(softhsm-card env)"',),
+    "repair": (f"softhsm-card repair {_NUMBER}",),
+    "reset-user-code": (f"softhsm-card reset-user-code {_NUMBER}",),
+    "revoke": (f"softhsm-card revoke {_NUMBER} --reason keyCompromise",),
+    "suspend": (f"softhsm-card suspend {_NUMBER}",),
+    "resume": (f"softhsm-card resume {_NUMBER}",),
+    "publish": (f"softhsm-card publish {_NUMBER}",),
+    "remove": (f"softhsm-card remove {_NUMBER}",),
+}
+"""Examples that the help shows, by the command."""
 _PLACEHOLDERS: Final = {
     "ADDRESS": text("ADDRESS"),
     "COUNT": text("COUNT"),
@@ -198,6 +218,7 @@ def _in_folder(said: str) -> str:
     show_default=_("$XCA_SOFTHSM_DIR, else $XDG_DATA_HOME/xca/softhsm"),
     help=_("The environment: one directory; nothing outside it is touched."),
 )
+@click.version_option(package_name="xca_plugin")
 @click.pass_context
 def softhsm_card(context: click.Context, directory: Path) -> None:
     """Group of all commands of softhsm-card."""
@@ -333,15 +354,13 @@ def list_cards(directory: Path, as_json: bool) -> None:
         _say(text("No cards yet. Next: softhsm-card issue"))
     else:
         from rich.console import Console
-        from rich.table import Table
 
-        table = Table(box=None, pad_edge=False)
-        table.add_column(_("Card"), no_wrap=True)  # it is copied from here
-        table.add_column(_("State"), overflow="fold")
-        # Their heads have two lines, parted where the language allows it.
-        for head in (_("Activate\nby"), _("PIN\ntries left"), _("User code\ntries left")):
-            table.add_column(head, no_wrap=True)
-        table.add_column(_("Reader"), overflow="fold")
+        from xca_common.harmless_table import HarmlessTable
+
+        # Some have two lines, parted where the language allows it.
+        tries = (_("Activate\nby"), _("PIN\ntries left"), _("User code\ntries left"))
+        heads = (_("Card"), _("State"), *tries, _("Reader"))
+        table = HarmlessTable((False, True, False, False, False, True), heads)
         for card in cards:
             row = card.row
             activate_by = "" if row.activated_at else row.activate_by.isoformat()
@@ -351,7 +370,7 @@ def list_cards(directory: Path, as_json: bool) -> None:
                 activate_by,
                 "" if row.activated_at is None else str(row.pin_tries),
                 str(row.user_code_tries),
-                harmless(row.reader),
+                row.reader,
             )
         # Lines are folded for a terminal only.
         width = None if sys.stdout.isatty() else _FILE_WIDTH
@@ -567,7 +586,8 @@ def _echo_json(cards: list[IssuedCard]) -> None:
 
 
 def _complete(command: click.Command, *, is_root: bool) -> None:
-    complete(command, _PLACEHOLDERS, hide_language=not is_root)
+    examples = _EXAMPLES["" if is_root else command.name or ""]
+    complete(command, _PLACEHOLDERS, hide_language=not is_root, examples=examples)
     if isinstance(command, click.Group):
         for each in command.commands.values():
             _complete(each, is_root=False)

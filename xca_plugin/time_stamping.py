@@ -20,6 +20,7 @@ from xca_plugin.time_stamp import digest_of, imprint_problem, info_of
 
 _SECONDS: Final = 30.0
 _MOST_BYTES: Final = 1 << 20
+_NO_ADDRESS: Final = text("it is no http or https address")
 _SOMETHING_ELSE: Final = text("it answers with something else")
 
 
@@ -71,6 +72,21 @@ def _problem(token: bytes, signature: bytes) -> Text | None:
     return None if problem is None else unusable.format(detail=problem)
 
 
+def check_address(address: str) -> None:
+    """Refuse what cannot be the address of a time-stamping authority; nobody is asked.
+
+    Raises:
+        NoTimeStamp: it is no http or https address.
+    """
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise errors.NoTimeStamp(address=address, detail=_NO_ADDRESS)
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_arguments: Any, **_named: Any) -> None:
         """Follow no redirection: only the named authority is asked."""
@@ -81,9 +97,8 @@ def _asked(address: str, request: bytes) -> bytes:
         return errors.NoTimeStamp(address=address, detail=detail)
 
     headers = {"Content-Type": "application/timestamp-query"}
+    check_address(address)
     try:
-        if urlsplit(address).scheme not in ("http", "https"):
-            raise ValueError
         asked = urllib.request.Request(address, request, headers)  # noqa: S310  # http or https
         with urllib.request.build_opener(_NoRedirect).open(asked, timeout=_SECONDS) as response:
             answer = bytes(response.read(_MOST_BYTES + 1))
@@ -99,7 +114,7 @@ def _asked(address: str, request: bytes) -> bytes:
     except http.client.HTTPException:
         raise failed(_SOMETHING_ELSE) from None
     except ValueError:
-        raise failed(text("it is no http or https address")) from None
+        raise failed(_NO_ADDRESS) from None
     if len(answer) > _MOST_BYTES:
         raise failed(_SOMETHING_ELSE)
     return answer

@@ -4,6 +4,7 @@
 import gettext
 import os
 import re
+import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,15 @@ _WIDE: Final = (
 )
 _PIECE: Final = rf"[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|\s+|[^\s{_WIDE}]+[{_CLOSING}]*"
 """A part of a line that is not broken: a word, or a Chinese character with its punctuation."""
+_LEAST_WIDTH: Final = 20
+"""Columns of the terminal that a help page takes at least."""
+_USAGE_WIDTH: Final = 20
+"""Columns of the terminal that the arguments need beside the command; otherwise they stand below it."""
+_USAGE_INDENT: Final = 4
+_EXPLANATION_WIDTH: Final = 24
+"""Columns of the terminal that are kept for the explanation of an option, where there are so many."""
+_LEAST_NAME_WIDTH: Final = 6
+"""Columns of the terminal before the explanations; a longer name has a line of its own."""
 
 
 def speak(arguments: Sequence[str]) -> None:
@@ -117,7 +127,13 @@ def help_as_option(arguments: list[str]) -> list[str]:
     return [*arguments[1:], "--help"] if arguments[:1] == ["help"] else arguments
 
 
-def complete(command: click.Command, placeholders: dict[str, Text], *, hide_language: bool) -> None:
+def complete(
+    command: click.Command,
+    placeholders: dict[str, Text],
+    *,
+    hide_language: bool,
+    examples: Sequence[str] = (),
+) -> None:
     """Give a command the option --lang, a help page in the language, and translated placeholders.
 
     An option that takes one value is refused where it stands twice: the first value would be lost.
@@ -126,12 +142,16 @@ def complete(command: click.Command, placeholders: dict[str, Text], *, hide_lang
         command: the command.
         placeholders: the translation of each placeholder of a value.
         hide_language: --lang is accepted, but the help does not show it.
+        examples: command lines that the help shows.
     """
     command.context_class = _Context
     if command.help and not command.short_help:
         # Whole: click cuts it, and in Chinese, which has no blanks, in the middle of a sentence.
         command.short_help = re.split(r"(?<=。)|(?<=\.) |\n\n", command.help.strip())[0].removesuffix(".")
     _refuse_repeated(command)
+    if examples:
+        shown = "\n".join(["\b", _("Examples:"), *(f"  {line}" for line in examples)])
+        command.epilog = f"{shown}\n\n{command.epilog or ''}"
     command.options_metavar = _("[OPTIONS]")
     command.params.append(
         click.Option(
@@ -251,6 +271,15 @@ def confirm(question: str) -> bool:
 class _Formatter(click.HelpFormatter):
     """Writes help pages. A Chinese character takes two columns, and a line may be broken between two."""
 
+    def __init__(
+        self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
+    ) -> None:
+        # click writes for 50 columns also where there are fewer, and the terminal then breaks the words.
+        columns = shutil.get_terminal_size().columns
+        super().__init__(
+            indent_increment, width or max(min(columns, max_width or 80) - 2, _LEAST_WIDTH), max_width
+        )
+
     def write_heading(self, heading: str) -> None:
         """Write the heading of a section."""
         self.write(" " * self.current_indent + text("{heading}:").format(heading=heading)() + "\n")
@@ -259,7 +288,11 @@ class _Formatter(click.HelpFormatter):
         """Write the line that shows how the command is called."""
         usage = prefix or _("Usage:") + " "
         before = f"{usage.replace('： ', '：')}{prog} "
-        self._write_lines(before, _folded(args, self.width - _columns(before)), _columns(before))
+        indent = _columns(before)
+        if self.width - indent < min(_columns(args), _USAGE_WIDTH):
+            self.write(f"{before.rstrip()}\n")
+            before, indent = " " * _USAGE_INDENT, _USAGE_INDENT
+        self._write_lines(before, _folded(args, self.width - indent), indent)
 
     def write_text(self, text: str) -> None:
         """Write paragraphs; one whose first line is a backspace (as click has it) keeps its lines."""
@@ -277,6 +310,7 @@ class _Formatter(click.HelpFormatter):
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write names and their explanations in two columns."""
         rows = list(rows)
+        col_max = max(min(col_max, self.width - _EXPLANATION_WIDTH), _LEAST_NAME_WIDTH)
         first = min(max(_columns(name) for name, _help in rows), col_max) + col_spacing
         indent = " " * self.current_indent
         for name, explained in rows:

@@ -1,28 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table for a terminal, imported only when one is shown, because importing rich is slow."""
+"""A table for a terminal, imported only when one is shown, because importing rich is slow. It needs rich."""
 
-from rich.console import RenderableType
-from rich.style import StyleType
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from xca_common.harmless_text import harmless
 
+_GAP: Final = 2
+"""Columns of the terminal between two columns of the table."""
+_READABLE: Final = 12
+"""Columns of the terminal that a text which may be folded takes at least, if it is as long as that."""
 
-class HarmlessTable(Table):
-    """A table of rich that makes the text of its cells harmless."""
 
-    def add_row(
-        self,
-        *cells: RenderableType | None,
-        style: StyleType | None = None,
-        end_section: bool = False,
-    ) -> None:
+class HarmlessTable:
+    """A table without lines, which makes the text of its cells harmless; rich prints it.
+
+    In a terminal that is too narrow for it, each row becomes a paragraph with a line for each cell.
+
+    Args:
+        folding: for each column, whether its text may be folded.
+        heads: the headings of the columns, of one line or two; none: the columns have no headings.
+    """
+
+    def __init__(self, folding: Sequence[bool], heads: Sequence[str] = ()) -> None:
+        self._folding = tuple(folding)
+        self._heads = tuple(Text(harmless(head, lines=True), style="dim") for head in heads)
+        self._rows: list[tuple[Text, ...]] = []
+
+    def add_row(self, *cells: str | Text) -> None:
         """Add a row; a cell is a string, or a Text with one style."""
-        super().add_row(*map(_cell, cells), style=style, end_section=end_section)
+        self._rows.append(tuple(map(_cell, cells)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Return what rich prints."""
+        if self._least_width() <= options.max_width:
+            yield self._table()
+            return
+        for number, row in enumerate(self._rows):
+            if self._heads:
+                if number:
+                    yield ""
+                paragraph = HarmlessTable((False, True))
+                for head, cell in zip(self._heads, row, strict=True):
+                    if cell:
+                        paragraph.add_row(Text(head.plain.replace("\n", " "), style=head.style), cell)
+                yield paragraph
+            else:
+                first, *others = row
+                yield first
+                yield from (Padding(cell, (0, 0, 0, _GAP)) for cell in others if cell)
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, _GAP, 0, 0))
+        for folds in self._folding:
+            table.add_column(no_wrap=not folds, overflow="fold")
+        for row in self._lines():
+            table.add_row(*row)
+        return table
+
+    def _lines(self) -> list[tuple[Text, ...]]:
+        return [self._heads, *self._rows] if self._heads else self._rows
+
+    def _least_width(self) -> int:
+        """Return the width in which every column can be read."""
+        columns = zip(*self._lines(), strict=True)
+        widths = [
+            max(_width(cell, folds) for cell in cells)
+            for folds, cells in zip(self._folding, columns, strict=True)
+        ]
+        return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def _cell(cell: RenderableType | None) -> RenderableType | None:
-    if isinstance(cell, Text):
-        return Text(harmless(cell.plain), style=cell.style)
-    return harmless(cell) if isinstance(cell, str) else cell
+def _cell(cell: str | Text) -> Text:
+    return Text(harmless(cell.plain), style=cell.style) if isinstance(cell, Text) else Text(harmless(cell))
+
+
+def _width(cell: Text, folds: bool) -> int:
+    width = max(cell_len(line) for line in cell.plain.split("\n"))
+    return min(width, _READABLE) if folds else width

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from xca_common.browser import open_address
-from xca_common.command_line import complete, harmless_usage
+from xca_common.command_line import complete, harmless_usage, help_as_option
 from xca_common.errors import XcaError, os_reason
 from xca_common.extras import install_command, missing
 from xca_common.i18n import Text
@@ -40,6 +40,20 @@ _PLACEHOLDERS: Final = {
     "NUMBER": text("NUMBER"),
     "OID": text("OID"),
 }
+_EXAMPLES: Final = {
+    "": ("xca-login demo", "xca-login verify-evidence login.json --trust cas"),
+    "demo": ("xca-login demo", "xca-login demo --no-browser"),
+    "oidc": (
+        "xca-login oidc provider.toml",
+        "xca-login oidc provider.toml --certificate site.pem --key key.pem",
+    ),
+    "oidc-secret": ("xca-login oidc-secret",),
+    "verify-evidence": (
+        "xca-login verify-evidence login.json",
+        "xca-login verify-evidence login.json --trust cas",
+    ),
+}
+"""Examples that the help shows, by the command; their files are the user's."""
 _REFUSED, _NOBODY_VOUCHES, _UNUSABLE, _UNTRUSTED = 1, 3, 4, 5
 _PROGRAM_FAILED: Final = 1
 _STATUSES: Final = "\b\n" + _(
@@ -47,7 +61,7 @@ _STATUSES: Final = "\b\n" + _(
     "  0  the login is proved\n"
     "  1  it is not proved\n"
     "  2  an option or a value is wrong\n"
-    "  3  it is proved if the CA certificates in the file are right; no others were given\n"
+    "  3  it is proved if the CA certificates in the file are right (no --trust)\n"
     "  4  the file cannot be used\n"
     "  5  the CA certificates that were given cannot be used"
 )
@@ -65,6 +79,9 @@ class _Commands(click.Group):
         with harmless_usage():
             return super().make_context(*given, **more)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, help_as_option(args))
+
     def invoke(self, ctx: click.Context) -> Any:
         with harmless_usage():
             try:
@@ -79,7 +96,12 @@ class _Commands(click.Group):
                 _fail(error, _PROGRAM_FAILED)
 
 
-@click.group(cls=_Commands, help=_("Logins with the organisation IC card, at a site."))
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=_("Logins with the organisation IC card, at a site."),
+)
+@click.version_option(package_name="xca_login")
 def xca_login() -> None:
     """Group of the commands of xca-login."""
 
@@ -282,5 +304,6 @@ def _oidc_secret() -> None:
         click.echo(line)
 
 
-for _command in (xca_login, *xca_login.commands.values()):
-    complete(_command, _PLACEHOLDERS, hide_language=_command is not xca_login)
+complete(xca_login, _PLACEHOLDERS, hide_language=False, examples=_EXAMPLES[""])
+for _name, _command in xca_login.commands.items():
+    complete(_command, _PLACEHOLDERS, hide_language=True, examples=_EXAMPLES[_name])

@@ -20,6 +20,7 @@ from threading import Thread
 import httpx
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Agent, Start, configure, running, until
@@ -29,6 +30,7 @@ from support.agent.web_sites import site
 from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.process.settings import LogLevel, LogPlace, PagePin, Settings
 from xca_plugin.agent_port import PORT, check_free
+from xca_plugin.cli.root import xcactl as commands
 from xca_plugin.errors import BadAgentConfiguration, PortTaken
 
 FIELDS = ("site", "token")
@@ -433,6 +435,17 @@ def test_open_starts_the_agent_once_and_shows_its_home_page(
             os.kill(pid, signal.SIGTERM)
     assert len(agents) == 1
     until(lambda: opened.exists() and opened.read_text().split() == [address] * 2)
+
+
+@pytest.mark.parametrize("command", ["open", "status"])
+def test_port_that_is_only_to_be_taken_is_refused_elsewhere(command: str) -> None:
+    done = CliRunner(env={"LANGUAGE": "en"}).invoke(commands, ["agent", command, "--port", "0"])
+    assert (done.exit_code, "0 is no whole number from 1 to 65535." in done.stderr) == (2, True), done.stderr
+
+
+def test_next_step_names_the_port_that_was_asked(free_port: int) -> None:
+    done = CliRunner(env={"LANGUAGE": "en"}).invoke(commands, ["agent", "status", "--port", str(free_port)])
+    assert f"Start it at that port: xcactl agent run --port {free_port}\n" in done.stderr
 
 
 def test_open_on_a_taken_port_names_who_has_it(no_systemd: dict[str, str], tmp_path: Path) -> None:

@@ -392,6 +392,14 @@ def test_authority_that_gives_no_time_stamp_leaves_no_signature(active: Workspac
     assert sorted(file.parent.iterdir()) == before
 
 
+def test_address_that_is_none_is_told_before_the_pin_is_asked_for(active: Workspace, file: Path) -> None:
+    result = active.run("sign", str(file), "--timestamp", "stamps.example.org")
+    assert (result.status, "stamps.example.org: it is no http or https" in result.err) == (58, True), (
+        result.err
+    )
+    assert "PIN" not in result.err
+
+
 def test_options_that_exclude_each_other_are_refused(active: Workspace, file: Path, root: Path) -> None:
     assert active.run("sign", str(file), "--raw", "--attached").status == 2
     assert active.run("sign", str(file), "--raw", "--timestamp", "http://127.0.0.1/").status == 2

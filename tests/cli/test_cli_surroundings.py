@@ -186,6 +186,14 @@ def test_modules_for_a_card_are_found_with_the_vendors_first(closed: Workspace, 
     assert (second.path.name, second.problem) == ("opensc-pkcs11.so", None)
 
 
+def test_card_of_the_variable_that_is_not_here_names_the_variable(closed: Workspace) -> None:
+    absent = "XC00000000000000"
+    for command in ("info", "events"):
+        result = closed.with_variables(XCA_CARD=absent).run(command)
+        assert (result.status, "The variable XCA_CARD names it." in result.err) == (17, True), result.err
+    assert "XCA_CARD" not in closed.run("info", "--card", absent).err
+
+
 def test_next_step_after_an_issue_names_the_card_where_another_is_chosen(closed: Workspace) -> None:
     variables = {**closed.environment, "XCA_CARD": "XC00000000000001", "CODE": "Abcd2345"}
     done = run(variables, "-m", "softhsm.cli", "--dir", str(closed.path), "issue", "--user-code", "env:CODE")

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """xca-login demo, where a program of xca-plugin is missing or fails; and its pages, without a browser."""
 
+import re
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from softhsm.commands import softhsm_card
 from support.login_site import Desk
 from xca_login.commands import xca_login
 from xca_login.demo.site import DemoSite
@@ -58,6 +61,14 @@ def test_demo_where_no_browser_opens_says_only_that(
     assert done.exit_code == 0
     assert done.stderr == "No browser was found. Open that address in one yourself.\n"
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("program", [xca_login, softhsm_card], ids=lambda program: str(program.name))
+def test_program_tells_its_version_and_its_help(program: click.Group) -> None:
+    version = CliRunner(env={"LANGUAGE": "en"}).invoke(program, ["--version"], prog_name="it").output
+    assert re.fullmatch(r"it, version \d+\.\d+\.\d+\n", version)
+    pages = {CliRunner().invoke(program, [word]).output for word in ("-h", "--help", "help")}
+    assert len(pages) == 1
 
 
 @pytest.fixture(scope="module")

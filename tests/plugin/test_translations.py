@@ -2,6 +2,7 @@
 """Every sentence is translated in the catalogue of its package, which holds no other sentences."""
 
 import re
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_catalogue_of_a_package_has_no_other_sentence(package: Path) -> None:
         if message.id and "click" not in message.user_comments
     }
     assert kept - sentences(package) == set()
+
+
+@each_package
+def test_catalogue_of_a_package_has_each_sentence_once(package: Path) -> None:
+    lines = (package / "locale/zh_TW/LC_MESSAGES/messages.po").read_text("utf-8").splitlines()
+    said = [line for line in lines if line.startswith("msgid ") and line != 'msgid ""']
+    assert [line for line, times in Counter(said).items() if times > 1] == []
 
 
 @each_package

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl agent: the local agent that web pages talk to."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final, TypeVar
 
 import click
 
@@ -15,13 +17,25 @@ from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say, say_done
 
-port_option = click.option(
-    "--port",
-    metavar="PORT",
-    type=WholeNumber(0, 65535),
-    default=PORT,
-    show_default=True,
-    help=_("Another port, for tests or a second user; web pages know only the standard one. 0: any."),
+_T = TypeVar("_T", bound=Callable[..., object])
+
+
+def _port_option(least: int, explained: str) -> Callable[[_T], _T]:
+    return click.option(
+        "--port",
+        metavar="PORT",
+        type=WholeNumber(least, 65535),
+        default=PORT,
+        show_default=True,
+        help=explained,
+    )
+
+
+_PORT_TO_TAKE: Final = _port_option(
+    0, _("Another port, for tests or a second user; web pages know only the standard one. 0: any.")
+)
+_PORT_TO_ASK: Final = _port_option(
+    1, _("Another port, for tests or a second user; web pages know only the standard one.")
 )
 
 
@@ -31,7 +45,7 @@ def agent() -> None:
 
 
 @agent.command(help=_("Run the agent until it is interrupted."))
-@port_option
+@_PORT_TO_TAKE
 def run(port: int) -> None:
     """Serve web pages on this machine until the process is interrupted."""
     _check_installed()
@@ -54,7 +68,7 @@ def run(port: int) -> None:
 
 
 @agent.command("open", help=_("Start the agent if it does not run, and open its home page in a browser."))
-@port_option
+@_PORT_TO_ASK
 def open_page(port: int) -> None:
     """Start the agent and show its home page; the menu entry of the Debian package runs this."""
     _check_installed()
@@ -84,7 +98,7 @@ def uninstall() -> None:
 
 
 @agent.command(help=_("Tell whether the agent runs, and whether it starts by itself."))
-@port_option
+@_PORT_TO_ASK
 def status(port: int) -> None:
     """Print whether the agent starts by itself, and its version if it answers on the port."""
     if file := service.installed():

@@ -16,7 +16,7 @@ from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
 from xca_plugin.named_file import STANDARD_OUTPUT
 from xca_plugin.terminal.card_choice import card_option, choose
-from xca_plugin.terminal.output import add_heads, console, grid, print_json
+from xca_plugin.terminal.output import console, grid, print_json
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
 
 _WRITTEN: Final = text("The certificate is in {path}")
@@ -48,8 +48,8 @@ def list_certificates(number: str | None, as_json: bool) -> None:
         return
     from rich.text import Text
 
-    table = grid(False, True, False)
-    add_heads(table, _("Label"), _("Certificate subject"), _("Certificate validity"))
+    heads = (_("Label"), _("Certificate subject"), _("Certificate validity"))
+    table = grid(False, True, False, heads=heads)
     for each in certificates:
         table.add_row(each.label, each.holder_name or _("(no name)"), card_text.validity(each))
     for unreadable in odd:
@@ -100,7 +100,7 @@ def show(label: str, number: str | None, as_json: bool) -> None:
     metavar="OUT",
     type=OUTPUT,
     default=STANDARD_OUTPUT,
-    help=_("File to write; by default it goes to the output."),
+    help=_("File to write; by default the standard output."),
 )
 @force_option
 def export(label: str, number: str | None, encoding: str, output: Path, force: bool) -> None:

@@ -11,7 +11,8 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "activate": (
         "xcactl activate",
         "xcactl activate --dry-run",
-        "xcactl activate --yes --user-code file:code --new-pin file:pin --receipt receipt.json",
+        "xcactl activate --receipt receipt.json",
+        "xcactl activate --yes --user-code file:code --new-pin file:pin",
     ),
     "pin": ("xcactl pin change", "xcactl pin reset"),
     "pin change": ("xcactl pin change", "xcactl pin change --pin env:OLD --new-pin env:NEW"),
@@ -27,9 +28,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "xcactl sign contract.pdf",
         "xcactl sign contract.pdf --attached",
         "xcactl sign contract.pdf -o signature.p7s --pin file:pin",
+        "xcactl sign offer.pdf terms.pdf prices.ods",
     ),
     "verify": (
         "xcactl verify contract.pdf contract.pdf.p7s --ca-file root.pem",
+        "xcactl verify signed.pdf --ca-file root.pem --report report.pdf",
         "xcactl verify contract.pdf.p7m --ca-file root.pem --fetch -o received.pdf",
     ),
     "encrypt": (

@@ -14,7 +14,7 @@ from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.next_steps import next_step, next_step_of
-from xca_plugin.terminal.output import add_heads, console, grid, print_json, say
+from xca_plugin.terminal.output import console, grid, print_json, say
 
 
 @click.command(help=_("Show the cards that are here, and the card readers."))
@@ -72,15 +72,14 @@ def _show_all(cards: Sequence[Card], readers: Sequence[pcsc.Reader]) -> None:
     from rich.text import Text
 
     if cards:
-        table = grid(False, False, True, True)
-        add_heads(table, _("Card number"), _("State"), _("Holder"), _("Reader"))
+        heads = (_("Card number"), _("State"), _("Holder"), _("Reader"))
+        table = grid(False, False, True, True, heads=heads)
         for card in cards:
             state = Text(card_text.state(card), style=card_text.colour(card))
             table.add_row(card.number, state, card_text.holder(card), card.reader)
         console().print(table)
     if readers:
-        table = grid(True, True, True)
-        add_heads(table, _("Card reader (PC/SC)"), _("Contents"), _("Answer to reset"))
+        table = grid(True, True, True, heads=(_("Card reader (PC/SC)"), _("Contents"), _("Answer to reset")))
         here = {card.reader: text("the card {number}").format(number=card.number) for card in cards}
         for reader in readers:
             style = "red" if reader.contents in (pcsc.Contents.MUTE, pcsc.Contents.UNAVAILABLE) else ""
@@ -106,7 +105,9 @@ def _watch(cards: Cards, as_json: bool) -> None:
             else:
                 said = f"{card_text.moment(change.at)}  {card_text.change(change)}"
                 problem = change.subject if change.kind is ChangeKind.PROBLEM else None
-                say(f"{said} {next_step(problem)}" if isinstance(problem, XcaError) else said)
+                if isinstance(problem, XcaError):
+                    said = text("{sentence} {reason}").format(sentence=said, reason=next_step(problem))()
+                say(said)
 
 
 @click.command(help=_("Show a card: holder, validity, state, tries left, and what it needs next."))
@@ -154,7 +155,7 @@ def events(number: str | None, as_json: bool) -> None:
     wanted = number.strip().upper() if number else None
     history = cards.history(wanted)
     if wanted and not history:
-        cards.find(wanted)  # a card may have no history; a number that is no card's is a slip
+        choose(cards, wanted)  # a card may have no history; a number that is no card's is a slip
     if as_json:
         print_json({"events": [json_documents.event(event) for event in history]})
         return
@@ -165,8 +166,8 @@ def events(number: str | None, as_json: bool) -> None:
 
     # In the history of one card, the number would be the same on every line.
     several = number is None
-    table = grid(False, *([False] * several), True, False, True)
-    add_heads(table, _("Time"), *([_("Card number")] * several), _("Event"), _("Result"), _("Program"))
+    heads = (_("Time"), *([_("Card number")] * several), _("Event"), _("Result"), _("Program"))
+    table = grid(False, *([False] * several), True, False, True, heads=heads)
     for event in history:
         result = Text(card_text.result(event.result), style="" if event.result == 0 else "red")
         card = [event.card] * several

@@ -94,9 +94,7 @@ def _complete(command: click.Command, words: str) -> None:
         words: its words after xcactl, such as "pin change".
     """
     command.params.append(_verbose_option())
-    complete(command, _PLACEHOLDERS, hide_language=bool(words))
-    examples = "\n".join(["\b", _("Examples:"), *(f"  {line}" for line in EXAMPLES[words])])
-    command.epilog = f"{examples}\n\n{command.epilog or ''}"
+    complete(command, _PLACEHOLDERS, hide_language=bool(words), examples=EXAMPLES[words])
     if isinstance(command, click.Group):
         for name, each in command.commands.items():
             _complete(each, f"{words} {name}".strip())

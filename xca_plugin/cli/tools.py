@@ -19,7 +19,7 @@ from xca_plugin.cli.root import show_error
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
 from xca_plugin.terminal.next_steps import next_step
-from xca_plugin.terminal.output import add_heads, console, grid, print_json, say, say_done
+from xca_plugin.terminal.output import console, grid, print_json, say, say_done
 from xca_plugin.tools import FileChange, ProbeResult, Registration, Tool, all_tools, make
 from xca_plugin.tools.host_environment import configuration_remark
 
@@ -68,8 +68,8 @@ def list_tools(as_json: bool) -> None:
         return
     from rich.text import Text
 
-    table = grid(False, False, True)
-    add_heads(table, _("Tool"), _("State"), _("What it is"))
+    heads = (_("Tool"), _("State"), _("What it is"))
+    table = grid(False, False, True, heads=heads)
     for tool in known:
         missing, state = tool.missing(), tool.state()
         said = _STATES[state]() if missing is None or state is not Registration.ABSENT else _("not here")

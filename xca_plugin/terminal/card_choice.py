@@ -5,16 +5,22 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from xca_common.command_line import WholeNumber
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_plugin import card_text, errors
 from xca_plugin.cards import Cards
-from xca_plugin.i18n import _
+from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.output import console, grid, say
 from xca_plugin.terminal.prompts import interactive, prompt
+
+_NAMED_BY_VARIABLE: Final = text(
+    "The variable XCA_CARD names it. Insert it, or name another one: --card NUMBER; this shows the cards "
+    "that are here: xcactl detect. For good: unset XCA_CARD"
+)
 
 
 def complete_card(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
@@ -74,7 +80,11 @@ def _chosen(present: Sequence[Card], cards: Cards, number: str | None) -> Card:
         for card in present:
             if card.number == number.strip().upper():
                 return card
-        raise errors.CardNotFound(number=number)
+        problem = errors.CardNotFound(number=number)
+        context = click.get_current_context(silent=True)
+        if context and context.get_parameter_source("number") is ParameterSource.ENVIRONMENT:
+            raise problem.with_step(_NAMED_BY_VARIABLE)
+        raise problem
     if not present:
         raise cards.missing()
     if len(present) == 1:

@@ -190,6 +190,7 @@ _AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
         "Otherwise ask the sender for a signed one."
     ),
 }
+_AT_ANOTHER_PORT: Final = text("Start it at that port: xcactl agent run --port {port}")
 _FILE: Final = text("FILE")
 _ROOT: Final = text("ROOT")
 _ROOT_GIVEN: Final = "xca_plugin.root"
@@ -202,6 +203,11 @@ _VERIFY_IT: Final = text(
 
 def next_step(error: XcaError) -> str:
     """Return what to do after an error; if only the issuer can help, also how to reach it."""
+    if isinstance(error, errors.AgentNotRunning):
+        from xca_plugin.agent_port import PORT  # here, because few errors need it
+
+        if error.port != PORT:
+            return _AT_ANOTHER_PORT.format(port=error.port)()
     if isinstance(error, errors.NotASignature) and isinstance(error.mistake, errors.Mistake):
         return _after_a_mistake(error, error.mistake)
     if isinstance(error, errors.NotEncrypted) and error.is_signature is True:

@@ -3,7 +3,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,8 @@ from xca_common.harmless_text import harmless, harmless_json
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from xca_common.harmless_table import HarmlessTable
 
 _UNLIMITED: Final = 10_000
 _WIPE_HISTORY: Final = "E3"
@@ -83,21 +84,13 @@ def console(*, err: bool = False) -> "Console":
     return Console(stderr=err, highlight=False, markup=False, emoji=False, width=width)
 
 
-def grid(*folding: bool) -> "Table":
+def grid(*folding: bool, heads: Sequence[str] = ()) -> "HarmlessTable":
     """Return a table without lines, whose cells are made harmless.
 
-    Each argument stands for a column: True, if its text may be folded.
+    Args:
+        folding: for each column, True if its text may be folded.
+        heads: the headings of the columns, if they have any.
     """
     from xca_common.harmless_table import HarmlessTable
 
-    table = HarmlessTable.grid(padding=(0, 2, 0, 0))
-    for folds in folding:
-        table.add_column(no_wrap=not folds, overflow="fold")
-    return table
-
-
-def add_heads(table: "Table", *heads: str) -> None:
-    """Show the headings of a table's columns."""
-    from rich.text import Text
-
-    table.add_row(*(Text(head, style="dim") for head in heads))
+    return HarmlessTable(folding, heads)

@@ -85,7 +85,12 @@ def result_file(path: Path, *, force: bool, private: bool = False, binary: bool 
     """
     check_output(path)
     if binary and is_standard_output(path) and sys.stdout.isatty():
-        raise click.UsageError(_("This content is not for a terminal: name a file, or a pipe to a program."))
+        raise click.UsageError(
+            _(
+                "This content is not for a terminal: name a file (-o FILE), or send it through a pipe to a "
+                "program."
+            )
+        )
 
     def may_replace(path: Path) -> bool:
         return force or _agrees(path)

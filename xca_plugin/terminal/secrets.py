@@ -57,7 +57,7 @@ class SecretKind:
 
 
 _SOURCES: Final = _(
-    "Where it comes from: env:NAME, file:PATH, fd:NUMBER or stdin; by default it is asked for."
+    "Where the secret comes from: env:NAME, file:PATH, fd:NUMBER or stdin; by default it is asked for."
 )
 
 

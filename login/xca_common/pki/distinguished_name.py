@@ -62,6 +62,7 @@ def parse(text: str) -> "x509.Name":
     """
     from cryptography import x509  # slow to load, and reading certificates needs no more than as_text
 
+    text.encode()  # ValueError: an argument whose bytes are no UTF-8, such as Big5
     # RFC 4514 writes a name backwards.
     name = x509.Name(reversed(x509.Name.from_rfc4514_string(text).rdns))
     if not name.rdns or any(len(rdn) != 1 for rdn in name.rdns) or not all(part.value for part in name):

@@ -59,7 +59,12 @@ def install() -> str:
             name=_UNIT
         )()
     _write(_entry_file(), _entry())
-    return text("The agent will start at the next login: {path}").format(path=_entry_file())()
+    said = text("The agent will start at the next login: {path}").format(path=_entry_file())
+    if agent_at(PORT) is not None:
+        return said()
+    return text("{sentence}\n{reason}").format(
+        sentence=said, reason=text("Start it now: xcactl agent open")
+    )()
 
 
 def start(port: int) -> None:
