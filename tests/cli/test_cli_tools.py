@@ -353,6 +353,15 @@ def test_pyhanko_signs_with_the_command_shown(person: Person) -> None:
     assert b"/ByteRange" in (person.home / "OUT.pdf").read_bytes(), said
 
 
+def test_pyhanko_that_the_shell_does_not_find_is_named_with_its_path(
+    at_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(at_home))
+    tool, program = named("pyhanko"), Path(sys.executable).with_name("pyhanko")
+    for said in (tool.command(), tool.remarks()[-1]()):
+        assert f"{program} " in said
+
+
 def test_curl_shows_the_certificate_with_the_command_shown(
     person: Person, server: tuple[str, list[str]]
 ) -> None:

@@ -56,19 +56,22 @@ class PyHanko(Tool):
         return [*([_setups(here)] if here else []), _setups(_own_file())]
 
     def command(self) -> str:
-        program = "pyhanko" if which("pyhanko") else self.program() or "pyhanko"
         here = _file_here()
         named = () if here and is_there(here) else ("--config", _own_file())
         sign = ("sign", "addsig", "--field", "Sig1", *_WITH_SETUP)
-        return shell(program, *named, *sign, "IN.pdf", "OUT.pdf")
+        return shell(self._typed(), *named, *sign, "IN.pdf", "OUT.pdf")
 
     def remarks(self) -> list[Callable[[], str]]:
         first = text("Among several cards it takes the first: leave one in, or name one: {command}")
         plugin = shell(
-            *("pyhanko", "sign", "addsig", "--field", "Sig1"),
+            *(self._typed(), "sign", "addsig", "--field", "Sig1"),
             *("xca", "--card", "NUMBER", "IN.pdf", "OUT.pdf"),
         )
         return [*super().remarks(), first.format(command=plugin)]
+
+    def _typed(self) -> str | Path:
+        """Return what a person types to start it: a path where the shell does not find it."""
+        return "pyhanko" if which("pyhanko") else self.program() or "pyhanko"
 
     def check(self) -> ProbeResult:
         program = self.program() or "pyhanko"
