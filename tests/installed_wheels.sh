@@ -33,6 +33,9 @@ person 'rm -rf xca; cp /etc/skel/.bashrc .'
 
 type_from_readme 'pipx install'
 card_to_signed_file
+type_from_readme 'pipx inject'
+person "$(sed -n 's/.*`\(pipx inject [^`]*\)`.*/\1/p' docs/zh-TW/pdf.md)"
+person 'PATH=~/.local/bin:$PATH; xca-login --help >/dev/null; pyhanko --version'
 without_compiler
 person 'pipx uninstall xca-plugin; cp /etc/skel/.bashrc .'
 
