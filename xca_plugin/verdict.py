@@ -9,7 +9,7 @@ from enum import StrEnum
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_plugin import errors
-from xca_plugin.i18n import text
+from xca_plugin.i18n import plural
 from xca_plugin.signature_problem import SignatureProblem
 
 
@@ -137,8 +137,13 @@ class Verification:
             return worst.problem.reason
         valid = sum(verdict.outcome is Outcome.VALID for verdict in self.verdicts)
         number = self.verdicts.index(worst) + 1
-        several = text("{valid} of its {count} signatures are valid. Of signature {number}: {problem}")
-        return several.format(valid=valid, count=len(self.verdicts), number=number, problem=worst.problem)
+        several = plural(
+            "{valid} of its {count} signatures is valid. Of signature {number}: {problem}",
+            "{valid} of its {count} signatures are valid. Of signature {number}: {problem}",
+            "valid",
+        )
+        facts = {"valid": valid, "count": len(self.verdicts), "number": number}
+        return several.format(**facts, problem=worst.problem.reason)
 
     @property
     def error(self) -> errors.CmsError | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from xca_plugin import card_text
-from xca_plugin.i18n import _, text
+from xca_plugin.i18n import _, plural, text
 from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Verification
 
 OUTCOMES: Final = {
@@ -48,9 +48,9 @@ def rows(verdict: Verdict) -> list[tuple[str, str]]:
 def conclusion(found: Verification) -> list[str]:
     """Return what is valid, and what that does not prove: the first sentence is the result."""
     valid = [verdict for verdict in found.verdicts if verdict.outcome is Outcome.VALID]
-    some = text("{valid} of {count} signatures are valid.").format(
-        valid=len(valid), count=len(found.verdicts)
-    )
+    some = plural(
+        "{valid} of {count} signatures is valid.", "{valid} of {count} signatures are valid.", "valid"
+    ).format(valid=len(valid), count=len(found.verdicts))
     said = [_("The signature is valid.") if len(found.verdicts) == 1 else some()]
     if all(proved_time(verdict) for verdict in valid):
         said.append(_("Checked: content, signature, certificate and chain, as of its time-stamp."))
