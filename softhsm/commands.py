@@ -453,7 +453,7 @@ def revoke(directory: Path, number: str, reason: str) -> None:
     from softhsm import revocation  # imported here and in the commands below because the import is slow
 
     _say_published(
-        text("{number} is revoked.").format(number=number),
+        text("The certificates of {number} are revoked.").format(number=number),
         revocation.revoke(Environment(directory), number, reason),
     )
 
@@ -466,7 +466,7 @@ def suspend(directory: Path, number: str) -> None:
     from softhsm import revocation
 
     _say_published(
-        text("{number} is suspended.").format(number=number),
+        text("The certificates of {number} are suspended.").format(number=number),
         revocation.suspend(Environment(directory), number),
     )
 
@@ -479,7 +479,8 @@ def resume(directory: Path, number: str) -> None:
     from softhsm import revocation
 
     _say_published(
-        text("{number} is good.").format(number=number), revocation.resume(Environment(directory), number)
+        text("The certificates of {number} are resumed.").format(number=number),
+        revocation.resume(Environment(directory), number),
     )
 
 
@@ -496,7 +497,7 @@ def publish(directory: Path, number: str) -> None:
     from softhsm import revocation
 
     _say_published(
-        text("{number} is as it was.").format(number=number),
+        text("The status of {number} did not change.").format(number=number),
         revocation.publish(Environment(directory), number),
     )
 

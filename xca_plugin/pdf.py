@@ -39,6 +39,7 @@ from xca_plugin.terminal.result_files import force_option, result_file, say_abou
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
 from xca_plugin.terminal.streams import show_module_log
 from xca_plugin.time_limit import PDF_SECONDS, TAKES_TOO_LONG, TimeIsUp, time_limit
+from xca_plugin.time_stamping import check_address
 from xca_plugin.validity import check_now
 
 _TERMINAL: Final = "/dev/tty"
@@ -91,6 +92,8 @@ def _signer(
     try:
         with time_limit(PDF_SECONDS), _written_whole(context, source, output, force):
             context.ux.prompter = _PasswordOfPdf(context, source)
+            if context.timestamp_url:
+                check_address(context.timestamp_url)
             _check_font(context, source)
             cards = cards_asking(last_try)
             card = choose(cards, number)
@@ -184,13 +187,12 @@ def _check_font(context: plugin_api.CLIContext, source: Path) -> None:
         context.stamp_style = replace(style, text_box_style=replace(box, font=CompleteFont(box.font, source)))
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException) -> Text | str:
     """Return the system's words for the first of the errors that led to this one, else its own."""
     first = error
     while (before := first.__cause__ or first.__context__) is not None:
         first = before
-    # Not its own words for that: asyncio has another text in their place.
-    return os.strerror(first.errno) if isinstance(first, OSError) and first.errno else str(error.args[0])
+    return os_reason(first) if isinstance(first, OSError) and first.errno else str(error.args[0])
 
 
 def _reason(error: Exception) -> Text | str:
@@ -200,6 +202,8 @@ def _reason(error: Exception) -> Text | str:
     if isinstance(error, OSError):
         return os_reason(error)
     if type(error).__module__.startswith("pyhanko"):
+        if str(error).startswith("Page index out of range"):
+            return text("it has no such page")
         return str(error).removesuffix(".") or type(error).__name__
     return text("unexpected problem ({where})").format(where=place_of(error))
 

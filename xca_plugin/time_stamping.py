@@ -84,7 +84,8 @@ def check_address(address: str) -> None:
     except ValueError:
         is_address = False
     if not is_address:
-        raise errors.NoTimeStamp(address=address, detail=_NO_ADDRESS)
+        problem = errors.NoTimeStamp(address=address, detail=_NO_ADDRESS)
+        raise problem.with_step(text("Check the address, then sign again."))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -86,10 +86,24 @@ _OS_REASONS: Final = {
 """The system's words (strerror(3)) for the failures that a person meets, with a Chinese translation."""
 
 
+_NAME_REASONS: Final = {
+    socket.EAI_NONAME: text("Name or service not known"),
+    socket.EAI_NODATA: text("No address associated with hostname"),
+    socket.EAI_AGAIN: text("Temporary failure in name resolution"),
+}
+"""The system's words (gai_strerror(3)) for names that cannot be resolved."""
+_NAME_REASON: Final = text("the name of the host cannot be looked up")
+_UNTRUSTED_HOST: Final = text("the certificate of its TLS connection is not trusted on this computer")
+_TLS_FAILED: Final = text("the TLS connection failed")
+
+
 def os_reason(error: OSError) -> Text | str:
     """Return the system's words for a failed call (strerror(3)), else the name of the error's class."""
-    if isinstance(error, socket.gaierror):  # its numbers are not those of errno
-        return error.strerror or type(error).__name__
+    # The numbers of these two kinds are not those of errno.
+    if isinstance(error, socket.gaierror):
+        return _NAME_REASONS.get(error.errno or 0, _NAME_REASON)
+    if type(error).__module__ == "ssl":  # which is slow to load, and not needed here
+        return _UNTRUSTED_HOST if type(error).__name__ == "SSLCertVerificationError" else _TLS_FAILED
     return _OS_REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
 
 

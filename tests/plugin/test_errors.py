@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The class table: every situation has its status, its words in both languages, and a line in docs/cli.md."""
 
+import errno
 import re
+import socket
+import ssl
 from pathlib import Path
 
 import pytest
 from babel.messages.extract import extract_from_dir
 
 from support.errors import with_facts
-from xca_common.errors import FileError, XcaError
-from xca_common.i18n import CHINESE, ENGLISH, speaking
+from xca_common.errors import FileError, XcaError, os_reason
+from xca_common.i18n import CHINESE, ENGLISH, Text, speaking
 from xca_plugin import errors
 from xca_plugin.errors import SecretMissing
 from xca_plugin.i18n import text
@@ -145,3 +148,22 @@ def test_tries_left_are_said_or_said_to_be_unknown(
 def test_reasons_of_plugins_are_said_in_the_language() -> None:
     error = errors.PinRefused(reasons=[text("All its characters are the same."), "Because."])
     assert error.message(CHINESE) == "不接受這個新的PIN碼。所有字元都相同。Because."
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "查無此主機名稱"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "暫時無法查詢主機名稱（請確認網路連線）"),
+        (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure"), "無法查詢主機名稱"),
+        # Its number is 1, as that of "Operation not permitted".
+        (ssl.SSLCertVerificationError(1, "self-signed"), "這部電腦不信任其 TLS 連線的憑證"),
+        (ssl.SSLError(1, "wrong version number"), "TLS 連線失敗"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "連線遭拒"),
+    ],
+    ids=repr,
+)
+def test_reason_of_a_failed_connection_is_its_own_and_in_the_language(error: OSError, said: str) -> None:
+    reason = os_reason(error)
+    assert isinstance(reason, Text)
+    assert reason(CHINESE) == said

@@ -421,9 +421,9 @@ def with_a_dead_authority(folder: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("prepare", "reason"),
     [
-        (without_pages, "Page index out of range"),
+        (without_pages, "it has no such page"),
         (with_a_text_field, "Sig1 exists but is not a /Sig field"),
-        (with_no_such_page, "Page index out of range"),
+        (with_no_such_page, "it has no such page"),
         (with_a_dead_authority, "Connection refused"),
     ],
 )
@@ -433,6 +433,17 @@ def test_pdf_that_cannot_be_signed_is_refused_with_the_reason(
     result = workspace.sign(*prepare(workspace.folder))
     assert "Generic processing error" not in result.said
     workspace.refused(result, 77, reason)
+
+
+def test_reason_why_an_authority_does_not_answer_is_in_the_language(workspace: Workspace) -> None:
+    result = workspace.sign(*with_a_dead_authority(workspace.folder), LANGUAGE="zh_TW")
+    workspace.refused(result, 77, "時戳機構沒有回應：連線遭拒。")
+
+
+def test_address_of_no_authority_is_told_before_the_pin_is_asked_for(workspace: Workspace) -> None:
+    result = workspace.sign("--field", "Sig1", "--timestamp-url", "stamps.example.org")
+    workspace.refused(result, 58, "stamps.example.org: it is no http or https address")
+    assert "tries left" not in result.said
 
 
 VISIBLE = ("--field", "1/50,100,350,200/Sig1")

@@ -13,7 +13,6 @@ from typing import BinaryIO, Final
 import click
 
 from xca_common.secret import Secret
-from xca_plugin import errors
 from xca_plugin.cards import Cards, CheckedSession, signing_certificate
 from xca_plugin.cli.common import format_option, hidden, opened, output_option
 from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file, each_refused
@@ -87,7 +86,9 @@ def sign(
     if raw and (attached or leaf or no_signing_time or time_stamper or form == "pem"):
         raise click.UsageError(_("--raw cannot be used with options about CMS."))
     if time_stamper:
-        _check_address(time_stamper)
+        from xca_plugin import time_stamping  # here, because few signatures have a time-stamp
+
+        time_stamping.check_address(time_stamper)
     check_single(files, output, timestamp_request)
     suffix = ".sig" if raw else ".p7m" if attached else ".p7s"
     outputs = {file: output or named_after(file, suffix) for file in files}
@@ -195,20 +196,6 @@ class _Form:
                 request.write(cms.timestamp_request(signature))
 
         return write
-
-
-def _check_address(time_stamper: str) -> None:
-    """Refuse an address that cannot be asked before the PIN is.
-
-    Raises:
-        NoTimeStamp: it is no http or https address.
-    """
-    from xca_plugin import time_stamping  # here, because few signatures have a time-stamp
-
-    try:
-        time_stamping.check_address(time_stamper)
-    except errors.NoTimeStamp as error:
-        raise error.with_step(text("Check the address, then sign again.")) from None
 
 
 def _also(path: Path | None, force: bool) -> AbstractContextManager[BinaryIO | None]:

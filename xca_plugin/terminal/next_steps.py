@@ -203,11 +203,6 @@ _VERIFY_IT: Final = text(
 
 def next_step(error: XcaError) -> str:
     """Return what to do after an error; if only the issuer can help, also how to reach it."""
-    if isinstance(error, errors.AgentNotRunning):
-        from xca_plugin.agent_port import PORT  # here, because few errors need it
-
-        if error.port != PORT:
-            return _AT_ANOTHER_PORT.format(port=error.port)()
     if isinstance(error, errors.NotASignature) and isinstance(error.mistake, errors.Mistake):
         return _after_a_mistake(error, error.mistake)
     if isinstance(error, errors.NotEncrypted) and error.is_signature is True:
@@ -226,6 +221,10 @@ def step_after(error: XcaError) -> str:
     """Return what to do after an error, with the commands for it; they name no card, and no issuer."""
     kind = errors.UserCodeLocked if _is_for_the_issuer(error) else type(error)
     said = None if error.own_step else NEXT_STEPS.get(kind)
+    if isinstance(error, errors.AgentNotRunning):
+        from xca_plugin.agent_port import PORT  # here, because few errors need it
+
+        said = said if error.port == PORT else _AT_ANOTHER_PORT
     if said is None:
         return error.next_step()
     facts = {**error.facts(), "root": _root()}
