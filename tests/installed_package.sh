@@ -62,27 +62,35 @@ person '
     openssl cms -verify -binary -inform DER -in contract.txt.p7s -content contract.txt -purpose any \
         -CAfile .local/share/xca/softhsm/pki/root.pem -out /dev/null
     xca-login demo --no-browser >demo.log 2>&1 & demo=$!
-    for _ in $(seq 60); do grep -q http://localhost demo.log && break; sleep 1; done
-    grep http://localhost demo.log
+    for _ in $(seq 60); do grep -q http://127.0.0.1 demo.log && break; sleep 1; done
+    grep http://127.0.0.1 demo.log
     kill $demo; wait $demo
 '
 
 # The menu entry's command starts the agent and gives its home page to the desktop: here to a program that fetches it.
+# In a network of its own: another program of this computer may have the port that web sites know.
 cat >/tmp/work/xdg-open <<'END'
 #!/usr/bin/python3
 import pathlib, sys, urllib.request
 pathlib.Path("/home/holder/page.html").write_bytes(urllib.request.urlopen(sys.argv[1]).read())
 END
 install -D -m 755 /tmp/work/xdg-open /home/holder/bin/xdg-open
-person '
-    PATH=$HOME/bin:$PATH $(sed -n "s/^Exec=//p" /usr/share/applications/xca-agent.desktop)
-    for _ in $(seq 20); do [ ! -s page.html ] || break; sleep 1; done
-    grep -q "<title>" page.html
-    xcactl agent status
-    for process in /proc/[0-9]*; do
-        [ "$(cat "$process/comm")" != xca-agent ] || kill "${process#/proc/}"
-    done
-'
+cat >/tmp/work/menu.sh <<'END'
+$(sed -n 's/^Exec=//p' /usr/share/applications/xca-agent.desktop)
+for _ in $(seq 20); do [ ! -s page.html ] || break; sleep 1; done
+grep '<title>' page.html
+xcactl agent status
+for process in /proc/[0-9]*; do
+    [ "$(cat "$process/comm")" != xca-agent ] || kill "${process#/proc/}"
+done
+END
+cat >/tmp/work/loopback.py <<'END'
+import fcntl, socket, struct
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+fcntl.ioctl(socket.socket(), SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+END
+unshare --net sh -euc 'python3 /tmp/work/loopback.py; cd /home/holder
+    runuser -u holder -- env -i HOME=/home/holder PATH=/home/holder/bin:/usr/bin:/bin LANG=C.UTF-8 sh -eu /tmp/work/menu.sh'
 
 # --- upgrade
 
