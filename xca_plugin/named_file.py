@@ -67,7 +67,7 @@ class NamedFile(io.FileIO):
 
     def readall(self) -> bytes:
         """Read all, as FileIO does; fails with FileProblem."""
-        read, buffer = bytearray(), bytearray(_CHUNK)
+        read, buffer = bytearray(), bytearray(_BUFFER)
         while count := self.readinto(buffer):
             read += memoryview(buffer)[:count]
         return bytes(read)
@@ -211,6 +211,10 @@ class StagedFile(ABC):
         """Return a context whose value takes the content."""
 
     @abstractmethod
+    def begin_sync(self) -> None:
+        """Have the system begin with what sync() waits for. Several files then need little more than one."""
+
+    @abstractmethod
     def sync(self) -> None:
         """Bring the content to the disk."""
 
@@ -312,6 +316,9 @@ class _Stream(StagedFile):
     def content(self) -> AbstractContextManager[BinaryIO]:
         return buffered_writer(NamedFile(self._collected.fileno(), "wb", _TEMPORARY))
 
+    def begin_sync(self) -> None:
+        pass
+
     def sync(self) -> None:
         pass
 
@@ -381,6 +388,11 @@ class _RegularFile(StagedFile):
 
     def content(self) -> AbstractContextManager[BinaryIO]:
         return buffered_writer(NamedFile(self._scratch.descriptor, "wb", self._path))
+
+    def begin_sync(self) -> None:
+        with suppress(OSError):  # sync() tells
+            # Linux begins to write what it is to forget, and waits for nothing.
+            os.posix_fadvise(self._scratch.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         with problems_of(self._path):

@@ -433,14 +433,21 @@ def signing_time(workspace: Workspace, name: str) -> datetime:
     return found
 
 
-def test_several_signatures_have_each_their_own_time(active: Workspace) -> None:
+def test_several_signatures_have_each_their_own_time_and_are_written_while_a_pipe_is_waited_for(
+    active: Workspace,
+) -> None:
     workspace, (first, second) = with_files(active, 2)
     content = (workspace.home / second).read_bytes()
     (workspace.home / second).unlink()
     os.mkfifo(workspace.home / second)
+    written: list[Path] = []
 
     def later() -> None:
         with (workspace.home / second).open("wb") as pipe:  # opened when the first file is signed
+            deadline = time.monotonic() + 20
+            while not written and time.monotonic() < deadline:
+                time.sleep(0.05)
+                written.extend(workspace.home.glob(f"{first}.p7s"))
             time.sleep(1.1)
             pipe.write(content)
 
@@ -449,8 +456,27 @@ def test_several_signatures_have_each_their_own_time(active: Workspace) -> None:
     result = workspace.run("sign", first, second, "--pin", "env:PIN")
     writer.join()
     assert result.status == 0, result.err
+    assert written == [workspace.home / f"{first}.p7s"]
     (workspace.home / second).unlink()
     (workspace.home / second).write_bytes(content)
     for name in (first, second):
         assert_signed(workspace, name)
     assert signing_time(workspace, second) > signing_time(workspace, first)
+
+
+def test_small_and_large_files_and_one_that_cannot_be_read_are_signed_in_their_order(
+    active: Workspace,
+) -> None:
+    workspace, names = with_files(active, 40)
+    for large in (names[3], names[17], names[18]):
+        (workspace.home / large).write_bytes(bytes(100_000))
+    statement, missing = names[5], names[20]
+    (workspace.home / statement).write_text("xca-statement/1 login\n")
+    (workspace.home / missing).unlink()
+    result = workspace.run("sign", *names, "--pin", "env:PIN")
+    assert result.status == 79, result.err
+    signed = [name for name in names if name not in (statement, missing)]
+    assert result.out.splitlines() == [f"Signed: {name}.p7s" for name in signed]
+    assert "2 of 40 files failed." in result.err
+    for name in (names[0], names[3], names[4], names[18], names[19], names[39]):
+        assert_signed(workspace, name)

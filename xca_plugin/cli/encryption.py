@@ -115,7 +115,7 @@ def encrypt(
 
         agreed = agree_to_replace(outputs, force)
         with Writer(agreed.replaced) as writer:
-            status = each_file(list(outputs), encrypt_one, tell, refused=agreed.refused)
+            status = each_file(list(outputs), encrypt_one, tell, refused=agreed.refused, hurry=writer.hurry)
     if written:
         err = is_standard_output(written[0])
         for recipient in recipients:
@@ -201,7 +201,7 @@ def decrypt(
         def tell(file: Path, target: Path) -> None:
             say_written(_DECRYPTED, target)
 
-        status = each_file([*dict.fromkeys(files)], decrypt_one, tell, refused=refused)
+        status = each_file([*dict.fromkeys(files)], decrypt_one, tell, refused=refused, hurry=writer.hurry)
     click.get_current_context().exit(status)
 
 

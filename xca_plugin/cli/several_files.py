@@ -2,16 +2,17 @@
 """One command for several files: each result is printed; the exit status is the highest of all failures."""
 
 import math
+import stat
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, Final, Generic, Self, TypeVar
 
@@ -22,7 +23,7 @@ from xca_plugin import errors
 from xca_plugin.cli.root import show_error
 from xca_plugin.errors import OutputExists
 from xca_plugin.i18n import _, text
-from xca_plugin.named_file import STANDARD_INPUT, StagedFile, stage
+from xca_plugin.named_file import STANDARD_INPUT, StagedFile, input_file, stage
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.input_files import check_there
 from xca_plugin.terminal.output import console, say
@@ -31,7 +32,10 @@ from xca_plugin.terminal.result_files import check_output, in_use
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_WAITING: Final = 64  # files that may be written in threads while the next ones are worked on
+_WAITING: Final = 128  # files that may be written in threads while the next ones are worked on
+_GATHERED: Final = 0.05  # seconds in which results are gathered that are then written together
+_AHEAD: Final = 32  # small files that are read together
+_SMALL: Final = 1 << 16  # bytes
 _ENDS_THE_LOGIN = (errors.SessionEnded, errors.CardRemoved, errors.CardFault, errors.PluginMisbehaved)
 _BETWEEN_DRAWINGS: Final = 0.1  # seconds
 _NONE: Final[Mapping[Path, XcaError]] = MappingProxyType({})
@@ -78,6 +82,7 @@ def each_file(
     *,
     refused: Mapping[Path, XcaError] = _NONE,
     heads: bool = False,
+    hurry: Callable[[], object] = lambda: None,
 ) -> int:
     """Do the work with every file and tell each result.
 
@@ -89,12 +94,13 @@ def each_file(
         tell: prints the result of a file; an XcaError that it raises is a failure of that file.
         refused: files that are not handled, each with the reason, which is told.
         heads: print the name of each file before its result.
+        hurry: called before this waits for a future.
 
     Returns:
         The exit status: 0, that of a signature that is not valid, or the highest one of the failures.
     """
     with _Progress(len(files)) as progress:
-        results = _Results(tell, progress, heads=heads)
+        results = _Results(tell, progress, hurry, heads=heads)
         for file in files:
             try:
                 results.add(file, refused[file] if file in refused else work(file))
@@ -127,6 +133,7 @@ class _Results(Generic[_T]):
     Args:
         tell: as each_file().
         progress: hidden while a result is told.
+        hurry: as each_file().
         heads: as each_file().
 
     Attributes:
@@ -135,8 +142,15 @@ class _Results(Generic[_T]):
         is_login_ended: a failure ended the login to the card.
     """
 
-    def __init__(self, tell: Callable[[Path, _T], None], progress: "_Progress", *, heads: bool) -> None:
-        self._tell, self._progress, self._heads = tell, progress, heads
+    def __init__(
+        self,
+        tell: Callable[[Path, _T], None],
+        progress: "_Progress",
+        hurry: Callable[[], object],
+        *,
+        heads: bool,
+    ) -> None:
+        self._tell, self._progress, self._hurry, self._heads = tell, progress, hurry, heads
         self._waiting: deque[tuple[Path, _T | Future[_T] | XcaError]] = deque()
         self.told = self.failed = 0
         self.is_login_ended = False
@@ -156,8 +170,10 @@ class _Results(Generic[_T]):
         """Tell the oldest results, up to one that is not there yet; wait until at most `waiting` are left."""
         while self._waiting:
             file, result = self._waiting[0]
-            if len(self._waiting) <= waiting and isinstance(result, Future) and not result.done():
-                break
+            if isinstance(result, Future) and not result.done():
+                if len(self._waiting) <= waiting:
+                    break
+                self._hurry()
             self._waiting.popleft()
             self.told += 1
             with self._progress.hidden():
@@ -190,11 +206,64 @@ class _Results(Generic[_T]):
             show_error(error)
 
 
+class ReadAhead:
+    """Opens files one after the other. Small ones are read ahead, some together.
+
+    Two threads that take turns at every call of the system wait for each other more than they work. So what
+    happens in a thread meanwhile, such as a Writer's work, is put off until some files were read.
+
+    Args:
+        files: in the order in which they will be opened.
+        read: called when some files were read.
+    """
+
+    def __init__(self, files: Iterable[Path], read: Callable[[], object]) -> None:
+        self._files = deque(files)
+        self._read = read
+        self._held: dict[Path, bytes | XcaError] = {}
+
+    @contextmanager
+    def open(self, file: Path) -> Iterator[BinaryIO]:
+        """Open a file, as input_file() does; what was read ahead has no name and no descriptor."""
+        if file not in self._held:
+            self._read_some()
+        if file not in self._held:
+            self._files.popleft()
+            with input_file(file) as opened:
+                yield opened
+            return
+        content = self._held.pop(file)
+        if isinstance(content, XcaError):
+            raise content
+        yield BytesIO(content)
+
+    def _read_some(self) -> None:
+        """Read the next files, as far as they are small."""
+        while self._files and len(self._held) < _AHEAD and _is_small(self._files[0]):
+            file = self._files.popleft()
+            try:
+                with input_file(file) as opened:
+                    self._held[file] = opened.read()
+            except XcaError as error:
+                self._held[file] = error
+        self._read()
+
+
+def _is_small(file: Path) -> bool:
+    """Tell whether it is a regular file of a few bytes: a pipe is read only when its turn comes."""
+    try:
+        found = file.stat()
+    except OSError:  # input_file() tells why
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size <= _SMALL
+
+
 class Writer:
     """Brings results to the disk in a thread, while the next ones are made.
 
-    A result is done when it is on the disk. Those that wait are written together: a folder's list of names
-    is then brought to the disk once for all of them. A context manager: when it ends, all are done; when it
+    A result is done when it is on the disk. Those that wait are written together, at the latest a moment
+    after they were handed over: a folder's list of names is then brought to the disk once for all of them,
+    and the two threads seldom wait for each other. A context manager: when it ends, all are done; when it
     ends with an error, those that wait are not written.
 
     Args:
@@ -203,8 +272,9 @@ class Writer:
 
     def __init__(self, may_replace: Container[Path]) -> None:
         self._may_replace = may_replace
-        self._waiting: SimpleQueue[_Written | None] = SimpleQueue()
-        self._dropped = False
+        self._waiting: deque[_Written] = deque()
+        self._woken = Event()
+        self._ended = self._dropped = False
         self._thread = Thread(target=self._run)
 
     def __enter__(self) -> Self:
@@ -212,9 +282,13 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._dropped = kind is not None
-        self._waiting.put(None)
+        self._dropped, self._ended = kind is not None, True
+        self.hurry()
         self._thread.join()
+
+    def hurry(self) -> None:
+        """Write now what waits."""
+        self._woken.set()
 
     def put(self, target: Path, content: bytes, *, check: Callable[[], object]) -> "Future[Path]":
         """Write a small result.
@@ -266,16 +340,18 @@ class Writer:
         return file
 
     def _add(self, written: "_Written") -> "Future[Path]":
-        self._waiting.put(written)
+        self._waiting.append(written)
         return written.done
 
     def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            together = [first]
-            with suppress(Empty):
-                while (more := self._waiting.get_nowait()) is not None:
-                    together.append(more)
-                self._waiting.put(None)
+        is_last = False
+        while not is_last:
+            self._woken.wait(_GATHERED)
+            self._woken.clear()
+            is_last = self._ended  # nothing is added after that
+            together: list[_Written] = []
+            while self._waiting:
+                together.append(self._waiting.popleft())
             self._finish(together)
 
     def _finish(self, together: "Sequence[_Written]") -> None:
@@ -283,9 +359,12 @@ class Writer:
             for written in together:
                 written.drop()
             return
-        for step in (_Written.stage, _Written.sync, _Written.appear):
-            for written in together:
-                step(written)
+        for written in together:
+            written.stage()
+        for written in reversed(together):  # a journal that holds the last one holds the others too
+            written.sync()
+        for written in together:
+            written.appear()
         # In each folder once.
         for file in {file.folder: file for written in together if (file := written.file)}.values():
             file.sync_name()
@@ -315,6 +394,8 @@ class _Written:
         if self._make:
             with self._failing():
                 self.file = self._make()
+        if self.file:
+            self.file.begin_sync()
 
     def sync(self) -> None:
         if self.file:

@@ -15,7 +15,14 @@ import click
 from xca_common.secret import Secret
 from xca_plugin.cards import Cards, CheckedSession, signing_certificate
 from xca_plugin.cli.common import format_option, hidden, opened, output_option
-from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file, each_refused
+from xca_plugin.cli.several_files import (
+    ReadAhead,
+    Writer,
+    check_outputs,
+    check_single,
+    each_file,
+    each_refused,
+)
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
@@ -143,19 +150,21 @@ def sign(
         write = form_of.writer(cards, card, sign_with_session)
         session = ask.used(PIN, pin, secret, log_in)
         writer = stack.enter_context(Writer(agreed.replaced))
+        ahead = ReadAhead([file for file in outputs if file not in agreed.refused], writer.hurry)
 
         def sign_one(file: Path) -> Future[Path]:
-            with input_file(file, twice=attached) as content:
-                if attached:
+            if attached:
+                with input_file(file, twice=True) as content:
                     return writer.write(outputs[file], lambda result: write(content, result, None))
-                signature = BytesIO()
+            signature = BytesIO()
+            with ahead.open(file) as content:
                 write(content, signature, None)
-                return writer.put(outputs[file], signature.getvalue(), check=verify)
+            return writer.put(outputs[file], signature.getvalue(), check=verify)
 
         def tell(file: Path, signature: Path) -> None:
             say_written(_SIGNED, signature)
 
-        status = each_file(list(outputs), sign_one, tell, refused=agreed.refused)
+        status = each_file(list(outputs), sign_one, tell, refused=agreed.refused, hurry=writer.hurry)
     click.get_current_context().exit(status)
 
 
