@@ -56,6 +56,7 @@ _USER_CODE_RULE: Final = text(
     "lower case differ."
 )
 _FILE_WIDTH: Final = 120
+_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _OWN_COMMAND: Final = re.compile(r"softhsm-card (init|issue|list|env|repair|remove|reset-user-code)\b")
 """A command in a sentence."""
 _MEMBERS: Final = text(
@@ -132,6 +133,8 @@ class _Day(click.ParamType[date]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
         try:
+            if not _DAY.fullmatch(value):  # fromisoformat() takes more forms
+                raise ValueError
             return date.fromisoformat(value)
         except ValueError:
             said = text("{value} is no day of the form YYYY-MM-DD.")

@@ -241,6 +241,7 @@ def test_user_code_that_breaks_the_rules_is_refused(issuer: Issuer, code: str) -
         (["--reader", "\udca4"], "<U+DCA4>"),
         (["--rank", "third"], "secondary"),
         (["--issue-date", "tomorrow"], "issue-date"),
+        (["--issue-date", "20260101"], "20260101 is no day of the form YYYY-MM-DD."),
         (["--issue-date", "1999-01-01"], "2010-01-01"),
     ],
 )
