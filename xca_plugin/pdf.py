@@ -90,7 +90,8 @@ def _signer(
     number = number or os.environ.get("XCA_CARD") or None
     show_module_log(wanted=False)
     try:
-        with time_limit(PDF_SECONDS), _written_whole(context, source, output, force):
+        # The limit ends before the output appears: what has appeared did not take too long.
+        with _written_whole(context, source, output, force), time_limit(PDF_SECONDS):
             context.ux.prompter = _PasswordOfPdf(context, source)
             if context.timestamp_url:
                 check_address(context.timestamp_url)

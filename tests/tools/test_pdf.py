@@ -588,12 +588,9 @@ def test_certificate_that_is_not_valid_today_costs_no_try(workspace: Workspace) 
     workspace.refused(workspace.sign(pin="env:WRONG"), 55, "is not valid before")
 
 
-def test_pdf_that_takes_too_long_is_not_signed(workspace: Workspace) -> None:
-    source = workspace.folder / "in.pdf"
-    source.write_bytes(with_long_list(source.read_bytes(), 400_000))
-    program = (
-        "import xca_plugin.pdf; from pyhanko.cli import launch; xca_plugin.pdf.PDF_SECONDS = 0.3; launch()"
-    )
+def launched(workspace: Workspace, prepared: str) -> Result:
+    """Sign in a process that runs some statements first."""
+    program = f"import xca_plugin.pdf; from pyhanko.cli import launch; {prepared}; launch()"
     command = ["sign", "addsig", "--field", "Sig1", "xca", "--pin", "env:PIN", "in.pdf", "out.pdf"]
     done = subprocess.run(
         [sys.executable, "-c", program, *command],
@@ -603,4 +600,22 @@ def test_pdf_that_takes_too_long_is_not_signed(workspace: Workspace) -> None:
         text=True,
         timeout=60,
     )
-    workspace.refused(Result(done.returncode, done.stdout + done.stderr), 69, "it takes too long to read")
+    return Result(done.returncode, done.stdout + done.stderr)
+
+
+def test_pdf_that_takes_too_long_is_not_signed(workspace: Workspace) -> None:
+    source = workspace.folder / "in.pdf"
+    source.write_bytes(with_long_list(source.read_bytes(), 400_000))
+    result = launched(workspace, "xca_plugin.pdf.PDF_SECONDS = 0.3")
+    workspace.refused(result, 69, "it takes too long to read")
+
+
+def test_limit_of_time_does_not_end_a_pdf_that_has_appeared(workspace: Workspace) -> None:
+    result = launched(
+        workspace,
+        "import signal; from xca_plugin import named_file; file = named_file._RegularFile; "
+        "appear = file.appear; end = lambda: signal.getsignal(signal.SIGVTALRM); "
+        "file.appear = lambda self: (appear(self), callable(end()) and end()())",
+    )
+    assert result.status == 0, result
+    assert "Signed: out.pdf" in result.said
