@@ -84,6 +84,14 @@ _OS_REASONS: Final = {
     errno.EDQUOT: _NO_ROOM[1],
 }
 """The system's words (strerror(3)) for the failures that a person meets, with a Chinese translation."""
+_STEPS: Final[dict[Text | str, Text]] = {
+    **dict.fromkeys(_NO_ROOM, text("Make room on the disk. Then do it again.")),
+    _OS_REASONS[errno.ENAMETOOLONG]: text(
+        "Choose a shorter name: most disks take 255 bytes, and a Chinese character takes three of them."
+    ),
+    _OS_REASONS[errno.EROFS]: text("Nothing can be written there: choose another place."),
+}
+"""What to do next, where the reason tells it."""
 
 
 _NAME_REASONS: Final = {
@@ -127,10 +135,9 @@ class FileProblem(FileError):
     detail: Text | str
     _message = text("The file {path} cannot be used: {detail}.")
     _next_step = text("Check the path and your rights to it. Then do it again.")
-    _make_room: ClassVar[Text] = text("Make room on the disk. Then do it again.")
 
     def next_step(self, language: str | None = None) -> str:
-        """Return what to do next; about a full disk where that is the reason."""
-        if self.own_step is None and self.detail in _NO_ROOM:
-            return self._make_room(language)
+        """Return what to do next; where the reason tells it, that."""
+        if self.own_step is None and (step := _STEPS.get(self.detail)):
+            return step(language)
         return super().next_step(language)

@@ -93,7 +93,7 @@ def test_file_that_is_not_there_among_several_keeps_no_other_from_being_handled(
             done.format(two),
         ]
         assert f"The file {missing}{suffix} cannot be used: No such file or directory." in result.err
-        assert f"The file {too_long}{suffix} cannot be used: File name too long." in result.err
+        assert f"The file {too_long}{suffix} cannot be used: File name too long.\nChoose a shor" in result.err
         assert "3 of 5 files failed." in result.err
 
 
