@@ -2,11 +2,10 @@
 """Scratch files and folders that a killed program leaves behind for the next one to remove.
 
 Whoever makes one holds a lock on it (flock(2)), which ends with the process. Each use first removes those of
-the same user that nobody holds.
+the same user that nobody holds. A system without such locks (Windows) keeps what a killed program left.
 """
 
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -18,6 +17,11 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    fcntl = None  # type: ignore[assignment]  # a system without it
 
 # They do not hold the file's own name: that may be as long as a name can be.
 _FILES: Final = re.compile(r"\.xca-[0-9a-f]{16}\.tmp")
@@ -50,8 +54,10 @@ class ScratchFile:
         self._folder = folder
         self._path: Path | None = None
         self.descriptor = -1
-        with suppress(OSError):  # not every file system can (NFS, FAT); any other reason the next call tells
-            self.descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
+        # Not every system has files without a name, nor every file system (NFS, FAT). The next call tells any
+        # other reason.
+        with suppress(AttributeError, OSError):
+            self.descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, mode)
             if not _is_proc_there():  # else it can get no name
                 raise FileNotFoundError(_PROC)
             return
@@ -74,7 +80,10 @@ class ScratchFile:
         Raises:
             OSError: it cannot be done; what was there is there.
         """
-        self.name().replace(target)
+        path = self.name()
+        if fcntl is None:
+            self._close_descriptor()  # Windows gives no other name to an open file
+        path.replace(target)
         self._path = None
 
     def link(self, target: Path) -> None:
@@ -92,7 +101,7 @@ class ScratchFile:
         except FileExistsError:
             raise
         except OSError:  # no hard links (FAT, some network file systems), or no /proc: take the name first
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             try:
                 self.rename(target)
             except BaseException:
@@ -101,9 +110,12 @@ class ScratchFile:
 
     def close(self) -> None:
         """Close it; remove it, if it has not got its final name."""
+        self._close_descriptor()  # Windows removes no open file
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._path = None
+
+    def _close_descriptor(self) -> None:
         if self.descriptor >= 0:
             descriptor, self.descriptor = self.descriptor, -1
             with suppress(OSError):  # fsync(2) has told every error that matters
@@ -112,7 +124,7 @@ class ScratchFile:
     def _create(self, mode: int) -> None:
         while True:
             path = self._new_name()
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             _lock(descriptor)
             if os.fstat(descriptor).st_nlink:  # else somebody cleared it before it was locked
                 self._path, self.descriptor = path, descriptor
@@ -166,9 +178,12 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """
     parent = parent or temporary_folder()
     _clear_folders(parent)
+    descriptor = -1
     while True:
         folder = Path(tempfile.mkdtemp(prefix="xca-scratch-", dir=parent))
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if fcntl is None:  # nobody clears it, and Windows opens no folders
+            break
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         _lock(descriptor)
         if folder.exists():  # else somebody cleared it before it was locked
             break
@@ -177,10 +192,13 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _lock(descriptor: int) -> None:
+    if fcntl is None:
+        return
     with suppress(OSError):  # a file system without locks; nobody clears it there
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -200,11 +218,13 @@ def _clear_folders(parent: Path) -> None:
 
 def _own(folder: Path, names: re.Pattern[str], is_kind: Callable[[int], bool]) -> Iterator[Path]:
     """Yield this user's scratch files or folders that no process holds; each is locked meanwhile."""
+    if fcntl is None:  # it cannot be told who holds what
+        return
     with suppress(OSError), os.scandir(folder) as entries:
         for name in [entry.name for entry in entries if names.fullmatch(entry.name)]:
             path = folder / name
             with suppress(OSError):
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
                     found = os.fstat(descriptor)
                     if found.st_uid == os.geteuid() and is_kind(found.st_mode):

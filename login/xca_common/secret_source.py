@@ -97,7 +97,7 @@ class SecretReader:
     def _open(self, source: str, name: str) -> int:
         if source not in self._files:
             try:
-                self._files[source] = os.open(Path(name), os.O_RDONLY | os.O_CLOEXEC)
+                self._files[source] = os.open(Path(name), os.O_RDONLY)
             except OSError as error:
                 raise _problem(source, os_reason(error)) from None
         return self._files[source]

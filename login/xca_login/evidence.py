@@ -23,6 +23,7 @@ _MOST_BYTES: Final = 128 << 20
 _MOST_LIST_BYTES: Final = 64 << 20
 _MOST_PARTS: Final = 16  # issuers, lists and responses, of each
 _LISTS: Final = "lists"
+_UNWAITING: Final = getattr(os, "O_NONBLOCK", 0)  # Windows has neither that nor files that are pipes
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -149,7 +150,7 @@ def _content(path: Path, most: int) -> bytes:
         MalformedEvidence: it is no file, or a longer one.
         OSError: it cannot be read.
     """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _UNWAITING)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise MalformedEvidence
         data = file.read(most + 1)

@@ -357,7 +357,7 @@ def open_database(url: URL) -> Engine:
     if url.drivername != "sqlite":
         return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=0)
     path = Path(url.database or "")
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise DatabaseExposed(path=path)
     engine = create_engine(url, connect_args={"timeout": 10})
