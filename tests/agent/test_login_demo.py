@@ -44,7 +44,16 @@ def demo(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     process.communicate()
 
 
-def test_demo_shows_what_was_checked_at_a_login_and_leaves_nothing_behind(
+def agree(tab: Tab, pin: str) -> None:
+    """Type the PIN into the window that the page opened, and agree."""
+    window = tab.window()
+    window.see(READY)
+    window.type(pin)
+    window.see(AGREES)
+    window.press("Enter")
+
+
+def test_demo_shows_what_was_checked_at_a_login_registers_the_key_and_leaves_nothing_behind(
     demo: "subprocess.Popen[str]", tab: Tab, tmp_path: Path
 ) -> None:
     assert demo.stdout is not None
@@ -56,11 +65,7 @@ def test_demo_shows_what_was_checked_at_a_login_and_leaves_nothing_behind(
     tab.see("document.readyState === 'complete'")
     pin = tab.now("document.querySelector('ol').innerText.match(/\\b\\d{8}\\b/)[0]")
     tab.click(BUTTON)
-    window = tab.window()
-    window.see(READY)
-    window.type(pin)
-    window.see(AGREES)
-    window.press("Enter")
+    agree(tab, pin)
     tab.see("document.querySelector('table') || document.querySelector('output')?.innerText")
     page = tab.now("document.querySelector('main').innerText")
     for expected in (
@@ -82,8 +87,17 @@ def test_demo_shows_what_was_checked_at_a_login_and_leaves_nothing_behind(
         timeout=SECONDS,
     )
     assert "The login is proved." in again.stdout
+    tab.click("[data-xca-register]")
+    tab.read("not yet")
+    tab.click("[data-open]")
+    agree(tab, pin)
+    tab.read("This was encrypted to 國立臺灣大學 without the card", "output")
+    tab.click("[data-xca-prove]")
+    agree(tab, pin)
+    tab.see("!document.body.innerText.includes('not yet') && document.querySelector('[data-log-out]')")
     tab.click("nav a")
     tab.see("document.documentElement.lang === 'zh-TW' && document.querySelector('[data-log-out]')")
+    tab.read("加密用公開金鑰")
     tab.click("[data-log-out]")
     tab.see(f"document.querySelector('{BUTTON}')")
     demo.send_signal(signal.SIGINT)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pages of the demonstration: one to log in, one that shows what was checked and with what evidence."""
+"""The pages of the demonstration: one to log in; one that shows what was checked, and registers the key."""
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from xca_common.i18n import CHINESE, ENGLISH, LANGUAGES, Text, language_named
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.revocation_list import RevocationList
+from xca_login.errors import EncryptionRefused
 from xca_login.evidence import EvidenceFolder
 from xca_login.evidence import read as read_evidence
 from xca_login.http import CardLogin
@@ -22,6 +25,7 @@ from xca_login.integrations.wsgi import WsgiLogin, WsgiSessions, session_of
 from xca_login.later import verify_evidence
 from xca_login.login import Account, Binding, Login
 from xca_login.policy import Policy
+from xca_login.registered_keys import MemoryKeys, RegisteredKey, RegisteredKeys
 from xca_login.revocation import GivenRevocation
 from xca_login.site import Site
 from xca_login.token import Token
@@ -36,9 +40,12 @@ _STATIC: Final = {
     "/demo.css": ("demo.css", "text/css; charset=utf-8"),
     "/demo.js": ("demo.js", "text/javascript; charset=utf-8"),
 }
+_POLICY_OF_CONTENT: Final = (
+    "default-src 'self'; connect-src 'self' http://localhost:*; frame-ancestors 'none'; base-uri 'none'"
+)
 _HEADERS: Final = (
     ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    ("Content-Security-Policy", _POLICY_OF_CONTENT),
     ("Cross-Origin-Opener-Policy", "same-origin-allow-popups"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
@@ -46,6 +53,9 @@ _HEADERS: Final = (
 _TAGS: Final = {CHINESE: "zh-TW", ENGLISH: "en"}
 _NAMES: Final = {CHINESE: "中文", ENGLISH: "English"}
 _GUIDE: Final = "docs/login.md"
+
+_KEY: Final = text("The key for encryption")
+_WORDS: Final = '<p><output data-xca-login-words role="status"></output></p>'
 
 _Row = tuple[Text, Text | str]
 
@@ -79,7 +89,8 @@ class DemoSite:
         self._logins: dict[Account, tuple[Login, Path]] = {}
         site = Site(origin, "demo")
         verifier = Verifier(site, trust, GivenRevocation(lists, ()), _POLICY)
-        card_login = CardLogin(site, verifier, on_login=self._keep)
+        self._keys = RegisteredKeys(site, verifier, MemoryKeys())
+        card_login = CardLogin(site, verifier, on_login=self._keep, keys=self._keys)
         self._login = WsgiLogin(card_login)
         self._pages = WsgiSessions(self._page, card_login)
 
@@ -123,6 +134,7 @@ class DemoSite:
                 pin=self._pin
             ),
             text("This page then shows what the site checked, and what it keeps as evidence."),
+            text("There you register the card's key, to which the site encrypts without the card."),
         )
         about = text(
             "This site, the local component and the test card run on this computer alone, until you end the "
@@ -131,13 +143,10 @@ class DemoSite:
 
         def shown(language: str) -> str:
             items = "".join(f"<li>{escape(step(language))}</li>" for step in steps)
-            button = escape(text("Log in with the card")(language))
-            address = escape(self._component)
             return (
                 f"<p>{escape(about(language))}</p><ol>{items}</ol>"
-                f'<p><button data-xca-login="/login" data-next="/?lang={language}"'
-                f' data-component="{address}">{button}</button></p>'
-                '<p><output data-xca-login-words role="status"></output></p>'
+                + self._button("login", text("Log in with the card"), language)
+                + _WORDS
             )
 
         return shown
@@ -148,15 +157,69 @@ class DemoSite:
             (text("What was checked"), _checks(login)),
             (text("What is kept as evidence"), self._kept(login, path)),
         )
+        key = self._keys.of(login.account)
         next_step = text("How a site of your own does the same: {guide} of the project").format(guide=_GUIDE)
 
         def shown(language: str) -> str:
             parts = [_table(title(language), rows, language) for title, rows in tables]
+            parts.append(self._unregistered(language) if key is None else self._registered(key, language))
             leave = escape(text("Log out")(language))
             parts.append(f"<p>{escape(next_step(language))}</p><p><button data-log-out>{leave}</button></p>")
             return "".join(parts)
 
         return shown
+
+    def _unregistered(self, language: str) -> str:
+        about = text(
+            "A site keeps the card's certificate for encryption, so that it can encrypt to the holder later, "
+            "without the card. The local component hands it over; no PIN is needed."
+        )
+        return (
+            f"<h2>{escape(_KEY(language))}</h2><p>{escape(about(language))}</p>"
+            + self._button("register", text("Register the key"), language)
+            + _WORDS
+        )
+
+    def _registered(self, key: RegisteredKey, language: str) -> str:
+        message = text("This was encrypted to {holder} without the card, and only the card opens it.")
+        content, envelope = message.format(holder=key.holder_name)(language), BytesIO()
+        try:
+            self._keys.encrypt(BytesIO(content.encode("utf-8")), envelope, [key])
+        except EncryptionRefused as error:
+            said = f"{error.message(language)} {error.next_step(language)}"
+            return f"<h2>{escape(_KEY(language))}</h2><p>{escape(said)}</p>"
+        rows: list[_Row] = [
+            (text("SHA-256 of the certificate"), key.fingerprint),
+            (text("valid until"), key.valid_until.isoformat()),
+            (text("registered"), key.registered.isoformat()),
+            (
+                text("seen to open what is encrypted to it"),
+                key.proved.isoformat() if key.proved else text("not yet"),
+            ),
+            (
+                text("a sentence, encrypted to it just now while the card was not asked"),
+                text("AuthEnvelopedData with AES-256-GCM, {size} bytes").format(
+                    size=len(envelope.getvalue())
+                ),
+            ),
+        ]
+        about = text("Each of the two asks for the card, and for its PIN: {pin}").format(pin=self._pin)
+        encoded = base64.b64encode(envelope.getvalue()).decode("ascii")
+        address, opens = escape(self._component), escape(text("Open the sentence with the card")(language))
+        return (
+            _table(_KEY(language), rows, language)
+            + f"<p>{escape(about(language))}</p>"
+            + self._button("prove", text("Prove that the card opens it"), language)
+            + f'<p><button data-open="{encoded}" data-component="{address}">{opens}</button></p>'
+            + _WORDS
+        )
+
+    def _button(self, act: str, label: Text, language: str) -> str:
+        """Return a button that the script xca-login.js knows; the page is shown anew when it is done."""
+        return (
+            f'<p><button data-xca-{act}="/login" data-next="/?lang={language}"'
+            f' data-component="{escape(self._component)}">{escape(label(language))}</button></p>'
+        )
 
     def _kept(self, login: Login, path: Path) -> list[_Row]:
         again = verify_evidence(read_evidence(path), self._trust.current(), _POLICY)
