@@ -50,6 +50,7 @@ tests         command:firefox                 firefox-esr              firefox  
 tests         command:fc-match                fontconfig               fontconfig                fontconfig            fontconfig             fontconfig
 tests         file:wqy-microhei.ttc           fonts-wqy-microhei       wqy-microhei-fonts        wqy-microhei-fonts    wqy-microhei           -
 tests         file:cwheib.ttf                 fonts-cwtex-heib         -                         -                     -                      -
+tests         command:tsc                     node-typescript          -                         -                     typescript            -
 tests         command:curl                    curl                     curl                      curl                  curl                   curl
 tests         command:gpg                     gpg                      gnupg2                    gpg2                  gnupg                  gnupg
 tests         command:gpg-agent               gpg-agent                gnupg2                    gpg2                  gnupg                  gnupg
