@@ -12,13 +12,13 @@ from django.views.decorators.cache import never_cache
 
 from xca_login import Revocation, Site, TrustFolder, Verifier
 from xca_login.http import Exchange
-from xca_login.integrations.django.store import DjangoChallenges
+from xca_login.integrations.django.store import DjangoAccounts, DjangoChallenges
 
 
 def settings_of(origin: str, folder: Path, hosts: tuple[str, ...] = ()) -> dict[str, object]:
     """Return the settings that a login needs; the certificates of the CAs are in folder/ca."""
-    site = Site(origin, "投標網")
-    verifier = Verifier(site, TrustFolder(folder / "ca"), Revocation(folder / "lists", hosts))
+    site, lists = Site(origin, "投標網"), Revocation(folder / "lists", hosts)
+    verifier = Verifier(site, TrustFolder(folder / "ca"), lists, accounts=DjangoAccounts())
     sqlite = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {"transaction_mode": "IMMEDIATE"}}
     return {"SESSION_COOKIE_NAME": "__Host-sessionid", "SESSION_COOKIE_SECURE": True} | {
         "ALLOWED_HOSTS": [urlsplit(origin).hostname],

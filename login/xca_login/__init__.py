@@ -5,6 +5,7 @@ A site makes a challenge (challenges), the holder's card signs it, and the site 
 (verifier). It needs no card, no C library and no web framework.
 """
 
+from xca_login.accounts import AccountStore, MemoryAccounts
 from xca_login.challenges import Challenge, Challenges, ChallengeStore, MemoryStore
 from xca_login.errors import LoginRefused
 from xca_login.login import Account, Binding, Login
@@ -17,12 +18,14 @@ from xca_login.verifier import Verifier
 
 __all__ = [
     "Account",
+    "AccountStore",
     "Binding",
     "Challenge",
     "ChallengeStore",
     "Challenges",
     "Login",
     "LoginRefused",
+    "MemoryAccounts",
     "MemoryStore",
     "Policy",
     "RegisteredKey",

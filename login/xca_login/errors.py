@@ -294,6 +294,23 @@ class OriginNotVerified(TokenProblem):
     _next_step = text("Log in with a local component that does.")
 
 
+class OriginWeaker(TokenProblem):
+    """The account logged in with a verified origin before, and this login's origin is declared.
+
+    Attributes:
+        day: when the account first logged in with a verified origin.
+    """
+
+    day: date
+    code = "origin_weaker"
+    _message = text(
+        "You logged in here on {day} with a local component that confirms which site asks. This one does not."
+    )
+    _next_step = text(
+        "Log in with a local component that confirms it. If you cannot, ask the operator of this site."
+    )
+
+
 class AlgorithmRefused(TokenProblem):
     """The signature was made with an algorithm that is not accepted."""
 

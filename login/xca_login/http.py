@@ -129,7 +129,7 @@ class Exchange:
         clock: tells the time, with a time zone.
 
     Attributes:
-        site: who asks.
+        site, verifier: as given.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Exchange:
         clock: Callable[[], datetime] = now,
     ) -> None:
         self.site: Final = site
-        self._verifier = verifier
+        self.verifier: Final = verifier
         self._keys = keys
         self._challenges = Challenges(site, challenges or MemoryStore(), clock=clock)
         self._browser = Cookie("xca-browser", site, "Strict")
@@ -176,7 +176,7 @@ class Exchange:
         # Without the cookie there is no challenge; the text of a token is judged all the same.
         challenge = self._challenges.take(browser or new_id(), token)
         with _settings():
-            return self._verifier.verify(token, challenge)
+            return self.verifier.verify(token, challenge)
 
     def register(self, request: Request, account: Account) -> Response:
         """Register the key for encryption of the card that logged in.
@@ -397,8 +397,9 @@ def new_id() -> str:
     return secrets.token_urlsafe(32)
 
 
-def shown(login: Login) -> dict[str, str | None]:
-    """Return what the page is told of a login."""
+def shown(login: Login) -> dict[str, object]:
+    """Return what the page is told of a login. It has to show the notice, if there is one."""
+    notice = login.notice
     return {
         "holder_name": login.holder_name,
         "organisation_oid": login.organisation_oid,
@@ -406,6 +407,7 @@ def shown(login: Login) -> dict[str, str | None]:
         "rank": login.rank,
         "origin": login.binding.name.lower(),
         "at": login.at.isoformat(),
+        "notice": notice and {tag: notice(language) for tag, language in _LANGUAGE_TAGS.items()},
     }
 
 
@@ -443,7 +445,7 @@ def script() -> Response:
 
 def answer(
     status: HTTPStatus,
-    document: dict[str, object] | dict[str, str | None] | None,
+    document: Mapping[str, object] | None,
     headers: Sequence[tuple[str, str]] = (),
     media_type: str = "application/json",
 ) -> Response:

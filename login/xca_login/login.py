@@ -4,9 +4,17 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from xca_common.i18n import Text
+from xca_common.taipei import TAIPEI
 from xca_login.evidence import Evidence
+from xca_login.i18n import text
+
+_FELL_BACK: Final = text(
+    "On {time} somebody logged in here with this card, and the local component did not confirm which site "
+    "asked, as it had done before. If that was not you, tell the operator of this site."
+)
 
 
 class Binding(IntEnum):
@@ -48,6 +56,8 @@ class Login:
         binding: how it is known which site asked.
         at: when it was verified, by the site's clock.
         is_revocation_known: False: the site's policy let it in without an answer about revocation.
+        fallback: when the account logged in as declared although it had logged in as verified before, which
+            the site permits to it: this login, or one of which the holder was not told. None: it did not.
         evidence: what was verified, to be kept.
     """
 
@@ -62,4 +72,12 @@ class Login:
     binding: Binding
     at: datetime
     is_revocation_known: bool
+    fallback: datetime | None
     evidence: Evidence = field(repr=False)
+
+    @property
+    def notice(self) -> Text | None:
+        """What the site has to tell the holder, on its page and in another way as well; None: nothing."""
+        if self.fallback is None:
+            return None
+        return _FELL_BACK.format(time=f"{self.fallback.astimezone(TAIPEI):%Y-%m-%d %H:%M}")

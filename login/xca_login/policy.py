@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from xca_common.pki import profile
-from xca_login.login import Binding
+from xca_login.login import Account, Binding
 
 _STRONG: Final = frozenset({"sha256", "sha384", "sha512"})
 
@@ -21,6 +21,8 @@ class Policy:
         ranks: primary (正卡), secondary (附卡).
         digests: names of the digest algorithms that a signature may be made with.
         binding: how well the origin has to be known.
+        declared_accounts: accounts that may log in as declared although they logged in as verified before
+            (accounts). Each such login is logged as a warning, and Login.fallback tells of it.
         skew: how far the clocks of issuers and this one may differ.
         silent_hosts: hosts whose lists and responders may stay without an answer. A login that is let in
             for that is logged as a warning.
@@ -31,6 +33,7 @@ class Policy:
     ranks: frozenset[str] = profile.CARD_RANKS
     digests: frozenset[str] = _STRONG
     binding: Binding = Binding.DECLARED
+    declared_accounts: frozenset[Account] = frozenset()
     skew: timedelta = timedelta(minutes=5)
     silent_hosts: frozenset[str] = frozenset()
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Challenges, sessions and registered keys in a database that several processes share, by SQLAlchemy."""
+"""Challenges, sessions, accounts and registered keys in a database that processes share, by SQLAlchemy."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     case,
     delete,
     func,
@@ -42,6 +43,13 @@ from xca_login.sessions import MOST_OF_AN_ACCOUNT, Session
 METADATA = MetaData()
 """The tables, for whoever makes them with tools of their own."""
 
+
+def _account_columns() -> tuple[Column[str], ...]:
+    """Return the columns of a table with one row for each account, in the order of Account."""
+    lengths = {"domain": 64, "organisation": 255, "account_key": 64}
+    return tuple(Column(name, String(most), primary_key=True) for name, most in lengths.items())
+
+
 _challenges = Table(
     "xca_login_challenge",
     METADATA,
@@ -61,12 +69,19 @@ _sessions = Table(
     Column("session", Text, nullable=False),
 )
 
+_accounts = Table(
+    "xca_login_verified",
+    METADATA,
+    *_account_columns(),
+    Column("verified", DateTime(timezone=True), nullable=False),
+    Column("declared", DateTime(timezone=True)),  # of which the holder was not told yet
+    Column("told", DateTime(timezone=True)),  # that of which the holder was told last
+)
+
 _keys = Table(
     "xca_login_key",
     METADATA,
-    Column("domain", String(64), primary_key=True),
-    Column("organisation", String(255), primary_key=True),
-    Column("account_key", String(64), primary_key=True),
+    *_account_columns(),
     Column("holder_name", Text, nullable=False),
     Column("rank", String(16), nullable=False),
     Column("certificate", LargeBinary, nullable=False),
@@ -76,7 +91,16 @@ _keys = Table(
     Column("registered", DateTime(timezone=True), nullable=False),
     Column("proved", DateTime(timezone=True)),
 )
-_ACCOUNT = (_keys.c.domain, _keys.c.organisation, _keys.c.account_key)
+
+
+def create_tables(engine: Engine) -> None:
+    """Make the tables of all stores here that are not there.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached.
+    """
+    with transaction(engine) as connection:
+        METADATA.create_all(connection)
 
 
 class SqlStore:
@@ -90,15 +114,6 @@ class SqlStore:
     def __init__(self, engine: Engine, most: int = 100_000) -> None:
         self._engine = engine
         self._room = Room(most)
-
-    def create_tables(self) -> None:
-        """Make the tables that are not there.
-
-        Raises:
-            StoreUnavailable: the database cannot be reached.
-        """
-        with transaction(self._engine) as connection:
-            METADATA.create_all(connection)
 
     def add(self, session: str, challenge: Challenge, at: datetime) -> None:
         """Keep a challenge (ChallengeStore.add)."""
@@ -143,7 +158,7 @@ class SqlSessions:
     """Keeps sessions in a database (SessionStore).
 
     Args:
-        engine: as of SqlStore, whose create_tables() makes this table too.
+        engine: as of SqlStore.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -183,6 +198,42 @@ class SqlSessions:
             connection.execute(delete(_sessions).where(_sessions.c.key == key))
 
 
+class SqlAccounts:
+    """Keeps in a database which accounts logged in as verified (AccountStore).
+
+    Args:
+        engine: of SQLite from 3.35, or of PostgreSQL.
+
+    Raises:
+        ValueError: it is of another database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._insert = _upsert_of(engine)
+
+    def verified(self, account: Account, at: datetime) -> datetime | None:
+        """Note a login as verified (AccountStore.verified). One statement reads and writes."""
+        noted = self._insert(_accounts).values(**_named(account), verified=at)
+        told = noted.on_conflict_do_update(
+            index_elements=[*_accounts.primary_key],
+            set_={"declared": null(), "told": _accounts.c.declared},
+            where=_accounts.c.declared.is_not(null()),
+        ).returning(_accounts.c.told)
+        with transaction(self._engine) as connection:
+            found: datetime | None = connection.execute(told).scalar()
+        return _aware(found) if found else None
+
+    def declared(self, account: Account, at: datetime, *, is_permitted: bool) -> datetime | None:
+        """Note a login as declared (AccountStore.declared)."""
+        own = _is_of(_accounts, account)
+        noted = update(_accounts).where(own).values(declared=at).returning(_accounts.c.verified)
+        with transaction(self._engine) as connection:
+            asked = noted if is_permitted else select(_accounts.c.verified).where(own)
+            found: datetime | None = connection.execute(asked).scalar()
+        return _aware(found) if found else None
+
+
 class SqlKeys:
     """Keeps registered keys in a database (KeyStore).
 
@@ -194,24 +245,13 @@ class SqlKeys:
     """
 
     def __init__(self, engine: Engine) -> None:
-        if engine.dialect.name not in ("sqlite", "postgresql"):
-            raise ValueError("engine: only SQLite and PostgreSQL")
         self._engine = engine
-        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-
-    def create_tables(self) -> None:
-        """Make the tables that are not there.
-
-        Raises:
-            StoreUnavailable: the database cannot be reached.
-        """
-        with transaction(self._engine) as connection:
-            METADATA.create_all(connection)
+        self._insert = _upsert_of(engine)
 
     def put(self, key: RegisteredKey) -> RegisteredKey | None:
         """Keep a key (KeyStore.put). One statement reads and writes: of several at once none is lost."""
         row = {
-            **dict(zip((one.name for one in _ACCOUNT), key.account, strict=True)),
+            **_named(key.account),
             "holder_name": key.holder_name,
             "rank": key.rank,
             "certificate": key.certificate,
@@ -229,7 +269,7 @@ class SqlKeys:
         changed["registered"] = case((is_same, _keys.c.registered), else_=new.registered)
         changed["proved"] = case((_keys.c.key == new.key, _keys.c.proved), else_=null())
         kept = added.on_conflict_do_update(
-            index_elements=_ACCOUNT, set_=changed, where=_keys.c.valid_from <= new.valid_from
+            index_elements=[*_keys.primary_key], set_=changed, where=_keys.c.valid_from <= new.valid_from
         ).returning(*_keys.c)
         with transaction(self._engine) as connection:
             found = connection.execute(kept).one_or_none()
@@ -237,9 +277,7 @@ class SqlKeys:
 
     def get(self, account: Account) -> RegisteredKey | None:
         """Return the key of an account (KeyStore.get)."""
-        chosen = select(_keys)
-        for column, value in zip(_ACCOUNT, account, strict=True):
-            chosen = chosen.where(column == value)
+        chosen = select(_keys).where(_is_of(_keys, account))
         with transaction(self._engine) as connection:
             found = connection.execute(chosen).one_or_none()
         return _key(found) if found else None
@@ -252,15 +290,34 @@ class SqlKeys:
 
     def prove(self, key: RegisteredKey, at: datetime) -> RegisteredKey | None:
         """Note that a key is proved (KeyStore.prove)."""
-        chosen = update(_keys).where(_keys.c.certificate == key.certificate)
-        for column, value in zip(_ACCOUNT, key.account, strict=True):
-            chosen = chosen.where(column == value)
-        noted = chosen.values(
-            proved=func.coalesce(_keys.c.proved, literal(at, _keys.c.proved.type))
-        ).returning(*_keys.c)
+        is_kept = _is_of(_keys, key.account) & (_keys.c.certificate == key.certificate)
+        noted = (
+            update(_keys)
+            .where(is_kept)
+            .values(proved=func.coalesce(_keys.c.proved, literal(at, _keys.c.proved.type)))
+            .returning(*_keys.c)
+        )
         with transaction(self._engine) as connection:
             found = connection.execute(noted).one_or_none()
         return _key(found) if found else None
+
+
+def _upsert_of(engine: Engine) -> Callable[[Table], Any]:
+    """Return what makes a statement INSERT … ON CONFLICT for a database."""
+    makers: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    if engine.dialect.name not in makers:
+        raise ValueError("engine: only SQLite and PostgreSQL")
+    return makers[engine.dialect.name]
+
+
+def _named(account: Account) -> dict[str, str]:
+    """Return the values of an account's columns."""
+    return dict(zip((one.name for one in _accounts.primary_key), account, strict=True))
+
+
+def _is_of(table: Table, account: Account) -> ColumnElement[bool]:
+    """Return whether a row is an account's."""
+    return and_(*(table.c[name] == value for name, value in _named(account).items()))
 
 
 def _key(row: Row[tuple[object, ...]]) -> RegisteredKey:

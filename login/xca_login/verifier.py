@@ -2,7 +2,8 @@
 """Verification of a login: whether a token is a challenge that a card signed, and whose card that is.
 
 What is cheap and refuses comes first. The order: the form of the token; its content; algorithms and key;
-the issuer, the chain and its validity; the signature; what the certificate is for and whom; revocation.
+the issuer, the chain and its validity; the signature; what the certificate is for and whom; revocation;
+whether the account's origin was better known before.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ from xca_common.pki.malformed import Malformed, reading
 from xca_common.pki.standing import Standing
 from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension
 from xca_common.taipei import day
+from xca_login.accounts import AccountStore, MemoryAccounts
 from xca_login.challenges import Challenge, now
 from xca_login.errors import (
     AlgorithmRefused,
@@ -48,6 +50,7 @@ from xca_login.errors import (
     NotForLogin,
     OriginForeign,
     OriginNotVerified,
+    OriginWeaker,
     PolicyRefused,
     RankRefused,
     RevocationUnknown,
@@ -118,7 +121,11 @@ class Verifier:
         trust: the CAs whose cards it lets in.
         revocation: tells how certificates stand.
         policy: whom it lets in.
+        accounts: keeps which accounts logged in as verified; None: in this process alone.
         clock: tells the time, with a time zone.
+
+    Attributes:
+        policy, accounts: as given.
     """
 
     def __init__(
@@ -127,13 +134,15 @@ class Verifier:
         trust: Trust | TrustFolder,
         revocation: RevocationSource,
         policy: Policy | None = None,
+        accounts: AccountStore | None = None,
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._site = site
         self._trust = trust
         self._revocation = revocation
-        self._policy = policy or Policy()
+        self.policy: Final = policy or Policy()
+        self.accounts: Final[AccountStore] = accounts or MemoryAccounts()
         self._clock = clock
         self._read = _Read()
 
@@ -155,7 +164,7 @@ class Verifier:
             raise ChallengeExpired
         if token.content != challenge.text:
             raise ContentWrong
-        if token.digest not in self._policy.digests:
+        if token.digest not in self.policy.digests:
             raise AlgorithmRefused(algorithm=token.digest)
         certificate = self._read.get(token.certificate)
         issuer = self._issuer(certificate, trust, moment)
@@ -168,8 +177,9 @@ class Verifier:
         holder = self._holder(certificate, issuer)
         known = self._check_revocation(certificate, issuer, moment)
         shown, name = _shown(certificate)
+        account = _account(trust, holder, certificate)
         return Login(
-            account=_account(trust, holder, certificate),
+            account=account,
             holder=shown.holder,
             holder_name=name,
             holder_kind=holder.kind,
@@ -180,6 +190,7 @@ class Verifier:
             binding=binding,
             at=moment,
             is_revocation_known=known.judgement.standing is Standing.GOOD,
+            fallback=self._fallback(account, binding, moment),
             evidence=Evidence(moment, challenge.text, token.der, issuer.ders, known.lists, known.responses),
         )
 
@@ -230,31 +241,54 @@ class Verifier:
 
     def _check_validity(self, certificate: x509.Certificate, moment: datetime) -> None:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if moment < start - self._policy.skew:
+        if moment < start - self.policy.skew:
             raise CertificateNotYetValid(day=day(start))
         if moment > end:
             raise CertificateExpired(day=day(end))
 
     def _binding(self, token: Token) -> Binding:
         if token.origin is None:
-            if self._policy.binding is Binding.VERIFIED:
+            if self.policy.binding is Binding.VERIFIED:
                 raise OriginNotVerified
             return Binding.DECLARED
         if token.origin != self._site.origin:
             raise OriginForeign(origin=token.origin)
         return Binding.VERIFIED
 
+    def _fallback(self, account: Account, binding: Binding, moment: datetime) -> datetime | None:
+        """Note how the origin is known, and return when the account fell back, if its holder has to be told.
+
+        Raises:
+            OriginWeaker: it falls back, and the site does not permit that.
+        """
+        if binding is Binding.VERIFIED:
+            return self.accounts.verified(account, moment)
+        is_permitted = account in self.policy.declared_accounts
+        since = self.accounts.declared(account, moment, is_permitted=is_permitted)
+        if since is None:
+            return None
+        outcome = "let in" if is_permitted else "refused"
+        _LOG.warning(
+            "%s: the account %s with a declared origin, verified before (%s)",
+            outcome,
+            "/".join(account),
+            since.isoformat(),
+        )
+        if not is_permitted:
+            raise OriginWeaker(day=day(since))
+        return moment
+
     def _holder(self, certificate: x509.Certificate, issuer: Issuer) -> Holder:
         """Return whom a certificate is for, if the site lets the holder in."""
         policies = policies_of(certificate)
         if issuer.policies is not None:
             policies &= issuer.policies
-        if not policies & self._policy.certificate_policies:
+        if not policies & self.policy.certificate_policies:
             raise PolicyRefused(policies=", ".join(sorted(policies_of(certificate))) or "-")
         holder = _holder_of(certificate)
-        if self._policy.holder_kinds is not None and holder.kind not in self._policy.holder_kinds:
+        if self.policy.holder_kinds is not None and holder.kind not in self.policy.holder_kinds:
             raise HolderRefused(kind=holder.kind)
-        if holder.rank not in self._policy.ranks:
+        if holder.rank not in self.policy.ranks:
             raise RankRefused(rank=holder.rank)
         return holder
 
@@ -268,7 +302,7 @@ class Verifier:
         if judgement.standing is Standing.UNKNOWN:
             addresses = (*list_addresses(certificate), *responder_addresses(certificate))
             hosts = set(map(host_of, addresses))
-            if not (known.hosts_are_silent and hosts and hosts <= self._policy.silent_hosts):
+            if not (known.hosts_are_silent and hosts and hosts <= self.policy.silent_hosts):
                 raise RevocationUnknown(detail=judgement.detail or _NOTHING)
             _LOG.warning("let in without an answer about revocation from %s", ", ".join(sorted(hosts)))
         return known

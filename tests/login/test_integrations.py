@@ -3,6 +3,7 @@
 
 import asyncio
 import base64
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +19,15 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from sqlalchemy import text
 
 from support.login_http import Answer, Browser, asgi_site, ask_asgi, django_app, issuer_of, wsgi_site
 from support.login_site import SITE, Desk
+from support.postgresql import WITH_POSTGRESQL
 from xca_common.statement import Statement
-from xca_login import RegisteredKeys
+from xca_login import Account, Binding, Policy, RegisteredKeys
 from xca_login.http import Exchange
+from xca_login.keys import key_of
 from xca_login.testing.parties import DAY, NOW, Party, encryption, opened
 
 pytestmark = pytest.mark.integration
@@ -153,6 +158,133 @@ def project(sites: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Bro
     return Browser(origin)
 
 
+@pytest.fixture(params=["sqlite", "sqlite, whose transactions begin late", WITH_POSTGRESQL])
+def anywhere(
+    request: pytest.FixtureRequest, project: Browser, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Browser]:
+    """A browser at the example with Django, and with other databases in the place of its own."""
+    from django.core.management import call_command
+    from django.db import connections
+
+    database = dict(connections.settings["default"])
+    options = {name: one for name, one in database["OPTIONS"].items() if name != "transaction_mode"}
+    if request.param == "sqlite":
+        options = database["OPTIONS"]
+    elif request.param == "postgresql":
+        server = request.getfixturevalue("server")
+        with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("CREATE DATABASE django"))
+        engine = {"ENGINE": "django.db.backends.postgresql", "NAME": "django", "USER": server.url.username}
+        database |= engine | {"HOST": server.url.query["host"]}
+        options = {}
+    monkeypatch.setitem(connections.settings, "default", database | {"OPTIONS": options})
+    connections["default"].close()
+    del connections["default"]
+    call_command("migrate", verbosity=0)
+    yield project
+    connections["default"].close()
+    del connections["default"]
+    if request.param == "postgresql":
+        with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("DROP DATABASE django WITH (FORCE)"))
+
+
+@pytest.fixture
+def keys(project: Browser, monkeypatch: pytest.MonkeyPatch) -> RegisteredKeys:
+    """The example with Django registers keys."""
+    from django.conf import settings
+
+    from xca_login.integrations.django.store import DjangoChallenges, DjangoKeys
+
+    exchange = settings.XCA_LOGIN
+    keys = RegisteredKeys(exchange.site, exchange.verifier, DjangoKeys(), DjangoChallenges())
+    monkeypatch.setattr(exchange, "_keys", keys)
+    return keys
+
+
+@pytest.fixture(scope="module")
+def points(card: Party) -> list[tuple[x509.ExtensionType, bool]]:
+    """Where the list for the card is."""
+    return [(card.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value, False)]
+
+
+def certificates(card: Party, cert2: Party) -> bytes:
+    named = {"signing": card, "encryption": cert2}
+    return json.dumps({name: base64.b64encode(one.der).decode() for name, one in named.items()}).encode()
+
+
+def test_key_that_is_posted_by_many_at_once_is_registered_once_at_a_django_site(
+    anywhere: Browser, card: Party, issuer: Party, keys: RegisteredKeys, points: Any
+) -> None:
+    from xca_login.integrations.django.models import EncryptionKey
+
+    EncryptionKey.objects.all().delete()
+    anywhere.log_in(card)
+    cert2 = encryption(card, issuer, more=points)
+    renewed = encryption(card, issuer, "renewed", more=points, start=NOW - 2 * DAY)
+
+    def register(of: Party) -> list[Answer]:
+        body = certificates(card, of)
+        with ThreadPoolExecutor(8) as pool:
+            return [*pool.map(lambda _: anywhere.ask("POST", "/login/register", body), range(8))]
+
+    for one in (cert2, renewed):
+        answers = register(one)
+        assert {answer.status for answer in answers} == {200}, [answer.body for answer in answers]
+        assert len({answer.json["registered"] for answer in answers}) == 1
+    assert {answer.json["code"] for answer in register(cert2)} == {"key_older"}
+    (kept,) = keys.of_organisation("2.16.886.111.100000")
+    assert kept.certificate == renewed.der
+
+
+def test_token_that_is_posted_by_many_at_once_is_let_in_once_at_a_django_site(
+    anywhere: Browser, card: Party
+) -> None:
+    body = anywhere.signed(card)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(lambda _: anywhere.ask("POST", "/login/finish", body), range(8))]
+    assert sorted(one.status for one in answers) == [200, *[403] * 7], [one.body for one in answers]
+
+
+def test_account_of_a_django_site_that_logged_in_as_verified_does_not_fall_back(
+    anywhere: Browser, card: Party
+) -> None:
+    from django.contrib.auth import get_user_model
+    from django.db import connections
+    from django.test import Client
+
+    from xca_login.integrations.django.models import VerifiedAccount
+    from xca_login.integrations.django.store import DjangoAccounts
+
+    kept, at = DjangoAccounts(), [NOW + timedelta(seconds=number) for number in range(2)]
+    account = Account("gpki", "2.16.886.111.100000", hashlib.sha256(key_of(card.certificate)).hexdigest())
+
+    def verified(_: int) -> datetime | None:
+        try:
+            return kept.verified(account, at[0])
+        finally:
+            connections.close_all()
+
+    def notice() -> int:
+        with ThreadPoolExecutor(4) as pool:
+            return [*pool.map(verified, range(8))].count(at[1])
+
+    VerifiedAccount.objects.all().delete()
+    assert kept.declared(account, at[0], is_permitted=False) is None
+    assert anywhere.log_in(card).json["origin"] == "declared"
+    assert notice() == 0
+    refused = anywhere.log_in(card)
+    assert (refused.status, refused.json["code"]) == (403, "origin_weaker")
+    assert kept.declared(account, at[1], is_permitted=True) == at[0]
+    assert (notice(), notice()) == (1, 0)
+    staff, _ = get_user_model().objects.get_or_create(username="staff", is_staff=True, is_superuser=True)
+    client = Client(headers={"host": "127.0.0.1"})
+    client.force_login(staff, "xca_login.integrations.django.backends.CardBackend")
+    assert account.key in client.get("/admin/xca_login/verifiedaccount/").text
+    VerifiedAccount.objects.all().delete()
+    assert anywhere.log_in(card).status == 200
+
+
 def test_session_of_a_django_site_is_a_new_one_at_each_login(project: Browser, card: Party) -> None:
     project.log_in(card)
     first = project.cookies["__Host-sessionid"]
@@ -250,21 +382,16 @@ def test_admin_of_a_django_site_lists_keys_and_adds_none(project: Browser, card:
 
 
 def test_key_that_a_card_registers_at_a_django_site_is_listed(
-    project: Browser, card: Party, issuer: Party, monkeypatch: pytest.MonkeyPatch
+    project: Browser, card: Party, issuer: Party, keys: RegisteredKeys, points: Any
 ) -> None:
-    from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.test import Client
 
-    from xca_login.integrations.django.store import DjangoChallenges, DjangoKeys
+    from xca_login.integrations.django.models import EncryptionKey
 
-    exchange = settings.XCA_LOGIN
-    keys = RegisteredKeys(exchange.site, exchange._verifier, DjangoKeys(), DjangoChallenges())
-    monkeypatch.setattr(exchange, "_keys", keys)
-    points = card.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    cert2 = encryption(card, issuer, more=[(points, False)])
-    named = {"signing": card, "encryption": cert2}
-    body = json.dumps({name: base64.b64encode(one.der).decode() for name, one in named.items()}).encode()
+    EncryptionKey.objects.all().delete()
+    cert2 = encryption(card, issuer, more=points)
+    body = certificates(card, cert2)
 
     def post(action: str, body: bytes = b"{}") -> Answer:
         return project.ask("POST", f"/login/{action}", body)
@@ -280,9 +407,8 @@ def test_key_that_a_card_registers_at_a_django_site_is_listed(
     again = post("register", body).json
     assert (first["proved"], again["registered"]) == (None, first["registered"])
     assert again["proved"] is not None
-    older = encryption(card, issuer, more=[(points, False)], start=NOW - 31 * DAY)
-    named["encryption"] = older
-    body = json.dumps({name: base64.b64encode(one.der).decode() for name, one in named.items()}).encode()
+    older = encryption(card, issuer, more=points, start=NOW - 31 * DAY)
+    body = certificates(card, older)
     assert post("register", body).json["code"] == "key_older"
     (kept,) = keys.of_organisation("2.16.886.111.100000")
     assert (kept.certificate, keys.note_opening(kept)) == (cert2.der, kept)
@@ -315,6 +441,9 @@ def test_settings_of_a_django_site_with_which_nobody_logs_in_are_told(project: B
     with override_settings(SESSION_COOKIE_NAME="sessionid", SESSION_COOKIE_SECURE=False):
         assert found() == []  # the site is on this machine
     with override_settings(XCA_LOGIN=Exchange(SITE, Desk().verifier())):
+        assert found() == ["xca_login.W004"]
+    verified = Policy(binding=Binding.VERIFIED)
+    with override_settings(XCA_LOGIN=Exchange(SITE, Desk().verifier(policy=verified))):
         assert found() == []
         with override_settings(SESSION_COOKIE_NAME="sessionid"):
             assert found() == ["xca_login.W002"]

@@ -16,7 +16,7 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko_certvalidator import ValidationContext
 
 from xca_common.pki import strict_certificate
-from xca_login import Challenges, MemoryStore, Revocation, Site, Trust, Verifier, errors
+from xca_login import Challenges, MemoryAccounts, MemoryStore, Revocation, Site, Trust, Verifier, errors
 from xca_login.testing import CASES, OK, ORIGIN, Addresses, Case, Setting
 from xca_login.testing.certificate_cases import CERTIFICATE_CASES
 from xca_login.testing.token_cases import TOKEN_CASES
@@ -43,12 +43,13 @@ class SiteUnderTest:
         self._addresses = addresses
         self._revocation = Revocation(None, ["127.0.0.1"])
         self._store = MemoryStore()
+        self._accounts = MemoryAccounts()
 
     def log_in(self, case: Case) -> str:
         """Return what the site answers to a case: OK, or the code of its error."""
         self._addresses.answers = case.answers
         trust = Trust.of(map(strict_certificate.load, case.trusted))
-        verifier = Verifier(SITE, trust, self._revocation, clock=lambda: case.at)
+        verifier = Verifier(SITE, trust, self._revocation, None, self._accounts, clock=lambda: case.at)
         challenges = Challenges(SITE, self._store, clock=lambda: case.at)
         try:
             token = Token.read(case.token)

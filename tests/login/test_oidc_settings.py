@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from support.login_site import Desk
 from support.oidc import CLIENTS, settings_file
+from xca_login import Account
 from xca_login.commands import xca_login
 from xca_login.oidc import settings as oidc_settings
 from xca_login.oidc.client import secret_digest_of
@@ -30,7 +31,10 @@ def run(*words: str | Path, language: str = "en") -> Result:
 
 @pytest.mark.fast
 def test_settings_are_read_whole(tmp_path: Path) -> None:
-    found = oidc_settings.read(settings_file(tmp_path, ORIGIN, "verified_origin = true"))
+    account = f"gpki/2.16.886.111.100000/{'0' * 64}"
+    named = f'declared_accounts = ["{account}"]'
+    found = oidc_settings.read(settings_file(tmp_path, ORIGIN, f"verified_origin = true\n{named}"))
+    assert found.declared_accounts == {Account(*account.split("/"))}
     assert (found.site.origin, found.folder, found.ca) == (ORIGIN, tmp_path / "kept", tmp_path / "ca")
     assert (found.database.drivername, found.verified_origin) == ("sqlite", True)
     assert list(found.clients) == ["bids", "archive", "archive-too", "app"]
@@ -47,6 +51,7 @@ def test_settings_are_read_whole(tmp_path: Path) -> None:
         (CLIENT, "orgin = 1", "no setting orgin"),
         (f"{CLIENT}scopes = 'openid'", "", "has to be a list"),
         (CLIENT, "verified_origin = 1", "true or false"),
+        (CLIENT, 'declared_accounts = ["gpki/2.16.886.111.100000"]', "no account"),
         (CLIENT, 'database = "x"', "no URL"),
         (CLIENT, 'database = "mysql://a/b"', "PostgreSQL or SQLite"),
         (CLIENT, 'database = "sqlite://"', "in a file"),

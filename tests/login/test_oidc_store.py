@@ -18,7 +18,7 @@ from xca_login.login import Account
 from xca_login.oidc.keys import SigningKeys
 from xca_login.oidc.store import Code, DatabaseExposed, NewTokens, OidcStore, open_database
 from xca_login.sessions import MOST_OF_AN_ACCOUNT, Session
-from xca_login.sql_store import METADATA, SqlSessions, SqlStore
+from xca_login.sql_store import METADATA, SqlSessions, create_tables
 from xca_login.testing.parties import NOW
 
 ACCOUNT = Account("gpki", "2.16.886.111.100000", "ab" * 32)
@@ -63,7 +63,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
     else:
         url = request.getfixturevalue("server")
         METADATA.drop_all(create_engine(url, poolclass=NullPool))
-    SqlStore(create_engine(url, poolclass=NullPool)).create_tables()
+    create_tables(create_engine(url, poolclass=NullPool))
     if request.param == "sqlite":
         (tmp_path / "oidc.db").chmod(0o600)
     return url

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from xca_login.challenges import ChallengeStore, MemoryStore
 from xca_login.http import CardLogin, Request
 from xca_login.registered_keys import KeyStore, MemoryKeys
 from xca_login.revocation import Known
-from xca_login.sql_store import METADATA, SqlKeys, SqlStore
+from xca_login.sql_store import METADATA, SqlAccounts, SqlKeys, SqlStore, create_tables
 from xca_login.testing.parties import DAY, NOW, Party, encryption, holder, opened, party
 from xca_login.testing.tokens import sign
 
@@ -97,9 +98,8 @@ def kept(request: pytest.FixtureRequest, desk: Desk, tmp_path: Path) -> Registry
     else:
         engine = request.getfixturevalue("server")
         METADATA.drop_all(engine)
-    store = SqlKeys(engine)
-    store.create_tables()
-    return Registry(desk, store, SqlStore(engine))
+    create_tables(engine)
+    return Registry(desk, SqlKeys(engine), SqlStore(engine))
 
 
 def test_key_of_a_card_is_registered_with_both_certificates(kept: Registry) -> None:
@@ -222,17 +222,17 @@ def test_database_without_upserts_is_refused() -> None:
     class Engine:
         dialect = Dialect
 
-    with pytest.raises(ValueError, match="SQLite"):
-        SqlKeys(Engine())  # type: ignore[arg-type]  # one that this machine has no driver of
+    for store in (SqlKeys, SqlAccounts):
+        with pytest.raises(ValueError, match="SQLite"):
+            store(Engine())  # type: ignore[arg-type]  # one that this machine has no driver of
 
 
 def replace_ca(desk: Desk, ca: Party) -> Desk:
     """Return the same desk, which also trusts another CA."""
     other = Desk.__new__(Desk)
     vars(other).update(vars(desk))
-    other.verifier = lambda revocation=None, policy=None, trusted=None: desk.verifier(  # type: ignore[method-assign]  # of one test
-        revocation, policy, [desk.root, desk.ca, ca]
-    )
+    verifier = partial(desk.verifier, trusted=[desk.root, desk.ca, ca])
+    other.verifier = verifier  # type: ignore[method-assign]  # of one test
     return other
 
 

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from xca_common.pki import strict_certificate
 from xca_common.pki.standing import Judgement, Standing
-from xca_login import Challenge, Challenges, Login, MemoryStore, Policy, Site, Trust, Verifier
+from xca_login import AccountStore, Challenge, Challenges, Login, MemoryStore, Policy, Site, Trust, Verifier
 from xca_login.revocation import Known, RevocationSource
 from xca_login.testing.parties import NOW, Party, holder, party
 from xca_login.testing.tokens import sign
@@ -54,10 +54,11 @@ class Desk:
         revocation: RevocationSource | None = None,
         policy: Policy | None = None,
         trusted: Sequence[Party] | None = None,
+        accounts: AccountStore | None = None,
     ) -> Verifier:
         pinned = (self.root, self.ca) if trusted is None else trusted
         trust = Trust.of(strict_certificate.load(one.der) for one in pinned)
-        return Verifier(SITE, trust, revocation or Saying(), policy, clock=self.clock)
+        return Verifier(SITE, trust, revocation or Saying(), policy, accounts, clock=self.clock)
 
     def challenge(self) -> Challenge:
         return self.challenges.new(SESSION)

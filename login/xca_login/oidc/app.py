@@ -24,7 +24,7 @@ from xca_login.oidc.settings import Settings
 from xca_login.oidc.store import OidcStore, open_database
 from xca_login.policy import Policy
 from xca_login.revocation import Revocation
-from xca_login.sql_store import SqlSessions, SqlStore
+from xca_login.sql_store import SqlAccounts, SqlSessions, SqlStore, create_tables
 from xca_login.trust import TrustFolder
 from xca_login.verifier import Verifier
 
@@ -48,10 +48,14 @@ def make_app(settings: Settings, clock: Callable[[], datetime] = now) -> ASGIApp
     engine = open_database(settings.database)
     challenges = SqlStore(engine)
     store = OidcStore(engine)
-    challenges.create_tables()
-    policy = Policy(binding=Binding.VERIFIED) if settings.verified_origin else Policy()
+    create_tables(engine)
+    policy = Policy(
+        binding=Binding.VERIFIED if settings.verified_origin else Binding.DECLARED,
+        declared_accounts=settings.declared_accounts,
+    )
     revocation = Revocation(settings.folder / "lists", settings.hosts)
-    verifier = Verifier(settings.site, TrustFolder(settings.ca), revocation, policy, clock=clock)
+    trust, accounts = TrustFolder(settings.ca), SqlAccounts(engine)
+    verifier = Verifier(settings.site, trust, revocation, policy, accounts, clock=clock)
     card_login = CardLogin(settings.site, verifier, challenges, SqlSessions(engine), clock=clock)
     server = Server(settings.site.origin, settings.clients, store, SigningKeys(store, clock), clock)
     pages = Pages(settings, server, card_login, clock)

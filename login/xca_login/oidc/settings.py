@@ -17,11 +17,24 @@ from xca_common.errors import os_reason
 from xca_common.i18n import Text
 from xca_login.errors import BadOrigin, Misconfigured
 from xca_login.i18n import text
+from xca_login.login import Account
 from xca_login.oidc.client import SCOPES, Client, secret_digest_of
 from xca_login.site import Site
 
 _MOST_BYTES: Final = 1 << 20
-_OWN: Final = frozenset({"origin", "name", "folder", "ca", "database", "hosts", "verified_origin", "client"})
+_OWN: Final = frozenset(
+    {
+        "origin",
+        "name",
+        "folder",
+        "ca",
+        "database",
+        "hosts",
+        "verified_origin",
+        "declared_accounts",
+        "client",
+    }
+)
 _OF_CLIENT: Final = frozenset(
     {
         "id",
@@ -37,6 +50,7 @@ _OF_CLIENT: Final = frozenset(
 )
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _URI: Final = re.compile(r"[!#-\[\]-~]{1,512}")  # what an error may repeat (RFC 6749, section 4.1.2.1)
+_ACCOUNT: Final = re.compile(r"[^/]+/[0-9.]+/[0-9a-f]{64}")
 _SECTOR: Final = re.compile(r"[a-z0-9.-]{1,253}")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MISSING: Final = object()
@@ -62,6 +76,7 @@ class Settings:
         database: the database.
         hosts: hosts of lists and responders beside those of the government's issuers.
         verified_origin: only logins whose origin the holder's program compared are let in.
+        declared_accounts: as of Policy.
         clients: the clients by their ids.
     """
 
@@ -71,6 +86,7 @@ class Settings:
     database: URL
     hosts: tuple[str, ...]
     verified_origin: bool
+    declared_accounts: frozenset[Account]
     clients: dict[str, Client]
 
 
@@ -135,8 +151,16 @@ def _settings(document: dict[str, Any], home: Path) -> Settings:
         database=_database(_value(document, "database", str, "", ""), folder),
         hosts=tuple(_texts(document, "hosts", "", ())),
         verified_origin=_value(document, "verified_origin", bool, "", False),
+        declared_accounts=frozenset(map(_account, _texts(document, "declared_accounts", "", ()))),
         clients=clients,
     )
+
+
+def _account(name: str) -> Account:
+    """Return the account that the log names, such as gpki/2.16.886.111.100000/6f2c…."""
+    if not _ACCOUNT.fullmatch(name):
+        raise _Wrong(text("{name} in declared_accounts is no account as the log names it").format(name=name))
+    return Account(*name.split("/"))
 
 
 def _database(given: str, folder: Path) -> URL:

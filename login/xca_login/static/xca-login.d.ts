@@ -23,6 +23,7 @@ export class LoginError extends Error {
   readonly link: string | null;
   /** After pin_wrong: how many wrong PINs lock the card; null: the component does not tell. */
   readonly triesLeft: number | null;
+  private constructor();
   /** Both sentences, by default in the language of the page. */
   text(language?: string): string;
 }
@@ -35,6 +36,11 @@ export interface Login {
   readonly rank: "primary" | "secondary";
   readonly origin: "declared" | "verified";
   readonly at: string;
+  /**
+   * What the holder has to be told: the account logged in with a component that does not confirm the site's origin, although
+   * it had done so with one that does. Show it. null: nothing. The buttons show it by themselves.
+   */
+  readonly notice: Readonly<Record<"zh-TW" | "en", string>> | null;
 }
 
 /** A key for encryption that the site has registered. Times are ISO 8601. */

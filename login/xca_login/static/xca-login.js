@@ -458,22 +458,32 @@ export async function logOut({ path = "/login" } = {}) {
   await post(`${path}/logout`, null);
 }
 
-// Ask for the PIN on the page: the vendor's component leaves that to sites. What is typed is kept nowhere.
-function askPin(act) {
-  const isEnglish = /^en\b/i.test(document.documentElement.lang || navigator.language);
-  const make = (name, ...more) => Object.assign(document.createElement(name), ...more);
+const pageIsEnglish = () => /^en\b/i.test(document.documentElement.lang || navigator.language);
+const make = (name, ...more) => Object.assign(document.createElement(name), ...more);
+
+// Show something in a dialog of the page, with a button to go on; return the dialog.
+function showDialog(content) {
   const dialog = make("dialog");
   const form = make("form", { method: "dialog" });
-  const label = make("label", { textContent: isEnglish ? "PIN of the card: " : "卡片的 PIN碼：" });
-  const pin = make("input", { type: "password", autocomplete: "off", required: true, maxLength: 8 });
-  const button = make("button", { textContent: isEnglish ? "Go on" : "繼續" });
-  label.append(pin);
-  form.append(label, " ", button);
+  form.append(content, " ", make("button", { textContent: pageIsEnglish() ? "Go on" : "繼續" }));
   dialog.append(form);
-  form.addEventListener("submit", () => act(pin.value)); // a click: it may open a window
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  return dialog;
+}
+
+// Ask for the PIN on the page: the vendor's component leaves that to sites. What is typed is kept nowhere.
+function askPin(act) {
+  const label = make("label", { textContent: pageIsEnglish() ? "PIN of the card: " : "卡片的 PIN碼：" });
+  const pin = make("input", { type: "password", autocomplete: "off", required: true, maxLength: 8 });
+  label.append(pin);
+  showDialog(label).addEventListener("submit", () => act(pin.value)); // a click: it may open a window
+}
+
+// Tell what the site says about a login before the page is left. The Escape key goes on, too.
+function tell(notice, go) {
+  showDialog(make("p", { textContent: notice[pageIsEnglish() ? "en" : "zh-TW"] })).addEventListener("close", go);
 }
 
 const BUTTONS = { xcaLogin: logIn, xcaRegister: registerKey, xcaProve: proveKey };
@@ -483,8 +493,11 @@ function listenTo(button, name, words) {
     const { [name]: path, next, component } = button.dataset;
     try {
       const detail = await BUTTONS[name]({ path, component, pin });
-      if (name === "xcaLogin" || next !== undefined) {
-        location.assign(next ?? "/");
+      const go = () => location.assign(next ?? "/");
+      if (name === "xcaLogin" && detail.notice !== null) {
+        tell(detail.notice, go);
+      } else if (name === "xcaLogin" || next !== undefined) {
+        go();
       } else {
         button.dispatchEvent(new CustomEvent("xca-done", { detail, bubbles: true }));
       }

@@ -146,6 +146,21 @@ def _replayed(at: Setting, asked: Challenge) -> Attempt:
     return Attempt(token, before=((OK, Attempt(token)),))
 
 
+def _card_of_our_program(at: Setting) -> Party:
+    """Return the card of a holder whose program signs origins; the others of the cases never do."""
+    return at.holder(key_name="a card of a program that signs origins")
+
+
+def _verified(at: Setting, asked: Challenge) -> bytes:
+    return sign(_card_of_our_program(at), asked.text, more=[origin(ORIGIN)])
+
+
+def _declared_after_verified(at: Setting, asked: Challenge) -> Attempt:
+    before = at.challenge()
+    verified = Attempt(_verified(at, before), challenge=before)
+    return Attempt(sign(_card_of_our_program(at), asked.text), before=((OK, verified),))
+
+
 def _expired(at: Setting, asked: Challenge) -> Attempt:
     old = at.challenge(at=NOW - LIFETIME - timedelta(seconds=1))
     return Attempt(sign(at.card, old.text), challenge=old)
@@ -176,7 +191,7 @@ TOKEN_CASES: Final = {
     "right, origin signed": Recipe(
         "The holder's program signed the origin of the page that asked, and it is this site's.",
         OK,
-        _having(origin(ORIGIN)),
+        _verified,
     ),
     "right, time and card number signed": Recipe(
         "signingTime and the card number are signed too; they are recorded, not compared.",
@@ -311,6 +326,11 @@ TOKEN_CASES: Final = {
         "The host of the page that asked begins like this site's.",
         "origin_foreign",
         _having(origin(f"{ORIGIN}.evil.example")),
+    ),
+    "origin signed before": Recipe(
+        "The holder's program signed the origin at the login before, and signs none at this one.",
+        "origin_weaker",
+        _declared_after_verified,
     ),
     "another text": Recipe(
         "A letter follows the challenge.", "content", _text(lambda asked: asked.text + b"x")

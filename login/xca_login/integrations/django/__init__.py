@@ -5,7 +5,8 @@ The site's settings name it, its backend and its Exchange; the site's URLs inclu
 
     INSTALLED_APPS = [..., "xca_login.integrations.django"]
     AUTHENTICATION_BACKENDS = [..., "xca_login.integrations.django.backends.CardBackend"]
-    XCA_LOGIN = Exchange(site, Verifier(site, TrustFolder(...), Revocation(...)), DjangoChallenges())
+    verifier = Verifier(site, TrustFolder(...), Revocation(...), accounts=DjangoAccounts())
+    XCA_LOGIN = Exchange(site, verifier, DjangoChallenges())
     SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin-allow-popups"
     urlpatterns = [..., path("login/", include("xca_login.integrations.django.urls"))]
 """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lists of cards' keys in Django's admin. Keys come from cards alone; they may be deleted there."""
+"""The lists of cards' keys in Django's admin. What is in them comes from cards; it may be deleted there."""
 
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from xca_login.integrations.django.models import CardKey, EncryptionKey
+from xca_login.integrations.django.models import CardKey, EncryptionKey, VerifiedAccount
 
 
 class _OfCards(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic class when it runs
@@ -28,6 +28,16 @@ class CardKeyAdmin(_OfCards):
     search_fields = ("holder_name", "organisation", "key")
     list_filter = ("domain", "rank")
     date_hierarchy = "last_used"
+
+
+@admin.register(VerifiedAccount)
+class VerifiedAccountAdmin(_OfCards):
+    """Which accounts may not log in with a declared origin any more. One that is deleted may again."""
+
+    list_display = ("organisation", "account_key", "verified", "declared")
+    search_fields = ("organisation", "account_key")
+    list_filter = ("domain",)
+    date_hierarchy = "verified"
 
 
 @admin.register(EncryptionKey)

@@ -12,9 +12,11 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 from django.utils.module_loading import import_string
 
+from xca_login.accounts import MemoryAccounts
 from xca_login.http import SESSION_LIFETIME
 from xca_login.integrations.django.backends import CardBackend
 from xca_login.integrations.django.configured import TEMPLATE, exchange
+from xca_login.login import Binding
 
 _CUTTING: Final = frozenset({"same-origin", "noopener-allow-popups"})
 """Policies under which the local component's window cannot speak to the page that opened it (HTML, 7.1.3)."""
@@ -71,6 +73,24 @@ def check_session_lifetime(app_configs: Sequence[AppConfig] | None, **_: Any) ->
             "A session ends with the browser, and at last after SESSION_COOKIE_AGE: more than eight hours.",
             hint=f"Set SESSION_COOKIE_AGE = {most}, or less.",
             id="xca_login.W003",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_accounts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Warn where a restart forgets which accounts logged in with a verified origin."""
+    try:
+        verifier = exchange().verifier
+    except ImproperlyConfigured:  # check_settings() tells
+        return []
+    if verifier.policy.binding is Binding.VERIFIED or not isinstance(verifier.accounts, MemoryAccounts):
+        return []
+    return [
+        Warning(
+            "Each process remembers for itself which accounts logged in with a verified origin.",
+            hint="Set XCA_LOGIN = Exchange(site, Verifier(…, accounts=DjangoAccounts()), …).",
+            id="xca_login.W004",
         )
     ]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept in the site's database: keys of cards, keys for encryption, and open challenges."""
+"""What is kept in the site's database: keys of cards, verified accounts, keys for encryption, challenges."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -38,6 +38,36 @@ class CardKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.holder_name} ({self.organisation})"
+
+
+class VerifiedAccount(models.Model):
+    """An account that logged in with a verified origin (xca_login.AccountStore).
+
+    Attributes:
+        domain, organisation, account_key: the account.
+        verified: when it first did.
+        declared: its last login with a declared origin since, of which the holder was not told.
+        told: that of which the holder was told last.
+    """
+
+    domain: "models.CharField[str, str]" = models.CharField(max_length=64)
+    organisation: "models.CharField[str, str]" = models.CharField(max_length=255)
+    account_key: "models.CharField[str, str]" = models.CharField(max_length=64)
+    verified: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
+    declared: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
+    told: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
+
+    class Meta:
+        """One row for each account."""
+
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["domain", "organisation", "account_key"], name="xca_login_verified_account"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return "/".join((self.domain, self.organisation, self.account_key))
 
 
 class EncryptionKey(models.Model):

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open challenges and registered keys in the site's own database, for all its processes."""
+"""Open challenges, accounts and registered keys in the site's own database, for all its processes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import F
 
 from xca_login.challenges import MOST_OF_A_SESSION, Challenge, Room
 from xca_login.errors import StoreUnavailable
@@ -49,19 +50,46 @@ class DjangoChallenges:
             from xca_login.integrations.django.models import OpenChallenge
 
             chosen = OpenChallenge.objects.filter(session=session, nonce=nonce)
-            found = chosen.first()
-            deleted, _ = chosen.delete()
-        if found is None or not deleted:
-            return None
+            # What writes first has the row alone. SQLite refuses to let one write that has read what changed.
+            if not chosen.update(until=F("until")):
+                return None
+            found = chosen.get()
+            chosen.delete()
         self._room.give_back(1)
         return Challenge(bytes(found.text), nonce, found.until)
+
+
+class DjangoAccounts:
+    """Keeps in Django's default database which accounts logged in as verified (AccountStore)."""
+
+    def verified(self, account: Account, at: datetime) -> datetime | None:
+        """Note a login as verified (AccountStore.verified). What is written first locks the account's row."""
+        with _transaction():
+            from xca_login.integrations.django.models import VerifiedAccount  # after Django's start
+
+            chosen = VerifiedAccount.objects.filter(**_account(account))
+            if chosen.exclude(declared=None).update(told=F("declared"), declared=None):
+                return chosen.get().told
+            VerifiedAccount.objects.get_or_create(**_account(account), defaults={"verified": at})
+        return None
+
+    def declared(self, account: Account, at: datetime, *, is_permitted: bool) -> datetime | None:
+        """Note a login as declared (AccountStore.declared)."""
+        with _transaction():
+            from xca_login.integrations.django.models import VerifiedAccount
+
+            chosen = VerifiedAccount.objects.filter(**_account(account))
+            if is_permitted:
+                chosen.update(declared=at)
+            found = chosen.first()
+        return found.verified if found else None
 
 
 class DjangoKeys:
     """Keeps registered keys in Django's default database (KeyStore)."""
 
     def put(self, key: RegisteredKey) -> RegisteredKey | None:
-        """Keep a key (KeyStore.put). The account's row is locked from when it is read until it is written."""
+        """Keep a key (KeyStore.put). What writes first has the account's row alone until it is done."""
         with _transaction():
             from xca_login.integrations.django.models import EncryptionKey  # after Django's start
 
@@ -76,9 +104,11 @@ class DjangoKeys:
                 "registered": key.registered,
                 "proved": None,
             }
-            locked = EncryptionKey.objects.select_for_update()
-            row, is_new = locked.get_or_create(**_account(key), defaults=new)
-            if not is_new:
+            try:
+                with transaction.atomic():
+                    row = EncryptionKey.objects.create(**_account(key.account), **new)
+            except IntegrityError:  # the account has a key
+                row = EncryptionKey.objects.select_for_update().get(**_account(key.account))
                 before = _key(row)
                 if before.valid_from > key.valid_from:
                     return None
@@ -93,7 +123,7 @@ class DjangoKeys:
 
     def get(self, account: Account) -> RegisteredKey | None:
         """Return the key of an account (KeyStore.get)."""
-        found = self._found(domain=account.domain, organisation=account.organisation, account_key=account.key)
+        found = self._found(**_account(account))
         return found[0] if found else None
 
     def of_organisation(self, domain: str, organisation: str) -> Sequence[RegisteredKey]:
@@ -105,7 +135,7 @@ class DjangoKeys:
         with _transaction():
             from xca_login.integrations.django.models import EncryptionKey
 
-            chosen = EncryptionKey.objects.filter(**_account(key), fingerprint=key.fingerprint)
+            chosen = EncryptionKey.objects.filter(**_account(key.account), fingerprint=key.fingerprint)
             chosen.filter(proved=None).update(proved=at)
             row = chosen.first()
         return _key(row) if row else None
@@ -117,8 +147,7 @@ class DjangoKeys:
             return [_key(row) for row in EncryptionKey.objects.filter(**chosen).order_by("account_key")]
 
 
-def _account(key: RegisteredKey) -> dict[str, str]:
-    account = key.account
+def _account(account: Account) -> dict[str, str]:
     return {"domain": account.domain, "organisation": account.organisation, "account_key": account.key}
 
 
