@@ -100,6 +100,9 @@ def test_demo_shows_what_was_checked_at_a_login_registers_the_key_and_leaves_not
     tab.read("加密用公開金鑰")
     tab.click("[data-log-out]")
     tab.see(f"document.querySelector('{BUTTON}')")
+    tab.now("(history.back(), true)")
+    tab.see(f"document.documentElement.lang === 'en' && document.querySelector('{BUTTON}')")
+    assert "國立臺灣大學" not in tab.now("document.body.innerText")
     demo.send_signal(signal.SIGINT)
     assert demo.wait(SECONDS) == 0
     until(lambda: not list(tmp_path.glob("xca-scratch-*")))

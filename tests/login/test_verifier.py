@@ -3,6 +3,7 @@
 
 import gc
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from support.login_site import SITE, Desk, Saying
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.authority import directory_attributes
 from xca_common.pki.standing import Judgement, Standing
-from xca_login import Binding, Policy, Trust, TrustFolder, errors
+from xca_login import Binding, Challenge, Policy, Trust, TrustFolder, errors
 from xca_login.testing.parties import DAY, NOW, holder, party, policies
 from xca_login.testing.tokens import origin, sign
 
@@ -110,6 +111,25 @@ def test_policy_of_a_site_refuses_other_holders(desk: Desk) -> None:
     ):
         with pytest.raises(error):
             desk.log_in(policy=policy)
+
+
+def test_certificate_of_an_issuer_whose_clock_is_ahead_is_let_in_within_the_policy(desk: Desk) -> None:
+    card = holder(desk.ca, start=NOW + timedelta(minutes=4))
+    assert desk.log_in(card)
+    with pytest.raises(errors.CertificateNotYetValid):
+        desk.log_in(card, policy=Policy(skew=timedelta(minutes=3)))
+
+
+def test_verifier_that_many_threads_use_tells_whose_each_login_is(desk: Desk) -> None:
+    verifier = desk.verifier()
+    cards = {name: holder(desk.ca, name, key_name="a school") for name in ("a", "b", "c", "d")}
+    asked = [(name, desk.challenge()) for name in cards for _ in range(8)]
+
+    def log_in(name: str, challenge: Challenge) -> str:
+        return verifier.verify(sign(cards[name], challenge.text), challenge).holder_name
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(log_in, *zip(*asked, strict=True))] == [name for name, _ in asked]
 
 
 def test_policy_that_takes_weak_digests_cannot_be_made() -> None:

@@ -236,16 +236,20 @@ def opened(one: Party, envelope: bytes) -> bytes:
     return content.getvalue()
 
 
-def responder(issuer: Party, *, purposes: Sequence[x509.ObjectIdentifier] | None = None) -> Party:
+def responder(
+    issuer: Party, *, purposes: Sequence[x509.ObjectIdentifier] | None = None, end: datetime = NOW + DAY
+) -> Party:
     """Return an OCSP responder.
 
     Args:
         issuer: the issuing CA.
         purposes: its extKeyUsage; None: that of responders; empty: it has none.
+        end: notAfter.
     """
     named = [ExtendedKeyUsageOID.OCSP_SIGNING] if purposes is None else purposes
     return party(
         "responder",
         issuer,
         extensions=[(x509.ExtendedKeyUsage(named), False)] if named else [],
+        end=end,
     )

@@ -395,6 +395,11 @@ REVOCATION_CASES: Final = {
     "OCSP of a holder": Recipe(
         "The responder's certificate is one of a card.", _UNKNOWN, _delegated(lambda at: at.card)
     ),
+    "OCSP of a delegate that expired": Recipe(
+        "The certificate of the responder expired a day ago.",
+        _UNKNOWN,
+        _delegated(lambda at: responder(at.ca, end=NOW - DAY)),
+    ),
     "OCSP of a revoked delegate": Recipe(
         "A list says that the responder's certificate is revoked.", _UNKNOWN, _revoked_responder
     ),
