@@ -125,6 +125,10 @@ class Text:
             sentence = translations.gettext(self._singular)
         return sentence.format_map({name: _shown(fact, language) for name, fact in self._facts.items()})
 
+    def __str__(self) -> str:
+        """Return the string in the language being spoken, else the environment's."""
+        return self()
+
 
 def _shown(fact: object, language: str | None) -> object:
     if isinstance(fact, Text):

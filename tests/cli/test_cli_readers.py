@@ -96,7 +96,8 @@ def test_readers_without_the_daemon_say_what_to_start(closed: Workspace, scripte
     document = workspace.run("detect", "--json").json
     check(document, "detect")
     assert document["pcsc"]["problem"]["name"] == "NoReaderDaemon"
-    assert scripted.under(workspace, "C_GetSlotList count 0").run("detect").status == 81
+    result = scripted.under(workspace, "C_GetSlotList count 0").run("detect")
+    assert (result.status, result.err.count("pcscd, does not answer.")) == (81, 1), result.err
 
 
 def test_readers_of_a_real_card_without_the_daemon_say_so(

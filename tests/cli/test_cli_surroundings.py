@@ -171,7 +171,7 @@ def test_setup_for_a_file_that_is_no_module_writes_nothing(closed: Workspace, tm
     ):
         result = workspace.run("setup", "--module", path, "--yes")
         assert result.status == 11
-        assert reason in result.err
+        assert (reason in result.err, result.err.count(path)) == (True, 1), result.err
     assert not (tmp_path / "config").exists()
 
 

@@ -53,6 +53,7 @@ def test_language_inside_a_speaking_block_is_the_chosen() -> None:
         with speaking("en"):
             assert _("User code") == "User code"
         assert _("User code") == "用戶代碼"
+        assert f"{text('User code')}" == "用戶代碼"
 
 
 @each_package

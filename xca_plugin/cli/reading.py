@@ -49,15 +49,22 @@ def detect(wait: bool, as_json: bool) -> None:
         )
     else:
         _show_all(present, readers)
-        if problem and not (present and all(not card.real for card in present)):
-            say(problem.message(), err=True)  # cards of the stand-in need no reader
-    if not present:
-        if mute:
-            raise errors.CardMute(name=mute.name)
-        if slots or readers:
-            absence = cards.missing()
-            raise absence if isinstance(absence, errors.NoCard) else errors.NoCard
-        raise errors.NoReader if problem is None or isinstance(problem, errors.NoReaderSupport) else problem
+    failure = None if present else _absence(cards, mute, problem, seen=bool(slots or readers))
+    needs_none = bool(present) and not any(card.real for card in present)  # cards of the stand-in
+    if problem and problem is not failure and not as_json and not needs_none:
+        say(problem.message(), err=True)
+    if failure:
+        raise failure
+
+
+def _absence(cards: Cards, mute: pcsc.Reader | None, problem: XcaError | None, *, seen: bool) -> XcaError:
+    """Return the error that says why no card is here; seen: readers or slots are there."""
+    if mute:
+        return errors.CardMute(name=mute.name)
+    if seen:
+        absence = cards.missing()
+        return absence if isinstance(absence, errors.NoCard) else errors.NoCard()
+    return errors.NoReader() if problem is None or isinstance(problem, errors.NoReaderSupport) else problem
 
 
 def _readers() -> tuple[Sequence[pcsc.Reader], XcaError | None]:
