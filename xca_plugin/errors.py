@@ -326,7 +326,7 @@ class CardLapsed(CardError):
     needs_issuer = True
     _message = text(
         "The card {number} was not activated within 90 days of its issue; "
-        "its certificate lapses (is revoked) for that."
+        "its certificate is revoked because of that."
     )
     _next_step = text("Ask the issuer for a new card.")
 

@@ -44,6 +44,7 @@ def test_command_without_a_card_says_so(closed: Workspace) -> None:
     remove(Environment(closed.path), closed.number)
     result = closed.run("info")
     assert result.status == 16
+    assert "A test card is issued first: softhsm-card issue" in result.err
     assert "Insert the card" in result.err
     listed = closed.run("detect", "--json")
     assert (listed.status, listed.json["cards"]) == (16, [])

@@ -44,7 +44,10 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     errors.NoReader: text(
         "Connect the reader, make sure that it works, and detect the cards again: xcactl detect"
     ),
-    errors.NoCard: text("Insert the card the right way round and detect the cards again: xcactl detect"),
+    errors.NoCard: text(
+        "Insert the card the right way round and detect the cards again: xcactl detect. "
+        "A test card is issued first: softhsm-card issue"
+    ),
     errors.CardNotFound: text(
         "Insert it, or choose another one; this shows the cards that are here: xcactl detect"
     ),
