@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from xca_common.browser import open_address
-from xca_common.command_line import complete, harmless_usage, help_as_option
+from xca_common.command_line import WholeNumber, complete, harmless_usage, help_as_option
 from xca_common.errors import XcaError, os_reason
 from xca_common.extras import install_command, missing
 from xca_common.i18n import Text
@@ -256,7 +256,7 @@ def _fail(error: XcaError, status: int) -> None:
 @click.option(
     "--port",
     metavar="NUMBER",
-    type=click.IntRange(1, 65535),
+    type=WholeNumber(1, 65535),
     default=8440,
     show_default=True,
     help=_("Port to listen at."),
@@ -264,7 +264,7 @@ def _fail(error: XcaError, status: int) -> None:
 @click.option(
     "--workers",
     metavar="NUMBER",
-    type=click.IntRange(1, 256),
+    type=WholeNumber(1, 256),
     default=1,
     show_default=True,
     help=_("Number of processes."),
