@@ -143,10 +143,10 @@ def test_list_without_cards_says_what_to_do(issuer: Issuer) -> None:
     assert issuer.run("list", "--json").stdout == b"[]\n"
 
 
-def test_list_shows_the_words_of_the_page(issuer: Issuer, closed: str) -> None:
+def test_list_shows_each_card_and_its_state(issuer: Issuer, closed: str) -> None:
     said = issuer.run("list").stdout.decode()
     card = issuer.cards()[closed]
-    assert all(word in said for word in (closed, card["reader"], card["activate_by"], "未開卡"))
+    assert all(word in said for word in (closed, card["reader"], card["activate_by"], "not activated"))
 
 
 def test_copy_has_the_same_cards_and_goes_its_own_way(issuer: Issuer, active: str, tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_issue_in_a_terminal_asks_twice_and_shows_nothing(issuer: Issuer) -> Non
             terminal.expect("用戶代碼|[Rr]epeat")
             terminal.waitnoecho()
             terminal.sendline(answer)
-        terminal.expect("未開卡")
+        terminal.expect("not activated")
         shown = terminal.before
         terminal.expect(pexpect.EOF)
     assert terminal.exitstatus == 0
