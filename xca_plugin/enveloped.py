@@ -6,18 +6,20 @@ What needs no card stands in xca_common.pki.encrypted_data.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from xca_common.errors import XcaError
 from xca_common.pki import encrypted_data
+from xca_common.pki.certificate import Certificate
 from xca_common.pki.encrypted_data import EncryptedData, Recipient, RecipientCertificate
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.signed_data import SignedData
 from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, Hash, Key, Padding
+from xca_plugin.model import CERTIFICATE_LABELS, Card, Hash, Key, Padding
 from xca_plugin.named_file import input_file
 
 _MOST_TOLD: Final = 4  # recipients
@@ -25,6 +27,30 @@ _CARD: Final = text("the card {number}, which is here")
 _MORE: Final = text("others")
 _SIGNATURE: Final = text("it is signed, not encrypted")
 _MOST_BYTES: Final = 4 << 20  # of a file with certificates
+
+
+class RecipientCard:
+    """A card that opens files. Its certificate is read once for all of them, which takes a real card long.
+
+    Attributes:
+        cards: the facade that knows the card.
+        card: the card.
+    """
+
+    def __init__(self, cards: Cards, card: Card) -> None:
+        self.cards, self.card = cards, card
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Its certificate for encryption.
+
+        Raises:
+            NoSuchCertificate: it has none.
+        """
+        for one in self.cards.certificates(self.card):
+            if one.id == Key.KEYX:
+                return one
+        raise errors.NoSuchCertificate(number=self.card.number, label=CERTIFICATE_LABELS[Key.KEYX])
 
 
 class Enveloped:
@@ -56,7 +82,7 @@ class Enveloped:
                 raise errors.NotEncrypted(path=self.path, detail=_SIGNATURE, is_signature=True) from error
             raise
 
-    def check_card(self, cards: Cards, card: Card) -> None:
+    def check_card(self, by: RecipientCard) -> None:
         """Make sure that the card is one of the recipients; costs no try.
 
         Raises:
@@ -64,16 +90,15 @@ class Enveloped:
             NotForThisCard: it is not.
             KeyEncryptionUnsupported: the key was encrypted in a way that is not known here.
         """
-        _key_padding(self._recipient(cards, card), card)
+        _key_padding(self._recipient(by), by.card)
 
-    def decrypt(self, output: BinaryIO, cards: Cards, card: Card, decrypt_key: Callable[..., bytes]) -> None:
+    def decrypt(self, output: BinaryIO, by: RecipientCard, decrypt_key: Callable[..., bytes]) -> None:
         """Write the content. It is worth nothing when this fails, even if something was written.
 
         Args:
             output: takes the content; nobody else may read it before this returns. It can be rewound and cut
                 off.
-            cards: the facade that knows the card.
-            card: an activated card, one of the recipients.
+            by: an activated card, one of the recipients.
             decrypt_key: decrypts the content's key with the card: a session's decrypt(), or Cards.decrypt
                 with the card and its PIN.
 
@@ -84,8 +109,8 @@ class Enveloped:
             NotEncrypted: what stands behind the content cannot be read.
             XcaError: as check_card and Cards.decrypt.
         """
-        recipient = self._recipient(cards, card)
-        digest_hash, padding = _key_padding(recipient, card)
+        recipient = self._recipient(by)
+        digest_hash, padding = _key_padding(recipient, by.card)
         try:
             key = decrypt_key(recipient.encrypted_key, digest_hash=digest_hash, padding=padding)
         except errors.NotDecryptable:
@@ -94,7 +119,7 @@ class Enveloped:
             with self._reading():
                 self._data.write(key, output)
         except encrypted_data.NotDecryptable:
-            raise errors.NotDecryptable(number=card.number) from None
+            raise errors.NotDecryptable(number=by.card.number) from None
 
     def _card_for(self, cards: Cards, besides: Card) -> tuple[str, bytes] | None:
         """Return another card that is here and is a recipient: its number and its certificate, or None."""
@@ -118,13 +143,10 @@ class Enveloped:
         except Malformed as error:
             raise errors.NotEncrypted(path=self.path, detail=error.detail) from error
 
-    def _recipient(self, cards: Cards, card: Card) -> Recipient:
-        own = next((one for one in cards.certificates(card) if one.id == Key.KEYX), None)
-        if own is None:
-            raise errors.NoSuchCertificate(number=card.number, label="cert2")
-        recipient = self._data.recipient(own.der)
+    def _recipient(self, by: RecipientCard) -> Recipient:
+        recipient = self._data.recipient(by.certificate.der)
         if recipient is None:
-            number, certificate = self._card_for(cards, card) or (None, None)
+            number, certificate = self._card_for(by.cards, by.card) or (None, None)
             with self._reading():
                 named = self._data.recipients(besides=certificate)
             told = [*named[:_MOST_TOLD], *([_MORE] if len(named) > _MOST_TOLD else [])]
@@ -132,7 +154,7 @@ class Enveloped:
                 told.insert(0, _CARD.format(number=number))
             if not told:  # nobody, or recipients of a kind that names none
                 told = [_MORE]
-            raise errors.NotForThisCard(number=card.number, path=self.path, recipients=told)
+            raise errors.NotForThisCard(number=by.card.number, path=self.path, recipients=told)
         return recipient
 
 

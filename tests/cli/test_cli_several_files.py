@@ -304,6 +304,32 @@ def test_several_files_of_which_some_are_not_for_the_card_are_decrypted_but_for_
     assert "1 of 3 files failed." in result.err
 
 
+def test_several_files_are_decrypted_after_one_look_at_the_certificates_of_the_card(
+    active: Workspace, tmp_path: Path
+) -> None:
+    source = """
+        from pathlib import Path
+        from xca_plugin import hicos
+
+        certificates = hicos._certificates
+
+        def counted(library, token, matching=None):
+            if matching is None:  # all of them
+                with Path("looks").open("a") as looks:
+                    looks.write("look\\n")
+            return certificates(library, token, matching)
+
+        hicos._certificates = counted
+        """
+    workspace, names = with_files(active, 3)
+    assert workspace.run("cert", "export", "cert2", "-o", "cert2.pem").status == 0
+    assert workspace.run("encrypt", *names, "--to", "cert2.pem").status == 0
+    workspace = install(workspace, tmp_path, "counting", source)
+    result = workspace.run("decrypt", *(f"{name}.p7e" for name in names), "--force", "--pin", "env:PIN")
+    assert result.status == 0, result.err
+    assert (workspace.home / "looks").read_text() == "look\n"
+
+
 def test_several_files_that_no_card_decrypts_cost_no_login(active: Workspace) -> None:
     workspace, _ = with_files(active, 0)
     for name in ("one.p7e", "two.p7e"):

@@ -6,19 +6,18 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from xca_common.errors import FileProblem, XcaError
 from xca_common.secret import Secret
 from xca_plugin import card_text
-from xca_plugin.cards import Cards
 from xca_plugin.cli.common import format_option, hidden, opened, output_option
 from xca_plugin.cli.several_files import Writer, check_outputs, check_single, each_file, each_refused
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card, CardSession
+from xca_plugin.model import CardSession
 from xca_plugin.named_file import input_file, is_standard_output, problems_of
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
@@ -32,6 +31,9 @@ from xca_plugin.terminal.result_files import (
     say_written,
 )
 from xca_plugin.terminal.secrets import PIN, Asker, source_option
+
+if TYPE_CHECKING:
+    from xca_plugin.enveloped import RecipientCard
 
 _ENCRYPTED: Final = text("Encrypted: {path}")
 _DECRYPTED: Final = text("Decrypted: {path}")
@@ -160,7 +162,8 @@ def decrypt(
             check_outputs({file: target})
             cards = cards_asking(last_try)
             card = choose(cards, number)
-            sealed.check_card(cards, card)
+            by = enveloped.RecipientCard(cards, card)
+            sealed.check_card(by)
             before_pin(card, yes=yes, last_try=last_try)
             with Asker(card) as ask, result_file(target, force=force, private=True) as result:
                 secret = ask.get(PIN, pin)
@@ -171,12 +174,13 @@ def decrypt(
                         return ask.used(PIN, pin, secret, lambda value: decrypt(pin=value))
 
                 with progress:
-                    sealed.decrypt(result, cards, card, decrypt_with_card)
+                    sealed.decrypt(result, by, decrypt_with_card)
         say_written(_DECRYPTED, target)
         return
     cards = cards_asking(last_try)
     card = choose(cards, number)
-    outputs, refused = _results_for(files, cards, card)
+    by = enveloped.RecipientCard(cards, card)
+    outputs, refused = _results_for(files, by)
     check_outputs(outputs)
     agreed = agree_to_replace(outputs, force)
     refused = {file: problem for file in files if (problem := refused.get(file) or agreed.refused.get(file))}
@@ -194,8 +198,8 @@ def decrypt(
         def decrypt_one(file: Path) -> Future[Path]:
             with input_file(file) as source:
                 sealed = enveloped.Enveloped(source)
-                sealed.check_card(cards, card)
-                decrypt = partial(sealed.decrypt, cards=cards, card=card, decrypt_key=session.decrypt)
+                sealed.check_card(by)
+                decrypt = partial(sealed.decrypt, by=by, decrypt_key=session.decrypt)
                 return writer.write(outputs[file], decrypt, private=True)
 
         def tell(file: Path, target: Path) -> None:
@@ -223,9 +227,7 @@ def _named_without_suffix(file: Path) -> Path | None:
     return file.with_name(name)
 
 
-def _results_for(
-    files: Sequence[Path], cards: Cards, card: Card
-) -> tuple[dict[Path, Path], dict[Path, XcaError]]:
+def _results_for(files: Sequence[Path], by: "RecipientCard") -> tuple[dict[Path, Path], dict[Path, XcaError]]:
     """Return the result of each of several files for the card, and why the other files have none.
 
     A pipe is taken to be for the card: it can be read only once.
@@ -239,7 +241,7 @@ def _results_for(
                 is_pipe = file.is_fifo()
             if not is_pipe:
                 with input_file(file) as source:
-                    enveloped.Enveloped(source).check_card(cards, card)
+                    enveloped.Enveloped(source).check_card(by)
             target = _named_without_suffix(file)
             if target is None:
                 raise FileProblem(path=file, detail=_ENDS_OTHERWISE).with_step(_DECRYPT_ALONE)

@@ -16,7 +16,7 @@ from xca_plugin.agent.component.operation import ConsentFact, Operation, choose_
 from xca_plugin.agent.component.request_body import base64_field
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
-from xca_plugin.enveloped import Enveloped
+from xca_plugin.enveloped import Enveloped, RecipientCard
 from xca_plugin.errors import NoSuchCertificate, NotDecryptable, Unsupported
 from xca_plugin.i18n import text
 from xca_plugin.model import CERTIFICATE_LABELS, Card, Key, Padding
@@ -63,7 +63,8 @@ class DecryptOperation(Operation):
         try:
             if self._type == "PKCS7":
                 plain = BytesIO()
-                self._enveloped().decrypt(plain, cards, card, partial(cards.decrypt, card, pin))
+                by = RecipientCard(cards, card)
+                self._enveloped().decrypt(plain, by, partial(cards.decrypt, card, pin))
                 content = _for_site(plain.getvalue(), self._site)
             else:
                 content = self._block(cards, card, pin)

@@ -288,10 +288,11 @@ async def decrypt(card_worker: CardWorker, workspace: Workspace, job: Job, login
 
     def operation(cards: Cards) -> None:
         card = login.card(cards)
+        by = enveloped.RecipientCard(cards, card)
         with login.session(cards, card, Purpose.DECRYPT) as session:
 
             def decrypt_one(content: BinaryIO, target: BinaryIO) -> None:
-                enveloped.Enveloped(content).decrypt(target, cards, card, session.decrypt)
+                enveloped.Enveloped(content).decrypt(target, by, session.decrypt)
 
             _each(job, pairs, decrypt_one)
 
