@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Final, Protocol
@@ -130,10 +131,10 @@ class Revocation:
 
     def judge(self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime) -> Known:
         """Tell how a certificate stands (RevocationSource.judge)."""
-        lists, silence = self._lists(certificate, issuer, moment)
-        said = list(_said(certificate, issuer, lists, moment))
+        named = _named(certificate)
+        name = named.name
+        lists, said, silence = self._lists(named, certificate, issuer, moment)
         ders = tuple(one.der for one, _ in said)
-        name = certificate.fingerprint(hashes.SHA256())
         kept = self._newest(name, certificate, issuer, lists, moment)
         # That a responder said no counts further; whether it still says yes is asked again.
         earlier = [kept] if kept is not None and kept.statement.standing is not Standing.GOOD else []
@@ -159,28 +160,32 @@ class Revocation:
         nobody = Judgement(
             Standing.UNKNOWN, detail=next((one for one in details if one is not None), _NOBODY)
         )
-        nobody_answers = all(one.is_silent for one in self._asked(certificate, issuer))
+        nobody_answers = all(one.is_silent for one in self._asked(named, issuer))
         return Known(nobody, hosts_are_silent=nobody_answers and failure is not None and failure.is_silence)
 
     def _lists(
-        self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
-    ) -> tuple[list[tuple[str, RevocationList]], list[Text | str]]:
+        self, named: "_Named", certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime
+    ) -> tuple[list[tuple[str, RevocationList]], list[tuple[RevocationList, SourceStatus]], list[Text | str]]:
+        """Return the lists that a certificate names, what they say of it, and why others are missing."""
         found: list[tuple[str, RevocationList]] = []
-        silence = []
+        said: list[tuple[RevocationList, SourceStatus]] = []
+        silence: list[Text | str] = []
         fetcher = Fetcher(self._hosts, _SECONDS)
-        for kept in self._asked(certificate, issuer):
+        for kept in self._asked(named, issuer):
             try:
                 new = [(kept.address, one) for one in kept.current(moment, fetcher)]
             except Unreachable as error:
                 silence.append(error.detail)
                 continue
             found += new
-            if any(statement.current for _, statement in _said(certificate, issuer, new, moment)):
+            said_now = list(_said(certificate, issuer, new, moment))
+            said += said_now
+            if any(statement.current for _, statement in said_now):
                 break
-        return found, silence
+        return found, said, silence
 
-    def _asked(self, certificate: x509.Certificate, issuer: x509.Certificate) -> "list[_KeptList]":
-        return [self._list(one, issuer) for one in list_addresses(certificate)[:MOST_ADDRESSES]]
+    def _asked(self, named: "_Named", issuer: x509.Certificate) -> "list[_KeptList]":
+        return [self._list(one, issuer) for one in named.lists[:MOST_ADDRESSES]]
 
     def _list(self, address: str, issuer: x509.Certificate) -> "_KeptList":
         key = (address, key_of(issuer))
@@ -353,16 +358,22 @@ class _SharedAnswers:
     """
 
     def __init__(self, folder: Path, name: bytes) -> None:
-        self._folder = folder / "responses" / name.hex()
+        # A string: every login looks into it, and joining Paths takes as long as looking.
+        self._folder = f"{folder}/responses/{name.hex()}"
 
     def files(self) -> list[tuple[Path, "_Rank"]]:
         """Return the files and their ranks, the highest first."""
+        if not os.access(self._folder, os.F_OK):
+            return []  # as for most certificates; an exception takes three times as long
         try:
-            names = [_RESPONSE_NAME.fullmatch(one.name) for one in self._folder.iterdir()]
+            with os.scandir(self._folder) as listed:
+                names = [_RESPONSE_NAME.fullmatch(one.name) for one in listed]
         except OSError:
             return []
         found = [
-            (self._folder / name[0], (int(name[1]), int(name[2]), int(name[3]))) for name in names if name
+            (Path(self._folder, name[0]), (int(name[1]), int(name[2]), int(name[3])))
+            for name in names
+            if name
         ]
         return sorted(found, key=lambda one: one[1], reverse=True)
 
@@ -383,9 +394,9 @@ class _SharedAnswers:
         """Write an answer; without success if that cannot be done, and then it is logged."""
         rank = _rank(answer.statement)
         final, at, standing = rank
-        path = self._folder / f"{final}-{at:012d}-{standing}.ocsp"
+        path = Path(self._folder, f"{final}-{at:012d}-{standing}.ocsp")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             atomic_file.write(path, answer.response.der)
             for other, its_rank in self.files():
                 if its_rank < rank:
@@ -506,18 +517,20 @@ class _KeptList:
         # Before its entries are read: only the issuer may have this process read millions of them.
         if not is_signed(data, self._issuer):
             raise Unreachable(self.address, text("the issuer did not sign its list"))
+        if self._list is not None and data == self._list.der:
+            self._other = None
+            self._write_folder(moment, is_new=False)
+            return
         fetched = RevocationList(data)
         if not fetched.is_by(self._issuer):
             raise Unreachable(self.address, text("the issuer did not sign its list"))
         if not self._is_own(fetched):
-            fetched.index()
             self._other = fetched
             raise Unreachable(self.address, text("its list is that of other certificates"))
         if self._list is not None and self._rank(fetched) < self._rank(self._list):
             raise Unreachable(self.address, text("its list is older than one before"))
         self._other = None
         if self._list is None or self._rank(fetched) > self._rank(self._list):
-            fetched.index()
             self._list = fetched
             self._write_folder(moment, is_new=True)
         else:
@@ -547,7 +560,6 @@ class _KeptList:
                 if kept is None or not kept.is_by(self._issuer) or not self._is_own(kept):
                     continue
                 if self._list is None or self._rank(kept) > self._rank(self._list):
-                    kept.index()
                     self._list = kept
             if rank != self._rank(self._list):
                 return None
@@ -583,6 +595,25 @@ class _KeptList:
         return sorted(found, key=lambda one: one[1], reverse=True)
 
 
+@dataclass(frozen=True)
+class _Named:
+    """What a certificate says of whom to ask about it.
+
+    Attributes:
+        name: its SHA-256 fingerprint.
+        lists: the addresses of CRLs.
+    """
+
+    name: bytes
+    lists: tuple[str, ...]
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _named(certificate: x509.Certificate) -> _Named:
+    """Return what a certificate, which a trusted CA signed, says of whom to ask; that never changes."""
+    return _Named(certificate.fingerprint(hashes.SHA256()), tuple(list_addresses(certificate)))
+
+
 def _said(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
@@ -594,13 +625,12 @@ def _said(
     A list may be answered by another address than its own: of one part of an issuer's certificates, where
     that of another part was asked for. Then its silence proves nothing.
     """
-    has_parts = len(list_addresses(certificate)) > 1
     for address, one in lists:
         try:
             statement = one.statement(certificate, issuer, moment)
         except Unusable:
             continue
-        is_its_own = address in one.addresses or (not one.addresses and not has_parts)
+        is_its_own = address in one.addresses or (not one.addresses and len(_named(certificate).lists) <= 1)
         if is_its_own or statement.standing is not Standing.GOOD:
             yield one, statement
 

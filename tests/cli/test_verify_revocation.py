@@ -28,9 +28,10 @@ from support.cli.json_schemas import check
 from support.cli.web_proxy import proxy
 from support.cli.xcactl import Result
 from support.hostile_pki import pss_algorithm, short_key
-from xca_common.pki import fetching
+from xca_common.pki import fetching, revocation_list
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.standing import Standing
+from xca_common.pki.strict_certificate import has_signed
 from xca_login.testing.parties import DAY, NOW, Party, certified_with, party, responder
 from xca_login.testing.tokens import signed
 from xca_plugin.cli.root import xcactl
@@ -473,19 +474,14 @@ def test_every_list_in_a_pem_file_counts(verify: Verifier, issuer: Party, signer
 def test_list_is_verified_once_and_looked_up_many_times(
     issuer: Party, signer: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = RevocationList(crl(issuer, signer))
     verified = []
-    genuine = found._list
 
-    class Counting:
-        def is_signature_valid(self, key: Any) -> bool:
-            verified.append(key)
-            return genuine.is_signature_valid(key)
+    def counting(*signed: Any) -> bool:
+        verified.append(signed)
+        return has_signed(*signed)
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(genuine, name)
-
-    monkeypatch.setattr(found, "_list", Counting())
+    monkeypatch.setattr(revocation_list, "has_signed", counting)
+    found = RevocationList(crl(issuer, signer))
     for _ in range(3):
         assert found.statement(signer.certificate, issuer.certificate, NOW).standing is Standing.REVOKED
     assert len(verified) == 1

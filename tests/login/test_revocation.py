@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from asn1crypto import crl as asn1_crl  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.x509 import ocsp
 
 from support.login_site import Desk
-from xca_common.pki.revocation_list import RevocationList
-from xca_common.pki.standing import Standing
+from xca_common.pki.malformed import Malformed
+from xca_common.pki.revocation_list import RevocationList, is_signed
+from xca_common.pki.standing import Standing, Unusable
 from xca_login import Policy, Revocation, errors
 from xca_login.evidence import Evidence, MalformedEvidence
 from xca_login.revocation import GivenRevocation
@@ -508,16 +510,99 @@ def test_answer_in_the_folder_that_cannot_be_read_is_asked_for_again(
     assert kept.read_bytes() != damage
 
 
-def test_index_of_a_list_finds_each_entry_and_no_other(issuer: Issuer, desk: Desk) -> None:
-    cards = [holder(desk.ca) for _ in range(3)]
-    others = [
-        (card, x509.ReasonFlags.key_compromise) for card in (cards[0], *[holder(desk.ca)] * 2, cards[1])
+@pytest.fixture(scope="module")
+def others() -> list[x509.RevokedCertificate]:
+    """More entries than are read in one step; no card has one."""
+    return [x509.RevokedCertificateBuilder(1 << 120 | number, NOW).build() for number in range(2500)]
+
+
+def test_long_list_finds_each_entry_and_no_other(desk: Desk, others: list[x509.RevokedCertificate]) -> None:
+    revoked, held, twice, free = (holder(desk.ca) for _ in range(4))
+    hold, for_good = x509.ReasonFlags.certificate_hold, x509.ReasonFlags.key_compromise
+    entries = [
+        entry(revoked, for_good),
+        *others,
+        entry(twice, for_good),
+        entry(held, hold),
+        entry(twice, hold),
     ]
-    hold = (cards[1], x509.ReasonFlags.certificate_hold)
-    der = issuer.revocation_list(1, *others, hold)
-    indexed, plain = RevocationList(der), RevocationList(der)
-    indexed.index()
-    for card in cards:
-        said = [one.statement(card.certificate, desk.ca.certificate, NOW) for one in (indexed, plain)]
-        assert said[0] == said[1]
-    assert said[0].standing is Standing.GOOD
+    found = RevocationList(revocation_list(desk.ca, 1, *entries))
+    said = [
+        found.statement(card.certificate, desk.ca.certificate, NOW).standing
+        for card in (revoked, held, twice, free)
+    ]
+    assert said == [Standing.REVOKED, Standing.SUSPENDED, Standing.REVOKED, Standing.GOOD]
+
+
+def test_long_list_is_read_in_steps_between_which_logins_go_on(
+    desk: Desk, others: list[x509.RevokedCertificate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    der = revocation_list(desk.ca, 1, *others)
+    steps: list[int] = []
+    pauses: list[float] = []
+    load = x509.load_der_x509_crl
+
+    def loading(data: bytes) -> x509.CertificateRevocationList:
+        steps.append(len(data))
+        return load(data)
+
+    monkeypatch.setattr(x509, "load_der_x509_crl", loading)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    assert is_signed(der, desk.ca.certificate)
+    assert RevocationList(der).is_by(desk.ca.certificate)
+    assert max(steps) < len(der) / 2  # cryptography reads, and nothing else runs meanwhile
+    assert len(pauses) == 2
+
+
+def test_entry_that_is_not_understood_anywhere_in_a_long_list_makes_it_no_proof(
+    desk: Desk, others: list[x509.RevokedCertificate]
+) -> None:
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    odd = entry(holder(desk.ca), x509.ReasonFlags.key_compromise, more=[(strange, True)])
+    card = holder(desk.ca)
+    for entries in ([odd, *others], [*others, odd]):
+        found = RevocationList(revocation_list(desk.ca, 1, *entries))
+        with pytest.raises(Unusable):
+            found.statement(card.certificate, desk.ca.certificate, NOW)
+
+
+def test_list_with_a_part_that_goes_beyond_it_is_malformed(issuer: Issuer, desk: Desk) -> None:
+    der = issuer.revocation_list(1, (holder(desk.ca), x509.ReasonFlags.key_compromise))
+    whole = asn1_crl.CertificateList.load(der)
+    revoked = whole["tbs_cert_list"]["revoked_certificates"]
+    entries, last = revoked.dump(), revoked[0].dump()
+    longer = last[:1] + bytes([last[1] + 2]) + last[2:]
+    for odd in (
+        der + b"\x00",
+        der[:-1],
+        der.replace(entries, entries[:1] + bytes([entries[1] + 1]) + entries[2:]),
+        der.replace(last, longer),
+    ):
+        assert odd != der
+        with pytest.raises(Malformed):
+            RevocationList(odd)
+
+
+def test_list_that_names_two_signature_algorithms_is_nobodys(issuer: Issuer, desk: Desk) -> None:
+    def change(tbs: asn1_crl.TbsCertList) -> None:
+        tbs["signature"] = {"algorithm": "sha384_rsa"}
+
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = revocation_list(desk.ca, 1, change=change)
+    with pytest.raises(errors.RevocationUnknown, match="the issuer did not sign its list"):
+        desk.log_in(card, revocation=sources())
+
+
+def test_list_that_did_not_change_is_not_read_again(
+    issuer: Issuer, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    revocation = sources()
+    assert standing(revocation, card, desk) is Standing.GOOD
+    monkeypatch.setattr("xca_login.revocation.RevocationList", None)
+    assert standing(revocation, card, desk, NOW + timedelta(minutes=11)) is Standing.GOOD
+    finish_fetching()
+    assert issuer.asked == [LIST, LIST]
+    assert standing(revocation, card, desk, NOW + timedelta(minutes=12)) is Standing.GOOD
+    assert issuer.asked == [LIST, LIST]

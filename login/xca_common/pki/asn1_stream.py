@@ -26,6 +26,8 @@ EXPLICIT_1: Final = 0xA1
 """[1], likewise."""
 IMPLICIT: Final = 0x80
 """[0] IMPLICIT of an OCTET STRING."""
+LONG: Final = 0x80
+"""From here on the first byte of a length says how many more it has."""
 
 _CONSTRUCTED: Final = 0x20
 _INDEFINITE: Final = 0x80
@@ -294,6 +296,21 @@ def read_length(encoding: bytes, at: int) -> tuple[int | None, int]:
     if size > 8:
         raise ValueError
     return int.from_bytes(encoding[at : at + size]), at + size
+
+
+def content_at(der: bytes, at: int) -> tuple[int, int]:
+    """Return how long the content of an element in DER is, and where it begins.
+
+    Raises:
+        ValueError, IndexError: the element is cut off, or of indefinite length.
+    """
+    length = der[at + 1]
+    if length < LONG:  # most are short
+        return length, at + 2
+    found, start = read_length(der, at + 1)
+    if found is None:
+        raise ValueError("an indefinite length")
+    return found, start
 
 
 def _too_many() -> TooMuchError:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """CRLs (RFC 5280, section 5): verified once, looked up many times.
 
+A list may have millions of entries. Other threads go on while one is read: no step holds them up for longer
+than some milliseconds.
+
 A list that its issuer's key signed counts in two ways. That it names a certificate counts always, also if
 the list is partial, out of date, weakly signed or says of itself something that is not understood. That it
 does not name one is proof only if all of it is understood and it is the list for this certificate.
 """
 
+import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -23,7 +27,7 @@ from xca_common.i18n import text
 from xca_common.pki import text_forms
 from xca_common.pki.addresses import list_addresses
 from xca_common.pki.algorithms import is_strong
-from xca_common.pki.asn1_stream import EXPLICIT, INTEGER, SEQUENCE, header, read_length
+from xca_common.pki.asn1_stream import EXPLICIT, LONG, SEQUENCE, content_at, header
 from xca_common.pki.malformed import Malformed, read_extensions, reading
 from xca_common.pki.standing import SKEW, SourceStatus, Standing, Unusable
 from xca_common.pki.strict_certificate import (
@@ -56,6 +60,8 @@ _MOST_KEYS: Final = 64  # whose judgement of the signature is remembered
 _TIMES: Final = frozenset({0x17, 0x18})  # UTCTime, GeneralizedTime
 _PLACE_BITS: Final = 32
 _PILES: Final = 1024
+_AT_ONCE: Final = 1000  # entries that are read without a pause
+_PAUSE: Final = 0.0001  # seconds in which another thread that waits goes on
 _MOST_PARTS: Final = 5  # before the entries
 _MOST_OTHER_BYTES: Final = 64 << 10  # that are signed beside the entries
 
@@ -68,6 +74,7 @@ class RevocationList:
         at: as of when it is (thisUpdate).
         until: when the next one is due (nextUpdate); None: it does not say, and its silence proves nothing.
         number: cRLNumber (RFC 5280, section 5.2.3); None: it has none.
+        addresses: where it says that it is published (issuingDistributionPoint); empty: it does not say.
     """
 
     def __init__(self, der: bytes) -> None:
@@ -80,56 +87,74 @@ class RevocationList:
             Malformed: it is none, or a part of it cannot be read.
         """
         with reading(text("its structure")):
-            own = asn1_crl.CertificateList.load(der, strict=True)
-            tbs = own["tbs_cert_list"]
-            self._is_strong = is_strong(own["signature_algorithm"])
+            self._cut = _Cut.of(der)
+            bare = self._cut.having(b"")
+            own = asn1_crl.CertificateList.load(bare, strict=True)
+            tbs, algorithm = own["tbs_cert_list"], own["signature_algorithm"]
+            self._is_strong = is_strong(algorithm)
+            self._names_one_algorithm = bool(tbs["signature"].dump() == algorithm.dump())
         with reading(text("its issuer")):
             self._issuer = bytes(tbs["issuer"].dump())
         with reading(text("the time of its issue or of the next one")):
             _ = tbs["this_update"].native, tbs["next_update"].native
         read_extensions(tbs, "crl_extensions")
         with reading(text("its version or one of its entries")):
-            self._list = x509.load_der_x509_crl(der)
-            self.at, self.until = self._list.last_update_utc, self._list.next_update_utc
+            self._bare = x509.load_der_x509_crl(bare)
+            self.at, self.until = self._bare.last_update_utc, self._bare.next_update_utc
         with reading(text("its extensions")):
-            self._extensions = list(self._list.extensions)
-            self._cut = _Cut.of(der)
+            self._extensions = list(self._bare.extensions)
         self.der: Final = der
         number = self._own(x509.CRLNumber)
         self.number = number.crl_number if number else None
         self._part = self._own(x509.IssuingDistributionPoint)
+        names = (self._part.full_name or ()) if self._part else ()
+        self.addresses = frozenset(
+            name.value for name in names if isinstance(name, x509.UniformResourceIdentifier)
+        )
         self._is_delta = self._own(x509.DeltaCRLIndicator) is not None
         self._is_indirect = self._part is not None and self._part.indirect_crl
-        self._is_understood = self._understood()
+        critical = [one for one in self._extensions if one.critical]
+        self._is_understood = not self._is_indirect and all(
+            isinstance(one.value, _UNDERSTOOD) for one in critical
+        )
         self._signed_by: dict[bytes, bool] = {}
-        self._index: array[int] | None = None
+        with reading(text("its version or one of its entries")):
+            self._index = self._read_entries()
+            # Whose certificate an entry of an indirect list names may be said by one before it.
+            self._whole = x509.load_der_x509_crl(der) if self._is_indirect else None
 
-    def index(self) -> None:
-        """Make looking certificates up as fast for a long list as for a short one.
+    def _read_entries(self) -> "array[int]":
+        """Read all entries, and return what finds them, however many they are.
 
         It takes eight bytes an entry: a checksum of its serial number, and where it begins.
         """
-        if self._is_indirect:
-            return  # whose certificate an entry names may be said by one before it
         der = self.der
         places = [array("Q") for _ in range(_PILES)]  # to sort them all at once would stop other threads
         at, end = self._cut.entries
         while at < end:
-            length, start = _content_at(der, at)
-            number, first = _content_at(der, start)
-            checksum = crc32(der[first : first + number])
-            places[checksum * _PILES >> _PLACE_BITS].append(checksum << _PLACE_BITS | at)
-            at = start + length
+            begin, count = at, 0
+            while at < end and count < _AT_ONCE:
+                length, start, number, first = der[at + 1], at + 2, der[at + 3], at + 4
+                if length >= LONG:
+                    length, start = content_at(der, at)
+                    number, first = content_at(der, start)
+                checksum = crc32(der[first : first + number])
+                places[checksum * _PILES >> _PLACE_BITS].append(checksum << _PLACE_BITS | at)
+                at, count = start + length, count + 1
+            entries = der[begin:at]
+            read = x509.load_der_x509_crl(self._cut.having(entries))
+            if self._is_understood and _TRUE in entries:  # to look at each entry takes long
+                self._is_understood = all(map(_is_understood, read))
+            if count == _AT_ONCE:
+                time.sleep(_PAUSE)
+        if at != end:
+            raise ValueError("the last entry is cut off")
         index = array("Q")
         for pile in places:
             index.extend(sorted(pile))
-        self._index = index
-
-    @property
-    def addresses(self) -> frozenset[str]:
-        """Where the list says that it is published (issuingDistributionPoint); empty: it does not say."""
-        names = (self._part.full_name or ()) if self._part else ()
-        return frozenset(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
+            if len(pile) > _AT_ONCE // 2:
+                time.sleep(_PAUSE)
+        return index
 
     @property
     def is_for_holders(self) -> bool:
@@ -183,51 +208,33 @@ class RevocationList:
         if key not in self._signed_by:
             if len(self._signed_by) == _MOST_KEYS:
                 self._signed_by.clear()
-            self._signed_by[key] = self._is_signed_by(issuer)
+            self._signed_by[key] = self._names_one_algorithm and _has_signed(issuer, self._bare, self._cut)
         return self._signed_by[key]
-
-    def _is_signed_by(self, issuer: x509.Certificate) -> bool:
-        found = self._list
-        try:
-            if self._is_strong:
-                return found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-            # cryptography verifies no list in SHA-1
-            return has_signed(
-                issuer, found.signature, found.tbs_certlist_bytes, found.signature_hash_algorithm
-            )
-        except UNUSABLE_KEY:
-            return False
 
     def _entries(self, certificate: x509.Certificate) -> Iterator[x509.RevokedCertificate]:
         """Yield the entries that name a certificate: one, but nothing keeps an issuer from writing more."""
         serial = certificate.serial_number
-        if self._index is not None:
+        if self._whole is None:
             yield from self._indexed(serial)
             return
-        first = self._list.get_revoked_certificate_by_serial_number(serial)
-        if first is None:
-            return
-        encoded = bytes((INTEGER, len(_content_of(serial)))) + _content_of(serial)
-        if not self._is_indirect and self._list.tbs_certlist_bytes.count(encoded) == 1:
-            yield first  # to look at each entry takes long
+        if self._whole.get_revoked_certificate_by_serial_number(serial) is None:
             return
         named = own = issuer_of(certificate)  # the issuer of the entries (RFC 5280, section 5.3.3)
-        for entry in self._list:
-            if self._is_indirect and (other := _certificate_issuer(entry)) is not None:
+        for entry in self._whole:
+            if (other := _certificate_issuer(entry)) is not None:
                 named = other
             if entry.serial_number == serial and named in (own, b""):
                 yield entry
 
     def _indexed(self, serial: int) -> Iterator[x509.RevokedCertificate]:
-        """Yield the entries with a serial number, by the index."""
-        assert self._index is not None  # noqa: S101  # for the type checker
+        """Yield the entries with a serial number."""
         wanted, found = _content_of(serial), b""
         key = crc32(wanted) << _PLACE_BITS
         alike = (bisect_left(self._index, one) for one in (key, key + (1 << _PLACE_BITS)))
         for one in self._index[slice(*alike)]:
             at = one - key
-            length, start = _content_at(self.der, at)
-            number, first = _content_at(self.der, start)
+            length, start = content_at(self.der, at)
+            number, first = content_at(self.der, start)
             if self.der[first : first + number] == wanted:
                 found += self.der[at : start + length]
         if found:
@@ -248,22 +255,6 @@ class RevocationList:
         if self._is_delta and reasons == [x509.ReasonFlags.remove_from_crl]:
             return Standing.GOOD  # a hold that ended; in other lists there is no such reason
         return Standing.SUSPENDED if reasons == [x509.ReasonFlags.certificate_hold] else Standing.REVOKED
-
-    def _understood(self) -> bool:
-        """Say whether all that is critical is understood: without it nothing is proved by silence."""
-        critical = [one for one in self._extensions if one.critical]
-        if self._is_indirect or not all(isinstance(one.value, _UNDERSTOOD) for one in critical):
-            return False
-        if self._list.tbs_certlist_bytes.count(_TRUE) == len(critical):
-            return True  # no entry has a critical extension; to look at each takes long
-        try:
-            return all(
-                isinstance(one.value, _UNDERSTOOD_IN_ENTRIES) or not one.critical
-                for entry in self._list
-                for one in entry.extensions
-            )
-        except Exception:  # cryptography raises many kinds
-            return False
 
     def _covers(self, certificate: x509.Certificate) -> bool:
         """Say whether a certificate that is not on the list is good by it (RFC 5280, section 6.3.3)."""
@@ -311,23 +302,25 @@ class _Cut:
         """Find the parts of a list.
 
         Raises:
-            ValueError, IndexError: it is no list in DER.
+            ValueError, IndexError: it is no list in DER, or too much of it is no entry.
         """
-        _, signed = _content_at(der, 0)
-        length, first = _content_at(der, signed)
-        end = first + length
+        signed, whole = _sequence_at(der, 0, len(der))
+        first, end = _sequence_at(der, signed, whole)
         at, times, parts = first, 0, 0
         while at < end and der[at] != EXPLICIT and not (times and der[at] == SEQUENCE):
             times, parts = times + (der[at] in _TIMES), parts + 1
             if parts > _MOST_PARTS:
-                raise ValueError
-            length, start = _content_at(der, at)
+                raise ValueError("it has more parts than a list")
+            length, start = content_at(der, at)
             at = start + length
+        before = at
         entries = behind = at
         if at < end and der[at] == SEQUENCE:
-            length, entries = _content_at(der, at)
-            behind = entries + length
-        return cls(der, (signed, end), der[first:at], (entries, behind), der[behind:end])
+            entries, behind = _sequence_at(der, at, end)
+        others = before - first + end - behind
+        if whole != len(der) or behind > end or others > _MOST_OTHER_BYTES:
+            raise ValueError("it is cut off, or too much of it is no entry")
+        return cls(der, (signed, end), der[first:before], (entries, behind), der[behind:end])
 
     def having(self, entries: bytes) -> bytes:
         """Return the list with other entries; its signature does not fit any more."""
@@ -346,15 +339,26 @@ def is_signed(der: bytes, issuer: x509.Certificate) -> bool:
     """
     try:
         cut = _Cut.of(der)
-        if len(cut.before) + len(cut.behind) > _MOST_OTHER_BYTES:
-            return False
         bare = x509.load_der_x509_crl(cut.having(b""))
-        digest, parameters = bare.signature_hash_algorithm, bare.signature_algorithm_parameters
-        signed = der[slice(*cut.signed)]
     except Exception:  # cryptography raises many kinds
         return False
+    return _has_signed(issuer, bare, cut)
+
+
+def _has_signed(issuer: x509.Certificate, bare: x509.CertificateRevocationList, cut: _Cut) -> bool:
+    """Say whether an issuer's key signed a list.
+
+    Args:
+        issuer: the certificate of the issuer.
+        bare: the list without entries.
+        cut: all of it.
+    """
+    try:
+        digest, parameters = bare.signature_hash_algorithm, bare.signature_algorithm_parameters
+    except UNUSABLE_KEY:
+        return False
     scheme = parameters if isinstance(parameters, PSS) else None
-    return has_signed(issuer, bare.signature, signed, digest, scheme)
+    return has_signed(issuer, bare.signature, cut.der[slice(*cut.signed)], digest, scheme)
 
 
 def load_all(data: bytes) -> list[RevocationList]:
@@ -369,19 +373,21 @@ def load_all(data: bytes) -> list[RevocationList]:
     return found
 
 
-def _content_at(der: bytes, at: int) -> tuple[int, int]:
-    """Return how long the content of an element is, and where it begins.
+def _sequence_at(der: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return where the content of a SEQUENCE begins and ends.
+
+    Args:
+        der: what it is in.
+        at: where it begins.
+        end: where what it is in ends.
 
     Raises:
-        ValueError, IndexError: the element is cut off, or not in DER.
+        ValueError, IndexError: there is none in DER, or it goes beyond the end.
     """
-    length = der[at + 1]
-    if length < 0x80:  # most are short
-        return length, at + 2
-    found, start = read_length(der, at + 1)
-    if found is None:
-        raise ValueError("an indefinite length")
-    return found, start
+    length, start = content_at(der, at)
+    if der[at:start] != header(SEQUENCE, length) or start + length > end:
+        raise ValueError("no SEQUENCE, or it is cut off")
+    return start, start + length
 
 
 def _content_of(serial: int) -> bytes:
@@ -392,6 +398,16 @@ def _content_of(serial: int) -> bytes:
 @lru_cache(_MOST_KEYS)
 def _name_and_key(issuer: x509.Certificate) -> tuple[bytes, bytes]:
     return subject_of(issuer), as_asn1(issuer).public_key.dump()
+
+
+def _is_understood(entry: x509.RevokedCertificate) -> bool:
+    """Say whether all that is critical in an entry is understood."""
+    try:
+        return all(
+            isinstance(one.value, _UNDERSTOOD_IN_ENTRIES) or not one.critical for one in entry.extensions
+        )
+    except Exception:  # cryptography raises many kinds
+        return False
 
 
 def _certificate_issuer(entry: x509.RevokedCertificate) -> bytes | None:

@@ -6,6 +6,7 @@ it. Names are compared as they are encoded: no text has to be decoded or prepare
 7.1, would also let names match that differ in case or in their string types).
 """
 
+import hashlib
 from typing import TypeVar
 
 from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped]
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PSS, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from xca_common.i18n import text
@@ -85,6 +87,8 @@ def has_signed(
 ) -> bool:
     """Say whether a certificate's key made a signature: RSASSA-PKCS1-v1_5 or -PSS, ECDSA or Ed25519.
 
+    Other threads go on while much data is hashed.
+
     Args:
         certificate: whose key.
         signature: the signature.
@@ -94,10 +98,14 @@ def has_signed(
     """
     try:
         key = certificate.public_key()
-        if isinstance(key, RSAPublicKey) and digest:
-            key.verify(signature, data, pss or PKCS1v15(), digest)
-        elif isinstance(key, EllipticCurvePublicKey) and digest:
-            key.verify(signature, data, ECDSA(digest))
+        if digest and isinstance(key, (RSAPublicKey, EllipticCurvePublicKey)):
+            # cryptography itself would hash while no other thread runs.
+            hashed = hashlib.new(digest.name.replace("-", "_"), data, usedforsecurity=False).digest()
+            prehashed = Prehashed(digest)
+            if isinstance(key, RSAPublicKey):
+                key.verify(signature, hashed, pss or PKCS1v15(), prehashed)
+            else:
+                key.verify(signature, hashed, ECDSA(prehashed))
         elif isinstance(key, Ed25519PublicKey):
             key.verify(signature, data)
         else:
