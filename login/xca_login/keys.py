@@ -14,13 +14,15 @@ _BITS: Final = range(2048, 4096 + 1)
 _EXPONENT: Final = 65537
 
 
-def is_accepted(certificate: x509.Certificate) -> bool:
-    """Tell whether a certificate's key is RSA, of 2048 to 4096 bits, with the exponent 65537."""
+def accepted_key(certificate: x509.Certificate) -> RSAPublicKey | None:
+    """Return a certificate's key if it is RSA, of 2048 to 4096 bits, with the exponent 65537; None: else."""
     try:
         key = certificate.public_key()
     except UNUSABLE_KEY:
-        return False
-    return isinstance(key, RSAPublicKey) and key.key_size in _BITS and key.public_numbers().e == _EXPONENT
+        return None
+    if isinstance(key, RSAPublicKey) and key.key_size in _BITS and key.public_numbers().e == _EXPONENT:
+        return key
+    return None
 
 
 @lru_cache(1024)

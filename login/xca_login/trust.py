@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Final, Self
@@ -26,7 +26,7 @@ from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension
 from xca_login.errors import BadTrust, BadTrustFile, BadTrustFolder
 from xca_login.i18n import text
-from xca_login.keys import is_accepted
+from xca_login.keys import accepted_key
 
 _MOST_BYTES: Final = 4 << 20
 _AGAIN: Final = 1.0  # seconds until a folder is looked at again
@@ -181,7 +181,7 @@ def _check(certificate: x509.Certificate) -> None:
     basic, usage = extension(certificate, x509.BasicConstraints), extension(certificate, x509.KeyUsage)
     if basic is None or not basic.ca or usage is None or not usage.key_cert_sign:
         raise BadTrust(detail=_about(certificate, text("it is not that of a CA")))
-    if not is_accepted(certificate):
+    if accepted_key(certificate) is None:
         raise BadTrust(detail=_about(certificate, text("its key is not accepted")))
 
 
@@ -204,7 +204,6 @@ def _policies(certificate: x509.Certificate) -> frozenset[str] | None:
     return found
 
 
-@lru_cache(4096)
 def policies_of(certificate: x509.Certificate) -> frozenset[str]:
     """Return the OIDs of a certificate's policies."""
     found = extension(certificate, x509.CertificatePolicies)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property
 from threading import Lock
 from typing import Final
 
@@ -59,7 +59,7 @@ from xca_login.errors import (
 from xca_login.evidence import Evidence
 from xca_login.holder import Holder
 from xca_login.i18n import text
-from xca_login.keys import is_accepted, key_of
+from xca_login.keys import accepted_key, key_of
 from xca_login.login import Account, Binding, Login
 from xca_login.policy import Policy
 from xca_login.revocation import Known, RevocationSource
@@ -166,27 +166,26 @@ class Verifier:
             raise ContentWrong
         if token.digest not in self.policy.digests:
             raise AlgorithmRefused(algorithm=token.digest)
-        certificate = self._read.get(token.certificate)
-        issuer = self._issuer(certificate, trust, moment)
-        self._read.keep(certificate)
-        self._check_validity(certificate, moment)
-        _check_signature(token, certificate)
+        read = self._read.get(token.certificate)
+        issuer = self._issuer(read, trust, moment)
+        self._read.keep(read)
+        self._check_validity(read.certificate, moment)
+        _check_signature(token, read)
         binding = self._binding(token)
-        if not _is_for_logins(certificate):
+        if not read.is_for_logins:
             raise NotForLogin
-        holder = self._holder(certificate, issuer)
-        known = self._check_revocation(certificate, issuer, moment)
-        shown, name = _shown(certificate)
-        account = _account(trust, holder, certificate)
+        holder = self._holder(read, issuer)
+        known = self._check_revocation(read.certificate, issuer, moment)
+        account = _account(trust, holder, read)
         return Login(
             account=account,
-            holder=shown.holder,
-            holder_name=name,
+            holder=read.shown.holder,
+            holder_name=read.holder_name,
             holder_kind=holder.kind,
             organisation_oid=holder.organisation_oid,
             tax_id=holder.tax_id,
             rank=holder.rank,
-            serial=shown.serial,
+            serial=read.shown.serial,
             binding=binding,
             at=moment,
             is_revocation_known=known.judgement.standing is Standing.GOOD,
@@ -210,34 +209,33 @@ class Verifier:
         trust = self._trust if isinstance(self._trust, Trust) else self._trust.current()
         moment = self._clock()
         try:
-            certificate = self._read.get(strict_certificate.load(der))
+            read = self._read.get(strict_certificate.load(der))
         except Malformed as error:
             raise CertificateMalformed(detail=error.detail) from error
-        issuer = self._issuer(certificate, trust, moment)
-        self._read.keep(certificate)
-        self._check_validity(certificate, moment)
-        if not (_is_for_encryption if encrypts else _is_for_logins)(certificate):
+        issuer = self._issuer(read, trust, moment)
+        self._read.keep(read)
+        self._check_validity(read.certificate, moment)
+        if not (read.is_for_encryption if encrypts else read.is_for_logins):
             raise NotForEncryption if encrypts else NotForLogin
-        holder = self._holder(certificate, issuer)
-        judgement = self._check_revocation(certificate, issuer, moment).judgement
+        holder = self._holder(read, issuer)
+        judgement = self._check_revocation(read.certificate, issuer, moment).judgement
         if judgement.standing is not Standing.GOOD:
             raise RevocationUnknown(detail=judgement.detail or _NOTHING)
-        _, name = _shown(certificate)
-        return Checked(certificate, issuer.certificate, holder, name, _account(trust, holder, certificate))
+        account = _account(trust, holder, read)
+        return Checked(read.certificate, issuer.certificate, holder, read.holder_name, account)
 
-    def _issuer(self, certificate: x509.Certificate, trust: Trust, moment: datetime) -> Issuer:
+    def _issuer(self, read: "_ReadCertificate", trust: Trust, moment: datetime) -> Issuer:
         """Return who issued a certificate, by the key that it names and by the signature on it."""
-        if not is_accepted(certificate):
+        if read.key is None:
             raise KeyRefused
-        named = extension(certificate, x509.AuthorityKeyIdentifier)
-        candidates = trust.issuers(named.key_identifier) if named and named.key_identifier else ()
+        candidates = trust.issuers(read.issuer_key) if read.issuer_key else ()
         # A CA's certificate may be renewed for the same key: one that is valid suffices.
         for issuer in sorted(candidates, key=lambda one: not one.is_valid(moment)):
-            if _is_issued(certificate, issuer.certificate):
+            if _is_issued(read, issuer.certificate):
                 if not issuer.is_valid(moment):
                     raise IssuerNotValid(issuer=issuer.certificate.subject.rfc4514_string())
                 return issuer
-        raise IssuerUnknown(issuer=certificate.issuer.rfc4514_string())
+        raise IssuerUnknown(issuer=read.certificate.issuer.rfc4514_string())
 
     def _check_validity(self, certificate: x509.Certificate, moment: datetime) -> None:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -278,14 +276,14 @@ class Verifier:
             raise OriginWeaker(day=day(since))
         return moment
 
-    def _holder(self, certificate: x509.Certificate, issuer: Issuer) -> Holder:
+    def _holder(self, read: "_ReadCertificate", issuer: Issuer) -> Holder:
         """Return whom a certificate is for, if the site lets the holder in."""
-        policies = policies_of(certificate)
+        policies = read.policies
         if issuer.policies is not None:
             policies &= issuer.policies
         if not policies & self.policy.certificate_policies:
-            raise PolicyRefused(policies=", ".join(sorted(policies_of(certificate))) or "-")
-        holder = _holder_of(certificate)
+            raise PolicyRefused(policies=", ".join(sorted(read.policies)) or "-")
+        holder = read.holder
         if self.policy.holder_kinds is not None and holder.kind not in self.policy.holder_kinds:
             raise HolderRefused(kind=holder.kind)
         if holder.rank not in self.policy.ranks:
@@ -308,17 +306,92 @@ class Verifier:
         return known
 
 
+class _ReadCertificate:
+    """A certificate of which all parts were read, and what it says: each once, when it is asked for.
+
+    It says the same at every login. Trust, time, signatures and revocation are judged at each.
+
+    Attributes:
+        certificate: the certificate.
+    """
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        self.certificate: Final = certificate
+
+    @cached_property
+    def key(self) -> RSAPublicKey | None:
+        """The certified key; None: it is not accepted."""
+        return accepted_key(self.certificate)
+
+    @cached_property
+    def key_digest(self) -> str:
+        """SHA-256 of the certified key, hexadecimal."""
+        return hashlib.sha256(key_of(self.certificate)).hexdigest()
+
+    @cached_property
+    def issuer_key(self) -> bytes | None:
+        """The key identifier of its issuer; None: it names none."""
+        named = extension(self.certificate, x509.AuthorityKeyIdentifier)
+        return named.key_identifier if named else None
+
+    @cached_property
+    def is_strongly_signed(self) -> bool:
+        """Whether the algorithm that its issuer signed it with is still secure."""
+        return is_strong(as_asn1(self.certificate)["signature_algorithm"])
+
+    @cached_property
+    def policies(self) -> frozenset[str]:
+        """The OIDs of its policies."""
+        return policies_of(self.certificate)
+
+    @cached_property
+    def holder(self) -> Holder:
+        """Whom it is for.
+
+        Raises:
+            HolderUnclear: as Holder.of.
+        """
+        return Holder.of(self.certificate)
+
+    @cached_property
+    def shown(self) -> Certificate:
+        """The certificate as people are shown it."""
+        return Certificate.parse("", "", self.certificate.public_bytes(Encoding.DER))
+
+    @cached_property
+    def holder_name(self) -> str:
+        """The holder as people say it."""
+        return self.shown.holder_name
+
+    @cached_property
+    def is_for_logins(self) -> bool:
+        """Whether it is a holder's, for signatures."""
+        usage = extension(self.certificate, x509.KeyUsage)
+        return usage is not None and usage.digital_signature and _is_of_holders(self.certificate, _PURPOSES)
+
+    @cached_property
+    def is_for_encryption(self) -> bool:
+        """Whether it is a holder's, for encryption."""
+        usage = extension(self.certificate, x509.KeyUsage)
+        return (
+            usage is not None
+            and usage.key_encipherment
+            and not usage.digital_signature
+            and _is_of_holders(self.certificate, _SECRECY)
+        )
+
+
 class _Read:
-    """Certificates of which all parts were read, once for each holder.
+    """Certificates that were read, once for each holder.
 
     Only those that a trusted CA issued are kept: what strangers make would fill the memory.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: dict[x509.Certificate, x509.Certificate] = {}
+        self._kept: dict[x509.Certificate, _ReadCertificate] = {}
 
-    def get(self, certificate: x509.Certificate) -> x509.Certificate:
+    def get(self, certificate: x509.Certificate) -> _ReadCertificate:
         """Return the same certificate with all its parts read.
 
         Raises:
@@ -332,79 +405,40 @@ class _Read:
                 _ = read.subject.rfc4514_string(), read.issuer.rfc4514_string()
         except Malformed as error:
             raise CertificateMalformed(detail=error.detail) from error
-        return read
+        return _ReadCertificate(read)
 
-    def keep(self, certificate: x509.Certificate) -> None:
+    def keep(self, read: _ReadCertificate) -> None:
         """Keep a certificate that get() returned."""
-        if certificate in self._kept:
+        if read.certificate in self._kept:
             return
         with self._lock:
             if len(self._kept) >= _MOST_CERTIFICATES:
                 del self._kept[next(iter(self._kept))]
-            self._kept[certificate] = certificate
+            self._kept[read.certificate] = read
 
 
-@lru_cache(_MOST_CERTIFICATES)
-def _shown(certificate: x509.Certificate) -> tuple[Certificate, str]:
-    """Return a certificate as people are shown it, and its holder as they say it."""
-    shown = Certificate.parse("", "", certificate.public_bytes(Encoding.DER))
-    return shown, shown.holder_name
-
-
-def _is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _is_issued(read: _ReadCertificate, issuer: x509.Certificate) -> bool:
     try:
-        certificate.verify_directly_issued_by(issuer)
+        read.certificate.verify_directly_issued_by(issuer)
     except UNUSABLE_KEY:
         return False
-    return _is_strongly_signed(certificate)
+    return read.is_strongly_signed
 
 
-@lru_cache(_MOST_CERTIFICATES)
-def _is_strongly_signed(certificate: x509.Certificate) -> bool:
-    return bool(is_strong(as_asn1(certificate)["signature_algorithm"]))
-
-
-def _check_signature(token: Token, certificate: x509.Certificate) -> None:
+def _check_signature(token: Token, read: _ReadCertificate) -> None:
     """Verify the signature, and the digest of the content that was signed."""
     if hashlib.new(token.digest, token.content).digest() != token.message_digest:
         raise SignatureWrong
-    key = certificate.public_key()
+    if read.key is None:
+        raise KeyRefused
     try:
-        if not isinstance(key, RSAPublicKey):
-            raise KeyRefused
-        key.verify(token.signature, token.message, PKCS1v15(), _HASHES[token.digest])
+        read.key.verify(token.signature, token.message, PKCS1v15(), _HASHES[token.digest])
     except InvalidSignature:
         raise SignatureWrong from None
 
 
-@lru_cache(_MOST_CERTIFICATES)
-def _holder_of(certificate: x509.Certificate) -> Holder:
-    return Holder.of(certificate)
-
-
-def _account(trust: Trust, holder: Holder, certificate: x509.Certificate) -> Account:
-    return Account(
-        trust.domain,
-        holder.organisation_oid or holder.tax_id or "",
-        hashlib.sha256(key_of(certificate)).hexdigest(),
-    )
-
-
-@lru_cache(_MOST_CERTIFICATES)
-def _is_for_logins(certificate: x509.Certificate) -> bool:
-    usage = extension(certificate, x509.KeyUsage)
-    return usage is not None and usage.digital_signature and _is_of_holders(certificate, _PURPOSES)
-
-
-@lru_cache(_MOST_CERTIFICATES)
-def _is_for_encryption(certificate: x509.Certificate) -> bool:
-    usage = extension(certificate, x509.KeyUsage)
-    return (
-        usage is not None
-        and usage.key_encipherment
-        and not usage.digital_signature
-        and _is_of_holders(certificate, _SECRECY)
-    )
+def _account(trust: Trust, holder: Holder, read: _ReadCertificate) -> Account:
+    return Account(trust.domain, holder.organisation_oid or holder.tax_id or "", read.key_digest)
 
 
 def _is_of_holders(certificate: x509.Certificate, accepted: frozenset[x509.ObjectIdentifier]) -> bool:

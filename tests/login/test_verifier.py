@@ -4,7 +4,7 @@
 import gc
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from support.login_site import SITE, Desk, Saying
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.authority import directory_attributes
 from xca_common.pki.standing import Judgement, Standing
-from xca_login import Binding, Challenge, Policy, Trust, TrustFolder, errors
-from xca_login.testing.parties import DAY, NOW, holder, party, policies
+from xca_login import Binding, Challenge, Login, Policy, Trust, TrustFolder, Verifier, errors
+from xca_login.revocation import Known
+from xca_login.testing.parties import DAY, NOW, Party, altered, holder, key, party, policies
 from xca_login.testing.tokens import origin, sign
 
 pytestmark = pytest.mark.fast
@@ -165,6 +166,48 @@ def test_certificates_of_strangers_are_not_kept(desk: Desk) -> None:
         gc.collect()
         usages.append(sum(type(one) is x509.Extensions for one in gc.get_objects()))
     assert usages[1] - usages[0] < 200
+
+
+def test_card_that_was_let_in_before_is_judged_anew_at_each_login(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xca_login.trust._AGAIN", 0)
+    (tmp_path / "ca.cer").write_bytes(desk.ca.der)
+    says = Standing.GOOD
+
+    class Source:
+        def judge(self, certificate: x509.Certificate, issuer: x509.Certificate, moment: datetime) -> Known:
+            return Known(Judgement(says))
+
+    verifier = Verifier(SITE, TrustFolder(tmp_path), Source(), clock=desk.clock)
+
+    def log_in(card: Party = desk.school) -> Login:
+        asked = desk.challenge()
+        return verifier.verify(sign(card, asked.text), asked)
+
+    assert log_in()
+    with pytest.raises(errors.SignatureWrong):
+        log_in(Party(desk.school.certificate, key("another")))
+    says = Standing.REVOKED
+    with pytest.raises(errors.CertificateRevoked):
+        log_in()
+    says = Standing.GOOD
+    monkeypatch.setattr(desk, "at", NOW + 2 * DAY)
+    with pytest.raises(errors.IssuerNotValid):
+        log_in()
+    monkeypatch.setattr(desk, "at", NOW)
+    assert log_in()
+    # Another key under the same name and the same key identifier.
+    names = [
+        one.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        for one in (desk.ca, party("ca", desk.root, ca=True, key_name="the other generation"))
+    ]
+    other = altered(
+        party("ca", desk.root, ca=True, key_name="the other generation"), desk.root, names[1], names[0]
+    )
+    (tmp_path / "ca.cer").write_bytes(other.der)
+    with pytest.raises(errors.IssuerUnknown):
+        log_in()
 
 
 def test_ca_that_is_not_valid_any_more_refuses_its_cards_alone(desk: Desk) -> None:
