@@ -197,7 +197,7 @@ def while_renewed(desk: Desk, card: Party, verifier: Verifier, newer: bytes) -> 
 
 def memory(desk: Desk, card: Party, verifier: Verifier, logins: int) -> None:
     """Measure what many logins leave behind in a process."""
-    card_login = CardLogin(SITE, verifier)
+    card_login, signer = CardLogin(SITE, verifier), Signer(card)
     resident = []
     for number in range(logins):
         if number * 10 // logins != (number - 1) * 10 // logins:
@@ -205,7 +205,7 @@ def memory(desk: Desk, card: Party, verifier: Verifier, logins: int) -> None:
         origins = [SITE.origin]
         begun = card_login.answer(Request("POST", "/login/begin", origins, "", ""))
         cookie = dict(begun.headers)["Set-Cookie"].partition(";")[0]
-        body = posted(sign(card, json.loads(begun.body)["statement"].encode()))
+        body = posted(signer.token(json.loads(begun.body)["statement"].encode()))
         done = card_login.answer(Request("POST", "/login/finish", origins, "application/json", cookie, body))
         assert done.status == 200, done.body
     later = resident[len(resident) // 2 :]
