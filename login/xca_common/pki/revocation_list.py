@@ -358,7 +358,8 @@ def _has_signed(issuer: x509.Certificate, bare: x509.CertificateRevocationList, 
     except UNUSABLE_KEY:
         return False
     scheme = parameters if isinstance(parameters, PSS) else None
-    return has_signed(issuer, bare.signature, cut.der[slice(*cut.signed)], digest, scheme)
+    signed = memoryview(cut.der)[slice(*cut.signed)]  # to copy it would stop other threads
+    return has_signed(issuer, bare.signature, signed, digest, scheme)
 
 
 def load_all(data: bytes) -> list[RevocationList]:

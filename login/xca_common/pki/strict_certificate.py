@@ -81,7 +81,7 @@ def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
 def has_signed(
     certificate: x509.Certificate,
     signature: bytes,
-    data: bytes,
+    data: bytes | memoryview,
     digest: hashes.HashAlgorithm | None,
     pss: PSS | None = None,
 ) -> bool:
