@@ -96,7 +96,7 @@ unshare --net sh -euc 'python3 /tmp/work/loopback.py; cd /home/holder
 
 dpkg-deb -R /tmp/work/package.deb /tmp/work/newer
 sed -i 's/^Version: .*/&+1/' /tmp/work/newer/DEBIAN/control
-dpkg-deb --root-owner-group -b /tmp/work/newer /tmp/work/newer.deb >/dev/null
+dpkg-deb --root-owner-group -Zgzip -z1 -b /tmp/work/newer /tmp/work/newer.deb >/dev/null
 dpkg -i /tmp/work/newer.deb >/dev/null
 person 'eval "$(softhsm-card env)"; xcactl info' | grep -q XC || fail "the card is not seen after an upgrade"
 
