@@ -98,6 +98,7 @@ def test_demo_shows_what_was_checked_at_a_login_registers_the_key_and_leaves_not
     tab.click("nav a")
     tab.see("document.documentElement.lang === 'zh-TW' && document.querySelector('[data-log-out]')")
     tab.read("加密用公開金鑰")
+    tab.read("附卡")
     tab.click("[data-log-out]")
     tab.see(f"document.querySelector('{BUTTON}')")
     tab.now("(history.back(), true)")

@@ -54,6 +54,7 @@ _TAGS: Final = {CHINESE: "zh-TW", ENGLISH: "en"}
 _NAMES: Final = {CHINESE: "中文", ENGLISH: "English"}
 _GUIDE: Final = "docs/login.md"
 
+_RANKS: Final = {"primary": text("primary card"), "secondary": text("secondary card")}
 _KEY: Final = text("The key for encryption")
 _WORDS: Final = '<p><output data-xca-login-words role="status"></output></p>'
 
@@ -190,11 +191,11 @@ class DemoSite:
             return f"<h2>{escape(_KEY(language))}</h2><p>{escape(said)}</p>"
         rows: list[_Row] = [
             (text("SHA-256 of the certificate"), key.fingerprint),
-            (text("valid until"), key.valid_until.isoformat()),
-            (text("registered"), key.registered.isoformat()),
+            (text("valid until"), key.valid_until.isoformat(timespec="seconds")),
+            (text("registered"), key.registered.isoformat(timespec="seconds")),
             (
                 text("seen to open what is encrypted to it"),
-                key.proved.isoformat() if key.proved else text("not yet"),
+                key.proved.isoformat(timespec="seconds") if key.proved else text("not yet"),
             ),
             (
                 text("a sentence, encrypted to it just now while the card was not asked"),
@@ -245,7 +246,7 @@ def _holder(login: Login) -> list[_Row]:
         (text("subject of the certificate"), login.holder),
         (text("OID of the organisation"), login.organisation_oid),
         (text("tax id"), login.tax_id),
-        (text("rank of the card"), login.rank),
+        (text("rank of the card"), _RANKS[login.rank]),
         (text("account: domain, organisation, SHA-256 of the key"), " / ".join(login.account)),
     ]
     return [(name, value) for name, value in rows if value is not None]
