@@ -53,6 +53,7 @@ _SIGNED_WITH_LF: Final = SignatureProblem(
 UNREADABLE: Final = SignatureProblem(text("it cannot be judged: {detail}."))
 _BARE_SIZES: Final = frozenset({128, 256, 384, 512})
 """Bytes of a bare signature by an RSA key of 1024, 2048, 3072 or 4096 bits."""
+_ENCRYPTED: Final = text("it is encrypted, not signed")
 _HOLDS_CONTENT: Final = text("it holds its content, and a file was given as well")
 _HOLDS_NO_CONTENT: Final = text("it does not hold the signed file, and none was given")
 
@@ -126,14 +127,16 @@ def verify(
     except TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
     except Malformed as error:
-        mistake, file = None, None
+        mistake, file, detail = None, None, error.detail
         if given is not None and _is_signature(given):
             mistake, file = errors.Mistake.EXCHANGED, Path(given.name)
         elif _is_bare(signature):
             mistake = errors.Mistake.BARE
+        elif _is_encrypted(signature):
+            mistake, detail = errors.Mistake.ENCRYPTED, _ENCRYPTED
         elif given is None and (beside := files_beside.signature_of(path)):
             mistake, file = errors.Mistake.WITHOUT_SIGNATURE, beside
-        raise errors.NotASignature(path=path, detail=error.detail, mistake=mistake, file=file) from error
+        raise errors.NotASignature(path=path, detail=detail, mistake=mistake, file=file) from error
 
 
 def _is_signature(file: BinaryIO) -> bool:
@@ -143,6 +146,20 @@ def _is_signature(file: BinaryIO) -> bool:
     file.seek(0)
     try:
         SignedData.read(file)
+    except (EOFError, TooMuchError, Malformed):
+        return False
+    return True
+
+
+def _is_encrypted(file: BinaryIO) -> bool:
+    """Tell whether a file holds CMS encrypted data; of a pipe that is not known."""
+    if not file.seekable():
+        return False
+    from xca_common.pki.encrypted_data import EncryptedData  # here, because few errors need it
+
+    file.seek(0)
+    try:
+        EncryptedData(file)
     except (EOFError, TooMuchError, Malformed):
         return False
     return True

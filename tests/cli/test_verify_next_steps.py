@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from asn1crypto import cms, core  # type: ignore[import-untyped]
 from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
@@ -119,6 +120,27 @@ def test_bare_signature_is_told_as_one_without_a_signer(
     result = verify(*arguments)
     assert result.status == NOT_A_SIGNATURE
     assert "bare signature, which does not say who signed" in result.err
+
+
+def test_encrypted_file_is_told_to_be_decrypted_first(verify: Callable[..., Result], root: Party) -> None:
+    Path("my file").write_bytes(CONTENT)
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=True,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    party("reader", root, usage=usage).write(Path("reader.cer"))
+    assert CliRunner().invoke(xcactl, ["encrypt", "my file", "--to", "reader.cer"]).exit_code == 0
+    result = verify("my file.p7e")
+    assert result.status == NOT_A_SIGNATURE
+    assert "it is encrypted, not signed." in result.err
+    assert "verify what comes out: xcactl decrypt 'my file.p7e'" in result.err
 
 
 @pytest.mark.parametrize("given", ["contract.txt", "contract.p7s"])
