@@ -42,7 +42,7 @@ def test_standard_input_is_encrypted_and_decrypted(active: Workspace, pin: str) 
     assert (opened.status, opened.out) == (0, CONTENT)
     unnamed = active.run("decrypt", "-", "--pin", pin, stdin=sealed.out)
     assert unnamed.status == 2
-    assert "-o" in unnamed.err
+    assert "The standard input has no name: say with -o where its content goes." in unnamed.err
 
 
 @pytest.mark.parametrize(

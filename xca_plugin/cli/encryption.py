@@ -18,7 +18,7 @@ from xca_plugin.cli.several_files import Writer, check_outputs, check_single, ea
 from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import CardSession
-from xca_plugin.named_file import input_file, is_standard_output, problems_of
+from xca_plugin.named_file import STANDARD_INPUT, input_file, is_standard_output, problems_of
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.input_files import RECIPIENT_FILE, files_argument, named_after
@@ -215,6 +215,8 @@ def _without_suffix(file: Path) -> Path:
     Raises:
         click.UsageError: the encrypted file's name does not tell it.
     """
+    if file == STANDARD_INPUT:
+        raise click.UsageError(_("The standard input has no name: say with -o where its content goes."))
     if (target := _named_without_suffix(file)) is None:
         raise click.UsageError(_UNNAMED.format(path=file)())
     return target
