@@ -682,7 +682,7 @@ class NotASignature(CmsError):
             "one."
         ),
         Mistake.SIGNED_PDF_BESIDE: text("The PDF beside it is signed: perhaps you mean that one."),
-        Mistake.ENCRYPTED: text("It is encrypted: decrypt it first, and verify what comes out."),
+        Mistake.ENCRYPTED: text("Decrypt it first, and verify what comes out."),
         Mistake.BARE: text(
             "It seems to be a bare signature, which does not say who signed. Ask the sender for one in CMS "
             "(.p7s)."

@@ -184,9 +184,7 @@ _AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
     errors.Mistake.WITHOUT_SIGNATURE: text(
         "Its signature seems to be the file beside it: xcactl verify {path} {file} --ca-file {root}"
     ),
-    errors.Mistake.ENCRYPTED: text(
-        "It is encrypted. Decrypt it first, and verify what comes out: xcactl decrypt {path}"
-    ),
+    errors.Mistake.ENCRYPTED: text("Decrypt it first, and verify what comes out: xcactl decrypt {path}"),
     errors.Mistake.SIGNED_PDF_BESIDE: text(
         "The PDF beside it is signed. If you mean that one: xcactl verify {file} --ca-file {root}"
     ),
