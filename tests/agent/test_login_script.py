@@ -65,7 +65,7 @@ READY = (
 AGREES = "document.querySelector('[data-consent-delay]').ariaDisabled === 'false'"
 LOADED = "document.readyState === 'complete'"
 OPEN = "[data-open-card]"
-OWN_PAGE = "document.querySelector('[data-part=own-page]')?.hidden === false && document.hasFocus()"
+OWN_PAGE = READY.replace("consent", "own-page")
 REGISTER, PROVE = "[data-xca-register]", "[data-xca-prove]"
 SAID = "document.querySelector('output').innerText"
 
