@@ -248,7 +248,7 @@ sys.path.insert(0, "examples/login")
 import starlette_site
 from xca_login.http import CardLogin
 from xca_login.oidc.store import open_database
-from xca_login.sql_store import SqlSessions, SqlStore
+from xca_login.sql_store import SqlSessions, SqlStore, create_tables
 
 folder = Path({folder!r})
 
@@ -257,9 +257,8 @@ def card_login(site, verifier):
     if {stores!r} == "memory":
         return CardLogin(site, verifier)
     engine = open_database(URL.create("sqlite", database=str(folder / "site.db")))
-    challenges = SqlStore(engine)
-    challenges.create_tables()
-    return CardLogin(site, verifier, challenges, SqlSessions(engine))
+    create_tables(engine)
+    return CardLogin(site, verifier, SqlStore(engine), SqlSessions(engine))
 
 
 with patch.object(starlette_site, "CardLogin", card_login):
