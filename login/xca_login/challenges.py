@@ -18,6 +18,7 @@ from xca_login.token import Token
 
 LIFETIME: Final = timedelta(seconds=300)
 _COUNT_SECONDS: Final = 1.0
+_MOST_TAKEN: Final = 100  # challenges whose end is still noted, beside twice those that are open
 MOST_OF_A_SESSION: Final = 8
 """Open challenges of one session: one for each of its tabs. The ninth takes the place of the oldest."""
 
@@ -108,7 +109,7 @@ class MemoryStore:
         return challenge
 
     def _drop_ended(self, at: datetime) -> None:
-        if len(self._ends) > 2 * (self._most + MOST_OF_A_SESSION):
+        if len(self._ends) > 2 * len(self._open) + _MOST_TAKEN:
             self._ends = [(one.until, *key) for key, one in self._open.items()]
             heapq.heapify(self._ends)
         while self._ends and self._ends[0][0] < at:

@@ -214,7 +214,7 @@ def test_full_store_refuses_as_fast_as_a_small_one() -> None:
 
 
 def test_memory_of_a_store_does_not_grow_with_what_was_taken() -> None:
-    store = MemoryStore(10)
+    store = MemoryStore()
     tracemalloc.start()
     try:
         for number in range(2_000):
