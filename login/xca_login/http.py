@@ -306,9 +306,18 @@ class CardLogin:
         Raises:
             StoreUnavailable: it cannot be told.
         """
-        name = self._cookie.value(cookies)
-        session = self._sessions.get(_digest(name)) if name else None
+        key = self.session_key(cookies)
+        session = self._sessions.get(key) if key else None
         return session if session is not None and self._clock() < session.until else None
+
+    def session_key(self, cookies: str) -> str | None:
+        """Return what the session of a request is kept under, if it is still kept; None: it names none.
+
+        Args:
+            cookies: as in session().
+        """
+        name = self._cookie.value(cookies)
+        return _digest(name) if name else None
 
     def end(self, cookies: str) -> tuple[str, str]:
         """End the session of a request, if it has one, and return the header that takes its cookie away.
@@ -319,8 +328,8 @@ class CardLogin:
         Raises:
             StoreUnavailable: the session may still be there.
         """
-        if (name := self._cookie.value(cookies)) is not None:
-            self._sessions.remove(_digest(name))
+        if (key := self.session_key(cookies)) is not None:
+            self._sessions.remove(key)
         return self._cookie.clear()
 
     def _finish(self, request: Request) -> Response:

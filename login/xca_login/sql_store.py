@@ -24,6 +24,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -351,6 +352,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as error:
         raise StoreUnavailable from error
+
+
+def is_session_kept(key: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a session is kept under a key, for statements in the same database."""
+    return exists().where(_sessions.c.key == key)
 
 
 def account_digest(account: Account) -> str:

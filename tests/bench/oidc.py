@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many codes an OpenID Connect provider exchanges for tokens: python tests/bench/oidc.py [CODES]
+"""How many codes an OpenID Connect provider exchanges, with PKCE: python tests/bench/oidc.py [CODES]
 
 One process of `xca-login oidc` serves, with SQLite. The figure is of its own processor time: programs beside
 it take none of that.
@@ -19,6 +19,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import psutil
+from authlib.common.security import generate_token
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from sqlalchemy import URL
@@ -31,9 +33,10 @@ from xca_login import Binding
 from xca_login.login import Account
 from xca_login.oidc.store import Code, OidcStore, open_database
 from xca_login.sessions import Session
-from xca_login.sql_store import encode_session
+from xca_login.sql_store import SqlSessions, encode_session
 
 _CLIENTS = 4
+_VERIFIER = generate_token(48)
 
 
 def main(count: int) -> None:
@@ -90,17 +93,20 @@ def _wait(port: int) -> None:
 
 def _codes(folder: Path, desk: Desk, count: int) -> list[str]:
     """Keep so many codes, as the provider's pages do."""
-    store = OidcStore(open_database(URL.create("sqlite", database=str(folder / "kept" / "oidc.db"))))
+    engine = open_database(URL.create("sqlite", database=str(folder / "kept" / "oidc.db")))
+    store = OidcStore(engine)
     account = Account("gpki", "2.16.886.111.100000", "ab" * 32)
     until = desk.at + timedelta(hours=8)
     session = Session(
         account, "學校", "2.16.886.1.100.3.1", None, None, "primary", Binding.VERIFIED, desk.at, until
     )
+    SqlSessions(engine).add("a session", session)
     names = [f"code-{number}" for number in range(count)]
-    at = int(time.time()) + 3600  # all of them last until they are exchanged
+    at = int(time.time())
+    scope, challenge = "openid profile organisation", create_s256_code_challenge(_VERIFIER)
+    kept = encode_session(session), at + 3600  # all of them last until they are exchanged
     for name in names:
-        scope = "openid profile organisation"
-        store.add_code(Code(name, "bids", BACK, scope, "a nonce", "", "sid", encode_session(session)), at)
+        store.add_code(Code(name, "bids", BACK, scope, "a nonce", challenge, "a session", *kept), at)
     return names
 
 
@@ -108,13 +114,13 @@ def _exchange(port: int, codes: list[str]) -> None:
     """Exchange codes, over connections that stay open."""
     credentials = base64.b64encode(f"bids:{SECRET}".encode()).decode()
     headers = FORM | {"Authorization": f"Basic {credentials}"}
+    fields = {"grant_type": "authorization_code", "redirect_uri": BACK, "code_verifier": _VERIFIER}
     failed: list[bytes] = []
 
     def run(own: list[str]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         for code in own:
-            fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK}
-            connection.request("POST", "/token", urlencode(fields), headers)
+            connection.request("POST", "/token", urlencode({**fields, "code": code}), headers)
             answer = connection.getresponse()
             body = answer.read()
             if answer.status != 200:

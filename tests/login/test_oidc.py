@@ -6,6 +6,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from html import unescape
@@ -20,9 +21,12 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from support.login_http import issuer_of
+from support.login_http import asgi_site, issuer_of
 from support.login_site import Desk
 from support.oidc import BACK, FORM, LEFT, SECRET, Holder, client, provider, query_of
+from support.postgresql import WITH_POSTGRESQL
+from xca_login.oidc import settings as oidc_settings
+from xca_login.oidc.app import make_app
 from xca_login.testing.parties import Party
 
 pytestmark = pytest.mark.integration
@@ -53,8 +57,18 @@ def origin(desk: Desk, folder: Path, card: Party) -> Iterator[str]:
 
 
 @pytest.fixture
-def holder(origin: str, card: Party) -> Holder:
+def holder(origin: str, card: Party, desk: Desk) -> Holder:
+    desk.at += timedelta(seconds=1)  # an account's oldest sessions end: they are those of earlier tests
     return Holder(origin, card)
+
+
+@contextmanager
+def two_workers(folder: Path, desk: Desk, database: str) -> Iterator[tuple[str, str]]:
+    """Serve a provider twice over one database; give its origin, and where the second one listens."""
+    with provider(folder, desk, f'database = "{database}"') as origin:
+        settings = oidc_settings.read(folder / "oidc.toml")
+        with asgi_site(lambda _: make_app(settings, desk.clock)) as second:
+            yield origin, second
 
 
 def asked(origin: str, **changes: str | None) -> str:
@@ -95,16 +109,30 @@ def exchange(origin: str, code: str, **changes: str) -> httpx.Response:
         "code_verifier": VERIFIER,
     }
     auth = httpx.BasicAuth(changes.pop("client_id", "bids"), changes.pop("secret", SECRET))
-    return httpx.post(f"{origin}/token", data=fields | changes, auth=auth)
+    headers = {"Host": changes.pop("host", origin.partition("://")[2])}
+    return httpx.post(f"{origin}/token", data=fields | changes, auth=auth, headers=headers)
 
 
-def refreshed(origin: str, token: str) -> httpx.Response:
+def refreshed(origin: str, token: str, host: str | None = None) -> httpx.Response:
     fields = {"grant_type": "refresh_token", "refresh_token": token}
-    return httpx.post(f"{origin}/token", data=fields, auth=httpx.BasicAuth("bids", SECRET))
+    headers = {"Host": host or origin.partition("://")[2]}
+    return httpx.post(f"{origin}/token", data=fields, auth=httpx.BasicAuth("bids", SECRET), headers=headers)
 
 
 def userinfo(origin: str, token: str) -> httpx.Response:
     return httpx.get(f"{origin}/userinfo", headers={"Authorization": f"Bearer {token}"})
+
+
+def has_ended(origin: str, tokens: dict[str, Any]) -> bool:
+    """Tell whether tokens count no more."""
+    refused = refreshed(origin, tokens["refresh_token"]).json().get("error")
+    return (userinfo(origin, tokens["access_token"]).status_code, refused) == (401, "invalid_grant")
+
+
+def shows_no_token(address: str, token: str) -> bool:
+    """Tell whether nobody can read an ID token out of an address."""
+    read = urlsafe_b64decode(query_of(address)["request"].partition(".")[0] + "===")
+    return all(part not in address and part.encode() not in read for part in token.split("."))
 
 
 def hints_that_are_no_token(token: str) -> list[str]:
@@ -124,6 +152,7 @@ def test_holder_of_a_card_is_let_in_at_a_client(holder: Holder, desk: Desk) -> N
     )
     page = holder.follow(address.removeprefix(origin))
     assert page.header("Cross-Origin-Opener-Policy") == "same-origin-allow-popups"
+    assert "connect-src 'self' http://localhost:61161;" in (page.header("Content-Security-Policy") or "")
     asking = holder.after_login(page)
     assert "a school" in asking.body.decode()
     back = holder.submit(asking, "allow").header("Location") or ""
@@ -198,6 +227,33 @@ def test_code_that_is_used_again_ends_the_tokens_that_it_gave(holder: Holder) ->
     assert exchange(holder.origin, code).json()["error"] == "invalid_grant"
     assert userinfo(holder.origin, tokens["access_token"]).status_code == 401
     assert refreshed(holder.origin, tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", WITH_POSTGRESQL])
+def test_workers_that_share_a_database_are_one_provider(
+    kind: str, request: pytest.FixtureRequest, folder: Path, desk: Desk, card: Party, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path / 'shared.db'}"
+    if kind == "postgresql":
+        database = request.getfixturevalue("server").url.render_as_string()
+    with two_workers(folder, desk, database) as (origin, second):
+        host = origin.partition("://")[2]
+        holder = Holder(origin, card)
+        tokens = exchange(second, query_of(holder.through(asked(origin)))["code"], host=host).json()
+        assert userinfo(origin, tokens["access_token"]).status_code == 200
+        newer = refreshed(origin, tokens["refresh_token"]).json()
+        used = refreshed(second, tokens["refresh_token"], host)
+        assert used.json()["error"] == "invalid_grant"
+        assert has_ended(origin, newer)
+
+        code = query_of(holder.follow(asked(origin)).header("Location") or "")["code"]
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(
+                pool.map(lambda number: exchange((origin, second)[number % 2], code, host=host), range(6))
+            )
+        assert sorted(one.status_code for one in answers) == [200] + [400] * 5
+        (first,) = (one.json() for one in answers if one.status_code == 200)
+        assert has_ended(origin, first)
 
 
 def test_refresh_token_that_is_used_again_ends_its_family(holder: Holder) -> None:
@@ -372,6 +428,8 @@ def test_request_for_one_holder_is_answered_with_no_other(
         assert query_of(silent)["error"] == "login_required"
         page = holder.follow(address)
         assert b"data-xca-login=" in page.body
+    sent = holder.ask("POST", "/authorize", urlencode(query_of(asked("", id_token_hint=own))).encode(), FORM)
+    assert shows_no_token(sent.header("Location") or "", own)
     told = query_of(holder.after_login(page).header("Location") or "")
     assert (told["error"], told["state"]) == ("login_required", "a state")
 
@@ -387,6 +445,36 @@ def test_login_that_is_too_old_is_made_anew(
     assert b"data-xca-login=" in page.body
     monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=1))
     assert "code" in query_of(holder.after_login(page).header("Location") or "")
+
+
+def test_max_age_holds_when_the_code_is_given(
+    holder: Holder, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = holder.after_login(holder.follow(asked(holder.origin, prompt="consent", max_age="60")))
+    monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=60))
+    assert "code" in query_of(holder.submit(page, "allow").header("Location") or "")
+    monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=1))
+    again = holder.submit(page, "allow")
+    assert b"data-xca-login=" in again.body
+    back = holder.submit(holder.after_login(again), "allow").header("Location") or ""
+    code = query_of(back)["code"]
+    claims = claims_of(holder.origin, exchange(holder.origin, code).json()["id_token"])
+    assert claims["auth_time"] == int(desk.at.timestamp())
+
+
+def test_tokens_end_with_the_session_at_the_latest(
+    holder: Holder, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tokens_of(holder)
+    assert first["expires_in"] == 3600
+    monkeypatch.setattr(desk, "at", desk.at + timedelta(hours=7, minutes=59, seconds=50))
+    second = refreshed(holder.origin, first["refresh_token"]).json()
+    code = query_of(holder.follow(asked(holder.origin)).header("Location") or "")["code"]
+    assert second["expires_in"] == 10
+    assert userinfo(holder.origin, second["access_token"]).status_code == 200
+    monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=10))
+    assert userinfo(holder.origin, second["access_token"]).status_code == 401
+    assert exchange(holder.origin, code).json()["error"] == "invalid_grant"
 
 
 def test_request_that_is_long_comes_through_all_pages(holder: Holder) -> None:
@@ -426,14 +514,33 @@ def test_person_who_does_not_log_in_goes_back(holder: Holder) -> None:
 
 def test_client_ends_the_session_with_its_id_token(holder: Holder) -> None:
     tokens = tokens_of(holder)
-    fields = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": LEFT, "state": "s"}
+    fields = urlencode({"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": LEFT, "state": "s"})
     copied = dict(holder.cookies)
-    left = holder.ask("GET", f"/end-session?{urlencode(fields)}")
-    assert left.header("Location") == f"{LEFT}?state=s"
+    posted = holder.ask(
+        "POST", "/end-session", fields.encode(), FORM | {"Origin": "https://rp.example.org", "Cookie": ""}
+    )
+    for sent in (posted, holder.ask("GET", f"/end-session?{fields}")):
+        own = sent.header("Location") or ""
+        assert own.startswith("/end-session/confirm?")
+        assert shows_no_token(own, tokens["id_token"])
+        left = holder.follow(own)
+        assert left.header("Location") == f"{LEFT}?state=s"
     holder.cookies = copied
     assert b"data-xca-login=" in holder.follow(asked(holder.origin)).body
-    assert userinfo(holder.origin, tokens["access_token"]).status_code == 401
-    assert refreshed(holder.origin, tokens["refresh_token"]).json()["error"] == "invalid_grant"
+    assert has_ended(holder.origin, tokens)
+
+
+def test_logout_at_the_provider_ends_the_tokens_of_the_session(holder: Holder) -> None:
+    code = query_of(holder.through(asked(holder.origin)))["code"]
+    tokens = tokens_of(holder)
+    other = Holder(holder.origin, holder.card)
+    others = tokens_of(other)
+    assert holder.ask("POST", "/login/logout").status == 204
+    assert has_ended(holder.origin, tokens)
+    assert exchange(holder.origin, code).json()["error"] == "invalid_grant"
+    assert userinfo(other.origin, others["access_token"]).status_code == 200
+    other.log_in(other.card)  # another session takes the place of the first in this browser
+    assert has_ended(other.origin, others)
 
 
 def test_person_is_asked_before_anybodys_request_ends_the_session(holder: Holder) -> None:
@@ -444,7 +551,7 @@ def test_person_is_asked_before_anybodys_request_ends_the_session(holder: Holder
         {"client_id": "bids", "post_logout_redirect_uri": LEFT},
         *({"id_token_hint": hint} for hint in hints_that_are_no_token(tokens["id_token"])),
     ):
-        page = holder.ask("GET", f"/end-session?{urlencode(fields)}")
+        page = holder.follow(f"/end-session?{urlencode(fields)}")
         assert (page.status, page.header("Location")) == (200, None)
         assert userinfo(holder.origin, tokens["access_token"]).status_code == 200
     assert holder.submit(page, Origin="https://evil.example").status == 403
@@ -457,7 +564,7 @@ def test_person_is_asked_before_anybodys_request_ends_the_session(holder: Holder
 def test_logout_leads_to_no_address_that_is_not_registered_for_it(holder: Holder, to: str) -> None:
     tokens = tokens_of(holder)
     fields = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": to}
-    ended = holder.ask("GET", f"/end-session?{urlencode(fields)}")
+    ended = holder.follow(f"/end-session?{urlencode(fields)}")
     assert (ended.status, ended.header("Location")) == (200, None)
 
 

@@ -34,7 +34,7 @@ SESSION = Session(
     NOW + timedelta(hours=8),
 )
 AT = int(NOW.timestamp())
-CODE = Code("code", "bids", "https://rp.example.org/", "openid", "", "", "sid", "{}")
+CODE = Code("code", "bids", "https://rp.example.org/", "openid", "", "", "a session", "{}", AT + 60)
 KINDS = (
     pytest.param("sqlite", marks=pytest.mark.fast),
     pytest.param(
@@ -71,15 +71,16 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
 
 @pytest.fixture
 def stores(database: URL) -> Iterator[list[OidcStore]]:
-    """The store, as two processes open it."""
+    """The store, as two processes open it, while somebody is logged in."""
     engines = [open_database(database) for _ in range(2)]
+    SqlSessions(engines[0]).add("a session", SESSION)
     yield [OidcStore(engine) for engine in engines]
     for engine in engines:
         engine.dispose()
 
 
 def tokens(name: str, refresh: str | None = None) -> NewTokens:
-    return NewTokens(name, refresh, "openid", AT + 1000)
+    return NewTokens(name, refresh, "openid", AT + 500, AT + 1000)
 
 
 def test_code_is_exchanged_by_one_of_many_processes(stores: list[OidcStore]) -> None:
@@ -87,7 +88,7 @@ def test_code_is_exchanged_by_one_of_many_processes(stores: list[OidcStore]) -> 
     with ThreadPoolExecutor(8) as pool:
         done = list(
             pool.map(
-                lambda number: stores[number % 2].exchange("code", "bids", tokens(str(number)), AT, AT + 9),
+                lambda number: stores[number % 2].exchange("code", "bids", tokens(str(number)), AT),
                 range(16),
             )
         )
@@ -96,7 +97,7 @@ def test_code_is_exchanged_by_one_of_many_processes(stores: list[OidcStore]) -> 
 
 def test_refresh_token_is_spent_by_one_of_many_processes_and_then_ends_all(stores: list[OidcStore]) -> None:
     stores[0].add_code(CODE, AT)
-    assert stores[1].exchange("code", "bids", tokens("a", "r"), AT, AT + 1000)
+    assert stores[1].exchange("code", "bids", tokens("a", "r"), AT)
     assert stores[0].refresh("r", "archive", AT) is None
     assert stores[0].refresh("r", "bids", AT + 1001) is None
     assert stores[0].refresh("r", "bids", AT) is not None
@@ -116,7 +117,43 @@ def test_code_stays_when_it_is_read_and_ends_in_time(stores: list[OidcStore]) ->
     assert stores[1].code("code", "archive", AT) is None
     assert stores[1].code("code", "bids", AT + 59) == replace(CODE)
     assert stores[1].code("code", "bids", AT + 60) is None
-    assert not stores[1].exchange("code", "bids", tokens("a"), AT + 60, AT + 99)
+    assert not stores[1].exchange("code", "bids", tokens("a"), AT + 60)
+
+
+def test_code_and_tokens_end_with_the_session_however_it_ends(
+    stores: list[OidcStore], database: URL
+) -> None:
+    sessions = SqlSessions(open_database(database))
+
+    def log_out() -> None:
+        sessions.remove("a session")
+
+    def crowd_out() -> None:
+        for number in range(MOST_OF_AN_ACCOUNT):
+            sessions.add(f"key {number}", replace(SESSION, at=NOW + timedelta(seconds=number + 1)))
+
+    for end in (log_out, crowd_out):
+        one = end.__name__
+        stores[0].add_code(replace(CODE, code=one), AT)
+        stores[0].add_code(replace(CODE, code=f"{one}, new"), AT)
+        assert stores[1].exchange(one, "bids", tokens(one, f"r {one}"), AT)
+        assert stores[1].access(one, AT) is not None
+        end()
+        assert stores[1].access(one, AT) is None
+        assert stores[1].refresh(f"r {one}", "bids", AT) is None
+        assert not stores[1].rotate(f"r {one}", "bids", tokens("b", "s"), AT)
+        assert stores[1].code(f"{one}, new", "bids", AT) is None
+        assert not stores[1].exchange(f"{one}, new", "bids", tokens("b", "s"), AT)
+        sessions.add("a session", SESSION)
+
+
+def test_access_token_ends_before_the_session(stores: list[OidcStore]) -> None:
+    stores[0].add_code(CODE, AT)
+    assert stores[1].exchange("code", "bids", tokens("a", "r"), AT)
+    assert stores[0].access("a", AT + 499) is not None
+    assert stores[0].access("a", AT + 500) is None
+    assert stores[0].refresh("r", "bids", AT + 999) is not None
+    assert stores[0].refresh("r", "bids", AT + 1000) is None
 
 
 def test_secret_is_the_same_in_all_processes(stores: list[OidcStore]) -> None:

@@ -4,6 +4,7 @@
 import hashlib
 import hmac
 import json
+from dataclasses import dataclass
 from typing import Any, Final
 
 from authlib.oauth2.rfc6749 import scope_to_list
@@ -34,45 +35,52 @@ ACR: Final = {
 _AMR: Final = ("sc", "pin", "mfa")  # RFC 8176, section 2
 
 
-def session_id(session: Session) -> str:
-    """Return what names a session in the provider: each login of an account has its own.
+@dataclass(frozen=True)
+class Person:
+    """Who is logged in, as one client is told: authlib's user.
 
-    Whoever has the certificate can compute it from the time of the login. So no client is told it.
+    Attributes:
+        session: who is logged in.
+        key: what the session is kept under. No client is told it.
+        client: the client.
     """
-    named = json.dumps([*session.account, session.at.isoformat()])
-    return hashlib.sha256(named.encode("ascii")).hexdigest()[:32]
+
+    session: Session
+    key: str
+    client: Client
 
 
-def told_session_id(session: Session, client: Client, salt: bytes) -> str:
+def session_id(person: Person, salt: bytes) -> str:
     """Return what names a session to one client (sid). Clients that compare theirs learn nothing.
 
     Args:
-        session: who is logged in.
-        client: the client.
+        person: who is logged in.
         salt: as in subject().
     """
-    named = json.dumps(["sid", client.id, session_id(session)])
+    named = json.dumps(["sid", person.client.id, person.key])
     return hmac.new(salt, named.encode("ascii"), hashlib.sha256).hexdigest()[:32]
 
 
-def subject(session: Session, client: Client, salt: bytes) -> str:
+def subject(person: Person, salt: bytes) -> str:
     """Return the subject of an account at a client (OpenID Connect Core, section 8).
 
+    Clients of one sector are told the same, those of another one something else.
+
     Args:
-        session: who is logged in.
-        client: the client. Clients of one sector are told the same, those of another one something else.
+        person: who is logged in.
         salt: the provider's secret, without which nobody computes a subject from a certificate.
     """
-    named = json.dumps([client.sector, *session.account])
+    named = json.dumps([person.client.sector, *person.session.account])
     return hmac.new(salt, named.encode("ascii"), hashlib.sha256).hexdigest()
 
 
-def claims(session: Session, client: Client, scope: str, salt: bytes) -> dict[str, Any]:
+def claims(person: Person, scope: str, salt: bytes) -> dict[str, Any]:
     """Return the claims about a holder that scopes allow; what the certificate does not tell is left out."""
     scopes = scope_to_list(scope)
+    session = person.session
     found: dict[str, Any] = {
-        "sub": subject(session, client, salt),
-        "sid": told_session_id(session, client, salt),
+        "sub": subject(person, salt),
+        "sid": session_id(person, salt),
         "auth_time": int(session.at.timestamp()),
         "acr": ACR[session.binding],
         "amr": list(_AMR),

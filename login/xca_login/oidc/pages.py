@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -34,7 +35,7 @@ from xca_login.http import BODY_SECONDS, MOST_BODY_BYTES, CardLogin
 from xca_login.i18n import plural, text
 from xca_login.integrations.starlette import login_routes
 from xca_login.oidc.client import SCOPES, Client
-from xca_login.oidc.holder import ACR, CLAIMS, session_id
+from xca_login.oidc.holder import ACR, CLAIMS, Person
 from xca_login.oidc.keys import ALGORITHM
 from xca_login.oidc.pending import Pending, PendingRequests
 from xca_login.oidc.problems import (
@@ -45,9 +46,8 @@ from xca_login.oidc.problems import (
     PageUnknown,
     ProviderFailed,
 )
-from xca_login.oidc.server import NO_TOKEN, AskedRequest, Person, Server
+from xca_login.oidc.server import NO_TOKEN, AskedRequest, Server
 from xca_login.oidc.settings import Settings
-from xca_login.sessions import Session
 
 _LOG: Final = logging.getLogger("xca_login.oidc")
 
@@ -55,6 +55,22 @@ MOST_ASKED_BYTES: Final = 8 << 10
 """A query or a form of a client that is read."""
 _MOST_FIELDS: Final = 32
 _LONGEST: Final = {"nonce": 512, "scope": 1024, "code_challenge": 128}
+_ASKED: Final = (
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "request",
+    "request_uri",
+)
+"""What is kept of an authentication request while it waits; of an ID token in it only whom that is about."""
 _REPEATED_IN_ERRORS: Final = (
     "client_id",
     "redirect_uri",
@@ -64,20 +80,17 @@ _REPEATED_IN_ERRORS: Final = (
     "response_mode",
 )
 _AUTHORIZE, _RESUME, _TOKEN, _USERINFO = "/authorize", "/authorize/resume", "/token", "/userinfo"
-_CONSENT, _CANCEL, _END, _ENDED = (
-    "/authorize/consent",
-    "/authorize/cancel",
-    "/end-session",
-    "/end-session/confirm",
-)
+_CONSENT, _CANCEL = "/authorize/consent", "/authorize/cancel"
+_END, _CONFIRM = "/end-session", "/end-session/confirm"
 _KEYS, _DISCOVERY = "/jwks", "/.well-known/openid-configuration"
 _OF_PROGRAMS: Final = (_TOKEN, _USERINFO)
 
 # A form whose answer leads to the client must not be held back by form-action: browsers judge each address
 # that the answer leads to (W3C Content Security Policy 3, issue 8), and a client may have several.
+# The script of the login asks the local component's port why its window says nothing.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self' http://localhost:61161; base-uri 'none'; frame-ancestors 'none'"
 )
 _TO_CLIENT: Final = {"Content-Security-Policy": _POLICY}
 _WITH_WINDOWS: Final = {"Cross-Origin-Opener-Policy": "same-origin-allow-popups"}
@@ -136,8 +149,9 @@ class Pages:
             Route(_CANCEL, self._cancel, methods=["GET"]),
             Route(_TOKEN, self._token, methods=["POST", "OPTIONS"], middleware=shared),
             Route(_USERINFO, self._userinfo, methods=["GET", "POST", "OPTIONS"], middleware=shared),
-            Route(_END, choice(self._end), methods=["GET", "POST"]),
-            Route(_ENDED, self._end_confirmed, methods=["POST"]),
+            Route(_END, self._end, methods=["GET", "POST"]),
+            Route(_CONFIRM, choice(self._end_asked), methods=["GET"]),
+            Route(_CONFIRM, self._end_confirmed, methods=["POST"]),
             Route(_KEYS, self._keys, methods=["GET"]),
             Route(_DISCOVERY, self._discovery, methods=["GET"]),
             *self._assets.routes(),
@@ -154,7 +168,7 @@ class Pages:
 
     async def _authorize(self, request: Request) -> Response:
         """Answer an authentication request (OpenID Connect Core, section 3.1.2.1)."""
-        pending = Pending(await _fields(request), self._now())
+        pending = await run_in_threadpool(self._begun, await _fields(request))
         if request.method == "POST":  # another site's form brings no cookies of this one along
             return RedirectResponse(self._resumed(pending), 303)
         return await run_in_threadpool(self._decide, request, pending)
@@ -177,6 +191,13 @@ class Pages:
         pending = self._read("authorize", await _fields(request))
         return await run_in_threadpool(self._refuse, request, pending)
 
+    def _begun(self, fields: Mapping[str, str]) -> Pending:
+        """Return a request that has come; an ID token in it comes into no address and no page."""
+        asked = {name: fields[name] for name in _ASKED if name in fields}
+        hint = fields.get("id_token_hint")
+        meant = self._server.subject_of(hint, fields.get("client_id", "")) if hint is not None else None
+        return Pending(asked, self._now(), meant=meant)
+
     def _decide(self, request: Request, pending: Pending, *, has_agreed: bool = False) -> Response:
         """Send a person back with a code, or show the page that is missing for that."""
         fields = pending.fields
@@ -184,14 +205,13 @@ class Pages:
         asked = self._asked("GET", _AUTHORIZE, {}, fields)
         prompts = fields.get("prompt", "").split()
         try:
-            session = self._meant(self._fresh(self._session(request), pending, prompts), pending, client)
-            person = Person(session, client) if session is not None else None
+            person = self._meant(self._fresh(self._person(request, client), pending, prompts), pending)
             _check_supported(fields)
             grant = self._server.get_consent_grant(asked, person)
-            if session is None or person is None:
+            if person is None:
                 return self._login_page(request, pending, client)
             scopes = frozenset((asked.scope or "").split())
-            known = self._server.store.consented(session.account, client.id)
+            known = self._server.store.consented(person.session.account, client.id)
             is_remembered = scopes <= known and client.is_recognised(fields["redirect_uri"])
             if not has_agreed and ("consent" in prompts or not is_remembered):
                 if "none" in prompts:
@@ -203,11 +223,11 @@ class Pages:
 
     def _allow(self, request: Request, pending: Pending) -> Response:
         client = self._checked(pending.fields)
-        session = self._session(request)
-        if session is None or session_id(session) != pending.sid:
+        person = self._person(request, client)
+        if person is None or person.key != pending.session_key:
             raise AskedTooLate
         scopes = (client.get_allowed_scope(pending.fields.get("scope")) or "").split()
-        self._server.store.consent(session.account, client.id, scopes, int(self._now()))
+        self._server.store.consent(person.session.account, client.id, scopes, int(self._now()))
         return self._decide(request, pending, has_agreed=True)
 
     def _refuse(self, request: Request, pending: Pending) -> Response:
@@ -235,24 +255,29 @@ class Pages:
             raise AskedMalformed
         return client
 
-    def _fresh(self, session: Session | None, pending: Pending, prompts: list[str]) -> Session | None:
-        """Return a session that is new enough for a request; None: a login is needed."""
-        if session is None or session.at.timestamp() >= pending.at:
-            return session
-        age = _max_age(pending.fields)
-        is_old = age is not None and pending.at - session.at.timestamp() > age
-        return None if is_old or "login" in prompts or "select_account" in prompts else session
+    def _fresh(self, person: Person | None, pending: Pending, prompts: list[str]) -> Person | None:
+        """Return a person whose login is new enough for a request; None: a login is needed.
 
-    def _meant(self, session: Session | None, pending: Pending, client: Client) -> Session | None:
-        """Return the session of whom a request asks for (id_token_hint); None: a login is needed.
+        What max_age says holds when the code is given: the person may have taken long to agree. 0 asks for a
+        new login, as prompt=login does (OpenID Connect Core, section 3.1.2.1).
+        """
+        if person is None:
+            return None
+        at, age = person.session.at.timestamp(), _max_age(pending.fields)
+        if age and int(self._now()) - int(at) > age:  # as the client computes it from auth_time
+            return None
+        is_new_one_asked = age == 0 or "login" in prompts or "select_account" in prompts
+        return None if is_new_one_asked and at < pending.at else person
+
+    def _meant(self, person: Person | None, pending: Pending) -> Person | None:
+        """Return the person if a request is for that one (id_token_hint); None: a login is needed.
 
         Raises:
             LoginRequiredError: somebody else has logged in for the request.
         """
-        hint = pending.fields.get("id_token_hint")
-        if session is None or hint is None or self._server.is_meant(hint, Person(session, client)):
-            return session
-        if session.at.timestamp() >= pending.at:
+        if person is None or pending.meant in (None, self._server.claims(person, "openid")["sub"]):
+            return person
+        if person.session.at.timestamp() >= pending.at:
             fields = pending.fields
             raise LoginRequiredError(redirect_uri=fields["redirect_uri"], state=fields.get("state"))
         return None
@@ -271,7 +296,7 @@ class Pages:
     def _consent_page(
         self, request: Request, pending: Pending, person: Person, scopes: frozenset[str]
     ) -> Response:
-        own = Pending(pending.fields, pending.at, session_id(person.session))
+        own = replace(pending, session_key=person.key)
         context = {
             "client": person.client.name,
             "host": urlsplit(pending.fields["redirect_uri"]).hostname or pending.fields["redirect_uri"],
@@ -364,21 +389,30 @@ class Pages:
     # The end of a session.
 
     async def _end(self, request: Request) -> Response:
-        """End the session, as a client asks (OpenID Connect RP-Initiated Logout, section 2)."""
+        """Take a logout that a client asks for (OpenID Connect RP-Initiated Logout, section 2).
+
+        Another site's form brings no cookies of this one along: the redirect does. Its address holds what
+        the ID token is judged to say, and never the token.
+        """
+        pending = await run_in_threadpool(self._logout, await _fields(request))
+        own = self._pending.write("logout", pending)
+        return RedirectResponse(f"{_CONFIRM}?{urlencode({'request': own})}", 303)
+
+    async def _end_asked(self, request: Request) -> Response:
+        """End the session if a client may end it, else ask the person."""
         fields = await _fields(request)
-        if request.method == "POST":  # as _authorize()
-            return RedirectResponse(f"{_END}?{urlencode(fields)}", 303)
-        return await run_in_threadpool(self._end_asked, request, fields)
+        pending = self._read("logout", fields)
+        return await run_in_threadpool(self._end_or_ask, request, pending, fields["request"])
 
     async def _end_confirmed(self, request: Request) -> Response:
         """End the session, as the person said."""
         pending = self._read("end", await _fields(request))
-        session = await run_in_threadpool(self._session, request)
-        if session is not None and session_id(session) != pending.sid:
+        if self._card_login.session_key(_cookies(request)) not in (None, pending.session_key):
             raise AskedTooLate
-        return await run_in_threadpool(self._ended, request, session, pending.fields.get("to", ""))
+        return await run_in_threadpool(self._ended, request, pending.fields["to"])
 
-    def _end_asked(self, request: Request, fields: dict[str, str]) -> Response:
+    def _logout(self, fields: dict[str, str]) -> Pending:
+        """Judge a logout that a client asks for."""
         asked = self._asked("GET", _END, {}, fields)
         try:
             judged = self._server.validate_endpoint_request("end_session", asked)
@@ -387,25 +421,29 @@ class Pages:
             hint, target, client = {}, "", None
         if hint and hint.get("iss") != self._server.issuer:
             hint, target = {}, ""
-        session = self._session(request)
-        if session is None or (
-            client is not None and self._server.is_told(hint.get("sid"), Person(session, client))
-        ):
-            return self._ended(request, session, target)
+        sid, client_id = str(hint.get("sid", "")), client.id if client is not None else ""
+        return Pending({"to": target, "sid": sid, "client_id": client_id}, self._now())
+
+    def _end_or_ask(self, request: Request, pending: Pending, own: str) -> Response:
+        cookies, asked = _cookies(request), pending.fields
+        session, key = self._card_login.session(cookies), self._card_login.session_key(cookies)
+        if session is None or key is None:
+            return self._ended(request, asked["to"])
+        client = self._server.query_client(asked["client_id"])
+        if client is not None and self._server.is_told(asked["sid"], Person(session, key, client)):
+            return self._ended(request, asked["to"])
         # Any site could ask for this; so the person is asked.
-        pending = Pending({"to": target}, self._now(), session_id(session))
         context = {
             "holder": session.holder_name,
-            "action": _ENDED,
-            "pending": escape(self._pending.write("end", pending)),
+            "action": _CONFIRM,
+            "pending": escape(self._pending.write("end", replace(pending, session_key=key))),
         }
         return self._page(
-            request, "end.html", str(request.url.path) + f"?{request.url.query}", _TO_CLIENT, context
+            request, "end.html", f"{_CONFIRM}?{urlencode({'request': own})}", _TO_CLIENT, context
         )
 
-    def _ended(self, request: Request, session: Session | None, target: str) -> Response:
-        if session is not None:
-            self._server.store.end(session_id(session))
+    def _ended(self, request: Request, target: str) -> Response:
+        """End the session of a request, and with it all that came from it."""
         name, value = self._card_login.end(_cookies(request))
         response = (
             RedirectResponse(target, 303) if target else self._page(request, "ended.html", None, {}, {})
@@ -417,8 +455,11 @@ class Pages:
 
     # What they share.
 
-    def _session(self, request: Request) -> Session | None:
-        return self._card_login.session(_cookies(request))
+    def _person(self, request: Request, client: Client) -> Person | None:
+        """Return who is logged in."""
+        cookies = _cookies(request)
+        session, key = self._card_login.session(cookies), self._card_login.session_key(cookies)
+        return Person(session, key, client) if session is not None and key is not None else None
 
     def _asked(
         self, method: str, path: str, headers: Mapping[str, str], fields: dict[str, str]

@@ -20,12 +20,14 @@ class Pending:
     Attributes:
         fields: its parameters.
         at: when it came, in seconds since 1970.
-        sid: the session that its page was shown to; "": nobody was logged in.
+        session_key: what the session is kept under that its page was shown to; "": it was shown to nobody.
+        meant: the subject of whom alone is let in; "": nobody is; None: anybody.
     """
 
     fields: dict[str, str]
     at: float
-    sid: str = ""
+    session_key: str = ""
+    meant: str | None = None
 
 
 class PendingRequests:
@@ -40,7 +42,8 @@ class PendingRequests:
 
     def write(self, purpose: str, pending: Pending) -> str:
         """Return a request as a text for a URL or a form; it counts for one purpose alone."""
-        made = self._signer.dumps([pending.fields, pending.at, pending.sid], salt=f"xca-oidc-{purpose}")
+        parts = [pending.fields, pending.at, pending.session_key, pending.meant]
+        made = self._signer.dumps(parts, salt=f"xca-oidc-{purpose}")
         return made if isinstance(made, str) else made.decode("ascii")
 
     def read(self, purpose: str, written: str, at: float) -> Pending | None:

@@ -27,10 +27,9 @@ from starlette.responses import JSONResponse, Response
 
 from xca_login.http import new_id
 from xca_login.oidc.client import Client
-from xca_login.oidc.holder import claims, session_id, told_session_id
+from xca_login.oidc.holder import Person, claims, session_id
 from xca_login.oidc.keys import ALGORITHM, ID_TOKEN_SECONDS, SigningKeys
-from xca_login.oidc.store import ACCESS_SECONDS, Code, Kept, NewTokens, OidcStore
-from xca_login.sessions import Session
+from xca_login.oidc.store import Code, Kept, NewTokens, OidcStore
 from xca_login.sql_store import decode_session, encode_session
 
 # authlib has no types: what is built on it is not checked there.
@@ -39,19 +38,8 @@ from xca_login.sql_store import decode_session, encode_session
 NO_TOKEN: Final = (ValueError, TypeError, RecursionError)
 """What joserfc raises beside its own errors for what is no token at all."""
 AUTHENTICATION_METHODS: Final = ["client_secret_basic", "client_secret_post", "none"]
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who is logged in, as one client is told: authlib's user.
-
-    Attributes:
-        session: who is logged in.
-        client: the client.
-    """
-
-    session: Session
-    client: Client
+_CODE_SECONDS: Final = 60
+_ACCESS_SECONDS: Final = 3600
 
 
 class AskedRequest(OAuth2Request):
@@ -106,7 +94,7 @@ class Server(AuthorizationServer):
         self._clients = clients
         self._clock = clock
         self._salt: bytes | None = None
-        generator = BearerTokenGenerator(_new_token, _new_token, ACCESS_SECONDS)
+        generator = BearerTokenGenerator(_new_token, _new_token, _ACCESS_SECONDS)
         self.register_token_generator("default", generator)
         self.register_grant(_CodeGrant, [_Challenge(), _OpenIDCode(self)])
         self.register_grant(_RefreshGrant, [_IdToken(self)])
@@ -138,18 +126,20 @@ class Server(AuthorizationServer):
     def save_token(self, token: dict[str, Any], request: AskedRequest) -> None:
         """Keep new tokens, and take the code or the token that they are given for out.
 
+        No token outlives the session.
+
         Raises:
             InvalidGrantError: somebody else was faster.
         """
         at = self.now()
         person: Person = request.user
-        refresh_until = int(person.session.until.timestamp())
-        made = NewTokens(token["access_token"], token.get("refresh_token"), token["scope"], refresh_until)
+        until = int(person.session.until.timestamp())
+        token["expires_in"] = min(_ACCESS_SECONDS, until - at)
+        names = token["access_token"], token.get("refresh_token"), token["scope"]
+        made = NewTokens(*names, at + token["expires_in"], until)
         client = person.client
         if isinstance(request.authorization_code, AskedCode):
-            code = request.authorization_code.code.code
-            until = max(at + ACCESS_SECONDS, refresh_until + ACCESS_SECONDS)
-            is_first = self.store.exchange(code, client.id, made, at, until)
+            is_first = self.store.exchange(request.authorization_code.code.code, client.id, made, at)
         else:
             is_first = self.store.rotate(request.form["refresh_token"], client.id, made, at)
         if not is_first:
@@ -157,24 +147,20 @@ class Server(AuthorizationServer):
 
     def claims(self, person: Person, scope: str) -> dict[str, Any]:
         """Return what a client is told of a holder."""
-        return claims(person.session, person.client, scope, self._subjects())
+        return claims(person, scope, self._subjects())
 
-    def is_told(self, session_id: object, person: Person) -> bool:
+    def is_told(self, sid: object, person: Person) -> bool:
         """Tell whether a client is told this of a session (sid)."""
-        return session_id == told_session_id(person.session, person.client, self._subjects())
+        return sid == session_id(person, self._subjects())
 
-    def is_meant(self, hint: str, person: Person) -> bool:
-        """Tell whether an ID token is of this holder and this client; it may have ended."""
+    def subject_of(self, hint: str, client_id: str) -> str:
+        """Return whom an ID token that a client was given is about, also if it has ended; "": it is none."""
         try:
             found = jwt.decode(hint, self.keys.verifying(), [ALGORITHM]).claims
         except (JoseError, *NO_TOKEN):
-            return False
-        subject = self.claims(person, "openid")["sub"]
-        return [found.get(name) for name in ("iss", "aud", "sub")] == [
-            self.issuer,
-            person.client.id,
-            subject,
-        ]
+            return ""
+        is_its_own = [found.get("iss"), found.get("aud")] == [self.issuer, client_id]
+        return str(found.get("sub", "")) if is_its_own else ""
 
     def userinfo(self, request: AskedRequest) -> dict[str, Any]:
         """Return what the client is told that shows an access token.
@@ -244,7 +230,7 @@ class AskedToken(TokenMixin):
 
     def __init__(self, kept: Kept, client: Client) -> None:
         self.kept = kept
-        self.person = Person(decode_session(kept.session), client)
+        self.person = Person(decode_session(kept.session), kept.session_key, client)
 
     def check_client(self, client: Client) -> bool:
         """Tell whether it is a client's."""
@@ -275,7 +261,7 @@ class _CodeGrant(AuthorizationCodeGrant):
 
     def save_authorization_code(self, code: str, request: AskedRequest) -> None:
         person: Person = request.user
-        fields = request.form
+        fields, at = request.form, self.server.now()
         kept = Code(
             code=code,
             client=person.client.id,
@@ -283,10 +269,11 @@ class _CodeGrant(AuthorizationCodeGrant):
             scope=request.scope,
             nonce=fields.get("nonce", ""),
             challenge=fields.get("code_challenge", ""),
-            sid=session_id(person.session),
+            session_key=person.key,
             session=encode_session(person.session),
+            until=min(at + _CODE_SECONDS, int(person.session.until.timestamp())),
         )
-        self.server.store.add_code(kept, self.server.now())
+        self.server.store.add_code(kept, at)
 
     def query_authorization_code(self, code: str, client: Client) -> AskedCode | None:
         found = self.server.store.code(code, client.id, self.server.now())
@@ -296,7 +283,8 @@ class _CodeGrant(AuthorizationCodeGrant):
         """Do nothing: save_token() took it out."""
 
     def authenticate_user(self, authorization_code: AskedCode) -> Person:
-        return Person(decode_session(authorization_code.code.session), self.request.client)
+        code = authorization_code.code
+        return Person(decode_session(code.session), code.session_key, self.request.client)
 
 
 class _Challenge(CodeChallenge):

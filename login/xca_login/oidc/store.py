@@ -40,10 +40,8 @@ from sqlalchemy.exc import IntegrityError
 from xca_login.errors import Misconfigured
 from xca_login.i18n import text
 from xca_login.login import Account
-from xca_login.sql_store import METADATA, account_digest, transaction
+from xca_login.sql_store import METADATA, account_digest, is_session_kept, transaction
 
-CODE_SECONDS: Final = 60
-ACCESS_SECONDS: Final = 3600
 _SWEEP_SECONDS: Final = 60.0
 
 _codes = Table(
@@ -55,7 +53,7 @@ _codes = Table(
     Column("scope", String(256), nullable=False),
     Column("nonce", String(512), nullable=False),
     Column("challenge", String(128), nullable=False),
-    Column("sid", String(64), nullable=False, index=True),
+    Column("session_key", String(64), nullable=False),
     Column("session", Text, nullable=False),
     Column("until", BigInteger, nullable=False, index=True),
 )
@@ -64,7 +62,7 @@ _grants = Table(
     METADATA,
     Column("code", String(64), primary_key=True),
     Column("client", String(64), nullable=False),
-    Column("sid", String(64), nullable=False, index=True),
+    Column("session_key", String(64), nullable=False),
     Column("session", Text, nullable=False),
     Column("until", BigInteger, nullable=False, index=True),
 )
@@ -77,7 +75,6 @@ _tokens = Table(
     Column("code", String(64), nullable=False),
     Column("scope", String(256), nullable=False),
     Column("access_until", BigInteger, nullable=False),
-    Column("refresh_until", BigInteger, nullable=False),
     Column("is_spent", Boolean, nullable=False),
     Column("until", BigInteger, nullable=False, index=True),
 )
@@ -105,28 +102,32 @@ _secrets = Table(
 
 
 # Statements of each exchange are made once: to make one takes longer than the database needs for it.
+# Each of them asks for the session too: however that ended, and whenever, nothing that came from it counts.
 _OWN_CODE: Final = (
     (_codes.c.code == bindparam("code"))
     & (_codes.c.client == bindparam("client"))
     & (_codes.c.until > bindparam("at"))
+    & is_session_kept(_codes.c.session_key)
 )
 _FIND_CODE: Final = select(_codes).where(_OWN_CODE)
-_TAKE_CODE: Final = delete(_codes).where(_OWN_CODE).returning(_codes.c.sid, _codes.c.session)
+_TAKE_CODE: Final = delete(_codes).where(_OWN_CODE).returning(_codes.c.session_key, _codes.c.session)
 _END_GRANT: Final = delete(_grants).where(
     _grants.c.code == bindparam("code"), _grants.c.client == bindparam("client")
 )
 _ADD_CODE: Final = insert(_codes)
 _ADD_GRANT: Final = insert(_grants)
 _ADD_TOKENS: Final = insert(_tokens)
-_FIND_TOKEN: Final = select(_grants.c.code, _grants.c.client, _tokens.c.scope, _grants.c.session).join_from(
-    _tokens, _grants, _tokens.c.code == _grants.c.code
+_FIND_TOKEN: Final = (
+    select(_grants.c.client, _tokens.c.scope, _grants.c.session_key, _grants.c.session)
+    .join_from(_tokens, _grants, _tokens.c.code == _grants.c.code)
+    .where(is_session_kept(_grants.c.session_key))
 )
 _FIND_ACCESS: Final = _FIND_TOKEN.where(
     _tokens.c.access == bindparam("token"), _tokens.c.access_until > bindparam("at")
 )
 _FIND_REFRESH: Final = _FIND_TOKEN.where(
     _tokens.c.refresh == bindparam("token"),
-    _tokens.c.refresh_until > bindparam("at"),
+    _tokens.c.until > bindparam("at"),
     _grants.c.client == bindparam("client"),
     ~_tokens.c.is_spent,
 )
@@ -151,8 +152,9 @@ class Code:
         scope: what the person agreed to.
         nonce: of the request; "": it had none.
         challenge: code_challenge (S256); "": there was none.
-        sid: the session that it comes from.
+        session_key: what the session that it comes from is kept under.
         session: who is logged in, as sql_store.encode_session() writes it.
+        until: when it ends.
     """
 
     code: str
@@ -161,8 +163,9 @@ class Code:
     scope: str
     nonce: str
     challenge: str
-    sid: str
+    session_key: str
     session: str
+    until: int
 
 
 @dataclass(frozen=True)
@@ -170,15 +173,14 @@ class Kept:
     """A token, as it was found.
 
     Attributes:
-        code: digest of the code that it comes from.
         client: id of its client.
         scope: its scopes.
-        session: as of Code.
+        session_key, session: as of Code.
     """
 
-    code: str
     client: str
     scope: str
+    session_key: str
     session: str
 
 
@@ -190,13 +192,15 @@ class NewTokens:
         access: the access token.
         refresh: the refresh token; None: there is none.
         scope: their scopes.
-        refresh_until: when the refresh token ends.
+        access_until: when the access token ends.
+        until: when the session ends, and the refresh token with it.
     """
 
     access: str
     refresh: str | None
     scope: str
-    refresh_until: int
+    access_until: int
+    until: int
 
 
 class OidcStore:
@@ -215,7 +219,7 @@ class OidcStore:
 
     def add_code(self, code: Code, at: int) -> None:
         """Keep a code."""
-        row = {**vars(code), "code": _digest(code.code), "until": at + CODE_SECONDS}
+        row = {**vars(code), "code": _digest(code.code)}
         with transaction(self._engine) as connection:
             self._sweep(connection, at)
             connection.execute(_ADD_CODE, row)
@@ -230,24 +234,17 @@ class OidcStore:
                 return None
         return Code(code, *(getattr(row, name) for name in list(Code.__dataclass_fields__)[1:]))
 
-    def exchange(self, code: str, client: str, tokens: NewTokens, at: int, until: int) -> bool:
-        """Take a code out, and keep its tokens. It succeeds once; a later try ends those tokens.
-
-        Args:
-            code: the code.
-            client: id of the client.
-            tokens: what it is exchanged for.
-            at: the time.
-            until: when the last of its tokens ends.
-        """
+    def exchange(self, code: str, client: str, tokens: NewTokens, at: int) -> bool:
+        """Take a code out, and keep its tokens. It succeeds once; a later try ends those tokens."""
         own = {"code": _digest(code), "client": client}
         with transaction(self._engine) as connection:
             row = connection.execute(_TAKE_CODE, {**own, "at": at}).one_or_none()
             if row is None:
                 connection.execute(_END_GRANT, own)
                 return False
-            connection.execute(_ADD_GRANT, {**own, "sid": row.sid, "session": row.session, "until": until})
-            _add_tokens(connection, own["code"], tokens, at)
+            session = {"session_key": row.session_key, "session": row.session}
+            connection.execute(_ADD_GRANT, {**own, **session, "until": tokens.until})
+            _add_tokens(connection, own["code"], tokens)
         return True
 
     def access(self, token: str, at: int) -> Kept | None:
@@ -264,10 +261,11 @@ class OidcStore:
 
     def rotate(self, token: str, client: str, tokens: NewTokens, at: int) -> bool:
         """Spend a refresh token, and keep those that take its place. It succeeds once; see refresh()."""
-        own = select(_grants.c.code).where(_grants.c.client == client)
+        is_going_on = is_session_kept(_grants.c.session_key)
+        own = select(_grants.c.code).where(_grants.c.client == client, is_going_on)
         chosen = (
             update(_tokens)
-            .where(_tokens.c.refresh == _digest(token), _tokens.c.refresh_until > at)
+            .where(_tokens.c.refresh == _digest(token), _tokens.c.until > at)
             .where(~_tokens.c.is_spent, _tokens.c.code.in_(own))
             .values(is_spent=True)
         )
@@ -276,14 +274,8 @@ class OidcStore:
             if code is None:
                 _revoke_spent(connection, token, client)
                 return False
-            _add_tokens(connection, code, tokens, at)
+            _add_tokens(connection, code, tokens)
         return True
-
-    def end(self, sid: str) -> None:
-        """Revoke the codes and tokens of a session."""
-        with transaction(self._engine) as connection:
-            connection.execute(delete(_codes).where(_codes.c.sid == sid))
-            connection.execute(delete(_grants).where(_grants.c.sid == sid))
 
     def consented(self, account: Account, client: str) -> frozenset[str]:
         """Return the scopes that the holder of an account agreed to hand over to a client."""
@@ -336,7 +328,7 @@ class OidcStore:
     def _kept(self, found: Select[tuple[str, str, str, str]], values: dict[str, object]) -> Kept | None:
         with transaction(self._engine) as connection:
             row = connection.execute(found, values).one_or_none()
-        return Kept(row.code, row.client, row.scope, row.session) if row is not None else None
+        return Kept(row.client, row.scope, row.session_key, row.session) if row is not None else None
 
     def _sweep(self, connection: Connection, at: int) -> None:
         """Drop what has ended, now and then."""
@@ -378,17 +370,15 @@ def _revoke_spent(connection: Connection, token: str, client: str) -> None:
     connection.execute(delete(_grants).where(_grants.c.code.in_(spent), _grants.c.client == client))
 
 
-def _add_tokens(connection: Connection, code: str, tokens: NewTokens, at: int) -> None:
-    access_until = at + ACCESS_SECONDS
+def _add_tokens(connection: Connection, code: str, tokens: NewTokens) -> None:
     row = {
         "access": _digest(tokens.access),
         "refresh": _digest(tokens.refresh) if tokens.refresh is not None else None,
         "code": code,
         "scope": tokens.scope,
-        "access_until": access_until,
-        "refresh_until": tokens.refresh_until,
+        "access_until": tokens.access_until,
         "is_spent": False,
-        "until": max(access_until, tokens.refresh_until),
+        "until": tokens.until,
     }
     connection.execute(_ADD_TOKENS, row)
 
