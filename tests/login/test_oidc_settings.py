@@ -37,6 +37,7 @@ def test_settings_are_read_whole(tmp_path: Path) -> None:
     assert found.declared_accounts == {Account(*account.split("/"))}
     assert (found.site.origin, found.folder, found.ca) == (ORIGIN, tmp_path / "kept", tmp_path / "ca")
     assert (found.database.drivername, found.verified_origin) == ("sqlite", True)
+    assert not found.lets_test_cards_in
     assert list(found.clients) == ["bids", "archive", "archive-too", "app"]
     assert found.clients["archive"].sector == "archive.example.org"
     assert found.clients["app"].secret_digest is None
@@ -52,6 +53,7 @@ def test_settings_are_read_whole(tmp_path: Path) -> None:
         (f"{CLIENT}scopes = 'openid'", "", "has to be a list"),
         (CLIENT, "verified_origin = 1", "true or false"),
         (CLIENT, 'declared_accounts = ["gpki/2.16.886.111.100000"]', "no account"),
+        (CLIENT, "test_cards = 'pki'", "exclude each other"),
         (CLIENT, 'database = "x"', "no URL"),
         (CLIENT, 'database = "mysql://a/b"', "PostgreSQL or SQLite"),
         (CLIENT, 'database = "sqlite://"', "in a file"),
@@ -117,6 +119,25 @@ def test_provider_does_not_start_without_cas_or_a_database(tmp_path: Path) -> No
     done = run("oidc", settings_file(tmp_path, ORIGIN, nowhere))
     assert (done.exit_code, "database cannot be reached" in done.stderr) == (5, True)
     assert run("oidc", tmp_path / "absent").exit_code == 5
+
+
+@pytest.mark.fast
+def test_provider_for_a_trial_names_what_is_missing_of_the_test_ca(tmp_path: Path) -> None:
+    desk = Desk()
+    path = settings_file(tmp_path, ORIGIN)
+    path.write_text(path.read_text("utf-8").replace('ca = "ca"', 'test_cards = "pki"'), encoding="utf-8")
+    (tmp_path / "pki").mkdir()
+    for name, content in (
+        ("ca.pem", desk.ca.pem),
+        ("root.pem", b"no certificate"),
+        ("root.pem", desk.root.pem),
+        ("complete.crl", b"no list"),
+    ):
+        done = run("oidc", path)
+        assert (done.exit_code, f"pki/{name}: " in done.stderr) == (5, True), done.stderr
+        assert "softhsm-card publish" in done.stderr
+        (tmp_path / "pki" / name).write_bytes(content)
+    assert "pki/complete.crl: " in run("oidc", path).stderr
 
 
 @pytest.mark.fast

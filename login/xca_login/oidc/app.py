@@ -16,17 +16,13 @@ from xca_common.web.request_guard import RequestGuard
 from xca_login.challenges import now
 from xca_login.errors import LoginRefused
 from xca_login.http import CardLogin
-from xca_login.login import Binding
+from xca_login.oidc.judging import verifier
 from xca_login.oidc.keys import SigningKeys
 from xca_login.oidc.pages import Pages
 from xca_login.oidc.server import Server
 from xca_login.oidc.settings import Settings
 from xca_login.oidc.store import OidcStore, open_database
-from xca_login.policy import Policy
-from xca_login.revocation import Revocation
 from xca_login.sql_store import SqlAccounts, SqlSessions, SqlStore, create_tables
-from xca_login.trust import TrustFolder
-from xca_login.verifier import Verifier
 
 
 def make_app(settings: Settings, clock: Callable[[], datetime] = now) -> ASGIApp:
@@ -37,7 +33,7 @@ def make_app(settings: Settings, clock: Callable[[], datetime] = now) -> ASGIApp
         clock: tells the time, with a time zone.
 
     Raises:
-        BadTrust, BadTrustFile: the certificates of the CAs cannot be used.
+        BadTrust, BadTrustFile, BadTestCards: the certificates of the CAs cannot be used.
         DatabaseExposed: others may read the database.
         StoreUnavailable: the database cannot be reached.
         OSError: the folder cannot be used.
@@ -49,14 +45,8 @@ def make_app(settings: Settings, clock: Callable[[], datetime] = now) -> ASGIApp
     challenges = SqlStore(engine)
     store = OidcStore(engine)
     create_tables(engine)
-    policy = Policy(
-        binding=Binding.VERIFIED if settings.verified_origin else Binding.DECLARED,
-        declared_accounts=settings.declared_accounts,
-    )
-    revocation = Revocation(settings.folder / "lists", settings.hosts)
-    trust, accounts = TrustFolder(settings.ca), SqlAccounts(engine)
-    verifier = Verifier(settings.site, trust, revocation, policy, accounts, clock=clock)
-    card_login = CardLogin(settings.site, verifier, challenges, SqlSessions(engine), clock=clock)
+    judge = verifier(settings, SqlAccounts(engine), clock)
+    card_login = CardLogin(settings.site, judge, challenges, SqlSessions(engine), clock=clock)
     server = Server(settings.site.origin, settings.clients, store, SigningKeys(store, clock), clock)
     pages = Pages(settings, server, card_login, clock)
     handlers = dict.fromkeys((LoginRefused, HTTPException, Exception), pages.problem_page)

@@ -28,6 +28,7 @@ _OWN: Final = frozenset(
         "name",
         "folder",
         "ca",
+        "test_cards",
         "database",
         "hosts",
         "verified_origin",
@@ -73,6 +74,7 @@ class Settings:
         site: the provider itself: its origin is the issuer.
         folder: where it keeps the database, if that is SQLite, and the issuers' lists.
         ca: folder with the certificates of the trusted CAs.
+        lets_test_cards_in: `ca` is the folder of the stand-in's test CA. Its cards are let in, and no others.
         database: the database.
         hosts: hosts of lists and responders beside those of the government's issuers.
         verified_origin: only logins whose origin the holder's program compared are let in.
@@ -83,6 +85,7 @@ class Settings:
     site: Site
     folder: Path
     ca: Path
+    lets_test_cards_in: bool
     database: URL
     hosts: tuple[str, ...]
     verified_origin: bool
@@ -144,10 +147,14 @@ def _settings(document: dict[str, Any], home: Path) -> Settings:
         clients[client.id] = client
     if not clients:
         raise _Wrong(text("there is no client, [[client]]"))
+    lets_test_cards_in = "test_cards" in document
+    if lets_test_cards_in and "ca" in document:
+        raise _Wrong(text("ca and test_cards exclude each other"))
     return Settings(
         site=site,
         folder=folder,
-        ca=home / _text(document, "ca"),
+        ca=home / _text(document, "test_cards" if lets_test_cards_in else "ca"),
+        lets_test_cards_in=lets_test_cards_in,
         database=_database(_value(document, "database", str, "", ""), folder),
         hosts=tuple(_texts(document, "hosts", "", ())),
         verified_origin=_value(document, "verified_origin", bool, "", False),
