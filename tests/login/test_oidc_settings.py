@@ -122,6 +122,15 @@ def test_provider_does_not_start_without_cas_or_a_database(tmp_path: Path) -> No
 
 
 @pytest.mark.fast
+def test_provider_with_postgresql_names_the_package_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    done = run("oidc", settings_file(tmp_path, ORIGIN, 'database = "postgresql://nobody@127.0.0.1:1/x"'))
+    assert (done.exit_code, "xca-login[postgresql]" in done.stderr) == (5, True)
+
+
+@pytest.mark.fast
 def test_provider_for_a_trial_names_what_is_missing_of_the_test_ca(tmp_path: Path) -> None:
     desk = Desk()
     path = settings_file(tmp_path, ORIGIN)

@@ -88,6 +88,10 @@ def app() -> object:
 def _prepared(path: Path) -> object:
     try:
         return make_app(oidc_settings.read(path))
+    except ModuleNotFoundError as error:
+        raise BadSettings(
+            path=path, detail=text("PostgreSQL needs what pip installs with xca-login[postgresql]")
+        ) from error
     except StoreUnavailable as error:
         raise BadSettings(path=path, detail=text("the database cannot be reached")) from error
     except OSError as error:
