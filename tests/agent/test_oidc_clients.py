@@ -46,7 +46,7 @@ HAS_APACHE = APACHE is not None and (MODULES / "mod_auth_openidc.so").exists()
 TOLD = {
     "name": "國立臺灣大學",
     "org_oid": "2.16.886.111.100000",
-    "card_rank": "primary",
+    "card_rank": "secondary",
     "holder_kind": "2.16.886.1.100.3.2.11",
     "origin_binding": "verified",
     "acr": "urn:xca:acr:card-verified-origin",

@@ -30,8 +30,8 @@ MODULES = Path("/usr/lib/apache2/modules")
 APACHE = shutil.which("apache2", path="/usr/sbin:/usr/bin")
 SECONDS = 60
 
-PAGE = '<!doctype html><title>bids</title><pre id="claims">{claims}</pre>{logout}'
-HOME = '<!doctype html><title>home</title><p>home <a href="/bids">bids</a></p>'
+PAGE = '<!doctype html><meta charset="utf-8"><title>bids</title><pre id="claims">{claims}</pre>{logout}'
+HOME = '<!doctype html><meta charset="utf-8"><title>home</title><p>home <a href="/bids">bids</a></p>'
 
 _APACHE_MODULES = (
     "mpm_event",
