@@ -120,9 +120,7 @@ def test_code_stays_when_it_is_read_and_ends_in_time(stores: list[OidcStore]) ->
     assert not stores[1].exchange("code", "bids", tokens("a"), AT + 60)
 
 
-def test_code_and_tokens_end_with_the_session_however_it_ends(
-    stores: list[OidcStore], database: URL
-) -> None:
+def test_code_and_tokens_end_with_the_session_however_it_ends(stores: list[OidcStore], database: URL) -> None:
     sessions = SqlSessions(open_database(database))
 
     def log_out() -> None:

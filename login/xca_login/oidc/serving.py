@@ -12,6 +12,7 @@ from typing import Final
 import uvicorn
 
 from xca_common.errors import os_reason
+from xca_common.extras import install_command
 from xca_login.errors import Misconfigured, StoreUnavailable
 from xca_login.i18n import text
 from xca_login.oidc import settings as oidc_settings
@@ -89,9 +90,9 @@ def _prepared(path: Path) -> object:
     try:
         return make_app(oidc_settings.read(path))
     except ModuleNotFoundError as error:
-        raise BadSettings(
-            path=path, detail=text("PostgreSQL needs what pip installs with xca-login[postgresql]")
-        ) from error
+        needs = text("PostgreSQL needs a Python package that is not installed; install it: {command}")
+        command = install_command("xca-login", "postgresql")
+        raise BadSettings(path=path, detail=needs.format(command=command)) from error
     except StoreUnavailable as error:
         raise BadSettings(path=path, detail=text("the database cannot be reached")) from error
     except OSError as error:
