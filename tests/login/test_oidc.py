@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
@@ -32,6 +33,7 @@ from xca_login.testing.parties import Party
 pytestmark = pytest.mark.integration
 
 VERIFIER = generate_token(48)
+get, post = partial(httpx.get, timeout=60), partial(httpx.post, timeout=60)  # a busy machine may be slow
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def tokens_of(holder: Holder, name: str = "bids", uri: str = BACK) -> dict[str, 
 
 
 def claims_of(origin: str, token: str) -> dict[str, Any]:
-    keys = KeySet.import_key_set(httpx.get(f"{origin}/jwks").json())
+    keys = KeySet.import_key_set(get(f"{origin}/jwks").json())
     return dict(jwt.decode(token, keys, ["RS256"]).claims)
 
 
@@ -110,17 +112,17 @@ def exchange(origin: str, code: str, **changes: str) -> httpx.Response:
     }
     auth = httpx.BasicAuth(changes.pop("client_id", "bids"), changes.pop("secret", SECRET))
     headers = {"Host": changes.pop("host", origin.partition("://")[2])}
-    return httpx.post(f"{origin}/token", data=fields | changes, auth=auth, headers=headers)
+    return post(f"{origin}/token", data=fields | changes, auth=auth, headers=headers)
 
 
 def refreshed(origin: str, token: str, host: str | None = None) -> httpx.Response:
     fields = {"grant_type": "refresh_token", "refresh_token": token}
     headers = {"Host": host or origin.partition("://")[2]}
-    return httpx.post(f"{origin}/token", data=fields, auth=httpx.BasicAuth("bids", SECRET), headers=headers)
+    return post(f"{origin}/token", data=fields, auth=httpx.BasicAuth("bids", SECRET), headers=headers)
 
 
 def userinfo(origin: str, token: str) -> httpx.Response:
-    return httpx.get(f"{origin}/userinfo", headers={"Authorization": f"Bearer {token}"})
+    return get(f"{origin}/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
 def has_ended(origin: str, tokens: dict[str, Any]) -> bool:
@@ -144,7 +146,7 @@ def hints_that_are_no_token(token: str) -> list[str]:
 
 def test_holder_of_a_card_is_let_in_at_a_client(holder: Holder, desk: Desk) -> None:
     origin = holder.origin
-    described = httpx.get(f"{origin}/.well-known/openid-configuration").json()
+    described = get(f"{origin}/.well-known/openid-configuration").json()
     assert described["issuer"] == origin
     relying = client(origin)
     address, state = relying.create_authorization_url(
@@ -311,9 +313,9 @@ def test_client_without_a_secret_needs_its_verifier_and_no_secret(holder: Holder
         "redirect_uri": uri,
         "code": query_of(back)["code"],
     }
-    refused = httpx.post(f"{holder.origin}/token", data=fields)
+    refused = post(f"{holder.origin}/token", data=fields)
     assert refused.json()["error"] == "invalid_request"
-    done = httpx.post(f"{holder.origin}/token", data=fields | {"code_verifier": VERIFIER})
+    done = post(f"{holder.origin}/token", data=fields | {"code_verifier": VERIFIER})
     assert done.status_code == 200
     assert "refresh_token" not in done.json()
 
@@ -573,7 +575,7 @@ def test_logout_leads_to_no_address_that_is_not_registered_for_it(holder: Holder
     [{}, {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer"}],
 )
 def test_userinfo_without_a_token_that_counts_is_refused(origin: str, headers: dict[str, str]) -> None:
-    refused = httpx.get(f"{origin}/userinfo", headers=headers)
+    refused = get(f"{origin}/userinfo", headers=headers)
     assert refused.status_code == 401
     assert refused.headers["WWW-Authenticate"].lower().startswith("bearer")
 
@@ -585,21 +587,19 @@ def test_userinfo_without_a_token_that_counts_is_refused(origin: str, headers: d
 )
 def test_credentials_of_a_client_that_cannot_be_read_are_refused(origin: str, credentials: str) -> None:
     fields = {"grant_type": "authorization_code", "code": "x"}
-    refused = httpx.post(f"{origin}/token", data=fields, headers={"Authorization": credentials})
+    refused = post(f"{origin}/token", data=fields, headers={"Authorization": credentials})
     assert refused.status_code in (400, 401)
     assert refused.json()["error"] in ("invalid_client", "invalid_request")
 
 
 def test_body_of_a_client_that_is_too_long_or_no_form_is_refused(origin: str) -> None:
-    assert httpx.post(f"{origin}/token", content=b"a=" + bytes(20_000), headers=FORM).status_code == 413
-    assert httpx.post(f"{origin}/token", json={"grant_type": "x"}).status_code == 415
+    assert post(f"{origin}/token", content=b"a=" + bytes(20_000), headers=FORM).status_code == 413
+    assert post(f"{origin}/token", json={"grant_type": "x"}).status_code == 415
     assert (
-        httpx.post(
-            f"{origin}/token", content="&".join(f"a{n}=1" for n in range(40)), headers=FORM
-        ).status_code
+        post(f"{origin}/token", content="&".join(f"a{n}=1" for n in range(40)), headers=FORM).status_code
         == 400
     )
-    assert httpx.post(f"{origin}/token", content=b"code=%ff", headers=FORM).status_code == 400
+    assert post(f"{origin}/token", content=b"code=%ff", headers=FORM).status_code == 400
 
 
 def test_pages_are_in_both_languages(holder: Holder) -> None:
@@ -617,18 +617,16 @@ def test_pages_are_in_both_languages(holder: Holder) -> None:
 def test_script_of_a_client_reads_what_it_needs_and_pages_of_others_do_not(origin: str) -> None:
     own, other = {"Origin": "http://127.0.0.1:5000"}, {"Origin": "https://evil.example"}
     fields = {"grant_type": "authorization_code"}
-    assert httpx.post(f"{origin}/token", data=fields, headers=own).headers["Access-Control-Allow-Origin"]
-    assert (
-        "Access-Control-Allow-Origin" not in httpx.post(f"{origin}/token", data=fields, headers=other).headers
-    )
-    assert httpx.get(f"{origin}/jwks", headers=other).headers["Access-Control-Allow-Origin"] == "*"
+    assert post(f"{origin}/token", data=fields, headers=own).headers["Access-Control-Allow-Origin"]
+    assert "Access-Control-Allow-Origin" not in post(f"{origin}/token", data=fields, headers=other).headers
+    assert get(f"{origin}/jwks", headers=other).headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_request_to_another_name_is_refused(origin: str) -> None:
-    assert httpx.get(f"{origin}/jwks", headers={"Host": "evil.example"}).status_code == 421
+    assert get(f"{origin}/jwks", headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_published_keys_are_public_alone(origin: str) -> None:
-    (key,) = httpx.get(f"{origin}/jwks").json()["keys"]
+    (key,) = get(f"{origin}/jwks").json()["keys"]
     assert set(key) == {"kty", "n", "e", "use", "alg", "kid"}
     assert json.dumps(key).find('"d"') < 0

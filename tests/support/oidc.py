@@ -128,6 +128,7 @@ def client(origin: str, name: str = "bids", uri: str = BACK, secret: str | None 
         code_challenge_method="S256",
         token_endpoint_auth_method=method,
         token_endpoint=f"{origin}/token",
+        timeout=60,
     )
 
 
