@@ -52,9 +52,7 @@ def verifier(settings: Settings, accounts: AccountStore, clock: Callable[[], dat
     )
     if not settings.lets_test_cards_in:
         revocation = Revocation(settings.folder / "lists", settings.hosts)
-        return Verifier(
-            settings.site, TrustFolder(settings.ca), revocation, policy, accounts, clock=clock
-        )
+        return Verifier(settings.site, TrustFolder(settings.ca), revocation, policy, accounts, clock=clock)
     _LOG.warning("test cards are let in, and no others; anybody can make such a card")
     policy = replace(policy, certificate_policies=frozenset({profile.TEST_POLICY}))
     return Verifier(settings.site, *_test_authority(settings.ca), policy, accounts, clock=clock)
