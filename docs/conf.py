@@ -8,7 +8,9 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+import django
 import sphinx.locale
+from django.conf import settings
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -18,6 +20,12 @@ project = "xca-plugin"
 author = "The xca-plugin developers"
 version = release = version_of(project)
 html_title = f"{project} {version}"
+
+# The reference loads the Django app of xca-login.
+settings.configure(
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "xca_login.integrations.django"]
+)
+django.setup()
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"

@@ -121,6 +121,29 @@ def test_site_reference_names_every_hook_every_error_and_every_replaced_call(sit
     assert [call for call in calls if not re.search(rf"^\| .*\b{call}\b.* \|", table, re.MULTILINE)] == []
 
 
+_NOT_CALLED: Final = re.compile(
+    r"cli|commands|der|extras|holder|i18n|keys|pytest_plugin|(demo|oidc)\..*|integrations\.django\.(admin|apps|configured|"
+    r"models|migrations\..*)|testing\.\w+_cases"
+)
+"""Modules of xca_login that no site calls. The reference has Django's models one by one."""
+
+
+def test_site_reference_names_whatever_a_site_calls_for_logins(site: Path) -> None:
+    folder = ROOT / "login" / "xca_login"
+    page = (site / "docs/reference/login.html").read_text(encoding="utf-8")
+    found = 0
+    for file in folder.rglob("*.py"):
+        module = ".".join(file.relative_to(folder).with_suffix("").parts)
+        if _NOT_CALLED.fullmatch(module):
+            continue
+        for name in re.findall(
+            r"^(?:async )?(?:def|class) ([A-Za-z]\w*)", file.read_text("utf-8"), re.MULTILINE
+        ):
+            found += 1
+            assert f'id="xca_login.{module}.{name}"' in page
+    assert found > 150
+
+
 @pytest.mark.parametrize("searched", ["開卡作業", "鎖卡", "2202", "CKR_PIN_EXPIRED"])
 def test_site_search_for_a_word_or_a_number_finds_the_page(
     site: Path, searched: str, playwright: Playwright

@@ -42,6 +42,7 @@ pytestmark = pytest.mark.browser
 PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>site</title>
 <script type="module" src="/login/xca-login.js"></script>
 <button data-xca-login="/login" data-next="/bids" data-component="{agent}">log in</button>
+<button data-xca-logout="/login">log out</button>
 <button data-xca-register="/login" data-component="{agent}">register</button>
 <button data-xca-prove="/login" data-component="{agent}">prove</button>
 <button data-open-card="" data-component="{agent}">open</button>
@@ -180,6 +181,10 @@ def test_click_of_a_holder_logs_in_at_the_site(
     agree(tab, active_card)
     proved = json.loads(tab.see(SAID))
     assert (proved["sha256"], proved["proved"] is None) == (registered["sha256"], False)
+    tab.click("[data-xca-logout]")
+    tab.see(f"location.pathname === '/' && location.search === '' && {LOADED}")
+    tab.go(f"{origin}/bids")
+    assert "VERIFIED" not in tab.now("document.body.innerText")
 
 
 def test_holder_logs_in_and_registers_a_key_with_the_vendors_component(

@@ -486,7 +486,7 @@ function tell(notice, go) {
   showDialog(make("p", { textContent: notice[pageIsEnglish() ? "en" : "zh-TW"] })).addEventListener("close", go);
 }
 
-const BUTTONS = { xcaLogin: logIn, xcaRegister: registerKey, xcaProve: proveKey };
+const BUTTONS = { xcaLogin: logIn, xcaLogout: logOut, xcaRegister: registerKey, xcaProve: proveKey };
 
 function listenTo(button, name, words) {
   async function act(pin) {
@@ -496,7 +496,7 @@ function listenTo(button, name, words) {
       const go = () => location.assign(next ?? "/");
       if (name === "xcaLogin" && detail.notice !== null) {
         tell(detail.notice, go);
-      } else if (name === "xcaLogin" || next !== undefined) {
+      } else if (name === "xcaLogin" || name === "xcaLogout" || next !== undefined) {
         go();
       } else {
         button.dispatchEvent(new CustomEvent("xca-done", { detail, bubbles: true }));
@@ -522,7 +522,8 @@ function listenTo(button, name, words) {
   button.addEventListener("click", () => act());
 }
 
-for (const button of document.querySelectorAll("[data-xca-login], [data-xca-register], [data-xca-prove]")) {
+const MARKED = "[data-xca-login], [data-xca-logout], [data-xca-register], [data-xca-prove]";
+for (const button of document.querySelectorAll(MARKED)) {
   const name = Object.keys(BUTTONS).find((one) => one in button.dataset);
   listenTo(button, name, document.querySelector("[data-xca-login-words]"));
 }

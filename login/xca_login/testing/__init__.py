@@ -2,7 +2,7 @@
 """A kit for tests of login verifiers, this one or another.
 
 It has named cases: a token, the challenge that it should answer, what the issuer's addresses answer, and what
-a right verifier says (case.Case). pytest finds the fixture login_case, which gives a test each of them:
+a right verifier says (case.Case). pytest finds the fixture login_case, which gives a test each of them::
 
     def test_verifier_of_my_site(login_case, login_addresses):
         for case in (*login_case.before, login_case):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logins for Django: an app with a backend, views, a page, a list of keys for the admin, and system checks.
 
-The site's settings name it, its backend and its Exchange; the site's URLs include its own:
+The site's settings name it, its backend and its Exchange; the site's URLs include its own::
 
     INSTALLED_APPS = [..., "xca_login.integrations.django"]
     AUTHENTICATION_BACKENDS = [..., "xca_login.integrations.django.backends.CardBackend"]
