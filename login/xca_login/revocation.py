@@ -33,7 +33,7 @@ from xca_common.i18n import Text
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.malformed import Malformed
-from xca_common.pki.ocsp_response import OcspResponse, question
+from xca_common.pki.ocsp_response import MOST_BYTES, OcspResponse, question
 from xca_common.pki.revocation import MOST_ADDRESSES, RevocationData
 from xca_common.pki.revocation_list import RevocationList, is_signed
 from xca_common.pki.standing import Judgement, SourceStatus, Standing, Unusable, judge
@@ -46,8 +46,6 @@ _SECONDS: Final = 10.0  # for all lists that one login fetches, and for all resp
 _AGAIN: Final = timedelta(minutes=10)
 """How long a list is used before it is fetched again, and how old an OCSP response without nonce may be."""
 _AFTER_AN_ERROR: Final = timedelta(seconds=30)
-_MOST_RESPONSE_BYTES: Final = 64 << 10
-"""An OCSP response about one certificate, with that of the responder, has some 2,000."""
 _MOST_REMEMBERED: Final = 10_000  # certificates whose newest OCSP response is remembered
 _NONCE_BYTES: Final = 32
 _RESPONSE_NAME: Final = re.compile(r"([01])-(\d{12})-(\d)\.ocsp")
@@ -294,7 +292,7 @@ class Revocation:
                 continue
             is_silence = False
             try:
-                if len(data) > _MOST_RESPONSE_BYTES:
+                if len(data) > MOST_BYTES:
                     raise Unusable(text("the responder's answer is too long"))
                 response = OcspResponse(data)
                 statement = _by_responder(response, certificate, issuer, lists, moment)
@@ -320,7 +318,7 @@ class Revocation:
         if silent is not None and _is_within(moment, silent[0], _AFTER_AN_ERROR):
             raise Unreachable(address, silent[1])
         try:
-            return fetcher.get(address, request)
+            return fetcher.get(address, request, MOST_BYTES)
         except Unreachable as error:
             with self._lock:
                 self._silent[address] = (moment, error.detail)
@@ -385,8 +383,8 @@ class _SharedAnswers:
             Unusable: it is too long for an answer.
         """
         with path.open("rb") as file:
-            data = file.read(_MOST_RESPONSE_BYTES + 1)
-        if len(data) > _MOST_RESPONSE_BYTES:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
             raise Unusable(text("the responder's answer is too long"))
         return data
 

@@ -63,18 +63,20 @@ class Fetcher:
         self._hosts = {_canonical(host) for host in hosts}
         self._end = time.monotonic() + seconds
 
-    def get(self, address: str, body: bytes | None = None) -> bytes:
+    def get(self, address: str, body: bytes | None = None, most: int | None = None) -> bytes:
         """Return what an address answers.
 
         Args:
             address: an http URL.
             body: an OCSP request to be posted; None: something to get.
+            most: bytes that are read. Of a longer answer one byte more is returned, for the caller to refuse.
+                None: a longer answer than the longest list is Unreachable.
 
         Raises:
             Unreachable: it was not asked, or gave no answer.
         """
         try:
-            return self._exchanged(address, urlsplit(address), body)
+            return self._exchanged(address, urlsplit(address), body, most)
         except TimeoutError:
             raise Unreachable(address, text("it did not answer in time")) from None
         except (http.client.InvalidURL, ValueError):
@@ -84,7 +86,7 @@ class Fetcher:
         except OSError as error:
             raise Unreachable(address, error.strerror or type(error).__name__) from None
 
-    def _exchanged(self, address: str, url: SplitResult, body: bytes | None) -> bytes:
+    def _exchanged(self, address: str, url: SplitResult, body: bytes | None, most: int | None) -> bytes:
         host = _canonical(url.hostname or "")
         if url.scheme != "http" or not _HOST.fullmatch(host):
             raise ValueError
@@ -107,13 +109,15 @@ class Fetcher:
         with connected:
             connection.request("GET" if body is None else "POST", target, body, headers)
             with connection.getresponse() as response:
-                return self._answer(address, response)
+                return self._answer(address, response, most)
 
-    def _answer(self, address: str, response: http.client.HTTPResponse) -> bytes:
+    def _answer(self, address: str, response: http.client.HTTPResponse, most: int | None) -> bytes:
         if 300 <= response.status < 400:
             raise Unreachable(address, text("it sends on to another address, which was not asked"))
         if response.status != 200:
             raise Unreachable(address, f"HTTP {response.status}")
+        if most is not None:
+            return response.read(most + 1)
         data = response.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             limit = text("it answers with more than {size} MiB").format(size=_MOST_BYTES >> 20)

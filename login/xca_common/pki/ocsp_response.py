@@ -23,6 +23,8 @@ from xca_common.pki.malformed import Malformed, read_extensions, reading
 from xca_common.pki.standing import SKEW, SourceStatus, Standing, Unusable
 from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension, has_signed, load, subject_of
 
+MOST_BYTES: Final = 16 << 10
+"""Of a response that is fetched: one about one certificate, with that of the responder, has some 2,000."""
 _NEWS: Final = timedelta(hours=1)  # how long a response counts that does not say until when it does
 _MOST_RESPONDERS: Final = 4  # certificates in a response
 _UNDERSTOOD: Final = frozenset({"nonce"})  # critical extensions of a response

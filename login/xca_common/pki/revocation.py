@@ -17,7 +17,7 @@ from xca_common.i18n import Text, text
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.fetching import Fetcher, Unreachable
 from xca_common.pki.malformed import Malformed
-from xca_common.pki.ocsp_response import OcspResponse, question
+from xca_common.pki.ocsp_response import MOST_BYTES, OcspResponse, question
 from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.standing import Judgement, SourceStatus, Standing, Unusable, judge
 
@@ -123,7 +123,13 @@ def ask_responders(
     """
     request = question(certificate, issuer)
     for address in responder_addresses(certificate)[:MOST_ADDRESSES]:
-        yield _asked(address, lambda to: OcspResponse(fetcher.get(to, request)), certificate, issuer, moment)
+        yield _asked(
+            address,
+            lambda to: OcspResponse(fetcher.get(to, request, MOST_BYTES)),
+            certificate,
+            issuer,
+            moment,
+        )
 
 
 def ask_lists(
