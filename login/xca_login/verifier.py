@@ -8,7 +8,8 @@ whether the account's origin was better known before.
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
 from xca_common.pki.addresses import host_of, list_addresses, responder_addresses
 from xca_common.pki.algorithms import is_strong
@@ -208,10 +210,9 @@ class Verifier:
         """
         trust = self._trust if isinstance(self._trust, Trust) else self._trust.current()
         moment = self._clock()
-        try:
-            read = self._read.get(strict_certificate.load(der))
-        except Malformed as error:
-            raise CertificateMalformed(detail=error.detail) from error
+        with _reading(text("its extensions")):
+            outline = strict_certificate.load_outline(der)
+        read = self._read.get(outline)
         issuer = self._issuer(read, trust, moment)
         self._read.keep(read)
         self._check_validity(read.certificate, moment)
@@ -235,7 +236,9 @@ class Verifier:
                 if not issuer.is_valid(moment):
                     raise IssuerNotValid(issuer=issuer.certificate.subject.rfc4514_string())
                 return issuer
-        raise IssuerUnknown(issuer=read.certificate.issuer.rfc4514_string())
+        with _reading(text("its names")):
+            name = read.certificate.issuer.rfc4514_string()
+        raise IssuerUnknown(issuer=name)
 
     def _check_validity(self, certificate: x509.Certificate, moment: datetime) -> None:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -307,7 +310,7 @@ class Verifier:
 
 
 class _ReadCertificate:
-    """A certificate of which all parts were read, and what it says: each once, when it is asked for.
+    """A certificate, and what it says: each once, when it is asked for.
 
     It says the same at every login. Trust, time, signatures and revocation are judged at each.
 
@@ -330,8 +333,13 @@ class _ReadCertificate:
 
     @cached_property
     def issuer_key(self) -> bytes | None:
-        """The key identifier of its issuer; None: it names none."""
-        named = extension(self.certificate, x509.AuthorityKeyIdentifier)
+        """The key identifier of its issuer; None: it names none.
+
+        Raises:
+            CertificateMalformed: an extension cannot be read.
+        """
+        with _reading(text("its extensions")):
+            named = extension(self.certificate, x509.AuthorityKeyIdentifier)
         return named.key_identifier if named else None
 
     @cached_property
@@ -384,7 +392,8 @@ class _ReadCertificate:
 class _Read:
     """Certificates that were read, once for each holder.
 
-    Only those that a trusted CA issued are kept: what strangers make would fill the memory.
+    Only those that a trusted CA issued are read to their end, and kept: what strangers make would take long,
+    and fill the memory.
     """
 
     def __init__(self) -> None:
@@ -392,29 +401,35 @@ class _Read:
         self._kept: dict[x509.Certificate, _ReadCertificate] = {}
 
     def get(self, certificate: x509.Certificate) -> _ReadCertificate:
-        """Return the same certificate with all its parts read.
+        """Return a certificate, or what is kept of it."""
+        return self._kept.get(certificate) or _ReadCertificate(certificate)
+
+    def keep(self, read: _ReadCertificate) -> None:
+        """Read all parts of a certificate that a trusted CA issued, and keep it.
 
         Raises:
             CertificateMalformed: a part cannot be read.
         """
-        if (kept := self._kept.get(certificate)) is not None:
-            return kept
-        try:
-            read = strict_certificate.load(certificate.public_bytes(Encoding.DER))
-            with reading(text("its names")):
-                _ = read.subject.rfc4514_string(), read.issuer.rfc4514_string()
-        except Malformed as error:
-            raise CertificateMalformed(detail=error.detail) from error
-        return _ReadCertificate(read)
-
-    def keep(self, read: _ReadCertificate) -> None:
-        """Keep a certificate that get() returned."""
-        if read.certificate in self._kept:
+        certificate = read.certificate
+        if certificate in self._kept:
             return
+        with _reading(text("its names")):
+            strict_certificate.load(certificate.public_bytes(Encoding.DER))
+            _ = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
         with self._lock:
             if len(self._kept) >= _MOST_CERTIFICATES:
                 del self._kept[next(iter(self._kept))]
-            self._kept[read.certificate] = read
+            self._kept[certificate] = read
+
+
+@contextmanager
+def _reading(part: Text) -> Iterator[None]:
+    """Turn whatever a library raises for a part of a certificate into CertificateMalformed."""
+    try:
+        with reading(part):
+            yield
+    except Malformed as error:
+        raise CertificateMalformed(detail=error.detail) from error
 
 
 def _is_issued(read: _ReadCertificate, issuer: x509.Certificate) -> bool:
