@@ -207,6 +207,14 @@ class Challenges:
             raise ChallengeExpired
         return challenge
 
+    def put_back(self, session: str, challenge: Challenge) -> None:
+        """Let a challenge count again that was taken: what should have followed could not be kept.
+
+        Raises:
+            TooManyChallenges, StoreUnavailable: as ChallengeStore.add.
+        """
+        self._store.add(_digest(session), challenge, self._clock())
+
 
 def _digest(session: str) -> str:
     return hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()

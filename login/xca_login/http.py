@@ -23,7 +23,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -169,14 +169,32 @@ class Exchange:
         Raises:
             LoginRefused: nobody is let in; the class says why.
         """
+        with self.finishing(request) as login:
+            return login
+
+    @contextmanager
+    def finishing(self, request: Request) -> Iterator[Login]:
+        """Verify what the card signed, and let the block keep the login.
+
+        If the block ends with StoreUnavailable, nobody was let in: the token may be posted again.
+
+        Raises:
+            LoginRefused: nobody is let in; the class says why.
+        """
         self.check(request)
         (der,) = _decoded(_document(request), "token")
         token = Token.read(der)
-        browser = self._browser.value(request.cookies)
         # Without the cookie there is no challenge; the text of a token is judged all the same.
-        challenge = self._challenges.take(browser or new_id(), token)
-        with _settings():
-            return self.verifier.verify(token, challenge)
+        browser = self._browser.value(request.cookies) or new_id()
+        challenge = self._challenges.take(browser, token)
+        try:
+            with _settings():
+                login = self.verifier.verify(token, challenge)
+            yield login
+        except StoreUnavailable:
+            with suppress(StoreUnavailable, TooManyChallenges):  # then the person signs anew
+                self._challenges.put_back(browser, challenge)
+            raise
 
     def register(self, request: Request, account: Account) -> Response:
         """Register the key for encryption of the card that logged in.
@@ -333,7 +351,10 @@ class CardLogin:
         return self._cookie.clear()
 
     def _finish(self, request: Request) -> Response:
-        login = self._exchange.finish(request)
+        with self._exchange.finishing(request) as login:
+            return self._let_in(request, login)
+
+    def _let_in(self, request: Request, login: Login) -> Response:
         if self._on_login is not None:
             self._on_login(login)
         session = Session(

@@ -14,6 +14,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -49,6 +50,8 @@ from xca_login.errors import (
     RecipientSuspended,
     RecipientUnknown,
     RevocationUnknown,
+    StoreUnavailable,
+    TooManyChallenges,
 )
 from xca_login.i18n import text
 from xca_login.keys import key_of
@@ -310,7 +313,12 @@ class RegisteredKeys:
             raise PossessionUnknown
         if not self._clock() <= found.until:
             raise PossessionExpired
-        return self._proved(key)
+        try:
+            return self._proved(key)
+        except StoreUnavailable:
+            with suppress(StoreUnavailable, TooManyChallenges):  # then the card opens another envelope
+                self._envelopes.add(_name(key), found, self._clock())
+            raise
 
     def note_opening(self, key: RegisteredKey) -> RegisteredKey:
         """Note that the card opened something that the site had encrypted to the key.

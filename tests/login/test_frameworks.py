@@ -14,7 +14,7 @@ from flask import Flask
 from support.login_http import Answer, ask_asgi, posted
 from support.login_site import SITE, Desk
 from xca_login import Login
-from xca_login.http import CardLogin
+from xca_login.http import MOST_BODY_BYTES, CardLogin
 from xca_login.integrations import fastapi, flask, wsgi
 from xca_login.integrations.asgi import (
     Application,
@@ -133,6 +133,32 @@ def test_page_does_not_wait_for_a_slow_login(desk: Desk) -> None:
             await slow
 
     assert asyncio.run(asked()).status == 204
+
+
+def test_body_that_comes_byte_by_byte_is_read_in_time_that_grows_with_its_length(
+    card_login: CardLogin,
+) -> None:
+    app, sent = AsgiLogin(card_login), list[Message]()
+    left = MOST_BODY_BYTES
+    copied = 0
+
+    class Piece(bytes):
+        def __radd__(self, before: bytes) -> bytes:
+            nonlocal copied
+            copied += len(before)
+            return before + bytes(self)
+
+    async def receive() -> Message:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": Piece(b" "), "more_body": left > 0}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "POST", "path": "/login/finish", "headers": []}
+    asyncio.run(app(scope, receive, send))
+    assert (sent[0]["status"], left, copied) == (403, 0, 0)
 
 
 def test_websocket_to_a_logins_posts_is_refused_before_it_opens(card_login: CardLogin) -> None:

@@ -367,6 +367,48 @@ def test_user_of_a_card_at_a_django_site_stays_the_same_and_can_be_closed(
     assert (refused.status, refused.json["code"]) == (403, "account_closed")
 
 
+def test_database_of_a_django_site_that_is_down_refuses_logins_in_words_and_uses_nothing_up(
+    project: Browser, card: Party, folder: Path
+) -> None:
+    body = project.signed(card)
+    database, away = folder / "site.db", folder / "away.db"
+    database.rename(away)
+    try:
+        refused = [project.ask("POST", f"/login/{action}", body) for action in ("begin", "finish")]
+    finally:
+        away.rename(database)
+    assert project.ask("POST", "/login/finish", body).status == 200
+    database.rename(away)
+    try:
+        refused.append(project.ask("POST", "/login/logout"))
+    finally:
+        away.rename(database)
+    assert [(one.status, one.json["code"]) for one in refused] == [(503, "store_unavailable")] * 3
+    assert project.ask("GET", "/bids").status == 200
+
+
+@pytest.mark.parametrize("step", ["authenticate", "save"])
+def test_token_counts_again_whose_session_a_django_site_could_not_keep(
+    project: Browser, card: Party, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.db import OperationalError
+
+    from xca_login.integrations.django.backends import CardBackend
+
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    body = project.signed(card)
+    with monkeypatch.context() as patched:
+        patched.setattr(CardBackend if step == "authenticate" else SessionStore, step, fail)
+        refused = project.ask("POST", "/login/finish", body)
+    assert (refused.status, refused.json["code"]) == (503, "store_unavailable")
+    assert project.ask("GET", "/bids").status == 302
+    assert project.ask("POST", "/login/finish", body).status == 200
+    assert project.ask("POST", "/login/finish", body).json["code"] == "challenge_unknown"
+
+
 def test_admin_of_a_django_site_lists_keys_and_adds_none(project: Browser, card: Party) -> None:
     from django.contrib.auth import get_user_model
     from django.test import Client

@@ -149,19 +149,19 @@ async def _body(receive: Receive) -> bytes:
         RequestTooSlow: it did not arrive in time.
         _GoneError: it will not arrive.
     """
-    body = b""
+    body = bytearray()  # it may come byte by byte
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while len(body) <= MOST_BODY_BYTES:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise _GoneError
-                body += message.get("body", b"")
+                body.extend(message.get("body", b""))
                 if not message.get("more_body", False):
                     break
     except TimeoutError:
         raise RequestTooSlow from None
-    return body
+    return bytes(body)
 
 
 async def _send(response: Response, send: Send) -> None:

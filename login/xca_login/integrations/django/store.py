@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import Error, IntegrityError, transaction
 from django.db.models import F
 
 from xca_login.challenges import MOST_OF_A_SESSION, Challenge, Room
@@ -166,9 +166,19 @@ def _key(row: "EncryptionKey") -> RegisteredKey:
 
 
 @contextmanager
-def _transaction() -> Iterator[None]:
+def reaching() -> Iterator[None]:
+    """Do what is in the block with the database.
+
+    Raises:
+        StoreUnavailable: it cannot be reached.
+    """
     try:
-        with transaction.atomic():
-            yield
-    except DatabaseError as error:
+        yield
+    except Error as error:
         raise StoreUnavailable from error
+
+
+@contextmanager
+def _transaction() -> Iterator[None]:
+    with reaching(), transaction.atomic():
+        yield

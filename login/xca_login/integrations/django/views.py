@@ -26,8 +26,9 @@ from xca_login.http import MOST_BODY_BYTES, SESSION_LIFETIME, Request, Response,
 from xca_login.http import script as found_script
 from xca_login.i18n import text
 from xca_login.integrations.django.configured import TEMPLATE, exchange
+from xca_login.integrations.django.store import reaching
 from xca_login.integrations.wsgi import request_with
-from xca_login.login import Account
+from xca_login.login import Account, Login
 
 _ACCOUNT: Final = "xca_login_account"
 """Where the session keeps the account of the card that it began with."""
@@ -63,7 +64,8 @@ def _post(view: _View) -> Callable[[HttpRequest], HttpResponse]:
     @wraps(view)
     def answered(request: HttpRequest) -> HttpResponse:
         try:
-            given = view(request, request_with(request.META, _body(request)))
+            with reaching():
+                given = view(request, request_with(request.META, _body(request)))
         except LoginRefused as error:
             given = refusal(error)
         return _response(given)
@@ -80,7 +82,11 @@ def begin(request: HttpRequest, read: Request) -> Response:
 @_post
 def finish(request: HttpRequest, read: Request) -> Response:
     """Verify what the card signed; begin a session with a new key."""
-    login = exchange().finish(read)
+    with exchange().finishing(read) as login, reaching():
+        return _let_in(request, login)
+
+
+def _let_in(request: HttpRequest, login: Login) -> Response:
     user = authenticate(request, login=login)
     if user is None:
         raise AccountClosed
@@ -92,6 +98,7 @@ def finish(request: HttpRequest, read: Request) -> Response:
         site_lifetime = timedelta(seconds=request.session.get_session_cookie_age())
         request.session.set_expiry(min(SESSION_LIFETIME, site_lifetime))
     request.session[_ACCOUNT] = [*login.account]
+    request.session.save()  # here, where it is told that it cannot be kept
     return answer(HTTPStatus.OK, shown(login))
 
 
