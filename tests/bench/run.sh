@@ -15,4 +15,5 @@ python tests/bench/commands.py
 python tests/bench/files.py
 python tests/bench/agent.py
 python tests/bench/oidc.py
+python tests/bench/bad_input.py
 python tests/bench/logins.py
