@@ -1,25 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a browser posts is answered: with a login, or with a refusal of ours."""
+"""Whatever a browser posts, or an issuer answers, leads to a login or to a refusal of ours.
+
+The same targets are fuzzed in their bytes by tests/fuzz/logins.py.
+"""
 
 import base64
 import json
-from contextlib import suppress
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.der_mutations import is_der, mutated
+from support.fuzz_targets import TARGETS, Target
 from support.login_http import posted
-from support.login_site import SITE, Desk
-from xca_login import Challenge, Login, LoginRefused
-from xca_login.http import CardLogin, Request
-from xca_login.testing.parties import NOW
-from xca_login.testing.tokens import sign
+from support.login_site import SITE
 
-pytestmark = pytest.mark.fast
-
-ONCE = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+LOGINS = Path(__file__).parents[1] / "fuzz" / "logins.py"
+FEW = settings(max_examples=40)
+STRUCTURES = ("token", "certificate", "list", "response", "envelope")
+ACTIONS = ("begin", "finish", "logout", "register", "prove", "proved", "xca-login.js")
+PATHS = (
+    "/authorize",
+    "/authorize/resume",
+    "/authorize/consent",
+    "/authorize/cancel",
+    "/token",
+    "/userinfo",
+    "/end-session",
+    "/end-session/confirm",
+    "/jwks",
+    "/.well-known/openid-configuration",
+    *(f"/login/{action}" for action in ACTIONS),
+)
+NAMES = (
+    *("response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "prompt", "max_age", "claims"),
+    *("code_challenge", "code_challenge_method", "code", "code_verifier", "grant_type", "refresh_token"),
+    *(
+        "client_secret",
+        "id_token_hint",
+        "post_logout_redirect_uri",
+        "request",
+        "request_uri",
+        "answer",
+        "lang",
+    ),
+)
+VALUES = (
+    *("code", "bids", "app", "https://rp.example.org/callback", "openid", "none", "login consent", "S256"),
+    *(
+        "authorization_code",
+        "refresh_token",
+        "allow",
+        "refuse",
+        "0",
+        "-1",
+        "9" * 50,
+        "a.b.c",
+        "....",
+        "\0",
+        "\ud800",
+    ),
+    *("投標", "%00", "a" * 3000),
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -28,70 +76,119 @@ JSON = st.recursive(
 
 
 @cache
-def made() -> tuple[Desk, Challenge, bytes]:
-    desk = Desk()
-    challenge = desk.challenge()
-    return desk, challenge, sign(desk.school, challenge.text)
+def target(name: str) -> Target:
+    return TARGETS[name]()
 
 
-def elements(der: bytes, start: int, end: int) -> list[tuple[int, int]]:
-    """Return begin and end of each element of a structure in DER, and of those in it."""
-    found = []
-    while start + 2 <= end:
-        size, at = der[start + 1], start + 2
-        if size >= 0x80:
-            octets = size & 0x7F
-            size, at = int.from_bytes(der[at : at + octets]), at + octets
-        found.append((start, at + size))
-        if der[start] & 0x20:
-            found += elements(der, at, at + size)
-        start = at + size
-    return found
+@cache
+def structures(name: str) -> list[bytes]:
+    return [one for one in target(name).seeds if is_der(one)]
 
 
-@ONCE
+@pytest.mark.parametrize("name", STRUCTURES)
+@FEW
 @given(st.data())
-def test_token_with_a_changed_element_is_refused_by_a_class_of_ours(data: st.DataObject) -> None:
-    desk, challenge, token = made()
-    start, end = data.draw(st.sampled_from(elements(token, 0, len(token))))
-    other_start, other_end = data.draw(st.sampled_from(elements(token, 0, len(token))))
-    put = data.draw(
-        st.sampled_from([b"", token[other_start:other_end], token[start:end] * 2]) | st.binary(max_size=40)
-    )
-    changed = token[:start] + put + token[end:]
-    with suppress(LoginRefused):
-        assert isinstance(desk.verifier().verify(changed, challenge), Login)
+def test_structure_with_changed_elements_leads_to_a_class_of_ours(name: str, data: st.DataObject) -> None:
+    seeds = structures(name)
+    target(name)(data.draw(mutated(seeds[data.draw(st.integers(0, len(seeds) - 1))])))
 
 
-@ONCE
+@pytest.mark.parametrize("name", TARGETS)
+@FEW
 @given(st.data())
-def test_token_with_changed_bytes_is_refused_by_a_class_of_ours(data: st.DataObject) -> None:
-    desk, challenge, token = made()
-    changed = bytearray(token)
+def test_bytes_that_are_changed_lead_to_a_class_of_ours(name: str, data: st.DataObject) -> None:
+    seeds = [one for one in target(name).seeds if one]
+    changed = bytearray(seeds[data.draw(st.integers(0, len(seeds) - 1))])
     for _ in range(data.draw(st.integers(1, 4))):
-        changed[data.draw(st.integers(0, len(token) - 1))] = data.draw(st.integers(0, 255))
-    with suppress(LoginRefused):
-        assert isinstance(desk.verifier().verify(bytes(changed), challenge), Login)
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    target(name)(bytes(changed[: data.draw(st.integers(0, len(changed)) | st.just(len(changed)))]))
 
 
-@ONCE
+@FEW
 @given(
     body=st.binary(max_size=200)
     | JSON.map(lambda value: json.dumps(value).encode())
-    | JSON.map(lambda value: json.dumps({"token": value}).encode())
+    | st.dictionaries(st.sampled_from(["token", "signing", "encryption", "nonce"]), JSON).map(
+        lambda value: json.dumps(value).encode()
+    )
     | st.binary(max_size=100).map(posted)
     | st.text(max_size=50).map(lambda text: base64.b64encode(text.encode("utf-16"))),
-    action=st.sampled_from(["begin", "finish", "logout"]) | st.text(max_size=10),
-    method=st.sampled_from(["GET", "POST", "PUT", ""]),
-    cookies=st.text(max_size=100),
+    action=st.sampled_from(ACTIONS) | st.text("abc/.%\x00", max_size=10),
+    method=st.sampled_from(["GET", "HEAD", "POST", "PUT", ""]),
+    cookies=st.sampled_from(["", f"__Host-xca-session={'A' * 43}"])
+    | st.text(st.characters(max_codepoint=255)),
     kind=st.sampled_from(["application/json", "application/json;charset=x", "text/plain", ""]),
-    origins=st.lists(st.sampled_from([SITE.origin, "null", "https://evil.example"]), max_size=2),
+    origins=st.sampled_from(
+        ["", SITE.origin, "null", "https://evil.example", f"{SITE.origin} {SITE.origin}"]
+    ),
 )
-def test_request_of_any_kind_is_answered(
-    body: bytes, action: str, method: str, cookies: str, kind: str, origins: list[str]
+def test_post_of_any_kind_is_answered(
+    body: bytes, action: str, method: str, cookies: str, kind: str, origins: str
 ) -> None:
-    desk, _, _ = made()
-    card_login = CardLogin(SITE, desk.verifier(), clock=lambda: NOW)
-    answer = card_login.answer(Request(method, f"/login/{action}", origins, kind, cookies, body))
-    assert answer.status < 500
-    card_login.session(cookies)
+    head = "\n".join((method, f"/login/{action}", origins, kind, cookies.replace("\n", "")))
+    target("post")(head.encode("latin-1") + b"\n\n" + body)
+
+
+@FEW
+@given(
+    method=st.sampled_from(["GET", "POST", "OPTIONS", "PUT"]),
+    path=st.sampled_from(PATHS),
+    fields=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=12),
+    in_body=st.booleans(),
+    headers=st.dictionaries(
+        st.sampled_from(["Origin", "Cookie", "Authorization", "Accept-Language", "Content-Type"]),
+        st.sampled_from(
+            [
+                "http://127.0.0.1",
+                "null",
+                "Basic YmlkczphYmM=",
+                "Basic \xff",
+                "Bearer a",
+                "Bearer",
+                "zh-TW,en;q=2",
+            ]
+        ),
+        max_size=4,
+    ),
+)
+def test_request_to_the_provider_of_any_kind_is_answered(
+    method: str, path: str, fields: list[tuple[str, str]], in_body: bool, headers: dict[str, str]
+) -> None:
+    written = urlencode(fields, errors="replace")
+    if in_body:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} | headers
+    first = f"{method} {path}" if in_body else f"{method} {path}?{written}"
+    lines = [first, *(f"{name}: {value}" for name, value in headers.items())]
+    target("provider")("\n".join(lines).encode("latin-1") + b"\n\n" + (written.encode() if in_body else b""))
+
+
+@FEW
+@given(st.data())
+def test_evidence_with_changed_members_is_refused_by_a_class_of_ours(data: st.DataObject) -> None:
+    seeds = target("evidence").seeds
+    document = json.loads(seeds[data.draw(st.integers(0, len(seeds) - 1))])
+    for _ in range(data.draw(st.integers(1, 3))):
+        name = data.draw(st.sampled_from([*document]))
+        if data.draw(st.booleans()) and name == "token":
+            der = structures("token")[data.draw(st.integers(0, len(structures("token")) - 1))]
+            document["token"] = base64.b64encode(data.draw(mutated(der))).decode()
+        else:
+            document[name] = data.draw(
+                JSON | st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+            )
+    target("evidence")(json.dumps(document).encode())
+
+
+@pytest.mark.integration
+def test_fuzzer_of_the_login_runs(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="there is no atheris for this Python (tests/requirements-fuzz.txt)")
+    done = subprocess.run(
+        [sys.executable, LOGINS, "all", "-runs=60", "-seed=1", f"-artifact_prefix={tmp_path}/"],
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "stat::number_of_executed_units" in done.stderr

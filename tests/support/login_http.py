@@ -173,7 +173,7 @@ def asgi_site(make_app: Callable[[str], Any]) -> Iterator[str]:
 async def ask_asgi(
     app: Application, method: str, path: str, body: bytes = b"", headers: Headers | None = None
 ) -> Answer:
-    """Ask an ASGI program without a server."""
+    """Ask an ASGI program without a server. A path may have a query."""
     start: Message = {}
     content = b""
     requests = [{"type": "http.request", "body": body}]
@@ -188,6 +188,7 @@ async def ask_asgi(
         start.update({name: message[name] for name in ("status", "headers") if name in message})
         content += message.get("body", b"")
 
+    path, _, query = path.partition("?")
     sent = {"Host": "127.0.0.1", "Content-Length": str(len(body))} | (headers or {})
     scope: Scope = {
         "type": "http",
@@ -198,7 +199,7 @@ async def ask_asgi(
         "path": path,
         "raw_path": path.encode(),
         "root_path": "",
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
     }
     await app(scope, receive, send)
