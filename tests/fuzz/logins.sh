@@ -24,7 +24,7 @@ TMPDIR=$(mktemp -d -p /dev/shm) # where a file costs no writing to a disk
 export TMPDIR here directory each
 trap 'rm -rf "$TMPDIR"' EXIT
 status=0
-# shellcheck disable=SC2016 # the inner shell fills them in
+# shellcheck disable=SC2086,SC2016 # a list of words; the inner shell fills them in
 printf '%s\n' $targets | xargs -P "$at_once" -I TARGET sh -c '
     mkdir -p "$directory/corpus/TARGET"
     python "$here/logins.py" TARGET -max_total_time="$each" -artifact_prefix="$directory/TARGET-" \
