@@ -103,7 +103,8 @@ def behaving(behave: Behaviour) -> Iterator[Address]:
 
 
 def silence(address: Address, connection: socket.socket) -> None:
-    connection.recv(1)
+    while connection.recv(1 << 16):  # until the other side goes
+        pass
 
 
 def drip(data: bytes, before: bytes = b"") -> Behaviour:
