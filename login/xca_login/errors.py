@@ -71,7 +71,16 @@ class EvidenceUnusable(XcaError):
 
 
 class ProgramProblem(XcaError):
-    """A program that the demonstration starts cannot do its part."""
+    """A program cannot do its part."""
+
+
+class CannotListen(ProgramProblem):
+    """A program cannot take connections at an address."""
+
+    address: str
+    detail: Text | str
+    _message = text("Nothing can listen at {address}: {detail}.")
+    _next_step = text("Choose another address or port, or end the program that has it.")
 
 
 class ProgramMissing(ProgramProblem):

@@ -221,9 +221,9 @@ def site(folder: Path, workers: int, stores: str) -> Iterator[tuple[int, psutil.
         port: int = free.getsockname()[1]
     program = _PROGRAM.format(port=port, folder=str(folder), stores=stores)
     (folder / "bench_site.py").write_text(program, encoding="utf-8")
-    command = [sys.executable, "-m", "uvicorn", "bench_site:app", "--app-dir", str(folder)]
-    options = ["--port", str(port), "--workers", str(workers), "--log-level", "error", "--no-access-log"]
-    process = subprocess.Popen([*command, *options], env={**os.environ, "PYTHONPATH": "tests"})
+    command = [sys.executable, str(folder / "bench_site.py"), str(workers)]
+    path = os.pathsep.join(("tests", str(folder)))
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
     try:
         for _ in range(600):
             try:
@@ -238,10 +238,12 @@ def site(folder: Path, workers: int, stores: str) -> Iterator[tuple[int, psutil.
 
 
 _PROGRAM: Final = """
+import socket
 import sys
 from pathlib import Path
 from unittest.mock import patch
 
+import uvicorn
 from sqlalchemy import URL
 
 sys.path.insert(0, "examples/login")
@@ -263,6 +265,14 @@ def card_login(site, verifier):
 
 with patch.object(starlette_site, "CardLogin", card_login):
     app = starlette_site.make_app("http://127.0.0.1:{port}", folder, ["127.0.0.1"])
+
+if __name__ == "__main__":
+    workers = int(sys.argv[1])
+    with socket.create_server(("127.0.0.1", {port}), backlog=2048) as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # docs/login.md, several processes
+        uvicorn.run(
+            "bench_site:app", fd=listening.fileno(), workers=workers, log_level="error", access_log=False
+        )
 """
 
 

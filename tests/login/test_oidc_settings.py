@@ -11,12 +11,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from click.testing import CliRunner, Result
 
 from support.login_site import Desk
 from support.oidc import CLIENTS, settings_file
 from xca_login import Account
 from xca_login.commands import xca_login
+from xca_login.oidc import serving
 from xca_login.oidc import settings as oidc_settings
 from xca_login.oidc.client import secret_digest_of
 from xca_login.oidc.settings import BadSettings
@@ -109,6 +111,33 @@ def test_provider_does_not_answer_other_machines_without_https(tmp_path: Path) -
     assert (done.exit_code, "--certificate" in done.stderr) == (5, True)
     assert run("oidc", path, "--certificate", "x").exit_code == 2
     assert run("oidc", path, "--certificate", tmp_path / "x", "--key", tmp_path / "x").exit_code == 5
+
+
+@pytest.mark.fast
+def test_provider_with_several_processes_sends_each_answer_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connected(*_: object, fd: int, **__: object) -> None:
+        with socket.socket(fileno=os.dup(fd)) as listening:
+            with socket.create_connection(listening.getsockname()), listening.accept()[0] as connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            asked.append(fd)
+
+    asked: list[int] = []
+    monkeypatch.setattr(uvicorn, "run", connected)
+    monkeypatch.setattr(serving, "make_app", lambda settings: None)
+    serving.serve(settings_file(tmp_path, ORIGIN), "127.0.0.1", 0, 2, None, lambda said: None)
+    assert len(asked) == 1
+
+
+@pytest.mark.fast
+def test_provider_at_a_taken_port_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "make_app", lambda settings: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("oidc", settings_file(tmp_path, ORIGIN), "--port", port)
+    assert (done.exit_code, f"127.0.0.1:{port}" in done.stderr) == (1, True)
+    assert "Address already in use" in done.stderr
 
 
 @pytest.mark.fast

@@ -4,8 +4,10 @@
 import ipaddress
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +15,7 @@ import uvicorn
 
 from xca_common.errors import os_reason
 from xca_common.extras import install_command
-from xca_login.errors import Misconfigured, StoreUnavailable
+from xca_login.errors import CannotListen, Misconfigured, StoreUnavailable
 from xca_login.i18n import text
 from xca_login.oidc import settings as oidc_settings
 from xca_login.oidc.app import make_app
@@ -51,6 +53,7 @@ def serve(
 
     Raises:
         Misconfigured: with these settings it cannot serve.
+        CannotListen: another program has the port, or the address is not this machine's.
     """
     if certificate is None and not _is_this_machine(host):
         raise ListensInTheOpen(host=host)
@@ -63,21 +66,42 @@ def serve(
     os.environ[_VARIABLE] = str(path.absolute())
     scheme = "http" if certificate is None else "https"
     shown = f"[{host}]" if ":" in host else host
-    say(text("The provider listens at {address}.").format(address=f"{scheme}://{shown}:{port}")())
-    uvicorn.run(
-        f"{__name__}:app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        ssl_certfile=certificate[0] if certificate else None,
-        ssl_keyfile=certificate[1] if certificate else None,
-        log_config=None,
-        access_log=False,  # the addresses hold tokens of logouts
-        proxy_headers=False,
-        server_header=False,
-        lifespan="off",
-    )
+    address = f"{scheme}://{shown}:{port}"
+    try:
+        bound = _bound(host, port)
+    except OSError as error:
+        raise CannotListen(address=address, detail=os_reason(error)) from error
+    with bound as listening:
+        say(text("The provider listens at {address}.").format(address=address)())
+        uvicorn.run(
+            f"{__name__}:app",
+            factory=True,
+            host=host,
+            port=port,
+            fd=listening.fileno() if listening else None,
+            workers=workers,
+            ssl_certfile=certificate[0] if certificate else None,
+            ssl_keyfile=certificate[1] if certificate else None,
+            log_config=None,
+            access_log=False,  # the addresses hold tokens of logouts
+            proxy_headers=False,
+            server_header=False,
+            lifespan="off",
+        )
+
+
+def _bound(host: str, port: int) -> AbstractContextManager[socket.socket | None]:
+    """Return a socket for uvicorn; None inside: it makes its own, where it takes no other (Windows).
+
+    Connections inherit TCP_NODELAY. On the socket that uvicorn makes for several processes it is missing, and
+    the body of each answer waits 40 ms for the ACK of the head.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        return nullcontext()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.create_server((host, port), family=family, backlog=2048)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def app() -> object:
