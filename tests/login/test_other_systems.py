@@ -11,7 +11,9 @@ import pytest
 pytestmark = pytest.mark.fast
 
 WITHOUT = """
-import asyncio, os, sys
+import os
+os.supports_dir_fd.clear()
+import asyncio, sys
 for name in ("fcntl", "grp", "pwd", "resource", "termios"):
     sys.modules[name] = None
 for name in ("CLOEXEC", "DIRECTORY", "NOFOLLOW", "NONBLOCK", "TMPFILE"):
