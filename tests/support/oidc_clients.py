@@ -182,7 +182,7 @@ def program(
 def apache(issuer: str, port: int) -> Iterator[None]:
     """Run Apache with mod_auth_openidc."""
     assert APACHE is not None
-    (settings,) = settings_of("Apache's mod_auth_openidc", issuer, f"http://localhost:{port}")
+    settings, newer = settings_of("Apache's mod_auth_openidc", issuer, f"http://localhost:{port}")
     with TemporaryDirectory(prefix="xca-apache-") as made:  # Apache's own user reads it; it reads no tmp_path
         folder = Path(made)
         folder.chmod(0o755)
@@ -194,8 +194,11 @@ def apache(issuer: str, port: int) -> Iterator[None]:
         (folder / "mime.types").write_text("text/html html\n", encoding="ascii")
         modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in _APACHE_MODULES)
         site = _APACHE_SITE.format(folder=folder, port=port) + f"TypesConfig {folder}/mime.types\n"
-        (folder / "apache.conf").write_text(modules + site + settings, encoding="utf-8")
-        with program([APACHE, "-X", "-f", folder / "apache.conf"], port, {}, folder):
+        configuration = folder / "apache.conf"
+        configuration.write_text(modules + site + newer + settings, encoding="utf-8")
+        if subprocess.run([APACHE, "-t", "-f", configuration], capture_output=True).returncode:
+            configuration.write_text(modules + site + settings, encoding="utf-8")  # an older version
+        with program([APACHE, "-X", "-f", configuration], port, {}, folder):
             yield
 
 
