@@ -32,13 +32,14 @@ CATALOGUES_MADE: Final = "2026-01-01 00:00+0000"
 BARE_PIN: Final = "73052841"
 OF_EXTRAS: Final = (
     "xca_common.command_line",
+    "xca_common.harmless_table",
     "xca_login.commands",
     "xca_login.integrations.",
     "xca_login.oidc",
     "xca_login.sql_store",
     "xca_login.pytest_plugin",
 )
-"""How the names of the modules begin that need an extra, but those for pages."""
+"""How the names of the modules begin that need an extra or xca-plugin, but those for pages."""
 HEAVY: Final = ("click", "pkcs11", "pkcs11_shim", "pyhanko", "rich", "softhsm", "xca_plugin")
 
 each_distribution = pytest.mark.parametrize("name", SOURCES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table for a terminal, imported only when one is shown, because importing rich is slow. It needs rich."""
+"""A table for a terminal, imported only when one is shown: importing rich is slow. xca-plugin brings rich."""
 
 from collections.abc import Sequence
 from typing import Final
