@@ -110,10 +110,12 @@ class ScratchFile:
 
     def close(self) -> None:
         """Close it; remove it, if it has not got its final name."""
-        self._close_descriptor()  # Windows removes no open file
+        if fcntl is None:
+            self._close_descriptor()  # Windows removes no open file
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._path = None
+        self._close_descriptor()
 
     def _close_descriptor(self) -> None:
         if self.descriptor >= 0:
