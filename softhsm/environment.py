@@ -15,6 +15,7 @@ from softhsm.i18n import text
 from xca_common import atomic_file
 from xca_common.base_directories import own_data
 from xca_common.folders import make_private
+from xca_common.i18n import Text
 from xca_common.pki import profile
 from xca_common.scratch import scratch_folder
 
@@ -53,6 +54,8 @@ class Environment:
             OSError: a user code that a former version kept in clear cannot be deleted.
         """
         self._at(path.expanduser().absolute())
+        if self.path.exists() and not self.path.is_dir():
+            raise NoEnvironmentError(_no_directory(path))
         for part in (self.configuration, self.inner_module, self.store.path):
             if not part.is_file():
                 said = text("{path}: no card environment here; make one with `softhsm-card init`")
@@ -132,7 +135,9 @@ class Environment:
     def _appearing(cls, path: Path) -> Iterator[tuple[Self, Self]]:
         """Yield the environment that is to be, and one to build it in; configured and renamed at the end."""
         path = path.expanduser().absolute()
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not path.is_dir():
+            raise IssuerError(_no_directory(path))
+        if path.exists() and any(path.iterdir()):
             raise IssuerError(
                 text("{path} is not empty; choose another directory with --dir").format(path=path)
             )
@@ -202,6 +207,10 @@ def inner_configuration(tokens: Path) -> bytes:
         "log.level = ERROR\n"
         "slots.removable = true\n"
     )
+
+
+def _no_directory(path: Path) -> Text:
+    return text("{path} is a file; name a directory with --dir").format(path=path)
 
 
 def _softhsm() -> Path:

@@ -2,12 +2,14 @@
 """Questions for secrets at a terminal: their order, wrong answers, and a PIN that the program makes."""
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, Workspace, install
+from support.cli.xcactl import NEW_PIN, PIN, USER_CODE, XCACTL, Workspace, install
 
 CODE_PROMPT = "User code (upper and lower case differ): "
 NEW_PIN_PROMPT = "New PIN (6 to 8 characters): "
@@ -58,6 +60,24 @@ def test_wrong_user_code_from_a_source_ends_before_the_new_pin_is_asked(active: 
         talk.expect_exact("2 tries are left")
         assert NEW_PIN_PROMPT not in str(talk.before)
     assert talk.exitstatus == 33
+
+
+def test_secret_that_cannot_be_typed_because_of_a_pipe_is_told_so(active: Workspace) -> None:
+    command = f"{shlex.join([sys.executable, *XCACTL])} pin verify </dev/null"
+    shell = pexpect.spawn(
+        "/bin/sh",
+        ["-c", command],
+        env=active.environment,
+        cwd=str(active.home),
+        encoding="utf-8",
+        timeout=20,
+        dimensions=(40, 200),
+    )
+    shell.expect_exact("the standard input, where it would be typed, is not a terminal")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 43
+    assert "there is no terminal to ask at" in active.run("pin", "verify").err
 
 
 def test_user_code_without_a_terminal_for_the_new_pin_costs_no_try(closed: Workspace) -> None:

@@ -31,6 +31,22 @@ def test_next_step_after_a_locked_user_code_runs_as_it_stands(closed: Workspace)
         result = closed.run("activate", *arguments, stdin=f"{wrong}\n{PIN}\n")
     assert result.status == 34
     assert f"softhsm-card reset-user-code {closed.number}" in result.err
+    assert f"softhsm-card reset-user-code {closed.number})" in closed.run("info").out
+
+
+def test_locked_user_code_of_one_of_two_cards_is_told_with_its_number_once(two_cards: Workspace) -> None:
+    _, second = numbers(two_cards)
+    arguments = ("--card", second, "--yes", "--last-try", "--user-code", "stdin", "--new-pin", "stdin")
+    for wrong in ("wrong-1", "wrong-2", "wrong-3"):
+        two_cards.run("activate", *arguments, stdin=f"{wrong}\n{PIN}\n")
+    shown = two_cards.run("info", "--card", second).out
+    assert f"(a test card: softhsm-card reset-user-code {second})" in shown
+
+
+def test_lapsed_card_is_told_to_be_replaced(lapsed: Workspace) -> None:
+    shown = lapsed.run("info").out
+    assert "Next: ask the issuer for a new card (a test card: softhsm-card issue)." in shown
+    assert "02-2192-7111" in shown
 
 
 def test_output_that_is_the_input_is_told_to_take_another_name(active: Workspace) -> None:
@@ -64,6 +80,12 @@ def test_last_try_is_told_in_words_and_colour(active: Workspace) -> None:
     assert "Ready to use, with care: one more wrong PIN locks the card." in shown
     with active.terminal("info") as screen:
         screen.expect(r"\x1b\[33m1 try left")
+
+
+def test_help_says_what_an_option_takes_in_by_default(closed: Workspace) -> None:
+    assert "by default all of them" in " ".join(closed.run("events", "--help").out.split())
+    assert "All tools that are registered." in closed.run("tools", "unregister", "--help").out
+    assert "All tools that are installed." in closed.run("tools", "register", "--help").out
 
 
 def test_events_of_a_card_that_is_not_there_are_an_error(active: Workspace) -> None:

@@ -56,6 +56,16 @@ def test_init_with_the_longest_name_works(tmp_path: Path) -> None:
         Environment.create(tmp_path / ("n" * (room + 1)))
 
 
+def test_environment_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path / "letter.txt")
+    issuer.path.write_bytes(b"text")
+    for command in ("list", "init"):
+        refused = issuer.run(command)
+        assert refused.returncode == 1
+        assert "letter.txt is a file; name a directory with --dir" in refused.stderr.decode()
+    assert issuer.path.read_bytes() == b"text"
+
+
 def test_env_evaluated_in_a_shell_leads_to_the_card(tmp_path: Path) -> None:
     issuer = Issuer(Environment.create(tmp_path / "it's a 卡片 $HOME").path)
     number = issue(issuer.environment, USER_CODE).number

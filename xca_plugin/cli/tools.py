@@ -125,13 +125,18 @@ class _ToolName(click.Choice[str]):
 _names: Final = click.argument(
     "names", metavar="TOOL…", nargs=-1, type=_ToolName([tool.name for tool in all_tools()])
 )
-_all: Final = click.option("--all", "everyone", is_flag=True, help=_("All tools that are installed."))
+_all_installed: Final = click.option(
+    "--all", "everyone", is_flag=True, help=_("All tools that are installed.")
+)
+_all_registered: Final = click.option(
+    "--all", "everyone", is_flag=True, help=_("All tools that are registered.")
+)
 _dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the changes and make none."))
 
 
 @tools.command(help=_("Register the module in tools; each change is shown."))
 @_names
-@_all
+@_all_installed
 @_dry_run
 @click.option(
     "--take-over", is_flag=True, help=_("Also replace what another installation of xcactl registered.")
@@ -154,7 +159,7 @@ def register(names: tuple[str, ...], everyone: bool, dry_run: bool, take_over: b
 
 @tools.command(help=_("Undo the registration and restore what was there before."))
 @_names
-@_all
+@_all_registered
 @_dry_run
 def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
     """Undo the registration in each tool named."""

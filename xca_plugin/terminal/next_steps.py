@@ -17,7 +17,7 @@ from xca_plugin.action import Action, next_action
 from xca_plugin.cards import Cards
 from xca_plugin.errors import OutputExists, SecretMissing
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card
+from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.card_choice import chosen_among_several
 
 NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
@@ -160,7 +160,10 @@ _AFTER_A_LOOK: Final = {
     Action.ACTIVATE: text("Next: activate it with the user code: xcactl activate"),
     Action.CHANGE_PIN: text("Next: change the PIN that somebody else set: xcactl pin change"),
     Action.RESET_PIN: text("Next: unlock it and set a new PIN with the user code: xcactl pin reset"),
-    Action.SEE_ISSUER: text("Next: only the issuer can help."),
+    Action.SEE_ISSUER: text(
+        "Next: have the user code reset (用戶代碼重設) by the issuer "
+        "(a test card: softhsm-card reset-user-code)."
+    ),
     Action.RENEW: text(
         "Next: its certificate has expired or cannot be read, so the card can no longer sign; ask"
         " the issuer for a new card."
@@ -169,6 +172,8 @@ _AFTER_A_LOOK: Final = {
     Action.NOTHING: text("Ready to use."),
 }
 
+
+_AFTER_THE_DEADLINE: Final = text("Next: ask the issuer for a new card (a test card: softhsm-card issue).")
 
 _AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
     errors.Mistake.EXCHANGED: text(
@@ -264,10 +269,12 @@ def next_step_of(card: Card) -> str:
         return card_text.READY_IF_NOT_LOCKED()
     if action is Action.NOTHING and card.pin_tries == 1:
         step = _("Ready to use, with care: one more wrong PIN locks the card.")
+    elif action is Action.SEE_ISSUER and card.state is CardState.LAPSED:
+        step = _AFTER_THE_DEADLINE()
     else:
         step = _AFTER_A_LOOK[action]()
-    if chosen_among_several() == card.number:
-        step = for_card(step, card.number)
+    named = for_card if chosen_among_several() == card.number else with_number
+    step = named(step, card.number)
     return with_issuer(step, card) if action in (Action.SEE_ISSUER, Action.RENEW) else step
 
 

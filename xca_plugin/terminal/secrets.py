@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PINs and user codes of one command: read from sources such as env:NAME, or asked for at the terminal."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -224,7 +225,10 @@ class Asker:
             self._send_to_reader(kind)
             return TypedAtReader()
         if not interactive():
-            raise SecretMissing(option=kind.option, detail=text("there is no terminal to ask at"))
+            nowhere = text("there is no terminal to ask at")
+            if sys.stderr.isatty():
+                nowhere = text("the standard input, where it would be typed, is not a terminal")
+            raise SecretMissing(option=kind.option, detail=nowhere)
         if not self._asked:
             say(_("Nothing is shown while you type."), err=True)
             self._asked = True
