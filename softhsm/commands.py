@@ -267,7 +267,13 @@ def init(directory: Path, compatibility_policy: bool) -> None:
     show_default=True,
     help=_("Subject of the certificates."),
 )
-@click.option("--organisation-oid", metavar="OID", default=Application.organisation_oid, show_default=True)
+@click.option(
+    "--organisation-oid",
+    metavar="OID",
+    default=Application.organisation_oid,
+    show_default=True,
+    help=_("Organisation OID in the certificates."),
+)
 @click.option(
     "--rank",
     type=click.Choice(["primary", "secondary"]),

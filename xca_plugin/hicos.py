@@ -66,6 +66,7 @@ from xca_plugin.model import (
     OddCertificate,
     Padding,
 )
+from xca_plugin.named_file import of_the_system
 from xca_plugin.token_info import SetAtReader, is_logged_in, loads, pin_lengths, set_at_reader
 
 FAMILY: Final = "hicos"
@@ -871,7 +872,9 @@ def _store_errors() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise errors.StoreUnreadable(detail=errors.where(error)) from error
-    except (StoreError, OSError) as error:
+    except OSError as error:
+        raise errors.StoreUnreadable(detail=of_the_system(error)) from error
+    except StoreError as error:
         raise errors.StoreUnreadable(detail=str(error)) from error
 
 

@@ -118,6 +118,14 @@ def problems_of(path: Path | Text | str) -> Iterator[None]:
         raise FileProblem(path=path, detail=os_reason(error)) from error
 
 
+def of_the_system(error: OSError) -> Text | str:
+    """Name the file of a failed call of the system, and why it failed."""
+    reason = os_reason(error)
+    if error.filename is None:
+        return reason
+    return text("{path}: {reason}").format(path=error.filename, reason=reason)
+
+
 @contextmanager
 def input_file(path: Path, *, twice: bool = False) -> Iterator[BinaryIO]:
     """Open a file to be read; a pipe (`<(command)`, /dev/fd/0) as well, if it is read once.
@@ -197,6 +205,10 @@ def stage(
             before = _status(target)
         if before is not None and not stat.S_ISREG(before.st_mode):
             return _Stream(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC), shown)
+        if before is None and not target.parent.exists():
+            raise FileProblem(
+                path=path, detail=text("there is no directory {path}").format(path=target.parent)
+            )
     return _RegularFile(path, target, before, private, may_replace)
 
 

@@ -63,6 +63,11 @@ def test_status_of_a_port_names_the_program_on_it(agent: Agent, tmp_path: Path) 
     done = xcactl(tmp_path, "agent", "status", "--port", str(agent.port))
     assert done.returncode == 0
     assert "It runs: version" in done.stdout
+    again = xcactl(tmp_path, "agent", "run", "--port", str(agent.port))
+    assert again.returncode == 86
+    assert (
+        f"It is the agent, and it runs already. Its home page: http://localhost:{agent.port}/" in again.stderr
+    )
     with socket.socket() as silent:  # it has the port, and does not listen there
         silent.bind(("127.0.0.1", 0))
         done = xcactl(tmp_path, "agent", "status", "--port", str(silent.getsockname()[1]))

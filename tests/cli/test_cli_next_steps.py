@@ -94,6 +94,12 @@ def test_events_of_a_card_that_is_not_there_are_an_error(active: Workspace) -> N
     assert "The card NOPE is not here." in result.err
 
 
+def test_events_without_any_module_lead_to_one(tmp_path: Path) -> None:
+    result = Workspace(tmp_path, tmp_path).with_variables(XCA_PKCS11_CONF="").run("events")
+    assert (result.status, result.out) == (23, "")
+    assert "softhsm-card env" in result.err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -157,6 +163,7 @@ def test_locked_pin_of_a_card_with_a_locked_user_code_leads_to_the_issuer(active
         result = active.run(*arguments, stdin=f"{PIN}\n")
         assert result.status == status
         assert f"softhsm-card reset-user-code {active.number}" in result.err
+    assert f"(a test card: softhsm-card reset-user-code {active.number})" in active.run("info").out
 
 
 def test_doctor_does_not_lead_back_to_itself(tmp_path: Path) -> None:

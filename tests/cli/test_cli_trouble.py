@@ -89,6 +89,13 @@ def test_store_that_cannot_be_read_is_named(closed: Workspace) -> None:
         assert "cards.db" in result.err
 
 
+def test_configuration_that_is_not_there_is_told_in_the_language(closed: Workspace) -> None:
+    absent = closed.with_variables(XCA_PKCS11_CONF="/nowhere/pkcs11.conf", LANGUAGE="zh_TW")
+    result = absent.run("events")
+    assert result.status == 12
+    assert "/nowhere/pkcs11.conf：沒有這個檔案或資料夾" in result.err
+
+
 def test_store_that_cannot_be_written_is_named(closed: Workspace, tmp_path: Path) -> None:
     """The module fails with a message before a try is spent."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
@@ -166,6 +173,7 @@ def test_new_pin_that_the_card_does_not_accept_is_said(closed: Workspace, script
 def test_receipt_that_cannot_be_written_is_found_before_a_try(closed: Workspace) -> None:
     result = ready(closed).run(*ACTIVATE, "--receipt", "/nowhere/receipt.json")
     assert result.status == 63
+    assert "The file /nowhere/receipt.json cannot be used: there is no directory /nowhere." in result.err
     assert closed.card()["state"] == "not-activated"
 
 

@@ -525,3 +525,15 @@ def test_tool_of_a_similar_name_is_suggested(closed: Workspace) -> None:
     result = closed.run("tools", "register", "Firefx")
     assert result.status == 2
     assert "There is no tool Firefx. Did you mean firefox?" in result.err
+
+
+def test_names_of_tools_and_all_of_them_are_one_too_many(closed: Workspace) -> None:
+    result = closed.run("tools", "register", "curl", "--all")
+    assert result.status == 2
+    assert "Give either the names of tools or --all." in result.err
+
+
+def test_folder_for_a_file_is_told_in_chinese_as_what_it_is(closed: Workspace) -> None:
+    result = closed.with_variables(LANGUAGE="zh_TW").run("cert", "export", "-o", "/tmp")
+    assert result.status == 2
+    assert "應為檔案，但 '/tmp' 是資料夾。" in result.err

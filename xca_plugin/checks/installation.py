@@ -21,6 +21,7 @@ from xca_plugin import errors
 from xca_plugin.checks.finding import CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import plural, text
+from xca_plugin.named_file import of_the_system
 from xca_plugin.tools.host_environment import architecture
 
 
@@ -83,7 +84,9 @@ def store(seen: Observations) -> Iterator[CheckAnswer]:
         shared = path.stat().st_mode & 0o022
     except ConfigurationError as error:
         raise errors.StoreUnreadable(detail=errors.where(error)) from error
-    except (StoreError, OSError) as error:
+    except OSError as error:
+        raise errors.StoreUnreadable(detail=of_the_system(error)) from error
+    except StoreError as error:
         raise errors.StoreUnreadable(detail=str(error)) from error
     seen.stand_in = count > 0
     if shared:
@@ -111,4 +114,4 @@ def _inner_path() -> Path | None:
     except ConfigurationError as error:
         raise errors.ModuleFailed(detail=errors.where(error)) from error
     except OSError as error:
-        raise errors.ModuleFailed(detail=str(error)) from error
+        raise errors.ModuleFailed(detail=of_the_system(error)) from error

@@ -14,6 +14,7 @@ from xca_common.extras import missing
 from xca_plugin import errors
 from xca_plugin.agent.process import service
 from xca_plugin.agent_port import PORT, agent_at
+from xca_plugin.errors import PortTaken
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say, say_done
 
@@ -31,6 +32,7 @@ def _port_option(least: int, explained: str) -> Callable[[_T], _T]:
     )
 
 
+_RUNS_ALREADY: Final = text("It is the agent, and it runs already. Its home page: http://localhost:{port}/")
 _PORT_TO_TAKE: Final = _port_option(
     0, _("Another port, for tests or a second user; web pages know only the standard one. 0: any.")
 )
@@ -64,7 +66,13 @@ def run(port: int) -> None:
             advice = text("Choose a word there by which you know its windows: {address}/")
             say(advice.format(address=address)())
 
-    server.run(settings, listening)
+    try:
+        server.run(settings, listening)
+    except PortTaken as taken:
+        with suppress(PortTaken):  # of another program
+            if agent_at(port) is not None:
+                taken.with_step(_RUNS_ALREADY)
+        raise
 
 
 @agent.command("open", help=_("Start the agent if it does not run, and open its home page in a browser."))

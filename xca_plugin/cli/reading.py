@@ -2,9 +2,11 @@
 """xcactl detect, info and events. They cost no try and change nothing."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
+from pkcs11_shim import ConfigurationError, inner_module_path
 from xca_common.errors import XcaError
 from xca_plugin import card_text, errors, pcsc
 from xca_plugin.cards import Cards
@@ -175,6 +177,9 @@ def events(number: str | None, as_json: bool) -> None:
         print_json({"events": [json_documents.event(event) for event in history]})
         return
     if not history:
+        with suppress(ConfigurationError, OSError):  # `xcactl doctor` tells of those
+            if inner_module_path() is None:  # as in a terminal without the variables of the test cards
+                raise errors.NotConfigured
         say(_("Nothing is recorded."))
         return
     from rich.text import Text

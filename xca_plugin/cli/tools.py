@@ -224,7 +224,7 @@ def _show_looks(looks: Iterable[dict[str, object]]) -> None:
 
 def _chosen(names: tuple[str, ...], everyone: bool, which: Callable[[Tool], bool]) -> list[Tool]:
     if bool(names) == everyone:
-        raise click.UsageError(_("Name the tools, or give --all."))
+        raise click.UsageError(_("Give either the names of tools or --all."))
     return [tool for tool in all_tools() if (which(tool) if everyone else tool.name in names)]
 
 

@@ -63,7 +63,7 @@ class BadSettings(Misconfigured):
     path: Path
     detail: Text | str
     _message = text("The settings in {path} cannot be used: {detail}.")
-    _next_step = text("Correct the file. Then start the provider again.")
+    _next_step = text("Check its path and what it holds. Then start the provider again.")
 
 
 @dataclass(frozen=True)
