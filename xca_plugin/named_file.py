@@ -402,7 +402,7 @@ class _RegularFile(StagedFile):
         return buffered_writer(NamedFile(self._scratch.descriptor, "wb", self._path))
 
     def begin_sync(self) -> None:
-        with suppress(OSError):  # sync() tells
+        with suppress(AttributeError, OSError):  # macOS has no such call; what fails, sync() tells
             # Linux begins to write what it is to forget, and waits for nothing.
             os.posix_fadvise(self._scratch.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 

@@ -22,7 +22,9 @@ from softhsm import Environment
 from support.cli.json_schemas import check
 from support.cli.xcactl import PIN, Workspace, install
 from xca_login.testing.parties import party
+from xca_plugin.cli import several_files
 from xca_plugin.cli.root import xcactl
+from xca_plugin.cli.several_files import ReadAhead
 from xca_plugin.terminal import output
 
 _FOR_KEYS = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
@@ -506,3 +508,19 @@ def test_small_and_large_files_and_one_that_cannot_be_read_are_signed_in_their_o
     assert "2 of 40 files failed." in result.err
     for name in (names[0], names[3], names[4], names[18], names[19], names[39]):
         assert_signed(workspace, name)
+
+
+@pytest.mark.fast
+def test_file_that_grows_while_others_are_read_ahead_is_not_held_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, grown = tmp_path / "first", tmp_path / "grown"
+    first.write_bytes(b"one")
+    grown.write_bytes(b"x" * 100_000)
+    monkeypatch.setattr(several_files, "_is_small", lambda file: True)  # so it was when it was looked at
+    ahead = ReadAhead([first, grown], lambda: None)
+    with ahead.open(first) as opened:
+        assert opened.read() == b"one"
+    with ahead.open(grown) as opened:
+        assert opened.fileno() >= 0  # what was read ahead has none
+        assert len(opened.read()) == 100_000

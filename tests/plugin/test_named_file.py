@@ -15,7 +15,7 @@ import pytest
 
 from xca_common.errors import FileProblem
 from xca_plugin.errors import OutputExists
-from xca_plugin.named_file import STANDARD_INPUT, STANDARD_OUTPUT, input_file, output_file
+from xca_plugin.named_file import STANDARD_INPUT, STANDARD_OUTPUT, input_file, output_file, stage
 
 NOBODY = 65534
 OF_NONE = 0xFFFFFFFF
@@ -153,6 +153,19 @@ def test_output_that_changes_meanwhile_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputExists):
         write_while(file, lambda: other.replace(file))
     assert (file.read_bytes(), list(tmp_path.iterdir())) == (b"somebody else's", [file])
+
+
+def test_output_where_the_system_takes_no_advice_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fadvise")  # macOS has none
+    staged = stage(tmp_path / "file")
+    with staged.content() as content:
+        content.write(b"one")
+    staged.begin_sync()
+    staged.sync()
+    staged.appear()
+    assert (tmp_path / "file").read_bytes() == b"one"
 
 
 def test_output_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:

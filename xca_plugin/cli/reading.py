@@ -14,7 +14,7 @@ from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card, CardState
-from xca_plugin.terminal.card_choice import card_option, choose, complete_card
+from xca_plugin.terminal.card_choice import card_option, card_option_with, choose
 from xca_plugin.terminal.next_steps import next_step, next_step_of
 from xca_plugin.terminal.output import console, grid, print_json, say
 
@@ -156,15 +156,7 @@ def show(card: Card, *, err: bool = False) -> None:
 
 
 @click.command(help=_("Show what happened to a card, or to all of them."))
-@click.option(
-    "--card",
-    "number",
-    metavar="NUMBER",
-    envvar="XCA_CARD",
-    show_envvar=True,
-    shell_complete=complete_card,
-    help=_("Show this card alone; by default all of them."),
-)
+@card_option_with(_("Show this card alone; by default all of them."))
 @json_option
 def events(number: str | None, as_json: bool) -> None:
     """Print the recorded events of one card or of all cards."""

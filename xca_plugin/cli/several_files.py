@@ -240,12 +240,16 @@ class ReadAhead:
     def _read_some(self) -> None:
         """Read the next files, as far as they are small."""
         while self._files and len(self._held) < _AHEAD and _is_small(self._files[0]):
-            file = self._files.popleft()
+            file = self._files[0]
+            held: bytes | XcaError
             try:
                 with input_file(file) as opened:
-                    self._held[file] = opened.read()
+                    held = opened.read(_SMALL + 1)
             except XcaError as error:
-                self._held[file] = error
+                held = error
+            if isinstance(held, bytes) and len(held) > _SMALL:
+                break  # it has grown since: it is read as the large ones are
+            self._held[self._files.popleft()] = held
         self._read()
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choice of the card: the option --card, and the question when there are several."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -16,6 +16,8 @@ from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.terminal.output import console, grid, say
 from xca_plugin.terminal.prompts import interactive, prompt
+
+_T = TypeVar("_T", bound=Callable[..., object])
 
 _NAMED_BY_VARIABLE: Final = text(
     "The variable XCA_CARD names it. Insert it, or name another one: --card NUMBER; this shows the cards "
@@ -39,15 +41,20 @@ def complete_card(context: click.Context, parameter: click.Parameter, incomplete
     ]
 
 
-card_option: Final = click.option(
-    "--card",
-    "number",
-    metavar="NUMBER",
-    envvar="XCA_CARD",
-    show_envvar=True,
-    shell_complete=complete_card,
-    help=_("Number of the card; not needed when there is only one."),
-)
+def card_option_with(explained: str) -> Callable[[_T], _T]:
+    """Return the option --card with an explanation of its own."""
+    return click.option(
+        "--card",
+        "number",
+        metavar="NUMBER",
+        envvar="XCA_CARD",
+        show_envvar=True,
+        shell_complete=complete_card,
+        help=explained,
+    )
+
+
+card_option: Final = card_option_with(_("Number of the card; not needed when there is only one."))
 
 
 _CHOSEN: Final = "xca_plugin.card"
