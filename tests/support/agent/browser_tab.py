@@ -235,10 +235,16 @@ class Tab(ABC):
         return names
 
     def _step(self) -> dict[str, Any]:
-        here: dict[str, Any] = json.loads(self._evaluate(_FOCUS))
-        assert here["at"] >= 0, f"the focus is on no control; {here['names']}"
-        assert here["ringed"], f"not seen to have the focus: {here['names'][here['at']]}"
-        assert here["inside"], f"out of sight: {here['names'][here['at']]}"
+        here: dict[str, Any] = {}
+
+        def is_in_sight() -> bool:
+            self._evaluate(_PAINTED)  # the page is scrolled to what has the focus before it is painted next
+            here.update(json.loads(self._evaluate(_FOCUS)))
+            assert here["at"] >= 0, f"the focus is on no control; {here['names']}"
+            assert here["ringed"], f"not seen to have the focus: {here['names'][here['at']]}"
+            return bool(here["inside"])
+
+        until(is_in_sight, "what has the focus stays out of sight")
         return here
 
 
