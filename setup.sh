@@ -207,7 +207,7 @@ build_project() {
 
 install_project() {
     make_environment
-    once project login pkcs11_shim softhsm xca_plugin pyproject.toml CMakeLists.txt -- build_project
+    once project login pkcs11_shim softhsm xca_centre xca_plugin pyproject.toml CMakeLists.txt -- build_project
 }
 
 install_requirements() {

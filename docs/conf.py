@@ -40,6 +40,7 @@ exclude_patterns = [
     "pkcs11_shim",
     "softhsm",
     "tests",
+    "xca_centre",
     "xca_plugin",
 ]
 language = "en"

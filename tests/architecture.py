@@ -19,6 +19,7 @@ ROOT: Final = Path(__file__).parents[1]
 DOCUMENT: Final = ROOT / "docs" / "architecture.md"
 PACKAGES: Final = {
     "xca_plugin": ROOT / "xca_plugin",
+    "xca_centre": ROOT / "xca_centre",
     "softhsm": ROOT / "softhsm",
     "pkcs11_shim": ROOT / "pkcs11_shim",
     "xca_login": ROOT / "login" / "xca_login",
@@ -50,6 +51,7 @@ ROOMS: Final = {
     "xca_plugin.checks": Room(2, 1, 1, "is all in order?"),
     "xca_plugin.tools": Room(2, 2, 1, "other programs' configurations"),
     "xca_plugin": Room(1, 3, 2, "hooks, cards, signing, opening, verifying, errors"),
+    "xca_centre": Room(3, 2, 1, "applications, cards, their certificates' life"),
     "softhsm": Room(0, 3, 1, "the stand-in and its issuer"),
     "pkcs11_shim": Room(0, 4, 1, "the module (C), its rules and store"),
     "xca_login": Room(3, 3, 1, "a site's login with the card"),

@@ -15,6 +15,7 @@ collect_ignore = ["downstream"]  # another project: tools/test_downstream.py bui
 LANES: Final = frozenset({"fast", "integration", "browser", "slow", "soak"})
 FOLDERS: Final = {
     "agent": "integration",
+    "centre": "fast",
     "cli": "integration",
     "common": "fast",
     "login": "fast",

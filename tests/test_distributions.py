@@ -40,7 +40,7 @@ OF_EXTRAS: Final = (
     "xca_login.pytest_plugin",
 )
 """How the names of the modules begin that need an extra or xca-plugin, but those for pages."""
-HEAVY: Final = ("click", "pkcs11", "pkcs11_shim", "pyhanko", "rich", "softhsm", "xca_plugin")
+HEAVY: Final = ("click", "pkcs11", "pkcs11_shim", "pyhanko", "rich", "softhsm", "xca_centre", "xca_plugin")
 
 each_distribution = pytest.mark.parametrize("name", SOURCES)
 
@@ -262,7 +262,9 @@ def test_wheels_have_the_licence_and_compiled_catalogues(wheels: dict[str, Path]
             assert archive.read(file) == licence
             catalogues = [name for name in names if name.endswith("/zh_TW/LC_MESSAGES/messages.mo")]
             spoken = (
-                {"xca_common", "xca_login"} if wheel == wheels["xca-login"] else {"softhsm", "xca_plugin"}
+                {"xca_common", "xca_login"}
+                if wheel == wheels["xca-login"]
+                else {"softhsm", "xca_centre", "xca_plugin"}
             )
             assert {name.split("/")[0] for name in catalogues} == spoken
             # Babel writes the time of the build where the source names none.

@@ -12,7 +12,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("login/xca_common", "login/xca_login", "softhsm", "xca_plugin")
+PACKAGES: Final = ("login/xca_common", "login/xca_login", "softhsm", "xca_centre", "xca_plugin")
 
 
 def _rows() -> Iterator[tuple[list[str], list[str]]]:
