@@ -51,13 +51,13 @@ ROOMS: Final = {
     "xca_plugin.checks": Room(2, 1, 1, "is all in order?"),
     "xca_plugin.tools": Room(2, 2, 1, "other programs' configurations"),
     "xca_plugin": Room(1, 3, 2, "hooks, cards, signing, opening, verifying, errors"),
-    "xca_centre": Room(3, 2, 1, "applications, cards, their certificates' life"),
+    "xca_centre": Room(4, 2, 1, "the issuer of cards"),
     "softhsm": Room(0, 3, 1, "the stand-in and its issuer"),
     "pkcs11_shim": Room(0, 4, 1, "the module (C), its rules and store"),
-    "xca_login": Room(3, 3, 1, "a site's login with the card"),
+    "xca_login": Room(3, 3, 2, "a site's login with the card"),
     "xca_common.pki": Room(1, 4, 2, "certificates, revocation, what is signed"),
-    "xca_common.web": Room(3, 4, 1, "parts of pages"),
-    "xca_common": Room(0, 5, 4, "errors, sentences in two languages, secrets, files, days"),
+    "xca_common.web": Room(3, 4, 2, "parts of pages"),
+    "xca_common": Room(0, 5, 5, "errors, sentences in two languages, secrets, files, days"),
 }
 _STARTED: Final = ("xca_plugin.cli", "xca_plugin.agent")
 """The command that starts the agent: the one arrow between two front ends."""
