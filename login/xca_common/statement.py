@@ -120,7 +120,7 @@ class Statement:
     Attributes:
         kind: what it is for.
         origin: the site that it is for, as browsers write it.
-        time: when it was made, by the clock of the site.
+        time: when it was made, by the clock of the site, with a time zone.
         nonce: 64 hexadecimal digits.
         fields: the lines after the nonce, as pairs of key and value.
     """
@@ -152,8 +152,9 @@ class Statement:
 
     def encode(self) -> bytes:
         """Return the statement as it is signed. parse() reads it."""
+        time = self.time.astimezone(UTC).strftime(_TIME)
         pairs = (f"{key} {value}" for key, value in self.fields)
-        lines = (f"{_NAME.decode()}1 {self.kind}", self.origin, self.time.strftime(_TIME), self.nonce, *pairs)
+        lines = (f"{_NAME.decode()}1 {self.kind}", self.origin, time, self.nonce, *pairs)
         return "\n".join(lines).encode("ascii")
 
 

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BytesIO
 from threading import Lock
 from typing import BinaryIO, Final, Protocol
@@ -244,7 +244,7 @@ class RegisteredKeys:
                 second.account.key,
                 certificate.not_valid_before_utc,
                 certificate.not_valid_after_utc,
-                self._clock().astimezone(UTC),
+                self._clock(),
                 None,
             )
         )
@@ -283,9 +283,7 @@ class RegisteredKeys:
         self._verifier.check(key.certificate, encrypts=True)
         at = self._clock()
         nonce = secrets.token_hex(32)
-        statement = Statement(
-            StatementKind.POSSESSION, self._site.origin, at.astimezone(UTC), nonce, ()
-        ).encode()
+        statement = Statement(StatementKind.POSSESSION, self._site.origin, at, nonce, ()).encode()
         content = BytesIO()
         recipient = _recipient(key)
         if recipient is None:
@@ -402,7 +400,7 @@ class RegisteredKeys:
         return key
 
     def _proved(self, key: RegisteredKey) -> RegisteredKey:
-        proved = self._store.prove(key, self._clock().astimezone(UTC))
+        proved = self._store.prove(key, self._clock())
         if proved is None:
             raise KeyUnregistered
         return proved

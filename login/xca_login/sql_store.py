@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     DateTime,
+    Dialect,
     Engine,
     LargeBinary,
     MetaData,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     and_,
     case,
     delete,
@@ -45,6 +47,21 @@ METADATA = MetaData()
 """The tables, for whoever makes them with tools of their own."""
 
 
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time. SQLite drops the time zone: there all of them are kept in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return a time as it is kept."""
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return a time as it was kept, with its time zone."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
 def _account_columns() -> tuple[Column[str], ...]:
     """Return the columns of a table with one row for each account, in the order of Account."""
     lengths = {"domain": 64, "organisation": 255, "account_key": 64}
@@ -57,7 +74,7 @@ _challenges = Table(
     Column("session", String(64), primary_key=True),
     Column("nonce", String(64), primary_key=True),
     Column("text", LargeBinary, nullable=False),
-    Column("until", DateTime(timezone=True), nullable=False, index=True),
+    Column("until", UtcDateTime, nullable=False, index=True),
 )
 
 _sessions = Table(
@@ -65,8 +82,8 @@ _sessions = Table(
     METADATA,
     Column("key", String(64), primary_key=True),
     Column("account", String(64), nullable=False, index=True),
-    Column("at", DateTime(timezone=True), nullable=False),
-    Column("until", DateTime(timezone=True), nullable=False, index=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False, index=True),
     Column("session", Text, nullable=False),
 )
 
@@ -74,9 +91,9 @@ _accounts = Table(
     "xca_login_verified",
     METADATA,
     *_account_columns(),
-    Column("verified", DateTime(timezone=True), nullable=False),
-    Column("declared", DateTime(timezone=True)),  # of which the holder was not told yet
-    Column("told", DateTime(timezone=True)),  # that of which the holder was told last
+    Column("verified", UtcDateTime, nullable=False),
+    Column("declared", UtcDateTime),  # of which the holder was not told yet
+    Column("told", UtcDateTime),  # that of which the holder was told last
 )
 
 _keys = Table(
@@ -87,10 +104,10 @@ _keys = Table(
     Column("rank", String(16), nullable=False),
     Column("certificate", LargeBinary, nullable=False),
     Column("key", String(64), nullable=False),
-    Column("valid_from", DateTime(timezone=True), nullable=False),
-    Column("valid_until", DateTime(timezone=True), nullable=False),
-    Column("registered", DateTime(timezone=True), nullable=False),
-    Column("proved", DateTime(timezone=True)),
+    Column("valid_from", UtcDateTime, nullable=False),
+    Column("valid_until", UtcDateTime, nullable=False),
+    Column("registered", UtcDateTime, nullable=False),
+    Column("proved", UtcDateTime),
 )
 
 
@@ -152,7 +169,7 @@ class SqlStore:
         if row is None:
             return None
         self._room.give_back(1)
-        return Challenge(row.text, nonce, _aware(row.until))
+        return Challenge(row.text, nonce, row.until)
 
 
 class SqlSessions:
@@ -223,7 +240,7 @@ class SqlAccounts:
         ).returning(_accounts.c.told)
         with transaction(self._engine) as connection:
             found: datetime | None = connection.execute(told).scalar()
-        return _aware(found) if found else None
+        return found
 
     def declared(self, account: Account, at: datetime, *, is_permitted: bool) -> datetime | None:
         """Note a login as declared (AccountStore.declared)."""
@@ -232,7 +249,7 @@ class SqlAccounts:
         with transaction(self._engine) as connection:
             asked = noted if is_permitted else select(_accounts.c.verified).where(own)
             found: datetime | None = connection.execute(asked).scalar()
-        return _aware(found) if found else None
+        return found
 
 
 class SqlKeys:
@@ -328,16 +345,11 @@ def _key(row: Row[tuple[object, ...]]) -> RegisteredKey:
         row.rank,
         row.certificate,
         row.key,
-        _aware(row.valid_from),
-        _aware(row.valid_until),
-        _aware(row.registered),
-        _aware(row.proved) if row.proved else None,
+        row.valid_from,
+        row.valid_until,
+        row.registered,
+        row.proved,
     )
-
-
-def _aware(time: datetime) -> datetime:
-    """Return a time as it was stored: in UTC. SQLite drops the time zone."""
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @contextmanager

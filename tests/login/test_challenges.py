@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, event
 from support.login_site import SITE, Desk
 from support.postgresql import WITH_POSTGRESQL
 from xca_common.statement import Statement, StatementKind
+from xca_common.taipei import TAIPEI
 from xca_login import Challenges, ChallengeStore, MemoryStore, Site, errors
 from xca_login.challenges import LIFETIME, MOST_OF_A_SESSION, Challenge
 from xca_login.sql_store import METADATA, SqlStore, create_tables
@@ -90,6 +91,18 @@ def test_challenge_that_ended_is_told_and_used_up(kept: ChallengeStore, desk: De
         late.take("a", answer)
     with pytest.raises(errors.ChallengeUnknown):
         late.take("a", answer)
+
+
+def test_challenge_has_its_time_whatever_the_clocks_time_zone(kept: ChallengeStore, desk: Desk) -> None:
+    there = NOW.astimezone(TAIPEI)
+    challenges = Challenges(SITE, kept, clock=lambda: there)
+    challenge = challenges.new("a")
+    assert Statement.parse(challenge.text).time == NOW
+    assert challenges.take("a", token(desk, challenge.text)).until == NOW + LIFETIME
+    late = token(desk, challenges.new("a").text)
+    there += LIFETIME + timedelta(seconds=1)
+    with pytest.raises(errors.ChallengeExpired):
+        challenges.take("a", late)
 
 
 def test_token_over_something_else_takes_nothing(kept: ChallengeStore, desk: Desk) -> None:
