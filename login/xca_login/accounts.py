@@ -26,8 +26,8 @@ class AccountStore(Protocol):
             at: when.
 
         Returns:
-            When the account last logged in as declared, after it had logged in as verified. Each such login
-            is returned once. None: there is none.
+            When the account last logged in as declared, after it had logged in as verified; the same each
+            time, until told() is called. None: there is none.
 
         Raises:
             StoreUnavailable: the store cannot be reached; nothing was noted.
@@ -46,6 +46,17 @@ class AccountStore(Protocol):
             StoreUnavailable: the store cannot be reached; nothing was noted.
         """
 
+    def told(self, account: Account, declared: datetime) -> None:
+        """Note that the holder was told of a declared login, by a verified one that was let in.
+
+        Args:
+            account: whose.
+            declared: when that was. Of a later one the holder was not told.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached; the holder is told again.
+        """
+
 
 @dataclass
 class _Kept:
@@ -56,7 +67,8 @@ class _Kept:
 class MemoryAccounts:
     """Keeps them in this process: for tests, and for sites that let in verified logins alone.
 
-    What it knows is gone when the process ends: then an account may fall back.
+    What it knows is gone when the process ends: then an account may fall back. It keeps half a kilobyte of
+    each card that logged in as verified, and drops none for another: that one could fall back then.
     """
 
     def __init__(self) -> None:
@@ -66,9 +78,7 @@ class MemoryAccounts:
     def verified(self, account: Account, at: datetime) -> datetime | None:
         """Note a login as verified (AccountStore.verified)."""
         with self._lock:
-            kept = self._kept.setdefault(account, _Kept(at))
-            declared, kept.declared = kept.declared, None
-            return declared
+            return self._kept.setdefault(account, _Kept(at)).declared
 
     def declared(self, account: Account, at: datetime, *, is_permitted: bool) -> datetime | None:
         """Note a login as declared (AccountStore.declared)."""
@@ -79,3 +89,10 @@ class MemoryAccounts:
             if is_permitted:
                 kept.declared = at
             return kept.verified
+
+    def told(self, account: Account, declared: datetime) -> None:
+        """Note that the holder was told (AccountStore.told)."""
+        with self._lock:
+            kept = self._kept.get(account)
+            if kept is not None and kept.declared is not None and kept.declared <= declared:
+                kept.declared = None

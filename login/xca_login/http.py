@@ -195,6 +195,8 @@ class Exchange:
             with suppress(StoreUnavailable, TooManyChallenges):  # then the person signs anew
                 self._challenges.put_back(browser, challenge)
             raise
+        with suppress(StoreUnavailable):  # then the holder is told again
+            self.verifier.note_told(login)
 
     def register(self, request: Request, account: Account) -> Response:
         """Register the key for encryption of the card that logged in.

@@ -93,7 +93,6 @@ _accounts = Table(
     *_account_columns(),
     Column("verified", UtcDateTime, nullable=False),
     Column("declared", UtcDateTime),  # of which the holder was not told yet
-    Column("told", UtcDateTime),  # that of which the holder was told last
 )
 
 _keys = Table(
@@ -231,16 +230,14 @@ class SqlAccounts:
         self._insert = _upsert_of(engine)
 
     def verified(self, account: Account, at: datetime) -> datetime | None:
-        """Note a login as verified (AccountStore.verified). One statement reads and writes."""
-        noted = self._insert(_accounts).values(**_named(account), verified=at)
-        told = noted.on_conflict_do_update(
-            index_elements=[*_accounts.primary_key],
-            set_={"declared": null(), "told": _accounts.c.declared},
-            where=_accounts.c.declared.is_not(null()),
-        ).returning(_accounts.c.told)
+        """Note a login as verified (AccountStore.verified)."""
+        kept = select(_accounts.c.declared).where(_is_of(_accounts, account))
         with transaction(self._engine) as connection:
-            found: datetime | None = connection.execute(told).scalar()
-        return found
+            found = connection.execute(kept).one_or_none()
+            if found is None:  # the others read alone
+                noted = self._insert(_accounts).values(**_named(account), verified=at)
+                connection.execute(noted.on_conflict_do_nothing())
+        return found.declared if found else None
 
     def declared(self, account: Account, at: datetime, *, is_permitted: bool) -> datetime | None:
         """Note a login as declared (AccountStore.declared)."""
@@ -250,6 +247,12 @@ class SqlAccounts:
             asked = noted if is_permitted else select(_accounts.c.verified).where(own)
             found: datetime | None = connection.execute(asked).scalar()
         return found
+
+    def told(self, account: Account, declared: datetime) -> None:
+        """Note that the holder was told (AccountStore.told)."""
+        own = _is_of(_accounts, account) & (_accounts.c.declared <= declared)
+        with transaction(self._engine) as connection:
+            connection.execute(update(_accounts).where(own).values(declared=null()))
 
 
 class SqlKeys:

@@ -195,6 +195,18 @@ class Verifier:
             evidence=Evidence(moment, challenge.text, token.der, issuer.ders, known.lists, known.responses),
         )
 
+    def note_told(self, login: Login) -> None:
+        """Note that a login was let in, so that its holder is told of a fallback now (Login.fallback).
+
+        Exchange and CardLogin do that. Whoever calls verify() alone does it when the session is kept: until
+        then each verified login tells of the fallback, whatever becomes of it.
+
+        Raises:
+            StoreUnavailable: the store of accounts cannot be reached; the holder is told again.
+        """
+        if login.binding is Binding.VERIFIED and login.fallback is not None:
+            self.accounts.told(login.account, login.fallback)
+
     def check(self, der: bytes, *, encrypts: bool = False) -> Checked:
         """Verify a holder's certificate alone; that somebody has its key is not proved.
 

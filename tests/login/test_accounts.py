@@ -13,6 +13,7 @@ from support.login_http import posted
 from support.login_site import SITE, Desk
 from support.postgresql import WITH_POSTGRESQL
 from xca_common.i18n import CHINESE, ENGLISH
+from xca_common.taipei import TAIPEI
 from xca_login import Account, AccountStore, Binding, Login, MemoryAccounts, Policy, errors
 from xca_login.http import CardLogin, Request
 from xca_login.sql_store import METADATA, SqlAccounts, create_tables
@@ -50,12 +51,14 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AccountStore:
 def log_in(
     desk: Desk, kept: AccountStore, binding: Binding, *permitted: Account, card: Party | None = None
 ) -> Login:
-    """Log in at a site that was started anew, with the same store."""
+    """Log in at a site that was started anew, with the same store, and be let in."""
     asked = desk.challenge()
     more = [origin(SITE.origin)] if binding is Binding.VERIFIED else []
     token = sign(card or desk.school, asked.text, more=more)
-    policy = Policy(declared_accounts=frozenset(permitted))
-    return desk.verifier(policy=policy, accounts=kept).verify(token, asked)
+    verifier = desk.verifier(policy=Policy(declared_accounts=frozenset(permitted)), accounts=kept)
+    login = verifier.verify(token, asked)
+    verifier.note_told(login)
+    return login
 
 
 def test_account_that_logged_in_as_verified_is_refused_a_declared_login(
@@ -97,7 +100,7 @@ def test_account_that_the_site_names_falls_back_and_its_holder_is_told_once(
         log_in(desk, kept, Binding.DECLARED)
 
 
-def test_logins_at_once_leave_no_way_back_and_tell_the_holder_once(kept: AccountStore) -> None:
+def test_logins_at_once_leave_no_way_back_and_tell_the_holder(kept: AccountStore) -> None:
     later = NOW + timedelta(seconds=1)
 
     def note(number: int) -> object:
@@ -111,9 +114,52 @@ def test_logins_at_once_leave_no_way_back_and_tell_the_holder_once(kept: Account
     assert set(answers[::2]) <= {None, NOW}
     assert kept.declared(ACCOUNT, later, is_permitted=True) == NOW
     with ThreadPoolExecutor(8) as pool:
-        told = [*pool.map(lambda _: kept.verified(ACCOUNT, NOW), range(8))]
-    assert sorted(one is None for one in told) == [False, *[True] * 7]
-    assert later in told
+        assert {*pool.map(lambda _: kept.verified(ACCOUNT, NOW), range(8))} == {later}
+        assert kept.declared(ACCOUNT, later + timedelta(seconds=1), is_permitted=True) == NOW
+        kept.told(ACCOUNT, later)
+        assert {*pool.map(lambda _: kept.verified(ACCOUNT, NOW), range(8))} == {later + timedelta(seconds=1)}
+        kept.told(ACCOUNT, later + timedelta(seconds=1))
+        assert {*pool.map(lambda _: kept.verified(ACCOUNT, NOW), range(8))} == {None}
+
+
+@pytest.mark.parametrize("problem", [errors.AccountClosed, errors.StoreUnavailable])
+def test_holder_is_told_of_a_fallback_by_a_login_that_is_let_in(
+    desk: Desk, kept: AccountStore, problem: type[errors.LoginRefused]
+) -> None:
+    account = log_in(desk, kept, Binding.VERIFIED).account
+    fallen = log_in(desk, kept, Binding.DECLARED, account)
+    problems = [problem]
+
+    def keep(_: Login) -> None:
+        if problems:
+            raise problems.pop()
+
+    login = CardLogin(SITE, desk.verifier(accounts=kept), on_login=keep, clock=desk.clock)
+    statuses, notices = [], []
+    for _ in range(3):
+        begun = login.answer(Request("POST", "/login/begin", [SITE.origin], "", ""))
+        cookies = dict(begun.headers)["Set-Cookie"].partition(";")[0]
+        signed = sign(
+            desk.school, str(json.loads(begun.body)["statement"]).encode(), more=[origin(SITE.origin)]
+        )
+        finish = Request("POST", "/login/finish", [SITE.origin], "application/json", cookies, posted(signed))
+        answer = login.answer(finish)
+        statuses.append(answer.status == 200)
+        notices.append(json.loads(answer.body).get("notice"))
+    assert statuses == [False, True, True]
+    assert fallen.notice is not None
+    assert (notices[1] or {}).get("en") == fallen.notice(ENGLISH)
+    assert notices[2] is None
+
+
+def test_time_of_a_fallback_is_told_right_whatever_the_clocks_time_zone(
+    desk: Desk, kept: AccountStore
+) -> None:
+    desk.at = NOW.astimezone(TAIPEI)
+    account = log_in(desk, kept, Binding.VERIFIED).account
+    desk.at += timedelta(seconds=100)
+    assert log_in(desk, kept, Binding.DECLARED, account).fallback == desk.at
+    assert log_in(desk, kept, Binding.VERIFIED).fallback == NOW + timedelta(seconds=100)
 
 
 def test_store_of_accounts_that_cannot_be_reached_lets_nobody_in(desk: Desk, tmp_path: Path) -> None:

@@ -47,7 +47,6 @@ class VerifiedAccount(models.Model):
         domain, organisation, account_key: the account.
         verified: when it first did.
         declared: its last login with a declared origin since, of which the holder was not told.
-        told: that of which the holder was told last.
     """
 
     domain: "models.CharField[str, str]" = models.CharField(max_length=64)
@@ -55,7 +54,6 @@ class VerifiedAccount(models.Model):
     account_key: "models.CharField[str, str]" = models.CharField(max_length=64)
     verified: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
     declared: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
-    told: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
 
     class Meta:
         """One row for each account."""

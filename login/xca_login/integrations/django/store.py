@@ -63,15 +63,14 @@ class DjangoAccounts:
     """Keeps in Django's default database which accounts logged in as verified (AccountStore)."""
 
     def verified(self, account: Account, at: datetime) -> datetime | None:
-        """Note a login as verified (AccountStore.verified). What is written first locks the account's row."""
-        with _transaction():
+        """Note a login as verified (AccountStore.verified)."""
+        with reaching():
             from xca_login.integrations.django.models import VerifiedAccount  # after Django's start
 
-            chosen = VerifiedAccount.objects.filter(**_account(account))
-            if chosen.exclude(declared=None).update(told=F("declared"), declared=None):
-                return chosen.get().told
-            VerifiedAccount.objects.get_or_create(**_account(account), defaults={"verified": at})
-        return None
+            # Not in one transaction: SQLite refuses to let one write that has read what changed.
+            kept = VerifiedAccount.objects
+            found, _ = kept.get_or_create(**_account(account), defaults={"verified": at})
+        return found.declared
 
     def declared(self, account: Account, at: datetime, *, is_permitted: bool) -> datetime | None:
         """Note a login as declared (AccountStore.declared)."""
@@ -83,6 +82,14 @@ class DjangoAccounts:
                 chosen.update(declared=at)
             found = chosen.first()
         return found.verified if found else None
+
+    def told(self, account: Account, declared: datetime) -> None:
+        """Note that the holder was told (AccountStore.told)."""
+        with reaching():
+            from xca_login.integrations.django.models import VerifiedAccount
+
+            chosen = VerifiedAccount.objects.filter(**_account(account), declared__lte=declared)
+            chosen.update(declared=None)
 
 
 class DjangoKeys:

@@ -25,7 +25,6 @@ class Migration(migrations.Migration):
                 ("account_key", models.CharField(max_length=64)),
                 ("verified", models.DateTimeField()),
                 ("declared", models.DateTimeField(null=True)),
-                ("told", models.DateTimeField(null=True)),
             ],
             options={
                 "constraints": [
