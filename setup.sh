@@ -193,7 +193,7 @@ once() {
 export CMAKE_GENERATOR=Ninja # of those that CMake knows, the one in the table; a folder that was built keeps its own
 
 build_project() {
-    extras=agent,pdf,testing
+    extras=agent,centre,pdf,testing
     login="./login[oidc]"
     say "Building the project into .venv"
     # Both go first: pip would take a module that moved from one to the other away again, with the old version.

@@ -105,7 +105,7 @@ def test_setup_takes_both_distributions_away_before_it_installs_them(tmp_path: P
     removed, installed = (line.split() for line in (tmp_path / "asked").read_text().splitlines())
     assert (removed[0], installed[0]) == ("uninstall", "install")
     assert {*removed[-2:]} == {"xca-login", "xca-plugin"}
-    assert installed[-2:] == ["./login[oidc]", ".[agent,pdf,testing,pcsc]"]
+    assert installed[-2:] == ["./login[oidc]", ".[agent,centre,pdf,testing,pcsc]"]
 
 
 def test_setup_installs_every_extra_that_the_readme_names(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why the centre refuses, or cannot do, what somebody asked for: one class for each situation."""
 
-from xca_centre.i18n import text
+from collections.abc import Sequence
+
+from xca_centre.i18n import plural, text
 from xca_common.errors import XcaError
+from xca_common.i18n import Text
 
 
 class CentreError(XcaError):
@@ -49,3 +52,60 @@ class KeyStaysInToken(KeyTokenError):
     name: str
     _message = text("The key {name} does not leave the token {label}.")
     _next_step = text("Have the token sign or decrypt.")
+
+
+class BadCaseNumber(CentreError):
+    """What was typed is no case number; nothing was looked up."""
+
+    _message = text(
+        "That is no case number: it has 25 digits in five groups, and one of them is wrong or missing."
+    )
+    _next_step = text("Copy it from the printed application, or read its QR code. No try was spent.")
+
+
+class OrganisationFileError(CentreError):
+    """A file of organisations cannot be imported; nothing of it was."""
+
+
+class OrganisationFileTooBig(OrganisationFileError):
+    """The file has more bytes or lines than are read."""
+
+    bytes: int
+    lines: int
+    _message = text(
+        "The file of organisations has more than {bytes} MiB or {lines} lines. Nothing was imported."
+    )
+    _next_step = text("Divide it into smaller files.")
+
+
+class OrganisationFileInOtherEncoding(OrganisationFileError):
+    """The file is not in UTF-8."""
+
+    encoding: Text | str
+    _message = text(
+        "The file of organisations is not in UTF-8; its encoding looks like {encoding}. Nothing was imported."
+    )
+    _next_step = text("Save it as CSV UTF-8; a spreadsheet offers that under Save As. Then import it again.")
+
+
+class OrganisationFileWithoutHeader(OrganisationFileError):
+    """The first line does not name the columns."""
+
+    columns: str
+    _message = text(
+        "The first line of the file of organisations does not name its columns. Nothing was imported."
+    )
+    _next_step = text("Write as its first line: {columns}")
+
+
+class BadOrganisationLines(OrganisationFileError):
+    """Lines of the file cannot be imported."""
+
+    count: int
+    lines: Sequence[Text]
+    _message = plural(
+        "{count} line cannot be imported, so nothing was: {lines}",
+        "{count} lines cannot be imported, so nothing was: {lines}",
+        "count",
+    )
+    _next_step = text("Correct them in the file. Then import it again.")

@@ -9,3 +9,5 @@ from xca_common.i18n import Catalogue
 _CATALOGUE: Final = Catalogue(Path(__file__).with_name("locale"))
 text = _CATALOGUE.text
 """Return a sentence of this package."""
+plural = _CATALOGUE.plural
+"""Return a sentence of this package that depends on a number."""

@@ -16,7 +16,7 @@ from xca_plugin.i18n import _, text
 
 PACKAGES = [
     Path(__file__).parents[2] / name
-    for name in ("login/xca_common", "login/xca_login", "softhsm", "xca_plugin")
+    for name in ("login/xca_common", "login/xca_login", "softhsm", "xca_centre", "xca_plugin")
 ]
 KEYWORDS = {"_": None, "text": None, "plural": (1, 2)}
 

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The organisations that cards are issued to: their register, read from CSV files, searched by applicants.
+
+The register is what the competent authorities know: who applies chooses an entry, and its name and OID go
+into the certificate unchanged.
+"""
+
+import csv
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from io import StringIO
+from typing import Final
+
+from stdnum.tw import ubn
+
+from xca_centre.errors import (
+    BadOrganisationLines,
+    OrganisationFileInOtherEncoding,
+    OrganisationFileTooBig,
+    OrganisationFileWithoutHeader,
+)
+from xca_centre.i18n import text
+from xca_common.harmless_text import harmless
+from xca_common.i18n import Text
+
+COLUMNS: Final = ("name", "tax_id", "oid", "kind", "counter")
+"""The columns of a file, in their order; its first line names them."""
+MOST_BYTES: Final = 16 << 20
+MOST_LINES: Final = 100_000
+LONGEST_NAME: Final = 64
+"""Characters of an organisation's name in a certificate (RFC 5280, appendix A.1, ub-organization-name)."""
+_LONGEST_COUNTER: Final = 64
+_LONGEST_OID: Final = 64
+_MOST_LINES_TOLD: Final = 50
+_OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]{0,15})){2,15}")
+# What spreadsheets take for a formula when they open a list that we write.
+_FORMULA: Final = ("=", "+", "-", "@")
+_MISMATCH: Final = text("its quotation marks do not match, or a field is far too long")
+_TWICE: Final = text("{value} stands in line {line} already")
+_LINE: Final = text("line {number}: {reason}")
+_SAME_CHARACTER: Final = str.maketrans("台", "臺")
+
+
+class OrganisationKind(StrEnum):
+    """What an organisation is: the six kinds that XCA issues cards to."""
+
+    SCHOOL = "school"
+    """學校, public or private."""
+    FOUNDATION = "foundation"
+    """財團法人."""
+    ASSOCIATION = "association"
+    """社團法人."""
+    ADMINISTRATIVE_CORPORATION = "administrative_corporation"
+    """行政法人."""
+    PROFESSIONAL_OFFICE = "professional_office"
+    """自由職業事務所."""
+    OTHER = "other"
+    """其他組織或團體."""
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """An organisation of the register.
+
+    Attributes:
+        oid: 組織識別碼, by which everything else knows it.
+        name: as it stands in certificates.
+        tax_id: 統一編號, 8 digits; None: it has none.
+        kind: what it is.
+        counter: the 初審註冊窗口 of its competent authority.
+    """
+
+    oid: str
+    name: str
+    tax_id: str | None
+    kind: OrganisationKind
+    counter: str
+
+
+def is_tax_id(number: str) -> bool:
+    """Tell whether 8 digits are a 統一編號.
+
+    Since April 2023 its weighted sum need only be divisible by 5; that of the older ones is by 10. If the
+    seventh digit is 7, the sum plus one may be as well.
+    """
+    if not re.fullmatch("[0-9]{8}", number):
+        return False
+    total = ubn.calc_checksum(number)
+    return total % 5 == 0 or (number[6] == "7" and total % 5 == 4)
+
+
+def read_organisations(data: bytes) -> Sequence[Organisation]:
+    """Read a file of organisations: CSV in UTF-8, with COLUMNS as its first line.
+
+    Raises:
+        OrganisationFileTooBig: it has more bytes or lines than are read.
+        OrganisationFileInOtherEncoding: it is not UTF-8.
+        OrganisationFileWithoutHeader: its first line does not name the columns.
+        BadOrganisationLines: at least one line cannot be imported.
+    """
+    if len(data) > MOST_BYTES:
+        raise OrganisationFileTooBig(bytes=MOST_BYTES >> 20, lines=MOST_LINES)
+    lines = _lines(_decoded(data))
+    _, header = next(lines, (0, _MISMATCH))
+    if isinstance(header, Text) or [cell.strip() for cell in header] != list(COLUMNS):
+        raise OrganisationFileWithoutHeader(columns=",".join(COLUMNS))
+    found, bad = list[Organisation](), list[tuple[int, Text]]()
+    seen = dict[str, int]()
+    for number, cells in lines:
+        if number > MOST_LINES:
+            raise OrganisationFileTooBig(bytes=MOST_BYTES >> 20, lines=MOST_LINES)
+        read = cells if isinstance(cells, Text) else _organisation(cells)
+        if isinstance(read, Text):
+            bad.append((number, read))
+            continue
+        for key in filter(None, (read.oid, read.tax_id)):
+            if (before := seen.setdefault(key, number)) != number:
+                bad.append((number, _TWICE.format(value=key, line=before)))
+                break
+        else:
+            found.append(read)
+    if bad:
+        raise _bad_lines(bad)
+    return found
+
+
+def _bad_lines(bad: Sequence[tuple[int, Text]]) -> BadOrganisationLines:
+    told = [_LINE.format(number=number, reason=reason) for number, reason in bad[:_MOST_LINES_TOLD]]
+    return BadOrganisationLines(count=len(bad), lines=told)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise OrganisationFileInOtherEncoding(encoding="UTF-16")
+    try:
+        data.decode("cp950")
+    except UnicodeDecodeError:
+        raise OrganisationFileInOtherEncoding(encoding=text("none that is known here")) from None
+    raise OrganisationFileInOtherEncoding(encoding="Big5")
+
+
+def _lines(content: str) -> Iterator[tuple[int, list[str] | Text]]:
+    """Yield the number and the cells of each line that is not empty; a Text: why it has none."""
+    reader = csv.reader(StringIO(content, newline=""), strict=True)
+    number = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # nothing behind it can be told apart
+            yield number, _MISMATCH
+            return
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+        number = reader.line_num + 1
+
+
+def _organisation(cells: list[str]) -> Organisation | Text:
+    """Return the organisation of a line, or what is wrong with it."""
+    if len(cells) != len(COLUMNS):
+        return text("it has {found} columns, not {wanted}").format(found=len(cells), wanted=len(COLUMNS))
+    name, tax_id, oid, kind, counter = (cell.strip() for cell in cells)
+    if wrong := _wrong_name(name, text("the name"), LONGEST_NAME):
+        return wrong
+    if tax_id and not is_tax_id(tax_id):
+        return text("{value} is no 統一編號: 8 digits, of which the last ones check the others").format(
+            value=tax_id
+        )
+    if not _OID.fullmatch(oid) or len(oid) > _LONGEST_OID:
+        return text("{value} is no OID: numbers with dots between them").format(value=oid)
+    if kind not in list(OrganisationKind):
+        return text("{value} is no kind of organisation: {kinds}").format(
+            value=kind, kinds=list(OrganisationKind)
+        )
+    if wrong := _wrong_name(counter, text("the registration counter"), _LONGEST_COUNTER):
+        return wrong
+    return Organisation(oid, name, tax_id or None, OrganisationKind(kind), counter)
+
+
+def _wrong_name(name: str, what: Text, longest: int) -> Text | None:
+    """Return what is wrong with a name that is to stand in certificates and lists; None: nothing."""
+    if not name:
+        return text("{what} is missing").format(what=what)
+    if len(name) > longest:
+        return text("{what} has more than {most} characters").format(what=what, most=longest)
+    if harmless(name, longest=None) != name or unicodedata.normalize("NFC", name) != name:
+        return text("{what} has characters that cannot be seen, or are not composed: {value}").format(
+            what=what, value=name
+        )
+    if name.startswith(_FORMULA):
+        return text("{what} begins as a formula of a spreadsheet: {value}").format(what=what, value=name)
+    return None
+
+
+def folded(name: str) -> str:
+    """Return a name as it is searched: without case, width and blanks, 台 and 臺 alike."""
+    plain = unicodedata.normalize("NFKC", name).casefold().translate(_SAME_CHARACTER)
+    return "".join(plain.split())
