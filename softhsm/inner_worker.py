@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that runs SoftHSM for one request of softhsm.inner; JSON lines on stdin and stdout.
+"""A process that runs SoftHSM for the requests of softhsm.inner; JSON lines on stdin and stdout.
 
 It is started by its path and imports nothing of the project, so that it is ready in a tenth of a second.
 """
@@ -25,11 +25,8 @@ _KEYS = {
 _FIXED = {Attribute.MODIFIABLE: False, Attribute.DESTROYABLE: False}
 
 
-def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Make a token and its keys, send the public keys, and write the certificates received for them.
-
-    The user code is set last. Until then the token has an SO PIN of the issuer.
-    """
+def _make_keys(module: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Make a token, with an SO PIN of the issuer, and its keys; tell their moduli."""
     so_pin = request["so_pin"]
     (slot,) = pkcs11.lib(module).get_slots()
     # python-pkcs11 has no C_InitToken. CDLL returns the library that is already loaded.
@@ -45,9 +42,7 @@ def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
     transport_pin = secrets.token_hex(16)
     with slot.get_token().open(rw=True, so_pin=so_pin) as session:
         session.init_pin(transport_pin)
-    mapper = AttributeMapper()
-    mapper.register_handler(Attribute.CERTIFICATE_CATEGORY, *handle_ulong)
-    with slot.get_token().open(rw=True, user_pin=transport_pin, attribute_mapper=mapper) as session:
+    with slot.get_token().open(rw=True, user_pin=transport_pin) as session:
         moduli = {}
         for key_id, capabilities in _KEYS.items():
             public, _ = session.generate_keypair(
@@ -69,8 +64,16 @@ def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
                 },
             )
             moduli[key_id] = public[Attribute.MODULUS].hex()
-        _send({"moduli": moduli})
-        for certificate in _receive()["certificates"]:
+    return {"moduli": moduli}
+
+
+def _write_certificates(module: str, request: dict[str, Any]) -> dict[str, Any]:
+    # SoftHSM lets anybody write what is public.
+    mapper = AttributeMapper()
+    mapper.register_handler(Attribute.CERTIFICATE_CATEGORY, *handle_ulong)
+    token = pkcs11.lib(module).get_token(token_label=request["label"])
+    with token.open(rw=True, attribute_mapper=mapper) as session:
+        for certificate in request["certificates"]:
             session.create_object(
                 {
                     **decode_x509_certificate(bytes.fromhex(certificate["der"])),
@@ -82,8 +85,7 @@ def _issue(module: str, request: dict[str, Any]) -> dict[str, Any]:
                     Attribute.CERTIFICATE_CATEGORY: certificate["category"],
                 }
             )
-    _send({})
-    return _change_user_code(module, {**_receive(), "label": request["label"], "old": so_pin})
+    return {}
 
 
 def _change_user_code(module: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -110,31 +112,24 @@ def _certificates(module: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 _COMMANDS = {
-    "issue": _issue,
+    "make-keys": _make_keys,
+    "write-certificates": _write_certificates,
     "change-user-code": _change_user_code,
     "labels": _labels,
     "certificates": _certificates,
 }
 
 
-def _receive() -> dict[str, Any]:
-    line = sys.stdin.readline()
-    if not line:
-        sys.exit("the issuer has gone")
-    request: dict[str, Any] = json.loads(line)
-    return request
-
-
-def _send(reply: dict[str, Any]) -> None:
-    print(json.dumps(reply), flush=True)
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _COMMANDS[request["do"]](request["module"], request)
+    except pkcs11.PKCS11Error as error:
+        return {"error": f"{type(error).__name__} {error}".strip()}
 
 
 if __name__ == "__main__":
     # End with the issuer (prctl(2)): a worker left over would write to files that the next one deletes.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o077)
-    request = _receive()
-    try:
-        _send(_COMMANDS[request["do"]](request["module"], request))
-    except pkcs11.PKCS11Error as error:
-        _send({"error": f"{type(error).__name__} {error}".strip()})
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line))), flush=True)

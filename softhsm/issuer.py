@@ -6,25 +6,34 @@ completes the work. A card is built in the staging folder. It becomes visible wh
 renamed, after its record in the card store and the issuer's copies are on the disk.
 """
 
-import fcntl
-import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from itertools import count
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from pkcs11_shim import CardRow, StoreWriter, rules
-from softhsm.environment import Environment, inner_configuration
+from softhsm.environment import Environment
 from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
 from softhsm.i18n import text
 from softhsm.inner import InnerModule
+from softhsm.making import (
+    ENCRYPTION_KEY,
+    FRESH,
+    ISSUED,
+    SIGNING_KEY,
+    SO_PIN,
+    STATE_FILE,
+    check_free,
+    keep_fresh,
+    on_the_card,
+    public_key,
+    publish,
+    staging_folder,
+    withdraw,
+)
 from xca_common import atomic_file
 from xca_common.errors import os_reason
 from xca_common.pki import profile
@@ -35,12 +44,6 @@ ACTIVATION_DAYS: Final = 90
 
 _NUMBER: Final = r"XC[0-9]{14}"
 _READER_MAX: Final = 64  # CK_SLOT_INFO.slotDescription
-# The issuer's copies of a card.
-_ISSUED: Final = "token.object"  # as it came to its holder
-_FRESH: Final = "fresh-token.object"  # as it was before, with an SO PIN of the issuer's
-_SO_PIN: Final = "so-pin"  # of the latter, and of nothing else
-_USER_CERTIFICATE: Final = 1  # CK_CERTIFICATE_CATEGORY_TOKEN_USER, PKCS#11 2.40, 4.6.2
-_AUTHORITY_CERTIFICATE: Final = 2  # CK_CERTIFICATE_CATEGORY_AUTHORITY
 
 
 class IssuedCardState(StrEnum):
@@ -131,18 +134,26 @@ def issue(environment: Environment, user_code: str, application: Application | N
 
     taken = {row.number for row in environment.store.cards()}
     number = application.number or next(n for n in _random_numbers() if n not in taken)
-    with _staging(environment, number) as staging:
-        _check_free(environment, number)
+    with staging_folder(environment, number) as staging:
+        check_free(environment, number)
         with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
-            so_pin = secrets.token_hex(16)
-            inner.send(do="issue", label=rules.INNER_LABEL + number, so_pin=so_pin)
+            so_pin, label = secrets.token_hex(16), rules.INNER_LABEL + number
+            inner.send(do="make-keys", label=label, so_pin=so_pin)
             # SoftHSM makes the keys while the libraries for certificates load, which takes as long.
             certificates = _Certificates(environment, application, issued)
             moduli = inner.receive()["moduli"]
-            inner.ask("certificates", certificates=certificates.objects(moduli))
-            _keep_fresh(staging, so_pin)
-            inner.ask("user-code", new=user_code)
-        _publish(environment, staging, number, application.reader, issued.date())
+            inner.ask("write-certificates", label=label, certificates=certificates.objects(moduli))
+            keep_fresh(staging, so_pin)
+            inner.ask("change-user-code", label=label, old=so_pin, new=user_code)
+        day = issued.date()
+        publish(
+            environment,
+            staging,
+            number,
+            reader=application.reader,
+            issued_on=day,
+            activate_by=day + timedelta(days=ACTIVATION_DAYS),
+        )
     return find(environment, number)
 
 
@@ -190,7 +201,7 @@ def repair(environment: Environment, number: str) -> bool:
         with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
             if rules.INNER_LABEL + number in inner.ask("labels")["labels"]:
                 return False
-        fresh = _copy(environment, number, _ISSUED)
+        fresh = _copy(environment, number, ISSUED)
         _replace_secrets(environment, store, number, fresh, event="repair")
     return True
 
@@ -210,13 +221,13 @@ def reset_user_code(environment: Environment, number: str, new_user_code: str) -
     """
     check_user_code(new_user_code)
     find(environment, number)
-    with _staging(environment, number) as staging:
+    with staging_folder(environment, number) as staging:
         # The code is changed in a copy, which then replaces the file: the card always has one of the codes.
-        token_file = staging / "tokens" / number / "token.object"
+        token_file = staging / "tokens" / number / STATE_FILE
         token_file.parent.mkdir(mode=0o700)
-        atomic_file.write(token_file, _copy(environment, number, _FRESH))
+        atomic_file.write(token_file, _copy(environment, number, FRESH))
         with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
-            so_pin = _copy(environment, number, _SO_PIN).decode()
+            so_pin = _copy(environment, number, SO_PIN).decode()
             inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=so_pin, new=new_user_code)
         with environment.store.writing() as store:
             _replace_secrets(environment, store, number, token_file.read_bytes(), event="reset-user-code")
@@ -232,8 +243,8 @@ def remove(environment: Environment, number: str) -> None:
         OSError: the environment cannot be written.
     """
     find(environment, number)
-    with _staging(environment, number) as staging, environment.store.writing() as store:
-        _withdraw(environment, staging, store, number)
+    with staging_folder(environment, number) as staging, environment.store.writing() as store:
+        withdraw(environment, staging, store, number)
 
 
 class _Certificates:
@@ -247,7 +258,7 @@ class _Certificates:
         except (OSError, ValueError) as error:
             said = text("{path}: the test PKI is damaged ({error}); make a new environment")
             raise IssuerError(said.format(path=environment.pki, error=error)) from None
-        self._usages = {"SIGN": ("cert1", authority.SIGNING), "KEYX": ("cert2", authority.ENCRYPTION)}
+        self._usages = {SIGNING_KEY: authority.SIGNING, ENCRYPTION_KEY: authority.ENCRYPTION}
         try:
             holder = distinguished_name.parse(application.holder)
         except ValueError:
@@ -264,77 +275,19 @@ class _Certificates:
 
     def objects(self, moduli: dict[str, str]) -> list[dict[str, Any]]:
         """Return the request of the worker that writes the certificates of these keys and of the CAs."""
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
-        from cryptography.hazmat.primitives.serialization import Encoding
-
-        found = [
-            ("CA Cert", "CACert", self._authority.certificate, _AUTHORITY_CERTIFICATE),
-            ("ROOT CA Cert", "ROOTCACert", self._authority.root, _AUTHORITY_CERTIFICATE),
-        ]
-        for key_id, (label, usage) in self._usages.items():
-            public_key = RSAPublicNumbers(65537, int(moduli[key_id], 16)).public_key()
-            certificate = self._authority.certify(public_key, usage, self._subject, *self._validity)
-            found.append((label, key_id, certificate, _USER_CERTIFICATE))
-        return [
-            {
-                "label": label,
-                "id": key_id,
-                "der": certificate.public_bytes(Encoding.DER).hex(),
-                "category": category,
-            }
-            for label, key_id, certificate, category in found
-        ]
-
-
-def _keep_fresh(staging: Path, so_pin: str) -> None:
-    """Keep the token file as it is before its holder's user code is set."""
-    (token,) = (staging / "tokens").iterdir()
-    copies = staging / "copies"
-    copies.mkdir(mode=0o700)
-    atomic_file.write(copies / _FRESH, (token / "token.object").read_bytes())
-    atomic_file.write(copies / _SO_PIN, so_pin.encode())
-
-
-def _publish(
-    environment: Environment, staging: Path, number: str, reader: str | None, issued_on: date
-) -> None:
-    (token,) = (staging / "tokens").iterdir()
-    copies = staging / "copies"
-    atomic_file.write(copies / _ISSUED, (token / "token.object").read_bytes())
-    for file in (*token.iterdir(), token):
-        atomic_file.sync(file)
-
-    with environment.store.writing() as store:
-        _check_free(environment, number)
-        # A process that was killed here may have left the record, and perhaps the copies.
-        _withdraw(environment, staging, store, number)
-        store.add(
-            number,
-            reader=_reader(store, reader),
-            model=f"T7S{number[:8]}",
-            issued_on=issued_on,
-            activate_by=issued_on + timedelta(days=ACTIVATION_DAYS),
+        keys = {key_id: public_key(modulus) for key_id, modulus in moduli.items()}
+        signing, encryption = (
+            self._authority.certify(keys[key_id], usage, self._subject, *self._validity)
+            for key_id, usage in self._usages.items()
         )
-        copies.rename(environment.copies / number)
-        atomic_file.sync(environment.copies)
-        token.rename(environment.tokens / number)
-        atomic_file.sync(environment.tokens)
-
-
-def _withdraw(environment: Environment, staging: Path, store: StoreWriter, number: str) -> None:
-    """Undo the steps of making a card in reverse order; its files end in the staging folder."""
-    for folder in (environment.tokens, environment.copies):
-        if (folder / number).exists():
-            (folder / number).rename(staging / f"old-{folder.name}")
-            atomic_file.sync(folder)
-    store.remove(number)
+        return on_the_card(signing, encryption, self._authority.certificate, self._authority.root)
 
 
 def _replace_secrets(
     environment: Environment, store: StoreWriter, number: str, token_file: bytes, *, event: str
 ) -> None:
     """Replace the token file of a card by one whose user code is known and whose PIN is not."""
-    target = environment.tokens / number / "token.object"
+    target = environment.tokens / number / STATE_FILE
     if not target.parent.is_dir():
         said = text(
             "{number} has no token, only the rest of a card; `softhsm-card remove {number}`, issue another"
@@ -343,39 +296,6 @@ def _replace_secrets(
     # The record first: after a kill in between the call can be repeated, and no PIN only seems to be valid.
     store.replace_secrets(number, event=event)
     atomic_file.write(target, token_file)
-
-
-@contextmanager
-def _staging(environment: Environment, number: str) -> Iterator[Path]:
-    """A folder to work on one card, with a SoftHSM configuration of its own; nobody else has it meanwhile."""
-    with ExitStack() as stack:
-        with environment.store.lock(exclusive=True):
-            for leftover in environment.staging.iterdir():
-                _clear_abandoned(leftover)
-            folder = environment.staging / number
-            try:
-                folder.mkdir(mode=0o700)
-            except FileExistsError:
-                raise IssuerError(
-                    text("another softhsm-card works on {number}; wait for it").format(number=number)
-                ) from None
-            # The system drops this lock when the process ends.
-            claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, claim)
-            stack.callback(shutil.rmtree, folder)
-            fcntl.flock(claim, fcntl.LOCK_EX)
-        (folder / "tokens").mkdir(mode=0o700)
-        atomic_file.write(folder / "softhsm2.conf", inner_configuration(folder / "tokens"))
-        yield folder
-
-
-def _clear_abandoned(folder: Path) -> None:
-    # BlockingIOError: its process still runs. FileNotFoundError: it has just finished.
-    with suppress(BlockingIOError, FileNotFoundError), ExitStack() as stack:
-        claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, claim)
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder)
 
 
 def check_user_code(user_code: str) -> None:
@@ -404,23 +324,6 @@ def _check_reader(reader: str | None) -> None:
         raise BadValueError(said.format(reader=reader, most=_READER_MAX))
 
 
-def _check_free(environment: Environment, number: str) -> None:
-    if (environment.tokens / number).exists():
-        said = text("card number {number} is in use; choose another, or `softhsm-card remove {number}` first")
-        raise BadValueError(said.format(number=number))
-
-
-def _reader(store: StoreWriter, wanted: str | None) -> str:
-    holders = {row.reader: row.number for row in store.cards()}
-    if wanted is None:
-        names = (f"SoftHSM Virtual Reader {n:02d} 00" for n in count())
-        return next(name for name in names if name not in holders)
-    if wanted in holders:
-        said = text("reader '{reader}': card {number} is in it; choose another name")
-        raise BadValueError(said.format(reader=wanted, number=holders[wanted]))
-    return wanted
-
-
 def _random_numbers() -> Iterator[str]:
     # Random, so that no running process confuses a new card with a removed one.
     while True:
@@ -439,7 +342,7 @@ def _state(environment: Environment, row: CardRow) -> IssuedCardState:
     token = environment.tokens / row.number
     if not token.is_dir():
         return IssuedCardState.UNFINISHED
-    token_file = token / "token.object"
+    token_file = token / STATE_FILE
     if not token_file.is_file() or token_file.stat().st_size == 0:
         return IssuedCardState.DAMAGED
     if row.lapsed:
