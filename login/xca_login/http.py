@@ -458,7 +458,7 @@ def shown_key(key: RegisteredKey) -> dict[str, str | None]:
 def refusal(error: LoginRefused) -> Response:
     """Return the answer to a request that is refused (RFC 9457): the code, and words for the person."""
     status = _STATUSES.get(type(error), HTTPStatus.FORBIDDEN)
-    _tell_operator(error)
+    tell_operator(error)
     problem = {"title": status.phrase, "status": status.value, "code": error.code, **_words(error)}
     return answer(status, problem, media_type="application/problem+json")
 
@@ -502,7 +502,7 @@ def _words(error: XcaError) -> dict[str, object]:
     }
 
 
-def _tell_operator(error: LoginRefused) -> None:
+def tell_operator(error: LoginRefused) -> None:
     """Log a refusal: as a warning, with what to do, where the site itself may be the reason."""
     if not error.hint:
         _LOG.info("login refused (%s): %s", error.code, error)

@@ -31,7 +31,7 @@ from xca_common.web.language import language_of, with_language_choice
 from xca_common.web.request_guard import PathRule, RefusalReason
 from xca_common.web.templates import Templates
 from xca_login.errors import LoginRefused, RequestTooLong, RequestTooSlow, StoreUnavailable
-from xca_login.http import BODY_SECONDS, MOST_BODY_BYTES, CardLogin
+from xca_login.http import BODY_SECONDS, MOST_BODY_BYTES, CardLogin, tell_operator
 from xca_login.i18n import plural, text
 from xca_login.integrations.starlette import login_routes
 from xca_login.oidc.client import SCOPES, Client
@@ -347,8 +347,8 @@ class Pages:
             response = await run_in_threadpool(answer, asked)
         except OAuth2Error as error:
             response = self._server.handle_error_response(None, error)
-        except StoreUnavailable:
-            _LOG.error("the database cannot be reached")
+        except StoreUnavailable as error:
+            tell_operator(error)
             return _program_error("temporarily_unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
         except (ValueError, AskedMalformed):  # such as credentials that are no UTF-8
             return _program_error("invalid_request", HTTPStatus.BAD_REQUEST)
@@ -533,7 +533,7 @@ class Pages:
         if not isinstance(error, LoginRefused):
             _LOG.error("unexpected problem: %s", place_of(error))
             error = ProviderFailed()
-        _LOG.info("refused (%s)", error.code)
+        tell_operator(error)
         status = status or _STATUSES.get(type(error), HTTPStatus.BAD_REQUEST)
         language = language_of(request)
         words = {"code": error.code, "message": error.message(language), "step": error.next_step(language)}

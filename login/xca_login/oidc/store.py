@@ -43,6 +43,8 @@ from xca_login.login import Account
 from xca_login.sql_store import METADATA, account_digest, is_session_kept, transaction
 
 _SWEEP_SECONDS: Final = 60.0
+_SECONDS: Final = 10
+"""Seconds that a database is waited for, before it counts as one that cannot be reached."""
 
 _codes = Table(
     "xca_oidc_code",
@@ -347,12 +349,21 @@ def open_database(url: URL) -> Engine:
         OSError: the file cannot be made.
     """
     if url.drivername != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=0)
+        # libpq, 34.1.2: without these, a machine that says nothing any more is waited for minutes.
+        limits = {"connect_timeout": _SECONDS, "tcp_user_timeout": 1000 * _SECONDS}
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=8,
+            max_overflow=0,
+            pool_timeout=_SECONDS,
+            connect_args=limits,
+        )
     path = Path(url.database or "")
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise DatabaseExposed(path=path)
-    engine = create_engine(url, connect_args={"timeout": 10})
+    engine = create_engine(url, connect_args={"timeout": _SECONDS})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:
