@@ -46,6 +46,23 @@ def test_settings_are_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.fast
+def test_paths_in_settings_begin_at_the_folder_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, elsewhere = tmp_path / "own", tmp_path / "elsewhere"
+    own.mkdir()
+    elsewhere.mkdir()
+    settings_file(own, ORIGIN, 'database = "sqlite:///oidc.db"')
+    absolute = settings_file(elsewhere, ORIGIN, f'database = "sqlite:///{own / "oidc.db"}"')
+    monkeypatch.chdir(elsewhere)
+    found = oidc_settings.read(Path("../own/oidc.toml"))
+    assert found.folder.resolve() == own / "kept"
+    assert found.ca.resolve() == own / "ca"
+    assert Path(found.database.database or "").resolve() == own / "oidc.db"
+    assert oidc_settings.read(absolute).database.database == str(own / "oidc.db")
+
+
+@pytest.mark.fast
 @pytest.mark.parametrize(
     ("clients", "more", "said"),
     [

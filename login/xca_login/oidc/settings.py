@@ -68,7 +68,7 @@ class BadSettings(Misconfigured):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the file says.
+    """What the file says. A path in it begins at the file's own folder, unless it is absolute.
 
     Attributes:
         site: the provider itself: its origin is the issuer.
@@ -155,7 +155,7 @@ def _settings(document: dict[str, Any], home: Path) -> Settings:
         folder=folder,
         ca=home / _text(document, "test_cards" if lets_test_cards_in else "ca"),
         lets_test_cards_in=lets_test_cards_in,
-        database=_database(_value(document, "database", str, "", ""), folder),
+        database=_database(_value(document, "database", str, "", ""), home, folder),
         hosts=tuple(_texts(document, "hosts", "", ())),
         verified_origin=_value(document, "verified_origin", bool, "", False),
         declared_accounts=frozenset(map(_account, _texts(document, "declared_accounts", "", ()))),
@@ -170,7 +170,7 @@ def _account(name: str) -> Account:
     return Account(*name.split("/"))
 
 
-def _database(given: str, folder: Path) -> URL:
+def _database(given: str, home: Path, folder: Path) -> URL:
     if not given:
         return URL.create("sqlite", database=str(folder / "oidc.db"))
     try:
@@ -179,8 +179,8 @@ def _database(given: str, folder: Path) -> URL:
         raise _Wrong(text("database is no URL such as postgresql://user@host/name")) from None
     if url.drivername in ("postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
-        return url
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return url.set(database=str(home / url.database))
     raise _Wrong(text("database has to be of PostgreSQL or SQLite, in a file"))
 
 
