@@ -2,6 +2,8 @@
 """Why the centre refuses, or cannot do, what somebody asked for: one class for each situation."""
 
 from collections.abc import Sequence
+from datetime import date
+from typing import ClassVar
 
 from xca_centre.i18n import plural, text
 from xca_common.errors import XcaError
@@ -109,3 +111,140 @@ class BadOrganisationLines(OrganisationFileError):
         "count",
     )
     _next_step = text("Correct them in the file. Then import it again.")
+
+
+class Refused(CentreError):
+    """What somebody asked for is not done, and nothing has changed.
+
+    Attributes:
+        code: names the situation, for programs; it never changes.
+    """
+
+    code: ClassVar[str]
+
+
+class WrongState(Refused):
+    """In its present state nothing of that kind happens to a thing."""
+
+    state: Text
+    event: Text
+    code = "wrong_state"
+    _message = text("{event}: not possible, for the state is “{state}”.")
+    _next_step = text("Look at the state again: what is possible now is shown with it.")
+
+
+class NotYours(Refused):
+    """Others may do it."""
+
+    event: Text
+    role: Text
+    code = "not_yours"
+    _message = text("{event}: {role} may not do this.")
+    _next_step = text("Ask the registration counter, which does it or tells who does.")
+
+
+class NotOffered(Refused):
+    """This issuer has taken the transition away from its table."""
+
+    event: Text
+    code = "not_offered"
+    _message = text("{event}: this issuer does not offer it.")
+    _next_step = text("Ask the issuer for another way.")
+
+
+class CertificateRefused(Refused):
+    """Something does not happen to a certificate."""
+
+
+class CertificateRevoked(CertificateRefused):
+    """The certificate is revoked, for good."""
+
+    code = "certificate_revoked"
+    _message = text("The certificate is revoked; that is final.")
+    _next_step = text("Apply for a new card.")
+
+
+class CertificateSuperseded(CertificateRefused):
+    """Another certificate took the place of this one."""
+
+    code = "certificate_superseded"
+    _message = text("A new certificate for the same key took the place of this one.")
+    _next_step = text("Use the new certificate. If it is not on the card yet, have it written there.")
+
+
+class CertificateExpired(CertificateRefused):
+    """The certificate is past its last day."""
+
+    code = "certificate_expired"
+    _message = text("The certificate has expired.")
+    _next_step = text("Apply for a new card.")
+
+
+class CertificateSuspended(CertificateRefused):
+    """The certificate is suspended."""
+
+    code = "certificate_suspended"
+    _message = text("The certificate is suspended.")
+    _next_step = text("Resume it first.")
+
+
+class AlreadyAccepted(CertificateRefused):
+    """The holder has accepted the certificate before."""
+
+    code = "already_accepted"
+    _message = text("The certificate was accepted already: the card is open.")
+    _next_step = text(
+        "Nothing is left to do. To end it, apply for its revocation at the registration counter."
+    )
+
+
+class AcceptanceLapsed(CertificateRefused):
+    """The days for the acceptance are over."""
+
+    last_day: date
+    code = "acceptance_lapsed"
+    _message = text("The certificate had to be accepted by {last_day}.")
+    _next_step = text("Apply for a new card. The issuer may make you wait for some months.")
+
+
+class NotAccepted(CertificateRefused):
+    """The holder has not accepted the certificate yet."""
+
+    code = "not_accepted"
+    _message = text("The certificate is not accepted yet.")
+    _next_step = text("Activate the card and accept its certificates first.")
+
+
+class NotSuspended(CertificateRefused):
+    """Only what is suspended can be resumed."""
+
+    code = "not_suspended"
+    _message = text("The certificate is not suspended.")
+    _next_step = text("Nothing is left to do.")
+
+
+class HeldByOthers(CertificateRefused):
+    """Who suspended the certificate has to resume it."""
+
+    by: Sequence[Text]
+    code = "held_by_others"
+    _message = text("The certificate stays suspended. By: {by}.")
+    _next_step = text("Ask the registration counter who can have it resumed.")
+
+
+class ReasonNotYours(CertificateRefused):
+    """A certificate is not revoked for this reason, or by others."""
+
+    reason: Text
+    code = "reason_not_yours"
+    _message = text("The certificate cannot be revoked by you for this reason: {reason}.")
+    _next_step = text("Choose another reason.")
+
+
+class DeadlineNotReached(CertificateRefused):
+    """A job came too early."""
+
+    day: date
+    code = "deadline_not_reached"
+    _message = text("Nothing happens before the end of {day}.")
+    _next_step = text("Do it again after that day.")
