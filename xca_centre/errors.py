@@ -248,3 +248,48 @@ class DeadlineNotReached(CertificateRefused):
     code = "deadline_not_reached"
     _message = text("Nothing happens before the end of {day}.")
     _next_step = text("Do it again after that day.")
+
+
+class NotCertified(CentreError):
+    """The centre does not issue a certificate for this."""
+
+
+class BadHolder(NotCertified):
+    """A name, an OID or an e-mail address is none that a certificate can have."""
+
+    value: str
+    _message = text("A certificate cannot say “{value}” of its holder.")
+    _next_step = text("Correct the name, the OID or the e-mail address in the application.")
+
+
+class KeyRefused(NotCertified):
+    """The public key is not of the kind that is certified, or one key is there twice."""
+
+    _message = text(
+        "The key is not certified: it must be an RSA key of 2048 bits of its own, with exponent 65537."
+    )
+    _next_step = text("Make such a key, and a request with it.")
+
+
+class RequestUnreadable(NotCertified):
+    """What was uploaded is no certificate request."""
+
+    _message = text("This is not a certificate request (PKCS #10).")
+    _next_step = text(
+        "Make one with your own tool, and upload the file that begins with BEGIN CERTIFICATE REQUEST."
+    )
+
+
+class PossessionUnproved(NotCertified):
+    """The key in a certificate request did not sign it."""
+
+    _message = text("The request is not signed with its own key, or with an algorithm that is too weak.")
+    _next_step = text("Make the request again, signed with SHA-256.")
+
+
+class IssuerEnds(NotCertified):
+    """The CA's own certificate ends before the one that it should issue."""
+
+    last: date
+    _message = text("This generation of the CA issues nothing that is valid after {last}.")
+    _next_step = text("Begin a new generation of the CA, and issue with that.")

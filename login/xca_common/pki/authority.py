@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A certificate authority: a root, an issuing CA, and the certificates of organisation cards.
+"""Issuing CAs and the certificates of organisation cards, and an authority for tests.
 
 The form is that of second-generation XCA certificates (GPKI 憑證及憑證廢止清冊格式剖繪, RFC 5280). What
-tells these from real ones: 測試 in the CAs' names, the policy for tests, addresses below xca.test (reserved).
+tells those of the authority for tests from real ones: 測試 in the CAs' names, the policy for tests, addresses
+below xca.test (reserved).
 """
 
 import re
 import secrets
 from calendar import isleap
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, Self
@@ -55,6 +56,8 @@ SIGNING: Final = _key_usage(profile.SIGNING_USAGE)
 """Key usage of `cert1`."""
 ENCRYPTION: Final = _key_usage(profile.ENCRYPTION_USAGE)
 """Key usage of `cert2`."""
+SIGNING_AND_ENCRYPTION: Final = _key_usage(profile.SIGNING_USAGE | profile.ENCRYPTION_USAGE)
+"""Key usage of the one certificate of a key that is on no card."""
 _CERTIFYING: Final = _key_usage(profile.CA_USAGE)
 
 
@@ -97,23 +100,25 @@ def directory_attributes(
 
 
 def validity(start: datetime, years: int) -> tuple[datetime, datetime]:
-    """Return notBefore and notAfter: the same second so many years later.
-
-    29 February becomes the 28th where there is none.
+    """Return notBefore and notAfter of a certificate of the authority for tests (years_later).
 
     Raises:
         ValueError: part of it is outside the CAs' own validity.
     """
-    leap_day = (start.month, start.day) == (2, 29)
-    end_year = start.year + years
-    if years < 1 or start < _CA_FROM or end_year >= _CA_UNTIL.year:
+    if years < 1 or start < _CA_FROM or start.year + years >= _CA_UNTIL.year:
         said = text(
             "validity of {years} years from {start}: must be at least 1 year, between {first} and {last}; "
             "choose another date or number"
         )
         first, last = _CA_FROM.date(), date(_CA_UNTIL.year - 1, 12, 31)
         raise ValueError(said.format(years=years, start=start.date(), first=first, last=last)())
-    return start, start.replace(year=end_year, day=28 if leap_day and not isleap(end_year) else start.day)
+    return start, years_later(start, years)
+
+
+def years_later(start: datetime, years: int) -> datetime:
+    """Return the same second so many years later; 29 February becomes the 28th where there is none."""
+    leap_day, year = (start.month, start.day) == (2, 29), start.year + years
+    return start.replace(year=year, day=28 if leap_day and not isleap(year) else start.day)
 
 
 @dataclass(frozen=True)
@@ -139,18 +144,160 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Authority:
-    """The issuing CA and its root.
+class Addresses:
+    """Where a certificate says that its issuer publishes.
+
+    Attributes:
+        issuers: the certificates of the issuer (authorityInfoAccess, caIssuers).
+        responder: of OCSP; None: there is none.
+        lists: the CRLs that may name the certificate, those first that are shorter.
+    """
+
+    issuers: str
+    responder: str | None
+    lists: tuple[str, ...]
+
+    def information(self) -> x509.AuthorityInformationAccess:
+        """Return authorityInfoAccess (RFC 5280, section 4.2.2.1)."""
+        places = [(AuthorityInformationAccessOID.CA_ISSUERS, self.issuers)]
+        if self.responder is not None:
+            places.append((AuthorityInformationAccessOID.OCSP, self.responder))
+        return x509.AuthorityInformationAccess(
+            [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in places]
+        )
+
+    def points(self) -> x509.CRLDistributionPoints:
+        """Return cRLDistributionPoints (RFC 5280, section 4.2.1.13): one address each."""
+        names = map(x509.UniformResourceIdentifier, self.lists)
+        return x509.CRLDistributionPoints(
+            [x509.DistributionPoint([name], None, None, None) for name in names]
+        )
+
+
+TEST_ADDRESSES: Final = Addresses(
+    "http://xca.test/ca.cer",
+    "http://xca.test/ocsp",
+    ("http://xca.test/crl/partition-1.crl", "http://xca.test/crl/complete.crl"),
+)
+"""Of the authority for tests; nothing answers there."""
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """A CA that issues: one generation of it, with a key of its own under the name that all have.
+
+    Attributes:
+        certificate: its certificate.
+        key: its private key.
+    """
+
+    certificate: x509.Certificate
+    key: rsa.RSAPrivateKey = field(repr=False)
+
+    @property
+    def key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        """What names its key in all that it signs; generations of a CA share one name."""
+        own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+    def certify(
+        self,
+        public_key: rsa.RSAPublicKey,
+        usage: x509.KeyUsage,
+        subject: Subject,
+        start: datetime,
+        end: datetime,
+        addresses: Addresses = TEST_ADDRESSES,
+    ) -> x509.Certificate:
+        """Return a holder's certificate, under the policies that the CA's own certificate has.
+
+        Args:
+            public_key: the key on the card.
+            usage: SIGNING, ENCRYPTION or SIGNING_AND_ENCRYPTION.
+            subject: whom it is for.
+            start: notBefore, with a time zone; fractions of a second are dropped.
+            end: notAfter, likewise.
+            addresses: what it says of where its issuer publishes.
+        """
+        policies = self.certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+        builder = (
+            _builder(subject.name, public_key, self.certificate.subject, start, end)
+            .add_extension(self.key_identifier, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+            .add_extension(addresses.information(), critical=False)
+            .add_extension(usage, critical=True)
+            .add_extension(policies, critical=False)
+        )
+        if subject.email is not None:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_address(subject.email)]), critical=False
+            )
+        attributes = x509.UnrecognizedExtension(
+            ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES, subject.directory_attributes
+        )
+        return (
+            builder.add_extension(attributes, critical=False)
+            .add_extension(addresses.points(), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def appoint(
+        self,
+        name: x509.Name,
+        public_key: rsa.RSAPublicKey,
+        usage: x509.KeyUsage,
+        start: datetime,
+        end: datetime,
+        extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+    ) -> x509.Certificate:
+        """Return the certificate of a key that works for the CA, without directory attributes.
+
+        Args:
+            name: its subject.
+            public_key: the key.
+            usage: its key usage.
+            start: notBefore, with a time zone.
+            end: notAfter, likewise.
+            extensions: further ones, each with whether it is critical.
+        """
+        builder = (
+            _builder(name, public_key, self.certificate.subject, start, end)
+            .add_extension(self.key_identifier, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+            .add_extension(usage, critical=True)
+        )
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def appoint_responder(
+        self, name: x509.Name, public_key: rsa.RSAPublicKey, start: datetime, end: datetime
+    ) -> x509.Certificate:
+        """Return the certificate of a delegated OCSP responder (RFC 6960, section 4.2.2.2).
+
+        Nobody asks whether it is revoked: it is to be short-lived.
+
+        Args:
+            name: its subject.
+            public_key: its key.
+            start: notBefore, with a time zone.
+            end: notAfter, likewise.
+        """
+        purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+        return self.appoint(
+            name, public_key, SIGNING, start, end, [(purpose, False), (x509.OCSPNoCheck(), False)]
+        )
+
+
+@dataclass(frozen=True)
+class Authority(Issuer):
+    """An authority for tests: an issuing CA and its root.
 
     Attributes:
         root: the root's certificate.
-        certificate: the issuing CA's certificate.
-        key: the issuing CA's private key.
     """
 
     root: x509.Certificate
-    certificate: x509.Certificate
-    key: rsa.RSAPrivateKey
 
     @classmethod
     def create(cls, folder: Path, policy: str) -> Self:
@@ -165,13 +312,14 @@ class Authority:
         """
         root_name = _name("TW", "政府測試憑證總管理中心")
         root_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
-        root = _ca(root_name, root_key, root_name, root_key, path_length=None)
-        certificate = _ca(
+        root = certify_ca(root_name, root_key.public_key(), root_name, root_key, _CA_FROM, _CA_UNTIL)
+        certificate = certify_ca(
             _name("TW", "行政院", "組織及團體測試憑證管理中心"),
-            key,
+            key.public_key(),
             root_name,
             root_key,
-            path_length=0,
+            _CA_FROM,
+            _CA_UNTIL,
             policy=policy,
         )
         for name, owner, its_key in (("root", root, root_key), ("ca", certificate, key)):
@@ -182,7 +330,7 @@ class Authority:
                 serialization.NoEncryption(),
             )
             atomic_file.write(folder / f"{name}.key", pem)
-        return cls(root, certificate, key)
+        return cls(certificate, key, root)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -198,13 +346,7 @@ class Authority:
         key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise ValueError("ca.key: not an RSA key")
-        return cls(root, certificate, key)
-
-    @property
-    def key_identifier(self) -> x509.AuthorityKeyIdentifier:
-        """What names the issuing CA's key in all that it signs; generations of a CA share one name."""
-        own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+        return cls(certificate, key, root)
 
     def responder(self, start: datetime, end: datetime) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
         """Make a delegated OCSP responder (RFC 6960, section 4.2.2.2), for as long as its answers hold.
@@ -215,73 +357,7 @@ class Authority:
         """
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = _name("TW", "行政院", "組織及團體測試憑證管理中心 線上憑證狀態查詢")
-        certificate = (
-            _builder(name, key.public_key(), self.certificate.subject, start, end)
-            .add_extension(self.key_identifier, critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(SIGNING, critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
-            .add_extension(x509.OCSPNoCheck(), critical=False)
-            .sign(self.key, hashes.SHA256())
-        )
-        return certificate, key
-
-    def certify(
-        self,
-        public_key: rsa.RSAPublicKey,
-        usage: x509.KeyUsage,
-        subject: Subject,
-        start: datetime,
-        end: datetime,
-    ) -> x509.Certificate:
-        """Return a holder's certificate.
-
-        Args:
-            public_key: the key on the card.
-            usage: SIGNING or ENCRYPTION.
-            subject: whom it is for.
-            start: notBefore, with a time zone; fractions of a second are dropped.
-            end: notAfter, likewise.
-        """
-        policy = self.certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
-        builder = (
-            _builder(subject.name, public_key, self.certificate.subject, start, end)
-            .add_extension(self.key_identifier, critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-            .add_extension(
-                x509.AuthorityInformationAccess(
-                    [
-                        x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, _url("ca.cer")),
-                        x509.AccessDescription(AuthorityInformationAccessOID.OCSP, _url("ocsp")),
-                    ]
-                ),
-                critical=False,
-            )
-            .add_extension(usage, critical=True)
-            .add_extension(policy, critical=False)
-        )
-        if subject.email is not None:
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName([_address(subject.email)]), critical=False
-            )
-        return (
-            builder.add_extension(
-                x509.UnrecognizedExtension(
-                    ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES, subject.directory_attributes
-                ),
-                critical=False,
-            )
-            .add_extension(
-                x509.CRLDistributionPoints(
-                    [
-                        x509.DistributionPoint([_url(f"crl/{part}.crl")], None, None, None)
-                        for part in ("partition-1", "complete")
-                    ]
-                ),
-                critical=False,
-            )
-            .sign(self.key, hashes.SHA256())
-        )
+        return self.appoint_responder(name, key.public_key(), start, end), key
 
     @staticmethod
     def revoked(
@@ -377,27 +453,46 @@ def _builder(
     )
 
 
-def _ca(
+def certify_ca(
     name: x509.Name,
-    key: rsa.RSAPrivateKey,
+    public_key: rsa.RSAPublicKey,
     issuer: x509.Name,
     issuer_key: rsa.RSAPrivateKey,
+    start: datetime,
+    end: datetime,
     *,
-    path_length: int | None,
     policy: str | None = None,
+    addresses: Addresses | None = None,
 ) -> x509.Certificate:
+    """Return the certificate of a CA.
+
+    Args:
+        name: its name.
+        public_key: its key.
+        issuer: the name of who signs; its own: it is a root.
+        issuer_key: the key of who signs.
+        start: notBefore, with a time zone.
+        end: notAfter, likewise.
+        policy: OID of the certificate policy of what it issues; of no use to a root.
+        addresses: where its issuer publishes; None: nowhere.
+    """
     builder = (
-        _builder(name, key.public_key(), issuer, _CA_FROM, _CA_UNTIL)
+        _builder(name, public_key, issuer, start, end)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(_CERTIFYING, critical=True)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(
+            x509.BasicConstraints(ca=True, path_length=None if name == issuer else 0), critical=True
+        )
     )
     if policy is not None:
         information = x509.PolicyInformation(ObjectIdentifier(policy), None)
         builder = builder.add_extension(x509.CertificatePolicies([information]), critical=False)
+    if addresses is not None:
+        builder = builder.add_extension(addresses.information(), critical=False)
+        builder = builder.add_extension(addresses.points(), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
@@ -409,10 +504,6 @@ def _name(country: str, organisation: str, unit: str | None = None) -> x509.Name
     if unit is not None:
         parts.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
     return x509.Name(parts)
-
-
-def _url(path: str) -> x509.UniformResourceIdentifier:
-    return x509.UniformResourceIdentifier(f"http://xca.test/{path}")
 
 
 def _address(email: str) -> x509.RFC822Name:

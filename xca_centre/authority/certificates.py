@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The certificates of holders: the two of a card, that of a key elsewhere, and one again with an e-mail.
+
+The profile itself stands in xca_common.pki.authority. A certificate is made here and remembered nowhere: who
+asks for one writes it down, with its serial number, before anybody else sees it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+from xca_centre import errors
+from xca_common.pki.algorithms import STRONG
+from xca_common.pki.authority import (
+    ENCRYPTION,
+    SIGNING,
+    SIGNING_AND_ENCRYPTION,
+    Addresses,
+    Issuer,
+    Subject,
+    directory_attributes,
+    years_later,
+)
+
+MOST_REQUEST_BYTES: Final = 8 << 10
+"""Of a certificate request: one with an RSA key of 2048 bits has some 1,000."""
+_BITS: Final = 2048  # of a holder's key
+_EXPONENT: Final = 65537
+_LONGEST_ORGANISATION: Final = 64  # RFC 5280, appendix A.1, ub-organization-name
+_LONGEST_PLACE: Final = 128  # ub-locality-name
+
+
+class CardCertificates(NamedTuple):
+    """The two certificates of a card.
+
+    Attributes:
+        signing: cert1, of the key SIGN.
+        encryption: cert2, of the key KEYX.
+    """
+
+    signing: x509.Certificate
+    encryption: x509.Certificate
+
+
+class CardKeys(NamedTuple):
+    """The two public keys of a card.
+
+    Attributes:
+        signing: of the key SIGN.
+        encryption: of the key KEYX.
+    """
+
+    signing: rsa.RSAPublicKey
+    encryption: rsa.RSAPublicKey
+
+
+def holder(
+    organisation: str,
+    places: Sequence[str],
+    subject_type: str,
+    rank: str,
+    *,
+    organisation_oid: str | None = None,
+    tax_id: str | None = None,
+    email: str | None = None,
+) -> Subject:
+    """Return whom certificates are for.
+
+    Args:
+        organisation: its full name.
+        places: county or city, then town or district; neither, if its name is known in the whole country.
+        subject_type: OID of its kind, such as profile.SCHOOL.
+        rank: `primary` (正卡) or `secondary` (附卡).
+        organisation_oid: its OID, if it is no company.
+        tax_id: 統一編號, 8 digits, if it is a company.
+        email: the address that the certificates name, or None.
+
+    Raises:
+        BadHolder: a certificate cannot say so.
+    """
+    limits = [(organisation, _LONGEST_ORGANISATION), *((place, _LONGEST_PLACE) for place in places)]
+    for value, limit in limits:
+        if not 0 < len(value) <= limit or not value.isprintable() or value != value.strip():
+            raise errors.BadHolder(value=value)
+    try:
+        name = x509.Name(
+            [
+                x509.NameAttribute(NameOID.COUNTRY_NAME, "TW"),
+                *(x509.NameAttribute(NameOID.LOCALITY_NAME, place) for place in places),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            ]
+        )
+        attributes = directory_attributes(
+            subject_type, rank, organisation_oid=organisation_oid, tax_id=tax_id
+        )
+        return Subject(name, attributes, email)
+    except ValueError:
+        raise errors.BadHolder(value=email or organisation_oid or organisation) from None
+
+
+def certify_card(
+    issuer: Issuer, keys: CardKeys, subject: Subject, addresses: Addresses, start: datetime, years: int
+) -> CardCertificates:
+    """Return the certificates of a card; both end in the same second, some years later.
+
+    Args:
+        issuer: the generation that issues.
+        keys: the public keys on the card.
+        subject: whom they are for.
+        addresses: what they say of where their issuer publishes.
+        start: notBefore, with a time zone.
+        years: how long they are valid.
+
+    Raises:
+        KeyRefused: a key is not one of a card, or both are the same.
+        IssuerEnds: the issuer is not valid as long.
+    """
+    for key in keys:
+        _check_key(key)
+    if keys.signing.public_numbers() == keys.encryption.public_numbers():
+        raise errors.KeyRefused
+    end = _end(issuer, start, years)
+    return CardCertificates(
+        *(
+            issuer.certify(key, usage, subject, start, end, addresses)
+            for key, usage in zip(keys, (SIGNING, ENCRYPTION), strict=True)
+        )
+    )
+
+
+def certify_other(
+    issuer: Issuer,
+    key: rsa.RSAPublicKey,
+    subject: Subject,
+    addresses: Addresses,
+    start: datetime,
+    years: int,
+) -> x509.Certificate:
+    """Return the certificate of a key that is on no card (非 IC 卡類憑證); as certify_card.
+
+    Args:
+        issuer: the generation that issues.
+        key: the public key (requested_key).
+        subject: whom it is for.
+        addresses: what it says of where its issuer publishes.
+        start: notBefore, with a time zone.
+        years: how long it is valid.
+
+    Raises:
+        KeyRefused, IssuerEnds: as certify_card.
+    """
+    _check_key(key)
+    return issuer.certify(key, SIGNING_AND_ENCRYPTION, subject, start, _end(issuer, start, years), addresses)
+
+
+def requested_key(request: bytes) -> rsa.RSAPublicKey:
+    """Return the public key of a certificate request (PKCS #10, RFC 2986), whose signature proves possession.
+
+    Nothing else in the request counts: what the certificate says comes from the application.
+
+    Args:
+        request: in PEM or DER.
+
+    Raises:
+        RequestUnreadable: it is none, or too long.
+        KeyRefused: the key is not RSA of 2048 bits.
+        PossessionUnproved: the key did not sign it, or with a weak algorithm.
+    """
+    if len(request) > MOST_REQUEST_BYTES:
+        raise errors.RequestUnreadable
+    try:
+        is_text = request.lstrip().startswith(b"-----BEGIN ")
+        read = x509.load_pem_x509_csr(request) if is_text else x509.load_der_x509_csr(request)
+        key = read.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise errors.RequestUnreadable from None
+    _check_key(key)
+    assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101  # _check_key says so
+    try:
+        digest = read.signature_hash_algorithm
+        is_proof = digest is not None and digest.name in STRONG and read.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        is_proof = False
+    if not is_proof:
+        raise errors.PossessionUnproved
+    return key
+
+
+def certify_again(
+    issuer: Issuer, certificate: x509.Certificate, email: str, addresses: Addresses, start: datetime
+) -> x509.Certificate:
+    """Return a certificate that takes the place of another: same key, holder and end, and an e-mail address.
+
+    Args:
+        issuer: the generation that issues.
+        certificate: the one that is superseded.
+        email: the address.
+        addresses: what it says of where its issuer publishes.
+        start: notBefore, with a time zone.
+
+    Raises:
+        BadHolder: the address is none.
+        KeyRefused: the certificate has a key that is not certified here.
+        IssuerEnds: the issuer is not valid as long.
+    """
+    key, end = certificate.public_key(), certificate.not_valid_after_utc
+    _check_key(key)
+    assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101  # _check_key says so
+    _check_end(issuer, end)
+    extensions = certificate.extensions
+    attributes = extensions.get_extension_for_oid(ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES).value
+    usage = extensions.get_extension_for_class(x509.KeyUsage).value
+    try:
+        subject = Subject(certificate.subject, attributes.public_bytes(), email)
+    except ValueError:
+        raise errors.BadHolder(value=email) from None
+    return issuer.certify(key, usage, subject, start, end, addresses)
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size != _BITS or key.public_numbers().e != _EXPONENT:
+        raise errors.KeyRefused
+
+
+def _end(issuer: Issuer, start: datetime, years: int) -> datetime:
+    end = years_later(start.replace(microsecond=0), years)
+    _check_end(issuer, end)
+    return end
+
+
+def _check_end(issuer: Issuer, end: datetime) -> None:
+    last = issuer.certificate.not_valid_after_utc
+    if end > last:
+        raise errors.IssuerEnds(last=last.date())
