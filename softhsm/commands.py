@@ -7,7 +7,7 @@ import shlex
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
@@ -149,6 +149,13 @@ class _NoSuchCard(click.ClickException):
     exit_code = 3
 
 
+class _NotAgreed(click.ClickException):
+    """The person answered no, which is no error."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, err=True)
+
+
 class _Commands(click.Group):
     """A group of commands that report an expected error in one line, with a documented exit status."""
 
@@ -200,6 +207,9 @@ def _in_folder(said: str) -> str:
         return said
     folder = shlex.quote(str(context.params["directory"]))
     return _OWN_COMMAND.sub(lambda command: f"softhsm-card --dir {folder} {command[1]}", said)
+
+
+_yes_option: Final = click.option("--yes", is_flag=True, help=_("Do not ask."))
 
 
 @click.group(
@@ -375,7 +385,7 @@ def list_cards(directory: Path, as_json: bool) -> None:
             activate_by = "" if row.activated_at else row.activate_by.isoformat()
             table.add_row(
                 card.number,
-                _STATES[card.state](),
+                _shown_state(card),
                 activate_by,
                 "" if row.activated_at is None else str(row.pin_tries),
                 str(row.user_code_tries),
@@ -456,14 +466,19 @@ def reset_user_code(context: click.Context, number: str, new_user_code: str | No
     show_default=True,
     help=_("As RFC 5280 names it."),
 )
+@_yes_option
 @click.pass_obj
-def revoke(directory: Path, number: str, reason: str) -> None:
-    """Revoke, and publish it."""
+def revoke(directory: Path, number: str, reason: str, yes: bool) -> None:
+    """Revoke after a question, and publish it."""
     from softhsm import revocation  # imported here and in the commands below because the import is slow
 
+    environment = Environment(directory)
+    softhsm.find(environment, number)
+    revocation.check_reason(reason)
+    _agree(text("Revoke the certificates of {number} for good?").format(number=number), yes)
     _say_published(
         text("The certificates of {number} are revoked.").format(number=number),
-        revocation.revoke(Environment(directory), number, reason),
+        revocation.revoke(environment, number, reason),
     )
 
 
@@ -474,10 +489,11 @@ def suspend(directory: Path, number: str) -> None:
     """Suspend, and publish it."""
     from softhsm import revocation
 
-    _say_published(
-        text("The certificates of {number} are suspended.").format(number=number),
-        revocation.suspend(Environment(directory), number),
-    )
+    published = revocation.suspend(Environment(directory), number)
+    done = text("The certificates of {number} are suspended.")
+    if not published.has_changed:
+        done = text("The certificates of {number} were suspended already: nothing was changed.")
+    _say_published(done.format(number=number), published)
 
 
 @softhsm_card.command(epilog=_STATUSES, help=_("Resume the suspended certificates of a card (憑證復用)."))
@@ -487,10 +503,11 @@ def resume(directory: Path, number: str) -> None:
     """Resume, and publish it."""
     from softhsm import revocation
 
-    _say_published(
-        text("The certificates of {number} are resumed.").format(number=number),
-        revocation.resume(Environment(directory), number),
-    )
+    published = revocation.resume(Environment(directory), number)
+    done = text("The certificates of {number} are resumed.")
+    if not published.has_changed:
+        done = text("The certificates of {number} were not suspended: nothing was changed.")
+    _say_published(done.format(number=number), published)
 
 
 @softhsm_card.command(
@@ -516,17 +533,25 @@ def publish(directory: Path, number: str) -> None:
     help=_("Delete a card with its keys, its history and the issuer's copies. This cannot be undone."),
 )
 @click.argument("number", type=_CardNumber())
-@click.option("--yes", is_flag=True, help=_("Do not ask."))
+@_yes_option
 @click.pass_obj
 def remove(directory: Path, number: str, yes: bool) -> None:
     """Remove a card, after a question."""
     environment = Environment(directory)
     softhsm.find(environment, number)
-    question = text("Remove {number} and its keys for good?").format(number=number)
-    if not yes and not confirm(question()):
-        raise click.Abort
+    _agree(text("Remove {number} and its keys for good?").format(number=number), yes)
     softhsm.remove(environment, number)
     _say(text("{number} is removed.").format(number=number))
+
+
+def _agree(question: Text, yes: bool) -> None:
+    """Ask before what cannot be undone, unless --yes was given.
+
+    Raises:
+        _NotAgreed: the answer is no.
+    """
+    if not yes and not confirm(question()):
+        raise _NotAgreed(_("You did not agree. Nothing was changed."))
 
 
 def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
@@ -551,6 +576,12 @@ def _checked_user_code(user_code: str) -> str:
     except softhsm.BadValueError as error:
         raise click.UsageError(str(error)) from error
     return user_code
+
+
+def _shown_state(card: IssuedCard) -> str:
+    if card.state is IssuedCardState.PIN_LOCKED and card.row.user_code_tries == 0:
+        return _("PIN and user code locked")
+    return _STATES[card.state]()
 
 
 def _say_published(done: Text, published: "Published") -> None:

@@ -47,10 +47,12 @@ class Published:
     Attributes:
         crl: the complete CRL of the issuing CA, in DER.
         ocsp: OCSP responses in DER, by the label of the certificate (cert1, cert2).
+        has_changed: they say something else of a certificate than was published before.
     """
 
     crl: Path
     ocsp: dict[str, Path]
+    has_changed: bool
 
 
 def revoke(environment: Environment, number: str, reason: str = REASONS[0]) -> Published:
@@ -68,15 +70,24 @@ def revoke(environment: Environment, number: str, reason: str = REASONS[0]) -> P
         StoreError: the card store cannot be used.
         OSError: the environment cannot be written.
     """
-    if reason not in REASONS:
-        said = text("reason '{reason}': must be one of {reasons}")
-        raise BadValueError(said.format(reason=reason, reasons=REASONS))
+    check_reason(reason)
 
     def change(entry: _Entry) -> x509.ReasonFlags | None:
         _check_not_final(entry, number)
         return x509.ReasonFlags(reason)
 
     return _publish(environment, number, change)
+
+
+def check_reason(reason: str) -> None:
+    """Check that certificates may be revoked for a reason.
+
+    Raises:
+        BadValueError: it is none of REASONS.
+    """
+    if reason not in REASONS:
+        said = text("reason '{reason}': must be one of {reasons}")
+        raise BadValueError(said.format(reason=reason, reasons=REASONS))
 
 
 def suspend(environment: Environment, number: str) -> Published:
@@ -132,9 +143,12 @@ def _publish(environment: Environment, card: str, change: _Change) -> Published:
         }
         now = datetime.now(UTC).replace(microsecond=0)
         entries = {entry.serial_number: entry for entry in previous or ()}
+        has_changed = False
         for certificate in certificates.values():
             former = entries.pop(certificate.serial_number, None)
-            if reason := change(former):
+            reason = change(former)
+            has_changed |= reason is not (_reason(former) if former else None)
+            if reason:
                 since = former.revocation_date_utc if former and _reason(former) is reason else now
                 entries[certificate.serial_number] = authority.revoked(certificate, since, reason)
         # The responses first: after a kill in between, the CRL is unchanged and the call can be repeated.
@@ -147,6 +161,7 @@ def _publish(environment: Environment, card: str, change: _Change) -> Published:
         published = Published(
             environment.pki / "complete.crl",
             {label: environment.copies / card / f"{label}.ocsp" for label in responses},
+            has_changed,
         )
         for label, response in responses.items():
             atomic_file.write(published.ocsp[label], response)

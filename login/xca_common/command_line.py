@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 import click
 
@@ -28,6 +28,8 @@ SHOWN_SECRET: Final = text(
 
 _YES: Final = frozenset({"y", "yes", "是", "好", "對"})
 _NO: Final = frozenset({"", "n", "no", "否", "不", "不是"})
+_UNCHANGED: Final = text("Stopped. Nothing was changed.")
+_IN_BETWEEN: Final = text("Stopped. What was done until then is not undone.")
 _OPENING: Final = "（「『《〈【"
 _CLOSING: Final = "，。、；：？！）」』》〉】…"
 _WIDE: Final = (
@@ -88,6 +90,18 @@ class _Language(click.ParamType[str]):
             return language
         known = text("{value} is no language of this program: {choices}")
         raise click.BadParameter(known.format(value=value, choices=LANGUAGES)(), ctx, param)
+
+
+class QuestionEnded(click.Abort):
+    """A person ended a question (Ctrl-C, Ctrl-D) before anything was done."""
+
+
+class _Stopped(click.ClickException):
+    """The person ended the command, which is no error."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print what was done."""
+        click.echo(self.message, err=True)
 
 
 class SourceOption(click.Option):
@@ -196,9 +210,16 @@ def _may_be_repeated(option: click.Option) -> bool:
 
 @contextmanager
 def harmless_usage() -> Iterator[None]:
-    """Make click's error messages harmless: they repeat the arguments."""
+    """Make click's error messages harmless, and tell who stops a command what was done."""
     try:
         yield
+    except QuestionEnded:
+        raise _Stopped(_UNCHANGED()) from None
+    except click.Abort:
+        raise _Stopped(_IN_BETWEEN()) from None
+    except KeyboardInterrupt:
+        click.echo(err=True)  # the terminal shows ^C
+        raise _Stopped(_IN_BETWEEN()) from None
     except click.exceptions.NoArgsIsHelpError:
         raise  # it shows the help, and repeats nothing
     except click.exceptions.NoSuchOption as error:
@@ -237,21 +258,21 @@ def ask(question: str, **options: Any) -> Any:
     """Ask for a value on stderr, with the options of click.prompt.
 
     Raises:
-        click.Abort: the person ended the question.
+        QuestionEnded: the person ended the question.
     """
     try:
         return click.prompt(question, prompt_suffix=_(": "), err=True, **options)
     except click.Abort:
         if not options.get("hide_input"):  # click ends the line itself after a hidden entry
             click.echo(err=True)
-        raise
+        raise QuestionEnded from None
 
 
 def confirm(question: str) -> bool:
     """Ask for yes or no until the answer is one of them; the Enter key alone means no.
 
     Raises:
-        click.Abort: the person ended the question.
+        QuestionEnded: the person ended the question.
     """
     choice = _("[y/N]")
     while True:

@@ -225,7 +225,8 @@ def _without_oidc(error: ModuleNotFoundError) -> click.UsageError:
 
 
 def _fail(error: XcaError, status: int) -> None:
-    click.echo(f"{error.message()}\n{error.next_step()}", err=True)
+    click.echo(text("Error: {message}").format(message=error.message())(), err=True)
+    click.echo(error.next_step(), err=True)
     sys.exit(status)
 
 

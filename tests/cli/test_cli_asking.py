@@ -54,6 +54,41 @@ def test_wrong_present_secret_is_asked_again_until_one_try_is_left(
     assert 1 in (card["pin_tries_left"], card["user_code_tries_left"])
 
 
+@pytest.mark.parametrize(
+    ("language", "hidden", "left", "unchanged", "spent"),
+    [
+        (
+            "en",
+            "Nothing is shown while you type.",
+            "2 tries are left.",
+            "Stopped. Nothing was changed.",
+            "Stopped. What was done until then is not undone.",
+        ),
+        (
+            "zh_TW",
+            "輸入時畫面不會顯示任何字元。",
+            "還可再試2次。",
+            "已中止，未做任何變更。",
+            "已中止；先前完成的部分不會復原。",
+        ),
+    ],
+)
+def test_question_that_the_person_ends_says_what_was_done(
+    active: Workspace, language: str, hidden: str, left: str, unchanged: str, spent: str
+) -> None:
+    for wrong, said in ((None, unchanged), ("wrong-1", spent)):
+        with active.terminal("--lang", language, "pin", "verify") as talk:
+            talk.expect_exact(hidden)
+            talk.expect("PIN(碼：|: )")
+            if wrong:
+                talk.sendline(wrong)
+                talk.expect_exact(left)
+                talk.expect("PIN(碼：|: )")
+            talk.sendintr()
+            talk.expect_exact(said)
+        assert talk.exitstatus == 1
+
+
 def test_wrong_user_code_from_a_source_ends_before_the_new_pin_is_asked(active: Workspace) -> None:
     workspace = active.with_variables(WRONG="Wrong-123")
     with workspace.terminal("pin", "reset", "--user-code", "env:WRONG") as talk:

@@ -373,7 +373,7 @@ def test_question_ended_by_the_person_ends_its_line(closed: Workspace) -> None:
     with closed.with_variables(LANGUAGE="zh_TW").terminal("activate") as terminal:
         terminal.expect_exact("進行開卡？ [是 y／否 N]：")
         terminal.sendcontrol("d")
-        terminal.expect_exact("\r\n已中止。")
+        terminal.expect_exact("\r\n已中止，未做任何變更。")
 
 
 def test_missing_file_is_told_without_the_placeholder_of_its_argument() -> None:

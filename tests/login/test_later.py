@@ -92,6 +92,7 @@ def test_evidence_under_a_policy_that_is_not_accepted_is_refused(file: Path, tru
 def test_folder_without_certificates_is_told(file: Path, tmp_path: Path) -> None:
     done = run(file, "--trust", tmp_path / "nowhere")
     assert done.exit_code == 5
+    assert done.stderr.startswith("Error: ")
     assert "nowhere" in done.stderr
 
 

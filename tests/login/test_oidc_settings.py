@@ -118,7 +118,8 @@ def test_setting_that_is_wrong_is_named(tmp_path: Path, clients: str, more: str,
 def test_provider_does_not_start_without_https(tmp_path: Path, origin: str) -> None:
     done = run("oidc", settings_file(tmp_path, origin))
     assert (done.exit_code, origin in done.stderr) == (5, True)
-    assert "無法使用" in run("oidc", settings_file(tmp_path, origin), language="zh_TW").stderr
+    said = run("oidc", settings_file(tmp_path, origin), language="zh_TW").stderr
+    assert (said.startswith("錯誤："), "無法使用" in said) == (True, True)
 
 
 @pytest.mark.fast

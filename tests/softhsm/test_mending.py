@@ -283,3 +283,13 @@ def test_command_for_a_card_that_is_not_there_says_so(issuer: Issuer, command: s
     done = issuer.run(command, "XC00000000091349")
     assert done.returncode == 3
     assert f"softhsm-card --dir {issuer.path} list" in done.stderr.decode()
+
+
+def test_card_with_both_secrets_locked_is_listed_so(issuer: Issuer, active: str) -> None:
+    reader = issuer.cards()[active]["reader"]
+    for wrong in WRONG_CODES:
+        issuer.guarded("--slot-description", reader, "--login", "--pin", "env:PIN", "-O", PIN=wrong)
+        issuer.activate(active, wrong)
+    assert _state(issuer, active) == ("pin-locked", 0, 0)
+    assert "PIN and user code locked" in issuer.run("list").stdout.decode()
+    assert "PIN碼與用戶代碼都已鎖住" in issuer.run("--lang", "zh_TW", "list").stdout.decode()

@@ -92,12 +92,12 @@ def test_suspended_card_is_on_hold_and_good_after_resume(issuer: Issuer, active:
 def test_revoked_card_asked_to_resume_stays_revoked(issuer: Issuer, active: str) -> None:
     environment = issuer.environment
     published(issuer, "suspend", active)
-    published(issuer, "revoke", active, "--reason", "keyCompromise")
+    published(issuer, "revoke", active, "--reason", "keyCompromise", "--yes")
     assert "Certificate Hold" not in crl_text(environment)
     assert crl_text(environment).count("Key Compromise") == 2
     before = crl(environment).read_bytes()
-    for command in ("resume", "suspend", "revoke"):
-        done = issuer.run(command, active)
+    for command in (("resume",), ("suspend",), ("revoke", "--yes")):
+        done = issuer.run(*command, active)
         assert done.returncode == 2
         assert f"revoked for good on {taipei.today()}; issue another card" in done.stderr.decode()
     assert crl(environment).read_bytes() == before
@@ -105,10 +105,38 @@ def test_revoked_card_asked_to_resume_stays_revoked(issuer: Issuer, active: str)
     assert crl_text(environment).count("Key Compromise") == 2
 
 
+def test_suspension_of_a_suspended_card_says_that_nothing_changed(issuer: Issuer, active: str) -> None:
+    said = {
+        "resume": (
+            f"{active} were not suspended: nothing was changed.",
+            f"{active} 的憑證並未停用；未做任何變更。",
+        ),
+        "suspend": (
+            f"{active} were suspended already: nothing was changed.",
+            f"{active} 的憑證原本就已停用；未做任何變更。",
+        ),
+    }
+    for command, (english, chinese) in said.items():
+        first = issuer.run(command, active).stdout.decode()
+        assert (english in first) is (command == "resume")
+        assert english in issuer.run(command, active).stdout.decode()
+        assert chinese in issuer.run("--lang", "zh_TW", command, active).stdout.decode()
+    assert "resumed" in issuer.run("resume", active).stdout.decode()
+
+
+def test_revocation_asks_before_it_is_done(issuer: Issuer, active: str) -> None:
+    for answer in ("", "n\n", "\n"):
+        done = issuer.run("revoke", active, stdin=answer)
+        assert (done.returncode, b"Nothing was changed." in done.stderr) == (1, True)
+    assert not crl(issuer.environment).exists()
+    done = issuer.run("revoke", active, stdin="y\n")
+    assert (done.returncode, b"are revoked" in done.stdout) == (0, True)
+
+
 def test_revocation_of_one_card_changes_no_other(issuer: Issuer, active: str) -> None:
     other = issuer.issue()["number"]
     published(issuer, "suspend", active)
-    published(issuer, "revoke", other)
+    published(issuer, "revoke", other, "--yes")
     text = crl_text(issuer.environment)
     assert text.count("Certificate Hold") == 2
     assert text.count("Cessation Of Operation") == 2

@@ -20,7 +20,7 @@ def prompt(question: str, **options: Any) -> Any:
     """Ask for a value, with the options of click.prompt.
 
     Raises:
-        click.Abort: the person ended the question.
+        QuestionEnded: the person ended the question.
     """
     with _interruptible():
         return command_line.ask(question, **options)
@@ -30,7 +30,7 @@ def confirm(question: str) -> bool:
     """Ask for yes or no.
 
     Raises:
-        click.Abort: the person ended the question.
+        QuestionEnded: the person ended the question.
     """
     with _interruptible():
         return command_line.confirm(question)

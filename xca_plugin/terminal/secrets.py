@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 import click
 
 from pkcs11_shim import rules
-from xca_common.command_line import SHOWN_SECRET, SourceOption
+from xca_common.command_line import SHOWN_SECRET, QuestionEnded, SourceOption
 from xca_common.errors import XcaError
 from xca_common.i18n import Text
 from xca_common.secret import Secret, TypedAtReader
@@ -310,7 +310,10 @@ class Asker:
                 if not is_asked or error.tries_left is None or error.tries_left < 2:
                     raise
                 say(text("Error: {message}").format(message=error.message())(), err=True, fg="red")
-            secret = self.get(kind, source)
+            try:
+                secret = self.get(kind, source)
+            except QuestionEnded:
+                raise click.Abort from None  # a try was spent
 
     def _send_to_reader(self, kind: SecretKind) -> None:
         """Tell what the reader will ask for."""

@@ -33,7 +33,11 @@ class Issuer:
 
     def run(self, *arguments: str, stdin: str = "", before: tuple[str, ...] = (), umask: int = -1) -> Done:
         return subprocess.run(
-            [*before, *self.command(*arguments)], input=stdin.encode(), capture_output=True, umask=umask
+            [*before, *self.command(*arguments)],
+            input=stdin.encode(),
+            capture_output=True,
+            umask=umask,
+            cwd="/",  # the installed package, which has its catalogue compiled
         )
 
     def issue(self, *options: str, user_code: str = USER_CODE) -> dict[str, Any]:
