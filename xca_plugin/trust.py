@@ -32,6 +32,9 @@ _T = TypeVar("_T")
 _MOST_BYTES: Final = 32 << 20  # of a CRL or OCSP response
 _MOST_TRUSTED_BYTES: Final = 4 << 20
 
+_STAMPERS_ROOT: Final = text(
+    "Give the root certificate of the time-stamping authority instead: that authority publishes it."
+)
 _REVOKED: Final = SignatureProblem(text("its signer's certificate was revoked on {day}."), SIGN_AGAIN)
 _SUSPENDED: Final = SignatureProblem(text("its signer's certificate is suspended since {day}."), SIGN_AGAIN)
 _CA_REVOKED: Final = SignatureProblem(text("the certificate of its signer's CA is revoked."), SIGN_AGAIN)
@@ -120,7 +123,7 @@ class Trust:
         trusted, now = _authorities(ca_file), datetime.now(UTC)
         return cls(
             trusted,
-            _authorities(time_stampers_file) if time_stampers_file else trusted,
+            _time_stampers(time_stampers_file) if time_stampers_file else trusted,
             [one.public_bytes(Encoding.DER) for file in certificate_files for one in _certificates(file)],
             RevocationData(lists, responses, Fetcher(sources.hosts) if sources.fetch else None),
             bool(sources),
@@ -224,6 +227,14 @@ def _authorities(path: Path) -> list[x509.Certificate]:
     if certificates and not authorities:
         raise errors.NotAnAuthority(path=path, holder=holder_of(certificates[0]))
     return authorities
+
+
+def _time_stampers(path: Path) -> list[x509.Certificate]:
+    try:
+        return _authorities(path)
+    except errors.NotAnAuthority as error:
+        error.with_step(_STAMPERS_ROOT)
+        raise
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:

@@ -195,6 +195,16 @@ def test_root_of_signers_is_none_of_time_stamps_when_another_is_named(
     assert verify(good).status == 62
 
 
+def test_certificate_of_no_authority_is_refused_with_the_root_that_is_meant(
+    verify: Verifier, root: Party, expired: Party
+) -> None:
+    own = str(expired.write(verify.folder / "own.cer"))
+    done = verify(signed(party("signer", root), CONTENT), "--tsa-ca-file", own, is_stamper_trusted=False)
+    assert done.status == 92
+    assert "the root certificate of the time-stamping authority" in done.err
+    assert "grca" not in done.err
+
+
 def _weak_token(stamper: Party, value: bytes, imprint: str, digest: str) -> bytes:
     asked = tsp.TimeStampReq(
         {

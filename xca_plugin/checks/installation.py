@@ -17,12 +17,13 @@ from pkcs11_shim import (
     store_path,
 )
 from xca_common.errors import XcaError
+from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.checks.finding import CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import plural, text
 from xca_plugin.named_file import of_the_system
-from xca_plugin.tools.host_environment import architecture
+from xca_plugin.tools.host_environment import Architecture, architecture
 
 
 def installed_files() -> list[Path]:
@@ -47,22 +48,29 @@ def module(seen: Observations) -> Iterator[CheckAnswer]:
 def module_architecture(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the module and the inner module are for this program's architecture."""
     ours = architecture(Path("/proc/self/exe"))
-    paths = [_module_path(), _inner_path()]
+    shown = _shown(ours)
+    paths: list[Path | None] = [_module_path()]
+    with suppress(XcaError):  # the next check reports that
+        paths.append(_inner_path())
     for path in paths:
         its = architecture(path) if path and path.exists() else ours
         if its != ours:
             differs = text("{path} is for {its}, this program for {ours}.")
             yield failed(
-                differs.format(path=path, its=its or text("an unknown architecture"), ours=ours),
-                text("Install the build for {ours}.").format(ours=ours),
+                differs.format(path=path, its=_shown(its), ours=shown),
+                text("Install the build for {ours}.").format(ours=shown),
             )
             return
-    yield passed(text("{ours}, as this program").format(ours=ours))
+    yield passed(text("{ours}, as this program").format(ours=shown))
 
 
 def inner_module(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that the configuration names an inner module, and that it answers."""
-    path = _inner_path()
+    try:
+        path = _inner_path()
+    except XcaError:
+        seen.is_configuration_bad = True
+        raise
     if path is None:
         raise errors.NotConfigured
     if not path.exists():
@@ -75,6 +83,9 @@ def inner_module(seen: Observations) -> Iterator[CheckAnswer]:
 
 def store(seen: Observations) -> Iterator[CheckAnswer]:
     """Check that this user, and no other, can read and write the card store, if there is one."""
+    if seen.is_configuration_bad:
+        yield skipped(text("The configuration, which may name one, cannot be used."))
+        return
     try:
         path = Store().path
         if not path.exists():
@@ -96,6 +107,10 @@ def store(seen: Observations) -> Iterator[CheckAnswer]:
     yield passed(
         plural("{count} card: {path}", "{count} cards: {path}", "count").format(count=count, path=path)
     )
+
+
+def _shown(found: Architecture | None) -> Text:
+    return found.shown() if found else text("an unknown architecture")
 
 
 def _module_path() -> Path:

@@ -2,11 +2,12 @@
 """Checks of the computer: registered tools, the agent's port, the clock."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
 from xca_common.errors import XcaError
-from xca_plugin import card_text
+from xca_plugin import card_text, errors
 from xca_plugin.agent_port import PORT, agent_at
 from xca_plugin.checks.finding import Advice, CheckAnswer, failed, passed, skipped
 from xca_plugin.checks.observations import Observations
@@ -51,7 +52,9 @@ def clock(seen: Observations) -> Iterator[CheckAnswer]:
     now = datetime.now(UTC)
     # The last event of a card counts: one that was recorded later, with an earlier time, shows that the clock
     # was wrong before.
-    last = {event.card: event.at for event in seen.cards.history()}
+    last: dict[str, datetime] = {}
+    with suppress(errors.StoreUnreadable):  # an earlier check reported that
+        last = {event.card: event.at for event in seen.cards.history()}
     past = [(min(last.values()), text("the last event of every card"))] if last else []
     past += [
         (card.certificate.not_before, text("the issue of a certificate"))

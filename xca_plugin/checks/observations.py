@@ -36,6 +36,7 @@ class Observations:
 
     Attributes:
         cards: the facade that the checks ask.
+        is_configuration_bad: the module's configuration cannot be read or means nothing.
         works: the module and its inner module work.
         stand_in: the card store holds cards of the stand-in, which need no reader.
         readers: the readers; None: they cannot be looked at.
@@ -45,6 +46,7 @@ class Observations:
     """
 
     cards: CardSource
+    is_configuration_bad: bool = False
     works: bool = False
     stand_in: bool = False
     readers: Sequence[Reader] | None = None

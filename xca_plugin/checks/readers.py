@@ -47,7 +47,11 @@ def cards(seen: Observations) -> Iterator[CheckAnswer]:
     if not seen.works:
         yield skipped(text("The module does not work; it is needed to see a card."))
         return
-    seen.present = seen.cards.detect()
+    try:
+        seen.present = seen.cards.detect()
+    except errors.StoreUnreadable as error:
+        yield skipped(error.message)  # an earlier check failed for that
+        return
     if not seen.present:
         raise seen.cards.missing()
     if seen.number is not None:

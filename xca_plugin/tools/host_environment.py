@@ -10,6 +10,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -116,8 +117,25 @@ def shell(*words: str | Path, **variables: str | Path) -> str:
 # --- architecture
 
 
-def architecture(program: Path) -> str | None:
-    """Return the machine that an ELF file is for (e_ident[EI_CLASS] and e_machine); None: unknown.
+@dataclass(frozen=True)
+class Architecture:
+    """The machine that a program is for.
+
+    Attributes:
+        machine: its name, or its number in ELF (e_machine).
+        bits: 32 or 64 (e_ident[EI_CLASS]).
+    """
+
+    machine: str
+    bits: int
+
+    def shown(self) -> Text:
+        """Return it in words."""
+        return text("{machine}, {bits}-bit").format(machine=self.machine, bits=self.bits)
+
+
+def architecture(program: Path) -> Architecture | None:
+    """Return the machine that an ELF file is for; None: unknown.
 
     For a script, it is the machine of its interpreter.
     """
@@ -128,7 +146,7 @@ def architecture(program: Path) -> str | None:
     if len(head) < 20 or not head.startswith(b"\x7fELF"):
         return None
     (machine,) = struct.unpack_from("<H" if head[5] == 1 else ">H", head, 18)
-    return f"{_MACHINES.get(machine, machine)}, {32 * head[4]}-bit"
+    return Architecture(_MACHINES.get(machine, str(machine)), 32 * head[4])
 
 
 def _head(program: Path) -> bytes:

@@ -144,12 +144,12 @@ class Tool(ABC):
     def _wrong_architecture(self) -> Text | None:
         program = self.program()
         ours, its = architecture(module()), architecture(program) if program else None
-        if program is None or its is None or ours == its:
+        if program is None or its is None or ours is None or ours == its:
             return None
         return text(
             "{program} is for {its}, the module for {ours}: one cannot load the other. "
             "Install both for the same architecture."
-        ).format(program=program, its=its, ours=ours)
+        ).format(program=program, its=its.shown(), ours=ours.shown())
 
 
 def _distinct(files: Iterable[ManagedFile]) -> Iterable[ManagedFile]:
