@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from support.cli.json_schemas import check
 from support.cli.xcactl import Result
+from xca_login.testing.issuer import revocation_list
 from xca_login.testing.parties import Party, party
 from xca_login.testing.tokens import signed
 from xca_plugin.cli.root import xcactl
@@ -206,3 +207,17 @@ def test_times_of_a_report_are_all_in_taipei(verify: Verifier, root: Party) -> N
     page = verify.read("out.html").decode()
     (verified_at,) = re.findall("Verified at</th><td>([^<]+)<", page)
     assert verified_at.endswith(" +08:00")
+
+
+@pytest.mark.parametrize("form", ["html", "pdf"])
+def test_unknown_revocation_in_a_report_is_neutral_and_says_what_to_do(
+    verify: Verifier, root: Party, form: str
+) -> None:
+    report, other = f"report.{form}", verify.folder / "other.crl"
+    other.write_bytes(revocation_list(party("another", ca=True), 1))
+    assert verify(report, named(HOLDER, root), "--crl", str(other), language="en").status == 78
+    said = verify.read(report).decode() if form == "html" else " ".join(verify.pdf_text(report).split())
+    assert ("#555b66" in said) is (form == "html")
+    assert "cannot be told: it is not known whether a certificate is revoked" in said
+    assert "--allow-host HOST" in said
+    assert "NOT valid" not in said

@@ -30,8 +30,6 @@ from xca_login.http import Exchange
 from xca_login.keys import key_of
 from xca_login.testing.parties import DAY, NOW, Party, encryption, opened
 
-pytestmark = pytest.mark.integration
-
 EXAMPLES = Path(__file__).parents[2] / "examples" / "login"
 SITES = {
     "starlette": asgi_site,

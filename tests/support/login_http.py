@@ -105,7 +105,7 @@ def issuer_of(desk: Desk, folder: Path) -> Iterator[Party]:
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(desk.ca.certificate.subject)
-        .last_update(NOW)
+        .last_update(NOW - DAY)
         .next_update(NOW + DAY)
         .add_extension(x509.CRLNumber(1), critical=False)
     )
