@@ -2,9 +2,11 @@
 """Chains of certificates: how much is looked at."""
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from xca_common.pki.chain import LONGEST, ChainLimitError, chains
-from xca_login.testing.parties import NOW, party
+from xca_login.testing.parties import NOW, authority_key, party
 
 
 def test_possible_issuers_beyond_the_limit_are_refused() -> None:
@@ -55,3 +57,28 @@ def test_chain_that_is_longer_than_is_looked_at_is_refused() -> None:
     with pytest.raises(ChainLimitError):
         next(chains(signer, others, [root.certificate], NOW))
     assert len(next(chains(others[-1], others[:-1], [root.certificate], NOW))) == LONGEST
+
+
+def test_chain_of_a_trusted_certificate_is_itself() -> None:
+    root = party("root", ca=True)
+    assert list(chains(root.certificate, [], [root.certificate], NOW)) == [(root.certificate,)]
+
+
+def test_chain_leads_through_no_certificate_that_may_not_issue() -> None:
+    root = party("root", ca=True)
+    holder = party("holder", root)
+    signer = party("signer", holder)
+    assert list(chains(signer.certificate, [holder.certificate], [root.certificate], NOW)) == []
+
+
+def test_chain_leads_through_the_generation_of_a_ca_that_is_named() -> None:
+    root = party("root", ca=True)
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ca")])
+    old, new = (party(f"ca {which}", root, ca=True, subject=subject) for which in ("old", "new"))
+    signer = party("signer", new, extensions=[authority_key(new)])
+    both = [old.certificate, new.certificate]
+    assert list(chains(signer.certificate, both, [root.certificate], NOW)) == [
+        (signer.certificate, new.certificate, root.certificate)
+    ]
+    wrong = party("signer", new, extensions=[authority_key(old)])
+    assert list(chains(wrong.certificate, both, [root.certificate], NOW)) == []

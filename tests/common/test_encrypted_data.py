@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from support.hostile_pki import short_key
+from support.hostile_pki import elliptic, short_key
+from xca_common.errors import FileProblem
 from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.certificate import serial_text
 from xca_common.pki.encrypted_data import (
@@ -33,6 +34,7 @@ from xca_common.pki.text_forms import Chunks
 from xca_login.testing.parties import DAY, NOW, Party, party
 
 CONTENT = bytes(range(256)) * 5000
+COMMITMENT = x509.KeyUsage(False, True, False, False, False, False, False, False, False)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +141,28 @@ def test_key_in_another_way_is_not_opened(
     info.chosen["key_encryption_algorithm"] = algorithm
     encrypted.write_bytes(whole.dump(force=True))
     with encrypted.open("rb") as file:
-        recipient = EncryptedData(file).recipient(reader.der)
-    assert recipient is not None
-    assert recipient.transport is None
+        data = EncryptedData(file)
+        recipient = data.recipient(reader.der)
+        assert recipient is not None
+        assert recipient.transport is None
+        with pytest.raises(ValueError, match="no transport"):
+            data.open(recipient, reader.key, io.BytesIO())
+
+
+def test_key_in_oaep_of_another_is_the_error_of_a_damaged_content(encrypted: Path, reader: Party) -> None:
+    whole = cms.ContentInfo.load(encrypted.read_bytes())
+    (info,) = whole["content"]["recipient_infos"]
+    sha1 = {"algorithm": "sha1"}
+    info.chosen["key_encryption_algorithm"] = {
+        "algorithm": "rsaes_oaep",
+        "parameters": {
+            "hash_algorithm": sha1,
+            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": sha1},
+        },
+    }
+    encrypted.write_bytes(whole.dump(force=True))
+    with pytest.raises(NotDecryptable):
+        opened(encrypted, reader)
 
 
 def test_wrong_key_and_damaged_content_are_one_error(encrypted: Path, reader: Party) -> None:
@@ -207,6 +228,71 @@ def test_content_of_a_pipe_is_encrypted_with_indefinite_lengths(
     assert opened(tmp_path / "encrypted", reader) == content
 
 
+def test_encrypted_file_in_pem_is_opened(reader: Party, tmp_path: Path) -> None:
+    (tmp_path / "content").write_bytes(CONTENT)
+    with (tmp_path / "content").open("rb") as content, (tmp_path / "encrypted").open("wb") as output:
+        encrypt(content, output, [RecipientCertificate.read(reader.der)], armored=True)
+    lines = (tmp_path / "encrypted").read_bytes().splitlines()
+    assert (lines[0], lines[-1]) == (b"-----BEGIN CMS-----", b"-----END CMS-----")
+    assert {len(line) for line in lines[1:-2]} == {64}
+    assert opened(tmp_path / "encrypted", reader) == CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
+def test_file_that_changes_while_it_is_encrypted_is_told(
+    reader: Party, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    (tmp_path / "content").write_bytes(CONTENT)
+    (tmp_path / "another").write_bytes(bytes(size))
+    before = (tmp_path / "another").stat()
+    with (tmp_path / "content").open("rb") as content, monkeypatch.context() as patched:
+        patched.setattr("xca_common.pki.encrypted_data.os.fstat", lambda file: before)
+        with pytest.raises(FileProblem) as refused:
+            encrypt(content, io.BytesIO(), [RecipientCertificate.read(reader.der)])
+    assert "it changed while it was read" in refused.value.message("en")
+
+
+def test_recipients_are_told_as_the_file_names_them(tmp_path: Path) -> None:
+    one, other = (party(name, usage=ENCRYPTION) for name in ("one", "another"))
+    (tmp_path / "content").write_bytes(CONTENT)
+    output = io.BytesIO()
+    with (tmp_path / "content").open("rb") as content:
+        encrypt(content, output, [RecipientCertificate.read(each.der) for each in (one, other)])
+    whole = cms.ContentInfo.load(output.getvalue())
+    identifier = x509.SubjectKeyIdentifier.from_public_key(other.key.public_key()).digest
+    for info in whole["content"]["recipient_infos"]:
+        if info.chosen["rid"].chosen["serial_number"].native == other.certificate.serial_number:
+            info.chosen["rid"] = cms.RecipientIdentifier("subject_key_identifier", identifier)
+    data = EncryptedData(io.BytesIO(whole.dump(force=True)))
+    names = [
+        f"the certificate {serial_text(one.certificate.serial_number)} of the issuer O=one",
+        f"the certificate with the key identifier {identifier.hex()}",
+    ]
+    assert sorted(name("en") for name in data.recipients()) == names
+    assert [name("en") for name in data.recipients(besides=other.der)] == names[:1]
+    assert data.recipient(other.der) is not None
+
+
+def test_certificates_of_who_encrypted_are_passed_over(encrypted: Path, reader: Party) -> None:
+    whole = cms.ContentInfo.load(encrypted.read_bytes())
+    whole["content"]["originator_info"] = {
+        "certs": [cms.CertificateChoices("certificate", cms.Certificate.load(reader.der))]
+    }
+    encrypted.write_bytes(whole.dump(force=True))
+    assert opened(encrypted, reader) == CONTENT
+
+
+def test_encrypted_file_without_its_content_says_so(encrypted: Path) -> None:
+    whole = cms.ContentInfo.load(encrypted.read_bytes())
+    data = whole["content"]
+    name = next(
+        one for one in ("encrypted_content_info", "auth_encrypted_content_info") if one in data._field_map
+    )
+    del data[name]["encrypted_content"]
+    with pytest.raises(Malformed, match="it does not hold its content"):
+        EncryptedData(io.BytesIO(whole.dump(force=True)))
+
+
 def test_more_recipients_than_are_read_are_refused(reader: Party, tmp_path: Path) -> None:
     recipient = RecipientCertificate.read(reader.der)
     (tmp_path / "content").write_bytes(b"content")
@@ -261,6 +347,8 @@ def test_certificate_that_is_not_for_encryption_is_refused(reader: Party) -> Non
             lambda: short_key("odd", party("issuer"), (ENCRYPTION, True)),
             "has an RSA key of fewer than 2048 bits",
         ),
+        (lambda: elliptic("odd", party("issuer")), "has a key that is no RSA key"),
+        (lambda: party("odd", usage=COMMITMENT), "is not meant for encryption"),
     ],
 )
 def test_certificate_that_is_refused_is_named_with_every_reason(

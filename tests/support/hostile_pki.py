@@ -4,9 +4,10 @@
 from asn1crypto import algos, cms, core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from xca_common.pki.authority import ENCRYPTION
 from xca_login.testing.parties import DAY, NOW, Party, altered
 
 
@@ -34,6 +35,19 @@ def short_key(name: str, issuer: Party, *extensions: tuple[x509.ExtensionType, b
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     return Party(builder.sign(issuer.key, hashes.SHA256()), own)
+
+
+def elliptic(name: str, issuer: Party) -> Party:
+    """Return a party whose certificate for encryption is of a key on an elliptic curve."""
+    own = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+    builder = (
+        x509.CertificateBuilder(issuer.certificate.subject, subject, own.public_key(), 7)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(ENCRYPTION, critical=True)
+    )
+    return Party(builder.sign(issuer.key, hashes.SHA256()), issuer.key)
 
 
 def repeated(signature: bytes) -> bytes:
