@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why the centre refuses, or cannot do, what somebody asked for: one class for each situation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import ClassVar
 
@@ -293,3 +293,22 @@ class IssuerEnds(NotCertified):
     last: date
     _message = text("This generation of the CA issues nothing that is valid after {last}.")
     _next_step = text("Begin a new generation of the CA, and issue with that.")
+
+
+class FormIncomplete(CentreError):
+    """Fields of a form are missing or wrong; nothing was kept.
+
+    Attributes:
+        problems: what is wrong, by the names of the fields.
+        reasons: the same in their order.
+    """
+
+    count: int
+    problems: Mapping[str, Text]
+    reasons: Sequence[Text]
+    _message = plural(
+        "{count} field is to be corrected: {reasons}.",
+        "{count} fields are to be corrected: {reasons}.",
+        "count",
+    )
+    _next_step = text("Correct what is named. Then send the form again.")

@@ -23,7 +23,7 @@ from xca_centre.errors import (
     OrganisationFileWithoutHeader,
 )
 from xca_centre.i18n import text
-from xca_common.harmless_text import harmless
+from xca_centre.plain_text import objection
 from xca_common.i18n import Text
 
 COLUMNS: Final = ("name", "tax_id", "oid", "kind", "counter")
@@ -36,8 +36,6 @@ _LONGEST_COUNTER: Final = 64
 _LONGEST_OID: Final = 64
 _MOST_LINES_TOLD: Final = 50
 _OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]{0,15})){2,15}")
-# What spreadsheets take for a formula when they open a list that we write.
-_FORMULA: Final = ("=", "+", "-", "@")
 _MISMATCH: Final = text("its quotation marks do not match, or a field is far too long")
 _TWICE: Final = text("{value} stands in line {line} already")
 _LINE: Final = text("line {number}: {reason}")
@@ -168,7 +166,7 @@ def _organisation(cells: list[str]) -> Organisation | Text:
     if len(cells) != len(COLUMNS):
         return text("it has {found} columns, not {wanted}").format(found=len(cells), wanted=len(COLUMNS))
     name, tax_id, oid, kind, counter = (cell.strip() for cell in cells)
-    if wrong := _wrong_name(name, text("the name"), LONGEST_NAME):
+    if wrong := objection(name, text("the name"), LONGEST_NAME):
         return wrong
     if tax_id and not is_tax_id(tax_id):
         return text("{value} is no 統一編號: 8 digits, of which the last ones check the others").format(
@@ -180,24 +178,9 @@ def _organisation(cells: list[str]) -> Organisation | Text:
         return text("{value} is no kind of organisation: {kinds}").format(
             value=kind, kinds=list(OrganisationKind)
         )
-    if wrong := _wrong_name(counter, text("the registration counter"), _LONGEST_COUNTER):
+    if wrong := objection(counter, text("the registration counter"), _LONGEST_COUNTER):
         return wrong
     return Organisation(oid, name, tax_id or None, OrganisationKind(kind), counter)
-
-
-def _wrong_name(name: str, what: Text, longest: int) -> Text | None:
-    """Return what is wrong with a name that is to stand in certificates and lists; None: nothing."""
-    if not name:
-        return text("{what} is missing").format(what=what)
-    if len(name) > longest:
-        return text("{what} has more than {most} characters").format(what=what, most=longest)
-    if harmless(name, longest=None) != name or unicodedata.normalize("NFC", name) != name:
-        return text("{what} has characters that cannot be seen, or are not composed: {value}").format(
-            what=what, value=name
-        )
-    if name.startswith(_FORMULA):
-        return text("{what} begins as a formula of a spreadsheet: {value}").format(what=what, value=name)
-    return None
 
 
 def folded(name: str) -> str:
