@@ -100,7 +100,7 @@ qemu-aarch64 -L /usr/aarch64-linux-gnu "$work/load" "$work/build-aarch64/xca-pkc
 
 python -m venv "$work/environment"
 "$work/environment/bin/pip" install --quiet --disable-pip-version-check -c packaging/constraints.txt \
-    "$dist"/xca_login-*.whl "$(echo "$dist"/xca_plugin-*_x86_64.whl)[agent,pcsc,pdf,testing]" 2>"$work/log" || fail "$(cat "$work/log")"
+    "$dist"/xca_login-*.whl "$(echo "$dist"/xca_plugin-*_x86_64.whl)[agent,centre,pcsc,pdf,testing]" 2>"$work/log" || fail "$(cat "$work/log")"
 sbom=$dist/xca-plugin-$version.cdx.json
 cyclonedx-py environment --output-reproducible --spec-version 1.6 --output-file "$sbom" "$work/environment/bin/python" \
     2>"$work/log" || fail "$(cat "$work/log")"

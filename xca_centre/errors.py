@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import ClassVar
 
 from xca_centre.i18n import plural, text
@@ -312,3 +313,59 @@ class FormIncomplete(CentreError):
         "count",
     )
     _next_step = text("Correct what is named. Then send the form again.")
+
+
+class StoreProblem(CentreError):
+    """Something about the centre's database."""
+
+
+class StoreUnavailable(StoreProblem):
+    """The database did not answer. Nothing was changed."""
+
+    _message = text("The centre's database does not answer at this moment. Nothing was changed.")
+    _next_step = text("Wait some minutes. Then do it again.")
+
+
+class ChangeUncertain(StoreProblem):
+    """The database did not answer to a commit. Whether the change was made is unknown."""
+
+    _message = text(
+        "The centre's database stopped while it was writing: the change may have been made, or not."
+    )
+    _next_step = text("Wait some minutes, and look whether it was made. If not, do it again.")
+
+
+class DatabaseUnknown(StoreProblem):
+    """The address of the database is none that the centre can use. It may hold a password."""
+
+    _message = text("The address of the centre's database cannot be used.")
+    _next_step = text("Give sqlite:///FILE or postgresql://USER@HOST/NAME.")
+
+
+class DatabaseExposed(StoreProblem):
+    """Others may read the file of the database."""
+
+    path: Path
+    _message = text("Other users of this computer may read the centre's database {path}.")
+    _next_step = text("Give the file mode 0600.")
+
+
+class SchemaMissing(StoreProblem):
+    """The database has no tables."""
+
+    _message = text("The centre's database has no tables.")
+    _next_step = text("Set up the centre first.")
+
+
+class SchemaOlder(StoreProblem):
+    """An older program made the tables of the database."""
+
+    _message = text("The centre's database was made by an older version of this program.")
+    _next_step = text("Back up the database. Then bring it up to date.")
+
+
+class SchemaNewer(StoreProblem):
+    """A newer program made the tables of the database."""
+
+    _message = text("The centre's database was made by a newer version of this program.")
+    _next_step = text("Install that version here, too. Nothing was changed.")

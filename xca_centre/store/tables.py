@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every table of the centre.
+
+Moments are UtcDateTime. A text has a length only where both engines must refuse a longer one.
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, Uuid
+
+from xca_centre.store.columns import UtcDateTime
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""All of them; a migration can drop a constraint only if it has a name that both engines know."""
+
+EVENTS: Final = Table(
+    "event",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("number", BigInteger, unique=True),
+    Column("hash", String(64)),
+)
+"""What happened: at one moment, to a subject, by somebody. Nobody changes a row but the chainer.
+
+The id is random: after a restore, a number from a sequence could be given to a second event. `facts` is the
+JSON that the hash covers. `number` and `hash` are the chainer's (event_chain); until then both are NULL.
+"""
+
+Index(
+    "ix_event_unchained",
+    EVENTS.c.at,
+    EVENTS.c.id,
+    sqlite_where=EVENTS.c.number.is_(None),
+    postgresql_where=EVENTS.c.number.is_(None),
+)
+Index(None, EVENTS.c.subject, EVENTS.c.at)
+
+JOBS: Final = Table(
+    "job",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("key", String(128)),
+    Column("facts", Text, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("due", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("parked", UtcDateTime),
+    Column("problem", Text),
+)
+"""What is to be done after a change: written in its transaction, gone when it is done (job_queue).
+
+A claimed job is due again when its lease ends. `fence` counts its claims, `attempts` those since it was made
+or taken up again. A parked job waits for an operator; `problem` says why the last attempt failed.
+"""
+
+Index(
+    "ix_job_due",
+    JOBS.c.due,
+    JOBS.c.id,
+    sqlite_where=JOBS.c.parked.is_(None),
+    postgresql_where=JOBS.c.parked.is_(None),
+)
+Index(None, JOBS.c.key)
