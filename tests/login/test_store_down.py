@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ from xca_login.integrations.wsgi import WsgiLogin, WsgiSessions
 from xca_login.sessions import MemorySessions, Session
 from xca_login.sql_store import METADATA, SqlAccounts, SqlKeys, SqlSessions, SqlStore, create_tables
 from xca_login.testing.parties import encryption, opened
-from xca_login.testing.tokens import sign
+from xca_login.testing.tokens import origin, sign
 
 Ask = Callable[[str, str, bytes, dict[str, str]], Answer]
 
@@ -239,6 +240,45 @@ def test_proof_that_is_not_noted_counts_again(desk: Desk, database: Database) ->
     assert keys.finish_proof(account, nonce).proved is not None
     with pytest.raises(errors.PossessionUnknown):
         keys.finish_proof(account, nonce)
+
+
+@contextmanager
+def answer_lost(engine: Engine, number: int) -> Iterator[None]:
+    """Let a commit of the block be done, and its answer be lost: nobody can tell whether it was done."""
+    commit, left = engine.dialect.do_commit, number
+
+    def do_commit(connection: Any) -> None:
+        nonlocal left
+        commit(connection)
+        left -= 1
+        if left == -1:
+            raise OperationalError("the connection is lost")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine.dialect, "do_commit", do_commit)
+        yield
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_token_is_let_in_at_most_once_whichever_commits_answer_is_lost(
+    number: int, desk: Desk, database: Database
+) -> None:
+    engine = database.engine
+    verifier = desk.verifier(accounts=SqlAccounts(engine))
+    stores = SqlStore(engine), SqlSessions(engine)
+    browser = Browser(INTEGRATIONS["wsgi"](CardLogin(SITE, verifier, *stores, clock=desk.clock)))
+    asked = Statement.parse(browser.post("begin").json["statement"].encode())
+    body = posted(sign(desk.school, asked.encode(), more=[origin(SITE.origin)]))
+    with answer_lost(engine, number):
+        answers = [browser.post("finish", body) for _ in range(4)]
+    told = [str(one.json.get("code", "let in")) for one in answers]
+    assert told.count("let in") <= 1
+    assert told[-1] == "challenge_unknown"
+    assert set(told) <= {"let in", "store_unavailable", "challenge_unknown"}
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT count(*) FROM xca_login_session")).scalar_one()
+    # One of a login whose answer was lost has a name that nobody was told.
+    assert kept - told.count("let in") in (0, 1)
 
 
 @pytest.mark.integration
