@@ -369,3 +369,67 @@ class SchemaNewer(StoreProblem):
 
     _message = text("The centre's database was made by a newer version of this program.")
     _next_step = text("Install that version here, too. Nothing was changed.")
+
+
+class ApplicationRefused(Refused):
+    """Something does not happen to an application or its payment."""
+
+
+class TooLateToChange(ApplicationRefused):
+    """The card is being made, or is there already."""
+
+    code = "too_late_to_change"
+    _message = text("The card of this application is being made already: it cannot be changed any more.")
+    _next_step = text(
+        "If something in it is wrong, refuse the certificates when the card comes, and apply for another."
+    )
+
+
+class SameReviewer(ApplicationRefused):
+    """The first and the second review need two persons with two cards."""
+
+    code = "same_reviewer"
+    _message = text("Who made the first review does not make the second.")
+    _next_step = text("Leave it to another officer, who has another card.")
+
+
+class NotWithoutACard(ApplicationRefused):
+    """A card is made or mailed only for an application that asks for one."""
+
+    code = "not_without_a_card"
+    _message = text("This application asks for a certificate without a card.")
+    _next_step = text("Nothing is to be made or mailed.")
+
+
+class NotACard(ApplicationRefused):
+    """The certificates of a card are issued when it is made."""
+
+    code = "not_a_card"
+    _message = text("This application asks for a card.")
+    _next_step = text("Have the card made: its certificates are issued then.")
+
+
+class WrongAmount(ApplicationRefused):
+    """Another amount was paid than was due."""
+
+    due: int
+    paid: int
+    code = "wrong_amount"
+    _message = text("NT$ {due} were due, and NT$ {paid} were paid.")
+    _next_step = text("Clear it up with the payment provider.")
+
+
+class SlipStillOpen(ApplicationRefused):
+    """A job came too early."""
+
+    code = "slip_still_open"
+    _message = text("The payment slip can still be paid.")
+    _next_step = text("Do it again after its last day.")
+
+
+class CertificatesIssued(ApplicationRefused):
+    """Once certificates are issued, no fee is paid back."""
+
+    code = "certificates_issued"
+    _message = text("The certificates were issued: the fee is not paid back.")
+    _next_step = text("Nothing is left to do.")
