@@ -76,7 +76,7 @@ pathlib.Path("/home/holder/page.html").write_bytes(urllib.request.urlopen(sys.ar
 END
 install -D -m 755 /tmp/work/xdg-open /home/holder/bin/xdg-open
 cat >/tmp/work/menu.sh <<'END'
-$(sed -n 's/^Exec=//p' /usr/share/applications/xca-agent.desktop)
+$(sed -n 's/^Exec=\(.*open\)$/\1/p' /usr/share/applications/xca-agent.desktop)
 for _ in $(seq 20); do [ ! -s page.html ] || break; sleep 1; done
 grep '<title>' page.html
 xcactl agent status

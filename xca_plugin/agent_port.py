@@ -4,17 +4,23 @@
 import errno
 import http.client
 import json
+import os
 import socket
 from contextlib import closing, suppress
 from threading import Timer
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from xca_common.i18n import Text
 from xca_plugin import errors
 from xca_plugin.i18n import text
 
+if TYPE_CHECKING:
+    import psutil
+
 PORT: Final = 61161
 """The port that existing web sites ask."""
+PROCESS_NAME: Final = "xca-agent"
+"""The name of the agent's process, also in the history of a card (xcactl events)."""
 
 _SECONDS: Final = 5.0  # an agent on a busy computer may be slow
 _FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
@@ -94,17 +100,42 @@ def _hang_up(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
+def own_agent(port: int) -> "psutil.Process | None":
+    """Return the process of the agent on a port; None: no program listens there.
+
+    Raises:
+        PortTaken: another program listens there, or another user's agent.
+        ModuleNotFoundError: the extra `agent` is not installed.
+    """
+    import psutil
+
+    if agent_at(port) is None:
+        return None
+    process = _listener(port)
+    with suppress(psutil.Error):  # it has ended, or is another user's
+        if process and process.uids().real == os.getuid() and process.name() == PROCESS_NAME:
+            return process
+    raise errors.PortTaken(port=port, holder=_holder(port))
+
+
 def _holder(port: int) -> Text | str:
     """Return which program listens on a port. The system tells that only its owner and root."""
     try:
         import psutil  # from the extra `agent`, which xcactl alone does not need
     except ImportError:
         return text("another program")
+    with suppress(psutil.Error):
+        if process := _listener(port):
+            return text("{name} (process {pid})").format(name=process.name(), pid=process.pid)
+    return text("a program of another user")
+
+
+def _listener(port: int) -> "psutil.Process | None":
+    """Return the process that listens on a port; None: none does, or it is another user's."""
+    import psutil
+
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-            try:
-                name = psutil.Process(connection.pid).name()
-            except psutil.Error:
-                continue
-            return text("{name} (process {pid})").format(name=name, pid=connection.pid)
-    return text("a program of another user")
+            with suppress(psutil.Error):
+                return psutil.Process(connection.pid)
+    return None

@@ -1008,3 +1008,16 @@ class AgentNotRunning(AgentError):
     port: int
     _message = text("The agent is not running: no program listens on the port {port}.")
     _next_step = text("Start it.")
+
+
+class AgentNotStopped(AgentError):
+    """The agent was told to end and did not in time.
+
+    Attributes:
+        pid: the number of its process.
+    """
+
+    port: int
+    pid: int
+    _message = text("The agent on the port {port} (process {pid}) was told to end, and still runs.")
+    _next_step = text("It may still use a card: wait a moment. Then tell it once more to end.")

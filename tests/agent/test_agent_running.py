@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
+import pexpect
 import psutil
 import pytest
 from click.testing import CliRunner
@@ -363,10 +364,14 @@ def test_install_with_systemd_starts_and_restarts_the_agent(
         first = main_process()
         inside("kill", "-KILL", first)
         until(lambda: main_process() not in ("0", first) and card.number in page())
+        done = agent("stop")
+        assert (done.returncode, "xcactl agent uninstall" in done.stdout) == (0, True), done.stderr
+        assert main_process() == "0"
+        assert agent("install").returncode == 0
         assert agent("uninstall").returncode == 0
         assert agent("status").returncode == 90
         again = agent("uninstall")
-        assert (again.returncode, again.stdout) == (0, "The agent was not set up to start by itself.\n")
+        assert (again.returncode, "was not set up to start by itself." in again.stdout) == (0, True)
         # Where another program has the port, nothing is set up.
         inside("systemd-run", "--user", "python3", "-m", "http.server", "--bind", "127.0.0.1", "61161")
         until(lambda: page() != "")
@@ -425,7 +430,8 @@ def test_open_starts_the_agent_once_and_shows_its_home_page(
     try:
         for _ in range(2):
             done = xcactl(tmp_path, "agent", "open", "--port", str(free_port), **no_systemd)
-            assert (done.returncode, done.stdout) == (0, f"Opening {address}\n"), done.stderr
+            assert (done.returncode, done.stdout.split("\n")[0]) == (0, f"Opening {address}"), done.stderr
+            assert f"xcactl agent stop --port {free_port}\n" in done.stdout
             agents |= {
                 each.pid
                 for each in psutil.net_connections("tcp")
@@ -442,7 +448,64 @@ def test_open_starts_the_agent_once_and_shows_its_home_page(
     until(lambda: opened.exists() and opened.read_text().split() == [address] * 2)
 
 
-@pytest.mark.parametrize("command", ["open", "status"])
+def test_stop_ends_the_agent_however_it_was_started(
+    start_agent: Start, xca_active_card: CardFixture, no_systemd: dict[str, str], tmp_path: Path
+) -> None:
+    agent = start_agent(xca_active_card)
+    port = ("--port", str(agent.port))
+    done = xcactl(tmp_path, "agent", "stop", *port, **no_systemd)
+    assert (done.returncode, done.stdout) == (0, "The agent was stopped.\n"), done.stderr
+    assert agent.process.wait(SECONDS) in (0, -signal.SIGTERM)
+    done = xcactl(tmp_path, "agent", "stop", *port, **no_systemd)
+    assert (done.returncode, "nothing was changed" in done.stdout) == (0, True), done.stderr
+    done = CliRunner(env={"LANGUAGE": "zh_TW"}).invoke(commands, ["agent", "stop", *port])
+    assert "未做任何變更" in done.stdout
+
+
+def test_stop_leaves_alone_what_only_answers_like_the_agent(
+    no_systemd: dict[str, str], tmp_path: Path
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Agent) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        done = xcactl(tmp_path, "agent", "stop", "--port", str(port), **no_systemd)
+        server.shutdown()
+    assert done.returncode == 86
+    assert f"(process {os.getpid()})" in done.stderr
+
+
+def test_stop_leaves_alone_the_agent_of_another_user(
+    start_agent: Start, xca_active_card: CardFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = start_agent(xca_active_card)
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
+    done = CliRunner(env={"LANGUAGE": "en"}).invoke(commands, ["agent", "stop", "--port", str(agent.port)])
+    assert (done.exit_code, f"xca-agent (process {agent.process.pid})" in done.stderr) == (86, True)
+    assert agent.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "End it with Ctrl-C, or from elsewhere: "), ("zh_TW", "要結束請按 Ctrl-C，或在其他終端機執行：")],
+)
+def test_run_in_a_terminal_says_how_it_ends(tmp_path: Path, language: str, words: str) -> None:
+    talk = pexpect.spawn(
+        sys.executable,
+        ["-m", "xca_plugin.cli", "--lang", language, "agent", "run", "--port", "0"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"},
+        cwd=str(tmp_path),
+        encoding="utf-8",
+        timeout=SECONDS,
+        dimensions=(24, 200),
+    )
+    talk.expect_exact(f"{words}xcactl agent stop --port ")
+    talk.sendintr()
+    talk.expect(pexpect.EOF)
+    talk.close()
+    assert talk.exitstatus == 0
+
+
+@pytest.mark.parametrize("command", ["open", "status", "stop"])
 def test_port_that_is_only_to_be_taken_is_refused_elsewhere(command: str) -> None:
     done = CliRunner(env={"LANGUAGE": "en"}).invoke(commands, ["agent", command, "--port", "0"])
     assert (done.exit_code, "0 is no whole number from 1 to 65535." in done.stderr) == (2, True), done.stderr

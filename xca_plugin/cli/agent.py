@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """xcactl agent: the local agent that web pages talk to."""
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from xca_common.command_line import WholeNumber
 from xca_common.extras import missing
 from xca_plugin import errors
 from xca_plugin.agent.process import service
-from xca_plugin.agent_port import PORT, agent_at
+from xca_plugin.agent_port import PORT, PROCESS_NAME, agent_at
 from xca_plugin.errors import PortTaken
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say, say_done
@@ -46,14 +47,13 @@ def agent() -> None:
     """Group of the commands xcactl agent …."""
 
 
-@agent.command(help=_("Run the agent until it is interrupted."))
+@agent.command(help=_("Run the agent until Ctrl-C or xcactl agent stop ends it."))
 @_PORT_TO_TAKE
 def run(port: int) -> None:
     """Serve web pages on this machine until the process is interrupted."""
     _check_installed()
     with suppress(OSError):
-        # The name of this process in the history of a card (xcactl events).
-        Path("/proc/self/comm").write_text("xca-agent", encoding="ascii")
+        Path("/proc/self/comm").write_text(PROCESS_NAME, encoding="ascii")
     from xca_plugin.agent.process import server
     from xca_plugin.agent.process.own_word import OwnWord
     from xca_plugin.agent.process.settings import Settings
@@ -65,6 +65,9 @@ def run(port: int) -> None:
         if OwnWord(settings.own_word).read() is None:
             advice = text("Choose a word there by which you know its windows: {address}/")
             say(advice.format(address=address)())
+        if sys.stdout.isatty():
+            ending = text("End it with Ctrl-C, or from elsewhere: xcactl agent stop{port}")
+            say(ending.format(port=_port_words(int(address.rpartition(":")[2])))())
 
     try:
         server.run(settings, listening)
@@ -85,8 +88,23 @@ def open_page(port: int) -> None:
     address = f"{Settings.load(port).origins()[0]}/"
     service.start(port)
     say(text("Opening {address}").format(address=address)())
+    ending = text("The agent goes on running without the browser; this ends it: xcactl agent stop{port}")
+    say(ending.format(port=_port_words(port))())
     if not open_address(address):
         say(_("No browser was found. Open that address in one yourself."), err=True)
+
+
+@agent.command(help=_("Stop the agent; one that starts at every login starts again at the next one."))
+@_PORT_TO_ASK
+def stop(port: int) -> None:
+    """End the agent of this user, however it was started."""
+    _check_installed()
+    if not service.stop(port):
+        say(text("No agent runs at the port {port}: nothing was changed.").format(port=port)())
+        return
+    say_done(_("The agent was stopped."))
+    if port == PORT and service.installed():
+        say(_("It starts again at the next login. If you do not want that: xcactl agent uninstall"))
 
 
 @agent.command(help=_("Start the agent now and at every login."))
@@ -117,6 +135,11 @@ def status(port: int) -> None:
     if version is None:
         raise errors.AgentNotRunning(port=port)
     say(text("It runs: version {version}").format(version=version)())
+
+
+def _port_words(port: int) -> str:
+    """Return the option that a command needs to reach the agent on a port; it begins with a blank."""
+    return "" if port == PORT else f" --port {port}"
 
 
 def _check_installed() -> None:

@@ -88,6 +88,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.AgentNotRunning: 90,
     errors.OtherInstallation: 91,
     errors.NotAnAuthority: 92,
+    errors.AgentNotStopped: 93,
 }
 
 OF_A_PLUGIN: Final = 1

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,8 @@ from xca_common.base_directories import config_home
 from xca_common.errors import FileProblem, os_reason
 from xca_common.folders import make_private
 from xca_plugin import errors
-from xca_plugin.agent_port import PORT, agent_at, check_free
+from xca_plugin.agent_port import PORT, agent_at, check_free, own_agent
+from xca_plugin.errors import PortTaken
 from xca_plugin.i18n import _, text
 
 _UNIT: Final = "xca-agent.service"
@@ -31,6 +33,7 @@ _VARIABLES: Final = (
 )
 
 _STARTING_SECONDS: Final = 30
+_ENDING_SECONDS: Final = 30  # more than the server and its card worker take to end
 _PLAIN: Final = re.compile(r"[\w/.,:+@~= -]+")
 
 
@@ -95,6 +98,37 @@ def start(port: int) -> None:
         time.sleep(0.1)
 
 
+def stop(port: int) -> bool:
+    """End this user's agent on a port, and return when it has ended.
+
+    Returns:
+        Whether one ran.
+
+    Raises:
+        PortTaken: another program has the port, or another user's agent.
+        ServiceFailed: systemd refuses.
+        AgentNotStopped: it does not end in time.
+        ModuleNotFoundError: the extra `agent` is not installed.
+    """
+    import psutil  # from that extra; the other functions do without
+
+    agent = own_agent(port)
+    if agent is None:
+        return False
+    # systemd would start one again that ends in the middle of an operation.
+    if _has_systemd() and str(agent.pid) == _main_process():
+        _systemctl("stop", _UNIT)
+        return True
+    end = time.monotonic() + _ENDING_SECONDS
+    with suppress(psutil.NoSuchProcess):  # it has ended
+        agent.terminate()
+        while agent.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > end:
+                raise errors.AgentNotStopped(port=port, pid=agent.pid)
+            time.sleep(0.1)
+    return True
+
+
 def uninstall() -> str:
     """Stop the agent and remove what install() wrote, if anything.
 
@@ -103,12 +137,16 @@ def uninstall() -> str:
 
     Raises:
         ServiceFailed: systemd refuses.
+        AgentNotStopped: it does not end in time.
         FileProblem: a file cannot be removed.
     """
     if not (_unit_file().exists() or _entry_file().exists()):
-        return _("The agent was not set up to start by itself.")
+        return _("The agent was not set up to start by itself. This ends one that runs: xcactl agent stop")
     if _unit_file().exists() and _has_systemd():
         _systemctl("disable", "--now", _UNIT)
+    else:
+        with suppress(PortTaken, ModuleNotFoundError):  # it is none of this user's
+            stop(PORT)
     for file in (_unit_file(), _entry_file()):
         try:
             file.unlink(missing_ok=True)
@@ -136,6 +174,12 @@ def _systemd_knows() -> bool:
     """Tell whether there is a unit, of the user or of the system."""
     done = subprocess.run(["systemctl", "--user", "cat", _UNIT], capture_output=True)  # noqa: S603, S607
     return done.returncode == 0
+
+
+def _main_process() -> str:
+    """Return the number of the unit's process; 0: it has none."""
+    command = ["systemctl", "--user", "show", "--property=MainPID", "--value", _UNIT]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
 
 def _systemctl(*arguments: str) -> None:
