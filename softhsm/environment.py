@@ -42,6 +42,7 @@ class Environment:
         copies: the issuer's copies, one folder a card: the token file as it came to its holder, and as it was
             before, with the SO PIN that opens the latter.
         pki: certificates and keys of the test PKI.
+        orders: the certificate centre's orders of cards (softhsm.producer).
         staging: cards in the making.
         store: the card store.
     """
@@ -73,6 +74,7 @@ class Environment:
         self.tokens = path / "tokens"
         self.copies = path / "issuer"
         self.pki = path / "pki"
+        self.orders = path / "orders"
         self.staging = path / "staging"
         self.store = Store(path / "cards.db")
 

@@ -7,16 +7,16 @@ from xca_common.i18n import Text
 class IssuerError(Exception):
     """The environment, or a part of the machine that it needs, does not do what was asked.
 
-    Args:
+    Attributes:
         said: what happened, and what to do; a Text is shown in the language being spoken.
     """
 
     def __init__(self, said: Text | str) -> None:
         super().__init__(said)
-        self._said = said
+        self.said = said
 
     def __str__(self) -> str:
-        return self._said if isinstance(self._said, str) else self._said()
+        return self.said if isinstance(self.said, str) else self.said()
 
 
 class NoEnvironmentError(IssuerError):

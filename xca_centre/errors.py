@@ -433,3 +433,12 @@ class CertificatesIssued(ApplicationRefused):
     code = "certificates_issued"
     _message = text("The certificates were issued: the fee is not paid back.")
     _next_step = text("Nothing is left to do.")
+
+
+class NoSuchProducer(CentreError):
+    """No installed package makes cards under this name."""
+
+    name: str
+    offered: list[str]
+    _message = text("No installed package offers the producer of cards {name}; there are: {offered}.")
+    _next_step = text("Install the package that offers it, or set the name of another one.")
