@@ -161,7 +161,7 @@ class OcspResponse:
         if self._signer_name is not None:
             return self._signer_name == subject_of(responder)
         name = hashes.SHA1()  # noqa: S303  # a name for the key (RFC 6960, section 4.2.1)
-        return self._signer_key_hash == _key_hash(responder, name)
+        return self._signer_key_hash == key_hash(responder, name)
 
 
 def question(certificate: x509.Certificate, issuer: x509.Certificate, *, nonce: bytes | None = None) -> bytes:
@@ -231,12 +231,12 @@ def _is_about(
     answer: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate
 ) -> bool:
     """Say whether an answer is about this certificate of this issuer's key: generations share one name."""
-    return answer.serial_number == certificate.serial_number and answer.issuer_key_hash == _key_hash(
+    return answer.serial_number == certificate.serial_number and answer.issuer_key_hash == key_hash(
         issuer, answer.hash_algorithm
     )
 
 
-def _key_hash(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm) -> bytes:
+def key_hash(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm) -> bytes:
     """Return the hash of a key as OCSP names it (RFC 6960, section 4.1.1): of the bits alone."""
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     bits = asn1_keys.PublicKeyInfo.load(key)["public_key"].contents
