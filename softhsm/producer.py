@@ -100,7 +100,7 @@ class SoftHSMProducer:
             shutil.copy(folder / _KEYS / "token" / STATE_FILE, token)
             so_pin = (folder / _KEYS / "copies" / SO_PIN).read_text(encoding="ascii")
             try:
-                with sealed_secret.unseal(sealed, self._key(), order) as user_code:
+                with sealed_secret.unseal(sealed, self._key()) as user_code:
                     check_user_code(user_code.reveal())
                     self._ask(staging, "change-user-code", number, old=so_pin, new=user_code.reveal())
             except (sealed_secret.NotOpened, BadValueError):

@@ -29,7 +29,7 @@ class CardProducer(Protocol):
     """
 
     def public_key(self) -> RSAPublicKey:
-        """Return the key that user codes are sealed to (sealed_secret.seal), with the order as their context.
+        """Return the key that user codes are sealed to (sealed_secret.seal).
 
         Raises:
             ProducerUnavailable: it cannot be had now.

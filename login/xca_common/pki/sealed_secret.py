@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user code that only one party can read, sealed to its RSA key (RSAES-OAEP with SHA-256; RFC 8017, 7.1).
-
-The context is the label of OAEP: a secret that was sealed for one purpose does not open for another.
-"""
+"""A user code that only one party can read, sealed to its RSA key (RSAES-OAEP with SHA-256; RFC 8017, 7.1)."""
 
 from typing import Final
 
@@ -12,38 +9,33 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from xca_common.secret import Secret
 
-_CONTEXT: Final = "xca-sealed-secret/1 "
+_PADDING: Final = OAEP(MGF1(SHA256()), SHA256(), b"xca-sealed-secret/1")
 
 
 class NotOpened(ValueError):  # a situation
-    """It was sealed for another key or another context, or was changed; which of them is not told."""
+    """It was sealed for another key, or is no sealed secret."""
 
 
-def seal(secret: Secret, key: RSAPublicKey, context: str) -> bytes:
+def seal(secret: Secret, key: RSAPublicKey) -> bytes:
     """Seal a secret of at most 128 bytes.
 
     Args:
         secret: what is sealed.
         key: whose owner reads it, 2048 bits at least.
-        context: what it is for, such as the order of a card; who opens it names the same.
 
     Raises:
         ValueError: the secret is too long for the key.
     """
-    return key.encrypt(secret.reveal().encode(), _padding(context))
+    return key.encrypt(secret.reveal().encode(), _PADDING)
 
 
-def unseal(sealed: bytes, key: RSAPrivateKey, context: str) -> Secret:
+def unseal(sealed: bytes, key: RSAPrivateKey) -> Secret:
     """Open what seal() returned.
 
     Raises:
-        NotOpened: it is none for this key and context.
+        NotOpened: it is none for this key.
     """
     try:
-        return Secret(key.decrypt(sealed, _padding(context)).decode())
+        return Secret(key.decrypt(sealed, _PADDING).decode())
     except ValueError:  # it may quote what it cannot read
         raise NotOpened from None
-
-
-def _padding(context: str) -> OAEP:
-    return OAEP(MGF1(SHA256()), SHA256(), (_CONTEXT + context).encode())
