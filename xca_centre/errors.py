@@ -442,3 +442,43 @@ class NoSuchProducer(CentreError):
     offered: list[str]
     _message = text("No installed package offers the producer of cards {name}; there are: {offered}.")
     _next_step = text("Install the package that offers it, or set the name of another one.")
+
+
+class UserCodeError(CentreError):
+    """Something about a user code that was entered online, or chosen."""
+
+
+class BadUserCode(UserCodeError):
+    """What was entered cannot be a user code; no try was spent."""
+
+    shortest: int
+    longest: int
+    _message = text(
+        "A user code has {shortest} to {longest} characters: letters, digits and ASCII signs, no blanks."
+    )
+    _next_step = text("No try was spent. Enter it again; upper and lower case differ.")
+
+
+class UserCodeRefused(UserCodeError):
+    """There is no such number, or the code is wrong, or locked: which of them is not told."""
+
+    _message = text("The number and the user code do not belong together, or the user code is locked.")
+    _next_step = text(
+        "Compare the number with your papers, and mind upper and lower case. Three wrong user codes in a row "
+        "lock it: then follow the link in the mail to the contact person, or have the user code reset."
+    )
+
+
+class TooManyTries(UserCodeError):
+    """Too many wrong codes came from one network; no try was spent."""
+
+    minutes: int
+    _message = text("Too many wrong user codes were entered from your network.")
+    _next_step = text("No try was spent. Wait {minutes} minutes, or use another network.")
+
+
+class LinkUnusable(UserCodeError):
+    """A link in a mail that lifts a lock was used, or is too old."""
+
+    _message = text("This link was used already, or is too old.")
+    _next_step = text("Have the lock lifted with the PIN of the card, or by a registration officer.")

@@ -6,7 +6,19 @@ Moments are UtcDateTime. A text has a length only where both engines must refuse
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
 
 from xca_centre.store.columns import UtcDateTime
 
@@ -77,3 +89,37 @@ Index(
     postgresql_where=JOBS.c.parked.is_(None),
 )
 Index(None, JOBS.c.key)
+
+USER_CODES: Final = Table(
+    "user_code",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("hash", String(256), nullable=False),
+    Column("sealed", LargeBinary),
+    Column("spent", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+)
+"""User codes of applications, then of the cards that were made for them (user_codes).
+
+`hash` is argon2id. `sealed` is the code as CMS to the card producer's key, until the card is made. `spent`
+counts tries since the last right one; at user_codes.TRIES the code is locked. `epoch` counts how often they
+were given back.
+"""
+
+USER_CODE_LINKS: Final = Table(
+    "user_code_link",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("code", Uuid, ForeignKey(USER_CODES.c.id), nullable=False, index=True),
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+"""Links in mails that lift the lock of a user code once. `hash` is SHA-256 of the secret in the link."""
+
+USER_CODE_NETWORKS: Final = Table(
+    "user_code_network",
+    METADATA,
+    Column("network", String(64), primary_key=True),
+    Column("began", UtcDateTime, nullable=False, index=True),
+    Column("tries", Integer, nullable=False),
+)
+"""Wrong user codes of a network in the hour that began then; also those that are being judged."""

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""User codes (用戶代碼) for what is done online: kept as argon2id hashes, and three wrong tries lock one.
+
+A code is chosen with the application, and goes over to the card that is made for it; the card has a copy of
+its own, with tries of its own. A form that takes a code with the number of a case or a card must not tell
+whether there is such a one. So each try does the same: it is spent in a change that is committed, then a hash
+is computed, the code's or a stand-in's, then the outcome is recorded. A code that is unknown, wrong or locked
+is refused in the same words.
+
+Until the card is made, the code also lies sealed to the card producer's key: nobody at the centre reads it.
+"""
+
+import hashlib
+import ipaddress
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from io import BytesIO
+from threading import BoundedSemaphore
+from typing import Final
+from uuid import UUID, uuid4
+
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy import Connection, case, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from xca_centre.errors import BadUserCode, LinkUnusable, TooManyTries, UserCodeRefused
+from xca_centre.life.transitions import Actor, Role
+from xca_centre.store.database import Change, Database
+from xca_centre.store.tables import USER_CODE_LINKS, USER_CODE_NETWORKS, USER_CODES
+from xca_common.pki.encrypted_data import RecipientCertificate, encrypt
+from xca_common.secret import Secret
+
+SHORTEST: Final = 6
+LONGEST: Final = 10
+"""Characters of a code, as cards take it: printable ASCII without blanks."""
+TRIES: Final = 3
+"""Wrong codes in a row that lock one, as on the card."""
+NETWORK_TRIES: Final = 30
+"""Wrong codes that a network may send within NETWORK_WINDOW, for whatever numbers: many offices share one."""
+NETWORK_WINDOW: Final = timedelta(hours=1)
+LINK_LIFE: Final = timedelta(days=3)
+"""How long a mailed link lifts a lock."""
+_IPV4_NETWORK: Final = 24
+_IPV6_NETWORK: Final = 48
+_AT_ONCE: Final = BoundedSemaphore(4)
+"""Hashes that are computed at once: each takes 64 MiB."""
+
+
+@dataclass(frozen=True)
+class NewUserCode:
+    """A code that was chosen.
+
+    Attributes:
+        hash: argon2id, as the PHC string format writes it.
+        sealed: the code as CMS AuthEnvelopedData to the card producer's key; None: no card is to have it.
+    """
+
+    hash: str
+    sealed: bytes | None = None
+
+
+def check_form(code: Secret) -> None:
+    """Refuse what cannot be a user code. That tells nothing of the right one, and spends no try.
+
+    Raises:
+        BadUserCode: wrong length or characters.
+    """
+    value = code.reveal()
+    if not SHORTEST <= len(value) <= LONGEST or not all("!" <= character <= "~" for character in value):
+        raise BadUserCode(shortest=SHORTEST, longest=LONGEST)
+
+
+def network_of(address: str) -> str:
+    """Return the network whose tries are counted together: of IPv4 the /24, of IPv6 the /48."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    bits = _IPV4_NETWORK if ip.version == 4 else _IPV6_NETWORK
+    return str(ipaddress.ip_network((ip.packed, bits), strict=False))
+
+
+class UserCodes:
+    """Keeps and judges codes.
+
+    Args:
+        database: where they are kept.
+        hasher: computes the hashes.
+    """
+
+    def __init__(self, database: Database, hasher: PasswordHasher | None = None) -> None:
+        self._database = database
+        self._hasher = hasher or PasswordHasher()
+        # What is computed where there is no code: nobody knows what it is the hash of.
+        self._nobodys = self._hasher.hash(secrets.token_urlsafe())
+
+    def choose(self, code: Secret, producer: RecipientCertificate | None = None) -> NewUserCode:
+        """Prepare a code that somebody chose. It takes long: it is done before a change begins.
+
+        Args:
+            code: the code.
+            producer: the certificate of the producer that makes the card; None: no card is made.
+
+        Raises:
+            BadUserCode: it cannot be one.
+        """
+        check_form(code)
+        with _AT_ONCE:
+            digest = self._hasher.hash(code.reveal())
+        sealed = None
+        if producer is not None:
+            encrypt(BytesIO(code.reveal().encode("ascii")), output := BytesIO(), [producer])
+            sealed = output.getvalue()
+        return NewUserCode(digest, sealed)
+
+    def is_affordable(self, digest: str) -> bool:
+        """Tell whether a hash that a stranger may have written takes no more work than our own."""
+        try:
+            found, own = extract_parameters(digest), extract_parameters(self._nobodys)
+        except (InvalidHashError, ValueError):
+            return False
+        return found.type is own.type and all(
+            getattr(found, name) <= getattr(own, name)
+            for name in ("hash_len", "salt_len", "time_cost", "memory_cost", "parallelism")
+        )
+
+    def prove(self, find: Callable[[Change], UUID | None], code: Secret, network: str, role: Role) -> UUID:
+        """Spend a try for a code, and return which one it is.
+
+        Args:
+            find: returns the id of the code that is meant, in the change that spends the try; None: there is
+                none. It takes all that the person has to know, such as card number and serial number.
+            code: what was entered.
+            network: as network_of().
+            role: in which role the person acts.
+
+        Raises:
+            BadUserCode: it cannot be one. No try was spent.
+            TooManyTries: too many wrong ones came from this network. No try was spent.
+            UserCodeRefused: there is none, or it is wrong, or locked.
+            StoreUnavailable: the database did not answer; a try may have been spent.
+        """
+        check_form(code)
+        with self._database.change() as change:
+            _count(change, network)
+            wanted = find(change)
+            spent = change.connection.execute(
+                update(USER_CODES)
+                .where(USER_CODES.c.id == (wanted or uuid4()), USER_CODES.c.spent < TRIES)
+                .values(spent=USER_CODES.c.spent + 1)
+                .returning(USER_CODES.c.hash, USER_CODES.c.epoch, USER_CODES.c.spent)
+            ).one_or_none()
+        is_right = self._is_right(spent.hash if spent else self._nobodys, code) and spent is not None
+        with self._database.change() as change:
+            if spent is not None and wanted is not None and is_right:
+                is_right = _settle(change, wanted, spent.hash, spent.epoch, network)
+            if not is_right:
+                refused = Actor(role, "unknown")
+                change.event("user_code_refused", str(wanted or "none"), refused, {"network": network})
+                if spent is not None and spent.spent == TRIES:
+                    change.event("user_code_locked", str(wanted), Actor(Role.CENTRE, "centre"), {})
+                    change.enqueue("mail", {"mail": "user_code_locked", "user_code": str(wanted)})
+        if wanted is None or not is_right:
+            raise UserCodeRefused
+        return wanted
+
+    def _is_right(self, digest: str, code: Secret) -> bool:
+        try:
+            with _AT_ONCE:
+                return self._hasher.verify(digest, code.reveal())
+        except (Argon2Error, InvalidHashError):
+            return False
+
+
+def add(change: Change, new: NewUserCode) -> UUID:
+    """Keep a code, and return its id."""
+    found = uuid4()
+    row = {"id": found, "hash": new.hash, "sealed": new.sealed, "spent": 0, "epoch": 0}
+    change.connection.execute(insert(USER_CODES).values(row))
+    return found
+
+
+def replace(change: Change, code: UUID, new: NewUserCode) -> None:
+    """Put a new code in the place of another one. It has all its tries."""
+    _renew(change, code, hash=new.hash, sealed=new.sealed)
+
+
+def sealed(connection: Connection, code: UUID) -> bytes | None:
+    """Return the code, sealed to the card producer's key; None: it is not kept, or not any more."""
+    found: bytes | None = connection.execute(
+        select(USER_CODES.c.sealed).where(USER_CODES.c.id == code)
+    ).scalar()
+    return found
+
+
+def forget_sealed(change: Change, code: UUID) -> None:
+    """Delete what was sealed: the card is made, or never will be."""
+    change.connection.execute(update(USER_CODES).where(USER_CODES.c.id == code).values(sealed=None))
+
+
+def is_locked(connection: Connection, code: UUID) -> bool:
+    """Tell whether a code is locked, for those who may know that it is there."""
+    spent = connection.execute(select(USER_CODES.c.spent).where(USER_CODES.c.id == code)).scalar_one()
+    return bool(spent >= TRIES)
+
+
+def lift(change: Change, code: UUID, by: Actor) -> None:
+    """Lift the lock of a code: for an officer, or a holder who signed with the PIN."""
+    _renew(change, code)
+    change.event("user_code_lock_lifted", str(code), by, {})
+
+
+def new_link(change: Change, code: UUID) -> str:
+    """Return a secret that lifts the lock once, for a link in a mail. Only its hash is kept."""
+    secret = secrets.token_urlsafe(32)
+    change.connection.execute(delete(USER_CODE_LINKS).where(USER_CODE_LINKS.c.until < change.now))
+    row = {"hash": _digest(secret), "code": code, "until": change.now + LINK_LIFE}
+    change.connection.execute(insert(USER_CODE_LINKS).values(row))
+    return secret
+
+
+def lift_by_link(change: Change, secret: str, by: Actor) -> UUID:
+    """Lift the lock that a mailed link is for, and return the code's id.
+
+    Raises:
+        LinkUnusable: it was used, is too old, or never was one.
+    """
+    is_it = (USER_CODE_LINKS.c.hash == _digest(secret)) & (USER_CODE_LINKS.c.until >= change.now)
+    taken = delete(USER_CODE_LINKS).where(is_it).returning(USER_CODE_LINKS.c.code)
+    code: UUID | None = change.connection.execute(taken).scalar()
+    if code is None:
+        raise LinkUnusable
+    lift(change, code, by)
+    return code
+
+
+def _renew(change: Change, code: UUID, **values: object) -> None:
+    """Give a code all its tries. What was asked before this, settles nothing after it."""
+    fresh = {"spent": 0, "epoch": USER_CODES.c.epoch + 1, **values}
+    change.connection.execute(update(USER_CODES).where(USER_CODES.c.id == code).values(fresh))
+    change.connection.execute(delete(USER_CODE_LINKS).where(USER_CODE_LINKS.c.code == code))
+
+
+def _count(change: Change, network: str) -> None:
+    """Count a try of a network before it is known whether it is right.
+
+    Raises:
+        TooManyTries: it has had all of this hour's.
+    """
+    table, fresh = USER_CODE_NETWORKS, change.now - NETWORK_WINDOW
+    old = select(table.c.network).where(table.c.began <= fresh).with_for_update(skip_locked=True)
+    change.connection.execute(delete(table).where(table.c.network.in_(old)))
+    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
+    counted = (
+        make(table)
+        .values(network=network, began=change.now, tries=1)
+        .on_conflict_do_update(index_elements=[table.c.network], set_={"tries": table.c.tries + 1})
+        .returning(table.c.tries)
+    )
+    if change.connection.execute(counted).scalar_one() > NETWORK_TRIES:
+        raise TooManyTries(minutes=NETWORK_WINDOW // timedelta(minutes=1))
+
+
+def _settle(change: Change, code: UUID, digest: str, epoch: int, network: str) -> bool:
+    """Give the tries back after a right code; return whether it still is the code.
+
+    Only the tries of its own epoch: a lock that came after another right code, or a lifted one, stays.
+    """
+    ours = USER_CODES.c.epoch == epoch
+    row = change.connection.execute(
+        update(USER_CODES)
+        .where(USER_CODES.c.id == code, USER_CODES.c.hash == digest)
+        .values(
+            spent=case((ours, 0), else_=USER_CODES.c.spent),
+            epoch=USER_CODES.c.epoch + case((ours, 1), else_=0),
+        )
+        .returning(USER_CODES.c.id)
+    ).one_or_none()
+    if row is not None:
+        table = USER_CODE_NETWORKS
+        change.connection.execute(
+            update(table).where(table.c.network == network, table.c.tries > 0).values(tries=table.c.tries - 1)
+        )
+    return row is not None
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
