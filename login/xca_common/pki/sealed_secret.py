@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user code that only one party can read, sealed to its RSA key (RSAES-OAEP with SHA-256; RFC 8017, 7.1)."""
+"""A user code that only one party can read, sealed to its RSA key (RSAES-OAEP, SHA-256; RFC 8017, 7.1)."""
 
 from typing import Final
 
