@@ -482,3 +482,30 @@ class LinkUnusable(UserCodeError):
 
     _message = text("This link was used already, or is too old.")
     _next_step = text("Have the lock lifted with the PIN of the card, or by a registration officer.")
+
+
+class JournalUnavailable(StoreProblem):
+    """The journal cannot be written or read. Nothing was changed."""
+
+    path: Path
+    _message = text("The centre's journal in {path} cannot be used. Nothing was changed.")
+    _next_step = text("See that the disk is there and has room. Then do it again.")
+
+
+class NotJournalled(StoreProblem):
+    """A change was made, and its events are not in the journal yet."""
+
+    _message = text("It was done, but the centre's journal could not be written.")
+    _next_step = text("Do not do it again. Tell the operator that the journal's disk is to be looked at.")
+
+
+class JournalAhead(StoreProblem):
+    """The journal has events that the database lacks: it was restored from a backup."""
+
+    count: int
+    _message = plural(
+        "The centre's journal has {count} event that the database lacks: it was restored from a backup.",
+        "The centre's journal has {count} events that the database lacks: it was restored from a backup.",
+        "count",
+    )
+    _next_step = text("Merge the journal into the database. Until then the centre signs nothing.")

@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database of the centre: consistent reads, and changes that happen as a whole or not at all."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import uuid4
 
 from sqlalchemy import Connection, insert
 
+from xca_centre.errors import JournalUnavailable, NotJournalled
 from xca_centre.life.transitions import Actor
 from xca_centre.store.engine import make_engines
+from xca_centre.store.events import Event, Facts, write_facts
+from xca_centre.store.journal import Journal
 from xca_centre.store.schema import require_current
 from xca_centre.store.tables import EVENTS, JOBS
 
 Clock: TypeAlias = Callable[[], datetime]
 """Returns the time, with a time zone."""
-
-Facts: TypeAlias = Mapping[str, str | int]
-"""What an event or a job has to say. Never a secret: events are kept for ever."""
 
 _ADD_EVENT: Final = insert(EVENTS)
 _ADD_JOB: Final = insert(JOBS)
@@ -33,10 +32,12 @@ class Change:
     Attributes:
         connection: its connection.
         now: the moment of all that it does.
+        events: what was added by event().
     """
 
     connection: Connection
     now: datetime
+    events: list[Event] = field(default_factory=list, init=False)
 
     def event(self, kind: str, subject: str, by: Actor, facts: Facts) -> None:
         """Add an event. The chainer numbers it after the commit (event_chain).
@@ -47,16 +48,9 @@ class Change:
             by: who did it.
             facts: what else is to be known; of a change of state, all that it takes to do it again.
         """
-        row = {
-            "id": uuid4(),
-            "at": self.now,
-            "kind": kind,
-            "subject": subject,
-            "role": by.role.value,
-            "name": by.name,
-            "facts": write_facts(facts),
-        }
-        self.connection.execute(_ADD_EVENT, row)
+        event = Event.new(self.now, kind, subject, by, facts)
+        self.connection.execute(_ADD_EVENT, event.row())
+        self.events.append(event)
 
     def enqueue(
         self, job: str, facts: Facts, not_before: datetime | None = None, key: str | None = None
@@ -89,15 +83,17 @@ class Database:
     Args:
         address: sqlite:///FILE, or postgresql://….
         clock: the time of its changes.
+        journal: where events are, too, before a change is answered for.
 
     Raises:
         SchemaMissing, SchemaOlder, SchemaNewer: it is to be migrated (schema.migrate), or by another program.
         DatabaseUnknown, DatabaseExposed, StoreUnavailable: it cannot be used.
     """
 
-    def __init__(self, address: str, clock: Clock) -> None:
+    def __init__(self, address: str, clock: Clock, journal: Journal | None = None) -> None:
         self._engines = make_engines(address)
         self._clock = clock
+        self.journal = journal
         require_current(self._engines)
 
     @contextmanager
@@ -120,15 +116,22 @@ class Database:
         Raises:
             StoreUnavailable: the database did not answer; nothing was changed.
             ChangeUncertain: it did not answer to the commit.
+            JournalUnavailable: the journal takes no events; nothing was changed.
+            NotJournalled: the change was made, and the journal did not take its events.
         """
+        if self.journal:
+            self.journal.prepare()
         with self._engines.change() as connection:
-            yield Change(connection, self._clock())
+            change = Change(connection, self._clock())
+            yield change
+        if self.journal:
+            # Only what was committed: a restore would else do what never happened. The chainer brings what is
+            # missing because this process ends here.
+            try:
+                self.journal.append(change.events)
+            except JournalUnavailable as error:
+                raise NotJournalled from error
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
         self._engines.dispose()
-
-
-def write_facts(facts: Facts) -> str:
-    """Return facts as the one JSON that stands for them."""
-    return json.dumps(dict(facts), sort_keys=True, separators=(",", ":"))

@@ -61,6 +61,11 @@ Index(
 )
 Index(None, EVENTS.c.subject, EVENTS.c.at)
 
+JOURNALLED: Final = Table(
+    "journalled", METADATA, Column("number", BigInteger, primary_key=True, autoincrement=False)
+)
+"""One row: up to which number the chained events are in the journal. No row: none is."""
+
 JOBS: Final = Table(
     "job",
     METADATA,
