@@ -8,8 +8,8 @@ from pyhanko.pdf_utils.font.api import FontEngine, FontEngineFactory, ShapeResul
 from pyhanko.pdf_utils.font.opentype import GlyphAccumulator
 from pyhanko.pdf_utils.writer import BasePdfFileWriter
 
+from xca_common.fonts import CFF, NO_FONT, TRUE_TYPE, font_with
 from xca_plugin.errors import PdfNotSigned
-from xca_plugin.fonts import CFF, NO_FONT, TRUE_TYPE, font_with
 from xca_plugin.i18n import text
 
 _UNITS: Final = 1000  # per em

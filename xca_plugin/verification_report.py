@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from xca_common.extras import install_command
+from xca_common.fonts import NO_FONT, TRUE_TYPE, font_with
 from xca_common.harmless_text import harmless
 from xca_plugin import card_text, errors, verdict_text
-from xca_plugin.fonts import NO_FONT, TRUE_TYPE, font_with
 from xca_plugin.i18n import _, text
 from xca_plugin.verdict import Outcome, Verification
 

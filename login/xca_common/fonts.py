@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Final
 
-from xca_plugin.i18n import text
+from xca_common.i18n import text
 
 TRUE_TYPE: Final = "TrueType"
 CFF: Final = "CFF"
