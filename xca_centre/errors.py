@@ -114,6 +114,16 @@ class BadOrganisationLines(OrganisationFileError):
     _next_step = text("Correct them in the file. Then import it again.")
 
 
+class BadIssuerRules(CentreError):
+    """A file with the rules of an issuer cannot be used."""
+
+    path: str
+    key: str
+    detail: Text | str
+    _message = text("The rules of the issuer in {path} cannot be used. {key}: {detail}.")
+    _next_step = text("Correct it: the files that come with the program show the form of each value.")
+
+
 class Refused(CentreError):
     """What somebody asked for is not done, and nothing has changed.
 
