@@ -5,17 +5,25 @@ import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
 
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from flask import Flask
+from starlette import requests as starlette_requests
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from support.login_http import Answer, ask_asgi, posted
 from support.login_site import SITE, Desk
 from xca_login import Login
+from xca_login.errors import StoreUnavailable
 from xca_login.http import MOST_BODY_BYTES, CardLogin
-from xca_login.integrations import fastapi, flask, wsgi
+from xca_login.integrations import fastapi, flask, starlette, wsgi
 from xca_login.integrations.asgi import (
     Application,
     AsgiLogin,
@@ -208,3 +216,112 @@ def test_websocket_that_another_sites_page_opens_is_nobodys(
 
     asyncio.run(opened())
     assert [session is not None for session in found] == [is_known]
+
+
+@dataclass
+class Exchange:
+    """An exchange with an ASGI program: what comes in, and what the program sent."""
+
+    incoming: list[Message]
+    sent: list[Message] = field(default_factory=list)
+
+    async def receive(self) -> Message:
+        if not self.incoming:
+            await asyncio.Event().wait()  # the client stays, and says nothing more
+        return self.incoming.pop(0)
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+def exchange(app: Application, kind: str, *incoming: Message) -> list[Message]:
+    """Let a program answer what comes in, and return what it sent."""
+    with_client = Exchange(list(incoming))
+    scope = {"type": kind, "method": "POST", "path": "/login/finish", "headers": []}
+
+    async def answered() -> None:
+        await app(scope, with_client.receive, with_client.send)
+
+    asyncio.run(answered())
+    return with_client.sent
+
+
+def test_client_that_goes_before_its_post_is_whole_is_not_answered(card_login: CardLogin) -> None:
+    part = {"type": "http.request", "body": b"{", "more_body": True}
+    assert exchange(AsgiLogin(card_login), "http", part, {"type": "http.disconnect"}) == []
+
+
+def test_post_that_does_not_arrive_in_time_is_refused_in_words(
+    card_login: CardLogin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xca_login.integrations.asgi.BODY_SECONDS", 0.05)
+    part = {"type": "http.request", "body": b"{", "more_body": True}
+    start, body = exchange(AsgiLogin(card_login), "http", part)
+    assert (start["status"], json.loads(body["body"])["code"]) == (408, "request_too_slow")
+
+
+def test_server_that_asks_a_login_for_its_lifespan_goes_on_without_it(card_login: CardLogin) -> None:
+    with pytest.raises(ValueError, match="no lifespan here"):
+        exchange(AsgiLogin(card_login), "lifespan", {"type": "lifespan.startup"})
+
+
+def test_middleware_of_sessions_hands_the_lifespan_on(card_login: CardLogin) -> None:
+    seen: list[str] = []
+
+    async def program(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((await receive())["type"])
+
+    exchange(AsgiSessions(program, card_login), "lifespan", {"type": "lifespan.startup"})
+    assert seen == ["lifespan.startup"]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), [("http", "status", 503), ("websocket", "code", 1013)])
+def test_page_whose_visitor_cannot_be_told_is_not_shown(
+    card_login: CardLogin, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, value: int
+) -> None:
+    def down(cookies: str) -> None:
+        raise StoreUnavailable
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("the page was asked")
+
+    monkeypatch.setattr(card_login, "session", down)
+    first = exchange(AsgiSessions(page, card_login), kind, {"type": f"{kind}.connect"})[0]
+    assert first[name] == value
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"CONTENT_LENGTH": "-1"}, {"CONTENT_LENGTH": "１"}, {"HTTP_TRANSFER_ENCODING": "chunked"}],
+    ids=["negative", "other digits", "chunked"],
+)
+def test_wsgi_request_whose_length_is_not_told_is_refused_in_words(
+    card_login: CardLogin, odd: dict[str, str]
+) -> None:
+    status: list[str] = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/login/finish",
+        "HTTP_ORIGIN": SITE.origin,
+        "wsgi.input": BytesIO(b"{}"),
+        **odd,
+    }
+    body = b"".join(wsgi.WsgiLogin(card_login)(environ, lambda code, *_: status.append(code)))  # type: ignore[arg-type]
+    assert (status, json.loads(body)["code"]) == (["400 Bad Request"], "request_malformed")
+
+
+def test_user_of_a_starlette_program_is_the_holder(desk: Desk, card_login: CardLogin) -> None:
+    def page(request: starlette_requests.Request) -> PlainTextResponse:
+        user = request.user
+        return PlainTextResponse(f"{user.is_authenticated} {user.display_name} {user.identity}")
+
+    app = Starlette(
+        routes=[Route("/", page), starlette.login_routes(card_login)],
+        middleware=[Middleware(starlette.LoginMiddleware, card_login=card_login)],
+    )
+
+    async def visit() -> Answer:
+        return await ask_asgi(app, "GET", "/", b"", {"Cookie": given(await log_in(app, desk))})
+
+    account = "/".join(desk.verifier().check(desk.school.der).account)
+    assert asyncio.run(visit()).body.decode() == f"True a school {account}"

@@ -26,8 +26,11 @@ from support.login_http import asgi_site, issuer_of
 from support.login_site import Desk
 from support.oidc import BACK, FORM, LEFT, SECRET, Holder, client, provider, query_of
 from support.postgresql import WITH_POSTGRESQL
+from xca_login.errors import StoreUnavailable
 from xca_login.oidc import settings as oidc_settings
 from xca_login.oidc.app import make_app
+from xca_login.oidc.server import Server
+from xca_login.oidc.store import OidcStore
 from xca_login.testing.parties import Party
 
 VERIFIER = generate_token(48)
@@ -200,6 +203,13 @@ def test_person_who_refuses_is_sent_back_without_a_code(holder: Holder) -> None:
     told = query_of(holder.submit(page, "refuse").header("Location") or "")
     assert (told["error"], told["state"], told["iss"]) == ("access_denied", "a state", holder.origin)
     assert "code" not in told
+
+
+def test_answer_that_is_neither_yes_nor_no_is_none(holder: Holder) -> None:
+    page = holder.after_login(holder.follow(asked(holder.origin, prompt="consent")))
+    for answer in ("maybe", None):
+        assert holder.submit(page, answer).status == 400
+    assert "code" in query_of(holder.submit(page, "allow").header("Location") or "")
 
 
 def test_consent_of_another_session_or_page_is_refused(
@@ -562,6 +572,20 @@ def test_person_is_asked_before_anybodys_request_ends_the_session(holder: Holder
     assert userinfo(holder.origin, tokens["access_token"]).status_code == 401
 
 
+def test_end_of_a_session_is_confirmed_by_the_one_whose_session_it_is(
+    holder: Holder, card: Party, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = tokens_of(holder)
+    page = holder.follow("/end-session?")
+    monkeypatch.setattr(desk, "at", desk.at + timedelta(seconds=1))
+    other = Holder(holder.origin, card)
+    others = tokens_of(other)
+    assert other.submit(page).status == 400
+    assert userinfo(other.origin, others["access_token"]).status_code == 200
+    assert holder.submit(page).status == 200
+    assert has_ended(holder.origin, tokens)
+
+
 @pytest.mark.parametrize("to", ["https://evil.example/", f"{LEFT}/", BACK])
 def test_logout_leads_to_no_address_that_is_not_registered_for_it(holder: Holder, to: str) -> None:
     tokens = tokens_of(holder)
@@ -600,6 +624,46 @@ def test_body_of_a_client_that_is_too_long_or_no_form_is_refused(origin: str) ->
         == 400
     )
     assert post(f"{origin}/token", content=b"code=%ff", headers=FORM).status_code == 400
+
+
+def test_query_that_is_too_long_is_refused(holder: Holder) -> None:
+    for path in ("/authorize", "/authorize/resume"):
+        assert holder.ask("GET", f"{path}?request={'A' * 40_000}").status == 400
+
+
+def test_client_whose_secret_is_another_or_is_missing_gets_nothing(holder: Holder) -> None:
+    code = query_of(holder.through(asked(holder.origin)))["code"]
+    for client_id, secret in (("bids", "another"), ("app", SECRET)):
+        refused = exchange(holder.origin, code, client_id=client_id, secret=secret)
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    assert exchange(holder.origin, code).status_code == 200
+
+
+def test_program_is_told_when_the_database_is_down(
+    holder: Holder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise StoreUnavailable
+
+    tokens = tokens_of(holder)
+    monkeypatch.setattr(OidcStore, "access", down)
+    refused = userinfo(holder.origin, tokens["access_token"])
+    assert (refused.status_code, refused.json()) == (503, {"error": "temporarily_unavailable"})
+    assert "See that the database is there" in caplog.text
+    assert tokens["access_token"] not in caplog.text
+
+
+def test_person_is_told_of_a_problem_that_nobody_expected_without_its_words(
+    holder: Holder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(Server, "query_client", broken)
+    page = holder.ask("GET", asked(holder.origin))
+    assert page.status == 500
+    assert "a secret" not in page.body.decode() + caplog.text
+    assert "unexpected problem" in caplog.text
 
 
 def test_pages_are_in_both_languages(holder: Holder) -> None:

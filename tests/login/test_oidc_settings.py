@@ -99,6 +99,8 @@ def test_paths_in_settings_begin_at_the_folder_of_the_file(
             "",
             "sector is needed",
         ),
+        (f"{CLIENT}subject = 'pairwise'\nsector = 'A.example'", "", "in lower case"),
+        (CLIENT, "#" * (1 << 20), "more than 1 MiB"),
         ("[client", "", "no TOML"),
         ("client = [1]", "", "[[client]]"),
     ],
@@ -111,6 +113,13 @@ def test_setting_that_is_wrong_is_named(tmp_path: Path, clients: str, more: str,
         oidc_settings.read(path)
     assert said in caught.value.message("en")
     assert caught.value.message("zh_TW") != caught.value.message("en")
+
+
+@pytest.mark.fast
+def test_sector_of_a_client_with_several_hosts_is_the_one_that_is_named(tmp_path: Path) -> None:
+    client = CLIENT.replace('"]', '", "https://b.example/"]') + "subject = 'pairwise'\nsector = 'example.org'"
+    found = oidc_settings.read(settings_file(tmp_path, ORIGIN, "", client))
+    assert found.clients["a"].sector == "example.org"
 
 
 @pytest.mark.fast

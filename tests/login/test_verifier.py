@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from support.hostile_pki import plain, pss_algorithm, short_key
 from support.login_site import SITE, Desk, Saying
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.authority import directory_attributes
 from xca_common.pki.standing import Judgement, Standing
 from xca_login import Binding, Challenge, Login, Policy, Trust, TrustFolder, Verifier, errors
 from xca_login.revocation import Known
-from xca_login.testing.parties import DAY, NOW, Party, altered, holder, key, party, policies
+from xca_login.testing.parties import DAY, NOW, Party, altered, certified_with, holder, key, party, policies
 from xca_login.testing.tokens import origin, sign
 
 pytestmark = pytest.mark.fast
@@ -228,6 +229,42 @@ def test_trust_without_an_issuing_ca_cannot_be_made(desk: Desk) -> None:
     for certificates in ([], [strict_certificate.load(desk.school.der)]):
         with pytest.raises(errors.BadTrust):
             Trust.of(certificates)
+
+
+def test_ca_that_nobody_could_rely_on_is_refused_in_words(desk: Desk) -> None:
+    mask = padding.PSS(padding.MGF1(hashes.SHA1()), 32)
+    weak = certified_with(desk.ca, desk.root, pss_algorithm("sha1"), mask, hashes.SHA256())
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    is_ca = x509.BasicConstraints(ca=True, path_length=None), True
+    for certificate, words in (
+        (weak, "its signature is too weak"),
+        (short_key("a ca", desk.root, is_ca, (usage, True)), "its key is not accepted"),
+        (plain("a ca", desk.root, is_ca, (usage, True)), "it does not name its key"),
+        (desk.school, "it is not that of a CA"),
+    ):
+        with pytest.raises(errors.BadTrust) as refused:
+            Trust.of([desk.root.certificate, certificate.certificate])
+        assert words in refused.value.message("en")
+
+
+def test_file_of_trust_that_cannot_be_read_is_named(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(desk.ca.pem)
+    monkeypatch.setattr("xca_login.trust._MOST_BYTES", 100)
+    with pytest.raises(errors.BadTrustFile, match="more than"):
+        TrustFolder(tmp_path)
+    (tmp_path / "ca.pem").unlink()
+    (tmp_path / "ca.pem").symlink_to(tmp_path / "nowhere.pem")
+    with pytest.raises(errors.BadTrustFile, match="No such file"):
+        TrustFolder(tmp_path)
+
+
+def test_policy_that_lets_nobody_in_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="nobody could log in"):
+        Policy(ranks=frozenset({"third"}))
+    with pytest.raises(ValueError, match="nobody could log in"):
+        Policy(frozenset())
 
 
 def test_folder_of_trust_that_changes_is_read_again(

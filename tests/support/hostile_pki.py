@@ -23,31 +23,41 @@ def pss_algorithm(mask: str) -> dict[str, object]:
     return {"algorithm": "rsassa_pss", "parameters": parameters}
 
 
-def short_key(name: str, issuer: Party, *extensions: tuple[x509.ExtensionType, bool]) -> Party:
-    """Return a party whose RSA key is too short."""
-    own = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+def plain(
+    name: str,
+    issuer: Party,
+    *extensions: tuple[x509.ExtensionType, bool],
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None,
+) -> Party:
+    """Return a party whose certificate has these extensions alone.
+
+    Args:
+        name: its name (O).
+        issuer: who signs the certificate.
+        extensions: each with whether it is critical.
+        key: the certificate's; None: the issuer's, as the party's.
+    """
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
     builder = (
-        x509.CertificateBuilder(issuer.certificate.subject, subject, own.public_key(), 7)
+        x509.CertificateBuilder(issuer.certificate.subject, subject, (key or issuer.key).public_key(), 7)
         .not_valid_before(NOW - DAY)
         .not_valid_after(NOW + DAY)
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
+    own = key if isinstance(key, rsa.RSAPrivateKey) else issuer.key
     return Party(builder.sign(issuer.key, hashes.SHA256()), own)
+
+
+def short_key(name: str, issuer: Party, *extensions: tuple[x509.ExtensionType, bool]) -> Party:
+    """Return a party whose RSA key is too short."""
+    own = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    return plain(name, issuer, *extensions, key=own)
 
 
 def elliptic(name: str, issuer: Party) -> Party:
     """Return a party whose certificate for encryption is of a key on an elliptic curve."""
-    own = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
-    builder = (
-        x509.CertificateBuilder(issuer.certificate.subject, subject, own.public_key(), 7)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + DAY)
-        .add_extension(ENCRYPTION, critical=True)
-    )
-    return Party(builder.sign(issuer.key, hashes.SHA256()), issuer.key)
+    return plain(name, issuer, (ENCRYPTION, True), key=ec.generate_private_key(ec.SECP256R1()))
 
 
 def repeated(signature: bytes) -> bytes:
