@@ -52,6 +52,7 @@ def test_case_number_with_one_wrong_digit_is_refused(place: int, added: int) -> 
 @pytest.mark.parametrize(
     "typed",
     ["", NUMBER[:-1], NUMBER + "0", "٠" * 25, "十" * 25, NUMBER[:-1] + "x", " " * 10**6 + NUMBER, "\0"],
+    ids=["empty", "short", "long", "Arabic digits", "Chinese digits", "a letter", "many blanks", "NUL"],
 )
 def test_case_number_of_another_form_is_refused(typed: str) -> None:
     with pytest.raises(BadCaseNumber):
