@@ -519,3 +519,36 @@ class JournalAhead(StoreProblem):
         "count",
     )
     _next_step = text("Merge the journal into the database. Until then the centre signs nothing.")
+
+
+class HierarchyError(CentreError):
+    """The CAs of the centre are not as they must be.
+
+    Attributes:
+        path: the folder of their certificates, or the file in it.
+    """
+
+    path: Path
+
+
+class HierarchyMissing(HierarchyError):
+    """The CAs were not begun, or not to their end."""
+
+    _message = text("The CAs of the centre in {path} are not there, or not complete.")
+    _next_step = text("Begin them, or go on with it: what was made is kept.")
+
+
+class HierarchyDiffers(HierarchyError):
+    """Something else was begun in the folder."""
+
+    _message = text("In {path} the CAs of a centre were begun with other names, keys or tokens.")
+    _next_step = text("Go on with the same ones, or begin in another folder.")
+
+
+class HierarchyDamaged(HierarchyError):
+    """A file of the CAs cannot be read, or is not that of its key."""
+
+    _message = text("The file {path} cannot be read, or is not the one that belongs to its key.")
+    _next_step = text(
+        "Bring it back from a copy. Certificates of CAs are in no other place but their repository."
+    )

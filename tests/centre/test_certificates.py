@@ -11,10 +11,9 @@ from cryptography.x509.oid import ExtensionOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.centre.authority import NAME, NOW, REPOSITORY, card, issuer, key, school
+from support.centre.authority import NAME, NOW, card, issuer, key, school
 from xca_centre.authority.certificates import (
     MOST_REQUEST_BYTES,
-    CardKeys,
     certify_again,
     certify_card,
     certify_other,
@@ -22,11 +21,11 @@ from xca_centre.authority.certificates import (
     requested_key,
 )
 from xca_centre.errors import BadHolder, IssuerEnds, KeyRefused, PossessionUnproved, RequestUnreadable
+from xca_common.card_making import CardKeys
 from xca_common.pki import profile
 from xca_common.pki.addresses import list_addresses, responder_addresses
 from xca_common.pki.certificate import Certificate
 
-ADDRESSES = REPOSITORY.of_holders(2, 3)
 DER = serialization.Encoding.DER
 ORDER = [
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
@@ -53,7 +52,8 @@ def usage_of(certificate: x509.Certificate) -> set[str]:
 
 
 def test_certificates_of_a_card_have_the_extensions_of_the_profile_in_its_order() -> None:
-    for certificate in card(email="office@school.example"):
+    both = card(email="office@school.example")
+    for certificate in (both.signing, both.encryption):
         assert [one.oid for one in certificate.extensions] == ORDER
         assert [one.oid for one in certificate.extensions if one.critical] == [ExtensionOID.KEY_USAGE]
     without = [one.oid for one in card().signing.extensions]
@@ -61,7 +61,7 @@ def test_certificates_of_a_card_have_the_extensions_of_the_profile_in_its_order(
 
 
 def test_certificate_of_a_card_names_partition_complete_list_and_responder() -> None:
-    (certificate, _) = card(sequence=3)
+    certificate = card(sequence=31_234).signing
     assert list_addresses(certificate) == [
         "http://xca.test/repository/XCA/CRL2/CRL_0003.crl",
         "http://xca.test/repository/XCA/CRL2/complete.crl",
@@ -70,7 +70,7 @@ def test_certificate_of_a_card_names_partition_complete_list_and_responder() -> 
 
 
 def test_certificates_of_a_card_carry_the_wire_form_of_the_real_ones() -> None:
-    signing, encryption = card()
+    signing, encryption = card().signing, card().encryption
     attributes = signing.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES)
     assert attributes.value.public_bytes().hex() == SDA_OF_A_SCHOOL
     for certificate in (signing, encryption):
@@ -103,14 +103,14 @@ def test_key_that_is_not_one_of_a_card_is_refused(other: str) -> None:
         "elliptic": ec.generate_private_key(ec.SECP256R1()).public_key(),
         "one twice": key("SIGN").public_key(),
     }
-    pair = CardKeys(key("SIGN").public_key(), keys[other])  # type: ignore[arg-type]
+    pair = CardKeys("XC00000000000001", key("SIGN").public_key(), keys[other])  # type: ignore[arg-type]
     with pytest.raises(KeyRefused):
-        certify_card(issuer(), pair, school(), ADDRESSES, NOW, 6)
+        certify_card(issuer(), 0, pair, school(), NOW, 6)
 
 
 def test_certificate_does_not_outlive_its_issuer() -> None:
     with pytest.raises(IssuerEnds) as caught:
-        certify_other(issuer(), key("SIGN").public_key(), school(), ADDRESSES, NOW + timedelta(days=1), 20)
+        certify_other(issuer(), 0, key("SIGN").public_key(), school(), NOW + timedelta(days=1), 20)
     assert caught.value.last == issuer().certificate.not_valid_after_utc.date()
 
 
@@ -135,7 +135,7 @@ def test_holder_that_no_certificate_can_name_is_refused(
 
 def test_certificate_of_a_key_elsewhere_signs_and_encrypts() -> None:
     own = requested_key(request(key("elsewhere")))
-    certificate = certify_other(issuer(), own, school(), ADDRESSES, NOW, 6)
+    certificate = certify_other(issuer(), 0, own, school(), NOW, 6)
     assert usage_of(certificate) == profile.SIGNING_USAGE | profile.ENCRYPTION_USAGE
     assert certificate.subject == school().name
 
@@ -173,8 +173,8 @@ def test_request_that_is_too_long_is_not_read() -> None:
 
 def test_certificate_with_an_email_keeps_key_holder_and_end() -> None:
     later = datetime(2027, 1, 1, tzinfo=UTC)
-    for former in card():
-        again = certify_again(issuer(), former, "office@school.example", ADDRESSES, later)
+    for former in (card().signing, card().encryption):
+        again = certify_again(issuer(), 0, former, "office@school.example", later)
         assert [one.oid for one in again.extensions] == ORDER
         names = again.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert names.get_values_for_type(x509.RFC822Name) == ["office@school.example"]
@@ -190,4 +190,4 @@ def test_certificate_with_an_email_keeps_key_holder_and_end() -> None:
 
 def test_certificate_with_a_bad_email_is_refused() -> None:
     with pytest.raises(BadHolder):
-        certify_again(issuer(), card().signing, "no address", ADDRESSES, NOW)
+        certify_again(issuer(), 0, card().signing, "no address", NOW)

@@ -41,7 +41,7 @@ HOLD = x509.ReasonFlags.certificate_hold
 COMPROMISE = x509.ReasonFlags.key_compromise
 SINCE = NOW - timedelta(days=2)
 UNTIL = NOW + timedelta(hours=12)
-SIGNING, ENCRYPTION = card()
+SIGNING, ENCRYPTION = card().signing, card().encryption
 SERIAL = SIGNING.serial_number
 
 

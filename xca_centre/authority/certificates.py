@@ -6,8 +6,9 @@ asks for one writes it down, with its serial number, before anybody else sees it
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from xca_centre import errors
+from xca_centre.authority.repository import Repository, partition_of
+from xca_common.card_making import CardCertificates, CardKeys
 from xca_common.pki.algorithms import STRONG
 from xca_common.pki.authority import (
     ENCRYPTION,
@@ -35,28 +38,27 @@ _LONGEST_ORGANISATION: Final = 64  # RFC 5280, appendix A.1, ub-organization-nam
 _LONGEST_PLACE: Final = 128  # ub-locality-name
 
 
-class CardCertificates(NamedTuple):
-    """The two certificates of a card.
+@dataclass(frozen=True)
+class Generation(Issuer):
+    """A generation of the issuing CA, and what its certificates say of it.
 
     Attributes:
-        signing: cert1, of the key SIGN.
-        encryption: cert2, of the key KEYX.
+        number: the digit in its addresses.
+        root: the certificate of the root above it.
+        repository: where it publishes.
     """
 
-    signing: x509.Certificate
-    encryption: x509.Certificate
+    number: int
+    root: x509.Certificate
+    repository: Repository
 
+    def addresses(self, sequence: int) -> Addresses:
+        """Return what a certificate says.
 
-class CardKeys(NamedTuple):
-    """The two public keys of a card.
-
-    Attributes:
-        signing: of the key SIGN.
-        encryption: of the key KEYX.
-    """
-
-    signing: rsa.RSAPublicKey
-    encryption: rsa.RSAPublicKey
+        Args:
+            sequence: how many certificates the generation issued before it.
+        """
+        return self.repository.of_holders(self.number, partition_of(sequence))
 
 
 def holder(
@@ -104,50 +106,49 @@ def holder(
 
 
 def certify_card(
-    issuer: Issuer, keys: CardKeys, subject: Subject, addresses: Addresses, start: datetime, years: int
+    generation: Generation, sequence: int, keys: CardKeys, subject: Subject, start: datetime, years: int
 ) -> CardCertificates:
     """Return the certificates of a card; both end in the same second, some years later.
 
     Args:
-        issuer: the generation that issues.
+        generation: who issues.
+        sequence: how many certificates the generation issued before; both are in one partition of the CRL.
         keys: the public keys on the card.
         subject: whom they are for.
-        addresses: what they say of where their issuer publishes.
         start: notBefore, with a time zone.
         years: how long they are valid.
 
     Raises:
         KeyRefused: a key is not one of a card, or both are the same.
-        IssuerEnds: the issuer is not valid as long.
+        IssuerEnds: the generation is not valid as long.
     """
-    for key in keys:
+    for key in (keys.signing, keys.encryption):
         _check_key(key)
     if keys.signing.public_numbers() == keys.encryption.public_numbers():
         raise errors.KeyRefused
-    end = _end(issuer, start, years)
-    return CardCertificates(
-        *(
-            issuer.certify(key, usage, subject, start, end, addresses)
-            for key, usage in zip(keys, (SIGNING, ENCRYPTION), strict=True)
-        )
+    end, addresses = _end(generation, start, years), generation.addresses(sequence)
+    signing, encryption = (
+        generation.certify(key, usage, subject, start, end, addresses)
+        for key, usage in ((keys.signing, SIGNING), (keys.encryption, ENCRYPTION))
     )
+    return CardCertificates(signing, encryption, generation.certificate, generation.root)
 
 
 def certify_other(
-    issuer: Issuer,
+    generation: Generation,
+    sequence: int,
     key: rsa.RSAPublicKey,
     subject: Subject,
-    addresses: Addresses,
     start: datetime,
     years: int,
 ) -> x509.Certificate:
     """Return the certificate of a key that is on no card (非 IC 卡類憑證); as certify_card.
 
     Args:
-        issuer: the generation that issues.
+        generation: who issues.
+        sequence: how many certificates the generation issued before.
         key: the public key (requested_key).
         subject: whom it is for.
-        addresses: what it says of where its issuer publishes.
         start: notBefore, with a time zone.
         years: how long it is valid.
 
@@ -155,7 +156,8 @@ def certify_other(
         KeyRefused, IssuerEnds: as certify_card.
     """
     _check_key(key)
-    return issuer.certify(key, SIGNING_AND_ENCRYPTION, subject, start, _end(issuer, start, years), addresses)
+    end, addresses = _end(generation, start, years), generation.addresses(sequence)
+    return generation.certify(key, SIGNING_AND_ENCRYPTION, subject, start, end, addresses)
 
 
 def requested_key(request: bytes) -> rsa.RSAPublicKey:
@@ -192,26 +194,26 @@ def requested_key(request: bytes) -> rsa.RSAPublicKey:
 
 
 def certify_again(
-    issuer: Issuer, certificate: x509.Certificate, email: str, addresses: Addresses, start: datetime
+    generation: Generation, sequence: int, certificate: x509.Certificate, email: str, start: datetime
 ) -> x509.Certificate:
     """Return a certificate that takes the place of another: same key, holder and end, and an e-mail address.
 
     Args:
-        issuer: the generation that issues.
+        generation: who issues.
+        sequence: how many certificates the generation issued before.
         certificate: the one that is superseded.
         email: the address.
-        addresses: what it says of where its issuer publishes.
         start: notBefore, with a time zone.
 
     Raises:
         BadHolder: the address is none.
         KeyRefused: the certificate has a key that is not certified here.
-        IssuerEnds: the issuer is not valid as long.
+        IssuerEnds: the generation is not valid as long.
     """
     key, end = certificate.public_key(), certificate.not_valid_after_utc
     _check_key(key)
     assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101  # _check_key says so
-    _check_end(issuer, end)
+    _check_end(generation, end)
     extensions = certificate.extensions
     attributes = extensions.get_extension_for_oid(ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES).value
     usage = extensions.get_extension_for_class(x509.KeyUsage).value
@@ -219,7 +221,7 @@ def certify_again(
         subject = Subject(certificate.subject, attributes.public_bytes(), email)
     except ValueError:
         raise errors.BadHolder(value=email) from None
-    return issuer.certify(key, usage, subject, start, end, addresses)
+    return generation.certify(key, usage, subject, start, end, generation.addresses(sequence))
 
 
 def _check_key(key: object) -> None:

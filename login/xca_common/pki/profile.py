@@ -39,6 +39,9 @@ ENCRYPTION_USAGE: Final = frozenset({"key_encipherment", "data_encipherment"})
 CA_USAGE: Final = frozenset({"key_cert_sign", "crl_sign"})
 """Of the CAs' certificates."""
 
+TICKET_SIGNING: Final = "2.25.315992965849520469304145627364996997118"
+"""Purpose (extKeyUsage) of the certificate that signs a centre's tickets: no holder's certificate has it."""
+
 # Purposes (extKeyUsage; RFC 5280, section 4.2.1.12) that let a certificate sign files.
 ANY_PURPOSE: Final = "2.5.29.37.0"
 EMAIL_PROTECTION: Final = "1.3.6.1.5.5.7.3.4"

@@ -6,8 +6,9 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from xca_centre.authority.certificates import CardCertificates, CardKeys, certify_card, holder
+from xca_centre.authority.certificates import Generation, certify_card, holder
 from xca_centre.authority.repository import Repository
+from xca_common.card_making import CardCertificates, CardKeys
 from xca_common.pki import distinguished_name, profile
 from xca_common.pki.authority import Issuer, Subject, certify_ca, years_later
 
@@ -32,7 +33,7 @@ def root() -> Issuer:
 
 
 @cache
-def issuer(generation: int = 2) -> Issuer:
+def issuer(generation: int = 2) -> Generation:
     """Return a generation; all have one name."""
     own = key(f"issuer {generation}")
     certificate = certify_ca(
@@ -45,7 +46,7 @@ def issuer(generation: int = 2) -> Issuer:
         policy=profile.TEST_POLICY,
         addresses=REPOSITORY.of_issuers(),
     )
-    return Issuer(certificate, own)
+    return Generation(certificate, own, generation, root().certificate, REPOSITORY)
 
 
 def school(email: str | None = None) -> Subject:
@@ -63,6 +64,5 @@ def school(email: str | None = None) -> Subject:
 @cache
 def card(generation: int = 2, sequence: int = 0, email: str | None = None) -> CardCertificates:
     """Return the certificates of a card."""
-    keys = CardKeys(key("SIGN").public_key(), key("KEYX").public_key())
-    addresses = REPOSITORY.of_holders(generation, sequence)
-    return certify_card(issuer(generation), keys, school(email), addresses, NOW, 6)
+    keys = CardKeys("XC00000000000001", key("SIGN").public_key(), key("KEYX").public_key())
+    return certify_card(issuer(generation), sequence, keys, school(email), NOW, 6)
