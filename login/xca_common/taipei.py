@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Days as a card's dates count them: in Taipei, eight hours ahead of UTC all year."""
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
 TAIPEI: Final = timezone(timedelta(hours=8))
@@ -14,6 +14,11 @@ def day(when: datetime) -> date:
         return when.astimezone(TAIPEI).date()
     except (OverflowError, ValueError):
         return when.date()
+
+
+def midnight(when: date) -> datetime:
+    """Return the first moment of a day in Taipei, in UTC."""
+    return datetime(when.year, when.month, when.day, tzinfo=TAIPEI).astimezone(UTC)
 
 
 def today() -> date:

@@ -20,3 +20,11 @@ from xca_common import taipei
 )
 def test_day_of_any_moment_is_that_of_taipei(when: datetime, day: date) -> None:
     assert taipei.day(when) == day
+
+
+@pytest.mark.parametrize("day", [date(2026, 1, 1), date(2028, 2, 29)])
+def test_midnight_of_a_day_is_its_first_moment_in_taipei(day: date) -> None:
+    midnight = taipei.midnight(day)
+    assert (midnight.tzinfo, midnight.hour) == (UTC, 16)
+    assert taipei.day(midnight) == day
+    assert taipei.day(midnight - timedelta(microseconds=1)) == day - timedelta(days=1)
