@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -48,6 +48,7 @@ _AGAIN: Final = timedelta(minutes=10)
 _AFTER_AN_ERROR: Final = timedelta(seconds=30)
 _MOST_REMEMBERED: Final = 10_000  # certificates whose newest OCSP response is remembered
 _NONCE_BYTES: Final = 32
+_LOOKS: Final = 10  # into a folder whose files other processes replace
 _RESPONSE_NAME: Final = re.compile(r"([01])-(\d{12})-(\d)\.ocsp")
 _NOBODY: Final = text("nobody could be asked")
 
@@ -144,6 +145,8 @@ class Revocation:
         if answer is None:
             try:
                 answer = self._asked_once(name, lambda: self._ask(certificate, issuer, lists, moment, kept))
+                # Another process may have been told something that counts more meanwhile.
+                answer = self._newest(name, certificate, issuer, lists, moment) or answer
             except _NoAnswer as error:
                 failure = error
         if answer is not None:
@@ -206,12 +209,16 @@ class Revocation:
         if self._folder is None:
             return kept
         shared = _SharedAnswers(self._folder, name)
-        for path, rank in shared.files():
+        files = _Files(shared.files)
+        for path, rank in files:
             if kept is not None and rank <= _rank(kept.statement):
                 break
             try:
                 response = OcspResponse(shared.read(path))
                 statement = _by_responder(response, certificate, issuer, lists, moment)
+            except FileNotFoundError:
+                files.again()
+                continue
             except (OSError, Malformed, Unusable):
                 continue
             kept = self._remember(name, _Answer(response, statement))
@@ -336,6 +343,30 @@ class Revocation:
         return answer
 
 
+class _Files:
+    """Files that processes share, and their ranks, the highest first.
+
+    Args:
+        listed: lists them.
+    """
+
+    def __init__(self, listed: Callable[[], list[tuple[Path, _Rank]]]) -> None:
+        self._listed = listed
+        self._left = _LOOKS
+        self.again()
+
+    def again(self) -> None:
+        """Begin anew: a file is gone, for one of a higher rank took its place."""
+        self._left -= 1
+        self._next = iter(self._listed() if self._left >= 0 else ())
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[Path, _Rank]:
+        return next(self._next)
+
+
 @dataclass(frozen=True)
 class _Answer:
     """What a responder said of a certificate, when it was asked."""
@@ -359,7 +390,7 @@ class _SharedAnswers:
         # A string: every login looks into it, and joining Paths takes as long as looking.
         self._folder = f"{folder}/responses/{name.hex()}"
 
-    def files(self) -> list[tuple[Path, "_Rank"]]:
+    def files(self) -> list[tuple[Path, _Rank]]:
         """Return the files and their ranks, the highest first."""
         if not os.access(self._folder, os.F_OK):
             return []  # as for most certificates; an exception takes three times as long
@@ -512,6 +543,7 @@ class _KeptList:
             self.is_silent = True
             raise
         self.is_silent = False
+        self._read_folder()  # another process may have got a newer one meanwhile
         # Before its entries are read: only the issuer may have this process read millions of them.
         if not is_signed(data, self._issuer):
             raise Unreachable(self.address, text("the issuer did not sign its list"))
@@ -548,21 +580,23 @@ class _KeptList:
 
     def _read_folder(self) -> datetime | None:
         """Take the newest list of the folder, and return when a process fetched it; None: there is none."""
-        for path, rank in self._files():
-            if self._list is None or rank > self._rank(self._list):
-                try:
+        files = _Files(self._files)
+        for path, rank in files:
+            try:
+                if self._list is None or rank > self._rank(self._list):
                     data = path.read_bytes()
                     kept = RevocationList(data) if is_signed(data, self._issuer) else None
-                except (OSError, Malformed):
-                    continue
-                if kept is None or not kept.is_by(self._issuer) or not self._is_own(kept):
-                    continue
-                if self._list is None or self._rank(kept) > self._rank(self._list):
-                    self._list = kept
-            if rank != self._rank(self._list):
-                return None
-            with suppress(OSError, OverflowError):
+                    if kept is None or not kept.is_by(self._issuer) or not self._is_own(kept):
+                        continue
+                    if self._list is None or self._rank(kept) > self._rank(self._list):
+                        self._list = kept
+                if rank != self._rank(self._list):
+                    return None
                 return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            except FileNotFoundError:
+                files.again()
+            except (OSError, OverflowError, Malformed):
+                continue
         return None
 
     def _write_folder(self, moment: datetime, *, is_new: bool) -> None:
@@ -581,7 +615,7 @@ class _KeptList:
         except OSError as error:
             _LOG.warning("%s: %s", self._folder, _english(os_reason(error)))
 
-    def _files(self) -> list[tuple[Path, tuple[int, int, int]]]:
+    def _files(self) -> list[tuple[Path, _Rank]]:
         """Return the list's files and their ranks, the newest first: their names tell."""
         if self._folder is None:
             return []

@@ -454,6 +454,45 @@ def test_list_that_the_issuer_did_not_sign_is_not_read_any_further(issuer: Issue
         desk.log_in(card, revocation=sources())
 
 
+@pytest.mark.parametrize("source", [LIST, RESPONDER])
+def test_what_another_process_got_meanwhile_counts_if_it_is_newer(
+    source: str, issuer: Issuer, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = issuer.card(LIST) if source == LIST else issuer.card(responder=True)
+    answer = issuer.get
+
+    def answer_late(path: str, body: bytes) -> bytes | None:
+        monkeypatch.setattr(issuer, "get", answer)
+        issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
+        issuer.says = False
+        assert standing(sources(tmp_path), card, desk) is Standing.REVOKED
+        issuer.lists[LIST], issuer.says = issuer.revocation_list(1), True
+        return answer(path, body)
+
+    monkeypatch.setattr(issuer, "get", answer_late)
+    assert standing(sources(tmp_path), card, desk) is Standing.REVOKED
+
+
+def test_list_that_another_process_replaces_while_it_is_read_is_read_then(
+    issuer: Issuer, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = issuer.card(LIST)
+    issuer.lists[LIST] = issuer.revocation_list(1)
+    assert standing(sources(tmp_path), card, desk) is Standing.GOOD
+    running = sources(tmp_path)
+    read, later = Path.read_bytes, NOW + timedelta(minutes=11)
+
+    def read_late(path: Path) -> bytes:
+        monkeypatch.setattr(Path, "read_bytes", read)
+        issuer.lists[LIST] = issuer.revocation_list(2, (card, x509.ReasonFlags.key_compromise))
+        assert standing(sources(tmp_path), card, desk, later) is Standing.REVOKED
+        issuer.lists[LIST] = issuer.revocation_list(1)  # an old one is played back
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_late)
+    assert standing(running, card, desk, later) is Standing.REVOKED
+
+
 def test_answer_of_a_responder_to_one_process_serves_the_others(
     issuer: Issuer, desk: Desk, tmp_path: Path
 ) -> None:
