@@ -20,7 +20,7 @@ from xca_plugin import errors
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import CERTIFICATE_LABELS, Card, Hash, Key, Padding
-from xca_plugin.named_file import input_file
+from xca_plugin.named_file import input_file, is_empty
 
 _MOST_TOLD: Final = 4  # recipients
 _CARD: Final = text("the card {number}, which is here")
@@ -137,7 +137,7 @@ class Enveloped:
         try:
             yield
         except EOFError as error:
-            raise errors.CutOff(path=self.path) from error
+            raise errors.CutOff(path=self.path, is_empty=is_empty(self.path)) from error
         except TooMuchError as error:
             raise errors.TooMuch(path=self.path, detail=error.detail) from error
         except Malformed as error:

@@ -792,11 +792,28 @@ class NotForEncryption(CmsError):
 
 
 class CutOff(CmsError):
-    """A file ends before the CMS structure in it does."""
+    """A file ends before the CMS structure in it does.
+
+    Attributes:
+        is_empty: there is nothing in it.
+    """
 
     path: str | Path
+    is_empty: bool = False
     _message = text("The file {path} is cut off: it ends too early.")
     _next_step = text("Copy or download it again, whole.")
+
+    def message(self, language: str | None = None) -> str:
+        """Return what happened."""
+        if self.is_empty:
+            return text("The file {path} is empty.").format(path=self.path)(language)
+        return super().message(language)
+
+    def next_step(self, language: str | None = None) -> str:
+        """Return what to do next."""
+        if self.is_empty and self.own_step is None:
+            return text("Check that it is the right file. If it is, copy or download it again.")(language)
+        return super().next_step(language)
 
 
 class TooMuch(CmsError):

@@ -272,6 +272,11 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_empty(path: Path) -> bool:
+    """Tell whether a path names a file without content; one that cannot be looked at is none."""
+    return is_file(path) and path.stat().st_size == 0
+
+
 def leads_to_standard_input(path: Path) -> bool:
     """Tell whether a path such as /dev/stdin leads to the standard input."""
     return _descriptor(path) == 0

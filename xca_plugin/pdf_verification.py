@@ -29,6 +29,7 @@ from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.signed_data import Content, SignedData
 from xca_plugin import errors, files_beside, time_limit, time_stamp
 from xca_plugin.i18n import text
+from xca_plugin.named_file import is_empty
 from xca_plugin.signature_problem import SignatureProblem
 from xca_plugin.signature_value import ALTERED, OTHER_FILE, OTHER_FILE_OR_ALTERED
 from xca_plugin.trust import NO_SOURCES, Sources, Trust
@@ -125,7 +126,7 @@ def verify(
     except TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
     except EOFError as error:
-        raise errors.CutOff(path=path) from error
+        raise errors.CutOff(path=path, is_empty=is_empty(path)) from error
     except Malformed as error:
         if error.detail is _NO_SIGNATURE:
             mistake, beside = _unsigned(path)

@@ -19,6 +19,7 @@ from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.signed_data import Content, SignedData, Signer, content_of
 from xca_plugin import errors, files_beside, time_stamp
 from xca_plugin.i18n import text
+from xca_plugin.named_file import is_empty
 from xca_plugin.path_validation import find_chain
 from xca_plugin.signature_problem import SignatureProblem
 from xca_plugin.signature_value import (
@@ -123,7 +124,7 @@ def verify(
         others = partial(_with_other_line_ends, content, start, signed_data)
         return Verification(_verdicts(signed_data, read, trust, others), one_is_enough)
     except EOFError as error:
-        raise errors.CutOff(path=path) from error
+        raise errors.CutOff(path=path, is_empty=is_empty(path)) from error
     except TooMuchError as error:
         raise errors.TooMuch(path=path, detail=error.detail) from error
     except Malformed as error:

@@ -160,7 +160,7 @@ def _line(source: str, file: int) -> str:
 
 def _no_source() -> NotASourceError:
     # Not repeated: it may be the secret itself, typed in the wrong place.
-    return NotASourceError(text("not a source of a secret; use {forms}").format(forms=FORMS))
+    return NotASourceError(text("what was given is not a source of a secret"))
 
 
 def _problem(source: str, reason: Text | str) -> SecretSourceError:

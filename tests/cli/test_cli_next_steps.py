@@ -117,6 +117,7 @@ def test_secret_among_the_arguments_is_not_repeated_and_its_history_is_named(
     assert result.status in (2, 43)
     assert "Zx81" not in result.out + result.err
     assert "history of the shell" in result.err
+    assert result.err.count("env:NAME") == 1
 
 
 def test_written_results_are_told_on_stderr(active: Workspace) -> None:

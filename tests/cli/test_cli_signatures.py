@@ -330,6 +330,21 @@ def test_cut_off_signature_is_called_so(
     assert sorted(file.parent.iterdir()) == before
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "{} is empty."), ("zh_TW", "{} 是空的。")])
+def test_empty_file_is_called_so(active: Workspace, file: Path, root: Path, language: str, said: str) -> None:
+    empty, speaking = str(file.with_name("empty")), ("--lang", language)
+    Path(empty).touch()
+    for arguments in (
+        ("verify", empty, "--ca-file", str(root)),
+        ("verify", str(file), empty, "--ca-file", str(root)),
+        ("decrypt", empty, "--pin", "env:NONE"),
+    ):
+        result = active.with_variables(NONE=PIN).run(*speaking, *arguments)
+        assert (result.status, said.format(empty) in result.err) == (67, True), result.err
+    result = active.run(*speaking, "verify", str(file), "--ca-file", empty)
+    assert ("it is empty" if language == "en" else "內容是空的") in result.err
+
+
 def test_signature_without_chain_and_time_is_made(active: Workspace, file: Path, root: Path) -> None:
     sign(active, file, "--leaf", "--no-signing-time")
     signature = file.with_name("tender.bin.p7s")

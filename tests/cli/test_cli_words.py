@@ -461,10 +461,12 @@ def test_list_of_commands_cuts_no_sentence(closed: Workspace, language: str) -> 
 
 
 def test_certificate_of_a_similar_label_is_suggested(active: Workspace) -> None:
-    for slip, label in (("Cert1", "cert1"), ("certt2", "cert2"), ("root ca cert", "'ROOT CA Cert'")):
+    slips = {"Cert1": "cert1", "certt2": "cert2", "root ca cert": "'ROOT CA Cert'", "certX": "cert1, cert2"}
+    for slip, label in slips.items():
         result = active.run("cert", "show", slip)
         assert result.status == 50
-        assert f"Did you mean this one? {label}" in result.err
+        assert f"Did you mean {label}?" in result.err
+    assert "您是指 cert1、cert2 嗎？" in active.run("--lang", "zh_TW", "cert", "show", "certX").err
     assert "xcactl cert list" in active.run("cert", "show", "zzz").err
 
 

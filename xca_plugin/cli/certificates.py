@@ -2,7 +2,8 @@
 """xcactl cert: the certificates on a card."""
 
 import shlex
-from difflib import get_close_matches
+from collections.abc import Collection
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from xca_plugin.terminal.output import console, grid, print_json
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
 
 _WRITTEN: Final = text("The certificate is in {path}")
+_SIMILAR: Final = 0.6  # of 1
 
 _label = click.argument("label", default="cert1")
 
@@ -121,8 +123,16 @@ def _named(label: str, number: str | None) -> Certificate:
     if label in [odd.label for odd in cards.odd_certificates(card)]:
         raise errors.CardFault(detail=text("the certificate {label} cannot be read").format(label=label))
     problem = errors.NoSuchCertificate(number=card.number, label=label)
-    labels = {each.casefold(): each for each in held}
-    if close := get_close_matches(label.casefold(), labels, n=1):
-        meant = text("Did you mean this one? {similar}. This shows all of them: xcactl cert list")
-        raise problem.with_step(meant.format(similar=shlex.quote(labels[close[0]])))
+    if similar := _most_similar(label, held):
+        meant = text("Did you mean {similar}? This shows all of them: xcactl cert list")
+        raise problem.with_step(meant.format(similar=[shlex.quote(each) for each in similar]))
     raise problem
+
+
+def _most_similar(label: str, labels: Collection[str]) -> list[str]:
+    """Return the labels that are as similar to this one as any, if they are similar at all."""
+    likeness = {
+        each: SequenceMatcher(None, label.casefold(), each.casefold()).ratio() for each in sorted(labels)
+    }
+    best = max(likeness.values(), default=0.0)
+    return [each for each in likeness if likeness[each] == best >= _SIMILAR]

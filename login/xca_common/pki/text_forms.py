@@ -122,7 +122,7 @@ def objects(data: bytes, label: str) -> Iterator[tuple[str, bytes]]:
         label: of one that is not in PEM.
 
     Raises:
-        Malformed: it holds neither BER, nor PEM, nor base64.
+        Malformed: it is empty, or holds neither BER, nor PEM, nor base64.
     """
     if data.startswith(_UTF_16_MARKS):
         data = data.decode("utf-16", "replace").encode("ascii", "replace")
@@ -133,6 +133,8 @@ def objects(data: bytes, label: str) -> Iterator[tuple[str, bytes]]:
         yield from _pem_objects(data)
     else:
         alone = b"".join(data.split())
+        if not alone:
+            raise Malformed(text("it is empty"))
         if not _BASE64_LINE.fullmatch(alone):
             raise Malformed(text("it is neither DER nor PEM"))
         yield label, _decoded(alone)
