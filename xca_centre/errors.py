@@ -494,6 +494,25 @@ class LinkUnusable(UserCodeError):
     _next_step = text("Have the lock lifted with the PIN of the card, or by a registration officer.")
 
 
+class JobProblem(CentreError):
+    """Something about a job of the centre."""
+
+
+class JobLost(JobProblem):
+    """A worker took longer than its lease, and another one has the job."""
+
+    kind: str
+    _message = text("Another worker has taken up this job ({kind}). Nothing was changed.")
+    _next_step = text("There is nothing to do: the other one goes on with it.")
+
+
+class JobNotParked(JobProblem):
+    """There is no such job among those that wait for an operator."""
+
+    _message = text("No job of that number waits for an operator.")
+    _next_step = text("List the parked jobs, and copy the number from there.")
+
+
 class JournalUnavailable(StoreProblem):
     """The journal cannot be written or read. Nothing was changed."""
 

@@ -14,7 +14,7 @@ from xca_centre.errors import JournalAhead, JournalUnavailable, NotJournalled
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Database
 from xca_centre.store.event_chain import Head, audit, chain, head, put_back
-from xca_centre.store.events import GENESIS, Event
+from xca_centre.store.events import GENESIS, Event, read_facts
 from xca_centre.store.journal import Journal
 from xca_centre.store.restored import missing_events, require_merged
 from xca_centre.store.tables import EVENTS
@@ -235,4 +235,4 @@ def test_event_in_the_journal_is_the_event(clock: MovedClock) -> None:
     assert Event.parse(event.document()) == event
     assert event.document().isascii()
     assert b"\n" not in event.document()
-    assert event.read_facts() == {"reason": "遺失\u0000", "version": 2}
+    assert read_facts(event.facts) == {"reason": "遺失\u0000", "version": 2}

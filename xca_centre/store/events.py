@@ -26,6 +26,12 @@ def write_facts(facts: Facts) -> str:
     return json.dumps(dict(facts), sort_keys=True, separators=(",", ":"))
 
 
+def read_facts(document: str) -> dict[str, str | int]:
+    """Return the facts that write_facts() wrote."""
+    found: dict[str, str | int] = json.loads(document)
+    return found
+
+
 @dataclass(frozen=True)
 class Event:
     """An event.
@@ -96,11 +102,6 @@ class Event:
     def hash_after(self, before: str, number: int) -> str:
         """Return its hash as the event of a number, behind an event with a hash."""
         return hashlib.sha256(_json(before, number, *self._content())).hexdigest()
-
-    def read_facts(self) -> dict[str, str | int]:
-        """Return its facts."""
-        found: dict[str, str | int] = json.loads(self.facts)
-        return found
 
     def _content(self) -> tuple[str, ...]:
         return (

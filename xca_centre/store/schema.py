@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The schema of the database: made and brought up to date by Alembic, and refused when it is another one."""
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,7 @@ def migrate(address: str) -> None:
                 connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # much data takes long
             config = _config()
-            if _revision(connection) not in (None, *_known(config)):
+            if _revision(connection) not in (None, *_known()):
                 raise SchemaNewer
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -53,7 +54,7 @@ def require_current(engines: Engines) -> None:
     """
     with engines.read() as connection:
         revision = _revision(connection)
-    newest, *older = _known(_config())
+    newest, *older = _known()
     if revision is None:
         raise SchemaMissing
     if revision in older:
@@ -69,9 +70,10 @@ def _config() -> Config:
     return config
 
 
-def _known(config: Config) -> list[str]:
+@cache
+def _known() -> tuple[str, ...]:
     """Return the revisions of this program, the newest first."""
-    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _revision(connection: Connection) -> str | None:
