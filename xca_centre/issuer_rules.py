@@ -220,7 +220,6 @@ class Profile:
         validity: of a certificate.
         repository: scheme and host under which it publishes.
         repository_name: of the issuer in its paths.
-        card_number_prefix: how card numbers begin.
     """
 
     country: Annotated[str, "[A-Z]{2}"]
@@ -230,7 +229,6 @@ class Profile:
     validity: Years
     repository: Base
     repository_name: Annotated[str, "[A-Za-z0-9]+"]
-    card_number_prefix: Annotated[str, "[A-Z]{2}"]
 
 
 @dataclass(frozen=True)
@@ -238,7 +236,6 @@ class Practice:
     """What an issuer allows, and how much of it.
 
     Attributes:
-        user_code_tries: wrong user codes in a row that lock online acts.
         primary_cards: valid primary cards (正卡) that an organisation may have.
         primary_cards_while_renewing: likewise, while the old one may be renewed.
         reset_pin_while_suspended, reset_pin_while_expired: whether the user code resets the PIN then.
@@ -247,7 +244,6 @@ class Practice:
             "STATE EVENT ROLE".
     """
 
-    user_code_tries: Annotated[int, range(1, 11)]
     primary_cards: Annotated[int, range(1, 1001)]
     primary_cards_while_renewing: Annotated[int, range(1, 1001)]
     reset_pin_while_suspended: bool

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softhsm import ACTIVATION_DAYS
 from xca_centre import deadlines
 from xca_centre.issuer_rules import Days, DaysBefore, Issuer, IssuerRules, Months, WorkingDays, load
 from xca_centre.work_calendar import WorkCalendar
@@ -42,6 +43,10 @@ def test_acceptance_ends_with_the_ninetieth_day_after_the_issue(issued: str, las
     assert str(deadlines.last_day(end)) == last_day
     assert end == at(f"{last_day}T00:00") + timedelta(days=1)
     assert end.tzinfo is UTC
+
+
+def test_acceptance_ends_on_the_day_after_which_the_stand_ins_card_cannot_be_activated() -> None:
+    assert RULES.deadlines.acceptance.days == ACTIVATION_DAYS
 
 
 def test_acceptance_of_a_card_issued_before_midnight_utc_counts_taipeis_day() -> None:
