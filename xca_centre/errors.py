@@ -571,3 +571,11 @@ class HierarchyDamaged(HierarchyError):
     _next_step = text(
         "Bring it back from a copy. Certificates of CAs are in no other place but their repository."
     )
+
+
+class LetterNotMade(CentreError):
+    """A letter, a list or labels for the post cannot be written."""
+
+    detail: Text
+    _message = text("The letter cannot be written: {detail}.")
+    _next_step = text("Install a font with these characters, or shorten what is too long. Then do it again.")
