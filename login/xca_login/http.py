@@ -145,6 +145,12 @@ class Exchange:
         self.verifier: Final = verifier
         self._keys = keys
         self._challenges = Challenges(site, challenges or MemoryStore(), clock=clock)
+        is_shared = challenges is not None and not isinstance(challenges, MemoryStore)
+        if is_shared and not verifier.remembers_accounts:
+            _LOG.warning(
+                "each process remembers for itself which accounts logged in with a verified origin, and in "
+                "another one they fall back. Keep them with the challenges: Verifier(…, accounts=…)."
+            )
         self._browser = Cookie("xca-browser", site, "Strict")
 
     def begin(self, request: Request) -> Response:

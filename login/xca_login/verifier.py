@@ -195,6 +195,11 @@ class Verifier:
             evidence=Evidence(moment, challenge.text, token.der, issuer.ders, known.lists, known.responses),
         )
 
+    @property
+    def remembers_accounts(self) -> bool:
+        """Whether another process knows of an account, too, that may not fall back; True: none may."""
+        return self.policy.binding is Binding.VERIFIED or not isinstance(self.accounts, MemoryAccounts)
+
     def note_told(self, login: Login) -> None:
         """Note that a login was let in, so that its holder is told of a fallback now (Login.fallback).
 

@@ -15,10 +15,10 @@ from sqlalchemy import create_engine
 from support.login_http import posted
 from support.login_site import SITE, Desk, Saying
 from xca_common.statement import Statement, StatementKind
-from xca_login import Login, Site, TrustFolder, Verifier, errors
+from xca_login import Binding, Login, Policy, Site, TrustFolder, Verifier, errors
 from xca_login.http import MOST_BODY_BYTES, CardLogin, Request, Response
 from xca_login.sessions import MOST_OF_AN_ACCOUNT
-from xca_login.sql_store import SqlStore
+from xca_login.sql_store import SqlAccounts, SqlStore, create_tables
 from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.fast
@@ -252,7 +252,7 @@ def test_store_that_cannot_be_reached_is_told(
     store = SqlStore(create_engine(f"sqlite:///{tmp_path / 'challenges.db'}"))
     refused = Browser(desk, CardLogin(SITE, desk.verifier(), store)).post("begin")
     assert (refused.status, code(refused)) == (503, "store_unavailable")
-    (told,) = caplog.messages
+    told = caplog.messages[-1]
     assert "its tables were made. (sqlite3.OperationalError) no such table" in told
 
 
@@ -295,6 +295,20 @@ def test_login_that_the_site_itself_refuses_begins_no_session(desk: Desk) -> Non
     browser = Browser(desk, CardLogin(SITE, desk.verifier(), on_login=refuse))
     assert code(browser.log_in()) == "holder_kind"
     assert not browser.is_logged_in()
+
+
+def test_processes_that_share_challenges_and_no_accounts_are_warned_of(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = create_engine("sqlite://")
+    create_tables(engine)
+    warned = "each process remembers for itself"
+    CardLogin(SITE, desk.verifier(), clock=desk.clock)
+    CardLogin(SITE, desk.verifier(accounts=SqlAccounts(engine)), SqlStore(engine), clock=desk.clock)
+    CardLogin(SITE, desk.verifier(policy=Policy(binding=Binding.VERIFIED)), SqlStore(engine))
+    assert warned not in caplog.text
+    CardLogin(SITE, desk.verifier(), SqlStore(engine), clock=desk.clock)
+    assert warned in caplog.text
 
 
 def test_cookies_on_this_machine_need_no_https(desk: Desk) -> None:

@@ -12,11 +12,9 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 from django.utils.module_loading import import_string
 
-from xca_login.accounts import MemoryAccounts
 from xca_login.http import SESSION_LIFETIME
 from xca_login.integrations.django.backends import CardBackend
 from xca_login.integrations.django.configured import TEMPLATE, exchange
-from xca_login.login import Binding
 
 _CUTTING: Final = frozenset({"same-origin", "noopener-allow-popups"})
 """Policies under which the local component's window cannot speak to the page that opened it (HTML, 7.1.3)."""
@@ -84,7 +82,7 @@ def check_accounts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
         verifier = exchange().verifier
     except ImproperlyConfigured:  # check_settings() tells
         return []
-    if verifier.policy.binding is Binding.VERIFIED or not isinstance(verifier.accounts, MemoryAccounts):
+    if verifier.remembers_accounts:
         return []
     return [
         Warning(
