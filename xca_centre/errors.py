@@ -385,6 +385,17 @@ class ApplicationRefused(Refused):
     """Something does not happen to an application or its payment."""
 
 
+class OrganisationBlocked(ApplicationRefused):
+    """Certificates of the organisation lapsed a short time ago."""
+
+    last_day: date
+    code = "organisation_blocked"
+    _message = text(
+        "A card of this organisation was not activated in time: until {last_day} it gets no new one."
+    )
+    _next_step = text("Apply after that day.")
+
+
 class TooLateToChange(ApplicationRefused):
     """The card is being made, or is there already."""
 

@@ -128,3 +128,11 @@ USER_CODE_NETWORKS: Final = Table(
     Column("tries", Integer, nullable=False),
 )
 """Wrong user codes of a network in the hour that began then; also those that are being judged."""
+
+REISSUE_BLOCKS: Final = Table(
+    "reissue_block",
+    METADATA,
+    Column("organisation", String(128), primary_key=True),
+    Column("until", UtcDateTime, nullable=False),
+)
+"""Organisations, by their OIDs, that get no card before a moment (reissue_blocks)."""
