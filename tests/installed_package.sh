@@ -39,6 +39,7 @@ for file in man/man1/xcactl.1.gz man/man1/xcactl-pin-change.1.gz man/zh_TW/man1/
     applications/xca-agent.desktop icons/hicolor/scalable/apps/xca-agent.svg; do
     [ -s "/usr/share/$file" ] || fail "no $file"
 done
+! zcat /usr/share/man/zh_TW/man1/xcactl*.gz | grep -E '^\.SH [A-Z]|  See |Manual' || fail "English in the Chinese man pages"
 grep -q '^Name\[zh_TW\]=憑證IC卡管理$' /usr/share/applications/xca-agent.desktop
 broken=$(cd /usr/share/doc/xca-plugin && find . -name '*.md' | while read -r file; do
     grep -o '](\([^):#]*\.[a-z]*\)[)#]' "$file" | sed 's/^](//; s/.$//' | while read -r target; do

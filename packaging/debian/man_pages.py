@@ -10,11 +10,27 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import click
 from click_man.core import write_man_pages
 
 from xca_common.command_line import speak
+
+_CHINESE: Final = {
+    r"\.SH NAME": ".SH 名稱",
+    r"\.SH SYNOPSIS": ".SH 語法",
+    r"\.SH DESCRIPTION": ".SH 說明",
+    r"\.SH OPTIONS": ".SH 選項",
+    r"\.SH COMMANDS": ".SH 指令",
+    r'(\.TH .*)"(\S+)[^"]* Manual"': r'\1"\2 使用手冊"',
+    r"  See (\S+)\.": r"  完整說明見 \1。",
+}
+"""What click-man itself writes, a line each, in Chinese; Debian's own pages have these headings."""
+_SEE: Final = re.compile(
+    r"^  See \\fB(.*)\(1\)\\fP for full documentation on the .* command\.$", re.MULTILINE
+)
+"""Where click-man leads to the page of a subcommand; it names no page that there is."""
 
 
 def main(folder: Path, language: str, section: Path) -> None:
@@ -37,6 +53,12 @@ def main(folder: Path, language: str, section: Path) -> None:
     for name, command in commands.items():
         _prepare(command, click.Context(command, info_name=name))
         write_man_pages(name, command, version=version("xca-plugin"), target_dir=str(target), date=date)
+    for page in target.iterdir():
+        said = page.read_text(encoding="utf-8")
+        said = _SEE.sub(lambda found: f"  See \\fB{found[1].replace(' ', '-')}(1)\\fP.", said)
+        for english, chinese in _CHINESE.items() if language == "zh_TW" else ():
+            said = re.sub(f"^{english}$", chinese, said, flags=re.MULTILINE)
+        page.write_text(said, encoding="utf-8")
 
 
 def _prepare(command: click.Command, context: click.Context) -> None:
