@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the centre issues and publishes, judged by pkilint and by pyHanko's validator."""
+
+import asyncio
+import csv
+import shutil
+import subprocess
+from datetime import timedelta
+from functools import cache
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from asn1crypto import crl as asn1_crl  # type: ignore[import-untyped]
+from asn1crypto import ocsp as asn1_ocsp
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import PathValidationError, RevokedError
+
+from support.centre.authority import NAME, NOW, REPOSITORY, card, issuer, key, root
+from xca_centre.authority.lists import Revocation, entry, revocation_list
+from xca_centre.authority.ocsp import Responder, read_posted
+from xca_common.pki.ocsp_response import question
+
+FORCED = {"cabf.crl_prohibited_reason_code"}
+"""What pkilint finds and the profile of the real CA demands: a suspension is a certificateHold on the list.
+
+Its only remarks below a finding are on the way in which key identifiers are made, RFC 5280's first one.
+"""
+UNTIL = NOW + timedelta(hours=12)
+SERIAL = card().signing.serial_number
+HOLD = Revocation(SERIAL, NOW - timedelta(days=1), x509.ReasonFlags.certificate_hold)
+COMPROMISE = HOLD._replace(reason=x509.ReasonFlags.key_compromise, compromised_since=NOW - timedelta(days=9))
+STANDINGS = {"good": None, "held": HOLD, "revoked": COMPROMISE}
+
+
+@cache
+def responder() -> Responder:
+    own = key("responder")
+    name = x509.Name([*NAME, x509.NameAttribute(x509.NameOID.COMMON_NAME, "線上憑證狀態查詢")])
+    certificate = issuer().appoint_responder(name, own.public_key(), NOW, NOW + timedelta(days=30))
+    return Responder(issuer().certificate, certificate, own)
+
+
+def partition(standing: Revocation | None) -> bytes:
+    address = REPOSITORY.address(REPOSITORY.partition_path(2, 0))
+    return revocation_list(issuer(), [entry(standing)] if standing else [], 7, NOW, UNTIL, address)
+
+
+def answer(standing: Revocation | None, nonce: bytes | None = None) -> bytes:
+    request = read_posted(question(card().signing, issuer().certificate, nonce=nonce))
+    return responder().answer(request, {SERIAL: standing}, NOW, UNTIL)
+
+
+ROOT_LIST = revocation_list(root(), [], 1, NOW, NOW + timedelta(days=366), None)
+CERTIFICATES = (
+    ("cert1", card(email="office@school.example").signing),
+    ("cert2", card().encryption),
+    ("issuer", issuer(3).certificate),
+    ("root", root().certificate),
+    ("responder", responder().certificate),
+)
+LINTED = {
+    **{name: (["lint_pkix_cert", "lint"], one.public_bytes(Encoding.DER)) for name, one in CERTIFICATES},
+    **{
+        f"list {name} {profile}": (["lint_crl", "lint", "-t", "CRL", "-p", profile], partition(standing))
+        for name, standing in STANDINGS.items()
+        for profile in ("PKIX", "BR")
+    },
+    "list of the root": (["lint_crl", "lint", "-t", "ARL", "-p", "PKIX"], ROOT_LIST),
+    **{
+        f"answer {name}": (["lint_ocsp_response", "lint"], answer(standing, b"n" * 32))
+        for name, standing in STANDINGS.items()
+    },
+}
+
+
+@pytest.mark.skipif(shutil.which("lint_crl") is None, reason="there is no pkilint here")
+@pytest.mark.parametrize("linted", LINTED)
+def test_pkilint_finds_nothing_but_what_the_real_profile_forces(linted: str, tmp_path: Path) -> None:
+    command, der = LINTED[linted]
+    (tmp_path / "object.der").write_bytes(der)
+    done = subprocess.run(
+        [*command, "-f", "CSV", "-s", "NOTICE", tmp_path / "object.der"], capture_output=True, text=True
+    )
+    rows = csv.DictReader(StringIO(done.stdout))
+    assert rows.fieldnames is not None, done.stderr  # it has read the object
+    found = {row["code"] for row in rows}
+    assert found == (FORCED if linted == "list held BR" else set()), done.stdout
+
+
+@pytest.mark.parametrize("source", ["list", "answer"])
+@pytest.mark.parametrize("standing", STANDINGS)
+def test_pyhanko_agrees_on_every_state(source: str, standing: str) -> None:
+    def as_asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
+        return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+
+    revocation = STANDINGS[standing]
+    lists = [ROOT_LIST, *([partition(revocation)] if source == "list" else [])]
+    answers = [answer(revocation)] if source == "answer" else []
+    context = ValidationContext(
+        trust_roots=[as_asn1(root().certificate)],
+        other_certs=[as_asn1(issuer(number).certificate) for number in (3, 2)],
+        crls=[asn1_crl.CertificateList.load(one) for one in lists],
+        ocsps=[asn1_ocsp.OCSPResponse.load(one) for one in answers],
+        moment=NOW + timedelta(minutes=1),
+        revocation_mode="require",
+        allow_fetching=False,
+    )
+    validator = CertificateValidator(as_asn1(card().signing), validation_context=context)
+    validation = validator.async_validate_usage({"digital_signature"})  # type: ignore[no-untyped-call]
+    if standing == "good":
+        assert asyncio.run(validation).leaf.serial_number == SERIAL
+        return
+    with pytest.raises(RevokedError) as caught:
+        asyncio.run(validation)
+    assert isinstance(caught.value, PathValidationError)
+    assert caught.value.reason.native == ("certificate_hold" if standing == "held" else "key_compromise")
