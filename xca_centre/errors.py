@@ -590,3 +590,10 @@ class LetterNotMade(CentreError):
     detail: Text
     _message = text("The letter cannot be written: {detail}.")
     _next_step = text("Install a font with these characters, or shorten what is too long. Then do it again.")
+
+
+class SavedApplicationUnusable(CentreError):
+    """A file is no application that was saved here, or is damaged; no try was spent."""
+
+    _message = text("This file is no application that was saved at this centre, or it is damaged.")
+    _next_step = text("Choose the file that you saved here, or fill in the form anew. No try was spent.")

@@ -16,21 +16,21 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
 from threading import BoundedSemaphore
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import Connection, case, delete, insert, select, update
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from sqlalchemy import Connection, Table, case, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre.errors import BadUserCode, LinkUnusable, TooManyTries, UserCodeRefused
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Change, Database
 from xca_centre.store.tables import USER_CODE_LINKS, USER_CODE_NETWORKS, USER_CODES
-from xca_common.pki.encrypted_data import RecipientCertificate, encrypt
+from xca_common.pki.sealed_secret import seal
 from xca_common.secret import Secret
 
 SHORTEST: Final = 6
@@ -55,7 +55,7 @@ class NewUserCode:
 
     Attributes:
         hash: argon2id, as the PHC string format writes it.
-        sealed: the code as CMS AuthEnvelopedData to the card producer's key; None: no card is to have it.
+        sealed: the code for the card producer (sealed_secret); None: no card is to have it.
     """
 
     hash: str
@@ -98,12 +98,12 @@ class UserCodes:
         # What is computed where there is no code: nobody knows what it is the hash of.
         self._nobodys = self._hasher.hash(secrets.token_urlsafe())
 
-    def choose(self, code: Secret, producer: RecipientCertificate | None = None) -> NewUserCode:
+    def choose(self, code: Secret, producer: RSAPublicKey | None = None) -> NewUserCode:
         """Prepare a code that somebody chose. It takes long: it is done before a change begins.
 
         Args:
             code: the code.
-            producer: the certificate of the producer that makes the card; None: no card is made.
+            producer: the key of the producer that makes the card; None: no card is made.
 
         Raises:
             BadUserCode: it cannot be one.
@@ -111,11 +111,7 @@ class UserCodes:
         check_form(code)
         with _AT_ONCE:
             digest = self._hasher.hash(code.reveal())
-        sealed = None
-        if producer is not None:
-            encrypt(BytesIO(code.reveal().encode("ascii")), output := BytesIO(), [producer])
-            sealed = output.getvalue()
-        return NewUserCode(digest, sealed)
+        return NewUserCode(digest, seal(code, producer) if producer else None)
 
     def is_affordable(self, digest: str) -> bool:
         """Tell whether a hash that a stranger may have written takes no more work than our own."""
@@ -178,10 +174,15 @@ class UserCodes:
 
 def add(change: Change, new: NewUserCode) -> UUID:
     """Keep a code, and return its id."""
-    found = uuid4()
-    row = {"id": found, "hash": new.hash, "sealed": new.sealed, "spent": 0, "epoch": 0}
-    change.connection.execute(insert(USER_CODES).values(row))
-    return found
+    identity = uuid4()
+    add_once(change, identity, new)
+    return identity
+
+
+def add_once(change: Change, identity: UUID, new: NewUserCode) -> None:
+    """Keep a code whose id somebody else chose, unless there is one with that id."""
+    row = {"id": identity, "hash": new.hash, "sealed": new.sealed, "spent": 0, "epoch": 0}
+    change.connection.execute(_insert(change, USER_CODES).values(row).on_conflict_do_nothing())
 
 
 def replace(change: Change, code: UUID, new: NewUserCode) -> None:
@@ -254,9 +255,8 @@ def _count(change: Change, network: str) -> None:
     table, fresh = USER_CODE_NETWORKS, change.now - NETWORK_WINDOW
     old = select(table.c.network).where(table.c.began <= fresh).with_for_update(skip_locked=True)
     change.connection.execute(delete(table).where(table.c.network.in_(old)))
-    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
     counted = (
-        make(table)
+        _insert(change, table)
         .values(network=network, began=change.now, tries=1)
         .on_conflict_do_update(index_elements=[table.c.network], set_={"tries": table.c.tries + 1})
         .returning(table.c.tries)
@@ -270,22 +270,26 @@ def _settle(change: Change, code: UUID, digest: str, epoch: int, network: str) -
 
     Only the tries of its own epoch: a lock that came after another right code, or a lifted one, stays.
     """
+    table = USER_CODE_NETWORKS  # locked before the code, as when the try was spent
+    change.connection.execute(
+        update(table).where(table.c.network == network, table.c.tries > 0).values(tries=table.c.tries - 1)
+    )
     ours = USER_CODES.c.epoch == epoch
-    row = change.connection.execute(
+    settled = (
         update(USER_CODES)
         .where(USER_CODES.c.id == code, USER_CODES.c.hash == digest)
         .values(
             spent=case((ours, 0), else_=USER_CODES.c.spent),
             epoch=USER_CODES.c.epoch + case((ours, 1), else_=0),
         )
-        .returning(USER_CODES.c.id)
-    ).one_or_none()
-    if row is not None:
-        table = USER_CODE_NETWORKS
-        change.connection.execute(
-            update(table).where(table.c.network == network, table.c.tries > 0).values(tries=table.c.tries - 1)
-        )
-    return row is not None
+    )
+    return change.connection.execute(settled).rowcount == 1
+
+
+def _insert(change: Change, table: Table) -> Any:
+    """Return INSERT … ON CONFLICT of the database; the two kinds have no common type."""
+    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
+    return make(table)
 
 
 def _digest(secret: str) -> str:

@@ -106,7 +106,7 @@ USER_CODES: Final = Table(
 )
 """User codes of applications, then of the cards that were made for them (user_codes).
 
-`hash` is argon2id. `sealed` is the code as CMS to the card producer's key, until the card is made. `spent`
+`hash` is argon2id. `sealed` is the code for the card producer, until the card is made. `spent`
 counts tries since the last right one; at user_codes.TRIES the code is locked. `epoch` counts how often they
 were given back.
 """
