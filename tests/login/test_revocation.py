@@ -573,6 +573,25 @@ def test_long_list_finds_each_entry_and_no_other(desk: Desk, others: list[x509.R
     assert said == [Standing.REVOKED, Standing.SUSPENDED, Standing.REVOKED, Standing.GOOD]
 
 
+def test_entry_that_a_list_has_many_times_is_looked_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = holder(desk.ca)
+    own = entry(card, x509.ReasonFlags.key_compromise)
+    found = RevocationList(revocation_list(desk.ca, 1, *[own] * 2500))
+    read: list[int] = []
+    load = x509.load_der_x509_crl
+
+    def loading(data: bytes) -> x509.CertificateRevocationList:
+        crl = load(data)
+        read.append(len(crl))
+        return crl
+
+    monkeypatch.setattr(x509, "load_der_x509_crl", loading)
+    assert found.statement(card.certificate, desk.ca.certificate, NOW).standing is Standing.REVOKED
+    assert read == [1]
+
+
 def test_long_list_is_read_in_steps_between_which_logins_go_on(
     desk: Desk, others: list[x509.RevokedCertificate], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,11 +205,13 @@ class RevocationList:
         name, key = _name_and_key(issuer)
         if self._issuer != name:
             return False
-        if key not in self._signed_by:
-            if len(self._signed_by) == _MOST_KEYS:
+        known = self._signed_by.get(key)
+        if known is None:
+            known = self._names_one_algorithm and _has_signed(issuer, self._bare, self._cut)
+            if len(self._signed_by) >= _MOST_KEYS:  # other threads add, too
                 self._signed_by.clear()
-            self._signed_by[key] = self._names_one_algorithm and _has_signed(issuer, self._bare, self._cut)
-        return self._signed_by[key]
+            self._signed_by[key] = known
+        return known
 
     def _entries(self, certificate: x509.Certificate) -> Iterator[x509.RevokedCertificate]:
         """Yield the entries that name a certificate: one, but nothing keeps an issuer from writing more."""
@@ -228,7 +230,7 @@ class RevocationList:
 
     def _indexed(self, serial: int) -> Iterator[x509.RevokedCertificate]:
         """Yield the entries with a serial number."""
-        wanted, found = _content_of(serial), b""
+        wanted, found = _content_of(serial), dict[bytes, None]()  # what is said many times counts once
         key = crc32(wanted) << _PLACE_BITS
         alike = (bisect_left(self._index, one) for one in (key, key + (1 << _PLACE_BITS)))
         for one in self._index[slice(*alike)]:
@@ -236,9 +238,9 @@ class RevocationList:
             length, start = content_at(self.der, at)
             number, first = content_at(self.der, start)
             if self.der[first : first + number] == wanted:
-                found += self.der[at : start + length]
+                found[self.der[at : start + length]] = None
         if found:
-            yield from x509.load_der_x509_crl(self._cut.having(found))
+            yield from x509.load_der_x509_crl(self._cut.having(b"".join(found)))
 
     def _standing(self, entry: x509.RevokedCertificate) -> Standing:
         try:
