@@ -57,13 +57,32 @@ PYTHONPATH=login lint-imports >/dev/null
 find pkcs11_shim tests -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
 once build pkcs11_shim CMakeLists.txt -- build_strictly
 
+at_once="-n auto --dist worksteal"
+measured="$at_once --cov --cov-report="
+
+# What a change breaks in a login, or below it, is to be known from the fast tests: they reach nearly all of it.
+fast_tests_cover() {
+    for part in login/xca_common/pki login/xca_login; do
+        set -- --include="$part/*" --precision=1
+        coverage report "$@" --fail-under=95 >/dev/null || {
+            coverage report "$@" --show-missing --skip-covered --sort=-miss
+            echo "The fast tests cover less than 95 % of the lines of $part."
+            exit 1
+        }
+        echo "Lines of $part covered by the fast tests: $(coverage report "$@" --format=total) %"
+    done
+}
+
+# shellcheck disable=SC2086 # lists of words
 case $lane in
-fast) run_tests -n auto --dist worksteal ;; # to count lines would take half as long again
-*)
+fast | soak) run_tests $at_once ;; # to count lines would take half as long again
+all)
+    pytest -m fast $measured
+    fast_tests_cover # counted by themselves, so that no test runs twice
+    pytest -m "not fast and not soak" $measured --cov-append --durations=40
     # Of a process that a test kills, coverage says that its file is damaged; the report does not ask for it again.
-    run_tests -n auto --dist worksteal --cov --cov-report= --durations=40
     rm -f .coverage.*
-    echo "Lines of Python covered by these tests: $(coverage report --format=total) %"
+    echo "Lines of Python covered by all tests: $(coverage report --format=total) %"
     ;;
 esac
 case $lane in
