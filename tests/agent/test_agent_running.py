@@ -458,8 +458,8 @@ def test_stop_ends_the_agent_however_it_was_started(
     assert agent.process.wait(SECONDS) in (0, -signal.SIGTERM)
     done = xcactl(tmp_path, "agent", "stop", *port, **no_systemd)
     assert (done.returncode, "nothing was changed" in done.stdout) == (0, True), done.stderr
-    done = CliRunner(env={"LANGUAGE": "zh_TW"}).invoke(commands, ["agent", "stop", *port])
-    assert "未做任何變更" in done.stdout
+    in_chinese = CliRunner(env={"LANGUAGE": "zh_TW"}).invoke(commands, ["agent", "stop", *port])
+    assert "未做任何變更" in in_chinese.stdout
 
 
 def test_stop_leaves_alone_what_only_answers_like_the_agent(
