@@ -325,6 +325,13 @@ class FormIncomplete(CentreError):
     _next_step = text("Correct what is named. Then send the form again.")
 
 
+class NoSuchCertificates(CentreError):
+    """There are no such certificates."""
+
+    _message = text("There is no such certificate.")
+    _next_step = text("Copy the card number or the serial number again, all of it.")
+
+
 class StoreProblem(CentreError):
     """Something about the centre's database."""
 

@@ -8,6 +8,8 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -17,9 +19,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
 )
 
+from xca_centre.life.certificate import CertificateState, Reason
+from xca_centre.life.transitions import Word
 from xca_centre.store.columns import UtcDateTime
 
 METADATA: Final = MetaData(
@@ -32,6 +37,13 @@ METADATA: Final = MetaData(
     }
 )
 """All of them; a migration can drop a constraint only if it has a name that both engines know."""
+
+
+def _one_of(column: str, words: type[Word]) -> CheckConstraint:
+    """Return the constraint that a column holds one of some words, or NULL."""
+    listed = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
 
 EVENTS: Final = Table(
     "event",
@@ -136,3 +148,64 @@ REISSUE_BLOCKS: Final = Table(
     Column("until", UtcDateTime, nullable=False),
 )
 """Organisations, by their OIDs, that get no card before a moment (reissue_blocks)."""
+
+
+CERTIFICATE_SETS: Final = Table(
+    "certificate_set",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("card", String(16), index=True),
+    Column("organisation", String(128), nullable=False, index=True),
+    Column("rank", String(16), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", String(32)),
+    Column("holds", String(64), nullable=False),
+    Column("listed", String(32)),
+    Column("since", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("issued", UtcDateTime, nullable=False),
+    Column("accepted", UtcDateTime),
+    Column("lapses_at", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("is_published", Boolean, nullable=False),
+    _one_of("state", CertificateState),
+    _one_of("reason", Reason),
+)
+"""Certificates that move together: the two of a card, or the one of a key elsewhere (certificate_sets).
+
+`card` is the card number; a card has a second set after a reissue. `state`, `reason` and `holds` are its
+life.certificate.Standing. `listed` is the reason with which lists and OCSP name it since `since`; NULL: it is
+good. `version` rises with each change: what was signed for another version does not count. `lapses_at` is the
+first moment that is too late for the acceptance, `not_after` the last second of the certificates.
+"""
+
+Index(None, CERTIFICATE_SETS.c.state, CERTIFICATE_SETS.c.lapses_at)
+Index(None, CERTIFICATE_SETS.c.state, CERTIFICATE_SETS.c.not_after)
+
+CERTIFICATES: Final = Table(
+    "certificate",
+    METADATA,
+    Column("serial", String(40), primary_key=True),
+    Column("set", Uuid, ForeignKey(CERTIFICATE_SETS.c.id), nullable=False, index=True),
+    Column("use", String(16), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    UniqueConstraint("generation", "sequence"),
+)
+"""Every certificate that was issued to a holder; no row ever changes.
+
+`serial` is hexadecimal, in upper case, without zeros in front. `sequence` counts within the generation, with
+gaps. `partition` is that of the CRL, fixed at the issue: the certificate names it.
+"""
+
+Index(None, CERTIFICATES.c.generation, CERTIFICATES.c.partition)
+
+SEQUENCES: Final = Table(
+    "certificate_sequence",
+    METADATA,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
+"""The sequence number that a generation's next certificate gets."""

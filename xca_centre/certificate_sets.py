@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The certificates that were issued, in sets that move together: the two of a card, or one of another key.
+
+A change of state is one transaction: the set is read under its lock, judged by the issuer's table, written
+with a higher version, and its event and the jobs that follow are added. A change that changes nothing adds
+nothing.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from xca_centre import deadlines
+from xca_centre.authority.repository import PARTITION_SIZE, partition_of
+from xca_centre.errors import NoSuchCertificates
+from xca_centre.issuer_rules import IssuerRules
+from xca_centre.life.certificate import (
+    ISSUED,
+    CertificateEvent,
+    CertificateState,
+    Circumstances,
+    Hold,
+    Reason,
+    Standing,
+    deadline_begins_anew,
+    next_standing,
+)
+from xca_centre.life.transitions import Actor
+from xca_centre.store.database import Change
+from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, SEQUENCES
+
+PUBLISH: Final = "publish_list"
+"""The job that publishes a partition's revocation list anew: facts `generation` and `partition`."""
+TELL_CONTACT: Final = "tell_contact"
+"""The job that tells the contact of a set what happened: facts `set`, `event` and `version`."""
+ISSUE: Final = "certificates.issue"
+"""The kind of the event with which a set begins."""
+
+_EVENTS: Final = "certificates."
+_UNACCEPTED: Final = (CertificateState.ISSUED, CertificateState.HELD_UNACCEPTED)
+_ALIVE: Final = (*_UNACCEPTED, CertificateState.VALID, CertificateState.HELD)
+
+
+class Use(StrEnum):
+    """What a certificate's key is for."""
+
+    SIGNING = "signing"
+    """cert1, of the key SIGN."""
+    ENCRYPTION = "encryption"
+    """cert2, of the key KEYX."""
+    BOTH = "both"
+    """Of a key that is on no card."""
+
+
+@dataclass(frozen=True)
+class NewSet:
+    """Certificates that are issued together.
+
+    Attributes:
+        card: card number; None: the key is on no card.
+        organisation: OID.
+        rank: `primary` (正卡) or `secondary` (附卡).
+        generation: the number of the CA's.
+        sequence: of the first certificate, as reserve() returned it.
+        certificates: each with what its key is for.
+        lapses_at: the first moment that is too late for the acceptance.
+        is_published: whether others may download them.
+        standing: how they begin: ISSUED or REISSUED.
+    """
+
+    card: str | None
+    organisation: str
+    rank: str
+    generation: int
+    sequence: int
+    certificates: Sequence[tuple[Use, x509.Certificate]]
+    lapses_at: datetime
+    is_published: bool
+    standing: Standing = ISSUED
+
+
+@dataclass(frozen=True)
+class CertificateSet:
+    """A set, as it is.
+
+    Attributes:
+        id: a random number.
+        card, organisation, rank, lapses_at, is_published: as of NewSet.
+        standing: what its life has led to.
+        since: since when lists and OCSP tell of it what they tell.
+        version: rises with each change; 1 at the issue.
+        issued: when.
+        accepted: when; None: not yet.
+        not_after: the last second of the certificates.
+    """
+
+    id: UUID
+    card: str | None
+    organisation: str
+    rank: str
+    standing: Standing
+    since: datetime
+    version: int
+    issued: datetime
+    accepted: datetime | None
+    lapses_at: datetime
+    not_after: datetime
+    is_published: bool
+
+
+@dataclass(frozen=True)
+class IssuedCertificate:
+    """A certificate of a set.
+
+    Attributes:
+        serial: serial number, hexadecimal in upper case.
+        use: what its key is for.
+        generation, partition: whose list names it.
+        der: the certificate.
+    """
+
+    serial: str
+    use: Use
+    generation: int
+    partition: int
+    der: bytes
+
+
+def reserve(change: Change, generation: int, certificates: int) -> int:
+    """Return the sequence number of the first of some certificates that are in one partition of the CRL.
+
+    Nobody else gets it. If they are not issued, a gap stays. Until the change ends, nobody else reserves.
+    """
+    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
+    begun = make(SEQUENCES).values(generation=generation, next=0).on_conflict_do_nothing()
+    change.connection.execute(begun)
+    own = SEQUENCES.c.generation == generation
+    first: int = change.connection.execute(select(SEQUENCES.c.next).where(own).with_for_update()).scalar_one()
+    if partition_of(first) != partition_of(first + certificates - 1):
+        first = (partition_of(first) + 1) * PARTITION_SIZE
+    change.connection.execute(update(SEQUENCES).where(own).values(next=first + certificates))
+    return first
+
+
+def add(change: Change, new: NewSet, by: Actor) -> UUID:
+    """Add certificates that were issued.
+
+    Args:
+        change: the change that issues them.
+        new: the certificates.
+        by: who has them issued.
+
+    Returns:
+        The id of the set.
+    """
+    identity = uuid4()
+    values: dict[str, Any] = {
+        "id": identity,
+        "card": new.card,
+        "organisation": new.organisation,
+        "rank": new.rank,
+        "issued": change.now,
+        "not_after": min(each.not_valid_after_utc for _, each in new.certificates),
+        "is_published": new.is_published,
+        "lapses_at": new.lapses_at,
+        "accepted": change.now if new.standing.state is CertificateState.VALID else None,
+        "since": change.now,
+        "version": 1,
+        **_columns(new.standing),
+    }
+    rows = [
+        {
+            "serial": serial_of(certificate),
+            "set": identity,
+            "use": use.value,
+            "generation": new.generation,
+            "sequence": new.sequence + number,
+            "partition": partition_of(new.sequence + number),
+            "der": certificate.public_bytes(Encoding.DER),
+        }
+        for number, (use, certificate) in enumerate(new.certificates)
+    ]
+    change.connection.execute(insert(CERTIFICATE_SETS).values(values))
+    change.connection.execute(insert(CERTIFICATES), rows)
+    change.event(ISSUE, str(identity), by, _issue_facts(values, rows))
+    _publish(change, identity)
+    return identity
+
+
+def change_state(
+    change: Change,
+    certificates: UUID,
+    event: CertificateEvent,
+    by: Actor,
+    rules: IssuerRules,
+    reason: Reason | None = None,
+) -> Standing:
+    """Let something happen to a set. It is locked until the change ends.
+
+    Args:
+        change: the change that it is a part of.
+        certificates: the id of the set.
+        event: what happens.
+        by: who wants it.
+        rules: the issuer's.
+        reason: why it is to be revoked; None: it is not to be revoked.
+
+    Returns:
+        What it became; what it was, if nothing changed.
+
+    Raises:
+        NoSuchCertificates: there is no such set.
+        Refused: nothing happens, and why.
+    """
+    before = _one(change.connection.execute(_sets(_is(certificates)).with_for_update()).one_or_none())
+    circumstances = Circumstances(
+        standing=before.standing,
+        role=by.role,
+        now=change.now,
+        lapses_at=before.lapses_at,
+        not_after=before.not_after,
+        lapse=rules.deadlines.lapse,
+        reason=reason,
+    )
+    after = next_standing(event, circumstances, rules.certificates)
+    if after == before.standing:
+        return after
+    is_told_otherwise = after.listed_reason is not before.standing.listed_reason
+    begins_anew = deadline_begins_anew(before.standing, after)
+    values = {
+        **_columns(after),
+        "version": before.version + 1,
+        "since": change.now if is_told_otherwise else before.since,
+        "accepted": change.now if event is CertificateEvent.ACCEPT else before.accepted,
+        "lapses_at": deadlines.lapses_at(change.now, rules) if begins_anew else before.lapses_at,
+    }
+    change.connection.execute(update(CERTIFICATE_SETS).where(_is(certificates)).values(values))
+    change.event(f"{_EVENTS}{event.value}", str(certificates), by, _facts(values))
+    told: dict[str, str | int] = {
+        "set": str(certificates),
+        "event": event.value,
+        "version": before.version + 1,
+    }
+    change.enqueue(TELL_CONTACT, told)
+    if is_told_otherwise:
+        _publish(change, certificates)
+    return after
+
+
+def find(connection: Connection, certificates: UUID) -> CertificateSet:
+    """Return a set.
+
+    Raises:
+        NoSuchCertificates: there is no such set.
+    """
+    return _one(connection.execute(_sets(_is(certificates))).one_or_none())
+
+
+def of_serial(connection: Connection, serial: str) -> CertificateSet:
+    """Return the set with the certificate of a serial number, hexadecimal in any case.
+
+    Raises:
+        NoSuchCertificates: none has it.
+    """
+    canonical = serial.strip().upper().lstrip("0")
+    its = select(CERTIFICATES.c.set).where(CERTIFICATES.c.serial == canonical).scalar_subquery()
+    return _one(connection.execute(_sets(CERTIFICATE_SETS.c.id == its)).one_or_none())
+
+
+def of_card(connection: Connection, card: str) -> Sequence[CertificateSet]:
+    """Return the sets of a card, the newest first: a second one is there after a reissue."""
+    return _all(connection, _sets(CERTIFICATE_SETS.c.card == card))
+
+
+def of_organisation(connection: Connection, organisation: str) -> Sequence[CertificateSet]:
+    """Return the sets of an organisation, the newest first."""
+    return _all(connection, _sets(CERTIFICATE_SETS.c.organisation == organisation))
+
+
+def certificates_of(connection: Connection, certificates: UUID) -> Sequence[IssuedCertificate]:
+    """Return the certificates of a set: that of the key SIGN, then that of the key KEYX."""
+    names = ("serial", "use", "generation", "partition", "der")
+    found = select(*(CERTIFICATES.c[name] for name in names)).where(CERTIFICATES.c.set == certificates)
+    return [
+        IssuedCertificate(row.serial, Use(row.use), row.generation, row.partition, row.der)
+        for row in connection.execute(found.order_by(CERTIFICATES.c.sequence))
+    ]
+
+
+def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
+    """Return sets that were not accepted in time, and for which that had no consequence yet."""
+    was_held_for_it = CERTIFICATE_SETS.c.holds.contains(Hold.LAPSE.value)
+    late = (CERTIFICATE_SETS.c.lapses_at <= now) & (
+        CERTIFICATE_SETS.c.lapses_at <= CERTIFICATE_SETS.c.not_after
+    )
+    return _ids(connection, _in(_UNACCEPTED) & late & ~was_held_for_it, most)
+
+
+def past_not_after(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
+    """Return sets whose certificates are not valid any more, and for which that had no consequence yet."""
+    return _ids(connection, _in(_ALIVE) & (CERTIFICATE_SETS.c.not_after < now), most)
+
+
+def serial_of(certificate: x509.Certificate) -> str:
+    """Return a serial number as it is kept and shown (憑證序號): hexadecimal, in upper case."""
+    return f"{certificate.serial_number:X}"
+
+
+def _is(certificates: UUID) -> ColumnElement[bool]:
+    return CERTIFICATE_SETS.c.id == certificates
+
+
+def _in(states: Sequence[CertificateState]) -> ColumnElement[bool]:
+    return CERTIFICATE_SETS.c.state.in_([state.value for state in states])
+
+
+def _sets(condition: ColumnElement[bool]) -> Select[Any]:
+    return select(CERTIFICATE_SETS).where(condition)
+
+
+def _ids(connection: Connection, condition: ColumnElement[bool], most: int) -> Sequence[UUID]:
+    return connection.execute(select(CERTIFICATE_SETS.c.id).where(condition).limit(most)).scalars().all()
+
+
+def _all(connection: Connection, query: Select[Any]) -> Sequence[CertificateSet]:
+    ordered = query.order_by(CERTIFICATE_SETS.c.issued.desc(), CERTIFICATE_SETS.c.id)
+    return [_one(row) for row in connection.execute(ordered)]
+
+
+def _one(row: Row[Any] | None) -> CertificateSet:
+    if row is None:
+        raise NoSuchCertificates
+    reason = Reason(row.reason) if row.reason else None
+    holds = frozenset(Hold(name) for name in row.holds.split())
+    return CertificateSet(
+        row.id,
+        row.card,
+        row.organisation,
+        row.rank,
+        Standing(CertificateState(row.state), reason, holds),
+        row.since,
+        row.version,
+        row.issued,
+        row.accepted,
+        row.lapses_at,
+        row.not_after,
+        row.is_published,
+    )
+
+
+def _columns(standing: Standing) -> dict[str, str | None]:
+    listed = standing.listed_reason
+    return {
+        "state": standing.state.value,
+        "reason": standing.reason.value if standing.reason else None,
+        "holds": " ".join(sorted(hold.value for hold in standing.holds)),
+        "listed": listed.value if listed else None,
+    }
+
+
+def _publish(change: Change, certificates: UUID) -> None:
+    """Enqueue the lists that name the certificates of a set."""
+    names = (CERTIFICATES.c.generation, CERTIFICATES.c.partition)
+    found = select(*names).where(CERTIFICATES.c.set == certificates).distinct()
+    for generation, partition in change.connection.execute(found).all():
+        facts = {"generation": generation, "partition": partition}
+        change.enqueue(PUBLISH, facts, key=f"{PUBLISH} {generation} {partition}")
+
+
+def _facts(values: Mapping[str, Any]) -> dict[str, str | int]:
+    """Return the values of columns as facts of an event. What is NULL is left out."""
+    return {name: _fact(value) for name, value in values.items() if value is not None}
+
+
+def _fact(value: Any) -> str | int:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case bytes():
+            return base64.b64encode(value).decode("ascii")
+        case bool() | UUID():
+            return str(value)
+        case _:
+            assert isinstance(value, str | int)  # noqa: S101  # the columns have no other types
+            return value
+
+
+def _issue_facts(values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, str | int]:
+    """Return all that it takes to write a set again."""
+    facts = _facts(values)
+    for number, row in enumerate(rows, 1):
+        facts.update({f"{name} {number}": fact for name, fact in _facts(row).items() if name != "set"})
+    return facts
