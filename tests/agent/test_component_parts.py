@@ -28,7 +28,7 @@ from xca_plugin.agent.component.result_codes import (
     page_safe,
     to_json,
 )
-from xca_plugin.agent.process.origin import is_origin
+from xca_plugin.agent.process.origin import is_exposed, is_origin
 from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
 
@@ -304,3 +304,22 @@ def test_origin_of_a_site_is_recognised(origin: str) -> None:
 )  # fmt: skip
 def test_text_that_is_no_origin_is_refused(text: str) -> None:
     assert not is_origin(text)
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("http://intranet.example", True),
+        ("http://192.168.1.5:8000", True),
+        ("http://localhost.example", True),
+        ("https://intranet.example", False),
+        ("http://localhost:8000", False),
+        ("http://site.localhost", False),
+        ("http://127.0.0.1:8000", False),
+        ("http://[::1]:8000", False),
+    ],
+)
+def test_others_on_the_network_can_read_what_is_neither_encrypted_nor_of_this_machine(
+    origin: str, expected: bool
+) -> None:
+    assert is_exposed(origin) is expected

@@ -102,6 +102,12 @@ def test_site_no_longer_trusted_on_the_page_is_unknown(
     assert not signs(SiteClient(agent_of), xca_active_card)
 
 
+def test_site_whose_connection_others_can_read_is_told_from_one_on_this_machine(home_of: Visitor) -> None:
+    warning = "not encrypted. Others on the network can read it"
+    assert warning not in change(home_of, "add", "http://localhost:8000")
+    assert warning in change(home_of, "add", "http://intranet.example")
+
+
 def test_site_added_with_a_bad_address_says_what_is_wrong(home_of: Visitor, agent_of: Agent) -> None:
     for typed, fault in (
         ("bad.example", "neither https:// nor http://"),

@@ -31,6 +31,7 @@ from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, RESET_PIN, PinAction
 from xca_plugin.agent.pages.pin_pattern import TYPE_AT_READER, pin_pattern
 from xca_plugin.agent.process.card_worker import CardWorker
+from xca_plugin.agent.process.origin import is_exposed
 from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
 from xca_plugin.errors import SecretMissing
@@ -405,7 +406,7 @@ class Dispatcher:
         """Return what the person is asked. An agreement counts for exactly this."""
         operation, pattern, is_typed_there = pending.operation, pin_pattern(card), pending.is_typed_at(card)
         warnings = [
-            (_NOT_ENCRYPTED, pending.site.startswith("http:")),
+            (_NOT_ENCRYPTED, is_exposed(pending.site)),
             (REAL_CARD_WARNING, card.real),
             (operation.blindness, operation.blindness is not None),
         ]

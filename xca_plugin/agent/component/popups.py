@@ -23,7 +23,7 @@ from xca_plugin.agent.component.result_codes import success, to_json
 from xca_plugin.agent.pages import sites
 from xca_plugin.agent.pages.problems import problem_of
 from xca_plugin.agent.pages.rendering import ASSETS, page, render
-from xca_plugin.agent.process.origin import is_origin
+from xca_plugin.agent.process.origin import is_exposed, is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.model import Card
 
@@ -175,6 +175,7 @@ async def _ask_to_add_site(state: AgentState, request: Request) -> Response:
         request,
         "add_domain.html",
         site=site,
+        is_exposed=is_exposed(site),
         problem=None,
         token=state.form_tokens.issue(f"{_ADD_SITE} {site}"),
         cards=await _usable_cards(state),

@@ -23,7 +23,7 @@ from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.component.allowances import ALLOWANCE_SECONDS, Allowance, UnaskedUse
 from xca_plugin.agent.pages.problems import MALFORMED_FORM, problem_of, problem_response
 from xca_plugin.agent.pages.rendering import page
-from xca_plugin.agent.process.origin import fault_of
+from xca_plugin.agent.process.origin import fault_of, is_exposed
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, CardState
@@ -60,6 +60,11 @@ class SiteEntry:
     card_number: str | None
     is_blind: bool
     is_blind_by_administrator: bool
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether others on the network can read what goes between the site and the person."""
+        return is_exposed(self.origin)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Web sites' origins (RFC 6454, section 6.2), as browsers state them, and what is wrong with other texts."""
 
+import ipaddress
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from xca_common.i18n import Text
 from xca_plugin.i18n import text
@@ -52,3 +54,17 @@ def fault_of(value: str) -> Text | None:
     if port == _USUAL_PORTS[scheme]:
         return _USUAL_PORT.format(port=port)
     return None if _HOST.fullmatch(host) else _NO_HOST.format(host=host or ":")
+
+
+def is_exposed(origin: str) -> bool:
+    """Tell whether others on a network can read what goes to an origin and back, or pretend to be it.
+
+    To this machine nothing goes over a network (W3C Secure Contexts, section 3.1).
+    """
+    url = urlsplit(origin)
+    host = url.hostname or ""
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost" or host.endswith(".localhost")
+    return url.scheme == "http" and not is_here
