@@ -71,7 +71,7 @@ class MemoryStore:
     """Keeps challenges in this process: for sites with one process, and for tests.
 
     Args:
-        most: challenges that are open at once.
+        most: challenges that are open at once. Those that have ended go when another one begins.
     """
 
     def __init__(self, most: int = 100_000) -> None:

@@ -148,7 +148,7 @@ class KeyStore(Protocol):
 
 
 class MemoryKeys:
-    """Keeps registered keys in this process: for tests."""
+    """Keeps registered keys in this process, one of each account: for tests."""
 
     def __init__(self) -> None:
         self._lock = Lock()

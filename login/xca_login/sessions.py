@@ -63,7 +63,10 @@ class SessionStore(Protocol):
 
 
 class MemorySessions:
-    """Keeps sessions in this process: for sites with one process, and for tests."""
+    """Keeps sessions in this process: for sites with one process, and for tests.
+
+    Of each account it keeps MOST_OF_AN_ACCOUNT at most. Those that have ended go when another one begins.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -9,14 +9,13 @@ import asyncio
 import hashlib
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ import psutil
 from asn1crypto import cms  # type: ignore[import-untyped]
 from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from pyhanko.sign.validation import async_validate_detached_cms
@@ -39,11 +39,12 @@ from pyhanko_certvalidator import ValidationContext
 
 from bench.measuring import ratio, rounds
 from support.login_http import posted
-from support.login_site import SITE, Desk
+from support.login_site import Desk
+from xca_common.pki import profile
+from xca_common.pki.authority import directory_attributes
 from xca_common.pki.revocation_list import RevocationList, is_signed
 from xca_login import Revocation, Verifier
 from xca_login.der import element
-from xca_login.http import CardLogin, Request
 from xca_login.testing.issuer import LIST, Answers, addresses, revocation_list, serving
 from xca_login.testing.parties import NOW, Party, holder
 from xca_login.testing.tokens import sign, signed
@@ -195,24 +196,6 @@ def while_renewed(desk: Desk, card: Party, verifier: Verifier, newer: bytes) -> 
     return times[0], max(times), max(used)
 
 
-def memory(desk: Desk, card: Party, verifier: Verifier, logins: int) -> None:
-    """Measure what many logins leave behind in a process."""
-    card_login, signer = CardLogin(SITE, verifier), Signer(card)
-    resident = []
-    for number in range(logins):
-        if number * 10 // logins != (number - 1) * 10 // logins:
-            resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
-        origins = [SITE.origin]
-        begun = card_login.answer(Request("POST", "/login/begin", origins, "", ""))
-        cookie = dict(begun.headers)["Set-Cookie"].partition(";")[0]
-        body = posted(signer.token(json.loads(begun.body)["statement"].encode()))
-        done = card_login.answer(Request("POST", "/login/finish", origins, "application/json", cookie, body))
-        assert done.status == 200, done.body
-    later = resident[len(resident) // 2 :]
-    slope = (later[-1] - later[0]) / (logins / 10 * (len(later) - 1))
-    print(f"memory over {logins:,} logins: {resident[-1] / 1e6:.0f} MB, at last {slope:.0f} bytes a login")
-
-
 @contextmanager
 def site(folder: Path, workers: int, stores: str) -> Iterator[tuple[int, psutil.Process]]:
     """Run the example site with so many workers; give its port and its first process."""
@@ -323,6 +306,17 @@ class Client:
             answer += self._received()
         return start.decode("ascii"), answer
 
+    def log_in(self, signer: Signer) -> float:
+        """Log in, and return how many seconds that took, without the signature."""
+        start = time.perf_counter()
+        head, answer = self.post("/login/begin", b"")
+        cookie = head.partition("set-cookie: ")[2].partition(";")[0]
+        signing = time.perf_counter()
+        body = posted(signer.token(json.loads(answer)["statement"].encode()))
+        signing = time.perf_counter() - signing
+        self.post("/login/finish", body, cookie)
+        return time.perf_counter() - start - signing
+
     def _received(self) -> bytes:
         data = self._connection.recv(1 << 16)
         assert data, "the site hung up"
@@ -372,14 +366,7 @@ def over_http(port: int, process: psutil.Process, card: Party, pause: float) -> 
             time.sleep(max(due - time.perf_counter(), 0))
             if time.perf_counter() >= end:
                 return times
-            start = time.perf_counter()
-            head, answer = one.post("/login/begin", b"")
-            cookie = head.partition("set-cookie: ")[2].partition(";")[0]
-            signing = time.perf_counter()
-            body = posted(signer.token(json.loads(answer)["statement"].encode()))
-            signing = time.perf_counter() - signing
-            one.post("/login/finish", body, cookie)
-            times.append(time.perf_counter() - start - signing)
+            times.append(one.log_in(signer))
         return times
 
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -393,41 +380,79 @@ def of_processes(process: psutil.Process) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
 
 
-def over_the_network(desk: Desk, folder: Path) -> None:
+@contextmanager
+def published(desk: Desk, folder: Path) -> Iterator[list[tuple[x509.ExtensionType, bool]]]:
+    """Serve the CA's list, and write the CA to where the site reads it; give what names the list in cards."""
+    (folder / "ca").mkdir(parents=True)
+    for name, one in (("root", desk.root), ("ca", desk.ca)):
+        (folder / "ca" / f"{name}.crt").write_bytes(one.pem)
+    with serving() as issuer:
+        issuer.answers = Answers({LIST: revocation_list(desk.ca, 1)})
+        yield addresses(issuer.url, LIST)
+
+
+def memory(desk: Desk, folder: Path, named: list[tuple[x509.ExtensionType, bool]], logins: int) -> None:
+    """Measure what many logins leave behind in the example site, with its stores in memory.
+
+    Each card logs in a hundred times and never out. Of its sessions sixteen stay: the site has them all after
+    a sixth of the logins, and the second half is what counts.
+    """
+    kinds = [f"2.16.886.111.{100_000 + number}" for number in range(max(logins // 100, CLIENTS))]
+    cards = [
+        holder(
+            desk.ca,
+            attributes_=directory_attributes(profile.SCHOOL, "secondary", organisation_oid=oid),
+            more=named,
+        )
+        for oid in kinds
+    ]
+    parts = 10
+
+    with site(folder, 1, "memory") as (port, process):
+
+        def client(signers: Sequence[Signer], part: int) -> None:
+            one = Client(port)
+            each = logins // parts // CLIENTS
+            for turn in range(part * each, (part + 1) * each):
+                one.log_in(signers[turn % len(signers)])
+
+        signers = [[Signer(card) for card in cards[number::CLIENTS]] for number in range(CLIENTS)]
+        resident = []
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            for part in range(parts):
+                list(pool.map(client, signers, [part] * CLIENTS))
+                resident.append(process.memory_info().rss)
+    later = resident[parts // 2 - 1 :]
+    slope = (later[-1] - later[0]) / (logins / parts * (len(later) - 1))
+    print(f"memory of the site over {logins:,} logins of {len(cards):,} cards, after each tenth:")
+    print(
+        "    " + ", ".join(f"{one / 1e6:.1f}" for one in resident) + f" MB; at last {slope:.0f} bytes a login"
+    )
+
+
+def over_the_network(folder: Path, card: Party) -> None:
     """Measure the example site: one and two workers, each with stores of its own or with shared ones.
 
     The clients run on the same machine, and take a part of it. What shows that workers do not hold each other
     up is the processor time of a login: it is the same however many there are.
     """
-    (folder / "ca").mkdir()
-    for name, one in (("root", desk.root), ("ca", desk.ca)):
-        (folder / "ca" / f"{name}.crt").write_bytes(one.pem)
-    with serving() as issuer:
-        issuer.answers = Answers({LIST: revocation_list(desk.ca, 1)})
-        card = holder(desk.ca, more=addresses(issuer.url, LIST))
-        for stores in ("memory", "SQLite"):
-            alone = 0.0
-            for workers in (1, 2):
-                with site(folder, workers, stores) as (port, process):
-                    over_http(port, process, card, 0)  # warms up
-                    full = over_http(port, process, card, 0)
-                    half = over_http(port, process, card, 2 * CLIENTS / full.rate)
-                takes, of_client = (
-                    total / len(full.times) * 1000 for total in (full.of_site, full.of_clients)
-                )
-                alone = alone or takes
-                used = (full.of_site + full.of_clients) / full.seconds
-                slow = quantiles(half.times, n=100)[98] * 1000
-                kind = f"site, {workers} workers, stores in {stores}"
-                print(f"{kind}: {full.rate:.0f} logins a second by the clock;")
-                print(f"    {takes:.2f} ms of processor time each, {takes / alone:.2f} × as with one worker:")
-                possible = workers / takes * 1000
-                print(
-                    f"    {possible:.0f} logins a second of {workers} cores; p99 {slow:.0f} ms at half load;"
-                )
-                print(
-                    f"    clients {of_client:.2f} ms each, and both took {used:.1f} of {os.cpu_count()} cores"
-                )
+    for stores in ("memory", "SQLite"):
+        alone = 0.0
+        for workers in (1, 2):
+            with site(folder, workers, stores) as (port, process):
+                over_http(port, process, card, 0)  # warms up
+                full = over_http(port, process, card, 0)
+                half = over_http(port, process, card, 2 * CLIENTS / full.rate)
+            takes, of_client = (total / len(full.times) * 1000 for total in (full.of_site, full.of_clients))
+            alone = alone or takes
+            used = (full.of_site + full.of_clients) / full.seconds
+            slow = quantiles(half.times, n=100)[98] * 1000
+            kind = f"site, {workers} workers, stores in {stores}"
+            print(f"{kind}: {full.rate:.0f} logins a second by the clock;")
+            print(f"    {takes:.2f} ms of processor time each, {takes / alone:.2f} × as with one worker:")
+            possible = workers / takes * 1000
+            print(f"    {possible:.0f} logins a second of {workers} cores; p99 {slow:.0f} ms at half load;")
+            print(f"    clients {of_client:.2f} ms each, and both took {used:.1f} of {os.cpu_count()} cores")
 
 
 def main() -> None:
@@ -442,10 +467,9 @@ def main() -> None:
         compared(desk, card, verifier)
         for entries in ENTRIES:
             sizes(desk, folder, entries)
-        now = Verifier(SITE, verifier._trust, verifier._revocation)
-        memory(desk, card, now, logins)
-        (folder / "site").mkdir()
-        over_the_network(desk, folder / "site")
+        with published(desk, folder / "site") as named:
+            memory(desk, folder / "site", named, logins)
+            over_the_network(folder / "site", holder(desk.ca, more=named))
 
 
 if __name__ == "__main__":
