@@ -604,3 +604,29 @@ class SavedApplicationUnusable(CentreError):
 
     _message = text("This file is no application that was saved at this centre, or it is damaged.")
     _next_step = text("Choose the file that you saved here, or fill in the form anew. No try was spent.")
+
+
+class MailError(CentreError):
+    """A mail was not taken by whatever takes the centre's mails.
+
+    Attributes:
+        server: its name.
+    """
+
+    server: str
+
+
+class MailUnavailable(MailError):
+    """It takes no mail now."""
+
+    detail: Text | str
+    _message = text("The mail server {server} does not take a mail now: {detail}.")
+    _next_step = text("It is tried again. If it lasts, look at the server and at the settings for it.")
+
+
+class MailRefused(MailError):
+    """It will not take this mail, however often it is tried."""
+
+    code: int
+    _message = text("The mail server {server} refused a mail (SMTP {code}).")
+    _next_step = text("Ask the person by telephone for another e-mail address.")
