@@ -690,6 +690,15 @@ def test_request_to_another_name_is_refused(origin: str) -> None:
     assert get(f"{origin}/jwks", headers={"Host": "evil.example"}).status_code == 421
 
 
+@pytest.mark.parametrize("path", ["/authorize/", "/token/", "/end-session/", "/login/finish/"])
+def test_address_with_a_slash_too_many_leads_nowhere(holder: Holder, path: str) -> None:
+    for answer in (
+        holder.ask("GET", f"{path}?{urlencode({'id_token_hint': 'e30.e30.e30'})}"),
+        holder.ask("POST", path, b"client_secret=x", FORM),
+    ):
+        assert (answer.status, answer.header("Location")) == (404, None)
+
+
 def test_published_keys_are_public_alone(origin: str) -> None:
     (key,) = get(f"{origin}/jwks").json()["keys"]
     assert set(key) == {"kty", "n", "e", "use", "alg", "kid"}

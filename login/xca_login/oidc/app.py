@@ -53,4 +53,6 @@ def make_app(settings: Settings, clock: Callable[[], datetime] = now) -> ASGIApp
     app = Starlette(
         routes=pages.routes(), middleware=[Middleware(LanguageMiddleware)], exception_handlers=handlers
     )
+    # What is posted to /token/ would be sent on to http://…/token: nothing tells of the https in front.
+    app.router.redirect_slashes = False
     return RequestGuard(app, [settings.site.origin], pages.rule_of, pages.refuse)
