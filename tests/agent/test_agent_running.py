@@ -29,6 +29,7 @@ from support.agent.component_client import SITE, SiteClient
 from support.agent.systemd import systemd
 from support.agent.web_sites import site
 from xca_plugin.agent.component.trusted_sites import TrustedSites
+from xca_plugin.agent.process.service import stop
 from xca_plugin.agent.process.settings import LogLevel, LogPlace, PagePin, Settings
 from xca_plugin.agent_port import PORT, check_free
 from xca_plugin.cli.root import xcactl as commands
@@ -399,7 +400,10 @@ def sites_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             check_free(PORT)
         except PortTaken as taken:  # by the agent of whoever runs the tests
             pytest.skip(taken.message("en"))
-        yield
+        try:
+            yield
+        finally:
+            stop(PORT)  # what the test installed, if it did not uninstall it
 
 
 @pytest.mark.usefixtures("sites_port")
@@ -412,10 +416,16 @@ def test_install_without_systemd_writes_an_autostart_entry(
     entry = tmp_path / ".config/autostart/xca-agent.desktop"
     (command,) = [line for line in entry.read_text().splitlines() if line.startswith("Exec=")]
     words = shlex.split(command.removeprefix("Exec="))
+    assert xcactl(tmp_path, "agent", "status", **variables).returncode == 0
     assert words[:2] == ["env", "XCA_PKCS11_CONF=/home/a person/x.conf"]
     assert subprocess.run([*words, "--help"], capture_output=True).returncode == 0
+    assert xcactl(tmp_path, "agent", "stop", **variables).returncode == 0
+    status = xcactl(tmp_path, "agent", "status", **variables)
+    assert (status.returncode, "Start it now: xcactl agent open\n" in status.stderr) == (90, True)
+    assert xcactl(tmp_path, "agent", "install", **variables).returncode == 0
     assert xcactl(tmp_path, "agent", "uninstall", **variables).returncode == 0
     assert not entry.exists()
+    assert xcactl(tmp_path, "agent", "status", **variables).returncode == 90
 
 
 def test_open_starts_the_agent_once_and_shows_its_home_page(

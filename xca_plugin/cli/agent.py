@@ -33,6 +33,7 @@ def _port_option(least: int, explained: str) -> Callable[[_T], _T]:
     )
 
 
+_START_NOW: Final = text("Start it now: xcactl agent open")
 _RUNS_ALREADY: Final = text("It is the agent, and it runs already. Its home page: http://localhost:{port}/")
 _PORT_TO_TAKE: Final = _port_option(
     0, _("Another port, for tests or a second user; web pages know only the standard one. 0: any.")
@@ -133,7 +134,8 @@ def status(port: int) -> None:
         say(_("It does not start by itself."))
     version = agent_at(port)
     if version is None:
-        raise errors.AgentNotRunning(port=port)
+        problem = errors.AgentNotRunning(port=port)
+        raise problem.with_step(_START_NOW) if port == PORT and service.installed() else problem
     say(text("It runs: version {version}").format(version=version)())
 
 

@@ -46,28 +46,24 @@ def install() -> str:
     Raises:
         PortTaken: another program has the port, or with systemd an agent started by hand. Nothing is written.
         ServiceFailed: systemd refuses, or the agent does not start.
+        AgentNotRunning: it ended at once, or does not answer in time. Nothing is written.
         FileProblem: the file cannot be written.
     """
     with_systemd = _has_systemd()
     if with_systemd and _unit_file().exists():
         _systemctl("stop", _UNIT)
-    # Without systemd, an agent that runs may go on: the entry starts one at the next login.
-    if with_systemd or agent_at(PORT) is None:
-        check_free(PORT)
     if with_systemd:
+        check_free(PORT)
         _write(_unit_file(), _unit())
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", _UNIT)
         return text("The agent runs, and starts at every login (systemd user service {name}).").format(
             name=_UNIT
         )()
-    _write(_entry_file(), _entry())
-    said = text("The agent will start at the next login: {path}").format(path=_entry_file())
-    if agent_at(PORT) is not None:
-        return said()
-    return text("{sentence}\n{reason}").format(
-        sentence=said, reason=text("Start it now: xcactl agent open")
-    )()
+    entry = _entry()
+    start(PORT)  # one that runs may go on
+    _write(_entry_file(), entry)
+    return text("The agent runs, and starts at every login: {path}").format(path=_entry_file())()
 
 
 def start(port: int) -> None:
