@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+# It adds names to asn1crypto's, and does that wrongly after asn1crypto has looked one up.
+import pyhanko.pdf_utils.crypt.pdfmac  # noqa: F401
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Playwright, sync_playwright
