@@ -178,6 +178,12 @@ def test_provider_does_not_start_without_cas_or_a_database(tmp_path: Path) -> No
 
 
 @pytest.mark.fast
+def test_provider_names_the_file_of_its_database_that_cannot_be_made(tmp_path: Path) -> None:
+    done = run("oidc", settings_file(tmp_path, ORIGIN, 'database = "sqlite:///absent/oidc.db"'))
+    assert (done.exit_code, f"{tmp_path / 'absent' / 'oidc.db'}: " in done.stderr) == (5, True), done.stderr
+
+
+@pytest.mark.fast
 def test_provider_with_postgresql_names_the_package_that_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,9 @@ def _prepared(path: Path) -> object:
     except StoreUnavailable as error:
         raise BadSettings(path=path, detail=text("the database cannot be reached")) from error
     except OSError as error:
-        raise BadSettings(path=path, detail=os_reason(error)) from error
+        reason = os_reason(error)
+        about = text("{name}: {detail}").format(name=error.filename, detail=reason)
+        raise BadSettings(path=path, detail=about if error.filename else reason) from error
 
 
 def _is_this_machine(host: str) -> bool:
