@@ -630,3 +630,102 @@ class MailRefused(MailError):
     code: int
     _message = text("The mail server {server} refused a mail (SMTP {code}).")
     _next_step = text("Ask the person by telephone for another e-mail address.")
+
+
+class TaxIdTaken(OrganisationFileError):
+    """The register has a 統一編號 of the file under another OID."""
+
+    tax_id: str
+    name: str
+    _message = text("The register has 統一編號 {tax_id} as that of {name}. Nothing was imported.")
+    _next_step = text("Find out whose it is, and correct the file.")
+
+
+class OrganisationRefused(CentreError):
+    """No application is taken for an organisation."""
+
+
+class OrganisationUnknown(OrganisationRefused):
+    """The register has no such organisation."""
+
+    _message = text("The register has no such organisation.")
+    _next_step = text("Search for its name, or ask its competent authority to have it added.")
+
+
+class OrganisationDissolved(OrganisationRefused):
+    """The organisation has ended."""
+
+    name: str
+    _message = text("{name} has been dissolved, and gets no card.")
+    _next_step = text("If that is wrong, ask the competent authority.")
+
+
+class ApplicationError(CentreError):
+    """An application cannot be made as it was asked for."""
+
+
+class PrimaryCardTaken(ApplicationError):
+    """The organisation has applied for as many primary cards as it may have."""
+
+    name: str
+    _message = text("{name} has applied for its primary card already.")
+    _next_step = text("Apply for a secondary card, or withdraw the other application first.")
+
+
+class NotRenewable(ApplicationError):
+    """A card cannot be renewed with its signature now."""
+
+    first_day: date
+    _message = text("The card can be renewed with its signature from {first_day} until it expires.")
+    _next_step = text("Apply on paper, or wait until that day.")
+
+
+class RenewalDiffers(ApplicationError):
+    """A renewal asks for something else than the old card is."""
+
+    _message = text("A renewal is for the same organisation and the same rank as the old card.")
+    _next_step = text("Sign with the card that is to be renewed, or apply on paper.")
+
+
+class AlreadyRenewed(ApplicationError):
+    """A new card was asked for with this one already."""
+
+    _message = text("A new card has been applied for with this one already.")
+    _next_step = text("Look at the progress of that application, or withdraw it first.")
+
+
+class ReasonMissing(ApplicationError):
+    """Something that the applicant is told lacks its reason, or has an unusable one."""
+
+    detail: Text
+    _message = text("The reason cannot be sent: {detail}.")
+    _next_step = text("Write in one line what the applicant has to do.")
+
+
+class ForeignCounter(ApplicationError):
+    """An officer reviews for another registration counter."""
+
+    counter: str
+    _message = text("Applications of this organisation are reviewed at the counter {counter}.")
+    _next_step = text("Leave it to an officer of that counter.")
+
+
+class ApplicationUnknown(ApplicationError):
+    """There is no such application."""
+
+    _message = text("There is no such application.")
+    _next_step = text("Open it again from the list.")
+
+
+class NoFeeDue(ApplicationError):
+    """An application waits for no fee."""
+
+    _message = text("No fee is to be paid for this application now.")
+    _next_step = text("Look at its progress.")
+
+
+class SlipUnknown(ApplicationError):
+    """A provider told of a payment to a slip that was never issued."""
+
+    _message = text("There is no payment slip with this number.")
+    _next_step = text("Compare the number with the provider's record.")

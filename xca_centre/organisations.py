@@ -12,18 +12,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from io import StringIO
-from typing import Final
+from typing import Any, Final
 
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from stdnum.tw import ubn
 
 from xca_centre.errors import (
     BadOrganisationLines,
+    OrganisationDissolved,
     OrganisationFileInOtherEncoding,
     OrganisationFileTooBig,
     OrganisationFileWithoutHeader,
+    OrganisationUnknown,
+    TaxIdTaken,
 )
 from xca_centre.i18n import text
+from xca_centre.life.transitions import Actor
 from xca_centre.plain_text import objection
+from xca_centre.store.database import Change
+from xca_centre.store.tables import ORGANISATIONS
+from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
 
 COLUMNS: Final = ("name", "tax_id", "oid", "kind", "counter")
@@ -32,6 +40,9 @@ MOST_BYTES: Final = 16 << 20
 MOST_LINES: Final = 100_000
 LONGEST_NAME: Final = 64
 """Characters of an organisation's name in a certificate (RFC 5280, appendix A.1, ub-organization-name)."""
+MOST_FOUND: Final = 20
+"""Organisations that a search returns."""
+_LEAST_TYPED: Final = 2
 _LONGEST_COUNTER: Final = 64
 _LONGEST_OID: Final = 64
 _MOST_LINES_TOLD: Final = 50
@@ -187,3 +198,108 @@ def folded(name: str) -> str:
     """Return a name as it is searched: without case, width and blanks, 台 and 臺 alike."""
     plain = unicodedata.normalize("NFKC", name).casefold().translate(_SAME_CHARACTER)
     return "".join(plain.split())
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        organisations: the first MOST_FOUND, the best first.
+        is_all: whether there are no others.
+    """
+
+    organisations: Sequence[Organisation]
+    is_all: bool
+
+
+def import_organisations(change: Change, organisations: Sequence[Organisation], by: Actor) -> None:
+    """Add organisations to the register. What it says of one with the same OID is replaced.
+
+    Those that the file does not name stay as they are.
+
+    Raises:
+        TaxIdTaken: a 統一編號 is that of another organisation in the register.
+    """
+    for one in organisations:
+        values = {"name": one.name, "folded": folded(one.name), "tax_id": one.tax_id}
+        values |= {"kind": one.kind.value, "counter": one.counter}
+        if one.tax_id is not None:
+            taken = select(ORGANISATIONS.c.name).where(
+                ORGANISATIONS.c.tax_id == one.tax_id, ORGANISATIONS.c.oid != one.oid
+            )
+            if (name := change.connection.execute(taken).scalar()) is not None:
+                raise TaxIdTaken(tax_id=one.tax_id, name=name)
+        known = update(ORGANISATIONS).where(ORGANISATIONS.c.oid == one.oid).values(values)
+        if not change.connection.execute(known).rowcount:
+            change.connection.execute(insert(ORGANISATIONS).values(oid=one.oid, is_dissolved=False, **values))
+    change.event("organisations_imported", "organisations", by, {"count": len(organisations)})
+
+
+def find(connection: Connection, typed: str) -> Found:
+    """Return the organisations whose name has what was typed in it, or whose 統一編號 it is."""
+    plain = folded(typed[:LONGEST_NAME])
+    # No name has characters that cannot be seen, and no database takes all of them.
+    if len(plain) < _LEAST_TYPED or harmless(plain) != plain:
+        return Found((), is_all=True)
+    if is_tax_id(plain):
+        wanted = ORGANISATIONS.c.tax_id == plain
+    else:
+        wanted = ORGANISATIONS.c.folded.contains(plain, autoescape=True)
+    # Short names are nearest to what was typed.
+    order = func.length(ORGANISATIONS.c.folded), ORGANISATIONS.c.folded, ORGANISATIONS.c.oid
+    rows = connection.execute(
+        select(ORGANISATIONS)
+        .where(wanted, ~ORGANISATIONS.c.is_dissolved)
+        .order_by(*order)
+        .limit(MOST_FOUND + 1)
+    ).all()
+    return Found([_read(row) for row in rows[:MOST_FOUND]], is_all=len(rows) <= MOST_FOUND)
+
+
+def organisation(connection: Connection, oid: str) -> Organisation:
+    """Return an organisation, dissolved or not.
+
+    Raises:
+        OrganisationUnknown: the register has none of this OID.
+    """
+    return _read(_row(connection, select(ORGANISATIONS), oid))
+
+
+def lock(change: Change, oid: str) -> Organisation:
+    """Return an organisation that has not ended, for a change that nothing happens beside in its name.
+
+    Raises:
+        OrganisationUnknown: the register has none of this OID.
+        OrganisationDissolved: it has ended.
+    """
+    row = _row(change.connection, select(ORGANISATIONS).with_for_update(), oid)
+    if row.is_dissolved:
+        raise OrganisationDissolved(name=row.name)
+    return _read(row)
+
+
+def dissolve(change: Change, oid: str, by: Actor) -> None:
+    """Note that an organisation has ended: nobody applies for it any more."""
+    chosen = update(ORGANISATIONS).where(ORGANISATIONS.c.oid == oid).values(is_dissolved=True)
+    if not change.connection.execute(chosen).rowcount:
+        raise OrganisationUnknown
+    change.event("organisation_dissolved", oid, by, {})
+
+
+def _row(connection: Connection, chosen: Select[Any], oid: str) -> Row[Any]:
+    row = None
+    if _OID.fullmatch(oid):
+        row = connection.execute(chosen.where(ORGANISATIONS.c.oid == oid)).one_or_none()
+    if row is None:
+        raise OrganisationUnknown
+    return row
+
+
+def _read(row: Row[Any]) -> Organisation:
+    return Organisation(row.oid, row.name, row.tax_id, OrganisationKind(row.kind), row.counter)
+
+
+def oids_of_counter(counter: str) -> Select[tuple[str]]:
+    """Return the statement that finds the organisations of a registration counter."""
+    return select(ORGANISATIONS.c.oid).where(ORGANISATIONS.c.counter == counter)

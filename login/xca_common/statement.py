@@ -47,6 +47,8 @@ class StatementKind(StrEnum):
     """The holder logs in."""
     ACCEPTANCE = "acceptance"
     """The holder accepts the certificates on a new card."""
+    RENEWAL = "renewal"
+    """The holder applies for a new card with the old one."""
     REGISTRATION = "registration"
     """The holder registers the certificate for encryption."""
     POSSESSION = "possession"
@@ -88,6 +90,7 @@ _KEYS: Final[Mapping[StatementKind, tuple[_Key, ...]]] = {
         _Key("cert1", _SHA256),
         _Key("cert2", _SHA256),
     ),
+    StatementKind.RENEWAL: (_Key("organisation", _WORDS), _Key("form", _SHA256)),
     StatementKind.REGISTRATION: (_Key("cert2", _SHA256),),
     StatementKind.POSSESSION: (),
     StatementKind.REHEARSAL: (),

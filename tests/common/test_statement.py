@@ -34,6 +34,7 @@ GOOD = {
     StatementKind.ACCEPTANCE: (
         f"xca-statement/1 acceptance\n{HEAD}\ncard XC00000000091349\ncert1 {HASH}\ncert2 {HASH}"
     ),
+    StatementKind.RENEWAL: f"xca-statement/1 renewal\n{HEAD}\norganisation 2.16.886.111.100000\nform {HASH}",
     StatementKind.REGISTRATION: f"xca-statement/1 registration\n{HEAD}\ncert2 {HASH}",
     StatementKind.POSSESSION: f"xca-statement/1 possession\n{HEAD}",
     StatementKind.REHEARSAL: f"xca-statement/1 rehearsal\n{HEAD}",

@@ -209,3 +209,58 @@ SEQUENCES: Final = Table(
     Column("next", BigInteger, nullable=False),
 )
 """The sequence number that a generation's next certificate gets."""
+
+ORGANISATIONS: Final = Table(
+    "organisation",
+    METADATA,
+    Column("oid", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("folded", String(128), nullable=False),
+    Column("tax_id", String(8), unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("counter", String(64), nullable=False),
+    Column("is_dissolved", Boolean, nullable=False),
+)
+"""The register of organisations (organisations). `folded` is the name as it is searched."""
+
+APPLICATIONS: Final = Table(
+    "application",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("case_number", String(25), nullable=False, unique=True),
+    Column("organisation", String(64), ForeignKey(ORGANISATIONS.c.oid), nullable=False, index=True),
+    Column("state", String(32), nullable=False, index=True),
+    Column("form", Text, nullable=False),
+    Column("rank", String(16), nullable=False),
+    Column("request", LargeBinary),
+    Column("code", Uuid, ForeignKey(USER_CODES.c.id), nullable=False),
+    Column("fee", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("submitted", UtcDateTime, nullable=False),
+    Column("letter", UtcDateTime),
+    Column("renews", String(64), index=True),
+    Column("signature", LargeBinary),
+    Column("first_person", String(128)),
+    Column("first_card", String(128)),
+    Column("reason", Text),
+)
+"""Applications (案件), each for one card or certificate (applications).
+
+`form` is the JSON of application_form's fields, `revision` counts its versions. `request` is a certificate
+request for a key that is elsewhere. `letter` is when the letter arrived. `renews` is the key of the card that
+signed a renewal, `signature` what it signed. `first_…` is who passed the first review, `reason` why it was
+returned.
+"""
+
+SLIPS: Final = Table(
+    "payment_slip",
+    METADATA,
+    Column("number", String(16), primary_key=True),
+    Column("application", Uuid, ForeignKey(APPLICATIONS.c.id), nullable=False, index=True),
+    Column("state", String(32), nullable=False, index=True),
+    Column("due", Integer, nullable=False),
+    Column("issued", UtcDateTime, nullable=False),
+    Column("lapses_at", UtcDateTime, nullable=False),
+    Column("paid_at", UtcDateTime),
+)
+"""Payment slips, each with a number of its own to pay to (payments)."""

@@ -15,6 +15,7 @@ from xca_plugin.i18n import text
 TITLES: Final[Mapping[StatementKind, Text]] = {
     StatementKind.LOGIN: text("Log in to the site with the card"),
     StatementKind.ACCEPTANCE: text("Accept the certificates on the card"),
+    StatementKind.RENEWAL: text("Apply for a new card with the card"),
     StatementKind.REGISTRATION: text("Register the card's certificate for encryption with the site"),
     StatementKind.BID: text("Submit a bid with the card"),
     StatementKind.WITHDRAW: text("Withdraw a bid with the card"),
@@ -29,6 +30,9 @@ _MEANINGS: Final[Mapping[StatementKind, Text]] = {
     StatementKind.ACCEPTANCE: text(
         "You declare that the card and its certificates are right. They become valid then."
     ),
+    StatementKind.RENEWAL: text(
+        "You apply for a new card in place of this one, as the form on the site says. This card stays valid."
+    ),
     StatementKind.REGISTRATION: text("The site will encrypt to this certificate what only this card opens."),
     StatementKind.BID: text("You submit this bid in the name of the holder of the card."),
     StatementKind.WITHDRAW: text("You withdraw this bid in the name of the holder of the card."),
@@ -38,6 +42,7 @@ _LABELS: Final[Mapping[str, Text]] = {
     "card": text("Card number"),
     "cert1": text("Certificate for signatures, by its SHA-256 hash"),
     "cert2": text("Certificate for encryption, by its SHA-256 hash"),
+    "form": text("Form of the application, by its SHA-256 hash"),
     "version": text("Version of the tender"),
     "tender": text("Tender"),
     "notice": text("Notice of the tender, by its SHA-256 hash"),

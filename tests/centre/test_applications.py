@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applications from their upload to the order, in the database."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from sqlalchemy import select
+
+from support.centre.cases import (
+    APPLICANT,
+    CODE,
+    FIRST,
+    FOUNDATION,
+    NETWORK,
+    NEW_CODE,
+    OPERATOR,
+    RULES,
+    SCHOOL,
+    SECOND,
+    codes,
+    form,
+    with_organisations,
+)
+from support.moved_clock import MovedClock
+from xca_centre import applications, case_number, user_codes
+from xca_centre.applications import Application, Officer
+from xca_centre.errors import (
+    AlreadyRenewed,
+    ApplicationUnknown,
+    ForeignCounter,
+    NotRenewable,
+    OrganisationBlocked,
+    OrganisationUnknown,
+    PossessionUnproved,
+    PrimaryCardTaken,
+    ReasonMissing,
+    Refused,
+    RenewalDiffers,
+    RequestUnreadable,
+    SameReviewer,
+    TooLateToChange,
+    UserCodeRefused,
+)
+from xca_centre.life.application import ApplicationEvent, ApplicationState, Reviewer
+from xca_centre.life.transitions import Actor, Role
+from xca_centre.reissue_blocks import block
+from xca_centre.store.database import Change, Database
+from xca_centre.store.tables import APPLICATIONS, EVENTS, JOBS
+from xca_centre.user_codes import NewUserCode
+from xca_common.secret import Secret
+from xca_common.statement import StatementKind
+from xca_login.login import Login
+from xca_login.testing.parties import key
+
+PROVIDER = Actor(Role.PAYMENT_PROVIDER, "bank")
+PRODUCER = Actor(Role.PRODUCER, "producer")
+CENTRE = Actor(Role.CENTRE, "centre")
+ORIGIN = "https://centre.example.gov.tw"
+
+
+@pytest.fixture
+def register(database: Database) -> Database:
+    return with_organisations(database)
+
+
+def do(database: Database, act: Callable[[Change], Application]) -> Application:
+    with database.change() as change:
+        return act(change)
+
+
+def submitted(database: Database, **options: Any) -> Application:
+    filled = options.pop("form", form())
+    organisation = options.pop("organisation", SCHOOL.oid)
+    code = options.pop("code", NEW_CODE)
+    return do(
+        database, lambda change: applications.submit(change, RULES, organisation, filled, code, **options)
+    )
+
+
+def advance(database: Database, case: UUID, event: ApplicationEvent, by: Actor) -> Application:
+    return do(database, lambda change: applications.advance(change, RULES, case, event, by))
+
+
+def paid(database: Database, case: UUID) -> Application:
+    return advance(database, case, ApplicationEvent.PAY, PROVIDER)
+
+
+def reviewed(database: Database, case: UUID) -> Application:
+    do(database, lambda change: applications.receive(change, RULES, case, FIRST))
+    return do(database, lambda change: applications.pass_first(change, RULES, case, FIRST))
+
+
+def approved(database: Database, case: UUID) -> Application:
+    paid(database, case)
+    reviewed(database, case)
+    return do(database, lambda change: applications.approve(change, RULES, case, SECOND))
+
+
+def jobs(database: Database) -> list[dict[str, str]]:
+    with database.read() as connection:
+        rows = connection.execute(select(JOBS.c.kind, JOBS.c.facts).order_by(JOBS.c.created)).all()
+    return [{"job": row.kind, **json.loads(row.facts)} for row in rows]
+
+
+def events(database: Database, case: UUID) -> list[str]:
+    with database.read() as connection:
+        found = select(EVENTS.c.kind).where(EVENTS.c.subject == str(case)).order_by(EVENTS.c.at)
+        return [*connection.execute(found).scalars()]
+
+
+def test_application_goes_from_upload_to_order(register: Database, clock: MovedClock) -> None:
+    case = submitted(register)
+    assert case_number.read(case.case_number) == case.case_number
+    assert (case.state, case.fee, case.revision) == (ApplicationState.SUBMITTED, 420, 1)
+    clock.move(timedelta(days=1))
+    assert paid(register, case.id).state is ApplicationState.PAID
+    clock.move(timedelta(days=1))
+    assert reviewed(register, case.id).first_reviewer == FIRST.reviewer
+    clock.move(timedelta(days=1))
+    do(register, lambda change: applications.approve(change, RULES, case.id, SECOND))
+    assert jobs(register) == [
+        {"job": "mail", "mail": "application_submitted", "application": str(case.id)},
+        {"job": "make_card", "application": str(case.id)},
+    ]
+    assert {*events(register, case.id)} == {
+        f"application_{event}" for event in ("submitted", "pay", "receive", "pass", "approve")
+    }
+    for event, state, by in (
+        (ApplicationEvent.MAKE, ApplicationState.MAKING, PRODUCER),
+        (ApplicationEvent.ISSUE, ApplicationState.ISSUED, PRODUCER),
+        (ApplicationEvent.MAIL, ApplicationState.MAILED, PRODUCER),
+        (ApplicationEvent.CLOSE, ApplicationState.CLOSED, CENTRE),
+    ):
+        assert advance(register, case.id, event, by).state is state
+
+
+def test_code_lies_sealed_until_the_certificates_are_issued(register: Database) -> None:
+    case = submitted(register)
+    approved(register, case.id)
+
+    def sealed() -> bytes | None:
+        with register.read() as connection:
+            return user_codes.sealed(connection, case.code)
+
+    advance(register, case.id, ApplicationEvent.MAKE, PRODUCER)
+    assert sealed() == NEW_CODE.sealed
+    do(
+        register,
+        lambda change: applications.advance(change, RULES, case.id, ApplicationEvent.ISSUE, PRODUCER),
+    )
+    assert sealed() is None
+
+
+def test_progress_is_told_to_who_has_case_number_and_user_code(register: Database) -> None:
+    case = submitted(register)
+
+    def progress(typed: str, code: str) -> Application:
+        found = codes(register).prove(
+            lambda change: applications.find_code(change, typed), Secret(code), NETWORK, Role.APPLICANT
+        )
+        with register.read() as connection:
+            return applications.of_code(connection, found)
+
+    assert progress(case_number.shown(case.case_number), CODE) == case
+    said = set()
+    for typed, code in (
+        (case.case_number, "wrong-code"),
+        (case_number.new_case_number(), CODE),
+        ("no number", CODE),
+        ("\0\ud800", CODE),
+    ):
+        with pytest.raises(UserCodeRefused) as refusal:
+            progress(typed, code)
+        said.add(str(refusal.value))
+    assert len(said) == 1
+
+
+def test_correction_is_reviewed_again(register: Database) -> None:
+    case = submitted(register)
+    approved(register, case.id)
+    other = form(contact_name="林美麗")
+    after = do(register, lambda change: applications.correct(change, RULES, case.id, other, APPLICANT))
+    assert (after.state, after.revision, after.form) == (ApplicationState.PAID, 2, other)
+    assert (after.first_reviewer, after.letter) == (None, None)
+
+
+def test_application_in_the_making_is_changed_no_more(register: Database) -> None:
+    case = submitted(register)
+    approved(register, case.id)
+    advance(register, case.id, ApplicationEvent.MAKE, PRODUCER)
+    with pytest.raises(TooLateToChange):
+        do(register, lambda change: applications.correct(change, RULES, case.id, form(), APPLICANT))
+    with pytest.raises(TooLateToChange):
+        do(register, lambda change: applications.withdraw(change, RULES, case.id, APPLICANT))
+
+
+def test_withdrawal_ends_it_and_deletes_the_code_for_the_card(register: Database) -> None:
+    case = submitted(register)
+    for _ in range(2):
+        after = do(register, lambda change: applications.withdraw(change, RULES, case.id, APPLICANT))
+    assert after.state is ApplicationState.WITHDRAWN
+    with register.read() as connection:
+        assert user_codes.sealed(connection, case.code) is None
+    assert [job["mail"] for job in jobs(register)] == ["application_submitted", "application_withdrawn"]
+    assert events(register, case.id).count("application_withdraw") == 1
+
+
+def test_returned_application_tells_why_and_comes_again(register: Database) -> None:
+    case = submitted(register)
+    paid(register, case.id)
+    do(register, lambda change: applications.receive(change, RULES, case.id, FIRST))
+    after = do(register, lambda change: applications.send_back(change, RULES, case.id, FIRST, "印信不清楚"))
+    assert (after.state, after.reason, after.letter) == (ApplicationState.RETURNED, "印信不清楚", None)
+    assert jobs(register)[-1]["mail"] == "application_returned"
+    again = reviewed(register, case.id)
+    assert (again.state, again.reason) == (ApplicationState.SECOND_REVIEW, None)
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "a\nb", "\0", "x" * 501, "=1+1", "\u202e"])
+def test_return_without_a_reason_that_can_be_sent_is_refused(register: Database, reason: str) -> None:
+    case = submitted(register)
+    with pytest.raises(ReasonMissing):
+        do(register, lambda change: applications.send_back(change, RULES, case.id, FIRST, reason))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Reviewer(FIRST.reviewer.person, SECOND.reviewer.card),
+        Reviewer(SECOND.reviewer.person, FIRST.reviewer.card),
+        FIRST.reviewer,
+    ],
+    ids=["same person", "same card", "both"],
+)
+def test_second_review_takes_another_person_with_another_card(register: Database, second: Reviewer) -> None:
+    case = submitted(register)
+    paid(register, case.id)
+    reviewed(register, case.id)
+    with pytest.raises(SameReviewer):
+        do(
+            register,
+            lambda change: applications.approve(change, RULES, case.id, replace(SECOND, reviewer=second)),
+        )
+
+
+def test_officer_of_another_counter_reviews_nothing(register: Database) -> None:
+    case = submitted(register)
+    paid(register, case.id)
+    other = Officer(Reviewer("wu", "card of wu"), Role.FIRST_REVIEWER, FOUNDATION.counter)
+    for act in (applications.receive, applications.pass_first):
+        with pytest.raises(ForeignCounter):
+            do(register, lambda change, act=act: act(change, RULES, case.id, other))  # type: ignore[misc]
+    with register.read() as connection:
+        assert applications.in_state(connection, ApplicationState.PAID, other) == []
+        assert [one.id for one in applications.in_state(connection, ApplicationState.PAID, FIRST)] == [
+            case.id
+        ]
+
+
+def test_organisation_in_its_block_applies_for_nothing(register: Database, clock: MovedClock) -> None:
+    with register.change() as change:
+        block(change, SCHOOL.oid, clock.at, RULES)
+    with pytest.raises(OrganisationBlocked):
+        submitted(register)
+    assert submitted(register, organisation=FOUNDATION.oid).organisation == FOUNDATION.oid
+    clock.move(timedelta(days=95))
+    assert submitted(register).organisation == SCHOOL.oid
+
+
+def test_unknown_organisation_and_application_are_told(register: Database) -> None:
+    with pytest.raises(OrganisationUnknown):
+        submitted(register, organisation="2.16.886.111.1")
+    with pytest.raises(ApplicationUnknown):
+        paid(register, uuid4())
+
+
+def test_organisation_has_one_primary_card_under_way_and_many_secondary_ones(register: Database) -> None:
+    first = submitted(register, form=form(rank="primary"))
+    secondary = submitted(register)
+    submitted(register)
+    with pytest.raises(PrimaryCardTaken):
+        submitted(register, form=form(rank="primary"))
+    with pytest.raises(PrimaryCardTaken):
+        do(
+            register,
+            lambda change: applications.correct(change, RULES, secondary.id, form(rank="primary"), APPLICANT),
+        )
+    do(register, lambda change: applications.withdraw(change, RULES, first.id, APPLICANT))
+    submitted(register, form=form(rank="primary"))
+
+
+def test_code_for_a_card_is_sealed_to_its_producer(register: Database) -> None:
+    with pytest.raises(ValueError, match="sealed"):
+        submitted(register, code=NewUserCode(NEW_CODE.hash))
+
+
+def request(bits: str = "elsewhere") -> bytes:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.sign(key(bits), hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def test_request_for_a_key_elsewhere_becomes_a_certificate_without_a_card(register: Database) -> None:
+    case = submitted(register, request=request(), code=NewUserCode(NEW_CODE.hash))
+    assert case.fee == 320
+    approved(register, case.id)
+    assert jobs(register)[-1] == {"job": "issue_certificate", "application": str(case.id)}
+    with pytest.raises(Refused):
+        advance(register, case.id, ApplicationEvent.MAKE, PRODUCER)
+
+
+def test_request_that_is_none_is_refused(register: Database) -> None:
+    for wrong in (b"", b"x", request()[:-1] + bytes([request()[-1] ^ 1])):
+        with pytest.raises((RequestUnreadable, PossessionUnproved)):
+            submitted(register, request=wrong)
+
+
+def renewal(
+    clock: MovedClock, *, days: int = 30, rank: str = "secondary", name: str = "old card", **changed: Any
+) -> Login:
+    """A verified signature of an old card that expires in some days."""
+    asked = applications.renewal_challenge(ORIGIN, SCHOOL.oid, form(rank=rank), clock.at)
+    assert b"renewal" in asked.text
+    text = changed.pop("text", asked.text)
+    login = {
+        "organisation_oid": SCHOOL.oid,
+        "rank": rank,
+        "account": SimpleNamespace(key="old card"),
+        "evidence": SimpleNamespace(challenge=text, token=b"", dump=lambda: b"{}"),
+        **changed,
+    }
+    return cast(Login, SimpleNamespace(**login))
+
+
+@pytest.fixture(autouse=True)
+def expiry(monkeypatch: pytest.MonkeyPatch, clock: MovedClock) -> SimpleNamespace:
+    """When the card that signs a renewal expires: its certificate is read from the token."""
+    at = SimpleNamespace(days=30)
+
+    def read(_: bytes) -> SimpleNamespace:
+        certificate = SimpleNamespace(not_valid_after_utc=clock.at + timedelta(days=at.days))
+        return SimpleNamespace(certificate=certificate)
+
+    monkeypatch.setattr(applications, "Token", SimpleNamespace(read=read))
+    return at
+
+
+def test_renewal_goes_to_review_without_a_letter(register: Database, clock: MovedClock) -> None:
+    case = submitted(register, renewal=renewal(clock))
+    assert case.state is ApplicationState.LETTER_ARRIVED
+    assert paid(register, case.id).state is ApplicationState.FIRST_REVIEW
+    changed = do(
+        register,
+        lambda change: applications.correct(change, RULES, case.id, form(contact_name="林美麗"), APPLICANT),
+    )
+    assert changed.state is ApplicationState.FIRST_REVIEW
+    with pytest.raises(RenewalDiffers):
+        do(
+            register,
+            lambda change: applications.correct(change, RULES, case.id, form(rank="primary"), APPLICANT),
+        )
+
+
+def test_renewal_beside_the_old_primary_card_is_taken(register: Database, clock: MovedClock) -> None:
+    primary = form(rank="primary")
+    submitted(register, form=primary)
+    assert submitted(register, form=primary, renewal=renewal(clock, rank="primary")).renews == "old card"
+
+
+@pytest.mark.parametrize(("days", "is_taken"), [(61, False), (59, True), (1, True), (-1, False)])
+def test_renewal_is_taken_in_the_last_60_days_alone(
+    register: Database, clock: MovedClock, expiry: SimpleNamespace, days: int, is_taken: bool
+) -> None:
+    expiry.days = days
+    if is_taken:
+        submitted(register, renewal=renewal(clock))
+    else:
+        with pytest.raises(NotRenewable):
+            submitted(register, renewal=renewal(clock))
+
+
+def test_card_is_renewed_once_unless_it_was_withdrawn(register: Database, clock: MovedClock) -> None:
+    case = submitted(register, renewal=renewal(clock))
+    with pytest.raises(AlreadyRenewed):
+        submitted(register, renewal=renewal(clock))
+    do(register, lambda change: applications.withdraw(change, RULES, case.id, APPLICANT))
+    submitted(register, renewal=renewal(clock))
+
+
+def test_signature_over_something_else_renews_nothing(register: Database, clock: MovedClock) -> None:
+    other = applications.renewal_challenge(ORIGIN, SCHOOL.oid, form(contact_name="林美麗"), clock.at).text
+    foreign = applications.renewal_challenge(ORIGIN, FOUNDATION.oid, form(), clock.at).text
+    login = f"xca-statement/1 login\n{ORIGIN}\n20261102T010000Z\n{'0' * 64}".encode()
+    for wrong in (
+        {"text": other},
+        {"text": foreign},
+        {"text": login},
+        {"text": b"x"},
+        {"organisation_oid": FOUNDATION.oid},
+    ):
+        with pytest.raises(RenewalDiffers):
+            submitted(register, renewal=renewal(clock, **wrong))
+    with pytest.raises(RenewalDiffers):
+        submitted(register, renewal=renewal(clock, rank="primary"))
+    assert StatementKind.RENEWAL.is_signed
+
+
+def test_events_name_no_person_and_no_code(register: Database) -> None:
+    case = submitted(register)
+    approved(register, case.id)
+    with register.read() as connection:
+        kept = str(connection.execute(select(EVENTS)).all()) + str(connection.execute(select(JOBS)).all())
+        row = str(connection.execute(select(APPLICATIONS)).all())
+    assert not any(personal in kept for personal in ("王小明", "example.tw", "2192", CODE))
+    assert "王小明" in row
+    assert CODE not in row
+    assert OPERATOR.name in kept

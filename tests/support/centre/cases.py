@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of applications begin with: rules, organisations, forms, officers, the producer's key."""
+
+from argon2 import PasswordHasher
+
+from xca_centre import organisations
+from xca_centre.application_form import ApplicationForm
+from xca_centre.applications import Officer
+from xca_centre.issuer_rules import Issuer, load
+from xca_centre.life.application import Reviewer
+from xca_centre.life.transitions import Actor, Role
+from xca_centre.organisations import Organisation, OrganisationKind
+from xca_centre.store.database import Database
+from xca_centre.user_codes import NewUserCode, UserCodes
+
+RULES = load(Issuer.TEST)
+TERMS = "2026-11"
+HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""As argon2id of the centre, with little work."""
+CODE = "Abc-1234"
+NEW_CODE = NewUserCode(HASHER.hash(CODE), b"sealed to the producer")
+NETWORK = "192.0.2.0/24"
+
+SCHOOL = Organisation(
+    "2.16.886.111.990001", "測試縣立青溪國民小學", "00000162", OrganisationKind.SCHOOL, "測試縣政府教育處"
+)
+FOUNDATION = Organisation(
+    "2.16.886.111.990007", "財團法人測試文化基金會", "00001107", OrganisationKind.FOUNDATION, "文化部"
+)
+OPERATOR = Actor(Role.OPERATOR, "operator")
+APPLICANT = Actor(Role.APPLICANT, "applicant")
+FIRST = Officer(Reviewer("lin", "card of lin"), Role.FIRST_REVIEWER, SCHOOL.counter)
+SECOND = Officer(Reviewer("chen", "card of chen"), Role.SECOND_REVIEWER)
+
+FIELDS = {
+    "rank": "secondary",
+    "consent": TERMS,
+    "applicant_email": "wang@school.example.tw",
+    "contact_name": "王小明",
+    "contact_title": "採購組組長",
+    "contact_email": "purchase@school.example.tw",
+    "contact_address": "測試市明湖區測試路一段 1 號",
+    "contact_phone": "(02)2192-7111#12",
+    "contact_fax": "",
+    "secure_email": "",
+    "published": "yes",
+}
+
+
+def form(**fields: str) -> ApplicationForm:
+    """A form that was filled in rightly, but for these fields."""
+    return ApplicationForm.read({**FIELDS, **fields}, TERMS)
+
+
+def with_organisations(database: Database) -> Database:
+    """A database whose register has SCHOOL and FOUNDATION."""
+    with database.change() as change:
+        organisations.import_organisations(change, [SCHOOL, FOUNDATION], OPERATOR)
+    return database
+
+
+def codes(database: Database) -> UserCodes:
+    """User codes with little work."""
+    return UserCodes(database, HASHER)

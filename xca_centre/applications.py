@@ -1,0 +1,511 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applications (案件): uploaded, paid, reviewed twice, corrected or withdrawn; each act in one change.
+
+What may happen when, and who may bring it about, stands in life.application alone. Here is what follows from
+it: the row, the event, the jobs.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_hex
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from xca_centre import case_number, organisations, user_codes
+from xca_centre.application_form import ApplicationForm, Rank
+from xca_centre.authority.certificates import requested_key
+from xca_centre.deadlines import renewal_opens
+from xca_centre.errors import (
+    AlreadyRenewed,
+    ApplicationUnknown,
+    BadCaseNumber,
+    ForeignCounter,
+    NotRenewable,
+    PrimaryCardTaken,
+    ReasonMissing,
+    RenewalDiffers,
+)
+from xca_centre.i18n import text
+from xca_centre.issuer_rules import IssuerRules
+from xca_centre.life.application import (
+    ApplicationEvent,
+    ApplicationFacts,
+    ApplicationState,
+    Reviewer,
+    first_state,
+    next_state,
+)
+from xca_centre.life.transitions import Actor, Role
+from xca_centre.organisations import Organisation
+from xca_centre.plain_text import objection
+from xca_centre.reissue_blocks import require_unblocked
+from xca_centre.store.database import Change
+from xca_centre.store.tables import APPLICATIONS
+from xca_centre.user_codes import NewUserCode
+from xca_common import taipei
+from xca_common.statement import MalformedStatement, Statement, StatementKind
+from xca_login.challenges import Challenge
+from xca_login.login import Login
+from xca_login.token import Token
+
+_RENEWAL_LIFE: Final = timedelta(seconds=300)
+_LONGEST_REASON: Final = 500
+_OVER: Final = frozenset({ApplicationState.CLOSED, ApplicationState.WITHDRAWN})
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application, as it is now.
+
+    Attributes:
+        id: by which the centre knows it.
+        case_number: its 25 digits.
+        organisation: OID of whom it is for.
+        state: where it is.
+        form: what was filled in, its latest version.
+        revision: which version that is, from 1; it is printed on the form.
+        request: a certificate request, for a key that is elsewhere; None: a card is made.
+        code: id of its user code.
+        fee: in NT$; 0: none.
+        submitted: when it was uploaded.
+        letter: when the letter with the stamped form arrived; None: it has not.
+        renews: the key of the card whose signature stands for the letter; None: it is on paper.
+        first_reviewer: who passed the first review; None: nobody yet.
+        reason: why it was returned; None: it is not.
+    """
+
+    id: UUID
+    case_number: str
+    organisation: str
+    state: ApplicationState
+    form: ApplicationForm
+    revision: int
+    request: bytes | None
+    code: UUID
+    fee: int
+    submitted: datetime
+    letter: datetime | None
+    renews: str | None
+    first_reviewer: Reviewer | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Officer:
+    """A registration officer (註冊窗口審驗人員) who is logged in.
+
+    Attributes:
+        reviewer: who, and with which card.
+        role: FIRST_REVIEWER or SECOND_REVIEWER.
+        counter: the registration counter of the first review; None: that of the second, for all.
+    """
+
+    reviewer: Reviewer
+    role: Role
+    counter: str | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """The officer, as events name him."""
+        return Actor(self.role, self.reviewer.person)
+
+
+def submit(
+    change: Change,
+    rules: IssuerRules,
+    organisation: str,
+    form: ApplicationForm,
+    code: NewUserCode,
+    *,
+    request: bytes | None = None,
+    renewal: Login | None = None,
+) -> Application:
+    """Take an application, and give it a case number.
+
+    Args:
+        change: the change.
+        rules: the issuer's.
+        organisation: the OID of whom it is for.
+        form: what was filled in.
+        code: the user code that was chosen; without `request`, sealed to the card producer.
+        request: a certificate request (PKCS #10), for a key that is elsewhere; None: a card is asked for.
+        renewal: a verified signature of the old card over renewal_challenge(); None: it comes on paper.
+
+    Raises:
+        OrganisationUnknown, OrganisationDissolved, OrganisationBlocked: the organisation may not apply.
+        PrimaryCardTaken: it has as many primary cards under way as it may have.
+        RequestUnreadable, KeyRefused, PossessionUnproved: the certificate request cannot be used.
+        RenewalDiffers, NotRenewable, AlreadyRenewed: the signature is not one for this renewal.
+    """
+    if request is None and code.sealed is None:
+        raise ValueError("code: not sealed to the card producer")
+    holder = organisations.lock(change, organisation)
+    require_unblocked(change.connection, organisation, change.now)
+    if request is not None:
+        requested_key(request)
+    elif form.rank is Rank.PRIMARY:
+        _check_primary(change, rules, holder, is_renewal=renewal is not None)
+    renews = None if renewal is None else _check_renewal(change, rules, organisation, form, renewal)
+    fee = (rules.fees.card if request is None else rules.fees.certificate).ntd
+    state = first_state(is_fee_due=fee > 0, is_signed=renewal is not None)
+    identity = uuid4()
+    row = {
+        "id": identity,
+        "case_number": case_number.new_case_number(),
+        "organisation": organisation,
+        "state": state.value,
+        "form": _written(form),
+        "rank": form.rank.value,
+        "request": request,
+        "code": user_codes.add(change, code),
+        "fee": fee,
+        "revision": 1,
+        "submitted": change.now,
+        "renews": renews,
+        "signature": renewal.evidence.dump() if renewal else None,
+    }
+    change.connection.execute(insert(APPLICATIONS).values(row))
+    made = read(change.connection, identity)
+    by = Actor(Role.APPLICANT, made.case_number)
+    facts = {"state": state.value, "organisation": organisation, "rank": form.rank.value, "fee": fee}
+    change.event("application_submitted", str(made.id), by, facts)
+    _mail(change, made.id, "application_submitted")
+    return made
+
+
+def receive(change: Change, rules: IssuerRules, application: UUID, officer: Officer) -> Application:
+    """Note that the letter and the stamped form have arrived. A second time changes nothing."""
+    before = _lock(change, application)
+    _check_counter(change, before, officer)
+    letter = before.letter or change.now
+    return _happen(
+        change,
+        rules,
+        before,
+        ApplicationEvent.RECEIVE,
+        officer.actor,
+        reviewer=officer.reviewer,
+        letter=letter,
+        reason=None,
+    )
+
+
+def pass_first(change: Change, rules: IssuerRules, application: UUID, officer: Officer) -> Application:
+    """Pass the first review: what is on paper is right.
+
+    Raises:
+        ForeignCounter: the organisation belongs to another counter.
+        Refused: it cannot be passed now, or not by this officer.
+    """
+    before = _lock(change, application)
+    _check_counter(change, before, officer)
+    person, card = officer.reviewer.person, officer.reviewer.card
+    return _happen(
+        change,
+        rules,
+        before,
+        ApplicationEvent.PASS,
+        officer.actor,
+        reviewer=officer.reviewer,
+        first_person=person,
+        first_card=card,
+    )
+
+
+def approve(change: Change, rules: IssuerRules, application: UUID, officer: Officer) -> Application:
+    """Pass the second review: the card is made, or the certificate issued.
+
+    Raises:
+        Refused: it cannot be passed now, or not by this officer; SameReviewer: who did the first review.
+    """
+    before = _lock(change, application)
+    after = _happen(change, rules, before, ApplicationEvent.APPROVE, officer.actor, reviewer=officer.reviewer)
+    change.enqueue(
+        "make_card" if after.request is None else "issue_certificate",
+        {"application": str(after.id)},
+        key=f"order {after.id}",
+    )
+    return after
+
+
+def send_back(
+    change: Change, rules: IssuerRules, application: UUID, officer: Officer, reason: str
+) -> Application:
+    """Return an application (退件), and tell the contact person why.
+
+    Raises:
+        ReasonMissing: there is none that can be sent.
+        ForeignCounter: the organisation belongs to another counter.
+        Refused: it cannot be returned now, or not by this officer.
+    """
+    said = reason.strip()
+    if (detail := objection(said, text("the reason"), _LONGEST_REASON)) is not None:
+        raise ReasonMissing(detail=detail)
+    before = _lock(change, application)
+    _check_counter(change, before, officer)
+    after = _happen(
+        change,
+        rules,
+        before,
+        ApplicationEvent.RETURN,
+        officer.actor,
+        reviewer=officer.reviewer,
+        reason=said,
+        letter=None,
+        **_UNREVIEWED,
+    )
+    _mail(change, after.id, "application_returned")
+    return after
+
+
+def correct(
+    change: Change, rules: IssuerRules, application: UUID, form: ApplicationForm, by: Actor
+) -> Application:
+    """Put another version of the form in the place of the last one. What was reviewed is reviewed again.
+
+    Raises:
+        PrimaryCardTaken: it now asks for a primary card, and the organisation has one under way.
+        RenewalDiffers: a renewal may change the contact alone.
+        Refused: it cannot be corrected now.
+    """
+    before = _lock(change, application)
+    if before.renews is not None and form.rank is not before.form.rank:
+        raise RenewalDiffers
+    if before.request is None and form.rank is Rank.PRIMARY and before.form.rank is not Rank.PRIMARY:
+        holder = organisations.lock(change, before.organisation)
+        _check_primary(change, rules, holder, is_renewal=False)
+    paper = {} if before.renews else {"letter": None}
+    return _happen(
+        change,
+        rules,
+        before,
+        ApplicationEvent.CORRECT,
+        by,
+        form=_written(form),
+        rank=form.rank.value,
+        revision=before.revision + 1,
+        reason=None,
+        **paper,
+        **_UNREVIEWED,
+    )
+
+
+def withdraw(change: Change, rules: IssuerRules, application: UUID, by: Actor) -> Application:
+    """End an application before anything is made. A second time changes nothing.
+
+    Raises:
+        Refused: it cannot be withdrawn any more.
+    """
+    before = _lock(change, application)
+    after = _happen(change, rules, before, ApplicationEvent.WITHDRAW, by)
+    if before.state is not after.state:
+        user_codes.forget_sealed(change, after.code)
+        _mail(change, after.id, "application_withdrawn")
+    return after
+
+
+def advance(
+    change: Change, rules: IssuerRules, application: UUID, event: ApplicationEvent, by: Actor
+) -> Application:
+    """Bring about what happens after the reviews, or by a payment: PAY, MAKE, ISSUE, MAIL, CLOSE.
+
+    With ISSUE the card is made: what was sealed of the user code for its producer is deleted.
+
+    Raises:
+        Refused: it cannot happen now.
+    """
+    if event not in _ADVANCES:
+        raise ValueError(event)
+    after = _happen(change, rules, _lock(change, application), event, by)
+    if event is ApplicationEvent.ISSUE:
+        user_codes.forget_sealed(change, after.code)
+    return after
+
+
+_ADVANCES: Final = frozenset(
+    {
+        ApplicationEvent.PAY,
+        ApplicationEvent.MAKE,
+        ApplicationEvent.ISSUE,
+        ApplicationEvent.MAIL,
+        ApplicationEvent.CLOSE,
+    }
+)
+_UNREVIEWED: Final = {"first_person": None, "first_card": None}
+
+
+def read(connection: Connection, application: UUID) -> Application:
+    """Return an application.
+
+    Raises:
+        ApplicationUnknown: there is none of this id.
+    """
+    row = connection.execute(select(APPLICATIONS).where(APPLICATIONS.c.id == application)).one_or_none()
+    if row is None:
+        raise ApplicationUnknown
+    return _application(row)
+
+
+def of_code(connection: Connection, code: UUID) -> Application:
+    """Return the application of a user code that was proved (UserCodes.prove with find_code)."""
+    row = connection.execute(select(APPLICATIONS).where(APPLICATIONS.c.code == code)).one_or_none()
+    if row is None:
+        raise ApplicationUnknown
+    return _application(row)
+
+
+def find_code(change: Change, typed: str) -> UUID | None:
+    """Return the id of the user code of a case number that somebody typed; None: there is no such case."""
+    try:
+        number = case_number.read(typed)
+    except BadCaseNumber:
+        return None
+    found: UUID | None = change.connection.execute(
+        select(APPLICATIONS.c.code).where(APPLICATIONS.c.case_number == number)
+    ).scalar()
+    return found
+
+
+def in_state(connection: Connection, state: ApplicationState, officer: Officer) -> Sequence[Application]:
+    """Return the applications in a state that an officer may review, the oldest first."""
+    chosen = select(APPLICATIONS).where(APPLICATIONS.c.state == state.value)
+    if officer.counter is not None:
+        chosen = chosen.where(APPLICATIONS.c.organisation.in_(organisations.oids_of_counter(officer.counter)))
+    rows = connection.execute(chosen.order_by(APPLICATIONS.c.submitted, APPLICATIONS.c.id))
+    return [_application(row) for row in rows]
+
+
+def renewal_challenge(origin: str, organisation: str, form: ApplicationForm, now: datetime) -> Challenge:
+    """Return what the old card signs to renew itself: a statement that names the form by its hash."""
+    nonce = token_hex(32)
+    fields = (("organisation", organisation), ("form", _digest(form)))
+    statement = Statement(StatementKind.RENEWAL, origin, now, nonce, fields)
+    return Challenge(statement.encode(), nonce, now + _RENEWAL_LIFE)
+
+
+def _check_renewal(
+    change: Change, rules: IssuerRules, organisation: str, form: ApplicationForm, renewal: Login
+) -> str:
+    """Return the key of the card that is renewed."""
+    try:
+        statement = Statement.parse(renewal.evidence.challenge)
+    except MalformedStatement:
+        raise RenewalDiffers from None
+    signed = statement.kind is StatementKind.RENEWAL and dict(statement.fields)
+    if signed != {"organisation": organisation, "form": _digest(form)}:
+        raise RenewalDiffers
+    if renewal.organisation_oid != organisation or renewal.rank != form.rank:
+        raise RenewalDiffers
+    not_after = Token.read(renewal.evidence.token).certificate.not_valid_after_utc
+    opens = renewal_opens(not_after, rules)
+    if not opens <= change.now <= not_after:
+        raise NotRenewable(first_day=taipei.day(opens))
+    key: str = renewal.account.key
+    others = select(APPLICATIONS.c.id).where(
+        APPLICATIONS.c.renews == key, APPLICATIONS.c.state != ApplicationState.WITHDRAWN.value
+    )
+    if change.connection.execute(others).first() is not None:
+        raise AlreadyRenewed
+    return key
+
+
+def _check_primary(change: Change, rules: IssuerRules, holder: Organisation, *, is_renewal: bool) -> None:
+    practice = rules.practice
+    most = practice.primary_cards_while_renewing if is_renewal else practice.primary_cards
+    others = (
+        select(func.count())
+        .select_from(APPLICATIONS)
+        .where(
+            APPLICATIONS.c.organisation == holder.oid,
+            APPLICATIONS.c.rank == Rank.PRIMARY.value,
+            APPLICATIONS.c.request.is_(None),
+            APPLICATIONS.c.state.not_in([state.value for state in _OVER]),
+        )
+    )
+    if change.connection.execute(others).scalar_one() >= most:
+        raise PrimaryCardTaken(name=holder.name)
+
+
+def _check_counter(change: Change, application: Application, officer: Officer) -> None:
+    counter = organisations.organisation(change.connection, application.organisation).counter
+    if officer.counter is not None and officer.counter != counter:
+        raise ForeignCounter(counter=counter)
+
+
+def _lock(change: Change, application: UUID) -> Application:
+    chosen = select(APPLICATIONS).where(APPLICATIONS.c.id == application).with_for_update()
+    row = change.connection.execute(chosen).one_or_none()
+    if row is None:
+        raise ApplicationUnknown
+    return _application(row)
+
+
+def _happen(
+    change: Change,
+    rules: IssuerRules,
+    before: Application,
+    event: ApplicationEvent,
+    by: Actor,
+    *,
+    reviewer: Reviewer | None = None,
+    **values: object,
+) -> Application:
+    """Bring an event about, as the table says; it is the only place where a state is written."""
+    facts = ApplicationFacts(
+        before.request is None, before.renews is not None, reviewer, before.first_reviewer
+    )
+    state = next_state(before.state, event, by.role, facts, rules.applications)
+    if state is before.state and event is not ApplicationEvent.CORRECT:
+        return before
+    change.connection.execute(
+        update(APPLICATIONS).where(APPLICATIONS.c.id == before.id).values(state=state.value, **values)
+    )
+    after = read(change.connection, before.id)
+    told: dict[str, str | int] = {
+        "from": before.state.value,
+        "to": state.value,
+        "revision": after.revision,
+        "form": _digest(after.form),
+    }
+    if reviewer is not None:
+        told["card"] = reviewer.card
+    change.event(f"application_{event.value}", str(before.id), by, told)
+    return after
+
+
+def _mail(change: Change, application: UUID, mail: str) -> None:
+    change.enqueue("mail", {"mail": mail, "application": str(application)})
+
+
+def _written(form: ApplicationForm) -> str:
+    return json.dumps(form.fields(), sort_keys=True, ensure_ascii=False)
+
+
+def _digest(form: ApplicationForm) -> str:
+    return hashlib.sha256(_written(form).encode()).hexdigest()
+
+
+def _application(row: Row[Any]) -> Application:
+    fields = json.loads(row.form)
+    first = Reviewer(row.first_person, row.first_card) if row.first_person is not None else None
+    return Application(
+        id=row.id,
+        case_number=row.case_number,
+        organisation=row.organisation,
+        state=ApplicationState(row.state),
+        form=ApplicationForm.read(fields, fields["consent"]),
+        revision=row.revision,
+        request=row.request,
+        code=row.code,
+        fee=row.fee,
+        submitted=row.submitted,
+        letter=row.letter,
+        renews=row.renews,
+        first_reviewer=first,
+        reason=row.reason,
+    )
