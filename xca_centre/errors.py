@@ -403,6 +403,15 @@ class OrganisationBlocked(ApplicationRefused):
     _next_step = text("Apply after that day.")
 
 
+class ChangeInFuture(Refused):
+    """What has not happened yet is not recorded."""
+
+    day: date
+    code = "change_in_future"
+    _message = text("{day} has not come yet.")
+    _next_step = text("Give the day on which the change took effect.")
+
+
 class TooLateToChange(ApplicationRefused):
     """The card is being made, or is there already."""
 

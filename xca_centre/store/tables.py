@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -149,7 +150,6 @@ REISSUE_BLOCKS: Final = Table(
 )
 """Organisations, by their OIDs, that get no card before a moment (reissue_blocks)."""
 
-
 CERTIFICATE_SETS: Final = Table(
     "certificate_set",
     METADATA,
@@ -264,3 +264,26 @@ SLIPS: Final = Table(
     Column("paid_at", UtcDateTime),
 )
 """Payment slips, each with a number of its own to pay to (payments)."""
+
+NAME_CHANGES: Final = Table(
+    "name_change",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("organisation", String(128), nullable=False),
+    Column("changed", Date, nullable=False),
+    Column("recorded", UtcDateTime, nullable=False),
+    Column("ends", UtcDateTime, nullable=False),
+    Column("settled", UtcDateTime),
+    UniqueConstraint("organisation", "changed"),
+)
+"""Organisations, by their OIDs, whose name or level changed on a day (name_changes).
+
+At `ends` the centre revokes what the organisation did not have revoked; `settled`: it has.
+"""
+
+Index(
+    "ix_name_change_ends",
+    NAME_CHANGES.c.ends,
+    sqlite_where=NAME_CHANGES.c.settled.is_(None),
+    postgresql_where=NAME_CHANGES.c.settled.is_(None),
+)

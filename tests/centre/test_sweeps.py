@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the centre does by itself at its deadlines: each thing once, whoever works on it, and when."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.engine import Engine
+
+from support.moved_clock import MovedClock
+from support.new_sets import new_set
+from xca_centre import name_changes, sweeps
+from xca_centre.certificate_sets import TELL_CONTACT, add, change_state, find, reserve
+from xca_centre.deadlines import lapses_at
+from xca_centre.errors import ChangeInFuture, JobLost, NotYours, OrganisationBlocked
+from xca_centre.issuer_rules import Issuer, IssuerRules, load
+from xca_centre.life.certificate import (
+    ISSUED,
+    REISSUED,
+    CertificateEvent,
+    CertificateState,
+    Hold,
+    Reason,
+    Standing,
+)
+from xca_centre.life.transitions import Actor, Role
+from xca_centre.reissue_blocks import require_unblocked
+from xca_centre.store.database import Database
+from xca_centre.store.events import read_facts
+from xca_centre.store.job_queue import Job, claim, parked_jobs, work_on_one
+from xca_centre.store.tables import EVENTS, JOBS
+
+RULES = load(Issuer.XCA)
+HOLDING = load(Issuer.GCA)
+OID = "2.16.886.111.100000"
+HOLDER = Actor(Role.HOLDER, "XC00000000000001")
+OPERATOR = Actor(Role.OPERATOR, "1")
+OFFICER = Actor(Role.FIRST_REVIEWER, "1")
+ISSUE_DAY = datetime(2026, 11, 2, 1, tzinfo=UTC)
+LAPSES_AT = lapses_at(ISSUE_DAY, RULES)
+LAST_DAY = date(2027, 1, 31)
+
+
+@pytest.fixture(autouse=True)
+def begun(database: Database) -> None:
+    """The centre watches its deadlines."""
+    with database.change() as change:
+        sweeps.begin(change)
+
+
+def issue(
+    database: Database,
+    *,
+    organisation: str = OID,
+    standing: Standing = ISSUED,
+    ends: datetime = LAPSES_AT,
+) -> UUID:
+    with database.change() as change:
+        new = new_set(change.now, reserve(change, 2, 2), organisation=organisation, standing=standing)
+        return add(change, replace(new, lapses_at=ends), OPERATOR)
+
+
+def happen(database: Database, certificates: UUID, what: CertificateEvent, by: Actor = HOLDER) -> None:
+    with database.change() as change:
+        change_state(change, certificates, what, by, RULES)
+
+
+def work(database: Database, rules: IssuerRules = RULES) -> None:
+    """Do all jobs of the sweeps that are due."""
+    while work_on_one(database, sweeps.handlers(rules)):
+        pass
+
+
+def standing(database: Database, certificates: UUID) -> Standing:
+    with database.read() as connection:
+        return find(connection, certificates).standing
+
+
+def events(database: Database, kind: str) -> list[str]:
+    with database.read() as connection:
+        return list(connection.execute(select(EVENTS.c.subject).where(EVENTS.c.kind == kind)).scalars())
+
+
+def jobs(database: Database, kind: str) -> list[dict[str, str | int]]:
+    with database.read() as connection:
+        found = connection.execute(select(JOBS.c.facts).where(JOBS.c.kind == kind)).scalars()
+        return [dict(read_facts(facts)) for facts in found]
+
+
+def is_blocked(database: Database, clock: MovedClock) -> date | None:
+    with database.read() as connection:
+        try:
+            require_unblocked(connection, OID, clock())
+        except OrganisationBlocked as refused:
+            return refused.last_day
+    return None
+
+
+def test_lapse_happens_at_the_midnight_after_the_last_day(database: Database, clock: MovedClock) -> None:
+    certificates = issue(database)
+    clock.at = LAPSES_AT - timedelta(microseconds=1)
+    work(database)
+    assert standing(database, certificates) == ISSUED
+    clock.at = LAPSES_AT
+    work(database)
+    assert standing(database, certificates) == Standing(
+        CertificateState.REVOKED, Reason.CESSATION_OF_OPERATION
+    )
+    assert [facts["event"] for facts in jobs(database, TELL_CONTACT)] == ["lapse"]
+    assert is_blocked(database, clock) == date(2027, 5, 1)
+    work(database)
+    assert events(database, "certificates.lapse") == [str(certificates)]
+
+
+def test_lapse_of_an_issuer_that_suspends_keeps_the_certificates(
+    database: Database, clock: MovedClock
+) -> None:
+    certificates = issue(database)
+    for days in range(3):
+        clock.at = LAPSES_AT + timedelta(days=days)
+        work(database, HOLDING)
+    assert standing(database, certificates).holds == {Hold.LAPSE}
+    assert events(database, "certificates.lapse") == [str(certificates)]
+    assert is_blocked(database, clock) == date(2027, 5, 1)
+
+
+def test_lapse_that_the_centre_does_late_blocks_no_longer(database: Database, clock: MovedClock) -> None:
+    issue(database)
+    clock.at = LAPSES_AT + timedelta(days=20)
+    work(database)
+    assert is_blocked(database, clock) == date(2027, 5, 1)
+
+
+def test_certificates_that_were_accepted_do_not_lapse(database: Database, clock: MovedClock) -> None:
+    certificates = issue(database)
+    happen(database, certificates, CertificateEvent.ACCEPT)
+    clock.at = LAPSES_AT
+    work(database)
+    assert standing(database, certificates) == REISSUED
+    assert is_blocked(database, clock) is None
+
+
+def test_certificates_that_are_accepted_after_the_sweep_found_them_do_not_lapse(
+    database: Database, clock: MovedClock
+) -> None:
+    certificates = issue(database)
+    clock.at = LAPSES_AT
+    assert work_on_one(database, sweeps.handlers(RULES))  # the sweep alone
+    assert jobs(database, sweeps.LAPSE) == [{"set": str(certificates)}]
+    clock.at = LAPSES_AT - timedelta(hours=1)
+    happen(database, certificates, CertificateEvent.ACCEPT)
+    clock.at = LAPSES_AT
+    work(database)
+    assert standing(database, certificates) == REISSUED
+    assert jobs(database, sweeps.LAPSE) == []
+
+
+def test_certificates_past_their_last_second_expire(database: Database, clock: MovedClock) -> None:
+    good = issue(database, standing=REISSUED)
+    unaccepted = issue(database, ends=datetime(2090, 1, 1, tzinfo=UTC))
+    with database.read() as connection:
+        clock.at = find(connection, good).not_after
+    work(database)
+    assert standing(database, good) == REISSUED
+    clock.move(timedelta(days=1))
+    work(database)
+    assert {standing(database, each).state.value for each in (good, unaccepted)} == {"expired"}
+    assert standing(database, unaccepted).listed_reason is Reason.CERTIFICATE_HOLD
+
+
+def test_sweep_comes_again_each_midnight_after_whatever_pause(database: Database, clock: MovedClock) -> None:
+    for _ in range(3):
+        clock.move(timedelta(days=40))
+        work(database)
+        with database.change() as change:
+            sweeps.begin(change)
+        with database.read() as connection:
+            (due,) = connection.execute(select(JOBS.c.due)).scalars()
+        assert timedelta(0) < due - clock() <= timedelta(days=1)
+        assert (due.hour, due.minute, due.second) == (16, 0, 0)
+
+
+def test_reminders_come_once_at_their_days(database: Database, clock: MovedClock) -> None:
+    certificates = issue(database)
+    sent: Counter[date] = Counter()
+    before = 0
+    for days in (61, 60, 59, 31, 30, 29, 8, 7, 6, 2, 1, 0):
+        clock.at = LAPSES_AT - timedelta(days=days, hours=6)
+        work(database)
+        now = len(jobs(database, sweeps.REMIND_CONTACT))
+        sent[(clock() + timedelta(hours=8)).date()] += now - before
+        before = now
+    assert {day: count for day, count in sent.items() if count} == {
+        LAST_DAY - timedelta(days=60): 1,
+        LAST_DAY - timedelta(days=30): 1,
+        LAST_DAY - timedelta(days=7): 1,
+        LAST_DAY - timedelta(days=1): 1,
+    }
+    assert jobs(database, sweeps.REMIND_CONTACT)[0] == {
+        "set": str(certificates),
+        "deadline": sweeps.ACCEPTANCE,
+        "last_day": LAST_DAY.isoformat(),
+    }
+
+
+def test_reminders_that_came_due_in_a_pause_are_one(database: Database, clock: MovedClock) -> None:
+    issue(database)
+    clock.at = datetime(2027, 1, 30, 20, tzinfo=UTC)
+    work(database)
+    assert len(jobs(database, sweeps.REMIND_CONTACT)) == 1
+
+
+def test_reminders_of_what_was_accepted_are_of_its_expiry(database: Database, clock: MovedClock) -> None:
+    certificates = issue(database, standing=REISSUED)
+    with database.read() as connection:
+        not_after = find(connection, certificates).not_after
+    clock.at = not_after - timedelta(days=61)
+    work(database)
+    assert jobs(database, sweeps.REMIND_CONTACT) == []
+    clock.at = not_after - timedelta(days=59)
+    work(database)
+    (facts,) = jobs(database, sweeps.REMIND_CONTACT)
+    assert facts["deadline"] == sweeps.EXPIRY
+
+
+def test_deadlines_of_many_that_several_workers_watch_happen_once_each(
+    address: str, database: Database, clock: MovedClock
+) -> None:
+    sets = [issue(database, organisation=f"{OID}.{number % 3}") for number in range(24)]
+    clock.at = LAPSES_AT
+    others = [Database(address, clock) for _ in range(4)]
+    together = Barrier(len(others))
+
+    def worker(own: Database) -> None:
+        together.wait()
+        work(own)
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(worker, others))
+    for each in others:
+        each.close()
+    assert Counter(events(database, "certificates.lapse")) == dict.fromkeys(map(str, sets), 1)
+    assert Counter(facts["set"] for facts in jobs(database, TELL_CONTACT)) == dict.fromkeys(map(str, sets), 1)
+    assert jobs(database, sweeps.LAPSE) == []
+
+
+def test_sweep_whose_lease_is_over_leaves_nothing_to_its_follower_twice(
+    database: Database, clock: MovedClock
+) -> None:
+    certificates = issue(database)
+    clock.at = LAPSES_AT
+    slow = claim(database, [sweeps.SWEEP])
+    assert isinstance(slow, Job)
+    clock.move(timedelta(minutes=10))
+    work(database)
+    with pytest.raises(JobLost):
+        sweeps.handlers(RULES)[sweeps.SWEEP](database, slow)
+    work(database)
+    assert events(database, "certificates.lapse") == [str(certificates)]
+
+
+def test_certificates_that_cannot_lapse_hold_up_no_others(
+    database: Database, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, good = issue(database), issue(database)
+    real = change_state
+
+    def failing(change: object, certificates: UUID, *more: object) -> object:
+        if certificates == odd:
+            raise RuntimeError
+        return real(change, certificates, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("xca_centre.certificate_sets.change_state", failing)
+    clock.at = LAPSES_AT
+    for _ in range(6 * 24):
+        work(database)
+        clock.move(timedelta(hours=1))
+    assert standing(database, good).is_over
+    with database.read() as connection:
+        # One job waits for the operator, however many sweeps found it again.
+        assert [job.key for job in parked_jobs(connection)] == [f"lapse {odd}"]
+
+
+def test_name_change_revokes_after_two_weeks_what_was_issued_before(
+    database: Database, clock: MovedClock
+) -> None:
+    before, held = issue(database, standing=REISSUED), issue(database)
+    elsewhere = issue(database, organisation="2.16.1")
+    happen(database, held, CertificateEvent.SUSPEND)
+    changed = date(2026, 11, 1)
+    clock.move(timedelta(days=1))
+    with database.change() as change:
+        recorded = name_changes.record(change, OID, changed, OFFICER, RULES)
+        assert name_changes.record(change, OID, changed, OFFICER, RULES) == recorded
+    assert len(jobs(database, name_changes.TELL_ORGANISATION)) == 1
+    clock.move(timedelta(days=1))
+    after = issue(database, standing=REISSUED)
+    clock.at = datetime(2026, 11, 15, 16, tzinfo=UTC) - timedelta(seconds=1)  # 15 November is the last day
+    work(database)
+    assert standing(database, before) == REISSUED
+    clock.move(timedelta(seconds=1))
+    work(database)
+    work(database)
+    assert {standing(database, each).reason for each in (before, held)} == {Reason.AFFILIATION_CHANGED}
+    assert {standing(database, each).is_over for each in (after, elsewhere)} == {False}
+    assert len(events(database, name_changes.SETTLED)) == 1
+
+
+def test_name_change_that_has_not_come_or_that_a_holder_records_is_refused(
+    database: Database, clock: MovedClock
+) -> None:
+    with database.change() as change:
+        with pytest.raises(ChangeInFuture):
+            name_changes.record(change, OID, date(2026, 11, 3), OFFICER, RULES)
+        with pytest.raises(NotYours):
+            name_changes.record(change, OID, date(2026, 11, 1), HOLDER, RULES)
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[str, tuple[object, ...]]]]:
+    """The statements that any engine executes."""
+    executed: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_: object, __: object, statement: str, parameters: tuple[object, ...], *more: object) -> None:
+        executed.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield executed
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_sweep_reads_no_table_from_end_to_end(
+    sqlite_address: str, clock: MovedClock, statements: list[tuple[str, tuple[object, ...]]]
+) -> None:
+    database = Database(sqlite_address, clock)
+    issue(database)
+    with database.change() as change:
+        sweeps.begin(change)
+        name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)
+    clock.at = LAPSES_AT
+    statements.clear()
+    work(database)
+    database.close()
+    queries = [each for each in statements if each[0].startswith("SELECT")]
+    assert len(queries) > 10
+    with sqlite3.connect(sqlite_address.removeprefix("sqlite:///")) as connection:
+        for query, parameters in queries:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters)]
+            assert [step for step in plan if step.startswith("SCAN")] == [], query
