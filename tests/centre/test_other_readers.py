@@ -24,6 +24,8 @@ from xca_centre.authority.lists import Revocation, entry, revocation_list
 from xca_centre.authority.ocsp import Responder, read_posted
 from xca_common.pki.ocsp_response import question
 
+pytestmark = pytest.mark.integration  # starts many programs
+
 FORCED = {"cabf.crl_prohibited_reason_code"}
 """What pkilint finds and the profile of the real CA demands: a suspension is a certificateHold on the list.
 

@@ -210,6 +210,7 @@ class Hierarchy:
     by whichever process comes first, when half of their life is over.
 
     Attributes:
+        repository: where it publishes.
         root: the certificate of the root.
         generations: the issuing CA, by number.
     """
@@ -228,7 +229,7 @@ class Hierarchy:
         read = _read_plan(folder)
         self._folder, self._centre = folder, centre
         self._offices: dict[str, Office] = {}
-        self._repository = Repository(read["base"], read["name"])
+        self.repository: Final = Repository(read["base"], read["name"])
         self.root: Final = _read(folder, _ROOT)
         self.generations: Final[Mapping[int, Generation]] = {
             number: self._generation(number) for number in sorted(map(int, read["generations"]))
@@ -237,7 +238,7 @@ class Hierarchy:
     def _generation(self, number: int) -> Generation:
         certificate = _read(self._folder, _issuer(number))
         key = TokenKey(self._centre, _issuer(number), _public_key(certificate))
-        return Generation(certificate, key, number, self.root, self._repository)
+        return Generation(certificate, key, number, self.root, self.repository)
 
     @property
     def current(self) -> Generation:

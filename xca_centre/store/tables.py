@@ -287,3 +287,36 @@ Index(
     sqlite_where=NAME_CHANGES.c.settled.is_(None),
     postgresql_where=NAME_CHANGES.c.settled.is_(None),
 )
+PUBLISHED_LISTS: Final = Table(
+    "published_list",
+    METADATA,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("taken", BigInteger, nullable=False),
+    Column("number", BigInteger),
+    Column("at", UtcDateTime),
+    Column("until", UtcDateTime),
+    Column("entries", LargeBinary),
+    Column("der", LargeBinary),
+)
+"""The revocation lists (status.published_lists); partition -1 is the complete one of a generation.
+
+`taken` is the highest cRLNumber that somebody signs with, `number` that of the list that is published; NULL:
+none is yet. `at` and `until` are its thisUpdate and nextUpdate. `entries` is what a partition's list names,
+in DER, for the complete one.
+"""
+
+OCSP_ANSWERS: Final = Table(
+    "ocsp_answer",
+    METADATA,
+    Column("serial", String(40), ForeignKey(CERTIFICATES.c.serial), primary_key=True),
+    Column("algorithm", String(8), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("renew", UtcDateTime, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+)
+"""OCSP answers that are kept (status.answers), by the hash algorithm of the request.
+
+One counts only if `version` is that of the certificate's set, from `at` until `renew`.
+"""
