@@ -121,9 +121,7 @@ def write_configuration(module: CardModule) -> Path | None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FileProblem(path=path.parent, detail=os_reason(error)) from error
-    with problems_of(path):
-        before = path.read_bytes() if path.exists() else b""
-    after = _configured(before if _is_readable(path) else b"", module)
+    before, after = _contents(path, module)
     if before == after:
         return None
     copy = _copy_name(path, before) if before else None
@@ -140,6 +138,23 @@ def write_configuration(module: CardModule) -> Path | None:
             copy.unlink()
         raise
     return copy
+
+
+def is_configured(module: CardModule) -> bool:
+    """Tell whether write_configuration() would change nothing.
+
+    Raises:
+        FileProblem: the configuration cannot be read.
+    """
+    before, after = _contents(configuration(), module)
+    return before == after
+
+
+def _contents(path: Path, module: CardModule) -> tuple[bytes, bytes]:
+    """Return what a configuration holds, and what it has to hold for a module."""
+    with problems_of(path):
+        before = path.read_bytes() if path.exists() else b""
+    return before, _configured(before if _is_readable(path) else b"", module)
 
 
 def _is_readable(path: Path) -> bool:

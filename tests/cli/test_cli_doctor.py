@@ -357,6 +357,7 @@ def test_doctor_without_a_reader_says_that_a_real_card_needs_one(
     found = examined(real.with_variables(**NO_DAEMON))
     assert outcome(found, "store")[0] == "skipped"
     assert "systemctl start pcscd" in outcome(found, "reader-daemon")[1]
+    assert outcome(found, "cards")[0] != "failed"
     xca_virtual_reader.insert_upside_down()
     found = examined(real.with_variables(**xca_virtual_reader.variables))
     assert [finding["outcome"] for finding in found["readers"]] == ["failed", "passed"]

@@ -146,7 +146,9 @@ def test_setup_keeps_the_settings_of_an_earlier_configuration_and_a_copy(
     assert copy.read_text() == before
     assert str(copy) in result.out
     after = file.read_text()
-    assert closed.run("setup", "--module", str(module), "--yes").status == 0
+    again = closed.run("setup", "--module", str(module))
+    assert (again.status, "already: nothing was changed." in again.out) == (0, True)
+    assert "未做任何變更" in closed.run("--lang", "zh_TW", "setup", "--module", str(module)).out
     assert (file.read_text(), sorted(each.name for each in link.parent.iterdir())) == (
         after,
         ["pkcs11.conf", "pkcs11.conf.bak"],

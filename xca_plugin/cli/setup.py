@@ -44,16 +44,11 @@ def setup(path: Path | None, yes: bool) -> None:
         )
         say(unsure.format(module=module.path, vendors=card_modules.VENDORS)(), err=True, fg="yellow")
     file = card_modules.configuration()
-    if file.exists():
-        say(text("There is a configuration already: {path}").format(path=file)(), err=True)
-        question = text("Change it to name {module}? Its other settings stay, and a copy is kept.")
+    if card_modules.is_configured(module):
+        unchanged = text("{path} names {module} already: nothing was changed.")
+        say_done(unchanged.format(path=file, module=module.path)())
     else:
-        question = text("Write {path} for {module}?")
-    agree(question.format(path=file, module=module.path)(), yes)
-    copy = card_modules.write_configuration(module)
-    say_done(text("Written: {path}").format(path=file)())
-    if copy:
-        say_done(text("The configuration as it was before: {path}").format(path=copy)())
+        _write(module, file, yes)
     named = os.environ.get("XCA_PKCS11_CONF")
     if named and Path(named) != file:
         say(
@@ -64,6 +59,20 @@ def setup(path: Path | None, yes: bool) -> None:
             fg="yellow",
         )
     say_done(_("Next: insert the card and check that all is in order: xcactl doctor"))
+
+
+def _write(module: CardModule, file: Path, yes: bool) -> None:
+    """Write the configuration if the person agrees."""
+    if file.exists():
+        say(text("There is a configuration already: {path}").format(path=file)(), err=True)
+        question = text("Change it to name {module}? Its other settings stay, and a copy is kept.")
+    else:
+        question = text("Write {path} for {module}?")
+    agree(question.format(path=file, module=module.path)(), yes)
+    copy = card_modules.write_configuration(module)
+    say_done(text("Written: {path}").format(path=file)())
+    if copy:
+        say_done(text("The configuration as it was before: {path}").format(path=copy)())
 
 
 def _named(path: Path) -> CardModule:
