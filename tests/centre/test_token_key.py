@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,9 +106,18 @@ def test_key_for_opening_opens_and_does_not_sign(opener: TokenKey, key: TokenKey
 
 
 def test_ciphertext_of_another_key_does_not_open(opener: TokenKey, key: TokenKey) -> None:
-    for other in (key.public_key().encrypt(DATA, PKCS1), bytes(255), b"\xff" * 256):
-        with pytest.raises(ValueError, match=r"Decryption failed|as long as"):
-            opener.decrypt(other, PKCS1)
+    # OpenSSL 3.2, below SoftHSM, makes random bytes of it, so that nobody learns why it does not open.
+    opened = b""
+    with suppress(ValueError):
+        opened = opener.decrypt(key.public_key().encrypt(DATA, PKCS1), PKCS1)
+    assert opened != DATA
+    check(key)
+
+
+@pytest.mark.parametrize("other", [bytes(255), b"\xff" * 256], ids=["short", "above the modulus"])
+def test_ciphertext_of_no_key_is_refused(opener: TokenKey, key: TokenKey, other: bytes) -> None:
+    with pytest.raises(ValueError, match=r"Decryption failed|as long as"):
+        opener.decrypt(other, PKCS1)
     check(key)
 
 

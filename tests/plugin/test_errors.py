@@ -46,6 +46,7 @@ def situations_of_the_library() -> list[type[XcaError]]:
             below
             for below in kind.__subclasses__()
             if below.__module__.startswith(("xca_common", "xca_plugin"))
+            and below.__module__ != "xca_common.card_making"  # between a centre and who makes its cards
         ]
     return [kind for kind in kinds if hasattr(kind, "_message")]
 

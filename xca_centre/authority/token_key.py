@@ -333,7 +333,7 @@ class TokenKey(rsa.RSAPrivateKey):
 
         Raises:
             UnsupportedAlgorithm: the padding is another, or the key is for signing.
-            ValueError: it was not encrypted to this key.
+            ValueError: it was not encrypted to this key. Some tokens return random bytes instead.
         """
         if not isinstance(padding, rsa_padding.PKCS1v15):
             raise UnsupportedAlgorithm("A key of the centre decrypts PKCS1v15.")
