@@ -287,6 +287,7 @@ Index(
     sqlite_where=NAME_CHANGES.c.settled.is_(None),
     postgresql_where=NAME_CHANGES.c.settled.is_(None),
 )
+
 PUBLISHED_LISTS: Final = Table(
     "published_list",
     METADATA,
