@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from xca_centre import case_number, organisations, user_codes
+from xca_centre import case_number, organisations, payments, user_codes
 from xca_centre.application_form import ApplicationForm, Rank
 from xca_centre.authority.certificates import requested_key
 from xca_centre.deadlines import renewal_opens
@@ -25,6 +25,7 @@ from xca_centre.errors import (
     ApplicationUnknown,
     BadCaseNumber,
     ForeignCounter,
+    NoFeeDue,
     NotRenewable,
     PrimaryCardTaken,
     ReasonMissing,
@@ -40,12 +41,17 @@ from xca_centre.life.application import (
     first_state,
     next_state,
 )
+from xca_centre.life.certificate import CertificateState
+from xca_centre.life.payment import PaymentState
 from xca_centre.life.transitions import Actor, Role
+from xca_centre.mail import Mail, send
 from xca_centre.organisations import Organisation
+from xca_centre.payments import Slip
 from xca_centre.plain_text import objection
 from xca_centre.reissue_blocks import require_unblocked
 from xca_centre.store.database import Change
-from xca_centre.store.tables import APPLICATIONS
+from xca_centre.store.events import Facts
+from xca_centre.store.tables import APPLICATIONS, CERTIFICATE_SETS
 from xca_centre.user_codes import NewUserCode
 from xca_common import taipei
 from xca_common.statement import MalformedStatement, Statement, StatementKind
@@ -55,7 +61,15 @@ from xca_login.token import Token
 
 _RENEWAL_LIFE: Final = timedelta(seconds=300)
 _LONGEST_REASON: Final = 500
-_OVER: Final = frozenset({ApplicationState.CLOSED, ApplicationState.WITHDRAWN})
+_MADE_OR_OVER: Final = frozenset(
+    {
+        ApplicationState.ISSUED,
+        ApplicationState.MAILED,
+        ApplicationState.CLOSED,
+        ApplicationState.WITHDRAWN,
+    }
+)
+_ENDED: Final = frozenset({CertificateState.REVOKED, CertificateState.SUPERSEDED, CertificateState.EXPIRED})
 
 
 @dataclass(frozen=True)
@@ -138,7 +152,7 @@ def submit(
 
     Raises:
         OrganisationUnknown, OrganisationDissolved, OrganisationBlocked: the organisation may not apply.
-        PrimaryCardTaken: it has as many primary cards under way as it may have.
+        PrimaryCardTaken: it has, or waits for, as many primary cards as it may have.
         RequestUnreadable, KeyRefused, PossessionUnproved: the certificate request cannot be used.
         RenewalDiffers, NotRenewable, AlreadyRenewed: the signature is not one for this renewal.
     """
@@ -174,7 +188,6 @@ def submit(
     by = Actor(Role.APPLICANT, made.case_number)
     facts = {"state": state.value, "organisation": organisation, "rank": form.rank.value, "fee": fee}
     change.event("application_submitted", str(made.id), by, facts)
-    _mail(change, made.id, "application_submitted")
     return made
 
 
@@ -259,7 +272,8 @@ def send_back(
         letter=None,
         **_UNREVIEWED,
     )
-    _mail(change, after.id, "application_returned")
+    facts = {"organisation": _holder(change, after).name, "reason": said}
+    _mail(change, Mail.RETURNED, after, facts)
     return after
 
 
@@ -303,16 +317,54 @@ def withdraw(change: Change, rules: IssuerRules, application: UUID, by: Actor) -
     """
     before = _lock(change, application)
     after = _happen(change, rules, before, ApplicationEvent.WITHDRAW, by)
-    if before.state is not after.state:
-        user_codes.forget_sealed(change, after.code)
-        _mail(change, after.id, "application_withdrawn")
+    user_codes.forget_sealed(change, after.code)
+    payments.give_up(change, rules, after.id, by)
     return after
+
+
+def fetch_slip(change: Change, rules: IssuerRules, application: UUID, by: Actor) -> Slip:
+    """Return the payment slip of an application that waits for its fee: the open one, or a new one.
+
+    Raises:
+        NoFeeDue: it waits for none.
+    """
+    waiting = _lock(change, application)
+    if waiting.state not in _FEE_OPEN:
+        raise NoFeeDue
+    return payments.issue(change, rules, application, waiting.fee, by)
+
+
+def pay(
+    change: Change, rules: IssuerRules, number: str, amount: int, paid_at: datetime, by: Actor
+) -> Application:
+    """Note that a slip was paid. In time, its application goes on; else the money is to be paid back.
+
+    The same payment may be told twice.
+
+    Args:
+        change: the change.
+        rules: the issuer's.
+        number: of the slip.
+        amount: what was paid, in NT$.
+        paid_at: when, by the provider's clock.
+        by: the provider.
+
+    Raises:
+        SlipUnknown: there is no such slip.
+        WrongAmount: it is another amount than is due.
+    """
+    waiting = _lock(change, payments.read(change.connection, number).application)
+    is_fee_open = waiting.state in _FEE_OPEN
+    before, after = payments.confirm(change, rules, number, amount, paid_at, by, is_fee_open=is_fee_open)
+    if before.state is not after.state and after.state is PaymentState.PAID:
+        return _happen(change, rules, waiting, ApplicationEvent.PAY, by)
+    return waiting
 
 
 def advance(
     change: Change, rules: IssuerRules, application: UUID, event: ApplicationEvent, by: Actor
 ) -> Application:
-    """Bring about what happens after the reviews, or by a payment: PAY, MAKE, ISSUE, MAIL, CLOSE.
+    """Bring about what happens after the reviews: MAKE, ISSUE, MAIL, CLOSE.
 
     With ISSUE the card is made: what was sealed of the user code for its producer is deleted.
 
@@ -328,14 +380,9 @@ def advance(
 
 
 _ADVANCES: Final = frozenset(
-    {
-        ApplicationEvent.PAY,
-        ApplicationEvent.MAKE,
-        ApplicationEvent.ISSUE,
-        ApplicationEvent.MAIL,
-        ApplicationEvent.CLOSE,
-    }
+    {ApplicationEvent.MAKE, ApplicationEvent.ISSUE, ApplicationEvent.MAIL, ApplicationEvent.CLOSE}
 )
+_FEE_OPEN: Final = frozenset({ApplicationState.SUBMITTED, ApplicationState.LETTER_ARRIVED})
 _UNREVIEWED: Final = {"first_person": None, "first_card": None}
 
 
@@ -369,6 +416,16 @@ def find_code(change: Change, typed: str) -> UUID | None:
         select(APPLICATIONS.c.code).where(APPLICATIONS.c.case_number == number)
     ).scalar()
     return found
+
+
+def tell_locked(change: Change, code: UUID) -> None:
+    """Tell the contact person that a user code is locked (UserCodes)."""
+    row = change.connection.execute(select(APPLICATIONS).where(APPLICATIONS.c.code == code)).one_or_none()
+    if row is not None:  # else it is that of a saved file
+        about = _application(row)
+        number = case_number.shown(about.case_number)
+        facts: Facts = {"number": number, "days": user_codes.LINK_LIFE.days, "user_code": str(code)}
+        _mail(change, Mail.USER_CODE_LOCKED, about, facts)
 
 
 def in_state(connection: Connection, state: ApplicationState, officer: Officer) -> Sequence[Application]:
@@ -417,22 +474,30 @@ def _check_renewal(
 def _check_primary(change: Change, rules: IssuerRules, holder: Organisation, *, is_renewal: bool) -> None:
     practice = rules.practice
     most = practice.primary_cards_while_renewing if is_renewal else practice.primary_cards
-    others = (
+    under_way = (
         select(func.count())
         .select_from(APPLICATIONS)
         .where(
             APPLICATIONS.c.organisation == holder.oid,
             APPLICATIONS.c.rank == Rank.PRIMARY.value,
             APPLICATIONS.c.request.is_(None),
-            APPLICATIONS.c.state.not_in([state.value for state in _OVER]),
+            APPLICATIONS.c.state.not_in([state.value for state in _MADE_OR_OVER]),
         )
     )
-    if change.connection.execute(others).scalar_one() >= most:
+    # A card has several sets of certificates after an e-mail address was written into them.
+    sets = CERTIFICATE_SETS.c
+    made = select(func.count(sets.card.distinct())).where(
+        sets.organisation == holder.oid,
+        sets.rank == Rank.PRIMARY.value,
+        sets.state.not_in([state.value for state in _ENDED]),
+        sets.not_after >= change.now,
+    )
+    if sum(change.connection.execute(count).scalar_one() for count in (under_way, made)) >= most:
         raise PrimaryCardTaken(name=holder.name)
 
 
 def _check_counter(change: Change, application: Application, officer: Officer) -> None:
-    counter = organisations.organisation(change.connection, application.organisation).counter
+    counter = _holder(change, application).counter
     if officer.counter is not None and officer.counter != counter:
         raise ForeignCounter(counter=counter)
 
@@ -478,8 +543,13 @@ def _happen(
     return after
 
 
-def _mail(change: Change, application: UUID, mail: str) -> None:
-    change.enqueue("mail", {"mail": mail, "application": str(application)})
+def _mail(change: Change, mail: Mail, about: Application, facts: Facts) -> None:
+    case = case_number.shown(about.case_number)
+    send(change, mail, about.form.contact.email, about.case_number, {"case": case, **facts})
+
+
+def _holder(change: Change, application: Application) -> Organisation:
+    return organisations.organisation(change.connection, application.organisation)
 
 
 def _written(form: ApplicationForm) -> str:

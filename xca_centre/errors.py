@@ -674,10 +674,10 @@ class ApplicationError(CentreError):
 
 
 class PrimaryCardTaken(ApplicationError):
-    """The organisation has applied for as many primary cards as it may have."""
+    """The organisation has, or waits for, as many primary cards as it may have."""
 
     name: str
-    _message = text("{name} has applied for its primary card already.")
+    _message = text("{name} has its primary card already, or has applied for it.")
     _next_step = text("Apply for a secondary card, or withdraw the other application first.")
 
 

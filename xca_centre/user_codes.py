@@ -89,11 +89,18 @@ class UserCodes:
 
     Args:
         database: where they are kept.
+        tell_locked: tells the contact person that a code is locked, in the change in which it is recorded.
         hasher: computes the hashes.
     """
 
-    def __init__(self, database: Database, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tell_locked: Callable[[Change, UUID], None],
+        hasher: PasswordHasher | None = None,
+    ) -> None:
         self._database = database
+        self._tell_locked = tell_locked
         self._hasher = hasher or PasswordHasher()
         # What is computed where there is no code: nobody knows what it is the hash of.
         self._nobodys = self._hasher.hash(secrets.token_urlsafe())
@@ -157,9 +164,9 @@ class UserCodes:
             if not is_right:
                 refused = Actor(role, "unknown")
                 change.event("user_code_refused", str(wanted or "none"), refused, {"network": network})
-                if spent is not None and spent.spent == TRIES:
+                if spent is not None and wanted is not None and spent.spent == TRIES:
                     change.event("user_code_locked", str(wanted), Actor(Role.CENTRE, "centre"), {})
-                    change.enqueue("mail", {"mail": "user_code_locked", "user_code": str(wanted)})
+                    self._tell_locked(change, wanted)
         if wanted is None or not is_right:
             raise UserCodeRefused
         return wanted

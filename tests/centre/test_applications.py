@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from support.centre.cases import (
     APPLICANT,
@@ -53,7 +53,7 @@ from xca_centre.life.application import ApplicationEvent, ApplicationState, Revi
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.reissue_blocks import block
 from xca_centre.store.database import Change, Database
-from xca_centre.store.tables import APPLICATIONS, EVENTS, JOBS
+from xca_centre.store.tables import APPLICATIONS, CERTIFICATE_SETS, EVENTS, JOBS
 from xca_centre.user_codes import NewUserCode
 from xca_common.secret import Secret
 from xca_common.statement import StatementKind
@@ -90,7 +90,9 @@ def advance(database: Database, case: UUID, event: ApplicationEvent, by: Actor) 
 
 
 def paid(database: Database, case: UUID) -> Application:
-    return advance(database, case, ApplicationEvent.PAY, PROVIDER)
+    with database.change() as change:
+        slip = applications.fetch_slip(change, RULES, case, APPLICANT)
+        return applications.pay(change, RULES, slip.number, slip.due, change.now, PROVIDER)
 
 
 def reviewed(database: Database, case: UUID) -> Application:
@@ -126,13 +128,9 @@ def test_application_goes_from_upload_to_order(register: Database, clock: MovedC
     assert reviewed(register, case.id).first_reviewer == FIRST.reviewer
     clock.move(timedelta(days=1))
     do(register, lambda change: applications.approve(change, RULES, case.id, SECOND))
-    assert jobs(register) == [
-        {"job": "mail", "mail": "application_submitted", "application": str(case.id)},
-        {"job": "make_card", "application": str(case.id)},
-    ]
-    assert {*events(register, case.id)} == {
-        f"application_{event}" for event in ("submitted", "pay", "receive", "pass", "approve")
-    }
+    assert jobs(register)[-1] == {"job": "make_card", "application": str(case.id)}
+    happened = {f"application_{event}" for event in ("submitted", "pay", "receive", "pass", "approve")}
+    assert {*events(register, case.id)} == happened | {"payment_issued", "payment_confirm"}
     for event, state, by in (
         (ApplicationEvent.MAKE, ApplicationState.MAKING, PRODUCER),
         (ApplicationEvent.ISSUE, ApplicationState.ISSUED, PRODUCER),
@@ -183,6 +181,16 @@ def test_progress_is_told_to_who_has_case_number_and_user_code(register: Databas
     assert len(said) == 1
 
 
+def test_contact_is_told_that_the_code_is_locked(register: Database) -> None:
+    case = submitted(register)
+    for _ in range(3):
+        with pytest.raises(UserCodeRefused):
+            codes(register).prove(lambda _: case.code, Secret("wrong-code"), NETWORK, Role.APPLICANT)
+    (mail,) = jobs(register)
+    assert (mail["mail"], mail["to"]) == ("user_code_locked", case.form.contact.email)
+    assert mail["fact_number"] == case_number.shown(case.case_number)
+
+
 def test_correction_is_reviewed_again(register: Database) -> None:
     case = submitted(register)
     approved(register, case.id)
@@ -209,7 +217,6 @@ def test_withdrawal_ends_it_and_deletes_the_code_for_the_card(register: Database
     assert after.state is ApplicationState.WITHDRAWN
     with register.read() as connection:
         assert user_codes.sealed(connection, case.code) is None
-    assert [job["mail"] for job in jobs(register)] == ["application_submitted", "application_withdrawn"]
     assert events(register, case.id).count("application_withdraw") == 1
 
 
@@ -219,7 +226,9 @@ def test_returned_application_tells_why_and_comes_again(register: Database) -> N
     do(register, lambda change: applications.receive(change, RULES, case.id, FIRST))
     after = do(register, lambda change: applications.send_back(change, RULES, case.id, FIRST, "印信不清楚"))
     assert (after.state, after.reason, after.letter) == (ApplicationState.RETURNED, "印信不清楚", None)
-    assert jobs(register)[-1]["mail"] == "application_returned"
+    mail = jobs(register)[-1]
+    assert (mail["mail"], mail["to"]) == ("returned", case.form.contact.email)
+    assert (mail["fact_case"], mail["fact_reason"]) == (case_number.shown(case.case_number), "印信不清楚")
     again = reviewed(register, case.id)
     assert (again.state, again.reason) == (ApplicationState.SECOND_REVIEW, None)
 
@@ -295,6 +304,36 @@ def test_organisation_has_one_primary_card_under_way_and_many_secondary_ones(reg
         )
     do(register, lambda change: applications.withdraw(change, RULES, first.id, APPLICANT))
     submitted(register, form=form(rank="primary"))
+
+
+def test_organisation_with_a_valid_primary_card_gets_no_other(register: Database, clock: MovedClock) -> None:
+    row = {
+        "id": uuid4(),
+        "card": "TTXC000000000001",
+        "organisation": SCHOOL.oid,
+        "rank": "primary",
+        "state": "valid",
+        "holds": "",
+        "since": clock.at,
+        "version": 1,
+        "issued": clock.at,
+        "lapses_at": clock.at,
+        "not_after": clock.at + timedelta(days=9),
+        "is_published": True,
+    }
+    with register.change() as change:
+        change.connection.execute(insert(CERTIFICATE_SETS).values(row))
+        change.connection.execute(
+            insert(CERTIFICATE_SETS).values({**row, "id": uuid4(), "state": "superseded"})
+        )
+    with pytest.raises(PrimaryCardTaken):
+        submitted(register, form=form(rank="primary"))
+    submitted(register, form=form(rank="primary"), renewal=renewal(clock, rank="primary"))
+    with pytest.raises(PrimaryCardTaken):
+        submitted(register, form=form(rank="primary"))
+    clock.move(timedelta(days=10))
+    with pytest.raises(PrimaryCardTaken):
+        submitted(register, form=form(rank="primary"))
 
 
 def test_code_for_a_card_is_sealed_to_its_producer(register: Database) -> None:

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from xca_centre import applications
 from xca_centre.errors import BadUserCode, SavedApplicationUnusable, UserCodeRefused
 from xca_centre.saved_applications import MOST_BYTES, SavedApplications
 from xca_centre.store.database import Database
@@ -33,7 +34,7 @@ def centre() -> Party:
 
 @pytest.fixture
 def saved(database: Database, centre: Party) -> SavedApplications:
-    return SavedApplications(UserCodes(database, HASHER), centre.key, centre.der)
+    return SavedApplications(UserCodes(database, applications.tell_locked, HASHER), centre.key, centre.der)
 
 
 def written(content: object, recipient: Party) -> bytes:
@@ -138,7 +139,7 @@ def test_other_files_are_refused(saved: SavedApplications, centre: Party) -> Non
 
 @pytest.fixture
 def on_sqlite(sqlite_address: str, clock: object, centre: Party) -> SavedApplications:
-    codes = UserCodes(Database(sqlite_address, clock), HASHER)  # type: ignore[arg-type]
+    codes = UserCodes(Database(sqlite_address, clock), applications.tell_locked, HASHER)  # type: ignore[arg-type]
     return SavedApplications(codes, centre.key, centre.der)
 
 

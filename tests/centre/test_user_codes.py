@@ -53,7 +53,11 @@ def hasher() -> CountedHasher:
 
 @pytest.fixture
 def codes(database: Database, hasher: CountedHasher) -> UserCodes:
-    return UserCodes(database, hasher)
+    return UserCodes(database, told, hasher)
+
+
+def told(change: Change, code: UUID) -> None:
+    change.enqueue("told", {"user_code": str(code)})
 
 
 @pytest.fixture
@@ -98,11 +102,11 @@ def test_three_wrong_codes_lock_for_good_and_tell_the_contact(
     assert [tried(codes, code, WRONG) for _ in range(3)] == ["UserCodeRefused"] * 3
     clock.move(timedelta(days=400))
     assert tried(codes, code, RIGHT) == "UserCodeRefused"
-    assert tried(UserCodes(database, CountedHasher()), code, RIGHT) == "UserCodeRefused"
+    assert tried(UserCodes(database, told, CountedHasher()), code, RIGHT) == "UserCodeRefused"
     assert locked(database, code)
     with database.read() as connection:
         (job,) = connection.execute(select(JOBS.c.facts)).scalars()
-    assert json.loads(job) == {"mail": "user_code_locked", "user_code": str(code)}
+    assert json.loads(job) == {"user_code": str(code)}
 
 
 def test_code_of_another_form_spends_no_try(database: Database, codes: UserCodes, code: UUID) -> None:
@@ -289,7 +293,7 @@ def test_code_stands_nowhere_in_what_is_kept_and_said(database: Database, codes:
 def test_hash_that_takes_more_work_than_ours_is_not_affordable(
     sqlite_address: str, clock: MovedClock
 ) -> None:
-    codes = UserCodes(Database(sqlite_address, clock), CountedHasher())
+    codes = UserCodes(Database(sqlite_address, clock), told, CountedHasher())
     assert codes.is_affordable(CountedHasher().hash("x"))
     dear = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash("x")
     for digest in (dear, "", "$argon2id$", "x", dear.replace("argon2id", "argon2i").replace("t=2", "t=1")):

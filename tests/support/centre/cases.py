@@ -3,7 +3,7 @@
 
 from argon2 import PasswordHasher
 
-from xca_centre import organisations
+from xca_centre import applications, organisations
 from xca_centre.application_form import ApplicationForm
 from xca_centre.applications import Officer
 from xca_centre.issuer_rules import Issuer, load
@@ -61,4 +61,4 @@ def with_organisations(database: Database) -> Database:
 
 def codes(database: Database) -> UserCodes:
     """User codes with little work."""
-    return UserCodes(database, HASHER)
+    return UserCodes(database, applications.tell_locked, HASHER)
