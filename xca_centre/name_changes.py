@@ -9,7 +9,8 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre import certificate_sets
 from xca_centre.deadlines import name_change_ends
@@ -52,19 +53,16 @@ def record(change: Change, organisation: str, changed: date, by: Actor, rules: I
         raise NotYours(event=_RECORD, role=by.role.said)
     if changed > taipei.day(change.now):
         raise ChangeInFuture(day=changed)
-    own = (NAME_CHANGES.c.organisation == organisation) & (NAME_CHANGES.c.changed == changed)
-    there: UUID | None = change.connection.execute(select(NAME_CHANGES.c.id).where(own)).scalar_one_or_none()
-    if there is not None:
-        return there
     identity, ends = uuid4(), name_change_ends(changed, rules)
-    values = {
-        "id": identity,
-        "organisation": organisation,
-        "changed": changed,
-        "recorded": change.now,
-        "ends": ends,
-    }
-    change.connection.execute(insert(NAME_CHANGES).values(values))
+    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
+    added = make(NAME_CHANGES).values(
+        id=identity, organisation=organisation, changed=changed, recorded=change.now, ends=ends
+    )
+    is_new = added.on_conflict_do_nothing().returning(NAME_CHANGES.c.id)
+    if change.connection.execute(is_new).scalar_one_or_none() is None:
+        own = (NAME_CHANGES.c.organisation == organisation) & (NAME_CHANGES.c.changed == changed)
+        there: UUID = change.connection.execute(select(NAME_CHANGES.c.id).where(own)).scalar_one()
+        return there
     facts = {"change": str(identity), "changed": changed.isoformat(), "ends": ends.isoformat()}
     change.event(RECORDED, organisation, by, facts)
     change.enqueue(TELL_ORGANISATION, {"organisation": organisation, "change": str(identity)})

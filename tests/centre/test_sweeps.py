@@ -323,6 +323,21 @@ def test_name_change_that_has_not_come_or_that_a_holder_records_is_refused(
             name_changes.record(change, OID, date(2026, 11, 1), HOLDER, RULES)
 
 
+def test_name_change_that_two_officers_record_at_once_is_one(database: Database, clock: MovedClock) -> None:
+    together = Barrier(2)
+
+    def record(name: str) -> UUID:
+        together.wait()
+        with database.change() as change:
+            return name_changes.record(
+                change, OID, date(2026, 11, 1), Actor(Role.FIRST_REVIEWER, name), RULES
+            )
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(record, "12"))) == 1
+    assert len(events(database, name_changes.RECORDED)) == 1
+
+
 @pytest.fixture
 def statements() -> Iterator[list[tuple[str, tuple[object, ...]]]]:
     """The statements that any engine executes."""
