@@ -152,11 +152,13 @@ class Path:
         chain: a valid chain; None: there is none.
         problem: why there is none.
         is_incomplete: there is none because the certificate of an issuer is missing.
+        is_without_root: there is none because that, or the root where it ends, is not among the trusted.
     """
 
     chain: Chain | None
     problem: SignatureProblem | None
     is_incomplete: bool = False
+    is_without_root: bool = False
 
 
 def find_chain(
@@ -203,11 +205,11 @@ def _open_end(signer: x509.Certificate, others: list[x509.Certificate], moment: 
     if is_self_signed(last):
         if last == signer:
             return Path(None, _SELF_SIGNED)
-        return Path(None, _OTHER_ROOT.format(name=holder_of(last)))
+        return Path(None, _OTHER_ROOT.format(name=holder_of(last)), is_without_root=True)
     if issuer_of(last) in map(subject_of, others):
         return Path(None, _NO_CHAIN)  # somebody of that name is there and did not issue it
     missing = _MISSING.format(name=issuer_name_of(last), holder=holder_of(last))
-    return Path(None, missing, is_incomplete=True)
+    return Path(None, missing, is_incomplete=True, is_without_root=True)
 
 
 def holder_of(certificate: x509.Certificate) -> str:

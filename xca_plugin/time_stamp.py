@@ -140,7 +140,8 @@ def _judge(token: bytes, digest: Digest, trust: Trust) -> TimeStamp:
     for moment in (trust.proved, min(at, trust.proved)):
         path = find_chain(certificate, others, trust.time_stampers, moment, KeyPurpose.TIME_STAMPS)
         if path.chain is None:
-            return replace(stamp, problem=path.problem.reason if path.problem else _UNREADABLE)
+            problem = path.problem.reason if path.problem else _UNREADABLE
+            return replace(stamp, problem=problem, is_without_root=path.is_without_root)
         known = revocation(path.chain, trust, moment)
         if known.problem is not None:
             return replace(stamp, problem=known.problem.reason)

@@ -60,11 +60,13 @@ class TimeStamp:
         at: when the signature existed, by the authority's clock, with its zone; None: it cannot be read.
         authority: holder of the time-stamping authority's certificate; None: it cannot be read.
         problem: why it proves nothing; None: it proves the time.
+        is_without_root: it proves nothing because no trusted certificate issued its authority's.
     """
 
     at: datetime | None = None
     authority: str | None = None
     problem: Text | None = None
+    is_without_root: bool = False
 
 
 @dataclass(frozen=True)

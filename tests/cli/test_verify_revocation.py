@@ -528,6 +528,7 @@ def test_response_of_anybody_else_is_no_proof(
         response(issuer, issuer, signer, at=NOW + DAY, until=NOW + 2 * DAY),
     ):
         expect(verify(answer), UNKNOWN)
+    expect(verify(response(issuer, issuer, other)), "the OCSP response is about other certificates")
 
 
 def test_response_with_several_answers_gives_the_worst(

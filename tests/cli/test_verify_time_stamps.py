@@ -195,6 +195,16 @@ def test_root_of_signers_is_none_of_time_stamps_when_another_is_named(
     assert verify(good).status == 62
 
 
+def test_time_stamp_of_an_authority_without_a_root_says_which_option_takes_it(
+    verify: Verifier, root: Party, stamper: Party
+) -> None:
+    signature = signed(party("signer", root), CONTENT)
+    signature = stamped(signature, token(stamper, value_of(signature), at=NOW))
+    hint = "give its root certificate, which it publishes: --tsa-ca-file FILE"
+    without = verify(signature, is_stamper_trusted=False)
+    assert (without.status, hint in without.out, hint in verify(signature).out) == (0, True, False)
+
+
 def test_certificate_of_no_authority_is_refused_with_the_root_that_is_meant(
     verify: Verifier, root: Party, expired: Party
 ) -> None:

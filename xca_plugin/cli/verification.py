@@ -364,3 +364,12 @@ def _show(found: Verification, *, err: bool) -> None:
         table = grid(False, True)
         table.add_row(_("Time-stamp of the document"), verdict_text.time_stamp(stamp))
         console(err=err).print(table)
+    stamps = [*found.document_time_stamps, *(each.time_stamp for each in found.verdicts if each.time_stamp)]
+    if any(stamp.is_without_root for stamp in stamps):
+        say(
+            _(
+                "If you trust the time-stamping authority, give its root certificate, which it publishes: "
+                "--tsa-ca-file FILE"
+            ),
+            err=err,
+        )

@@ -132,8 +132,10 @@ class OcspResponse:
             raise Unusable(text("an answer in it cannot be read")) from error
         # The worst; of several that say good the oldest.
         worst = max(about, key=lambda one: (one.standing, -one.at.timestamp()), default=None)
-        if worst is None or worst.standing is Standing.UNKNOWN:
-            raise Unusable(text("it does not know the certificate"))
+        if worst is None:
+            raise Unusable(text("the OCSP response is about other certificates"))
+        if worst.standing is Standing.UNKNOWN:
+            raise Unusable(text("the OCSP responder does not know the certificate"))
         if worst.standing is Standing.GOOD and not self._is_understood:
             raise Unusable(text("it says something of itself that is not understood here"))
         return worst
