@@ -738,3 +738,10 @@ class SlipUnknown(ApplicationError):
 
     _message = text("There is no payment slip with this number.")
     _next_step = text("Compare the number with the provider's record.")
+
+
+class NoSuchOrder(CentreError):
+    """No card was made under this number, or for this application."""
+
+    _message = text("No such card was made here.")
+    _next_step = text("Compare the number with the letter that came with the card.")

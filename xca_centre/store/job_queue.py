@@ -132,6 +132,19 @@ def finish(change: Change, job: Job) -> None:
         raise JobLost(kind=job.kind)
 
 
+def require_held(change: Change, job: Job) -> None:
+    """See that a job is still this worker's, in a change that writes a part of what it does.
+
+    Nobody else claims it before the change ends.
+
+    Raises:
+        JobLost: its lease was over and somebody else has claimed it: let the change be undone.
+    """
+    held = select(JOBS.c.id).where(JOBS.c.id == job.id, JOBS.c.fence == job.fence).with_for_update()
+    if change.connection.execute(held).first() is None:
+        raise JobLost(kind=job.kind)
+
+
 def fail(database: Database, job: Job, problem: str) -> None:
     """Put a job back that failed: for later, at growing distances, or for an operator.
 

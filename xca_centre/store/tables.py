@@ -321,3 +321,18 @@ OCSP_ANSWERS: Final = Table(
 
 One counts only if `version` is that of the certificate's set, from `at` until `renew`.
 """
+
+ORDERS: Final = Table(
+    "card_order",
+    METADATA,
+    Column("application", Uuid, ForeignKey(APPLICATIONS.c.id), primary_key=True),
+    Column("card", String(16), nullable=False, unique=True),
+    Column("certificates", Uuid, ForeignKey(CERTIFICATE_SETS.c.id), nullable=False, unique=True),
+    Column("closed", UtcDateTime, index=True),
+    Column("mailed", UtcDateTime),
+)
+"""The card that was made for an application, from the moment that its certificates are issued (orders).
+
+`certificates` is the set that the card came with. `closed` is when its producer handed it out, `mailed` when
+it was given to the post.
+"""

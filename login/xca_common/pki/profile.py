@@ -28,6 +28,8 @@ CARD_RANKS: Final = frozenset({"primary", "secondary"})
 """正卡 and 附卡."""
 
 # Subject types.
+ORGANISATION: Final = "2.16.886.1.100.3.2"
+"""Of what kind is not said: the arc above the kinds."""
 SCHOOL: Final = "2.16.886.1.100.3.2.11"
 COMPANY: Final = "2.16.886.1.100.3.2.2.1.1"
 
