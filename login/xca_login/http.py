@@ -275,7 +275,8 @@ class CardLogin:
         challenges: keeps open challenges; None: in this process alone.
         sessions: keeps sessions; None: in this process alone.
         on_login: called with each login before its session begins: keeps what the site wants to keep. It may
-            raise a LoginRefused.
+            raise a LoginRefused. It is called once more where a session could not be kept and the token is
+            posted again.
         keys: registers keys for encryption; None: the site needs none.
         lifetime: how long a session lasts.
         clock: tells the time, with a time zone.
