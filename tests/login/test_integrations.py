@@ -50,29 +50,32 @@ def example(name: str) -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="module")
+# For all of a process: Django is configured once in each, and under xdist one may come back to these tests.
+
+
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("site")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def desk() -> Desk:
     return Desk()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def issuer(desk: Desk) -> Party:
     """The CA of the card."""
     return desk.ca
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def card(folder: Path, desk: Desk) -> Iterator[Party]:
     with issuer_of(desk, folder) as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sites(folder: Path, card: Party) -> Iterator[Callable[[str], str]]:
     """Starts an example site, each once, and gives its origin."""
     with ExitStack() as stack:
@@ -200,7 +203,7 @@ def keys(project: Browser, monkeypatch: pytest.MonkeyPatch) -> RegisteredKeys:
     return keys
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def points(card: Party) -> list[tuple[x509.ExtensionType, bool]]:
     """Where the list for the card is."""
     return [(card.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value, False)]
