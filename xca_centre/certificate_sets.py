@@ -7,21 +7,36 @@ nothing.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import count
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    Table,
+    Uuid,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre import deadlines
 from xca_centre.authority.repository import PARTITION_SIZE, partition_of
-from xca_centre.errors import NoSuchCertificates
+from xca_centre.errors import CertificateExpired, NoSuchCertificates
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.certificate import (
     ISSUED,
@@ -35,7 +50,9 @@ from xca_centre.life.certificate import (
     next_standing,
 )
 from xca_centre.life.transitions import Actor
+from xca_centre.store.columns import UtcDateTime
 from xca_centre.store.database import Change
+from xca_centre.store.events import Event, Facts, read_facts
 from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, SEQUENCES
 
 PUBLISH: Final = "publish_list"
@@ -47,6 +64,8 @@ ISSUE: Final = "certificates.issue"
 
 _EVENTS: Final = "certificates."
 _UNACCEPTED: Final = (CertificateState.ISSUED, CertificateState.HELD_UNACCEPTED)
+_CHANGING: Final = ("version", "state", "reason", "holds", "listed", "since", "accepted", "lapses_at")
+"""The columns of a set that change. The event of a change has all of them, except those that are NULL."""
 _ALIVE: Final = (*_UNACCEPTED, CertificateState.VALID, CertificateState.HELD)
 
 
@@ -140,9 +159,7 @@ def reserve(change: Change, generation: int, certificates: int) -> int:
 
     Nobody else gets it. If they are not issued, a gap stays. Until the change ends, nobody else reserves.
     """
-    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
-    begun = make(SEQUENCES).values(generation=generation, next=0).on_conflict_do_nothing()
-    change.connection.execute(begun)
+    _begin(change, generation)
     own = SEQUENCES.c.generation == generation
     first: int = change.connection.execute(select(SEQUENCES.c.next).where(own).with_for_update()).scalar_one()
     if partition_of(first) != partition_of(first + certificates - 1):
@@ -221,39 +238,7 @@ def change_state(
         NoSuchCertificates: there is no such set.
         Refused: nothing happens, and why.
     """
-    before = _one(change.connection.execute(_sets(_is(certificates)).with_for_update()).one_or_none())
-    circumstances = Circumstances(
-        standing=before.standing,
-        role=by.role,
-        now=change.now,
-        lapses_at=before.lapses_at,
-        not_after=before.not_after,
-        lapse=rules.deadlines.lapse,
-        reason=reason,
-    )
-    after = next_standing(event, circumstances, rules.certificates)
-    if after == before.standing:
-        return after
-    is_told_otherwise = after.listed_reason is not before.standing.listed_reason
-    begins_anew = deadline_begins_anew(before.standing, after)
-    values = {
-        **_columns(after),
-        "version": before.version + 1,
-        "since": change.now if is_told_otherwise else before.since,
-        "accepted": change.now if event is CertificateEvent.ACCEPT else before.accepted,
-        "lapses_at": deadlines.lapses_at(change.now, rules) if begins_anew else before.lapses_at,
-    }
-    change.connection.execute(update(CERTIFICATE_SETS).where(_is(certificates)).values(values))
-    change.event(f"{_EVENTS}{event.value}", str(certificates), by, _facts(values))
-    told: dict[str, str | int] = {
-        "set": str(certificates),
-        "event": event.value,
-        "version": before.version + 1,
-    }
-    change.enqueue(TELL_CONTACT, told)
-    if is_told_otherwise:
-        _publish(change, certificates)
-    return after
+    return _change(change, certificates, event, by, rules, reason)
 
 
 def find(connection: Connection, certificates: UUID) -> CertificateSet:
@@ -310,9 +295,105 @@ def past_not_after(connection: Connection, now: datetime, most: int) -> Sequence
     return _ids(connection, _in(_ALIVE) & (CERTIFICATE_SETS.c.not_after < now), most)
 
 
+def redo(change: Change, events: Sequence[Event]) -> None:
+    """Write again what a restored database lost (restored.merge): what was issued, and every newer state.
+
+    All lists that name what was written are published anew.
+    """
+    touched = set()
+    for event in events:
+        if event.kind == ISSUE and _issue_again(change, read_facts(event.facts)):
+            touched.add(UUID(event.subject))
+    for event in events:
+        if event.kind.startswith(_EVENTS) and event.kind != ISSUE:
+            facts = read_facts(event.facts)
+            is_older = _is(UUID(event.subject)) & (CERTIFICATE_SETS.c.version < facts["version"])
+            values = {**dict.fromkeys(_CHANGING), **_values(CERTIFICATE_SETS, facts)}
+            if change.connection.execute(update(CERTIFICATE_SETS).where(is_older).values(values)).rowcount:
+                touched.add(UUID(event.subject))
+    for certificates in sorted(touched):
+        _publish(change, certificates)
+
+
+def merge_list(
+    change: Change, entries: Iterable[tuple[str, Reason, datetime]], by: Actor, rules: IssuerRules
+) -> Sequence[str]:
+    """See that all that a published list names is revoked or suspended, too, in a restored database.
+
+    What the list calls suspended is suspended by the authority, which alone lifts that: why it was is lost.
+
+    Args:
+        change: the change that does it.
+        entries: of the list: serial number, reason, and since when.
+        by: the operator who restores.
+        rules: the issuer's.
+
+    Returns:
+        The serial numbers that the database does not know. Their certificates were issued after the backup.
+    """
+    unknown = []
+    for serial, reason, since in entries:
+        try:
+            found = of_serial(change.connection, serial)
+        except NoSuchCertificates:
+            unknown.append(serial)
+            continue
+        is_hold = reason is Reason.CERTIFICATE_HOLD
+        if found.standing.is_over or (is_hold and found.standing.listed_reason is reason):
+            continue
+        event = CertificateEvent.SUSPEND if is_hold else CertificateEvent.REVOKE
+        with suppress(CertificateExpired):  # nothing that is over is relied on
+            _change(change, found.id, event, by, rules, None if is_hold else reason, since)
+    return unknown
+
+
 def serial_of(certificate: x509.Certificate) -> str:
     """Return a serial number as it is kept and shown (憑證序號): hexadecimal, in upper case."""
     return f"{certificate.serial_number:X}"
+
+
+def _change(
+    change: Change,
+    certificates: UUID,
+    event: CertificateEvent,
+    by: Actor,
+    rules: IssuerRules,
+    reason: Reason | None,
+    since: datetime | None = None,
+) -> Standing:
+    before = _one(change.connection.execute(_sets(_is(certificates)).with_for_update()).one_or_none())
+    circumstances = Circumstances(
+        standing=before.standing,
+        role=by.role,
+        now=change.now,
+        lapses_at=before.lapses_at,
+        not_after=before.not_after,
+        lapse=rules.deadlines.lapse,
+        reason=reason,
+    )
+    after = next_standing(event, circumstances, rules.certificates)
+    if after == before.standing:
+        return after
+    is_told_otherwise = after.listed_reason is not before.standing.listed_reason
+    begins_anew = deadline_begins_anew(before.standing, after)
+    values = {
+        **_columns(after),
+        "version": before.version + 1,
+        "since": (since or change.now) if is_told_otherwise else before.since,
+        "accepted": change.now if event is CertificateEvent.ACCEPT else before.accepted,
+        "lapses_at": deadlines.lapses_at(change.now, rules) if begins_anew else before.lapses_at,
+    }
+    change.connection.execute(update(CERTIFICATE_SETS).where(_is(certificates)).values(values))
+    change.event(f"{_EVENTS}{event.value}", str(certificates), by, _facts(values))
+    told: dict[str, str | int] = {
+        "set": str(certificates),
+        "event": event.value,
+        "version": before.version + 1,
+    }
+    change.enqueue(TELL_CONTACT, told)
+    if is_told_otherwise:
+        _publish(change, certificates)
+    return after
 
 
 def _is(certificates: UUID) -> ColumnElement[bool]:
@@ -392,6 +473,53 @@ def _fact(value: Any) -> str | int:
         case _:
             assert isinstance(value, str | int)  # noqa: S101  # the columns have no other types
             return value
+
+
+def _values(table: Table, facts: Facts, suffix: str = "") -> dict[str, Any]:
+    """Return the values of columns that _fact() made facts of."""
+    return {
+        column.name: _value(column, facts[column.name + suffix])
+        for column in table.c
+        if column.name + suffix in facts
+    }
+
+
+def _value(column: Column[Any], fact: str | int) -> Any:
+    match column.type:
+        case UtcDateTime():
+            return datetime.fromisoformat(str(fact))
+        case LargeBinary():
+            return base64.b64decode(str(fact))
+        case Boolean():
+            return fact == str(True)
+        case Uuid():
+            return UUID(str(fact))
+        case _:
+            return fact
+
+
+def _issue_again(change: Change, facts: Facts) -> bool:
+    """Write a set that was issued, unless it is there; returns whether it was not."""
+    values = _values(CERTIFICATE_SETS, facts)
+    if change.connection.execute(_sets(_is(values["id"]))).one_or_none():
+        return False
+    change.connection.execute(insert(CERTIFICATE_SETS).values(values))
+    for number in count(1):
+        row = _values(CERTIFICATES, facts, f" {number}")
+        if not row:
+            return True
+        change.connection.execute(insert(CERTIFICATES).values({**row, "set": values["id"]}))
+        _begin(change, row["generation"])
+        used = (SEQUENCES.c.generation == row["generation"]) & (SEQUENCES.c.next <= row["sequence"])
+        change.connection.execute(update(SEQUENCES).where(used).values(next=row["sequence"] + 1))
+    raise AssertionError  # it counts for ever
+
+
+def _begin(change: Change, generation: int) -> None:
+    """Begin to count the certificates of a generation, if nobody has."""
+    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
+    begun = make(SEQUENCES).values(generation=generation, next=0).on_conflict_do_nothing()
+    change.connection.execute(begun)
 
 
 def _issue_facts(values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, str | int]:

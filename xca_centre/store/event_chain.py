@@ -117,6 +117,8 @@ def put_back(change: Change, events: Iterable[Event]) -> None:
         change: the change that does it.
         events: of restored.missing_events(), in their order.
     """
+    if change.connection.dialect.name == "postgresql":
+        change.connection.execute(select(func.pg_advisory_xact_lock(_CHAINING)))
     last = head(change.connection)
     rows = []
     for event in events:

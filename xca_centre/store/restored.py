@@ -4,18 +4,22 @@
 Until it is merged the centre signs nothing: its lists and answers would say "good" of what was revoked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Connection, select
 
 from xca_centre.errors import JournalAhead
-from xca_centre.store.database import Database
+from xca_centre.store.database import Change, Database
+from xca_centre.store.event_chain import put_back
 from xca_centre.store.events import Event
 from xca_centre.store.journal import Journal
 from xca_centre.store.tables import EVENTS
+
+Redo: TypeAlias = Callable[[Change, Sequence[Event]], None]
+"""Writes again what some events did, as far as it was lost."""
 
 _AT_ONCE: Final = 500
 
@@ -51,6 +55,31 @@ def require_merged(database: Database, journal: Journal) -> None:
     with database.read() as connection:
         if missing := missing_events(connection, journal):
             raise JournalAhead(count=len(missing))
+
+
+def merge(database: Database, redo: Iterable[Redo]) -> int:
+    """Add what the journal has and the database lacks: the events, and what they did. In one change.
+
+    The last published lists are to be merged, too (certificate_sets.merge_list): the disk of the journal
+    may be the one that was lost.
+
+    Args:
+        database: the restored one, with its journal. Nobody else works with it.
+        redo: what writes again what events did, for each kind of thing that is not to be lost.
+
+    Returns:
+        How many events were missing.
+
+    Raises:
+        JournalUnavailable: the journal cannot be read.
+        StoreUnavailable, ChangeUncertain: as of Database.change().
+    """
+    with database.change() as change:
+        missing = missing_events(change.connection, database.journal) if database.journal else ()
+        put_back(change, missing)
+        for each in redo:
+            each(change, missing)
+    return len(missing)
 
 
 def _order(event: Event) -> tuple[bool, int, datetime, UUID]:
