@@ -22,6 +22,7 @@ from xca_login.oidc import serving
 from xca_login.oidc import settings as oidc_settings
 from xca_login.oidc.client import secret_digest_of
 from xca_login.oidc.settings import BadSettings
+from xca_login.testing.issuer import revocation_list
 
 ORIGIN = "https://login.example.gov.tw"
 CLIENT = '[[client]]\nid = "a"\nname = "a"\nredirect_uris = ["https://a.example/"]\n'
@@ -209,6 +210,27 @@ def test_provider_for_a_trial_names_what_is_missing_of_the_test_ca(tmp_path: Pat
         assert "softhsm-card publish" in done.stderr
         (tmp_path / "pki" / name).write_bytes(content)
     assert "pki/complete.crl: " in run("oidc", path).stderr
+
+
+@pytest.mark.fast
+def test_provider_for_a_trial_says_once_that_it_lets_test_cards_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk()
+    path = settings_file(tmp_path, ORIGIN)
+    path.write_text(path.read_text("utf-8").replace('ca = "ca"', 'test_cards = "pki"'), encoding="utf-8")
+    (tmp_path / "pki").mkdir()
+    for name, content in (
+        ("ca.pem", desk.ca.pem),
+        ("root.pem", desk.root.pem),
+        ("complete.crl", revocation_list(desk.ca, 1)),
+    ):
+        (tmp_path / "pki" / name).write_bytes(content)
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: None)
+    for language, words in (("en", "Test cards are let in"), ("zh_TW", "只有測試卡可以登入")):
+        done = run("oidc", path, "--port", "8441", language=language)
+        assert (done.exit_code, done.stdout.count(words), done.stderr) == (0, 1, "")
+    assert caplog.text == ""
 
 
 @pytest.mark.fast

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which cards the provider lets in: those of trusted CAs, or the stand-in's test cards."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from xca_common.errors import os_reason
 from xca_common.i18n import Text
@@ -21,8 +19,6 @@ from xca_login.policy import Policy
 from xca_login.revocation import GivenRevocation, Revocation
 from xca_login.trust import Trust, TrustFolder
 from xca_login.verifier import Verifier
-
-_LOG: Final = logging.getLogger("xca_login.oidc")
 
 
 class BadTestCards(Misconfigured):
@@ -53,7 +49,6 @@ def verifier(settings: Settings, accounts: AccountStore, clock: Callable[[], dat
     if not settings.lets_test_cards_in:
         revocation = Revocation(settings.folder / "lists", settings.hosts)
         return Verifier(settings.site, TrustFolder(settings.ca), revocation, policy, accounts, clock=clock)
-    _LOG.warning("test cards are let in, and no others; anybody can make such a card")
     policy = replace(policy, certificate_policies=frozenset({profile.TEST_POLICY}))
     return Verifier(settings.site, *_test_authority(settings.ca), policy, accounts, clock=clock)
 

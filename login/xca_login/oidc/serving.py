@@ -73,6 +73,8 @@ def serve(
         raise CannotListen(address=address, detail=os_reason(error)) from error
     with bound as listening:
         say(text("The provider listens at {address}.").format(address=address)())
+        if oidc_settings.read(path).lets_test_cards_in:
+            say(text("Test cards are let in, and no others; anybody can make such a card.")())
         uvicorn.run(
             f"{__name__}:app",
             factory=True,
