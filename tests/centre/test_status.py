@@ -255,6 +255,25 @@ def test_lists_published_at_once_have_numbers_of_their_own(centre: Centre, web: 
     assert Asking(centre, web, made.signing).crl(0).number == begun + 7
 
 
+def test_list_that_many_ask_for_at_once_is_signed_once(centre: Centre, web: TestClient) -> None:
+    _, made = centre.issue()
+    lists = PublishedLists(centre.database, centre.hierarchy, centre.clock)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: lists.find(3, 0), range(8)))
+    assert {each.number for each in found if each} == {int(centre.clock().timestamp())}
+    assert Asking(centre, web, made.signing).crl(0).number == int(centre.clock().timestamp())
+
+
+def test_complete_list_without_workers_is_no_older_than_its_own_life(centre: Centre, web: TestClient) -> None:
+    identity, made = centre.issue()
+    centre.happen(identity, ACCEPT)
+    asking = Asking(centre, web, made.signing)
+    assert asking.by_lists() == [Standing.GOOD, Standing.GOOD]
+    centre.happen(identity, SUSPEND)
+    centre.clock.move(20 * HOUR)
+    assert asking.crl(1).statement(made.signing, made.issuer, centre.clock()).standing is Standing.SUSPENDED
+
+
 def test_complete_list_names_what_every_partition_does(
     centre: Centre, web: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ The complete list of a generation joins the entries of the lists of its partitio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Final
 
 from cryptography import x509
@@ -54,6 +55,7 @@ class PublishedLists:
 
     def __init__(self, database: Database, hierarchy: Hierarchy, clock: Clock) -> None:
         self._database, self._hierarchy, self._clock = database, hierarchy, clock
+        self._publishing = {generation: Lock() for generation in hierarchy.generations}
 
     def find(self, generation: int, partition: int) -> PublishedList | None:
         """Return a list. It is published first if there is none, or if half of its life is over.
@@ -71,17 +73,19 @@ class PublishedLists:
         """
         if generation not in self._hierarchy.generations or partition >= self._partitions(generation):
             return None
-        now, found = self._clock(), self._kept(generation, partition)
-        renewal = renew_at(found.at, found.until, f"list {generation} {partition}") if found else now
-        if found is not None and found.at <= now < renewal:
-            return found
+        if not self._is_fresh(generation, partition):
+            with self._publishing[generation]:  # one of many who ask at once signs
+                if not self._is_fresh(generation, partition):
+                    self._try_to_publish(generation, partition)
+        return self._kept(generation, partition)
+
+    def _try_to_publish(self, generation: int, partition: int) -> None:
         try:
             self.publish(generation, partition)
         except KeyTokenError:
-            if found is None or not found.at <= now < found.until:
+            kept = self._kept(generation, partition)
+            if kept is None or not kept.at <= self._clock() < kept.until:
                 raise
-            return found
-        return self._kept(generation, partition)
 
     def work(self, _: Database, job: Job) -> None:
         """Do a job of the kind certificate_sets.PUBLISH: publish a list, of which something has changed.
@@ -112,9 +116,9 @@ class PublishedLists:
             StoreProblem: as of Database.
         """
         if partition == COMPLETE:
-            for missing in range(self._partitions(generation)):
-                if self._kept(generation, missing) is None:
-                    self.publish(generation, missing)
+            for part in range(self._partitions(generation)):
+                if not self._is_fresh(generation, part):
+                    self.publish(generation, part)
         with self._database.change() as change:
             number = _take_number(change, generation, partition)
             if partition == COMPLETE:
@@ -152,6 +156,17 @@ class PublishedLists:
                 select(SEQUENCES.c.next).where(SEQUENCES.c.generation == generation)
             ).scalar()
         return partition_of(following - 1) + 1 if following else 0
+
+    def _is_fresh(self, generation: int, partition: int) -> bool:
+        """Say whether a list is published, and less than about half of its life is over."""
+        moments = (PUBLISHED_LISTS.c.at, PUBLISHED_LISTS.c.until)
+        with self._database.read() as connection:
+            row = connection.execute(select(*moments).where(_is(generation, partition))).one_or_none()
+        if row is None or row.at is None:
+            return False
+        name = f"list {generation} {partition}"
+        is_fresh: bool = row.at <= self._clock() < renew_at(row.at, row.until, name)
+        return is_fresh
 
     def _kept(self, generation: int, partition: int) -> PublishedList | None:
         columns = (PUBLISHED_LISTS.c[name] for name in ("der", "number", "at", "until"))
