@@ -57,6 +57,7 @@ class Mail(StrEnum):
     SUSPENDED = "suspended"
     RESUMED = "resumed"
     REVOKED = "revoked"
+    NAME_CHANGED = "name_changed"
     CONTACT_CHANGED = "contact_changed"
     USER_CODE_LOCKED = "user_code_locked"
     USER_CODE_RESET = "user_code_reset"
@@ -124,6 +125,15 @@ _CONTENTS: Final[Mapping[Mail, _Content]] = {
         text(
             "The certificates of the card {card} of {organisation} were revoked for good. "
             "For another card a new application is needed."
+        ),
+    ),
+    Mail.NAME_CHANGED: _Content(
+        text("Have the certificates of your IC card {card} revoked by {last_day}"),
+        text(
+            "The name or the level of {organisation} has changed, so the certificates of the card {card} say "
+            "what is no longer true.\n\n"
+            "Apply for their revocation at the registration counter by {last_day}. After that day they "
+            "are revoked without it. For a new card a new application is needed."
         ),
     ),
     Mail.CONTACT_CHANGED: _Content(

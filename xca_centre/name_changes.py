@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre import certificate_sets
-from xca_centre.deadlines import name_change_ends
+from xca_centre.deadlines import last_day, name_change_ends
 from xca_centre.errors import ChangeInFuture, NotYours, Refused
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules
@@ -65,7 +65,8 @@ def record(change: Change, organisation: str, changed: date, by: Actor, rules: I
         return there
     facts = {"change": str(identity), "changed": changed.isoformat(), "ends": ends.isoformat()}
     change.event(RECORDED, organisation, by, facts)
-    change.enqueue(TELL_ORGANISATION, {"organisation": organisation, "change": str(identity)})
+    last = last_day(ends).isoformat()
+    change.enqueue(TELL_ORGANISATION, {"organisation": organisation, "last_day": last})
     return identity
 
 
