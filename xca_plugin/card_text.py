@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facts of a card in words, in the language that is being spoken. xcactl and the agent's pages show them."""
 
-from contextlib import suppress
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from xca_common import taipei
@@ -74,6 +73,8 @@ _CHANGES: Final = {
     ChangeKind.READER_REMOVED: text("The reader {name} is gone."),
     ChangeKind.SOLVED: text("No longer so: {state}"),
 }
+moment: Final = taipei.moment
+"""Returns a time to the second, in Taipei, with the zone's offset from UTC."""
 
 
 def holder(card: Card) -> str:
@@ -146,14 +147,6 @@ def user_code_tries(card: Card) -> str:
 def day(when: date) -> str:
     """Return a date."""
     return text("{year}-{month:02}-{day:02}").format(year=when.year, month=when.month, day=when.day)()
-
-
-def moment(when: datetime) -> str:
-    """Return a time to the second, in Taipei, with the zone's offset from UTC."""
-    with suppress(OverflowError, ValueError):  # a time at the ends of datetime's range keeps its zone
-        when = when.astimezone(taipei.TAIPEI)
-    said = when.isoformat(" ", "seconds")
-    return f"{said[:19]} {said[19:]}"
 
 
 def validity(certificate: Certificate) -> str:

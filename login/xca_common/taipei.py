@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Days as a card's dates count them: in Taipei, eight hours ahead of UTC all year."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
@@ -14,6 +15,14 @@ def day(when: datetime) -> date:
         return when.astimezone(TAIPEI).date()
     except (OverflowError, ValueError):
         return when.date()
+
+
+def moment(when: datetime) -> str:
+    """Return a time to the second, in Taipei, with the zone's offset from UTC."""
+    with suppress(OverflowError, ValueError):  # a time at the ends of datetime's range keeps its zone
+        when = when.astimezone(TAIPEI)
+    said = when.isoformat(" ", "seconds")
+    return f"{said[:19]} {said[19:]}"
 
 
 def midnight(when: date) -> datetime:

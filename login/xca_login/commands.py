@@ -16,12 +16,15 @@ from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
 from xca_common.pki.malformed import Malformed
 from xca_common.standard_streams import tolerate_characters
+from xca_common.taipei import moment
 from xca_login import evidence
 from xca_login.errors import (
     BadTrust,
     EvidenceUnusable,
+    IssuerUnknown,
     LoginRefused,
     Misconfigured,
+    PolicyRefused,
     ProgramFailed,
     ProgramProblem,
 )
@@ -65,6 +68,17 @@ _STATUSES: Final = "\b\n" + _(
     "  4  the file cannot be used\n"
     "  5  the CA certificates that were given cannot be used"
 )
+_NOT_PROVED: Final = text("The login is not proved: do not rely on this evidence.")
+_AFTER_REFUSAL: Final[dict[type[LoginRefused], Text]] = {
+    PolicyRefused: text(
+        "The login is not proved. If the site let in cards of that policy: --policy {policies}"
+    ),
+    IssuerUnknown: text(
+        "The login is not proved. If the site trusted that issuer, put the issuer's certificate and its root's into "
+        "the folder of --trust."
+    ),
+}
+"""Next steps of who verifies evidence. Those of the errors are for who logs in."""
 _BINDINGS: Final = {
     Binding.DECLARED: text("named in the text that was signed; the holder's program did not compare it"),
     Binding.VERIFIED: text("compared by the holder's program with the page that asked"),
@@ -87,7 +101,7 @@ class _Commands(click.Group):
             try:
                 return super().invoke(ctx)
             except LoginRefused as error:
-                _fail(error, _REFUSED)
+                _fail(error.with_step(_AFTER_REFUSAL.get(type(error), _NOT_PROVED)), _REFUSED)
             except EvidenceUnusable as error:
                 _fail(error, _UNUSABLE)
             except Misconfigured as error:
@@ -206,7 +220,7 @@ def _facts(login: Login) -> list[tuple[Text, str]]:
         (text("tax id"), login.tax_id),
         (text("site"), kept.challenge.split(b"\n")[1].decode("ascii")),
         (text("the site's origin"), _BINDINGS[login.binding]()),
-        (text("time, as the site claims"), login.at.isoformat()),
+        (text("time, as the site claims"), moment(login.at)),
         (text("revocation lists"), str(len(kept.lists))),
         (text("OCSP responses"), str(len(kept.responses))),
     ]

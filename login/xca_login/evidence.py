@@ -140,7 +140,8 @@ def read(path: Path) -> Evidence:
         missing = path if error.filename is None else Path(error.filename)
         raise EvidenceUnusable(path=missing, detail=os_reason(error)) from error
     except MalformedEvidence as error:
-        raise EvidenceUnusable(path=path, detail=text("it holds something else")) from error
+        detail = text("it holds something else") if path.stat().st_size else text("it is empty")
+        raise EvidenceUnusable(path=path, detail=detail) from error
 
 
 def _content(path: Path, most: int) -> bytes:

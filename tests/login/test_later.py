@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -65,6 +66,7 @@ def test_evidence_of_a_folder_proves_the_login(file: Path, trust: Path) -> None:
     assert done.stdout.endswith("The login is proved.\n")
     assert "site: https://bids.example.gov.tw\n" in done.stdout
     assert "OID of the organisation: 2.16.886.111.100000\n" in done.stdout
+    assert re.search(r"\ntime, as the site claims: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+08:00\n", done.stdout)
 
 
 def test_evidence_is_told_about_in_chinese(file: Path, trust: Path) -> None:
@@ -82,11 +84,20 @@ def test_evidence_under_another_ca_is_refused(file: Path, tmp_path: Path) -> Non
     other = tmp_path / "other"
     other.mkdir()
     (other / "ca.pem").write_bytes(party("ca", ca=True, key_name="another").pem)
-    assert run(file, "--trust", other).exit_code == 1
+    done = run(file, "--trust", other)
+    assert (done.exit_code, "with another card" in done.stderr) == (1, False)
+    assert "into the folder of --trust" in done.stderr
 
 
 def test_evidence_under_a_policy_that_is_not_accepted_is_refused(file: Path, trust: Path) -> None:
-    assert run(file, "--trust", trust, "--policy", profile.TEST_POLICY).exit_code == 1
+    for language, words in (("en", "If the site let in"), ("zh_TW", "若該網站接受")):
+        done = run(file, "--trust", trust, "--policy", profile.TEST_POLICY, language=language)
+        assert (done.exit_code, words in done.stderr) == (1, True)
+
+
+def test_empty_evidence_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert "it is empty" in run(tmp_path / "empty").stderr
 
 
 def test_folder_without_certificates_is_told(file: Path, tmp_path: Path) -> None:
