@@ -17,12 +17,10 @@ from fpdf.fonts import FontFace
 from xca_centre.application_form import Contact, Rank
 from xca_centre.errors import LetterNotMade
 from xca_centre.i18n import text
-from xca_centre.issuer_rules import IssuerRules, Wording
-from xca_common.fonts import NO_FONT, TRUE_TYPE, font_with
-from xca_common.harmless_text import harmless
+from xca_centre.issuer_rules import IssuerRules
+from xca_centre.paper import MARGIN, Paper, Said, plain, say
 from xca_common.i18n import Text, speaking
 
-_MARGIN: Final = 20.0
 _SIZES: Final = (11.0, 10.0, 9.0, 8.0, 7.0)
 """Of the letter's type, in points: the largest that leaves it on its two pages."""
 _LABEL_COLUMNS, _LABEL_ROWS = 2, 8
@@ -33,8 +31,6 @@ _HOW: Final = text("How to activate the card")
 _NOTES: Final = text("Please note")
 _QUESTIONS: Final = text("Questions and answers")
 _DAY: Final = text("{year}-{month:02d}-{day:02d}")
-
-_Said = Text | Wording | str
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def activation_letter(card: MailedCard, rules: IssuerRules, made: datetime, lang
     """
     with speaking(language):
         letter = _Letter(card, rules)
-        paper = _Paper(letter.said(), letter.title, made)
+        paper = Paper(letter.said(), letter.title, made)
         for size in _SIZES:
             pdf = paper.sheet(size)
             letter.front(pdf)
@@ -128,11 +124,11 @@ def serial_list(cards: Sequence[MailedCard], rules: IssuerRules, made: datetime,
         below = text("{issuer}, {day}; {count} cards").format(
             issuer=rules.about.name, day=_shown(made.date()), count=len(cards)
         )()
-        pdf = _Paper((title, below, *head, *(cell for row in rows for cell in row)), title, made).sheet(
+        pdf = Paper((title, below, *head, *(cell for row in rows for cell in row)), title, made).sheet(
             9, landscape=True
         )
-        _say(pdf, title, 16)
-        _say(pdf, below, 9)
+        say(pdf, title, 16)
+        say(pdf, below, 9)
         pdf.ln(3)
         with pdf.table(
             col_widths=(5, 17, 38, 34, 14, 14),
@@ -141,7 +137,7 @@ def serial_list(cards: Sequence[MailedCard], rules: IssuerRules, made: datetime,
             padding=1,
         ) as table:
             for row in (head, *rows):
-                table.row([_plain(cell) for cell in row])
+                table.row([plain(cell) for cell in row])
         return bytes(pdf.output())
 
 
@@ -160,7 +156,7 @@ def address_labels(cards: Sequence[MailedCard], made: datetime, language: str) -
     """
     with speaking(language):
         title = text("Address labels")()
-        paper = _Paper((title, *(line for card in cards for line in card.addressee)), title, made)
+        paper = Paper((title, *(line for card in cards for line in card.addressee)), title, made)
         pdf = paper.sheet(11, empty=True)
         pdf.set_auto_page_break(False)
         width, height = _LABEL
@@ -177,32 +173,6 @@ def address_labels(cards: Sequence[MailedCard], made: datetime, language: str) -
         return bytes(pdf.output())
 
 
-class _Paper:
-    """Sheets in a font that has all that is said on them."""
-
-    def __init__(self, said: Iterable[_Said], title: _Said, made: datetime) -> None:
-        self._title = str(title)
-        self._made = made
-        characters = {character for each in said for character in _plain(each)}
-        found = font_with(characters | set("0123456789"), {TRUE_TYPE})
-        if found is None:
-            raise LetterNotMade(detail=NO_FONT)
-        self._file, self._number = found
-
-    def sheet(self, size: float, *, landscape: bool = False, empty: bool = False) -> FPDF:
-        """Return a document with one page, or with none."""
-        pdf = FPDF(orientation="landscape" if landscape else "portrait")
-        pdf.set_title(self._title)
-        pdf.set_lang(text("en")())
-        pdf.set_creation_date(self._made)
-        pdf.set_margin(_MARGIN)
-        pdf.add_font("letter", fname=self._file, collection_font_number=self._number)
-        pdf.set_font("letter", size=size)
-        if not empty:
-            pdf.add_page()
-        return pdf
-
-
 class _Letter:
     """What the letter with a card says, in the language being spoken."""
 
@@ -212,7 +182,7 @@ class _Letter:
         lapse = words.letter_lapse.format(days=days.acceptance.days, months=days.reissue_block.months)
         self._card = card
         self.title = text("The IC card with your certificates: how to activate it")
-        self._issuer: list[_Said] = [
+        self._issuer: list[Said] = [
             about.name,
             about.website,
             text("Telephone: {line}").format(line=about.contact_line),
@@ -221,7 +191,7 @@ class _Letter:
             "The card that was applied for comes with this letter. So that nobody else can use it, it is "
             "closed: it works after it was activated with the user code that was chosen with the application."
         )
-        self._facts: list[tuple[_Said, _Said]] = [
+        self._facts: list[tuple[Said, Said]] = [
             (text("Case number"), card.case_number),
             (text("Organisation"), card.organisation),
             (text("Organisation OID"), card.organisation_oid),
@@ -233,7 +203,7 @@ class _Letter:
             (text("Activate it by"), _shown(card.activate_by)),
             (text("Valid until"), _shown(card.valid_until)),
         ]
-        self._steps: list[_Said] = [
+        self._steps: list[Said] = [
             text("Connect your card reader, and put the card into it the right way round."),
             text(
                 "Open {website}, choose “How to activate a card”, read it, and choose “{activate}” at its "
@@ -248,12 +218,12 @@ class _Letter:
                 "“{done}” is shown: the card is ready. Note the PIN, and keep it where nobody finds it."
             ).format(done=words.activation_done),
         ]
-        self._notes: list[_Said] = [
+        self._notes: list[Said] = [
             lapse,
             text("Use the card nowhere before it is activated: other programs damage it."),
             words.keep_pin,
         ]
-        self._questions: list[tuple[_Said, _Said]] = [
+        self._questions: list[tuple[Said, Said]] = [
             (
                 text("Until when is the card to be activated?"),
                 text("Until {day}. {lapse}").format(day=_shown(card.activate_by), lapse=lapse),
@@ -297,7 +267,7 @@ class _Letter:
             ),
         ]
 
-    def said(self) -> Iterator[_Said]:
+    def said(self) -> Iterator[Said]:
         """Yield all that is said, for the choice of a font."""
         yield from (self.title, self._opening, *self._issuer, *self._card.addressee)
         yield from (_HOW, _NOTES, _QUESTIONS)
@@ -307,16 +277,16 @@ class _Letter:
     def front(self, pdf: FPDF) -> None:
         """Write the first page: address, what the card is, how it is activated."""
         size = pdf.font_size_pt
-        _fit(pdf, self._card.addressee, _MARGIN, _MARGIN, 90, 32)
+        _fit(pdf, self._card.addressee, MARGIN, MARGIN, 90, 32)
         pdf.set_font_size(9)
-        pdf.set_xy(120, _MARGIN)
+        pdf.set_xy(120, MARGIN)
         for line in self._issuer:
             pdf.set_x(120)
-            pdf.multi_cell(70, 5, _plain(line), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-        pdf.set_xy(_MARGIN, 60)
-        _say(pdf, self.title, 1.45 * size)
+            pdf.multi_cell(70, 5, plain(line), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        pdf.set_xy(MARGIN, 60)
+        say(pdf, self.title, 1.45 * size)
         pdf.ln(2)
-        _say(pdf, self._opening, size)
+        say(pdf, self._opening, size)
         pdf.ln(2)
         pdf.set_font_size(size)
         with pdf.table(
@@ -328,49 +298,39 @@ class _Letter:
             padding=0.7,
         ) as table:
             for row in self._facts:
-                table.row([_plain(each) for each in row])
-        _say(pdf, _HOW, 1.15 * size, above=3)
+                table.row([plain(each) for each in row])
+        say(pdf, _HOW, 1.15 * size, above=3)
         for number, step in enumerate(self._steps, 1):
             _item(pdf, f"{number}.", step, size)
-        _say(pdf, _NOTES, 1.15 * size, above=3)
+        say(pdf, _NOTES, 1.15 * size, above=3)
         for number, note in enumerate(self._notes, 1):
             _item(pdf, f"{number}.", note, size)
 
     def back(self, pdf: FPDF) -> None:
         """Write the second page: questions and answers."""
         size = pdf.font_size_pt
-        _say(pdf, _QUESTIONS, 1.45 * size)
+        say(pdf, _QUESTIONS, 1.45 * size)
         for question, answer in self._questions:
             pdf.ln(2.5)
             _item(pdf, "Q", question, 1.05 * size)
             _item(pdf, "A", answer, size)
 
 
-def _plain(said: _Said) -> str:
-    return harmless(str(said), lines=True)
-
-
 def _shown(day: date) -> Text:
     return _DAY.format(year=day.year, month=day.month, day=day.day)
 
 
-def _say(pdf: FPDF, said: _Said, size: float, above: float = 0) -> None:
-    pdf.set_y(pdf.get_y() + above)
-    pdf.set_font_size(size)
-    pdf.multi_cell(0, 0.55 * size, _plain(said), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-
-
-def _item(pdf: FPDF, mark: str, said: _Said, size: float) -> None:
+def _item(pdf: FPDF, mark: str, said: Said, size: float) -> None:
     """Write a paragraph that hangs beside its mark."""
     pdf.set_font_size(size)
     indent = 0.7 * size
     pdf.cell(indent, 0.55 * size, mark)
-    pdf.multi_cell(0, 0.55 * size, _plain(said), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    pdf.multi_cell(0, 0.55 * size, plain(said), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
 
-def _fit(pdf: FPDF, lines: Iterable[_Said], left: float, top: float, width: float, height: float) -> None:
+def _fit(pdf: FPDF, lines: Iterable[Said], left: float, top: float, width: float, height: float) -> None:
     """Write lines into a box, in the largest type that leaves them in it."""
-    said = "\n".join(_plain(line) for line in lines)
+    said = "\n".join(plain(line) for line in lines)
     for size in (12, 11, 10, 9, 8, 7, 6, 5):
         pdf.set_font_size(size)
         pdf.set_xy(left, top)
