@@ -74,8 +74,8 @@ _AFTER_REFUSAL: Final[dict[type[LoginRefused], Text]] = {
         "The login is not proved. If the site let in cards of that policy: --policy {policies}"
     ),
     IssuerUnknown: text(
-        "The login is not proved. If the site trusted that issuer, put the issuer's certificate and its root's into "
-        "the folder of --trust."
+        "The login is not proved. If the site trusted that issuer, put the issuer's certificate and its "
+        "root's into the folder of --trust."
     ),
 }
 """Next steps of who verifies evidence. Those of the errors are for who logs in."""
