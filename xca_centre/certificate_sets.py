@@ -32,7 +32,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre import deadlines
 from xca_centre.authority.repository import PARTITION_SIZE, partition_of
@@ -517,8 +516,7 @@ def _issue_again(change: Change, facts: Facts) -> bool:
 
 def _begin(change: Change, generation: int) -> None:
     """Begin to count the certificates of a generation, if nobody has."""
-    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
-    begun = make(SEQUENCES).values(generation=generation, next=0).on_conflict_do_nothing()
+    begun = change.insert(SEQUENCES).values(generation=generation, next=0).on_conflict_do_nothing()
     change.connection.execute(begun)
 
 

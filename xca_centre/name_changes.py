@@ -10,7 +10,6 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre import certificate_sets
 from xca_centre.deadlines import last_day, name_change_ends
@@ -54,8 +53,7 @@ def record(change: Change, organisation: str, changed: date, by: Actor, rules: I
     if changed > taipei.day(change.now):
         raise ChangeInFuture(day=changed)
     identity, ends = uuid4(), name_change_ends(changed, rules)
-    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
-    added = make(NAME_CHANGES).values(
+    added = change.insert(NAME_CHANGES).values(
         id=identity, organisation=organisation, changed=changed, recorded=change.now, ends=ends
     )
     is_new = added.on_conflict_do_nothing().returning(NAME_CHANGES.c.id)

@@ -4,7 +4,6 @@
 from datetime import datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre.deadlines import blocked_until, last_day
 from xca_centre.errors import OrganisationBlocked
@@ -27,9 +26,7 @@ def block(change: Change, organisation: str, lapsed: datetime, rules: IssuerRule
     until = blocked_until(lapsed, rules)
     if until <= change.now:
         return
-    # Both engines have this statement in the same words, in a module each.
-    dialect = postgresql if change.connection.dialect.name == "postgresql" else sqlite
-    added = dialect.insert(REISSUE_BLOCKS).values(organisation=organisation, until=until)
+    added = change.insert(REISSUE_BLOCKS).values(organisation=organisation, until=until)
     column = REISSUE_BLOCKS.c.organisation
     replaced = added.on_conflict_do_update(
         index_elements=[column], set_={"until": until}, where=REISSUE_BLOCKS.c.until < until

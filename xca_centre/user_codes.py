@@ -17,14 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import BoundedSemaphore
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from sqlalchemy import Connection, Table, case, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, case, delete, insert, select, update
 
 from xca_centre.errors import BadUserCode, LinkUnusable, TooManyTries, UserCodeRefused
 from xca_centre.life.transitions import Actor, Role
@@ -189,7 +188,7 @@ def add(change: Change, new: NewUserCode) -> UUID:
 def add_once(change: Change, identity: UUID, new: NewUserCode) -> None:
     """Keep a code whose id somebody else chose, unless there is one with that id."""
     row = {"id": identity, "hash": new.hash, "sealed": new.sealed, "spent": 0, "epoch": 0}
-    change.connection.execute(_insert(change, USER_CODES).values(row).on_conflict_do_nothing())
+    change.connection.execute(change.insert(USER_CODES).values(row).on_conflict_do_nothing())
 
 
 def replace(change: Change, code: UUID, new: NewUserCode) -> None:
@@ -263,7 +262,7 @@ def _count(change: Change, network: str) -> None:
     old = select(table.c.network).where(table.c.began <= fresh).with_for_update(skip_locked=True)
     change.connection.execute(delete(table).where(table.c.network.in_(old)))
     counted = (
-        _insert(change, table)
+        change.insert(table)
         .values(network=network, began=change.now, tries=1)
         .on_conflict_do_update(index_elements=[table.c.network], set_={"tries": table.c.tries + 1})
         .returning(table.c.tries)
@@ -291,12 +290,6 @@ def _settle(change: Change, code: UUID, digest: str, epoch: int, network: str) -
         )
     )
     return change.connection.execute(settled).rowcount == 1
-
-
-def _insert(change: Change, table: Table) -> Any:
-    """Return INSERT … ON CONFLICT of the database; the two kinds have no common type."""
-    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
-    return make(table)
 
 
 def _digest(secret: str) -> str:

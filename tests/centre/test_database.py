@@ -2,6 +2,7 @@
 """Changes of the centre's database happen as a whole or not at all; another program's schema is refused."""
 
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,8 +14,9 @@ from sqlalchemy import NullPool, create_engine, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from support.moved_clock import MovedClock
-from support.postgresql import postgresql, programs
+from support.postgresql import crash, postgresql, programs
 from xca_centre.errors import (
+    ChangeUncertain,
     DatabaseExposed,
     DatabaseUnknown,
     SchemaMissing,
@@ -41,6 +43,13 @@ def written(database: Database) -> tuple[int, int]:
 def write(change: Change) -> None:
     change.event("suspended", "card 1", OFFICER, {"reason": "遺失", "version": 2})
     change.enqueue("list", {"partition": 3})
+
+
+def do(database: Database, *steps: Callable[[Change], None]) -> None:
+    """Make one change."""
+    with database.change() as change:
+        for step in steps:
+            step(change)
 
 
 def test_change_is_written_with_its_event_and_job(database: Database, clock: MovedClock) -> None:
@@ -183,11 +192,18 @@ def test_writer_that_waits_too_long_is_told_so(
 
 @pytest.mark.integration
 @pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL here")
-def test_server_that_is_away_is_told_of_in_words(clock: MovedClock) -> None:
+def test_server_that_crashes_loses_no_change_that_was_answered_for(clock: MovedClock) -> None:
     with postgresql() as address:
         migrate(address)
         database = Database(address, clock)
         with database.change() as change:
             write(change)
-    with pytest.raises(StoreUnavailable), database.change() as change:
-        write(change)
+        with pytest.raises(StoreUnavailable):
+            do(database, lambda _: crash(address), write)
+        with database.change() as change:  # with the connections that are there
+            write(change)
+        with pytest.raises(ChangeUncertain):
+            do(database, write, lambda _: crash(address))
+        assert written(database) == (2, 2)
+    with pytest.raises(StoreUnavailable), database.change():
+        pass

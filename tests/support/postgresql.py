@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from sqlalchemy import make_url
 
 ACCOUNT = "postgres"
 
@@ -40,13 +41,11 @@ def postgresql() -> Iterator[str]:
     assert where is not None
     # Not tmp_path: a socket's path has at most 107 bytes, and the account must be able to reach it.
     with TemporaryDirectory(prefix="pg") as name:
-        account = []
         if os.geteuid() == 0:
             shutil.chown(name, ACCOUNT)
-            account = ["runuser", "-u", ACCOUNT, "--"]
 
         def run(*command: str | Path) -> None:
-            subprocess.run([*account, *command], cwd=name, check=True, capture_output=True, timeout=120)
+            _run(name, *command)
 
         data = f"{name}/data"
         options = "-c listen_addresses= -c fsync=off -c max_connections=20"
@@ -56,3 +55,32 @@ def postgresql() -> Iterator[str]:
             yield f"postgresql+psycopg://{ACCOUNT}@/postgres?host={name}"
         finally:
             run(where / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+
+
+def crash(address: str) -> None:
+    """Kill a server that postgresql() started, and start it again: it recovers from its log.
+
+    Args:
+        address: the URL of one of its databases.
+    """
+    folder = make_url(address).query["host"]
+    where = programs()
+    assert where is not None
+    assert isinstance(folder, str)
+    _run(
+        folder,
+        where / "pg_ctl",
+        "-D",
+        f"{folder}/data",
+        "-w",
+        "-l",
+        f"{folder}/log",
+        "-m",
+        "immediate",
+        "restart",
+    )
+
+
+def _run(folder: str, *command: str | Path) -> None:
+    account = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
+    subprocess.run([*account, *command], cwd=folder, check=True, capture_output=True, timeout=120)

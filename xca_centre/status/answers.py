@@ -14,7 +14,6 @@ from typing import Final
 
 from cryptography import x509
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre.authority.hierarchy import Hierarchy
 from xca_centre.authority.lists import Revocation
@@ -135,8 +134,7 @@ class Answers:
             "der": der,
         }
         with suppress(StoreProblem), self._database.change() as change:
-            make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
-            kept = make(OCSP_ANSWERS).values(**key, **values)
+            kept = change.insert(OCSP_ANSWERS).values(**key, **values)
             newer = OCSP_ANSWERS.c.version <= version
             change.connection.execute(
                 kept.on_conflict_do_update(index_elements=list(key), set_=values, where=newer)

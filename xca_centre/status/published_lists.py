@@ -14,7 +14,6 @@ from typing import Final
 
 from cryptography import x509
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre.authority.hierarchy import Hierarchy
 from xca_centre.authority.lists import Revocation, entry, revocation_list
@@ -187,8 +186,7 @@ def _take_number(change: Change, generation: int, partition: int) -> int:
 
     It is not lower than the seconds since 1970: after a restore, numbers that were given are not given again.
     """
-    make = postgresql.insert if change.connection.dialect.name == "postgresql" else sqlite.insert
-    begun = make(PUBLISHED_LISTS).values(generation=generation, partition=partition, taken=0)
+    begun = change.insert(PUBLISHED_LISTS).values(generation=generation, partition=partition, taken=0)
     change.connection.execute(begun.on_conflict_do_nothing())
     taken: int = change.connection.execute(
         select(PUBLISHED_LISTS.c.taken).where(_is(generation, partition)).with_for_update()

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre.errors import JournalUnavailable, NotJournalled
 from xca_centre.life.transitions import Actor
@@ -38,6 +39,11 @@ class Change:
     connection: Connection
     now: datetime
     events: list[Event] = field(default_factory=list, init=False)
+
+    def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
+        """Return INSERT for a table, as the database has it: with ON CONFLICT."""
+        is_postgresql = self.connection.dialect.name == "postgresql"
+        return postgresql.insert(table) if is_postgresql else sqlite.insert(table)
 
     def event(self, kind: str, subject: str, by: Actor, facts: Facts) -> None:
         """Add an event. The chainer numbers it after the commit (event_chain).
