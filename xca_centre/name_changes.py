@@ -25,7 +25,7 @@ from xca_common import taipei
 RECORDED: Final = "name_change.recorded"
 SETTLED: Final = "name_change.settled"
 TELL_ORGANISATION: Final = "tell_organisation"
-"""The job that tells the contacts of an organisation's cards. Facts `organisation` and `last_day`."""
+"""The job that tells an organisation's contacts. Facts `organisation`, `change` (the record), `last_day`."""
 
 _RECORDERS: Final = OFFICERS | {Role.OPERATOR}
 _RECORD: Final = text("Record of a change of name or level")
@@ -63,8 +63,8 @@ def record(change: Change, organisation: str, changed: date, by: Actor, rules: I
         return there
     facts = {"change": str(identity), "changed": changed.isoformat(), "ends": ends.isoformat()}
     change.event(RECORDED, organisation, by, facts)
-    last = last_day(ends).isoformat()
-    change.enqueue(TELL_ORGANISATION, {"organisation": organisation, "last_day": last})
+    told = {"organisation": organisation, "change": str(identity), "last_day": last_day(ends).isoformat()}
+    change.enqueue(TELL_ORGANISATION, told)
     return identity
 
 

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that is killed anywhere loses nothing and does nothing twice: changes, jobs, chain, journal."""
 
-import os
 import shutil
-import signal
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import func, select
 
+from support.killed_process import STATEMENTS, killed
 from support.moved_clock import MovedClock
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Database
@@ -52,37 +49,6 @@ def happened(database: Database, kind: str) -> int:
         return connection.execute(counted).scalar_one()
 
 
-def killed(nth: int, run: Callable[[], object]) -> bool:
-    """Run something in a process that is killed at the nth step; returns whether it came that far."""
-    child = os.fork()
-    if not child:
-        steps = 0
-
-        def step(*_: Any, **__: Any) -> None:
-            nonlocal steps
-            steps += 1
-            if steps == nth:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
-            event.listen(Engine, name, step)
-        write, sync = os.write, os.fsync
-
-        def stepped(call: Callable[..., Any]) -> Callable[..., Any]:
-            def called(*values: Any) -> Any:
-                step()
-                answer = call(*values)
-                step()
-                return answer
-
-            return called
-
-        os.write, os.fsync = stepped(write), stepped(sync)
-        run()
-        os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.integration
 def test_process_that_is_killed_at_any_step_leaves_a_whole_store(
     sqlite_template: Path, tmp_path: Path, clock: MovedClock
@@ -94,7 +60,7 @@ def test_process_that_is_killed_at_any_step_leaves_a_whole_store(
         address = f"sqlite:///{shutil.copy(sqlite_template, folder / 'centre.db')}"
         database = Database(address, clock, Journal(folder / "journal"))
         database.close()  # no connection goes into the other process
-        is_reached = killed(nth, partial(live, database, folder))
+        is_reached = killed(nth, partial(live, database, folder), STATEMENTS)
         clock.move(LEASE + timedelta(seconds=1))
         live(database, folder)
         assert (happened(database, "ordered"), happened(database, "mailed")) == (1, 1), nth

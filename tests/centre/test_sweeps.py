@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the centre does by itself at its deadlines: each thing once, whoever works on it, and when."""
 
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
 from threading import Barrier
 from uuid import UUID
 
@@ -14,6 +18,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.engine import Engine
 
+from support.killed_process import TRANSACTIONS, killed
 from support.moved_clock import MovedClock
 from support.new_sets import new_set
 from xca_centre import name_changes, sweeps
@@ -34,7 +39,7 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.reissue_blocks import require_unblocked
 from xca_centre.store.database import Database
 from xca_centre.store.events import read_facts
-from xca_centre.store.job_queue import Job, claim, parked_jobs, work_on_one
+from xca_centre.store.job_queue import LEASE, Job, claim, parked_jobs, work_on_one
 from xca_centre.store.tables import EVENTS, JOBS
 
 RULES = load(Issuer.XCA)
@@ -48,13 +53,6 @@ LAPSES_AT = lapses_at(ISSUE_DAY, RULES)
 LAST_DAY = date(2027, 1, 31)
 
 
-@pytest.fixture(autouse=True)
-def begun(database: Database) -> None:
-    """The centre watches its deadlines."""
-    with database.change() as change:
-        sweeps.begin(change)
-
-
 def issue(
     database: Database,
     *,
@@ -62,7 +60,9 @@ def issue(
     standing: Standing = ISSUED,
     ends: datetime = LAPSES_AT,
 ) -> UUID:
+    """Issue certificates, in a centre that watches its deadlines."""
     with database.change() as change:
+        sweeps.begin(change)
         new = new_set(change.now, reserve(change, 2, 2), organisation=organisation, standing=standing)
         return add(change, replace(new, lapses_at=ends), OPERATOR)
 
@@ -177,10 +177,10 @@ def test_certificates_past_their_last_second_expire(database: Database, clock: M
 
 def test_sweep_comes_again_each_midnight_after_whatever_pause(database: Database, clock: MovedClock) -> None:
     for _ in range(3):
-        clock.move(timedelta(days=40))
-        work(database)
         with database.change() as change:
             sweeps.begin(change)
+        clock.move(timedelta(days=40))
+        work(database)
         with database.read() as connection:
             (due,) = connection.execute(select(JOBS.c.due)).scalars()
         assert timedelta(0) < due - clock() <= timedelta(days=1)
@@ -338,6 +338,33 @@ def test_name_change_that_two_officers_record_at_once_is_one(database: Database,
     assert len(events(database, name_changes.RECORDED)) == 1
 
 
+@pytest.mark.integration
+def test_sweep_that_is_killed_at_any_transaction_does_each_thing_once(
+    sqlite_template: Path, tmp_path: Path, clock: MovedClock
+) -> None:
+    for nth in count(1):
+        clock.at = ISSUE_DAY
+        database = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / str(nth))}", clock)
+        renamed = issue(database, standing=REISSUED)
+        with database.change() as change:
+            name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)
+        late = [issue(database, organisation="2.16.1") for _ in range(2)]
+        clock.at = LAPSES_AT
+        database.close()  # no connection goes into the other process
+        is_reached = killed(nth, partial(work, database), TRANSACTIONS)
+        clock.move(LEASE + timedelta(seconds=1))
+        work(database)
+        assert Counter(events(database, "certificates.lapse")) == dict.fromkeys(map(str, late), 1), nth
+        assert events(database, "certificates.revoke") == [str(renamed)], nth
+        assert events(database, name_changes.SETTLED) == [OID], nth
+        assert len(jobs(database, TELL_CONTACT)) == 3, nth
+        assert len(jobs(database, sweeps.SWEEP)) == 1, nth
+        database.close()
+        if not is_reached:
+            break
+    assert nth > 15
+
+
 @pytest.fixture
 def statements() -> Iterator[list[tuple[str, tuple[object, ...]]]]:
     """The statements that any engine executes."""
@@ -357,7 +384,6 @@ def test_sweep_reads_no_table_from_end_to_end(
     database = Database(sqlite_address, clock)
     issue(database)
     with database.change() as change:
-        sweeps.begin(change)
         name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)
     clock.at = LAPSES_AT
     statements.clear()
