@@ -120,3 +120,23 @@ def test_pyhanko_agrees_on_every_state(source: str, standing: str) -> None:
         asyncio.run(validation)
     assert isinstance(caught.value, PathValidationError)
     assert caught.value.reason.native == ("certificate_hold" if standing == "held" else "key_compromise")
+
+
+@pytest.mark.skipif(shutil.which("javac") is None, reason="there is no Java here")
+def test_java_agrees_on_every_state(tmp_path: Path) -> None:
+    certificates = {"root": root().certificate, "issuer": issuer().certificate, "holder": card().signing}
+    files = {f"{name}.cer": one.public_bytes(Encoding.DER) for name, one in certificates.items()}
+    judged: dict[str, bytes] = {}
+    for name, standing in STANDINGS.items():
+        judged |= {f"{name}.crl": partition(standing), f"{name}.ocsp": answer(standing)}
+    for name, der in (files | judged).items():
+        (tmp_path / name).write_bytes(der)
+    moment = str(int((NOW + timedelta(minutes=1)).timestamp() * 1000))
+    done = subprocess.run(
+        ["java", Path(__file__).parents[1] / "support/centre/Judge.java", *files, moment, *judged],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    said = ["GOOD"] * 2 + ["CERTIFICATE_HOLD"] * 2 + ["KEY_COMPROMISE"] * 2
+    assert done.stdout.split("\n")[:-1] == said, done.stderr

@@ -2,6 +2,8 @@
 """What relying parties are told follows from the database, and from nothing older than it."""
 
 import base64
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +13,12 @@ from urllib.parse import quote
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from support.centre.authority import issuer as another_issuer
+from support.centre.authority import key
 from support.centre.centre import Centre
 from support.centre.key_token import soft_module
 from support.login_http import asgi_site
@@ -347,6 +350,7 @@ def test_token_that_went_leaves_what_still_counts(centre: Centre, web: TestClien
     assert asking.by_lists()[0] is Standing.GOOD
 
 
+@pytest.mark.integration
 class TestOverHttp:
     """Clients that are not ours, and those of ours that ask the real centre."""
 
@@ -406,3 +410,49 @@ class TestOverHttp:
             site = Revocation(hosts=["127.0.0.1"])
             known = site.judge(made.signing, made.issuer, served.clock())
             assert known.judgement.standing is told, (event, known.judgement)
+
+    def test_file_signed_with_a_card_is_verified_with_what_the_centre_says(
+        self, served: Centre, tmp_path: Path
+    ) -> None:
+        identity, made = served.issue()
+        pem = Encoding.PEM
+        (tmp_path / "root.pem").write_bytes(made.root.public_bytes(pem))
+        (tmp_path / "ca.pem").write_bytes(made.issuer.public_bytes(pem))
+        (tmp_path / "card.pem").write_bytes(made.signing.public_bytes(pem))
+        (tmp_path / "key.pem").write_bytes(
+            key("SIGN").private_bytes(pem, PrivateFormat.PKCS8, NoEncryption())
+        )
+        (tmp_path / "contract.txt").write_text("契約")
+        signing = [
+            "-sign",
+            "-nodetach",
+            "-binary",
+            "-md",
+            "sha256",
+            "-signer",
+            "card.pem",
+            "-inkey",
+            "key.pem",
+        ]
+        files = ["-certfile", "ca.pem", "-in", "contract.txt", "-outform", "DER", "-out", "contract.p7m"]
+        subprocess.run(["openssl", "cms", *signing, *files], cwd=tmp_path, check=True)
+
+        def verify() -> tuple[int, str]:
+            trusted = ["--ca-file", "root.pem", "--fetch", "--allow-host", "127.0.0.1"]
+            done = subprocess.run(
+                ["xcactl", "--lang", "en", "verify", "contract.p7m", *trusted],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "HOME": str(tmp_path)},
+            )
+            said = re.search(r"certificate (?:is|was) (suspended|revoked)", done.stderr)
+            return done.returncode, said[1] if said else ""
+
+        assert verify() == (62, "suspended")
+        served.happen(identity, ACCEPT)
+        assert verify() == (0, "")
+        served.happen(identity, SUSPEND)
+        assert verify() == (62, "suspended")
+        served.happen(identity, REVOKE, LOST)
+        assert verify() == (62, "revoked")

@@ -17,7 +17,7 @@ from xca_common.pki.asn1_stream import EXPLICIT, SEQUENCE, header
 from xca_common.pki.authority import Issuer
 from xca_common.pki.strict_certificate import subject_of
 
-_SIGNED_WITH: Final[bytes] = algos.SignedDigestAlgorithm(
+SIGNED_WITH: Final[bytes] = algos.SignedDigestAlgorithm(
     {"algorithm": "sha256_rsa", "parameters": core.Null()}
 ).dump()
 """sha256WithRSAEncryption, as AlgorithmIdentifier."""
@@ -58,10 +58,10 @@ def entry(revocation: Revocation) -> bytes:
     if is_compromise and revocation.compromised_since is not None:
         since = revocation.compromised_since.astimezone(UTC).replace(tzinfo=None, microsecond=0)
         extensions += _extension(x509.InvalidityDate(since))
-    return _sequence(
+    return sequence(
         core.Integer(revocation.serial).dump(),
         _time(revocation.since),
-        _sequence(extensions) if extensions else b"",
+        sequence(extensions) if extensions else b"",
     )
 
 
@@ -83,23 +83,23 @@ def revocation_list(
         address: one of cRLDistributionPoints of the certificates. None: of the root, which has one name.
     """
     listed = b"".join(entries)
-    extensions = _sequence(
+    extensions = sequence(
         _extension(issuer.key_identifier),
         _extension(x509.CRLNumber(number)),
         _extension(_scope(address), critical=True) if address else b"",
     )
-    signed = _sequence(
+    signed = sequence(
         _VERSION,
-        _SIGNED_WITH,
+        SIGNED_WITH,
         subject_of(issuer.certificate),
         _time(at),
         _time(until),
-        _sequence(listed) if listed else b"",  # RFC 5280, section 5.1.2.6
+        sequence(listed) if listed else b"",  # RFC 5280, section 5.1.2.6
         header(EXPLICIT, len(extensions)),
         extensions,
     )
     signature = issuer.key.sign(signed, PKCS1v15(), hashes.SHA256())
-    return _sequence(signed, _SIGNED_WITH, core.OctetBitString(signature).dump())
+    return sequence(signed, SIGNED_WITH, core.OctetBitString(signature).dump())
 
 
 def _scope(address: str) -> x509.IssuingDistributionPoint:
@@ -114,7 +114,8 @@ def _scope(address: str) -> x509.IssuingDistributionPoint:
     )
 
 
-def _sequence(*parts: bytes) -> bytes:
+def sequence(*parts: bytes) -> bytes:
+    """Return a SEQUENCE of elements in DER."""
     content = b"".join(parts)
     return header(SEQUENCE, len(content)) + content
 

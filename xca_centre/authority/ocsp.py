@@ -17,7 +17,6 @@ from urllib.parse import unquote_to_bytes
 
 from asn1crypto import core  # type: ignore[import-untyped]
 from asn1crypto import ocsp as asn1_ocsp
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -25,9 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from xca_centre.authority.lists import Revocation
+from xca_centre.authority.lists import SIGNED_WITH, Revocation, sequence
+from xca_common.pki.asn1_stream import EXPLICIT, header
 from xca_common.pki.ocsp_response import key_hash
-from xca_common.pki.strict_certificate import as_asn1, subject_of
+from xca_common.pki.strict_certificate import subject_of
 
 MOST_REQUEST_BYTES: Final = 4 << 10
 """Of a request: one about a certificate has some 100."""
@@ -38,6 +38,8 @@ _HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
     "sha1": hashes.SHA1(),  # noqa: S303  # a name for the issuer (RFC 5019, section 2.1.1)
     "sha256": hashes.SHA256(),
 }
+_SUCCESSFUL: Final[bytes] = asn1_ocsp.OCSPResponseStatus("successful").dump()
+_BASIC: Final[bytes] = asn1_ocsp.ResponseType("basic_ocsp_response").dump()
 
 MALFORMED: Final = ocsp.OCSPResponseBuilder.build_unsuccessful(
     ocsp.OCSPResponseStatus.MALFORMED_REQUEST
@@ -194,8 +196,8 @@ class Responder:
         return asn1_ocsp.ResponderId(name="by_key", value=core.OctetString(digest))
 
     @cached_property
-    def _own_certificate(self) -> asn1_x509.Certificate:
-        return as_asn1(self.certificate)
+    def _own_certificate(self) -> bytes:
+        return _explicit(sequence(self.certificate.public_bytes(Encoding.DER)))
 
     def answer(
         self,
@@ -229,23 +231,10 @@ class Responder:
             data["response_extensions"] = [
                 {"extn_id": "nonce", "extn_value": core.OctetString(request.nonce)}
             ]
-        signed = asn1_ocsp.ResponseData(data)
-        basic = asn1_ocsp.BasicOCSPResponse(
-            {
-                "tbs_response_data": signed,
-                "signature_algorithm": {"algorithm": "sha256_rsa", "parameters": core.Null()},
-                "signature": self.key.sign(signed.dump(), PKCS1v15(), hashes.SHA256()),
-                "certs": [self._own_certificate],
-            }
-        )
-        response = asn1_ocsp.OCSPResponse(
-            {
-                "response_status": "successful",
-                "response_bytes": {"response_type": "basic_ocsp_response", "response": basic},
-            }
-        )
-        der: bytes = response.dump()
-        return der
+        signed = asn1_ocsp.ResponseData(data).dump()
+        signature = core.OctetBitString(self.key.sign(signed, PKCS1v15(), hashes.SHA256())).dump()
+        # asn1crypto would encode the certificate anew each time.
+        return _successful(sequence(signed, SIGNED_WITH, signature, self._own_certificate))
 
     def _single(
         self,
@@ -278,6 +267,15 @@ def responder_for(request: Request, responders: Iterable[Responder]) -> Responde
     """Return the responder of the first certificate in a request that one of them answers about."""
     known = list(responders)
     return next((one for asked in request.certificates for one in known if one.is_issuer_of(asked)), None)
+
+
+def _successful(basic: bytes) -> bytes:
+    content = core.OctetString(basic).dump()
+    return sequence(_SUCCESSFUL, _explicit(sequence(_BASIC, content)))
+
+
+def _explicit(element: bytes) -> bytes:
+    return header(EXPLICIT, len(element)) + element
 
 
 def _revoked(revocation: Revocation) -> dict[str, object]:
