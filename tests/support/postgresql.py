@@ -35,7 +35,7 @@ WITH_POSTGRESQL = pytest.param(
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
+def postgresql(settings: str = "-c fsync=off -c max_connections=20") -> Iterator[str]:
     """Start a server, and yield the URL of its database. As root it is run by another account."""
     where = programs()
     assert where is not None
@@ -48,7 +48,7 @@ def postgresql() -> Iterator[str]:
             _run(name, *command)
 
         data = f"{name}/data"
-        options = "-c listen_addresses= -c fsync=off -c max_connections=20"
+        options = f"-c listen_addresses= {settings}"
         run(where / "initdb", "-D", data, "-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
         run(where / "pg_ctl", "-D", data, "-w", "-l", f"{name}/log", "-o", f"{options} -k {name}", "start")
         try:
