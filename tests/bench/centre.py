@@ -1,153 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many changes the centre's database takes, and how far its chainer is behind.
+"""How fast the centre signs: certificates, OCSP answers and revocation lists, with keys in SoftHSM.
 
-Usage: python tests/bench/centre.py
-
-PostgreSQL with its own settings (each commit waits for the disk), 16 clients in two processes, and a chainer
-in a third; server and clients share the processor. A row is a kind of change: one with an event alone, one
-that suspends or resumes certificates with its event and jobs, and the latter with a journal, too.
+Usage: sh tests/bench/run.sh, which runs this and the others.
 """
 
-import multiprocessing
-import os
-import sys
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from multiprocessing.synchronize import Barrier, Event
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from threading import Thread
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
-from sqlalchemy import func, select
+from cryptography import x509
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.centre.authority import NOW, key, school
+from support.centre.key_token import soft_module, soft_token
+from xca_centre.authority.certificates import Generation, certify_other
+from xca_centre.authority.hierarchy import Hierarchy, Plan, begin
+from xca_centre.authority.lists import Revocation, entry, revocation_list
+from xca_centre.authority.ocsp import Responder, read_posted
+from xca_centre.authority.repository import Repository
+from xca_common.pki.ocsp_response import question
 
-from support.new_sets import new_set
-from support.postgresql import postgresql
-from xca_centre.certificate_sets import add, change_state, reserve
-from xca_centre.issuer_rules import Issuer, load
-from xca_centre.life.certificate import REISSUED, CertificateEvent
-from xca_centre.life.transitions import Actor, Role
-from xca_centre.store.database import Change, Database
-from xca_centre.store.event_chain import chain
-from xca_centre.store.journal import Journal
-from xca_centre.store.schema import migrate
-from xca_centre.store.tables import EVENTS
-
-_PROCESSES: Final = 2
-_THREADS: Final = 8
-_SECONDS: Final = 10.0
-_HOLDER: Final = Actor(Role.HOLDER, "XC00000000000001")
-_RULES: Final = load(Issuer.TEST)
-_EVENTS: Final = (CertificateEvent.SUSPEND, CertificateEvent.RESUME)
-
-_Step = Callable[[Change, UUID, int], object]
-
-
-def only_event(change: Change, certificates: UUID, number: int) -> None:
-    """Write an event, and nothing else."""
-    change.event("looked_at", str(certificates), _HOLDER, {"number": number})
-
-
-def state(change: Change, certificates: UUID, number: int) -> None:
-    """Suspend or resume certificates."""
-    change_state(change, certificates, _EVENTS[number % 2], _HOLDER, _RULES)
-
-
-def open_database(address: str, journal: Path | None) -> Database:
-    return Database(address, lambda: datetime.now(UTC), Journal(journal) if journal else None)
-
-
-def work(
-    address: str, journal: Path | None, step: _Step, sets: Sequence[UUID], together: Barrier, answers: Any
-) -> None:
-    """Be eight clients, each with certificates of its own; answers with the seconds that each change took."""
-    database, times = open_database(address, journal), []
-
-    def change(certificates: UUID) -> None:
-        together.wait()
-        end, number = time.perf_counter() + _SECONDS, 0
-        while (begun := time.perf_counter()) < end:
-            with database.change() as made:
-                step(made, certificates, number)
-            times.append(time.perf_counter() - begun)
-            number += 1
-
-    threads = [Thread(target=change, args=(certificates,)) for certificates in sets]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    answers.put(times)
-
-
-def follow(address: str, journal: Path | None, is_over: Event, answers: Any) -> None:
-    """Chain; answers with how many seconds the oldest unchained event was old at the most."""
-    database, behind = open_database(address, journal), 0.0
-    oldest = select(func.min(EVENTS.c.at)).where(EVENTS.c.number.is_(None))
-    while not is_over.is_set():
-        if not chain(database):
-            time.sleep(0.1)
-        with database.read() as connection:
-            at = connection.execute(oldest).scalar()
-        if at:
-            behind = max(behind, (datetime.now(UTC) - at).total_seconds())
-    answers.put(behind)
-
-
-def measure(address: str, journal: Path | None, step: _Step) -> tuple[list[float], float]:
-    """Return how many seconds each change took, and how far the chainer was behind at the most."""
-    database = open_database(address, None)
-    with database.change() as change:
-        sets = [
-            add(change, new_set(change.now, reserve(change, 2, 2), standing=REISSUED), _HOLDER)
-            for _ in range(_PROCESSES * _THREADS)
-        ]
-    while chain(database):
-        pass
-    database.close()
-    together = multiprocessing.Barrier(_PROCESSES * _THREADS)
-    is_over = multiprocessing.Event()
-    answers, lags = multiprocessing.Queue(), multiprocessing.Queue()  # type: ignore[var-annotated]
-    workers = [
-        multiprocessing.Process(
-            target=work, args=(address, journal, step, sets[at::_PROCESSES], together, answers)
-        )
-        for at in range(_PROCESSES)
-    ]
-    follower = multiprocessing.Process(target=follow, args=(address, journal, is_over, lags))
-    for process in (*workers, follower):
-        process.start()
-    times = [each for _ in workers for each in answers.get()]
-    is_over.set()
-    behind = lags.get()
-    for process in (*workers, follower):
-        process.join()
-    return times, behind
+CALLS: Final = 300
+PLAN: Final = Plan(
+    "C=TW,O=政府測試憑證總管理中心",
+    "C=TW,O=行政院,OU=組織及團體測試憑證管理中心",
+    Repository("http://xca.test", "XCA"),
+)
+HOLD: Final = x509.ReasonFlags.certificate_hold
 
 
 def main() -> None:
     """Measure, and print a table."""
-    print(f"{_PROCESSES * _THREADS} clients, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
-    print("| change | a second | median | 95 of 100 within | chainer behind, at most |")
-    print("|---|---|---|---|---|")
-    with postgresql("-c max_connections=60") as address, TemporaryDirectory() as journal:
-        migrate(address)
-        for name, step, folder in (
-            ("an event alone", only_event, None),
-            ("state, event, jobs", state, None),
-            ("state, event, jobs, journal", state, Path(journal)),
-        ):
-            times, behind = measure(address, folder, step)
-            print(
-                f"| {name} | {len(times) / _SECONDS:,.0f} | {median(times) * 1000:.1f} ms "
-                f"| {quantiles(times, n=20)[-1] * 1000:.1f} ms | {behind:.2f} s |",
-                flush=True,
+    with TemporaryDirectory(prefix="xca-bench-") as folder, soft_module(Path(folder)) as module:
+        begun = time.perf_counter()
+        begin(Path(folder) / "ca", PLAN, soft_token(module, "ROOT"), soft_token(module, "CENTRE"), NOW, ["-"])
+        print(f"ceremony, two generations and a root of 4096 bits: {time.perf_counter() - begun:.1f} s")
+        opened = Hierarchy(Path(folder) / "ca", soft_token(module, "CENTRE"))
+        for number, generation in opened.generations.items():
+            bits = generation.key.key_size
+            print(f"certificates/s, RSA-{bits}: {per_second(partial(certify, generation)):.0f}")
+            responder = opened.responder(number, NOW)
+            asking = answering(generation, responder)
+            print(f"OCSP answers/s, generation of RSA-{bits}: {per_second(asking):.0f}")
+        for count in (1_000, 10_000, 100_000):
+            begun = time.perf_counter()
+            listed = [entry(Revocation(2**120 + at, NOW, HOLD)) for at in range(count)]
+            encoded = time.perf_counter()
+            made = revocation_list(
+                opened.current, listed, 1, NOW, NOW + timedelta(days=1), "http://xca.test/"
             )
+            print(
+                f"list of {count:,}: entries {encoded - begun:.2f} s, joined and signed "
+                f"{time.perf_counter() - encoded:.2f} s, {len(made) / 1e6:.2f} MB"
+            )
+
+
+def certify(generation: Generation) -> None:
+    """Issue a certificate."""
+    certify_other(generation, 0, key("SIGN").public_key(), school(), NOW, 6)
+
+
+def answering(generation: Generation, responder: Responder) -> Callable[[], None]:
+    """Return what reads and answers a request about a certificate."""
+    certificate = certify_other(generation, 0, key("SIGN").public_key(), school(), NOW, 6)
+    asked = question(certificate, generation.certificate, nonce=b"n" * 32)
+    standings = {certificate.serial_number: None}
+
+    def answer() -> None:
+        responder.answer(read_posted(asked), standings, NOW, NOW + timedelta(hours=12))
+
+    return answer
+
+
+def per_second(call: Callable[[], None]) -> float:
+    """Return how many calls a second takes."""
+    begun = time.perf_counter()
+    for _ in range(CALLS):
+        call()
+    return CALLS / (time.perf_counter() - begun)
 
 
 if __name__ == "__main__":

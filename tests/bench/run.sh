@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Measures the module and the commands next to what a user would take instead, the agent, logins, the centre: sh tests/bench/run.sh
+# Measures the module and the commands next to what a user would take instead, the agent, logins, and the centre: sh tests/bench/run.sh
 set -eu
 cd "$(dirname "$0")/../.."
 . ./setup.sh
@@ -15,6 +15,7 @@ python tests/bench/commands.py
 python tests/bench/files.py
 python tests/bench/agent.py
 python tests/bench/oidc.py
-python tests/bench/centre.py
 python tests/bench/bad_input.py
 python tests/bench/logins.py
+python tests/bench/centre.py
+python tests/bench/centre_store.py
