@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the centre does by itself at its deadlines: lapses, expiries, reminders, the two-week rule.
 
-A sweep at each of Taipei's midnights asks the indexes what has come due, and adds a job for each. So one that
-fails is tried again, waits for an operator at last, and holds up no other. Any number of workers may take
-them. Each does what the tables of life/ say at that moment, in one change with the end of its job.
+A sweep soon after each of Taipei's midnights asks the indexes what has come due, and adds a job for each. So
+one that fails is tried again, waits for an operator at last, and holds up no other. Any number of workers may
+take them. Each does what the tables of life/ say at that moment, in one change with the end of its job.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,6 +40,8 @@ EXPIRY: Final = "expiry"
 _MOST: Final = 10_000
 """What one sweep takes of a kind; the next takes the rest."""
 _PAUSE: Final = timedelta(minutes=1)
+_GRACE: Final = timedelta(minutes=5)
+"""After midnight: an acceptance that came before it, and had to wait for the database, is through by then."""
 _DAY: Final = timedelta(days=1)
 _BY: Final = Actor(Role.CENTRE, "sweep")
 _UNACCEPTED: Final = (CertificateState.ISSUED, CertificateState.HELD_UNACCEPTED)
@@ -50,7 +52,7 @@ def begin(change: Change) -> None:
     """Have the deadlines watched from now on. Where they are already, nothing changes."""
     begun = select(JOBS.c.id).where(JOBS.c.key == SWEEP).limit(1)
     if change.connection.execute(begun).first() is None:
-        _plan(change, _next_midnight(change.now))
+        _plan(change, _tomorrow(change.now))
 
 
 def handlers(rules: IssuerRules) -> dict[str, Handler]:
@@ -80,15 +82,15 @@ def _sweep(database: Database, job: Job, rules: IssuerRules) -> None:
         _remind(change, datetime.fromisoformat(str(job.facts["since"])), rules)
         finish(change, job)
         is_all = all(len(identities) < _MOST for identities in found.values())
-        _plan(change, _next_midnight(now) if is_all else now + _PAUSE)
+        _plan(change, _tomorrow(now) if is_all else now + _PAUSE)
 
 
 def _plan(change: Change, when: datetime) -> None:
     change.enqueue(SWEEP, {"since": change.now.isoformat()}, when, SWEEP)
 
 
-def _next_midnight(now: datetime) -> datetime:
-    return taipei.midnight(taipei.day(now) + _DAY)
+def _tomorrow(now: datetime) -> datetime:
+    return taipei.midnight(taipei.day(now) + _DAY) + _GRACE
 
 
 def _enqueue(change: Change, kind: str, fact: str, identities: Iterable[UUID]) -> None:

@@ -51,6 +51,8 @@ OFFICER = Actor(Role.FIRST_REVIEWER, "1")
 ISSUE_DAY = datetime(2026, 11, 2, 1, tzinfo=UTC)
 LAPSES_AT = lapses_at(ISSUE_DAY, RULES)
 LAST_DAY = date(2027, 1, 31)
+SWEEP = LAPSES_AT + timedelta(minutes=5)
+"""When the sweep after it comes."""
 
 
 def issue(
@@ -103,12 +105,12 @@ def is_blocked(database: Database, clock: MovedClock) -> date | None:
     return None
 
 
-def test_lapse_happens_at_the_midnight_after_the_last_day(database: Database, clock: MovedClock) -> None:
+def test_lapse_happens_soon_after_the_end_of_the_last_day(database: Database, clock: MovedClock) -> None:
     certificates = issue(database)
     clock.at = LAPSES_AT - timedelta(microseconds=1)
     work(database)
     assert standing(database, certificates) == ISSUED
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     work(database)
     assert standing(database, certificates) == Standing(
         CertificateState.REVOKED, Reason.CESSATION_OF_OPERATION
@@ -124,7 +126,7 @@ def test_lapse_of_an_issuer_that_suspends_keeps_the_certificates(
 ) -> None:
     certificates = issue(database)
     for days in range(3):
-        clock.at = LAPSES_AT + timedelta(days=days)
+        clock.at = SWEEP + timedelta(days=days)
         work(database, HOLDING)
     assert standing(database, certificates).holds == {Hold.LAPSE}
     assert events(database, "certificates.lapse") == [str(certificates)]
@@ -141,7 +143,7 @@ def test_lapse_that_the_centre_does_late_blocks_no_longer(database: Database, cl
 def test_certificates_that_were_accepted_do_not_lapse(database: Database, clock: MovedClock) -> None:
     certificates = issue(database)
     happen(database, certificates, CertificateEvent.ACCEPT)
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     work(database)
     assert standing(database, certificates) == REISSUED
     assert is_blocked(database, clock) is None
@@ -151,12 +153,12 @@ def test_certificates_that_are_accepted_after_the_sweep_found_them_do_not_lapse(
     database: Database, clock: MovedClock
 ) -> None:
     certificates = issue(database)
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     assert work_on_one(database, sweeps.handlers(RULES))  # the sweep alone
     assert jobs(database, sweeps.LAPSE) == [{"set": str(certificates)}]
     clock.at = LAPSES_AT - timedelta(hours=1)
     happen(database, certificates, CertificateEvent.ACCEPT)
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     work(database)
     assert standing(database, certificates) == REISSUED
     assert jobs(database, sweeps.LAPSE) == []
@@ -183,8 +185,8 @@ def test_sweep_comes_again_each_midnight_after_whatever_pause(database: Database
         work(database)
         with database.read() as connection:
             (due,) = connection.execute(select(JOBS.c.due)).scalars()
-        assert timedelta(0) < due - clock() <= timedelta(days=1)
-        assert (due.hour, due.minute, due.second) == (16, 0, 0)
+        assert timedelta(0) < due - clock() <= timedelta(days=1, minutes=5)
+        assert (due.hour, due.minute, due.second) == (16, 5, 0)
 
 
 def test_reminders_come_once_at_their_days(database: Database, clock: MovedClock) -> None:
@@ -234,7 +236,7 @@ def test_deadlines_of_many_that_several_workers_watch_happen_once_each(
     address: str, database: Database, clock: MovedClock
 ) -> None:
     sets = [issue(database, organisation=f"{OID}.{number % 3}") for number in range(24)]
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     others = [Database(address, clock) for _ in range(4)]
     together = Barrier(len(others))
 
@@ -255,7 +257,7 @@ def test_sweep_whose_lease_is_over_leaves_nothing_to_its_follower_twice(
     database: Database, clock: MovedClock
 ) -> None:
     certificates = issue(database)
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     slow = claim(database, [sweeps.SWEEP])
     assert isinstance(slow, Job)
     clock.move(timedelta(minutes=10))
@@ -278,7 +280,7 @@ def test_certificates_that_cannot_lapse_hold_up_no_others(
         return real(change, certificates, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr("xca_centre.certificate_sets.change_state", failing)
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     for _ in range(6 * 24):
         work(database)
         clock.move(timedelta(hours=1))
@@ -305,7 +307,7 @@ def test_name_change_revokes_after_two_weeks_what_was_issued_before(
     clock.at = datetime(2026, 11, 15, 16, tzinfo=UTC) - timedelta(seconds=1)  # 15 November is the last day
     work(database)
     assert standing(database, before) == REISSUED
-    clock.move(timedelta(seconds=1))
+    clock.move(timedelta(minutes=6))
     work(database)
     work(database)
     assert {standing(database, each).reason for each in (before, held)} == {Reason.AFFILIATION_CHANGED}
@@ -349,7 +351,7 @@ def test_sweep_that_is_killed_at_any_transaction_does_each_thing_once(
         with database.change() as change:
             name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)
         late = [issue(database, organisation="2.16.1") for _ in range(2)]
-        clock.at = LAPSES_AT
+        clock.at = SWEEP
         database.close()  # no connection goes into the other process
         is_reached = killed(nth, partial(work, database), TRANSACTIONS)
         clock.move(LEASE + timedelta(seconds=1))
@@ -385,7 +387,7 @@ def test_sweep_reads_no_table_from_end_to_end(
     issue(database)
     with database.change() as change:
         name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)
-    clock.at = LAPSES_AT
+    clock.at = SWEEP
     statements.clear()
     work(database)
     database.close()
