@@ -598,6 +598,16 @@ def test_folders_with_any_umask_are_private(
 
 
 @pytest.mark.usefixtures("sites_port")
+def test_install_that_cannot_be_written_starts_no_agent(no_systemd: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / ".config" / "autostart"
+    folder.parent.mkdir()
+    folder.touch()
+    done = xcactl(tmp_path, "agent", "install", **no_systemd)
+    assert (done.returncode, str(folder) in done.stderr) == (63, True), done.stderr
+    check_free(PORT)
+
+
+@pytest.mark.usefixtures("sites_port")
 def test_install_with_an_unquotable_path_is_refused(no_systemd: dict[str, str], tmp_path: Path) -> None:
     variables = {**no_systemd, "XCA_PKCS11_CONF": '/a "$HOME" %h'}
     done = xcactl(tmp_path, "agent", "install", **variables)

@@ -46,23 +46,24 @@ def install() -> str:
     Raises:
         PortTaken: another program has the port, or with systemd an agent started by hand. Nothing is written.
         ServiceFailed: systemd refuses, or the agent does not start.
-        AgentNotRunning: it ended at once, or does not answer in time. Nothing is written.
+        AgentNotRunning: it ended at once, or does not answer in time; the entry is written.
         FileProblem: the file cannot be written.
     """
     with_systemd = _has_systemd()
     if with_systemd and _unit_file().exists():
         _systemctl("stop", _UNIT)
-    if with_systemd:
+    # Without systemd, an agent that runs may go on: the entry starts one at the next login.
+    if with_systemd or agent_at(PORT) is None:
         check_free(PORT)
+    if with_systemd:
         _write(_unit_file(), _unit())
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", _UNIT)
         return text("The agent runs, and starts at every login (systemd user service {name}).").format(
             name=_UNIT
         )()
-    entry = _entry()
-    start(PORT)  # one that runs may go on
-    _write(_entry_file(), entry)
+    _write(_entry_file(), _entry())
+    start(PORT)
     return text("The agent runs, and starts at every login: {path}").format(path=_entry_file())()
 
 
