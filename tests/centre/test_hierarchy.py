@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CAs of a centre, from their ceremony on."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from support.centre.authority import NOW, REPOSITORY, key, school
 from support.centre.key_token import PIN, soft_module, soft_token
+from support.killed_process import killed
 from xca_centre.authority.certificates import certify_card
 from xca_centre.authority.hierarchy import Hierarchy, Plan, Record, begin, read_record, renew_root_list
 from xca_centre.authority.token_key import Token, TokenKey, Use
@@ -134,6 +136,41 @@ def test_ceremony_cut_off_anywhere_goes_on_where_it_was(
     assert record == read_record(folder)
     assert record.begun == NOW + DAY  # the first sitting that wrote anything
     assert [one.name for one in record.made] == ["root", "issuer-2"]
+
+
+@pytest.mark.integration
+def test_ceremony_killed_anywhere_makes_each_key_and_certificate_once(tmp_path: Path) -> None:
+    plan = replace(PLAN, generations={2: 2048})
+    make_key = Token.make_key
+
+    def step_by_step() -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+
+        def stepped(self: Token, name: str, bits: int, use: Use = Use.SIGN) -> TokenKey:
+            os.write(nowhere, b".")
+            made = make_key(self, name, bits, use)
+            os.write(nowhere, b".")
+            return made
+
+        Token.make_key = stepped  # type: ignore[method-assign]
+        begin(tmp_path / "ca", plan, soft_token(library, "ROOT"), soft_token(library, "CENTRE"), NOW, [])
+
+    kept: dict[str, bytes] = {}
+    with soft_module(tmp_path) as library:
+        soft_token(library, "ROOT"), soft_token(library, "CENTRE")
+        nth = 1
+        while killed(nth, step_by_step, ()):
+            now = files(tmp_path / "ca") if (tmp_path / "ca").exists() else {}
+            assert {name: now.get(name) for name in kept} == kept
+            kept = {name: content for name, content in now.items() if name.endswith((".cer", ".json"))}
+            nth += 1
+        assert nth > 10
+        root, centre = soft_token(library, "ROOT"), soft_token(library, "CENTRE")
+        opened = Hierarchy(tmp_path / "ca", centre)
+        assert root.key("root").public_key() == opened.root.public_key()
+        for name in ("issuer-2", "responder-2", "tickets", "sealing"):
+            made = x509.load_der_x509_certificate((tmp_path / "ca" / f"{name}.cer").read_bytes())
+            assert centre.key(name).public_key() == made.public_key()
 
 
 def test_ceremony_of_another_plan_is_refused(begun: Begun) -> None:

@@ -21,6 +21,7 @@ from support.centre.authority import issuer as another_issuer
 from support.centre.authority import key
 from support.centre.centre import Centre
 from support.centre.key_token import soft_module
+from support.killed_process import TRANSACTIONS, killed
 from support.login_http import asgi_site
 from support.moved_clock import MovedClock
 from xca_centre import certificate_sets
@@ -348,6 +349,37 @@ def test_token_that_went_leaves_what_still_counts(centre: Centre, web: TestClien
     finally:
         module.with_name("away").rename(tokens)
     assert asking.by_lists()[0] is Standing.GOOD
+
+
+def test_list_is_published_though_its_worker_is_killed_anywhere(
+    module: Path, tmp_path: Path, sqlite_address: str, clock: MovedClock
+) -> None:
+    database = Database(sqlite_address, clock)
+    centre = Centre(module, tmp_path / "ca", database, clock)
+    identity, made = centre.issue()
+    with TestClient(centre.app, base_url="http://xca.test") as web:
+        work(centre)
+        asking = Asking(centre, web, made.signing)
+        centre.happen(identity, ACCEPT)
+        number = asking.crl(0).number or 0
+        database.close()
+
+        def publish() -> None:
+            own = Database(sqlite_address, clock)
+            lists = PublishedLists(own, centre.hierarchy, clock)
+            while work_on_one(own, {PUBLISH: lists.work}):
+                pass
+
+        nth = 1
+        while killed(nth, publish, TRANSACTIONS):
+            assert (asking.crl(0).number or 0) >= number
+            number = asking.crl(0).number or 0
+            clock.move(timedelta(minutes=6))  # the lease ends
+            nth += 1
+        assert nth > 4
+        work(centre)
+        assert asking.by_lists() == [Standing.GOOD, Standing.GOOD]
+    database.close()
 
 
 @pytest.mark.integration
