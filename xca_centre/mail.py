@@ -50,6 +50,7 @@ class Mail(StrEnum):
 
     RETURNED = "returned"
     CARD_MAILED = "card_mailed"
+    CERTIFICATE_ISSUED = "certificate_issued"
     ACTIVATION_REMINDER = "activation_reminder"
     LAPSED = "lapsed"
     EXPIRY_REMINDER = "expiry_reminder"
@@ -79,61 +80,70 @@ _CONTENTS: Final[Mapping[Mail, _Content]] = {
             "that comes with the card says how."
         ),
     ),
-    Mail.ACTIVATION_REMINDER: _Content(
-        text("Activate your IC card {card} by {last_day}"),
+    Mail.CERTIFICATE_ISSUED: _Content(
+        text("Your certificate {number} is issued"),
         text(
-            "The card {card} of {organisation} is not activated, or its certificates are not accepted yet. "
+            "The certificate {number} for {organisation} (application {case}) is issued.\n\n"
+            "Look at what it says, and accept it by {last_day}."
+        ),
+    ),
+    Mail.ACTIVATION_REMINDER: _Content(
+        text("Activate your card and accept its certificates by {last_day}: {number}"),
+        text(
+            "The certificates of {organisation} (card or serial number {number}) are not accepted yet. "
             "The last day is {last_day}.\n\n"
-            "If you have activated it, accept its certificates on our site or with your local component."
+            "Activate the card, if it is one, and accept the certificates."
         ),
     ),
     Mail.LAPSED: _Content(
-        text("Your IC card {card} was not activated in time"),
+        text("Not accepted in time: {number}"),
         text(
-            "The certificates of the card {card} of {organisation} were not accepted by {last_day}. They "
-            "cannot be used any more. Apply for a new card; the organisation gets one from {free_day} at the "
-            "earliest."
+            "The certificates of {organisation} (card or serial number {number}) were not accepted by "
+            "{last_day}, and cannot be used any more. The organisation gets others from {free_day} at the "
+            "earliest, for a new application."
         ),
     ),
     Mail.EXPIRY_REMINDER: _Content(
-        text("The certificates of your IC card {card} expire on {last_day}"),
+        text("Certificates expire on {last_day}: {number}"),
         text(
-            "The certificates of the card {card} of {organisation} expire on {last_day}. Until then the card "
-            "signs the application for the next one, without letter and stamp."
+            "The certificates of {organisation} (card or serial number {number}) expire on {last_day}. Until "
+            "then a card signs the application for the next one, without letter and stamp."
         ),
     ),
     Mail.ACCEPTED: _Content(
-        text("The certificates of your IC card {card} are valid"),
-        text("The certificates of the card {card} of {organisation} were accepted and are valid."),
+        text("Certificates are valid: {number}"),
+        text(
+            "The certificates of {organisation} (card or serial number {number}) were accepted and are valid."
+        ),
     ),
     Mail.SUSPENDED: _Content(
-        text("The certificates of your IC card {card} are suspended"),
+        text("Certificates are suspended: {number}"),
         text(
-            "The certificates of the card {card} of {organisation} were suspended. Nobody relies on them "
-            "until they are resumed.\n\nIf this was not you, call us."
+            "The certificates of {organisation} (card or serial number {number}) were suspended. Nobody "
+            "relies on them until they are resumed.\n\nIf this was not you, call us."
         ),
     ),
     Mail.RESUMED: _Content(
-        text("The certificates of your IC card {card} are resumed"),
+        text("Certificates are resumed: {number}"),
         text(
-            "The certificates of the card {card} of {organisation} were resumed.\n\n"
+            "The certificates of {organisation} (card or serial number {number}) were resumed.\n\n"
             "If this was not you, suspend them again at once, and call us."
         ),
     ),
     Mail.REVOKED: _Content(
-        text("The certificates of your IC card {card} are revoked"),
+        text("Certificates are revoked: {number}"),
         text(
-            "The certificates of the card {card} of {organisation} were revoked for good. "
-            "For another card a new application is needed."
+            "The certificates of {organisation} (card or serial number {number}) were revoked for good. "
+            "For others a new application is needed."
         ),
     ),
     Mail.NAME_CHANGED: _Content(
-        text("Have the certificates of your IC card {card} revoked by {last_day}"),
+        text("Have certificates revoked by {last_day}: {number}"),
         text(
-            "The name or the level of {organisation} has changed, so the certificates of the card {card} say "
-            "what is no longer true.\n\n"
+            "The name or the level of {organisation} has changed, so its certificates (card or serial number "
+            "{number}) say what is no longer true.\n\n"
             "Apply for their revocation at the registration counter by {last_day}. After that day they "
-            "are revoked without it. For a new card a new application is needed."
+            "are revoked without it. For others a new application is needed."
         ),
     ),
     Mail.CONTACT_CHANGED: _Content(

@@ -41,12 +41,12 @@ _FREE: Final = (CertificateState.ISSUED, CertificateState.VALID)
 
 @dataclass(frozen=True)
 class _Contact:
-    """Whom the mails about a card go to.
+    """Whom the mails about certificates go to.
 
     Attributes:
-        application: id of the application that the card was made for.
+        application: id of the application that they were issued for.
         email: the address of its contact person.
-        facts: what mails say of the card.
+        facts: what mails say of them.
     """
 
     application: UUID
@@ -118,16 +118,15 @@ def _tell_organisation(database: Database, job: Job) -> None:
 
 
 def _contact(connection: Connection, certificates: CertificateSet) -> _Contact | None:
-    """Return whom mails about certificates go to; None: they are on no card of this centre."""
-    if certificates.card is None:
-        return None
+    """Return whom mails about certificates go to; None: they were not issued for an application."""
     try:
-        order = orders.of_card(connection, certificates.card)
+        order = orders.of_certificates(connection, certificates.id)
     except NoSuchOrder:
         return None
     case = applications.read(connection, order.application)
     name = organisations.organisation(connection, certificates.organisation).name
-    facts = {"card": certificates.card, "organisation": name}
+    first = certificate_sets.certificates_of(connection, certificates.id)[0]
+    facts = {"number": certificates.card or first.serial, "organisation": name}
     return _Contact(case.id, case.form.contact.email, facts)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Orders: each has one card made for an application (製卡單).
+"""Orders: each has one card made for an application (製卡單), or a certificate for a key that is elsewhere.
 
 The producer makes the keys and sets the user code, the centre certifies, the producer writes, the order
 closes. An order has the id of its application. It is a job with a lease and a fence, and may be killed
@@ -14,12 +14,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from cryptography import x509
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, insert, select, update
 
 from xca_centre import applications, certificate_sets, deadlines, organisations, user_codes
 from xca_centre.application_form import Rank
 from xca_centre.applications import Application
-from xca_centre.authority.certificates import Generation, certify_card, holder
+from xca_centre.authority.certificates import Generation, certify_card, certify_other, holder, requested_key
 from xca_centre.case_number import shown
 from xca_centre.certificate_sets import NewSet, Use
 from xca_centre.errors import NoSuchOrder, Refused
@@ -36,9 +36,12 @@ from xca_centre.store.tables import ORDERS
 from xca_common import taipei
 from xca_common.card_making import CardCertificates, CardDates, CardKeys
 from xca_common.pki import profile
+from xca_common.pki.authority import Subject
 
 JOB: Final = "make_card"
-"""The job that an approved application is followed by: fact `application`."""
+"""The job that makes the card of an approved application: fact `application`."""
+ISSUE_CERTIFICATE: Final = "issue_certificate"
+"""The job that certifies a key that is on no card: fact `application`."""
 _BY: Final = Actor(Role.PRODUCER, JOB)
 _SUBJECT_TYPES: Final = {OrganisationKind.SCHOOL: profile.SCHOOL}
 """The types that are known. Of the others certificates say that it is an organisation."""
@@ -46,18 +49,18 @@ _SUBJECT_TYPES: Final = {OrganisationKind.SCHOOL: profile.SCHOOL}
 
 @dataclass(frozen=True)
 class Order:
-    """An order, as it is. There is none before the card has its certificates.
+    """An order, as it is. There is none before its certificates are issued.
 
     Attributes:
         application: the id of the application, and of the order.
-        card: card number.
-        certificates: the id of the set on the card.
-        closed: when the producer handed the card out; None: not yet.
+        card: card number; None: the key is on no card.
+        certificates: the id of the set that was issued.
+        closed: when the producer handed the card out, or the certificate was issued; None: not yet.
         mailed: when the card was given to the post; None: not yet.
     """
 
     application: UUID
-    card: str
+    card: str | None
     certificates: UUID
     closed: datetime | None
     mailed: datetime | None
@@ -103,6 +106,56 @@ def handler(rules: IssuerRules, generations: Mapping[int, Generation], producer:
     return work
 
 
+def certificate_handler(rules: IssuerRules, generations: Mapping[int, Generation]) -> Handler:
+    """Return what certifies keys that are on no card (非IC卡類憑證), in one change.
+
+    Args:
+        rules: of the issuer.
+        generations: the issuing CA, by number; the highest issues.
+    """
+    by = Actor(Role.CENTRE, ISSUE_CERTIFICATE)
+
+    def work(database: Database, job: Job) -> None:
+        with database.change() as change:
+            finish(change, job)
+            application = UUID(str(job.facts["application"]))
+            try:
+                case = applications.advance(change, rules, application, ApplicationEvent.ISSUE, by)
+            except Refused:  # corrected or withdrawn meanwhile: the next approval has a job of its own
+                return
+            assert case.request is not None  # noqa: S101  # the table has ISSUE from APPROVED for these alone
+            generation = generations[max(generations)]
+            sequence = certificate_sets.reserve(change, generation.number, 1)
+            key, subject = requested_key(case.request), _subject(change, case)
+            years = rules.profile.validity.years
+            made = certify_other(generation, sequence, key, subject, change.now, years)
+            order = _add(change, rules, generation, case, None, sequence, [(Use.BOTH, made)], by)
+            change.connection.execute(_own(order).values(closed=change.now))
+            facts = {
+                "case": shown(case.case_number),
+                "organisation": organisations.organisation(change.connection, case.organisation).name,
+                "number": certificate_sets.serial_of(made),
+                "last_day": _dates(change.connection, order).activate_by.isoformat(),
+            }
+            send(change, Mail.CERTIFICATE_ISSUED, case.form.contact.email, case.case_number, facts)
+
+    return work
+
+
+def of_certificates(connection: Connection, certificates: UUID) -> Order:
+    """Return the order of a set: also of one that was written to a card later.
+
+    Raises:
+        NoSuchOrder: it was not issued for an application.
+    """
+    card = certificate_sets.find(connection, certificates).card
+    is_it = ORDERS.c.certificates == certificates if card is None else ORDERS.c.card == card
+    row = connection.execute(_orders().where(is_it)).one_or_none()
+    if row is None:
+        raise NoSuchOrder
+    return _order(row)
+
+
 def of_application(connection: Connection, application: UUID) -> Order:
     """Return the order of an application.
 
@@ -129,12 +182,19 @@ def of_card(connection: Connection, card: str) -> Order:
 
 def for_the_post(connection: Connection) -> Sequence[Order]:
     """Return the orders whose cards are made and not mailed, the oldest first."""
-    wanted = _orders().where(ORDERS.c.closed.is_not(None), ORDERS.c.mailed.is_(None))
+    is_made = ORDERS.c.card.is_not(None) & ORDERS.c.closed.is_not(None)
+    wanted = _orders().where(is_made, ORDERS.c.mailed.is_(None))
     return [_order(row) for row in connection.execute(wanted.order_by(ORDERS.c.closed, ORDERS.c.application))]
 
 
 def letter_facts(connection: Connection, order: Order) -> MailedCard:
-    """Return what the letter with a card says, and the list, and the label."""
+    """Return what the letter with a card says, and the list, and the label.
+
+    Raises:
+        NoSuchOrder: it is for no card.
+    """
+    if order.card is None:
+        raise NoSuchOrder
     case = applications.read(connection, order.application)
     issued = certificate_sets.find(connection, order.certificates)
     dates = _dates(connection, order)
@@ -162,8 +222,7 @@ def mail(change: Change, rules: IssuerRules, application: UUID, by: Actor) -> No
     """
     order = of_application(change.connection, application)
     case = applications.advance(change, rules, application, ApplicationEvent.MAIL, by)
-    own = ORDERS.c.application == application
-    noted = update(ORDERS).where(own, ORDERS.c.mailed.is_(None)).values(mailed=change.now)
+    noted = _own(order).where(ORDERS.c.mailed.is_(None)).values(mailed=change.now)
     if change.connection.execute(noted).rowcount == 1:
         card = letter_facts(change.connection, order)
         facts = {
@@ -173,19 +232,23 @@ def mail(change: Change, rules: IssuerRules, application: UUID, by: Actor) -> No
             "day": taipei.day(change.now).isoformat(),
             "last_day": card.activate_by.isoformat(),
         }
-        send(change, Mail.CARD_MAILED, case.form.contact.email, str(application), facts)
+        send(change, Mail.CARD_MAILED, case.form.contact.email, case.case_number, facts)
 
 
 def _certify(
-    change: Change,
-    rules: IssuerRules,
-    generation: Generation,
-    case: Application,
-    keys: CardKeys,
+    change: Change, rules: IssuerRules, generation: Generation, case: Application, keys: CardKeys
 ) -> Order:
     """Issue the certificates of a card, and write the order: both or neither."""
+    sequence = certificate_sets.reserve(change, generation.number, 2)
+    subject, years = _subject(change, case), rules.profile.validity.years
+    made = certify_card(generation, sequence, keys, subject, change.now, years)
+    certificates = [(Use.SIGNING, made.signing), (Use.ENCRYPTION, made.encryption)]
+    return _add(change, rules, generation, case, keys.number, sequence, certificates, _BY)
+
+
+def _subject(change: Change, case: Application) -> Subject:
     organisation = organisations.organisation(change.connection, case.organisation)
-    subject = holder(
+    return holder(
         organisation.name,
         [],
         _SUBJECT_TYPES.get(organisation.kind, profile.ORGANISATION),
@@ -193,34 +256,43 @@ def _certify(
         organisation_oid=organisation.oid,
         email=case.form.secure_email or None,
     )
-    sequence = certificate_sets.reserve(change, generation.number, 2)
-    years = rules.profile.validity.years
-    made = certify_card(generation, sequence, keys, subject, change.now, years)
+
+
+def _add(
+    change: Change,
+    rules: IssuerRules,
+    generation: Generation,
+    case: Application,
+    card: str | None,
+    sequence: int,
+    certificates: Sequence[tuple[Use, x509.Certificate]],
+    by: Actor,
+) -> Order:
     new = NewSet(
-        card=keys.number,
-        organisation=organisation.oid,
+        card=card,
+        organisation=case.organisation,
         rank=case.form.rank,
         generation=generation.number,
         sequence=sequence,
-        certificates=((Use.SIGNING, made.signing), (Use.ENCRYPTION, made.encryption)),
+        certificates=certificates,
         lapses_at=deadlines.lapses_at(change.now, rules),
         is_published=case.form.is_published,
     )
-    row = {
-        "application": case.id,
-        "card": keys.number,
-        "certificates": certificate_sets.add(change, new, _BY),
-    }
+    order = Order(case.id, card, certificate_sets.add(change, new, by), None, None)
+    row = {"application": case.id, "card": card, "certificates": order.certificates}
     change.connection.execute(insert(ORDERS).values(row))
-    change.event("order_certified", str(case.id), _BY, {"card": keys.number, "set": str(row["certificates"])})
-    return of_application(change.connection, case.id)
+    change.event("order_certified", str(case.id), by, {"set": str(order.certificates)})
+    return order
 
 
 def _close(change: Change, rules: IssuerRules, order: Order) -> None:
-    own = update(ORDERS).where(ORDERS.c.application == order.application)
-    change.connection.execute(own.values(closed=change.now))
+    change.connection.execute(_own(order).values(closed=change.now))
     applications.advance(change, rules, order.application, ApplicationEvent.ISSUE, _BY)
-    change.event("order_closed", str(order.application), _BY, {"card": order.card})
+    change.event("order_closed", str(order.application), _BY, {"set": str(order.certificates)})
+
+
+def _own(order: Order) -> Update:
+    return update(ORDERS).where(ORDERS.c.application == order.application)
 
 
 def _on_the_card(

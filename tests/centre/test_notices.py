@@ -24,7 +24,7 @@ from support.centre.cases import (
 from support.moved_clock import MovedClock
 from support.new_sets import new_set
 from xca_centre import applications, name_changes, notices, orders, sweeps
-from xca_centre.certificate_sets import add, change_state, find, reserve
+from xca_centre.certificate_sets import add, certificates_of, change_state, find, reserve
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.application import ApplicationEvent, ApplicationState
 from xca_centre.life.certificate import CertificateEvent, Reason
@@ -49,7 +49,7 @@ def certificates(database: Database) -> UUID:
     return issue(database)
 
 
-def issue(database: Database, card: str = "XC00000000000001") -> UUID:
+def issue(database: Database, card: str | None = "XC00000000000001") -> UUID:
     with database.change() as change:
         case = applications.submit(change, RULES, SCHOOL.oid, form(), NEW_CODE).id
         slip = applications.fetch_slip(change, RULES, case, APPLICANT)
@@ -169,9 +169,19 @@ def test_name_change_is_told_to_the_contact_of_each_card_that_lives(
         name_changes.record(change, FOUNDATION.oid, date(2026, 11, 1), officer, RULES)
     work(database)
     told = [mail for mail in mails(database) if mail["mail"] == Mail.NAME_CHANGED]
-    assert [(mail["fact_card"], mail["fact_last_day"]) for mail in told] == [
+    assert [(mail["fact_number"], mail["fact_last_day"]) for mail in told] == [
         ("XC00000000000002", "2026-11-15")
     ]
+
+
+def test_certificates_without_a_card_are_named_by_their_serial_number(database: Database) -> None:
+    with_organisations(database)
+    elsewhere = issue(database, None)
+    happen(database, elsewhere, CertificateEvent.SUSPEND, OPERATOR)
+    work(database)
+    with database.read() as connection:
+        serial = certificates_of(connection, elsewhere)[0].serial
+    assert [mail["fact_number"] for mail in mails(database)] == [serial]
 
 
 def test_certificates_on_no_card_of_this_centre_stop_no_worker(database: Database) -> None:

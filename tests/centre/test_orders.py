@@ -13,13 +13,15 @@ from uuid import UUID
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from sqlalchemy import func, select
 
 from softhsm import Environment, cards
 from softhsm.producer import SoftHSMProducer
-from support.centre.authority import issuer
+from support.centre.authority import issuer, key
 from support.centre.cases import (
+    APPLICANT,
     CODE,
     FIRST,
     OPERATOR,
@@ -36,7 +38,7 @@ from xca_centre import applications, certificate_sets, orders, user_codes
 from xca_centre.application_form import Rank
 from xca_centre.errors import NoSuchOrder
 from xca_centre.letters import activation_letter
-from xca_centre.life.application import ApplicationEvent, ApplicationState
+from xca_centre.life.application import ApplicationState
 from xca_centre.life.certificate import ISSUED
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Change, Database
@@ -45,6 +47,8 @@ from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, EVENTS, JOBS
 from xca_common import taipei
 from xca_common.card_making import CardCertificates, CardDates, CardKeys, ProducerUnavailable
 from xca_common.secret import Secret
+
+pytestmark = pytest.mark.integration  # each card takes programs of its own
 
 GENERATION = issuer(2)
 GENERATIONS = {1: issuer(1), 2: GENERATION}
@@ -109,7 +113,8 @@ def apply(database: Database, producer: Watched, **fields: str) -> UUID:
     code = codes(database).choose(Secret(CODE), producer.public_key())
     with database.change() as change:
         case = applications.submit(change, RULES, SCHOOL.oid, form(**fields), code).id
-        applications.advance(change, RULES, case, ApplicationEvent.PAY, BANK)
+        slip = applications.fetch_slip(change, RULES, case, APPLICANT)
+        applications.pay(change, RULES, slip.number, slip.due, change.now, BANK)
         applications.receive(change, RULES, case, FIRST)
         applications.pass_first(change, RULES, case, FIRST)
     approve(database, case)
@@ -183,6 +188,7 @@ def test_approved_application_becomes_a_card_with_its_certificates(
     assert made.standing == ISSUED
     assert {each.partition for each in issued} == {0}
     holder = CardIssuer(environment.path)
+    assert order.card is not None
     for label, kept in zip(("cert1", "cert2"), issued, strict=True):
         on_the_card = holder.read_certificate(order.card, label, tmp_path / label).read_bytes()
         assert on_the_card == kept.der
@@ -275,11 +281,46 @@ def test_card_is_mailed_once_and_its_contact_is_told(
             orders.mail(change, RULES, case, OPERATOR)
     assert state_of(register, case) is ApplicationState.MAILED
     order = order_of(register, case)
+    assert order.card is not None
     assert order.mailed == clock.at
     assert count_of(register, select(JOBS.c.id).where(JOBS.c.kind == "send_mail")) == before + 1
     with register.read() as connection:
         assert orders.for_the_post(connection) == []
         assert orders.of_card(connection, order.card) == order
+
+
+def csr() -> tuple[bytes, RSAPublicKey]:
+    """A certificate request, and the key that it is for."""
+    own = key("elsewhere")
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(own, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.DER), own.public_key()
+
+
+def test_key_that_is_elsewhere_is_certified_and_its_contact_told(
+    register: Database, clock: MovedClock
+) -> None:
+    request, public = csr()
+    code = codes(register).choose(Secret(CODE))
+    with register.change() as change:
+        case = applications.submit(change, RULES, SCHOOL.oid, form(), code, request=request).id
+        slip = applications.fetch_slip(change, RULES, case, APPLICANT)
+        applications.pay(change, RULES, slip.number, slip.due, change.now, BANK)
+        applications.receive(change, RULES, case, FIRST)
+        applications.pass_first(change, RULES, case, FIRST)
+    approve(register, case)
+    handlers = {orders.ISSUE_CERTIFICATE: orders.certificate_handler(RULES, GENERATIONS)}
+    assert work_on_one(register, handlers)
+    assert not work_on_one(register, handlers)
+    assert state_of(register, case) is ApplicationState.ISSUED
+    order = order_of(register, case)
+    assert (order.card, order.closed, order.mailed) == (None, clock.at, None)
+    with register.read() as connection:
+        assert orders.of_certificates(connection, order.certificates) == order
+        assert orders.for_the_post(connection) == []
+        (issued,) = certificate_sets.certificates_of(connection, order.certificates)
+        mails = connection.execute(select(JOBS.c.facts).where(JOBS.c.kind == "send_mail")).scalars().all()
+    assert x509.load_der_x509_certificate(issued.der).public_key() == public
+    assert [issued.serial in facts for facts in mails if "certificate_issued" in facts] == [True]
 
 
 def test_application_without_a_card_has_no_order(register: Database, producer: Watched) -> None:
@@ -328,7 +369,6 @@ def _killed_at(address: str, clock: MovedClock, environment: Environment, nth: i
     return status != 0
 
 
-@pytest.mark.integration
 def test_order_that_is_killed_before_and_after_every_step_has_one_card(
     address: str, register: Database, producer: Watched, environment: Environment, clock: MovedClock
 ) -> None:

@@ -326,13 +326,13 @@ ORDERS: Final = Table(
     "card_order",
     METADATA,
     Column("application", Uuid, ForeignKey(APPLICATIONS.c.id), primary_key=True),
-    Column("card", String(16), nullable=False, unique=True),
+    Column("card", String(16), unique=True),
     Column("certificates", Uuid, ForeignKey(CERTIFICATE_SETS.c.id), nullable=False, unique=True),
     Column("closed", UtcDateTime, index=True),
     Column("mailed", UtcDateTime),
 )
-"""The card that was made for an application, from the moment that its certificates are issued (orders).
+"""What was made for an application, from the moment that its certificates are issued (orders).
 
-`certificates` is the set that the card came with. `closed` is when its producer handed it out, `mailed` when
-it was given to the post.
+`card` is NULL if the key is on none. `certificates` is the set that was issued first. `closed` is when the
+producer handed the card out, or the certificate was issued, `mailed` when the card was given to the post.
 """
