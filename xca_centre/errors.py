@@ -558,13 +558,8 @@ class NotJournalled(StoreProblem):
 class JournalAhead(StoreProblem):
     """The journal has events that the database lacks: it was restored from a backup."""
 
-    count: int
-    _message = plural(
-        "The centre's journal has {count} event that the database lacks: it was restored from a backup.",
-        "The centre's journal has {count} events that the database lacks: it was restored from a backup.",
-        "count",
-    )
-    _next_step = text("Merge the journal into the database. Until then the centre signs nothing.")
+    _message = text("The centre's journal has events that the database lacks: it was restored from a backup.")
+    _next_step = text("Merge the journal into the database. Until then the centre does nothing.")
 
 
 class HierarchyError(CentreError):

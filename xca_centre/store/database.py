@@ -11,11 +11,12 @@ from uuid import uuid4
 from sqlalchemy import Connection, Table, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
-from xca_centre.errors import JournalUnavailable, NotJournalled
+from xca_centre.errors import JournalAhead, JournalUnavailable, NotJournalled
 from xca_centre.life.transitions import Actor
 from xca_centre.store.engine import make_engines
 from xca_centre.store.events import Event, Facts, write_facts
 from xca_centre.store.journal import Journal
+from xca_centre.store.missing_events import missing_events
 from xca_centre.store.schema import require_current
 from xca_centre.store.tables import EVENTS, JOBS
 
@@ -92,6 +93,8 @@ class Database:
         journal: where events are, too, before a change is answered for.
 
     Raises:
+        JournalAhead: it was restored from a backup, and the journal is not merged (restored.merge).
+        JournalUnavailable: the journal cannot be read.
         SchemaMissing, SchemaOlder, SchemaNewer: it is to be migrated (schema.migrate), or by another program.
         DatabaseUnknown, DatabaseExposed, StoreUnavailable: it cannot be used.
     """
@@ -101,6 +104,11 @@ class Database:
         self._clock = clock
         self.journal = journal
         require_current(self._engines)
+        if journal:
+            recent = journal.recent()
+            with self._engines.read() as connection:
+                if missing_events(connection, recent):
+                    raise JournalAhead
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

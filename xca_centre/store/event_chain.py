@@ -115,7 +115,7 @@ def put_back(change: Change, events: Iterable[Event]) -> None:
 
     Args:
         change: the change that does it.
-        events: of restored.missing_events(), in their order.
+        events: of missing_events(), in their order.
     """
     if change.connection.dialect.name == "postgresql":
         change.connection.execute(select(func.pg_advisory_xact_lock(_CHAINING)))

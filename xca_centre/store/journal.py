@@ -17,6 +17,8 @@ from xca_centre.store.events import Event
 from xca_common.atomic_file import sync
 
 _SUFFIX: Final = ".journal"
+_END_BYTES: Final = 256 << 10
+"""What recent() reads of a file: more than threads of a process can have committed in another order."""
 _HEADER: Final = b"# Events of the certificate centre: one a line, as JSON.\n"
 
 
@@ -79,7 +81,7 @@ class Journal:
             JournalUnavailable: a file cannot be read.
         """
         try:
-            for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            for path in self._paths():
                 with path.open("rb") as file:
                     for number, line in enumerate(file, 1):
                         if line != _HEADER:
@@ -87,12 +89,32 @@ class Journal:
         except OSError as error:
             raise JournalUnavailable(path=self._folder) from error
 
+    def recent(self) -> Sequence[Event]:
+        """Return the last events of each process.
+
+        Raises:
+            JournalUnavailable: a file cannot be read.
+        """
+        found = []
+        try:
+            for path in self._paths():
+                with path.open("rb") as file:
+                    file.seek(max(0, path.stat().st_size - _END_BYTES))
+                    found += [event for line in file if (event := _parsed(line))]
+        except OSError as error:
+            raise JournalUnavailable(path=self._folder) from error
+        return found
+
     def close(self) -> None:
         """Close the file of this process."""
         with self._lock:
             if self._file:
                 self._file.close()
                 self._file = None
+
+    def _paths(self) -> Sequence[Path]:
+        # Not glob(): of a folder that is not there it says that it is empty.
+        return sorted(path for path in self._folder.iterdir() if path.suffix == _SUFFIX)
 
     def _open(self) -> "_File":
         with self._lock:
