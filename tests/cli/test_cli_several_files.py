@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pexpect
@@ -231,7 +232,8 @@ def test_several_files_of_which_one_gets_a_wrong_signature_end_there(
 
         hicos._HicosSession.sign = sign_wrongly
         """
-    workspace, names = with_files(install(active, tmp_path, "wrong_signature", source), 100)
+    # More than may wait for a thread, however seldom that has its turn.
+    workspace, names = with_files(install(active, tmp_path, "wrong_signature", source), 160)
     result = workspace.run("sign", *names, "--pin", "env:PIN")
     assert result.status == 20, result.err
     assert f"{names[1]}:\nError: " in result.err
@@ -524,3 +526,47 @@ def test_file_that_grows_while_others_are_read_ahead_is_not_held_in_memory(
     with ahead.open(grown) as opened:
         assert opened.fileno() >= 0  # what was read ahead has none
         assert len(opened.read()) == 100_000
+
+
+@pytest.mark.fast
+def test_result_that_was_written_is_told_after_ctrl_c(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"{number}" for number in range(8)]
+    told: list[str] = []
+    writer = several_files.Writer(())
+
+    def work(file: Path) -> Future[Path]:
+        if file == files[4]:
+            writer.hurry()
+            while not files[3].with_suffix(".out").exists():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+        return writer.put(file.with_suffix(".out"), b"x", check=lambda: None)
+
+    def tell(file: Path, written: Path) -> None:
+        told.append(written.name)
+
+    with pytest.raises(KeyboardInterrupt), writer:
+        several_files.each_file(files, work, tell)
+    assert told == sorted(one.name for one in tmp_path.iterdir()) == ["0.out", "1.out", "2.out", "3.out"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.fast
+def test_result_that_nobody_waits_for_any_more_is_not_written(tmp_path: Path) -> None:
+    kept, dropped = tmp_path / "kept", tmp_path / "dropped"
+    begun, go_on = Event(), Event()
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(60)
+
+    with several_files.Writer(()) as writer:
+        first = writer.put(kept, b"x", check=hold)
+        assert begun.wait(60)
+        others = writer.write(dropped, lambda file: file.write(b"x")), writer.put(dropped, b"x", check=hold)
+        cancelled = [one.cancel() for one in (first, *others)]
+        go_on.set()
+    assert cancelled == [False, True, True]
+    assert (first.result(), [*tmp_path.iterdir()]) == (kept, [kept])

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import BytesIO
@@ -86,7 +87,8 @@ def each_file(
 ) -> int:
     """Do the work with every file and tell each result.
 
-    After a failure the next file follows, unless the failure ended the login to the card.
+    After a failure the next file follows, unless the failure ended the login to the card. After Ctrl-C what
+    was written is told, and what waits is not written.
 
     Args:
         files: the files.
@@ -101,15 +103,19 @@ def each_file(
     """
     with _Progress(len(files)) as progress:
         results = _Results(tell, progress, hurry, heads=heads)
-        for file in files:
-            try:
-                results.add(file, refused[file] if file in refused else work(file))
-            except XcaError as error:
-                results.add(file, error)
-            if results.is_login_ended:
-                break
-            progress.advance()
-        results.tell(waiting=0)
+        try:
+            for file in files:
+                try:
+                    results.add(file, refused[file] if file in refused else work(file))
+                except XcaError as error:
+                    results.add(file, error)
+                if results.is_login_ended:
+                    break
+                progress.advance()
+            results.tell(waiting=0)
+        except KeyboardInterrupt:
+            results.tell_begun()
+            raise
     if results.told < len(files):
         say(text("The files after this one were not tried.")(), err=True)
     if failed := results.failed + len(files) - results.told:
@@ -174,10 +180,20 @@ class _Results(Generic[_T]):
                 if len(self._waiting) <= waiting:
                     break
                 self._hurry()
+                wait_for([result])
             self._waiting.popleft()
             self.told += 1
             with self._progress.hidden():
                 self._tell_one(file, result)
+
+    def tell_begun(self) -> None:
+        """Tell the results that are there, or come soon because a thread has begun with them; drop others."""
+        self._waiting = deque(
+            (file, result)
+            for file, result in self._waiting
+            if not (isinstance(result, Future) and result.cancel())
+        )
+        self.tell(waiting=0)
 
     def _note_end(self, result: object) -> None:
         self.is_login_ended = self.is_login_ended or isinstance(result, _ENDS_THE_LOGIN)
@@ -268,7 +284,7 @@ class Writer:
     A result is done when it is on the disk. Those that wait are written together, at the latest a moment
     after they were handed over: a folder's list of names is then brought to the disk once for all of them,
     and the two threads seldom wait for each other. A context manager: when it ends, all are done; when it
-    ends with an error, those that wait are not written.
+    ends with an error, those that wait are not written, nor any whose future was cancelled.
 
     Args:
         may_replace: the existing files that may be replaced.
@@ -395,6 +411,9 @@ class _Written:
         self._target, self._make = target, make
 
     def stage(self) -> None:
+        if not self.done.set_running_or_notify_cancel():
+            self._close()
+            self.file = self._make = None
         if self._make:
             with self._failing():
                 self.file = self._make()
