@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Final, Self, dataclass_transform
 
-from xca_common.i18n import ENGLISH, Text, text
+from xca_common.i18n import ENGLISH, LANGUAGE_TAGS, Text, text
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -39,6 +39,14 @@ class XcaError(Exception):
     def next_step(self, language: str | None = None) -> str:
         """Return what to do next, in a language (zh_TW, en), by default the environment's."""
         return (self.own_step or self._next_step).format(**self.facts())(language)
+
+    def words(self) -> dict[str, dict[str, str]]:
+        """Return `message` and `next_step`, in all languages by their tags, for the JSON of an answer."""
+        said = {"message": self.message, "next_step": self.next_step}
+        return {
+            name: {tag: say(language) for tag, language in LANGUAGE_TAGS.items()}
+            for name, say in said.items()
+        }
 
     def with_step(self, step: Text) -> Self:
         """Return this error with a next step of its own, where that of its class would be the wrong one."""

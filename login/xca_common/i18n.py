@@ -24,6 +24,8 @@ ENGLISH: Final = "en"
 CHINESE: Final = "zh_TW"
 LANGUAGES: Final = (CHINESE, ENGLISH)
 """The languages that every sentence is available in."""
+LANGUAGE_TAGS: Final = {"zh-TW": CHINESE, "en": ENGLISH}
+"""The same, by what web pages call them (RFC 5646)."""
 
 _SIMPLIFIED: Final = {"cn", "sg", "hans"}
 """Parts of the names of locales that write Simplified Chinese."""

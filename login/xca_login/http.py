@@ -31,9 +31,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
-from xca_common.i18n import CHINESE, ENGLISH
+from xca_common.i18n import LANGUAGE_TAGS
 from xca_login.challenges import LIFETIME, Challenges, ChallengeStore, MemoryStore, now
 from xca_login.errors import (
     LoginRefused,
@@ -79,7 +78,6 @@ _STATUSES: Final[dict[type[LoginRefused], HTTPStatus]] = {
     TooManyChallenges: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The HTTP status of each refusal; of all others FORBIDDEN."""
-_LANGUAGE_TAGS: Final = {"zh-TW": CHINESE, "en": ENGLISH}
 
 
 @dataclass(frozen=True)
@@ -446,7 +444,7 @@ def shown(login: Login) -> dict[str, object]:
         "rank": login.rank,
         "origin": login.binding.name.lower(),
         "at": login.at.isoformat(),
-        "notice": notice and {tag: notice(language) for tag, language in _LANGUAGE_TAGS.items()},
+        "notice": notice and {tag: notice(language) for tag, language in LANGUAGE_TAGS.items()},
     }
 
 
@@ -466,7 +464,7 @@ def refusal(error: LoginRefused) -> Response:
     """Return the answer to a request that is refused (RFC 9457): the code, and words for the person."""
     status = _STATUSES.get(type(error), HTTPStatus.FORBIDDEN)
     tell_operator(error)
-    problem = {"title": status.phrase, "status": status.value, "code": error.code, **_words(error)}
+    problem = {"title": status.phrase, "status": status.value, "code": error.code, **error.words()}
     return answer(status, problem, media_type="application/problem+json")
 
 
@@ -500,13 +498,6 @@ def answer(
     kind = () if document is None else (("Content-Type", media_type),)
     fixed = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
     return Response(status, (*kind, *fixed, *headers), body)
-
-
-def _words(error: XcaError) -> dict[str, object]:
-    return {
-        "message": {tag: error.message(language) for tag, language in _LANGUAGE_TAGS.items()},
-        "next_step": {tag: error.next_step(language) for tag, language in _LANGUAGE_TAGS.items()},
-    }
 
 
 def tell_operator(error: LoginRefused) -> None:

@@ -6,12 +6,17 @@ signed type and a signed digest of the content, each attribute once with one val
 reader that is content with less can be given the signed attributes of another signature as the content.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final, Self, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from xca_common.pki.asn1_stream import EXPLICIT, content_at
 from xca_common.statement import ORIGIN_ATTRIBUTE
@@ -20,6 +25,8 @@ from xca_login.errors import (
     AlgorithmRefused,
     AttributesWrong,
     CertificateMissing,
+    KeyRefused,
+    SignatureWrong,
     SignerCountWrong,
     TokenMalformed,
     TokenTooLong,
@@ -45,6 +52,11 @@ _DIGESTS: Final = {
     "2.16.840.1.101.3.4.2.3": "sha512",
     "1.3.14.3.2.26": "sha1",
     "1.2.840.113549.2.5": "md5",
+}
+_STRONG: Final[dict[str, hashes.HashAlgorithm]] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
 }
 _PLAIN_RSA: Final = "1.2.840.113549.1.1.1"
 _RSA: Final = {
@@ -183,6 +195,28 @@ class Token:
             _time(attributes.get(_SIGNING_TIME)),
             _card_number(attributes.get(_CARD_NUMBER)),
         )
+
+    def check_signature(self, key: RSAPublicKey | None) -> None:
+        """Verify the signature, and the digest of the content that was signed.
+
+        Args:
+            key: that of the certificate, if it is accepted (keys.accepted_key); None: it is not.
+
+        Raises:
+            AlgorithmRefused: the digest algorithm is not secure.
+            KeyRefused: the key is not accepted.
+            SignatureWrong: one of the two does not fit.
+        """
+        if self.digest not in _STRONG:
+            raise AlgorithmRefused(algorithm=self.digest)
+        if hashlib.new(self.digest, self.content).digest() != self.message_digest:
+            raise SignatureWrong
+        if key is None:
+            raise KeyRefused
+        try:
+            key.verify(self.signature, self.message, PKCS1v15(), _STRONG[self.digest])
+        except InvalidSignature:
+            raise SignatureWrong from None
 
 
 def _attributes(signed: asn1.SetOf[Attribute]) -> dict[str, asn1.TLV]:

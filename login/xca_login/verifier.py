@@ -17,9 +17,6 @@ from threading import Lock
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -56,7 +53,6 @@ from xca_login.errors import (
     PolicyRefused,
     RankRefused,
     RevocationUnknown,
-    SignatureWrong,
 )
 from xca_login.evidence import Evidence
 from xca_login.holder import Holder
@@ -71,11 +67,6 @@ from xca_login.trust import Issuer, Trust, TrustFolder, policies_of
 
 _LOG: Final = logging.getLogger("xca_login.verifier")
 
-_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
-    "sha256": hashes.SHA256(),
-    "sha384": hashes.SHA384(),
-    "sha512": hashes.SHA512(),
-}
 _UNDERSTOOD: Final = (
     x509.AuthorityInformationAccess,
     x509.AuthorityKeyIdentifier,
@@ -458,15 +449,7 @@ def _is_issued(read: _ReadCertificate, issuer: x509.Certificate) -> bool:
 
 
 def _check_signature(token: Token, read: _ReadCertificate) -> None:
-    """Verify the signature, and the digest of the content that was signed."""
-    if hashlib.new(token.digest, token.content).digest() != token.message_digest:
-        raise SignatureWrong
-    if read.key is None:
-        raise KeyRefused
-    try:
-        read.key.verify(token.signature, token.message, PKCS1v15(), _HASHES[token.digest])
-    except InvalidSignature:
-        raise SignatureWrong from None
+    token.check_signature(read.key)
 
 
 def _account(trust: Trust, holder: Holder, read: _ReadCertificate) -> Account:

@@ -2,6 +2,7 @@
 """HTTP errors as documents that programs read (RFC 9457), in the language of the request."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,13 +38,16 @@ def wants_page(request: Request) -> bool:
     return "text/html" in accepted
 
 
-def problem_document(request: Request, problem: Problem, types: str) -> Response:
+def problem_document(
+    request: Request, problem: Problem, types: str, more: Mapping[str, object] = {}
+) -> Response:
     """Return a problem as a document for programs, in the language of the request.
 
     Args:
         request: what is answered.
         problem: why it is not carried out.
         types: the address below which the program describes its kinds of problem.
+        more: further members (RFC 9457, section 3.2).
     """
     language = language_of(request)
     members = {
@@ -51,5 +55,6 @@ def problem_document(request: Request, problem: Problem, types: str) -> Response
         "title": problem.title(language),
         "status": problem.status,
         "detail": problem.detail(language),
+        **more,
     }
     return Response(json.dumps(members), problem.status, media_type=MEDIA_TYPE)
