@@ -261,6 +261,55 @@ class DeadlineNotReached(CertificateRefused):
     _next_step = text("Do it again after that day.")
 
 
+class AcceptanceRefused(Refused):
+    """What was sent accepts no certificates."""
+
+
+_ACCEPT_AGAIN = text("Accept the certificates again, with an up-to-date program and the new card.")
+
+
+class AcceptanceTooLong(AcceptanceRefused):
+    """An acceptance has more bytes than are read."""
+
+    most: int
+    code = "acceptance_too_long"
+    _message = text("What was sent is longer than {most} bytes.")
+    _next_step = _ACCEPT_AGAIN
+
+
+class AcceptanceMalformed(AcceptanceRefused):
+    """What was sent is no acceptance, such as a login, or is not signed as one."""
+
+    code = "acceptance_malformed"
+    _message = text("What was sent is not an acceptance of certificates that a card has signed.")
+    _next_step = _ACCEPT_AGAIN
+
+
+class AcceptanceForeign(AcceptanceRefused):
+    """An acceptance is for another site, or a page of another site asked for it."""
+
+    origin: str
+    code = "acceptance_foreign"
+    _message = text("This acceptance was asked for by another site: {origin}.")
+    _next_step = text("Accept the certificates at the centre's own site. The other one may be deceiving you.")
+
+
+class AcceptanceSignatureWrong(AcceptanceRefused):
+    """The card's key for signatures did not sign the acceptance."""
+
+    code = "acceptance_signature"
+    _message = text("The acceptance is not signed with the card's key for signatures.")
+    _next_step = _ACCEPT_AGAIN
+
+
+class AcceptanceDiffers(AcceptanceRefused):
+    """The centre did not issue what is accepted, or not together; which of them is not told."""
+
+    code = "acceptance_differs"
+    _message = text("This acceptance does not name the certificates that this centre issued for the card.")
+    _next_step = text("See that the card came from this centre. Then accept its certificates again.")
+
+
 class NotCertified(CentreError):
     """The centre does not issue a certificate for this."""
 

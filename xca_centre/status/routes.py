@@ -29,6 +29,7 @@ from xca_centre.status.answers import Answers
 from xca_centre.status.published_lists import COMPLETE, PublishedLists
 from xca_centre.store.database import Clock, Database
 from xca_common.errors import place_of
+from xca_common.web.bodies import body_of
 
 _LOG: Final = logging.getLogger(__name__)
 _A_SECOND: Final = {"Cache-Control": "public, max-age=1"}
@@ -41,8 +42,6 @@ _RETRY_SECONDS: Final = "10"
 
 def status_routes(database: Database, hierarchy: Hierarchy, clock: Clock) -> Sequence[Route]:
     """Return the routes of a centre's repository and responder.
-
-    They sign what the database says: who serves them sees first that it lacks nothing (require_merged).
 
     Args:
         database: of the centre.
@@ -110,11 +109,9 @@ class _Status:
         return give
 
     async def _posted(self, request: HttpRequest) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_REQUEST_BYTES:
-                return _answer(MALFORMED)
+        body = await body_of(request, MOST_REQUEST_BYTES)
+        if body is None:
+            return _answer(MALFORMED)
         return await run_in_threadpool(self._answered, lambda: read_posted(body))
 
     def _in_path(self, request: HttpRequest) -> Response:
