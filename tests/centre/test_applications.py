@@ -5,8 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -33,17 +32,14 @@ from support.moved_clock import MovedClock
 from xca_centre import applications, case_number, user_codes
 from xca_centre.applications import Application, Officer
 from xca_centre.errors import (
-    AlreadyRenewed,
     ApplicationUnknown,
     ForeignCounter,
-    NotRenewable,
     OrganisationBlocked,
     OrganisationUnknown,
     PossessionUnproved,
     PrimaryCardTaken,
     ReasonMissing,
     Refused,
-    RenewalDiffers,
     RequestUnreadable,
     SameReviewer,
     TooLateToChange,
@@ -56,8 +52,6 @@ from xca_centre.store.database import Change, Database
 from xca_centre.store.tables import APPLICATIONS, CERTIFICATE_SETS, EVENTS, JOBS
 from xca_centre.user_codes import NewUserCode
 from xca_common.secret import Secret
-from xca_common.statement import StatementKind
-from xca_login.login import Login
 from xca_login.testing.parties import key
 
 PROVIDER = Actor(Role.PAYMENT_PROVIDER, "bank")
@@ -328,12 +322,8 @@ def test_organisation_with_a_valid_primary_card_gets_no_other(register: Database
         )
     with pytest.raises(PrimaryCardTaken):
         submitted(register, form=form(rank="primary"))
-    submitted(register, form=form(rank="primary"), renewal=renewal(clock, rank="primary"))
-    with pytest.raises(PrimaryCardTaken):
-        submitted(register, form=form(rank="primary"))
     clock.move(timedelta(days=10))
-    with pytest.raises(PrimaryCardTaken):
-        submitted(register, form=form(rank="primary"))
+    submitted(register, form=form(rank="primary"))
 
 
 def test_code_for_a_card_is_sealed_to_its_producer(register: Database) -> None:
@@ -361,103 +351,13 @@ def test_request_that_is_none_is_refused(register: Database) -> None:
             submitted(register, request=wrong)
 
 
-def renewal(
-    clock: MovedClock, *, days: int = 30, rank: str = "secondary", name: str = "old card", **changed: Any
-) -> Login:
-    """A verified signature of an old card that expires in some days."""
-    asked = applications.renewal_challenge(ORIGIN, SCHOOL.oid, form(rank=rank), clock.at)
-    assert b"renewal" in asked.text
-    text = changed.pop("text", asked.text)
-    login = {
-        "organisation_oid": SCHOOL.oid,
-        "rank": rank,
-        "account": SimpleNamespace(key="old card"),
-        "evidence": SimpleNamespace(challenge=text, token=b"", dump=lambda: b"{}"),
-        **changed,
-    }
-    return cast(Login, SimpleNamespace(**login))
-
-
-@pytest.fixture(autouse=True)
-def expiry(monkeypatch: pytest.MonkeyPatch, clock: MovedClock) -> SimpleNamespace:
-    """When the card that signs a renewal expires: its certificate is read from the token."""
-    at = SimpleNamespace(days=30)
-
-    def read(_: bytes) -> SimpleNamespace:
-        certificate = SimpleNamespace(not_valid_after_utc=clock.at + timedelta(days=at.days))
-        return SimpleNamespace(certificate=certificate)
-
-    monkeypatch.setattr(applications, "Token", SimpleNamespace(read=read))
-    return at
-
-
-def test_renewal_goes_to_review_without_a_letter(register: Database, clock: MovedClock) -> None:
-    case = submitted(register, renewal=renewal(clock))
-    assert case.state is ApplicationState.LETTER_ARRIVED
-    assert paid(register, case.id).state is ApplicationState.FIRST_REVIEW
-    changed = do(
-        register,
-        lambda change: applications.correct(change, RULES, case.id, form(contact_name="林美麗"), APPLICANT),
-    )
-    assert changed.state is ApplicationState.FIRST_REVIEW
-    with pytest.raises(RenewalDiffers):
-        do(
-            register,
-            lambda change: applications.correct(change, RULES, case.id, form(rank="primary"), APPLICANT),
-        )
-
-
-def test_renewal_beside_the_old_primary_card_is_taken(register: Database, clock: MovedClock) -> None:
-    primary = form(rank="primary")
-    submitted(register, form=primary)
-    assert submitted(register, form=primary, renewal=renewal(clock, rank="primary")).renews == "old card"
-
-
-@pytest.mark.parametrize(("days", "is_taken"), [(61, False), (59, True), (1, True), (-1, False)])
-def test_renewal_is_taken_in_the_last_60_days_alone(
-    register: Database, clock: MovedClock, expiry: SimpleNamespace, days: int, is_taken: bool
-) -> None:
-    expiry.days = days
-    if is_taken:
-        submitted(register, renewal=renewal(clock))
-    else:
-        with pytest.raises(NotRenewable):
-            submitted(register, renewal=renewal(clock))
-
-
-def test_card_is_renewed_once_unless_it_was_withdrawn(register: Database, clock: MovedClock) -> None:
-    case = submitted(register, renewal=renewal(clock))
-    with pytest.raises(AlreadyRenewed):
-        submitted(register, renewal=renewal(clock))
-    do(register, lambda change: applications.withdraw(change, RULES, case.id, APPLICANT))
-    submitted(register, renewal=renewal(clock))
-
-
-def test_signature_over_something_else_renews_nothing(register: Database, clock: MovedClock) -> None:
-    other = applications.renewal_challenge(ORIGIN, SCHOOL.oid, form(contact_name="林美麗"), clock.at).text
-    foreign = applications.renewal_challenge(ORIGIN, FOUNDATION.oid, form(), clock.at).text
-    login = f"xca-statement/1 login\n{ORIGIN}\n20261102T010000Z\n{'0' * 64}".encode()
-    for wrong in (
-        {"text": other},
-        {"text": foreign},
-        {"text": login},
-        {"text": b"x"},
-        {"organisation_oid": FOUNDATION.oid},
-    ):
-        with pytest.raises(RenewalDiffers):
-            submitted(register, renewal=renewal(clock, **wrong))
-    with pytest.raises(RenewalDiffers):
-        submitted(register, renewal=renewal(clock, rank="primary"))
-    assert StatementKind.RENEWAL.is_signed
-
-
 def test_events_name_no_person_and_no_code(register: Database) -> None:
     case = submitted(register)
     approved(register, case.id)
     with register.read() as connection:
         kept = str(connection.execute(select(EVENTS)).all()) + str(connection.execute(select(JOBS)).all())
         row = str(connection.execute(select(APPLICATIONS)).all())
-    assert not any(personal in kept for personal in ("王小明", "example.tw", "2192", CODE))
+    assert not any(personal in kept for personal in ("王小明", "example.tw", "7111#12", CODE))
     assert "王小明" in row
     assert CODE not in row
     assert OPERATOR.name in kept
