@@ -7,8 +7,9 @@ it: the row, the event, the jobs.
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any, Final
@@ -17,8 +18,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from xca_centre import case_number, organisations, payments, user_codes
-from xca_centre.application_form import ApplicationForm, Rank
+from xca_centre.application_form import ApplicationForm, Contact, Rank
 from xca_centre.authority.certificates import requested_key
+from xca_centre.certificate_sets import Use
 from xca_centre.deadlines import renewal_opens
 from xca_centre.errors import (
     AlreadyRenewed,
@@ -27,9 +29,12 @@ from xca_centre.errors import (
     ForeignCounter,
     NoFeeDue,
     NotRenewable,
+    NotWithoutACard,
+    NotYours,
     PrimaryCardTaken,
     ReasonMissing,
     RenewalDiffers,
+    WrongState,
 )
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules
@@ -51,7 +56,7 @@ from xca_centre.plain_text import objection
 from xca_centre.reissue_blocks import require_unblocked
 from xca_centre.store.database import Change
 from xca_centre.store.events import Facts
-from xca_centre.store.tables import APPLICATIONS, CERTIFICATE_SETS
+from xca_centre.store.tables import APPLICATIONS, CERTIFICATE_SETS, CERTIFICATES, ORDERS
 from xca_centre.user_codes import NewUserCode
 from xca_common import taipei
 from xca_common.statement import MalformedStatement, Statement, StatementKind
@@ -382,6 +387,11 @@ def advance(
 _ADVANCES: Final = frozenset(
     {ApplicationEvent.MAKE, ApplicationEvent.ISSUE, ApplicationEvent.MAIL, ApplicationEvent.CLOSE}
 )
+_CARD_MADE: Final = frozenset({ApplicationState.ISSUED, ApplicationState.MAILED, ApplicationState.CLOSED})
+_CONTACT_CHANGERS: Final = frozenset({Role.HOLDER, Role.FIRST_REVIEWER, Role.OPERATOR})
+_CONTACT_CHANGE: Final = text("Change of the contact person")
+_CARD: Final = re.compile("[A-Z0-9]{16}")
+_SERIAL: Final = re.compile("[0-9A-F]{1,40}")
 _FEE_OPEN: Final = frozenset({ApplicationState.SUBMITTED, ApplicationState.LETTER_ARRIVED})
 _UNREVIEWED: Final = {"first_person": None, "first_card": None}
 
@@ -416,6 +426,72 @@ def find_code(change: Change, typed: str) -> UUID | None:
         select(APPLICATIONS.c.code).where(APPLICATIONS.c.case_number == number)
     ).scalar()
     return found
+
+
+def find_code_of_card(change: Change, card: str, serial: str) -> UUID | None:
+    """Return the id of the user code of a card; None: there is no such card.
+
+    Args:
+        change: the change that spends the try.
+        card: the card number that somebody typed.
+        serial: the serial number of cert1 (signatures), likewise, in hexadecimal. Both are needed.
+    """
+    number, digits = "".join(card.split()).upper(), "".join(serial.replace(":", " ").split()).upper()
+    if not _CARD.fullmatch(number) or not _SERIAL.fullmatch(digits):
+        return None
+    orders, sets, certificates = ORDERS.c, CERTIFICATE_SETS.c, CERTIFICATES.c
+    chosen = (
+        select(APPLICATIONS.c.code)
+        .join(ORDERS, orders.application == APPLICATIONS.c.id)
+        .join(CERTIFICATE_SETS, sets.card == orders.card)
+        .join(CERTIFICATES, certificates.set == sets.id)
+        .where(
+            orders.card == number,
+            certificates.use == Use.SIGNING.value,
+            certificates.serial == digits.lstrip("0"),
+        )
+    )
+    found: UUID | None = change.connection.execute(chosen).scalar()
+    return found
+
+
+def change_contact(
+    change: Change, rules: IssuerRules, application: UUID, contact: Contact, by: Actor
+) -> Application:
+    """Put another contact person in the place of the last one (憑證IC卡聯絡人修改), and tell both.
+
+    Args:
+        change: the change.
+        rules: the issuer's.
+        application: whose card has been made. Before that, the application is corrected.
+        contact: the new one.
+        by: the holder, or an officer.
+
+    Raises:
+        NotWithoutACard: it is for a certificate without a card.
+        WrongState: no card was made yet.
+        NotYours: others may not.
+    """
+    before = _lock(change, application)
+    if before.request is not None:
+        raise NotWithoutACard
+    if before.state not in _CARD_MADE:
+        raise WrongState(state=before.state.said, event=_CONTACT_CHANGE)
+    if by.role not in _CONTACT_CHANGERS:
+        raise NotYours(event=_CONTACT_CHANGE, role=by.role.said)
+    if contact == before.form.contact:
+        return before
+    form = replace(before.form, contact=contact)
+    own = update(APPLICATIONS).where(APPLICATIONS.c.id == application)
+    change.connection.execute(own.values(form=_written(form), revision=before.revision + 1))
+    change.event("contact_changed", str(application), by, {"form": _digest(form)})
+    card = change.connection.execute(
+        select(ORDERS.c.card).where(ORDERS.c.application == application)
+    ).scalar_one()
+    facts: Facts = {"card": card, "organisation": _holder(change, before).name}
+    for email in sorted({before.form.contact.email, contact.email}):
+        send(change, Mail.CONTACT_CHANGED, email, before.case_number, facts)
+    return read(change.connection, application)
 
 
 def tell_locked(change: Change, code: UUID) -> None:

@@ -84,9 +84,10 @@ class Cards:
                 self._register(entry.load(), entry.name)
                 self._plugins.check_pending()
             except (Exception, SystemExit) as error:  # whatever a stranger's module does while it is imported
-                raise errors.PluginFailed(
-                    name=entry.name, detail=f"{type(error).__name__}: {error}"
-                ) from error
+                detail = " ".join(
+                    f"{type(error).__name__}: {error}".split()
+                )  # pluggy says it in several lines
+                raise errors.PluginFailed(name=entry.name, detail=detail) from error
         self._seen: set[str] = set()
         self._confirm_last_try = confirm_last_try
 

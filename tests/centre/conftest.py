@@ -2,7 +2,7 @@
 """Databases of the centre for its tests: SQLite, and PostgreSQL for those that are run on both."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -60,6 +60,22 @@ def address(request: pytest.FixtureRequest) -> str:
     """The address of a new database: a test that asks for it is run on both."""
     found: str = request.getfixturevalue(f"{request.param}_address")
     return found
+
+
+@pytest.fixture
+def backed_up(request: pytest.FixtureRequest, address: str, tmp_path: Path) -> Callable[[], str]:
+    """Makes a copy of the database, to which nobody is connected, and returns its address."""
+
+    def copy() -> str:
+        url = make_url(address)
+        if url.get_backend_name() == "sqlite":
+            return f"sqlite:///{shutil.copy(str(url.database), tmp_path / 'backup.db')}"
+        server = request.getfixturevalue("postgresql_server")
+        name = f"{url.database}_backup"
+        _administer(server, f"CREATE DATABASE {name} TEMPLATE {url.database}")
+        return _named(server, name)
+
+    return copy
 
 
 @pytest.fixture

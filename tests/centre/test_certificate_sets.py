@@ -2,6 +2,7 @@
 """Certificates move together, each change is one transaction, two at once are one after the other."""
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -273,15 +274,15 @@ def wait_until_blocked(address: str) -> None:
 
 
 def test_restored_database_has_every_certificate_and_state_again(
-    tmp_path: Path, sqlite_address: str, clock: MovedClock
+    tmp_path: Path, address: str, backed_up: Callable[[], str], clock: MovedClock
 ) -> None:
     journal = tmp_path / "journal"
     journal.mkdir(0o700)
-    database = Database(sqlite_address, clock, Journal(journal))
+    database = Database(address, clock, Journal(journal))
     kept = issue(database)
     happen(database, kept, CertificateEvent.ACCEPT, HOLDER)
     database.close()
-    backup = shutil.copy(tmp_path / "centre.db", tmp_path / "backup.db")
+    backup = backed_up()
     clock.move(timedelta(days=1))
     happen(database, kept, CertificateEvent.SUSPEND, HOLDER)
     happen(database, kept, CertificateEvent.RESUME, HOLDER)
@@ -291,8 +292,8 @@ def test_restored_database_has_every_certificate_and_state_again(
     before = [now_of(database, identity) for identity in (kept, lost)]
     with database.read() as connection:
         certificates = certificates_of(connection, lost)
-
-    restored = Database(f"sqlite:///{backup}", clock)
+    database.close()
+    restored = Database(backup, clock)
     assert now_of(restored, kept).standing.listed_reason is None
     assert merge(restored, Journal(journal), [redo]) == 5
     assert [now_of(restored, identity) for identity in (kept, lost)] == before
@@ -303,6 +304,7 @@ def test_restored_database_has_every_certificate_and_state_again(
     job = claim(restored, {PUBLISH})
     assert job is not None
     assert job.facts == {"generation": 2, "partition": 0}
+    restored.close()
 
 
 def test_published_list_is_merged_into_a_restored_database(database: Database, clock: MovedClock) -> None:

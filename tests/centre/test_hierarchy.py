@@ -286,6 +286,15 @@ def test_token_is_not_asked_before_something_is_signed(begun: Begun) -> None:
         opened.current.key.sign(b"data", PKCS1v15(), hashes.SHA256())
 
 
+def test_certificate_that_cannot_be_renewed_is_used_to_its_end(begun: Begun) -> None:
+    moment = NOW + 2000 * DAY
+    made = begun.open().responder(2, moment).certificate
+    away = Hierarchy(begun.folder, Token(begun.folder / "no-module.so", "CENTRE", Secret(PIN)))
+    assert away.responder(2, moment + 29 * DAY).certificate == made
+    with pytest.raises(TokenUnavailable):
+        away.responder(2, moment + 31 * DAY)
+
+
 def test_folder_without_a_ceremony_is_told(begun: Begun, tmp_path: Path) -> None:
     for read in (lambda: Hierarchy(tmp_path, begun.centre), lambda: read_record(tmp_path)):
         with pytest.raises(HierarchyMissing):

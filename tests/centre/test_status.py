@@ -342,6 +342,11 @@ def test_token_that_went_leaves_what_still_counts(centre: Centre, web: TestClien
         path = centre.hierarchy.repository.responder_path(3)
         asked = question(made.signing, made.issuer, nonce=b"n" * 16)
         assert web.post(path, content=asked).content == TRY_LATER
+        # The responder's certificate, of thirty days, is due to be renewed.
+        centre.clock.move(timedelta(days=16))
+        assert web.post(path, content=question(made.signing, made.issuer)).content == TRY_LATER
+        centre.clock.move(-timedelta(days=16))
+        assert asking.respond().der == answered
         centre.clock.move(20 * HOUR)
         assert asking.crl(0).der == kept
         centre.clock.move(5 * HOUR)

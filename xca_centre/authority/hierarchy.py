@@ -286,7 +286,7 @@ class Hierarchy:
             moment: now, with a time zone.
 
         Raises:
-            KeyTokenError: its certificate is to be renewed, and the token cannot be used.
+            KeyTokenError: its certificate is not valid any more, and the token cannot be used.
             OSError: likewise, and the folder cannot be written.
         """
         office = self._office(f"responder-{number}", number, moment)
@@ -328,14 +328,20 @@ class Hierarchy:
     def _appoint(self, name: str, number: int, moment: datetime) -> Office:
         """Return an office as its file has it, or with a new certificate in the file."""
         path = self._folder / f"{name}.cer"
-        if path.exists():
-            certificate = _read(self._folder, name)
-            if _is_fresh(certificate, moment):
-                return Office(certificate, TokenKey(self._centre, name, _public_key(certificate)))
-        key = self._centre.key(name)
-        certificate = self._certificate(name, self.generations[number], key.public_key(), moment)
-        atomic_file.write(path, certificate.public_bytes(Encoding.DER))
-        return Office(certificate, key)
+        kept = _read(self._folder, name) if path.exists() else None
+        if kept is not None and _is_fresh(kept, moment):
+            return Office(kept, TokenKey(self._centre, name, _public_key(kept)))
+        try:
+            key = self._centre.key(name)
+            made = self._certificate(name, self.generations[number], key.public_key(), moment)
+            atomic_file.write(path, made.public_bytes(Encoding.DER))
+        except (errors.KeyTokenError, OSError):
+            if kept is None or not kept.not_valid_before_utc <= moment <= kept.not_valid_after_utc:
+                raise
+            return Office(
+                kept, TokenKey(self._centre, name, _public_key(kept))
+            )  # it has half of its life left
+        return Office(made, key)
 
     @staticmethod
     def _certificate(

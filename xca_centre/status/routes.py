@@ -43,6 +43,8 @@ _RETRY_SECONDS: Final = "10"
 def status_routes(database: Database, hierarchy: Hierarchy, clock: Clock) -> Sequence[Route]:
     """Return the routes of a centre's repository and responder.
 
+    They sign what the database says: who serves them sees first that it lacks nothing (require_merged).
+
     Args:
         database: of the centre.
         hierarchy: its CAs.
