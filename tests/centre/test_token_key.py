@@ -126,16 +126,17 @@ def test_threads_sign_with_one_key_at_once(key: TokenKey) -> None:
         list(threads.map(lambda _: check(key), range(40)))
 
 
-def test_child_of_a_process_that_signed_signs_too(key: TokenKey) -> None:
+def test_children_of_a_process_that_signed_sign_at_once(key: TokenKey) -> None:
     check(key)
     context = multiprocessing.get_context("fork")
-    children = [context.Process(target=check, args=(key,)) for _ in range(3)]
-    for child in children:
-        child.start()
-    check(key)
-    for child in children:
-        child.join(30)
-    assert [child.exitcode for child in children] == [0, 0, 0]
+    for _ in range(5):  # while one logs in, SoftHSM's token is not there for the others
+        children = [context.Process(target=check, args=(key,)) for _ in range(4)]
+        for child in children:
+            child.start()
+        check(key)
+        for child in children:
+            child.join(30)
+        assert [child.exitcode for child in children] == [0, 0, 0, 0]
     check(key)
 
 

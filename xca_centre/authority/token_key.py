@@ -8,6 +8,7 @@ at a time, whatever the token and the thread. Several processes sign at once, ea
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -29,7 +30,7 @@ from xca_common.secret import Secret
 _Result = TypeVar("_Result")
 
 _WRONG_PIN: Final = (refusals.PinIncorrect, refusals.PinInvalid, refusals.PinLenRange)
-_LOCKED_PIN: Final = (refusals.PinLocked, refusals.PinExpired, refusals.UserPinNotInitialized)
+_LOCKED_PIN: Final = (refusals.PinLocked, refusals.PinExpired)
 _NOT_DECRYPTED: Final = (
     refusals.EncryptedDataInvalid,
     refusals.EncryptedDataLenRange,
@@ -38,6 +39,8 @@ _NOT_DECRYPTED: Final = (
     refusals.FunctionFailed,  # SoftHSM
     refusals.GeneralError,  # SoftHSM
 )
+# SoftHSM's token is not there for a moment while another process logs in: that writes its file anew.
+_PAUSES: Final = (0.0, 0.01, 0.03, 0.1, 0.3, 0.0)  # seconds behind each try
 _LABEL_BYTES: Final = 32  # PKCS#11, C_InitToken
 
 
@@ -198,6 +201,8 @@ class Token:
             return self.key(name)
 
         def make(session: Any) -> rsa.RSAPublicKey:
+            with suppress(errors.NoTokenKey):  # made by the try before
+                return _public(self._handle(session, name))
             # A pair that was cut off.
             for left in session.get_objects({Attribute.LABEL: name, Attribute.CLASS: ObjectClass.PUBLIC_KEY}):
                 left.destroy()
@@ -228,25 +233,28 @@ class Token:
             self._session, self._handles = None, {}
 
     def _do(self, work: Callable[[Any], _Result]) -> _Result:
-        """Call `work` with a session that is logged in; once more with a new one if that went."""
+        """Call `work` with a session that is logged in; again with new ones if that went."""
         with _lock:
-            try:
+            failure: pkcs11.PKCS11Error | errors.NoTokenKey | None = None
+            for pause in _PAUSES:
                 try:
                     return work(self._opened())
-                except (*_WRONG_PIN, *_LOCKED_PIN):
-                    raise
-                except (pkcs11.PKCS11Error, errors.NoTokenKey):
-                    # SoftHSM's token that went has no keys. It may be back in another slot, which only a new
-                    # start of the module shows.
-                    self._module.stop()
-                    return work(self._opened())
-            except (*_WRONG_PIN, *_LOCKED_PIN) as error:
-                self._refused = True
-                self._module.stop()  # it closes the session that could not log in
-                raise errors.TokenPinRefused(label=self.label, detail=type(error).__name__) from None
-            except pkcs11.PKCS11Error as error:
+                except (*_WRONG_PIN, *_LOCKED_PIN) as error:
+                    self._refused = True
+                    self._module.stop()  # it closes the session that could not log in
+                    raise errors.TokenPinRefused(label=self.label, detail=type(error).__name__) from None
+                except errors.NoTokenKey as error:
+                    if isinstance(failure, errors.NoTokenKey):
+                        raise
+                    failure = error  # SoftHSM's token that went has no keys
+                except pkcs11.PKCS11Error as error:
+                    failure = error
+                # It may be back in another slot, which only a new start of the module shows.
                 self._module.stop()
-                raise self._unavailable(error) from None
+                time.sleep(pause)
+            if isinstance(failure, pkcs11.PKCS11Error):
+                raise self._unavailable(failure) from None
+            raise errors.TokenUnavailable(label=self.label, detail="CKR_TOKEN_NOT_PRESENT")
 
     def _opened(self) -> Any:
         if self._refused:
