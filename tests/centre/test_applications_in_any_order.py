@@ -218,9 +218,14 @@ class OneApplication(RuleBasedStateMachine):
         event = ApplicationEvent(name)
         self.act(name, lambda change: applications.advance(change, RULES, self.case.id, event, MAKERS[name]))
 
-    @rule()
-    def go_on(self) -> None:
-        """Do what leads to a card, so that the end is reached often."""
+    @rule(steps=st.integers(1, 8))
+    def go_on(self, steps: int) -> None:
+        """Do what leads to a card, so that every state is reached often."""
+        for _ in range(steps):
+            self._go_on()
+            self.application_is_as_people_are_told()
+
+    def _go_on(self) -> None:
         match self.state:
             case "submitted":
                 self.fetch_slip()
@@ -241,7 +246,7 @@ class OneApplication(RuleBasedStateMachine):
                 self.advance("issue")
             case "issued":
                 self.advance("mail")
-            case _:
+            case "mailed":
                 self.advance("close")
 
     @invariant()
@@ -255,8 +260,9 @@ class OneApplication(RuleBasedStateMachine):
             ]
             jobs = connection.execute(select(JOBS.c.kind, JOBS.c.facts)).all()
         assert (now.state, now.revision) == (ApplicationState(self.state), self.revision)
-        assert (now.first_reviewer is not None) is (self.state in REVIEWED)
-        assert (now.reason is not None) is (self.state == "returned")
+        if self.state != "withdrawn":  # then they stay as they were
+            assert (now.first_reviewer is not None) is (self.state in REVIEWED)
+            assert (now.reason is not None) is (self.state == "returned")
         assert (sealed is not None) is (self.state not in MADE | {"withdrawn"})
         # An application waits for its fee, or has one paid slip; what is withdrawn has none.
         waits = self.state in ("submitted", "letter_arrived", "withdrawn")
@@ -273,7 +279,7 @@ def test_acts_on_an_application_in_any_order_are_done_or_refused_as_told(sqlite_
     run_state_machine_as_test(
         OneApplication,
         settings=settings(
-            max_examples=60,
+            max_examples=50,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
