@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,14 @@ class Watched:
 
     def close(self, order: str, dates: CardDates) -> None:
         self._do("close", order, dates)
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    """A clock of today: the stand-in's cards lapse by the computer's own."""
+    clock = MovedClock()
+    clock.at = datetime.now(UTC)
+    return clock
 
 
 @pytest.fixture(scope="session")

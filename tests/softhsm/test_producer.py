@@ -3,11 +3,12 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from softhsm.producer import SoftHSMProducer, open_producer
 from support.softhsm.softhsm_card import PIN, USER_CODE, Issuer
 from xca_centre.errors import NoSuchProducer
 from xca_centre.producer import CardProducer, find_producer
+from xca_common import taipei
 from xca_common.card_making import (
     CardCertificates,
     CardDates,
@@ -34,7 +36,7 @@ from xca_common.pki.sealed_secret import seal
 from xca_common.secret import Secret
 
 ORDER = "order-1"
-DATES = CardDates(date(2026, 11, 28), date(2027, 2, 26))
+DATES = CardDates(taipei.today(), taipei.today() + timedelta(days=70))
 OTHER_CODE = "Other.Code"
 CHANGES = {"os.rename", "os.link", "os.mkdir", "os.rmdir", "shutil.copytree", "subprocess.Popen"}
 
@@ -46,7 +48,7 @@ def certificates(environment: Environment, keys: CardKeys) -> CardCertificates:
         distinguished_name.parse("C=TW,O=製卡測試"),
         authority.directory_attributes(profile.SCHOOL, "secondary", organisation_oid="2.16.886.111.100000"),
     )
-    dates = authority.validity(datetime(2026, 11, 28, tzinfo=UTC), 6)
+    dates = authority.validity(datetime.now(UTC), 6)
     return CardCertificates(
         ca.certify(keys.signing, authority.SIGNING, subject, *dates),
         ca.certify(keys.encryption, authority.ENCRYPTION, subject, *dates),
@@ -145,6 +147,26 @@ def test_issuer_keeps_neither_the_user_code_nor_what_opens_the_card(
     assert [path.name for path in (issuer.environment.orders / ORDER).iterdir()] == ["card.json"]
 
 
+def test_made_card_is_activated_and_shown_by_xcactl(producer: SoftHSMProducer, issuer: Issuer) -> None:
+    number = make(producer, issuer.environment).number
+
+    def xcactl(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "xca_plugin.cli", "--lang", "en", *arguments],
+            env=os.environ | issuer.environment.exports() | {"CODE": USER_CODE, "PIN": PIN},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    xcactl("activate", "--yes", "--card", number, "--user-code", "env:CODE", "--new-pin", "env:PIN")
+    shown = xcactl("info", "--card", number)
+    assert number in shown
+    assert "製卡測試" in shown
+    assert find(issuer.environment, number).state == "active"
+
+
 def test_user_code_of_a_made_card_can_be_reset(producer: SoftHSMProducer, issuer: Issuer) -> None:
     number = make(producer, issuer.environment).number
     reset_user_code(issuer.environment, number, OTHER_CODE)
@@ -169,7 +191,7 @@ def test_steps_that_are_repeated_change_nothing(producer: SoftHSMProducer, issue
     assert producer.make_keys(ORDER) == keys
     producer.set_user_code(ORDER, sealed(producer, user_code=OTHER_CODE))
     producer.write(ORDER, written)
-    producer.close(ORDER, replace(DATES, issued_on=date(2026, 12, 1)))
+    producer.close(ORDER, replace(DATES, issued_on=taipei.today() - timedelta(days=1)))
     assert [card.row for card in cards(issuer.environment)] == [row]
     assert issuer.init_pin(keys.number, USER_CODE).returncode == 0
     listed = issuer.login(keys.number, "--list-objects", "--type", "cert").stdout
