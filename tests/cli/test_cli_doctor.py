@@ -185,7 +185,7 @@ def test_doctor_with_silent_servers_says_so(workspace: Workspace) -> None:
         found = examined(workspace.with_variables(http_proxy=address))
     assert outcome(found, "crl")[0] == outcome(found, "ocsp")[0] == "failed"
     assert "did not sign" in outcome(found, "crl")[1]
-    assert "does not know" in outcome(found, "ocsp")[1]
+    assert "is about other certificates" in outcome(found, "ocsp")[1]
     with proxy({}) as (address, _):
         found = examined(workspace.with_variables(http_proxy=address))
     assert "HTTP 404" in outcome(found, "crl")[1]
