@@ -110,7 +110,8 @@ if is_chinese; then
 
 接著可以試試：
 
-    xcactl info                                        狀態、剩餘次數、憑證
+    xcactl info                                        持卡人、狀態、剩餘次數
+    xcactl cert list                                   卡片上的憑證
     xcactl pin change --pin file:$pin             更改PIN碼：會詢問新的PIN碼
     xcactl verify $demo/contract.txt $demo/contract.txt.p7s --ca-file $root
     xcactl events                                      歷史紀錄
@@ -126,7 +127,8 @@ The card stays in $demo. Enter it from any shell with
 
 and then, for example:
 
-    xcactl info                                        its state, tries left, certificates
+    xcactl info                                        its holder, state, tries left
+    xcactl cert list                                   the certificates on it
     xcactl pin change --pin file:$pin             更改PIN碼: asks for a new one
     xcactl verify $demo/contract.txt $demo/contract.txt.p7s --ca-file $root
     xcactl events                                      what happened to it
