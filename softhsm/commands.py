@@ -335,8 +335,10 @@ def issue(
             said = text("--{option} is for one card; leave out --count or --{option}")
             raise click.UsageError(said.format(option=option)())
     environment = Environment(context.obj)
-    code = _user_code(context, user_code, _("User code (用戶代碼) that the holder chose"))
     wanted = Application(issued_on=issue_date, **application)
+    if user_code is None:
+        softhsm.check_application(environment, wanted)  # nobody types a code for what is refused anyway
+    code = _user_code(context, user_code, _("User code (用戶代碼) that the holder chose"))
     # Without a terminal there is no progress bar, and rich, which draws it, is not loaded.
     numbers: Any = range(count)
     if count > 1 and sys.stderr.isatty():
@@ -473,8 +475,7 @@ def revoke(directory: Path, number: str, reason: str, yes: bool) -> None:
     from softhsm import revocation  # imported here and in the commands below because the import is slow
 
     environment = Environment(directory)
-    softhsm.find(environment, number)
-    revocation.check_reason(reason)
+    revocation.check_revocable(environment, number, reason)
     _agree(text("Revoke the certificates of {number} for good?").format(number=number), yes)
     _say_published(
         text("The certificates of {number} are revoked.").format(number=number),

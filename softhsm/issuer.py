@@ -124,13 +124,8 @@ def issue(environment: Environment, user_code: str, application: Application | N
     """
     application = application or Application()
     check_user_code(user_code)
-    _check_reader(application.reader)
-    if application.number is not None and not re.fullmatch(_NUMBER, application.number):
-        said = text("card number '{number}': must be XC and 14 digits; leave it out for a free one")
-        raise BadValueError(said.format(number=application.number))
-    issued = datetime.now(TAIPEI)
-    if application.issued_on is not None:
-        issued = datetime.combine(application.issued_on, issued.timetz())
+    _check_places(application)
+    issued = _time_of_issue(application)
 
     taken = {row.number for row in environment.store.cards()}
     number = application.number or next(n for n in _random_numbers() if n not in taken)
@@ -155,6 +150,19 @@ def issue(environment: Environment, user_code: str, application: Application | N
             activate_by=day + timedelta(days=ACTIVATION_DAYS),
         )
     return find(environment, number)
+
+
+def check_application(environment: Environment, application: Application) -> None:
+    """Check an application before its holder is asked for a user code; `issue` checks it too.
+
+    Raises:
+        BadValueError: the application breaks a rule, or its number is in use.
+        IssuerError: the environment is damaged.
+    """
+    _check_places(application)
+    if application.number is not None:
+        check_free(environment, application.number)
+    _Certificates(environment, application, _time_of_issue(application))
 
 
 def cards(environment: Environment) -> list[IssuedCard]:
@@ -318,10 +326,22 @@ def check_user_code(user_code: str) -> None:
         )
 
 
-def _check_reader(reader: str | None) -> None:
+def _check_places(application: Application) -> None:
+    """Check the form of the reader's name and of the card number, where they were chosen."""
+    reader, number = application.reader, application.number
     if reader is not None and not (reader.isprintable() and 0 < len(reader.strip().encode()) <= _READER_MAX):
         said = text("reader '{reader}': must be a line of 1 to {most} bytes; choose another name")
         raise BadValueError(said.format(reader=reader, most=_READER_MAX))
+    if number is not None and not re.fullmatch(_NUMBER, number):
+        said = text("card number '{number}': must be XC and 14 digits; leave it out for a free one")
+        raise BadValueError(said.format(number=number))
+
+
+def _time_of_issue(application: Application) -> datetime:
+    now = datetime.now(TAIPEI)
+    if application.issued_on is None:
+        return now
+    return datetime.combine(application.issued_on, now.timetz())
 
 
 def _random_numbers() -> Iterator[str]:

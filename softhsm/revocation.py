@@ -70,7 +70,7 @@ def revoke(environment: Environment, number: str, reason: str = REASONS[0]) -> P
         StoreError: the card store cannot be used.
         OSError: the environment cannot be written.
     """
-    check_reason(reason)
+    _check_reason(reason)
 
     def change(entry: _Entry) -> x509.ReasonFlags | None:
         _check_not_final(entry, number)
@@ -79,12 +79,22 @@ def revoke(environment: Environment, number: str, reason: str = REASONS[0]) -> P
     return _publish(environment, number, change)
 
 
-def check_reason(reason: str) -> None:
-    """Check that certificates may be revoked for a reason.
+def check_revocable(environment: Environment, number: str, reason: str) -> None:
+    """Check what `revoke` checks, and change nothing: for who asks a person first.
 
     Raises:
-        BadValueError: it is none of REASONS.
+        As revoke.
     """
+    find(environment, number)
+    _check_reason(reason)
+    with environment.store.lock(exclusive=True):
+        _, previous = _authority(environment)
+        entries = {entry.serial_number: entry for entry in previous or ()}
+        for certificate in _certificates(environment, number).values():
+            _check_not_final(entries.get(certificate.serial_number), number)
+
+
+def _check_reason(reason: str) -> None:
     if reason not in REASONS:
         said = text("reason '{reason}': must be one of {reasons}")
         raise BadValueError(said.format(reason=reason, reasons=REASONS))
@@ -130,17 +140,8 @@ def publish(environment: Environment, number: str) -> Published:
 def _publish(environment: Environment, card: str, change: _Change) -> Published:
     find(environment, card)
     with environment.store.lock(exclusive=True):
-        try:
-            authority = Authority.load(environment.pki)
-            previous = _previous(environment.pki / "complete.crl")
-        except (OSError, ValueError) as error:
-            said = text("{path}: the test PKI is damaged ({error}); make a new environment")
-            raise IssuerError(said.format(path=environment.pki, error=error)) from None
-        with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
-            answer = inner.ask("certificates", label=rules.INNER_LABEL + card)["certificates"]
-        certificates = {
-            label: x509.load_der_x509_certificate(bytes.fromhex(der)) for label, der in answer.items()
-        }
+        authority, previous = _authority(environment)
+        certificates = _certificates(environment, card)
         now = datetime.now(UTC).replace(microsecond=0)
         entries = {entry.serial_number: entry for entry in previous or ()}
         has_changed = False
@@ -173,8 +174,22 @@ def _publish(environment: Environment, card: str, change: _Change) -> Published:
     return published
 
 
-def _previous(path: Path) -> x509.CertificateRevocationList | None:
-    return x509.load_der_x509_crl(path.read_bytes()) if path.exists() else None
+def _authority(environment: Environment) -> tuple[Authority, x509.CertificateRevocationList | None]:
+    """Return the issuing CA and the last CRL that it signed, if there is one."""
+    crl = environment.pki / "complete.crl"
+    try:
+        authority = Authority.load(environment.pki)
+        return authority, x509.load_der_x509_crl(crl.read_bytes()) if crl.exists() else None
+    except (OSError, ValueError) as error:
+        said = text("{path}: the test PKI is damaged ({error}); make a new environment")
+        raise IssuerError(said.format(path=environment.pki, error=error)) from None
+
+
+def _certificates(environment: Environment, card: str) -> dict[str, x509.Certificate]:
+    """Return the certificates of a card's keys, by their labels."""
+    with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
+        answer = inner.ask("certificates", label=rules.INNER_LABEL + card)["certificates"]
+    return {label: x509.load_der_x509_certificate(bytes.fromhex(der)) for label, der in answer.items()}
 
 
 def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags:

@@ -289,6 +289,26 @@ def test_issue_in_a_terminal_asks_twice_and_shows_nothing(issuer: Issuer) -> Non
     assert issuer.init_pin(number, USER_CODE).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--holder", "測試協會"), "not a name"),
+        (("--number", "XC1"), "must be XC and 14 digits"),
+        (("--organisation-oid", "none"), "none"),
+    ],
+)
+def test_application_that_is_refused_in_a_terminal_asks_for_no_user_code(
+    issuer: Issuer, arguments: tuple[str, ...], why: str
+) -> None:
+    command, *rest = issuer.command("--lang", "en", "issue", *arguments)
+    with pexpect.spawn(command, rest, encoding="utf-8", timeout=20) as terminal:
+        terminal.expect(pexpect.EOF)
+        shown = terminal.before or ""
+    assert terminal.exitstatus == 2
+    assert why in shown
+    assert "用戶代碼" not in shown
+
+
 def test_user_code_of_the_wrong_form_in_a_terminal_is_asked_for_again(issuer: Issuer, closed: str) -> None:
     command, *arguments = issuer.command("--lang", "en", "reset-user-code", closed.lower())
     with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20) as terminal:

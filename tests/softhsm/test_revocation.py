@@ -133,6 +133,13 @@ def test_revocation_asks_before_it_is_done(issuer: Issuer, active: str) -> None:
     assert (done.returncode, b"are revoked" in done.stdout) == (0, True)
 
 
+def test_revocation_of_a_revoked_card_is_refused_without_a_question(issuer: Issuer, active: str) -> None:
+    published(issuer, "revoke", active, "--yes")
+    done = issuer.run("revoke", active, stdin="")
+    assert (done.returncode, b"was revoked for good on" in done.stderr) == (2, True)
+    assert b"[y/N]" not in done.stdout + done.stderr
+
+
 def test_revocation_of_one_card_changes_no_other(issuer: Issuer, active: str) -> None:
     other = issuer.issue()["number"]
     published(issuer, "suspend", active)
