@@ -98,6 +98,7 @@ _STEPS: Final[dict[Text | str, Text]] = {
         "Choose a shorter name: most disks take 255 bytes, and a Chinese character takes three of them."
     ),
     _OS_REASONS[errno.EROFS]: text("Nothing can be written there: choose another place."),
+    _OS_REASONS[errno.EISDIR]: text("Name a file in that folder."),
 }
 """What to do next, where the reason tells it."""
 

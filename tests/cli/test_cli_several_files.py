@@ -100,6 +100,20 @@ def test_file_that_is_not_there_among_several_keeps_no_other_from_being_handled(
         assert "3 of 5 files failed." in result.err
 
 
+@pytest.mark.parametrize(
+    ("language", "step"), [("en", "Name a file in that folder."), ("zh_TW", "請改為指定該資料夾中的檔案。")]
+)
+def test_folder_that_is_named_for_a_file_is_told_with_what_to_name(
+    active: Workspace, language: str, step: str
+) -> None:
+    workspace, (one, folder) = with_files(active, 2)
+    (workspace.home / folder).unlink()
+    (workspace.home / folder).mkdir()
+    result = workspace.run("--lang", language, "sign", one, folder, "--pin", "env:PIN")
+    assert result.status == 63
+    assert step in result.err
+
+
 def test_no_pin_is_asked_for_where_nothing_is_left_to_be_done(active: Workspace) -> None:
     workspace, names = with_files(active, 2)
     (workspace.home / f"{names[0]}.p7s").write_text("somebody else's")
