@@ -466,7 +466,7 @@ def reset_user_code(context: click.Context, number: str, new_user_code: str | No
     metavar="REASON",
     default="cessationOfOperation",
     show_default=True,
-    help=_("As RFC 5280 names it."),
+    help=_("One of cessationOfOperation, keyCompromise, affiliationChanged, superseded (RFC 5280)."),
 )
 @_yes_option
 @click.pass_obj

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from softhsm import Environment
+from softhsm.revocation import REASONS
 from support.softhsm.softhsm_card import Issuer, openssl
 from xca_common import taipei
 
@@ -149,6 +150,11 @@ def test_revocation_of_one_card_changes_no_other(issuer: Issuer, active: str) ->
     assert text.count("Cessation Of Operation") == 2
     published(issuer, "resume", active)
     assert crl_text(issuer.environment).count("Serial Number") == 2
+
+
+def test_help_of_revoke_names_every_reason(issuer: Issuer) -> None:
+    said = issuer.run("revoke", "--help").stdout.decode()
+    assert [reason for reason in REASONS if reason not in said] == []
 
 
 def test_revocation_that_cannot_be_is_refused(issuer: Issuer, active: str) -> None:
