@@ -58,8 +58,8 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Playwright, which a process can start only once."""
+    """Playwright. While it runs, no other test of this process can run an event loop of its own."""
     with sync_playwright() as playwright:
         yield playwright

@@ -82,7 +82,7 @@ def agent(start_agent: Start, xca_active_card: CardFixture) -> Agent:
     return start_agent(xca_active_card)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Debian's Chromium, which blocks pop-ups as it does for a person."""
     browser = playwright.chromium.launch(
