@@ -13,6 +13,8 @@ from xca_centre.errors import LetterNotMade
 from xca_centre.issuer_rules import Issuer, IssuerRules, load
 from xca_centre.letters import MailedCard, activation_letter, address_labels, serial_list
 
+pytestmark = pytest.mark.integration
+
 MADE = datetime(2026, 11, 28, 1, 0, tzinfo=UTC)
 CARD = MailedCard(
     number="XC00000000091349",

@@ -18,6 +18,8 @@ from xca_centre.errors import LetterNotMade
 from xca_centre.life.application import ApplicationState
 from xca_centre.printed_application import print_application
 
+pytestmark = pytest.mark.integration
+
 MADE = datetime(2026, 11, 28, 1, 0, tzinfo=UTC)
 CASE = Application(
     id=UUID(int=1),

@@ -43,6 +43,8 @@ from xca_common.pki.revocation_list import RevocationList
 from xca_common.pki.standing import Standing
 from xca_login import Revocation
 
+pytestmark = pytest.mark.integration
+
 ACCEPT, SUSPEND = CertificateEvent.ACCEPT, CertificateEvent.SUSPEND
 RESUME, REVOKE = CertificateEvent.RESUME, CertificateEvent.REVOKE
 LOST = Reason.KEY_COMPROMISE
@@ -387,7 +389,6 @@ def test_list_is_published_though_its_worker_is_killed_anywhere(
     database.close()
 
 
-@pytest.mark.integration
 class TestOverHttp:
     """Clients that are not ours, and those of ours that ask the real centre."""
 
