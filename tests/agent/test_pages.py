@@ -536,6 +536,24 @@ def test_language_is_the_browsers_until_one_is_chosen(allowed: SiteClient) -> No
         assert "Your card" in visitor.see("/")
 
 
+@pytest.mark.parametrize(
+    ("language", "signing", "encrypting"),
+    [
+        ("en", "signature", "encryption of keys"),
+        ("zh-TW", "簽章", "金鑰加密"),
+    ],
+)
+def test_key_usage_on_the_page_of_a_card_is_in_words(
+    start_agent: Start, xca_active_card: CardFixture, language: str, signing: str, encrypting: str
+) -> None:
+    with visiting(start_agent(xca_active_card), language) as visitor:
+        page = visitor.see("/card")
+    label = {"en": "Key usage", "zh-TW": "金鑰用途"}[language]
+    assert f"{label} {signing}" in page
+    assert encrypting in page
+    assert "digital_signature" not in page
+
+
 def test_certificates_that_cannot_be_read_are_shown_as_such(
     start_agent: Start, xca_active_card: CardFixture
 ) -> None:
