@@ -65,6 +65,7 @@ from xca_plugin.model import (
     Key,
     OddCertificate,
     Padding,
+    digest_name,
 )
 from xca_plugin.named_file import of_the_system
 from xca_plugin.token_info import SetAtReader, is_logged_in, loads, pin_lengths, set_at_reader
@@ -435,7 +436,7 @@ class _HicosSession:
             except _CANNOT as error:
                 if padding is not Padding.OAEP:
                     raise
-                scheme = f"RSAES-OAEP, {digest_hash.name}"
+                scheme = f"RSAES-OAEP, {digest_name(digest_hash)}"
                 raise errors.KeyEncryptionUnsupported(number=self._card.number, scheme=scheme) from error
 
     def _key(self, key: Key, use: type) -> Any:

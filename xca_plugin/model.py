@@ -45,6 +45,31 @@ class Hash(StrEnum):
     SHA512 = "sha512"
 
 
+_DIGEST_NAMES: Final = {
+    "md2": "MD2",
+    "md5": "MD5",
+    "sha1": "SHA-1",
+    "sha224": "SHA-224",
+    "sha256": "SHA-256",
+    "sha384": "SHA-384",
+    "sha512": "SHA-512",
+    "sha512_224": "SHA-512/224",
+    "sha512_256": "SHA-512/256",
+    "sha3_224": "SHA3-224",
+    "sha3_256": "SHA3-256",
+    "sha3_384": "SHA3-384",
+    "sha3_512": "SHA3-512",
+    "shake128": "SHAKE128",
+    "shake256": "SHAKE256",
+}
+"""Names of digest algorithms as FIPS 180-4 and FIPS 202 write them, by those of hashlib and asn1crypto."""
+
+
+def digest_name(algorithm: str) -> str:
+    """Return the name of a digest algorithm as people read it; an unknown one as it is."""
+    return _DIGEST_NAMES.get(algorithm, algorithm)
+
+
 class Padding(StrEnum):
     """Padding schemes of RSA (RFC 8017)."""
 

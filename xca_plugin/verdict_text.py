@@ -6,6 +6,7 @@ from typing import Final
 
 from xca_plugin import card_text
 from xca_plugin.i18n import _, plural, text
+from xca_plugin.model import digest_name
 from xca_plugin.verdict import Changes, InPdf, Outcome, TimeStamp, Verdict, Verification
 
 OUTCOMES: Final = {
@@ -67,7 +68,7 @@ def open_questions(verdict: Verdict) -> list[str]:
             "Warning: it uses {names}, which is no longer secure: there may be another file with the same "
             "signature. Ask its signer to sign it again, with SHA-256."
         )
-        said.append(weak.format(names=[name.upper() for name in verdict.weak])())
+        said.append(weak.format(names=[digest_name(name) for name in verdict.weak])())
     if verdict.only_content:
         said.append(_("Only the content was signed, without a time and without its content type."))
     elif verdict.signed_at and not proved_time(verdict):
@@ -81,8 +82,10 @@ def open_questions(verdict: Verdict) -> list[str]:
 
 def digest(verdict: Verdict) -> str:
     """Return the name of a signature's digest algorithm, and whether it is no longer secure."""
-    name = verdict.digest or ""
-    return text("{name} (no longer secure)").format(name=name)() if name in verdict.weak else name
+    if verdict.digest is None:
+        return ""
+    name = digest_name(verdict.digest)
+    return text("{name} (no longer secure)").format(name=name)() if verdict.digest in verdict.weak else name
 
 
 def proved_time(verdict: Verdict) -> datetime | None:

@@ -188,7 +188,7 @@ def test_key_in_oaep_that_the_card_has_not_is_told_with_a_remedy(
     )
     result = active.run("decrypt", str(encrypted), "-o", str(decrypted), "--pin", "stdin", stdin=f"{PIN}\n")
     assert result.status == 56
-    assert "encrypted with RSAES-OAEP, SHA256" in result.err
+    assert "encrypted with RSAES-OAEP, SHA-256" in result.err
     assert "RSAES-PKCS1-v1_5" in result.err
     assert active.card()["pin_tries_left"] == 3
     assert not decrypted.exists()

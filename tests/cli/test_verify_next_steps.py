@@ -293,8 +293,8 @@ def test_digest_that_is_no_longer_secure_is_told_with_a_valid_signature(
     Path("file.p7s").write_bytes(_with_sha1(signer, CONTENT))
     result = verify("file", "file.p7s")
     assert result.status == 0, result.err
-    assert "sha1 (no longer secure)" in result.out
-    assert "Warning: it uses SHA1, which is no longer secure" in result.out
+    assert "SHA-1 (no longer secure)" in result.out
+    assert "Warning: it uses SHA-1, which is no longer secure" in result.out
     document = verify("file", "file.p7s", "--json").json
     check(document, "verify")
     assert document["weak_digests"] == ["sha1"]

@@ -107,6 +107,17 @@ def test_report_in_html_says_who_signed_what(verify: Verifier, root: Party, lang
         assert words in said
 
 
+@pytest.mark.parametrize(("language", "label"), [("en", "Digest"), ("zh_TW", "雜湊演算法")])
+def test_digest_is_named_as_people_read_it_and_in_json_as_programs_do(
+    verify: Verifier, root: Party, language: str, label: str
+) -> None:
+    result = verify("out.html", named(HOLDER, root), language=language)
+    assert re.search(rf"{label}\W+SHA-256", result.out)
+    assert f"<th>{label}</th><td>SHA-256</td>" in verify.read("out.html").decode()
+    assert verify("out.json", named(HOLDER, root)).status == 0
+    assert json.loads(verify.read("out.json"))["verification"]["digest"] == "sha256"
+
+
 def test_report_of_what_is_not_valid_says_why(verify: Verifier, root: Party) -> None:
     assert verify("out.html", named(HOLDER, root), content=b"another", language="en").status == 62
     page = verify.read("out.html").decode()
