@@ -18,6 +18,7 @@ from softhsm import Environment, issue
 from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import Start, configure, running
 from support.agent.component_client import SITE, Json, SiteClient, b64, openssl, post, verify
+from support.agent.page_visitor import visiting
 from support.odd_certificates import odd_ones, put
 from xca_plugin.agent.component.result_codes import Code, MinorCode
 
@@ -496,6 +497,15 @@ def test_root_page_read_by_an_installer_tells_the_version(allowed: SiteClient) -
     found = re.search(r"version:(?P<version>[\d.]+)", allowed.http.get(f"{allowed.agent.url}/").text)
     assert found
     assert found["version"] == allowed.get("/pkcs11info").json()["serverVersion"]
+
+
+@pytest.mark.parametrize(
+    ("language", "caption"),
+    [("en", "Version of the component, for web sites:"), ("zh-TW", "供網站辨識的元件版本：")],
+)
+def test_version_on_the_root_page_has_a_caption(allowed: SiteClient, language: str, caption: str) -> None:
+    with visiting(allowed.agent, language) as visitor:
+        assert re.search(rf"{caption} version:[\d.]+", visitor.see("/"))
 
 
 def test_message_of_an_error_tells_the_reason_the_tries_and_what_to_do(
