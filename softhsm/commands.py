@@ -229,7 +229,7 @@ _yes_option: Final = click.option("--yes", is_flag=True, help=_("Do not ask."))
     envvar="XCA_SOFTHSM_DIR",
     default=softhsm.default_path,
     show_default=_("$XCA_SOFTHSM_DIR, else $XDG_DATA_HOME/xca/softhsm"),
-    help=_("The environment: one directory; nothing outside it is touched."),
+    help=_("The environment: one folder; nothing outside it is touched."),
 )
 @click.version_option(package_name="xca_plugin")
 @click.pass_context

@@ -121,7 +121,7 @@ class Environment:
         """
         if to.expanduser().absolute().is_relative_to(self.path):
             raise IssuerError(
-                text("{path} is inside the environment; choose another directory").format(path=to)
+                text("{path} is inside the environment; choose another folder").format(path=to)
             )
 
         def cards_in_the_making(folder: str, names: list[str]) -> list[str]:
@@ -141,7 +141,7 @@ class Environment:
             raise IssuerError(_no_directory(path))
         if path.exists() and any(path.iterdir()):
             raise IssuerError(
-                text("{path} is not empty; choose another directory with --dir").format(path=path)
+                text("{path} is not empty; choose another folder with --dir").format(path=path)
             )
         environment = cls.__new__(cls)
         environment._at(path)
@@ -212,7 +212,7 @@ def inner_configuration(tokens: Path) -> bytes:
 
 
 def _no_directory(path: Path) -> Text:
-    return text("{path} is a file; name a directory with --dir").format(path=path)
+    return text("{path} is a file; name a folder with --dir").format(path=path)
 
 
 def _softhsm() -> Path:

@@ -206,9 +206,7 @@ def stage(
         if before is not None and not stat.S_ISREG(before.st_mode):
             return _Stream(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC), shown)
         if before is None and not target.parent.exists():
-            raise FileProblem(
-                path=path, detail=text("there is no directory {path}").format(path=target.parent)
-            )
+            raise FileProblem(path=path, detail=text("there is no folder {path}").format(path=target.parent))
     return _RegularFile(path, target, before, private, may_replace)
 
 

@@ -173,7 +173,7 @@ def test_new_pin_that_the_card_does_not_accept_is_said(closed: Workspace, script
 def test_receipt_that_cannot_be_written_is_found_before_a_try(closed: Workspace) -> None:
     result = ready(closed).run(*ACTIVATE, "--receipt", "/nowhere/receipt.json")
     assert result.status == 63
-    assert "The file /nowhere/receipt.json cannot be used: there is no directory /nowhere." in result.err
+    assert "The file /nowhere/receipt.json cannot be used: there is no folder /nowhere." in result.err
     assert closed.card()["state"] == "not-activated"
 
 

@@ -62,7 +62,7 @@ def test_environment_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
     for command in ("list", "init"):
         refused = issuer.run(command)
         assert refused.returncode == 1
-        assert "letter.txt is a file; name a directory with --dir" in refused.stderr.decode()
+        assert "letter.txt is a file; name a folder with --dir" in refused.stderr.decode()
     assert issuer.path.read_bytes() == b"text"
 
 
