@@ -120,9 +120,7 @@ class Environment:
             OSError: a file cannot be read or written.
         """
         if to.expanduser().absolute().is_relative_to(self.path):
-            raise IssuerError(
-                text("{path} is inside the environment; choose another folder").format(path=to)
-            )
+            raise IssuerError(text("{path} is inside the environment; choose another folder").format(path=to))
 
         def cards_in_the_making(folder: str, names: list[str]) -> list[str]:
             return names if Path(folder) == self.staging else []
@@ -140,9 +138,7 @@ class Environment:
         if path.exists() and not path.is_dir():
             raise IssuerError(_no_directory(path))
         if path.exists() and any(path.iterdir()):
-            raise IssuerError(
-                text("{path} is not empty; choose another folder with --dir").format(path=path)
-            )
+            raise IssuerError(text("{path} is not empty; choose another folder with --dir").format(path=path))
         environment = cls.__new__(cls)
         environment._at(path)
         configuration = environment._module_configuration()

@@ -27,6 +27,7 @@ from softhsm.making import (
     SO_PIN,
     STATE_FILE,
     check_free,
+    free_reader,
     keep_fresh,
     on_the_card,
     public_key,
@@ -156,12 +157,14 @@ def check_application(environment: Environment, application: Application) -> Non
     """Check an application before its holder is asked for a user code; `issue` checks it too.
 
     Raises:
-        BadValueError: the application breaks a rule, or its number is in use.
+        BadValueError: the application breaks a rule, or its number or its reader is taken.
         IssuerError: the environment is damaged.
+        StoreError: the card store cannot be used.
     """
     _check_places(application)
     if application.number is not None:
         check_free(environment, application.number)
+    free_reader(environment.store.cards(), application.reader)
     _Certificates(environment, application, _time_of_issue(application))
 
 

@@ -8,14 +8,14 @@ issuer's copies are on the disk.
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pkcs11_shim import StoreWriter
+from pkcs11_shim import CardRow, StoreWriter
 from softhsm.environment import Environment, inner_configuration
 from softhsm.errors import BadValueError, IssuerError
 from softhsm.i18n import text
@@ -151,7 +151,7 @@ def publish(
         withdraw(environment, staging, store, number)
         store.add(
             number,
-            reader=_reader(store, reader),
+            reader=free_reader(store.cards(), reader),
             model=f"T7S{number[:8]}",
             issued_on=issued_on,
             activate_by=activate_by,
@@ -182,8 +182,13 @@ def check_free(environment: Environment, number: str) -> None:
         raise BadValueError(said.format(number=number))
 
 
-def _reader(store: StoreWriter, wanted: str | None) -> str:
-    holders = {row.reader: row.number for row in store.cards()}
+def free_reader(cards: Iterable[CardRow], wanted: str | None) -> str:
+    """Return the name of a reader without a card: the one that is wanted, else a new one.
+
+    Raises:
+        BadValueError: one of the cards is in the reader that is wanted.
+    """
+    holders = {row.reader: row.number for row in cards}
     if wanted is None:
         names = (f"SoftHSM Virtual Reader {n:02d} 00" for n in count())
         return next(name for name in names if name not in holders)

@@ -309,6 +309,19 @@ def test_application_that_is_refused_in_a_terminal_asks_for_no_user_code(
     assert "用戶代碼" not in shown
 
 
+def test_reader_that_is_taken_is_refused_in_a_terminal_before_a_user_code_is_asked_for(
+    issuer: Issuer,
+) -> None:
+    taken = issuer.issue()
+    command, *rest = issuer.command("--lang", "en", "issue", "--reader", taken["reader"])
+    with pexpect.spawn(command, rest, encoding="utf-8", timeout=20) as terminal:
+        terminal.expect(pexpect.EOF)
+        shown = terminal.before or ""
+    assert terminal.exitstatus == 2
+    assert f"card {taken['number']} is in it" in shown
+    assert "用戶代碼" not in shown
+
+
 def test_user_code_of_the_wrong_form_in_a_terminal_is_asked_for_again(issuer: Issuer, closed: str) -> None:
     command, *arguments = issuer.command("--lang", "en", "reset-user-code", closed.lower())
     with pexpect.spawn(command, arguments, encoding="utf-8", timeout=20) as terminal:
