@@ -138,8 +138,34 @@ def test_several_files_that_are_left_as_they_are_cost_no_pin_and_no_event(active
             talk.expect_exact(f"The file {name}.p7s is there already; it was left as it is.")
         talk.expect(pexpect.EOF)
         shown = str(talk.before)
-    assert (talk.exitstatus, screen(shown)) == (45, [])
+    assert (talk.exitstatus, screen(shown)) == (45, ["2 files: 0 done, 2 not replaced, 0 failed."])
     assert logins(workspace) == before
+
+
+@pytest.mark.parametrize(
+    ("language", "beside", "status", "closing"),
+    [
+        ("en", "there", 45, "3 files: 2 done, 1 not replaced, 0 failed."),
+        ("en", "missing", 63, "3 files: 1 done, 1 not replaced, 1 failed."),
+        ("zh_TW", "there", 45, "3 個檔案：完成 2 個，未取代 1 個，失敗 0 個。"),
+        ("zh_TW", "missing", 63, "3 個檔案：完成 1 個，未取代 1 個，失敗 1 個。"),
+    ],
+)
+def test_several_files_of_which_one_is_kept_end_with_what_became_of_all(
+    active: Workspace, language: str, beside: str, status: int, closing: str
+) -> None:
+    workspace, (kept, other, last) = with_files(active, 3)
+    (workspace.home / f"{kept}.p7s").write_text("somebody else's")
+    if beside == "missing":
+        (workspace.home / other).unlink()
+    with workspace.terminal("--lang", language, "sign", kept, other, last, "--pin", "env:PIN") as talk:
+        talk.expect_exact("[y/N]: " if language == "en" else "[是 y／否 N]：")
+        talk.sendline("n")
+        talk.expect(pexpect.EOF)
+        shown = str(talk.before)
+    assert (talk.exitstatus, screen(shown)[-1]) == (status, closing)
+    assert (workspace.home / f"{kept}.p7s").read_text() == "somebody else's"
+    assert_signed(workspace, last)
 
 
 def screen(shown: str) -> list[str]:

@@ -118,7 +118,13 @@ def each_file(
             raise
     if results.told < len(files):
         say(text("The files after this one were not tried.")(), err=True)
-    if failed := results.failed + len(files) - results.told:
+    failed = results.failed + len(files) - results.told
+    if results.kept:
+        summary = text("{count} files: {done} done, {kept} not replaced, {failed} failed.")
+        done = len(files) - results.kept - failed
+        counts = {"count": len(files), "done": done, "kept": results.kept, "failed": failed}
+        say(summary.format(**counts)(), err=True, fg="red" if failed else None)
+    elif failed:
         summary = text("{failed} of {count} files failed.")
         say(summary.format(failed=failed, count=len(files))(), err=True, fg="red")
     return results.worst
@@ -145,6 +151,7 @@ class _Results(Generic[_T]):
     Attributes:
         told: how many results were told.
         failed: how many of them are failures.
+        kept: how many of them would have replaced a file that a person wants to keep.
         is_login_ended: a failure ended the login to the card.
     """
 
@@ -158,7 +165,7 @@ class _Results(Generic[_T]):
     ) -> None:
         self._tell, self._progress, self._hurry, self._heads = tell, progress, hurry, heads
         self._waiting: deque[tuple[Path, _T | Future[_T] | XcaError]] = deque()
-        self.told = self.failed = 0
+        self.told = self.failed = self.kept = 0
         self.is_login_ended = False
         self._worst = (False, 0)
 
@@ -214,6 +221,7 @@ class _Results(Generic[_T]):
             is_worst = isinstance(error, errors.SignatureNotValid)
             self._worst = max(self._worst, (is_worst, exit_status(error)))
             if isinstance(error, OutputExists) and error.was_declined:  # as the person chose: no failure
+                self.kept += 1
                 say(error.message(), err=True)
                 return
             self.failed += 1
