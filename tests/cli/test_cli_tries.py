@@ -355,6 +355,39 @@ def test_tries_that_others_spend_during_the_prompt_lead_to_the_question(
     assert workspace.card()[secret] == (1 if answer == "no" else 0)
 
 
+@pytest.mark.parametrize(
+    ("language", "forgotten"),
+    [
+        ("en", "If it is forgotten, reset it with the user code: xcactl pin reset"),
+        ("zh_TW", "若忘記PIN碼，請以用戶代碼重設PIN碼：xcactl pin reset"),
+    ],
+)
+def test_last_try_that_is_not_confirmed_leads_to_the_reset_of_a_forgotten_pin(
+    active: Workspace, language: str, forgotten: str
+) -> None:
+    spend_two(active, "pin_tries_left")
+    result = active.with_variables(PIN=PIN).run("--lang", language, "pin", "verify", "--pin", "env:PIN")
+    assert result.status == 41
+    assert forgotten in result.err
+    with active.terminal("--lang", language, "pin", "verify") as talk:
+        talk.expect_exact("Enter alone ends" if language == "en" else "直接按 Enter 則結束")
+        talk.sendline("no")
+        talk.expect_exact(forgotten)
+    assert talk.exitstatus == 41
+    assert active.card()["pin_tries_left"] == 1
+
+
+def test_last_try_that_is_not_confirmed_for_a_reset_does_not_lead_to_the_same_reset(
+    active: Workspace,
+) -> None:
+    spend_two(active, "user_code_tries_left")
+    result = active.with_variables(CODE=USER_CODE, NEW=NEW_PIN).run(
+        "pin", "reset", "--user-code", "env:CODE", "--new-pin", "env:NEW"
+    )
+    assert result.status == 41
+    assert "xcactl pin reset" not in result.err
+
+
 def test_last_try_left_by_others_is_kept_without_a_terminal(active: Workspace, tmp_path: Path) -> None:
     """A plugin spends the two tries after the card was read and before the login."""
     source = f"""

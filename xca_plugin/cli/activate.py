@@ -62,7 +62,7 @@ def activate(
     force: bool,
 ) -> None:
     """Show the card, ask for consent, activate it, log in with the new PIN, and print the next step."""
-    cards = cards_asking(last_try)
+    cards = cards_asking(last_try, of_pin=False)
     card = choose(cards, number)
     show(card, err=True)
     say(err=True)
@@ -86,7 +86,7 @@ def activate(
         )
         agree_to_risk(card, yes)
         agree(_("Activate this card?"), yes)
-        confirm_last_try(card.user_code_tries, last_try)
+        confirm_last_try(card.user_code_tries, last_try, of_pin=False)
         record = (
             files.enter_context(result_file(receipt, force=force, private=True, binary=False))
             if receipt

@@ -61,7 +61,7 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
 @last_try_option
 def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: bool, last_try: bool) -> None:
     """Unlock the card and set a new PIN with the user code (鎖卡解碼／重設PIN碼)."""
-    cards = cards_asking(last_try)
+    cards = cards_asking(last_try, of_pin=False)
     card = choose(cards, number)
     if card.state is CardState.NOT_ACTIVATED:
         raise errors.NotActivated(number=card.number)
@@ -106,7 +106,7 @@ def change_user_code(
     number: str | None, user_code: str | None, new_user_code: str | None, yes: bool, last_try: bool
 ) -> None:
     """Replace the user code with a new one."""
-    cards = cards_asking(last_try)
+    cards = cards_asking(last_try, of_pin=False)
     card = choose(cards, number)
     before_user_code(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:

@@ -16,6 +16,10 @@ from xca_plugin.terminal.prompts import confirm, interactive, prompt
 from xca_plugin.terminal.secrets import check_sources
 
 _WHEN_YOU_WANT: Final = text("Repeat the command when you want to go on.")
+_SURE_OR_FORGOTTEN: Final = text(
+    "When you are sure of the PIN, confirm it in words, or give --last-try. "
+    "If it is forgotten, reset it with the user code: xcactl pin reset"
+)
 
 yes_option: Final = click.option("--yes", is_flag=True, help=_("Agree to what would be asked; for scripts."))
 last_try_option: Final = click.option(
@@ -44,17 +48,21 @@ def agree_to_risk(card: Card, yes: bool) -> None:
         agree(_("Do you agree?"), yes)
 
 
-def cards_asking(last_try: bool) -> Cards:
+def cards_asking(last_try: bool, *, of_pin: bool = True) -> Cards:
     """Return the cards, for a command that spends tries; it asks before the last try is spent.
+
+    Args:
+        last_try: the last try may be spent without a question.
+        of_pin: the tries are those of the PIN, not of the user code.
 
     Raises:
         SecretMissing: a source of one of the command's secrets cannot be used.
     """
     check_sources()
-    return Cards(confirm_last_try=partial(confirm_last_try, 1, last_try))
+    return Cards(confirm_last_try=partial(confirm_last_try, 1, last_try, of_pin=of_pin))
 
 
-def confirm_last_try(tries: int | None, confirmed: bool) -> None:
+def confirm_last_try(tries: int | None, confirmed: bool, *, of_pin: bool) -> None:
     """If one try is left, have the person type that they want to spend it.
 
     Raises:
@@ -69,7 +77,8 @@ def confirm_last_try(tries: int | None, confirmed: bool) -> None:
         here = text("Type it here ({phrase}); Enter alone ends the command")
         confirmed = prompt(here.format(phrase=phrase)(), default="", show_default=False).strip() == phrase
     if not confirmed:
-        raise errors.LastTryNotConfirmed
+        error = errors.LastTryNotConfirmed()
+        raise error.with_step(_SURE_OR_FORGOTTEN) if of_pin else error
     allow()
 
 
@@ -84,7 +93,7 @@ def before_pin(card: Card, *, yes: bool, last_try: bool) -> None:
         fg=card_text.tries_colour(card.pin_tries) or None,
     )
     agree_to_risk(card, yes)
-    confirm_last_try(card.pin_tries, last_try)
+    confirm_last_try(card.pin_tries, last_try, of_pin=True)
 
 
 def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
@@ -101,4 +110,4 @@ def before_user_code(card: Card, *, yes: bool, last_try: bool) -> None:
         fg=card_text.tries_colour(card.user_code_tries) or None,
     )
     agree_to_risk(card, yes)
-    confirm_last_try(card.user_code_tries, last_try)
+    confirm_last_try(card.user_code_tries, last_try, of_pin=False)
