@@ -590,6 +590,8 @@ def _say_published(done: Text, published: "Published") -> None:
     _say(text("CRL: {path}").format(path=published.crl))
     for label, path in published.ocsp.items():
         _say(text("OCSP response about {label}: {path}").format(label=label, path=path))
+    verify = text("To verify with it: xcactl verify FILE FILE.p7s --ca-file ROOT --crl {path}")
+    _say(verify.format(path=shlex.quote(str(published.crl))))
 
 
 def _say_next(card: IssuedCard) -> None:

@@ -134,6 +134,12 @@ def test_revocation_asks_before_it_is_done(issuer: Issuer, active: str) -> None:
     assert (done.returncode, b"are revoked" in done.stdout) == (0, True)
 
 
+def test_publication_says_how_to_verify_with_its_crl(issuer: Issuer, active: str) -> None:
+    for command in ("suspend", "resume", "publish"):
+        said = issuer.run("--lang", "en", command, active).stdout.decode()
+        assert f"xcactl verify FILE FILE.p7s --ca-file ROOT --crl {crl(issuer.environment)}\n" in said
+
+
 def test_revocation_of_a_revoked_card_is_refused_without_a_question(issuer: Issuer, active: str) -> None:
     published(issuer, "revoke", active, "--yes")
     done = issuer.run("revoke", active, stdin="")
