@@ -15,7 +15,7 @@ from pyhanko.cli._ctx import PasswordPrompter
 from pyhanko.cli.commands.signing import plugin as pyhanko_command
 from pyhanko.pdf_utils.crypt import AuthStatus, StandardSecurityHandler
 from pyhanko.pdf_utils.layout import LayoutError
-from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfReadError, PdfStrictReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers import DEFAULT_SIGNING_STAMP_STYLE
@@ -42,6 +42,8 @@ from xca_plugin.time_limit import PDF_SECONDS, TAKES_TOO_LONG, TimeIsUp, time_li
 from xca_plugin.time_stamping import check_address
 from xca_plugin.validity import check_now
 
+_UNREADABLE: Final = text("it is no PDF that can be read ({detail})")
+_NAME_A_PDF: Final = text("Nothing was written. Name a PDF file that is whole.")
 _TERMINAL: Final = "/dev/tty"
 _PLACEHOLDERS: Final = {"NUMBER": text("NUMBER"), "SOURCE": text("SOURCE")}
 
@@ -115,8 +117,11 @@ def _signer(
         raise _Shown(error) from error
     except click.Abort:
         raise KeyboardInterrupt from None  # pyHanko takes an Abort for a failure of its own
-    except (click.ClickException, PdfReadError, SigningError, LayoutError):
-        raise  # pyHanko shows their messages
+    except (click.ClickException, PdfStrictReadError, PdfDecodeLimitError, SigningError, LayoutError):
+        raise  # pyHanko shows their messages, those of reading with the option that helps
+    except PdfReadError as error:
+        problem = PdfNotSigned(path=source, detail=_UNREADABLE.format(detail=str(error).removesuffix(".")))
+        raise _Shown(problem.with_step(_NAME_A_PDF)) from error
     except Exception as error:
         raise _Shown(PdfNotSigned(path=source, detail=_reason(error))) from error
 

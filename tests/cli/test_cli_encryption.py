@@ -208,7 +208,9 @@ def test_certificates_of_one_file_are_each_encrypted_to_once(
         assert result.out.count("Can be opened by: ") == 2
         assert "Can be opened by: 國立臺灣大學 (C=TW,L=臺北市,O=國立臺灣大學)\n" in result.out
         assert "O=colleague" in result.out
+        assert "Older programs may not be able to open it." in result.out
         assert "--cbc" in result.out
+        assert "EnvelopedData" not in result.out
         # Without -recip, newer ones try each recipient's content key with this key, and take what comes out.
         key = ("-inkey", colleague / "key.pem", "-recip", colleague / "cert.pem")
         read = openssl("cms", "-decrypt", "-binary", "-inform", "DER", "-in", encrypted, *key)

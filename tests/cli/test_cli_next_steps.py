@@ -171,3 +171,29 @@ def test_doctor_does_not_lead_back_to_itself(tmp_path: Path) -> None:
     result = Workspace(tmp_path, tmp_path).with_variables(XCA_PKCS11_CONF="").run("doctor")
     assert "xcactl setup" in result.out
     assert "xcactl doctor" not in result.out
+
+
+@pytest.mark.parametrize(
+    ("language", "step"),
+    [("en", "folder is a folder. Name a file in that folder."), ("zh_TW", "請改為指定該資料夾中的檔案。")],
+)
+def test_verify_of_a_folder_says_to_name_a_file_in_it(active: Workspace, language: str, step: str) -> None:
+    (active.home / "folder").mkdir()
+    (active.home / "file").touch()
+    (active.home / "root.pem").touch()
+    for files in (("folder",), ("file", "folder")):
+        result = active.run("--lang", language, "verify", *files, "--ca-file", "root.pem")
+        assert (result.status, step in result.err) == (2, True), result.err
+    result = active.run("--lang", language, "verify", "file", "--ca-file", "folder")
+    assert (result.status, step in result.err) == (2, True), result.err
+
+
+def test_recipient_that_an_empty_variable_left_out_is_told_without_a_command_that_fails(
+    active: Workspace,
+) -> None:
+    (active.home / "file").touch()
+    for lost in (("--to", "-o", "out"), ("--to", "")):
+        result = active.run("--lang", "en", "encrypt", "file", *lost)
+        assert result.status == 2
+        assert "if you wrote a variable, it is empty." in result.err, result.err
+        assert "cert export" not in result.err

@@ -353,10 +353,15 @@ def test_pin_without_a_terminal_needs_a_source(workspace: Workspace) -> None:
 
 def test_file_that_is_no_pdf_costs_no_try(workspace: Workspace) -> None:
     (workspace.folder / "text.pdf").write_text("no PDF\n")
-    workspace.refused(workspace.sign(pin="env:WRONG", source="text.pdf"), 1, "Illegal PDF header")
+    (workspace.folder / "empty.pdf").touch()
+    for name in ("text.pdf", "empty.pdf"):
+        result = workspace.sign(pin="env:WRONG", source=name)
+        workspace.refused(result, 77, f"{name} cannot be signed: it is no PDF that can be read (")
+        assert "Name a PDF file that is whole." in result.said
+        assert "Failed to read" not in result.said
     whole = (workspace.folder / "in.pdf").read_bytes()
     (workspace.folder / "half.pdf").write_bytes(whole[: len(whole) // 2])
-    workspace.refused(workspace.sign(pin="env:WRONG", source="half.pdf"), 1, "Failed to read PDF file")
+    workspace.refused(workspace.sign(pin="env:WRONG", source="half.pdf"), 77, "it is no PDF that can be read")
 
 
 def test_encrypted_file_costs_no_try(workspace: Workspace) -> None:

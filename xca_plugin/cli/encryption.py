@@ -125,7 +125,8 @@ def encrypt(
             say_done(text("Can be opened by: {holder}").format(holder=holder)(), err=err)
         if not cbc:
             newer = _(
-                "Programs that know only CMS EnvelopedData cannot open it; for them, encrypt with --cbc."
+                "Older programs may not be able to open it. If a recipient's cannot, encrypt it again "
+                "with --cbc."
             )
             say_done(newer, err=err)
     click.get_current_context().exit(status)

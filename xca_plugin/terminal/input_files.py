@@ -17,6 +17,7 @@ from xca_plugin.named_file import STANDARD_INPUT, leads_to_standard_input
 _TAKEN: Final = "xca_plugin.standard_input"
 """Where click's context notes that a file is the standard input."""
 _NAMES_LOOKED_AT: Final = 10_000
+_FOLDER: Final = text("{path} is a folder. Name a file in that folder.")
 _NO_NAME: Final = text("{path} does not name a place for the result: say with -o where to write it.")
 
 
@@ -44,6 +45,11 @@ class _InputFile(click.Path):
                 error.message = meant.format(message=error.message, name=shlex.quote(whole))()  # type: ignore[misc]  # not its type's
             elif not self._must_exist:
                 return Path(value)
+            elif str(value)[:1] in ("", "-"):  # what stands before it has lost its value
+                lost = text("{message} A file belongs there; if you wrote a variable, it is empty.")
+                error.message = lost.format(message=error.message)()  # type: ignore[misc]  # not its type's
+            elif Path(value).is_dir():
+                error.message = _FOLDER.format(path=os.fspath(value))()  # type: ignore[misc]  # not its type's
             elif self._origin and not os.path.lexists(value):
                 origin = self._origin.format(path=shlex.quote(os.fspath(value)))
                 missing = text("{message} {origin}")
@@ -106,6 +112,8 @@ def check_there(file: Path) -> None:
         click.UsageError: it is not there, is a folder, or may not be read.
     """
     context = click.get_current_context()
+    if file.is_dir():
+        raise click.UsageError(_FOLDER.format(path=file)())
     argument = next(each for each in context.command.params if each.name == "files")
     click.Path(exists=True, dir_okay=False, allow_dash=True).convert(os.fspath(file), argument, context)
 

@@ -91,9 +91,8 @@ ENCRYPT: Final = FileAction(
         ),
         text("You cannot open it yourself unless you choose the certificate cert2 of your own card as well."),
         text(
-            "The file has the form AuthEnvelopedData, AES-256-GCM. Programs that know only EnvelopedData "
-            "cannot open "
-            "it."
+            "Older programs may not be able to open the file: it has the newer form AuthEnvelopedData, "
+            "AES-256-GCM."
         ),
         _STAY,
     ),
