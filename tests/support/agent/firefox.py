@@ -65,16 +65,16 @@ class Connection:
         person = self.ask("browser.createUserContext")["userContext"]
         try:
             opened = self.ask("browsingContext.create", type="tab", userContext=person)
-            yield Firefox(self, opened["context"], person)
+            yield Firefox(self, opened["context"], person, opened["context"])
         finally:
             self.ask("browser.removeUserContext", userContext=person)
 
 
 class Firefox(Tab):
-    """One tab."""
+    """One tab, or a window that it has opened. The first is the one that the person began with."""
 
-    def __init__(self, connection: Connection, context: str, person: str) -> None:
-        self._connection, self._context, self._person = connection, context, person
+    def __init__(self, connection: Connection, context: str, person: str, first: str) -> None:
+        self._connection, self._context, self._person, self._first = connection, context, person, first
         self._mouse = (0, 0)
 
     def go(self, url: str) -> None:
@@ -82,8 +82,11 @@ class Firefox(Tab):
 
     def opened(self) -> "Firefox | None":
         for context in self._contexts():
-            if context["context"] != self._context and context["originalOpener"] == self._context:
-                return Firefox(self._connection, context["context"], self._person)
+            # Of a page with Cross-Origin-Opener-Policy nobody knows any more who opened it.
+            is_cut_off = context["originalOpener"] is None and context["userContext"] == self._person
+            is_ours = context["originalOpener"] == self._context or is_cut_off
+            if is_ours and context["context"] not in (self._context, self._first):
+                return Firefox(self._connection, context["context"], self._person, self._first)
         return None
 
     def is_closed(self) -> bool:
