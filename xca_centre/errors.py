@@ -789,3 +789,31 @@ class NoSuchOrder(CentreError):
 
     _message = text("No such card was made here.")
     _next_step = text("Compare the number with the letter that came with the card.")
+
+
+class OfficerError(CentreError):
+    """Something is wrong with an officer."""
+
+
+class BadOfficer(OfficerError):
+    """An officer cannot be recorded as it was asked for."""
+
+    detail: Text
+    _message = text("The officer cannot be recorded: {detail}.")
+    _next_step = text("Correct it, and do it again.")
+
+
+class OfficerUnknown(OfficerError):
+    """There is no such officer."""
+
+    officer: str
+    _message = text("There is no officer {officer}.")
+    _next_step = text("Look at the list of officers.")
+
+
+class OfficerCardTaken(OfficerError):
+    """A card is another officer's."""
+
+    officer: str
+    _message = text("This card is that of the officer {officer}.")
+    _next_step = text("Each officer has a card of his own: give another one.")

@@ -336,3 +336,21 @@ ORDERS: Final = Table(
 `card` is NULL if the key is on none. `certificates` is the set that was issued first. `closed` is when the
 producer handed the card out, or the certificate was issued, `mailed` when the card was given to the post.
 """
+
+OFFICERS: Final = Table(
+    "officer",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("roles", String(128), nullable=False),
+    Column("counter", String(64)),
+    Column("card", String(16), unique=True),
+    Column("key", String(64), unique=True),
+    Column("is_active", Boolean, nullable=False),
+)
+"""Registration officers and operators (officers).
+
+`roles` are words of life.transitions.Role with blanks between them; `counter` is the registration counter of
+who does first reviews. `card` is the number of the card that the officer logs in with, `key` the SHA-256 of
+its key for signatures (SubjectPublicKeyInfo); NULL: there is none yet.
+"""

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Officers: who reviews applications (註冊窗口審驗人員), who runs the centre, and their cards.
+
+An officer who leaves is made inactive, and never removed: the events name him.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from xca_centre.applications import Officer
+from xca_centre.errors import BadOfficer, OfficerCardTaken, OfficerUnknown
+from xca_centre.i18n import text
+from xca_centre.life.application import Reviewer
+from xca_centre.life.transitions import OFFICERS as REVIEWERS
+from xca_centre.life.transitions import Actor, Role
+from xca_centre.plain_text import objection
+from xca_centre.store.database import Change
+from xca_centre.store.tables import OFFICERS
+
+ROLES: Final = (*sorted(REVIEWERS), Role.OPERATOR)
+"""What an officer may be; one may be several."""
+_ID: Final = re.compile("[a-z0-9][a-z0-9-]{0,31}")
+_LONGEST: Final = 64
+
+
+@dataclass(frozen=True)
+class RegisteredOfficer:
+    """An officer, as the centre knows him.
+
+    Attributes:
+        id: by which events name him.
+        name: as people call him.
+        roles: of ROLES.
+        counter: the registration counter of his first reviews; None: all, or none.
+        card: number of the card that he logs in with; None: he has none yet.
+        key: SHA-256 of its key for signatures (Account.key), hexadecimal; None: likewise.
+        is_active: whether he may act.
+    """
+
+    id: str
+    name: str
+    roles: frozenset[Role]
+    counter: str | None
+    card: str | None
+    key: str | None
+    is_active: bool
+
+    def acting(self, role: Role) -> Officer | None:
+        """Return him as one who reviews in a role; None: he may not."""
+        if not self.is_active or self.key is None or role not in self.roles & REVIEWERS:
+            return None
+        counter = self.counter if role is Role.FIRST_REVIEWER else None
+        return Officer(Reviewer(self.id, self.key), role, counter)
+
+
+def record(
+    change: Change, officer: str, name: str, roles: Collection[Role], counter: str | None, by: Actor
+) -> RegisteredOfficer:
+    """Record an officer, or what has changed of one. His card stays; he is active.
+
+    Args:
+        change: the change.
+        officer: his id: 1 to 32 small letters, digits and hyphens.
+        name: as people call him.
+        roles: of ROLES.
+        counter: the registration counter of his first reviews; None: all.
+        by: who records him.
+
+    Raises:
+        BadOfficer: something cannot be recorded.
+    """
+    if not _ID.fullmatch(officer):
+        detail = text("{value} is no id of an officer: small letters, digits and hyphens, 32 at most")
+        raise BadOfficer(detail=detail.format(value=officer))
+    for value, what in ((name, text("the name")), (counter, text("the registration counter"))):
+        if value is not None and (wrong := objection(value, what, _LONGEST)):
+            raise BadOfficer(detail=wrong)
+    if not roles or not set(roles) <= set(ROLES):
+        raise BadOfficer(detail=text("the roles are of {roles}").format(roles=[role.value for role in ROLES]))
+    written = " ".join(sorted(role.value for role in roles))
+    values = {"name": name, "roles": written, "counter": counter, "is_active": True}
+    if not change.connection.execute(_own(officer).values(values)).rowcount:
+        change.connection.execute(insert(OFFICERS).values(id=officer, **values))
+    change.event("officer_recorded", officer, by, {"name": name, "roles": written, "counter": counter or ""})
+    return find(change.connection, officer)
+
+
+def give_card(change: Change, officer: str, card: str, key: str, by: Actor) -> None:
+    """Let an officer log in with a card; not with the one before any more. A second time changes nothing.
+
+    Args:
+        change: the change.
+        officer: his id.
+        card: card number.
+        key: SHA-256 of its key for signatures, hexadecimal.
+        by: who gives it.
+
+    Raises:
+        OfficerUnknown: there is no such officer.
+        OfficerCardTaken: it is another officer's.
+    """
+    before = find(change.connection, officer)
+    if (before.card, before.key) == (card, key):
+        return
+    taken = (OFFICERS.c.card == card) | (OFFICERS.c.key == key)
+    other = select(OFFICERS.c.id).where(taken, OFFICERS.c.id != officer)
+    if (name := change.connection.execute(other).scalar()) is not None:
+        raise OfficerCardTaken(officer=name)
+    change.connection.execute(_own(officer).values(card=card, key=key))
+    change.event("officer_card_given", officer, by, {"card": card, "key": key})
+
+
+def deactivate(change: Change, officer: str, by: Actor) -> None:
+    """Let an officer act no more. A second time changes nothing.
+
+    Raises:
+        OfficerUnknown: there is no such officer.
+    """
+    if find(change.connection, officer).is_active:
+        change.connection.execute(_own(officer).values(is_active=False))
+        change.event("officer_deactivated", officer, by, {})
+
+
+def find(connection: Connection, officer: str) -> RegisteredOfficer:
+    """Return an officer.
+
+    Raises:
+        OfficerUnknown: there is no such officer.
+    """
+    row = connection.execute(_all().where(OFFICERS.c.id == officer)).one_or_none()
+    if row is None:
+        raise OfficerUnknown(officer=officer)
+    return _read(row)
+
+
+def of_key(connection: Connection, key: str) -> RegisteredOfficer | None:
+    """Return the active officer whose card has a key (Account.key of his login); None: it is nobody's."""
+    row = connection.execute(_all().where(OFFICERS.c.key == key, OFFICERS.c.is_active)).one_or_none()
+    return None if row is None else _read(row)
+
+
+def everybody(connection: Connection) -> Sequence[RegisteredOfficer]:
+    """Return all officers, by id."""
+    return [_read(row) for row in connection.execute(_all().order_by(OFFICERS.c.id))]
+
+
+def _all() -> Select[Any]:
+    return select(OFFICERS)
+
+
+def _own(officer: str) -> Any:
+    return update(OFFICERS).where(OFFICERS.c.id == officer)
+
+
+def _read(row: Row[Any]) -> RegisteredOfficer:
+    roles = frozenset(map(Role, row.roles.split()))
+    return RegisteredOfficer(row.id, row.name, roles, row.counter, row.card, row.key, row.is_active)
