@@ -240,7 +240,7 @@ class Verifier:
         candidates = trust.issuers(read.issuer_key) if read.issuer_key else ()
         # A CA's certificate may be renewed for the same key: one that is valid suffices.
         for issuer in sorted(candidates, key=lambda one: not one.is_valid(moment)):
-            if _is_issued(read, issuer.certificate):
+            if read.is_issued_by(issuer.certificate):
                 if not issuer.is_valid(moment):
                     raise IssuerNotValid(issuer=issuer.certificate.subject.rfc4514_string())
                 return issuer
@@ -320,7 +320,8 @@ class Verifier:
 class _ReadCertificate:
     """A certificate, and what it says: each once, when it is asked for.
 
-    It says the same at every login. Trust, time, signatures and revocation are judged at each.
+    It says the same at every login, and whether one key made the signature on it is the same at every login.
+    Trust, time, the token's signature and revocation are judged at each.
 
     Attributes:
         certificate: the certificate.
@@ -328,6 +329,20 @@ class _ReadCertificate:
 
     def __init__(self, certificate: x509.Certificate) -> None:
         self.certificate: Final = certificate
+        self._issuer: x509.Certificate | None = None
+
+    def is_issued_by(self, issuer: x509.Certificate) -> bool:
+        """Tell whether a CA's key made the signature on it, by an algorithm that is still secure."""
+        if self._issuer == issuer:
+            return True
+        try:
+            self.certificate.verify_directly_issued_by(issuer)
+        except UNUSABLE_KEY:
+            return False
+        if not self.is_strongly_signed:
+            return False
+        self._issuer = issuer
+        return True
 
     @cached_property
     def key(self) -> RSAPublicKey | None:
@@ -422,7 +437,7 @@ class _Read:
         if certificate in self._kept:
             return
         with _reading(text("its names")):
-            strict_certificate.load(certificate.public_bytes(Encoding.DER))
+            _ = read.shown, certificate.extensions
             _ = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
         with self._lock:
             if len(self._kept) >= _MOST_CERTIFICATES:
@@ -438,14 +453,6 @@ def _reading(part: Text) -> Iterator[None]:
             yield
     except Malformed as error:
         raise CertificateMalformed(detail=error.detail) from error
-
-
-def _is_issued(read: _ReadCertificate, issuer: x509.Certificate) -> bool:
-    try:
-        read.certificate.verify_directly_issued_by(issuer)
-    except UNUSABLE_KEY:
-        return False
-    return read.is_strongly_signed
 
 
 def _check_signature(token: Token, read: _ReadCertificate) -> None:

@@ -88,10 +88,11 @@ def _with(module: ModuleType | type, **names: object) -> Iterator[None]:
 @contextmanager
 def _as_if_signed() -> Iterator[None]:
     """Take every signature for right."""
-    issued = _with(verifying, _is_issued=lambda *_: True, _check_signature=lambda *_: None)
+    issued = _with(verifying._ReadCertificate, is_issued_by=lambda *_: True)
+    made = _with(verifying, _check_signature=lambda *_: None)
     answered = _with(ocsp_response, has_signed=lambda *_: True)
     listed = _with(revocation_list, _has_signed=lambda *_: True)
-    with issued, answered, listed:
+    with issued, made, answered, listed:
         try:
             yield
         finally:
