@@ -27,6 +27,7 @@ from xca_centre.errors import (
     ApplicationUnknown,
     BadCaseNumber,
     ForeignCounter,
+    FormOutdated,
     NoFeeDue,
     NotRenewable,
     NotWithoutACard,
@@ -283,16 +284,33 @@ def send_back(
 
 
 def correct(
-    change: Change, rules: IssuerRules, application: UUID, form: ApplicationForm, by: Actor
+    change: Change,
+    rules: IssuerRules,
+    application: UUID,
+    form: ApplicationForm,
+    by: Actor,
+    *,
+    revision: int | None = None,
 ) -> Application:
     """Put another version of the form in the place of the last one. What was reviewed is reviewed again.
 
+    Args:
+        change: the change.
+        rules: the issuer's.
+        application: its id.
+        form: the other version.
+        by: the applicant.
+        revision: the version that was corrected; None: whichever it is.
+
     Raises:
+        FormOutdated: another version than `revision` is the last one.
         PrimaryCardTaken: it now asks for a primary card, and the organisation has one under way.
         RenewalDiffers: a renewal may change the contact alone.
         Refused: it cannot be corrected now.
     """
     before = _lock(change, application)
+    if revision is not None and revision != before.revision:
+        raise FormOutdated
     if before.renews is not None and form.rank is not before.form.rank:
         raise RenewalDiffers
     if before.request is None and form.rank is Rank.PRIMARY and before.form.rank is not Rank.PRIMARY:

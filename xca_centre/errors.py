@@ -747,6 +747,39 @@ class AlreadyRenewed(ApplicationError):
     _next_step = text("Look at the progress of that application, or withdraw it first.")
 
 
+class FormOutdated(ApplicationError):
+    """Somebody, or another window of the same person, corrected the application meanwhile."""
+
+    _message = text("This application was corrected meanwhile, in another window or by somebody else.")
+    _next_step = text("Look at it as it is now. Then correct it again if that is still needed.")
+
+
+class DraftGone(ApplicationError):
+    """There is no such draft, or not any more, or another browser began it."""
+
+    hours: int
+    _message = text("What you filled in is not here any more, or was begun in another browser.")
+    _next_step = text(
+        "A form is kept for {hours} hours. Begin again; if you saved what you had filled in, load it there."
+    )
+
+
+class TooManyDrafts(ApplicationError):
+    """Too many applications were begun from one network, and not sent."""
+
+    hours: int
+    _message = text("Too many applications were begun from your network, and not uploaded.")
+    _next_step = text("Go on with one that you began, or come back in {hours} hours.")
+
+
+class CaseClosedToBrowser(ApplicationError):
+    """A browser asks for a case whose number and user code it did not give, or too long ago."""
+
+    minutes: int
+    _message = text("This page is open for {minutes} minutes after you entered case number and user code.")
+    _next_step = text("Enter both again.")
+
+
 class ReasonMissing(ApplicationError):
     """Something that the applicant is told lacks its reason, or has an unusable one."""
 

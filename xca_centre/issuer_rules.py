@@ -361,6 +361,26 @@ class Wordings:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """The terms of use (用戶約定條款) that an applicant agrees to.
+
+    Attributes:
+        version: names them; who agreed to others agrees anew.
+        data, codes, acceptance, purpose, report, fee, contact: the clauses, in their order. `acceptance` has
+            {days} in braces.
+    """
+
+    version: Annotated[str, r"[A-Za-z0-9.-]{1,32}"]
+    data: Wording
+    codes: Wording
+    acceptance: Wording
+    purpose: Wording
+    report: Wording
+    fee: Wording
+    contact: Wording
+
+
+@dataclass(frozen=True)
 class IssuerRules:
     """All rules of an issuer. `sources` tells of each where it is known from, by its key."""
 
@@ -374,6 +394,7 @@ class IssuerRules:
     menu: Menu
     grounds: Grounds
     wordings: Wordings
+    terms: Terms
     sources: Mapping[str, str]
 
     @cached_property

@@ -51,21 +51,20 @@ class SavedApplications:
         self._key = key
         self._certificate = certificate
 
-    def save(self, fields: Mapping[str, str], code: Secret) -> bytes:
+    def save(self, fields: Mapping[str, str], code: NewUserCode) -> bytes:
         """Return a file with fields of a form as they were filled in, in PEM.
 
         Args:
             fields: by the names of application_form.FIELDS, and `organisation`: its OID.
-            code: the user code that will be asked for.
+            code: the user code that will be asked for, as it was chosen (UserCodes.choose).
 
         Raises:
-            BadUserCode: it cannot be one.
             SavedApplicationUnusable: the fields are so long that the file could not be read.
         """
         document = {
             "format": _FORMAT,
             "id": str(uuid4()),
-            "hash": self._codes.choose(code).hash,
+            "hash": code.hash,
             "fields": {name: value for name, value in fields.items() if name in _NAMES},
         }
         content = BytesIO(json.dumps(document).encode("ascii"))

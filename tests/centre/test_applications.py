@@ -34,6 +34,7 @@ from xca_centre.applications import Application, Officer
 from xca_centre.errors import (
     ApplicationUnknown,
     ForeignCounter,
+    FormOutdated,
     OrganisationBlocked,
     OrganisationUnknown,
     PossessionUnproved,
@@ -192,6 +193,24 @@ def test_correction_is_reviewed_again(register: Database) -> None:
     after = do(register, lambda change: applications.correct(change, RULES, case.id, other, APPLICANT))
     assert (after.state, after.revision, after.form) == (ApplicationState.PAID, 2, other)
     assert (after.first_reviewer, after.letter) == (None, None)
+
+
+def test_correction_of_a_version_that_is_not_the_last_one_is_refused(register: Database) -> None:
+    case = submitted(register)
+
+    def correct(name: str) -> Application:
+        return do(
+            register,
+            lambda change: applications.correct(
+                change, RULES, case.id, form(contact_name=name), APPLICANT, revision=case.revision
+            ),
+        )
+
+    after = correct("林美麗")
+    with pytest.raises(FormOutdated):
+        correct("陳大文")
+    with register.read() as connection:
+        assert applications.read(connection, case.id) == after
 
 
 def test_application_in_the_making_is_changed_no_more(register: Database) -> None:

@@ -252,6 +252,40 @@ signed a renewal, `signature` what it signed. `first_…` is who passed the firs
 returned.
 """
 
+DRAFTS: Final = Table(
+    "application_draft",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("browser", String(64), nullable=False),
+    Column("network", String(64), nullable=False, index=True),
+    Column("until", UtcDateTime, nullable=False, index=True),
+    Column("organisation", String(64), nullable=False),
+    Column("wanted", String(16), nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("code_hash", String(256)),
+    Column("code_sealed", LargeBinary),
+    Column("request", LargeBinary),
+    Column("challenge", Text),
+    Column("challenge_until", UtcDateTime),
+    Column("application", Uuid, ForeignKey(APPLICATIONS.c.id)),
+)
+"""Applications that are being filled in (drafts), until they are uploaded, or `until`.
+
+`browser` is the SHA-256 of what the applicant's browser alone knows, `network` from where it was begun.
+`fields` is JSON. `code_…` is the user code as user_codes keeps it. `challenge` is what the old card is asked
+to sign for a renewal. `application` is what the draft became; then there is nothing else in it.
+"""
+
+CASE_ACCESSES: Final = Table(
+    "case_access",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("browser", String(64), nullable=False),
+    Column("application", Uuid, ForeignKey(APPLICATIONS.c.id), nullable=False),
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+"""Browsers that gave case number and user code of an application (case_access)."""
+
 SLIPS: Final = Table(
     "payment_slip",
     METADATA,
