@@ -850,3 +850,104 @@ class OfficerCardTaken(OfficerError):
     officer: str
     _message = text("This card is that of the officer {officer}.")
     _next_step = text("Each officer has a card of his own: give another one.")
+
+
+class RequestRefused(CentreError):
+    """A request to the centre's pages is not carried out, whatever it asks for."""
+
+
+class AddressUnknown(RequestRefused):
+    """There is no such page."""
+
+    _message = text("There is nothing at this address.")
+    _next_step = text("Check the address, or begin at the home page.")
+
+
+class MethodRefused(RequestRefused):
+    """The address exists, and takes other methods of HTTP."""
+
+    _message = text("This address does not take requests of this method. Nothing was done.")
+    _next_step = text("Begin at the home page.")
+
+
+class HostUnknown(RequestRefused):
+    """The request names another host than the centre's."""
+
+    _message = text("This is not the address of the certificate centre. Nothing was done.")
+    _next_step = text("Type the address of the centre yourself.")
+
+
+class ForeignPage(RequestRefused):
+    """A page of another site sent the request."""
+
+    _message = text("Another web site sent this request. Nothing was done.")
+    _next_step = text("If you want to do this, open the page of the centre yourself.")
+
+
+_AGAIN = text("Open the page again and repeat it.")
+
+
+class FormTypeWrong(RequestRefused):
+    """The body is not of a type that the address takes."""
+
+    _message = text("What was sent is not a form of this site. Nothing was done.")
+    _next_step = _AGAIN
+
+
+class FormMalformed(RequestRefused):
+    """The body cannot be read as a form."""
+
+    _message = text("What was sent cannot be read as a form. Nothing was done.")
+    _next_step = _AGAIN
+
+
+class FormTooLarge(RequestRefused):
+    """The body has more bytes than the address takes."""
+
+    _message = text("What was sent is too large. Nothing was done.")
+    _next_step = text("Send a smaller file.")
+
+
+class FormTooSlow(RequestRefused):
+    """The body did not arrive in time."""
+
+    _message = text("The form did not arrive in time. Nothing was done.")
+    _next_step = _AGAIN
+
+
+class Unexpected(RequestRefused):
+    """The program failed."""
+
+    _message = text("An unexpected problem occurred.")
+    _next_step = text("See what the state is now before you repeat anything. If it happens again, call us.")
+
+
+class PageStale(RequestRefused):
+    """A form that does something once was sent again, or was open for too long."""
+
+    _message = text("This form was sent already, or was open for too long. It did nothing now.")
+    _next_step = text("See what the state is now. If it was not done, open the page again and repeat it.")
+
+
+class TooManyRequests(RequestRefused):
+    """A network asks for more than it is given."""
+
+    minutes: int
+    _message = text("Too many requests come from your network.")
+    _next_step = plural(
+        "Wait {minutes} minute. Then do it again.", "Wait {minutes} minutes. Then do it again.", "minutes"
+    )
+
+
+class NotLoggedIn(RequestRefused):
+    """The page is for those who logged in."""
+
+    _message = text("This page is for those who logged in with their card.")
+    _next_step = text("Log in with the card.")
+
+
+class OtherLoginNeeded(RequestRefused):
+    """Somebody else's card is logged in than the page is for."""
+
+    _message = text("With this card you may not see this page.")
+    _next_step = text("Log out. Then log in with the card that you have for this task.")

@@ -53,16 +53,34 @@ def with_language_choice(endpoint: Endpoint) -> Endpoint:
     """
 
     async def choose(request: Request) -> Response:
-        chosen = request.query_params.get("lang")
-        if chosen not in LANGUAGES or is_from_elsewhere(request):
-            return await endpoint(request)
-        rest = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-        answer = RedirectResponse(f"{request.url.path}?{urlencode(rest)}".rstrip("?"), 303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, chosen, max_age=_YEAR, httponly=True, samesite="lax", secure=secure)
-        return answer
+        return _choice(request) or await endpoint(request)
 
     return choose
+
+
+def _choice(request: HTTPConnection) -> Response | None:
+    """Return the answer to a request that chooses a language; None: it chooses none."""
+    chosen = request.query_params.get("lang")
+    if chosen not in LANGUAGES or is_from_elsewhere(request):
+        return None
+    rest = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    path = "/" + request.url.path.lstrip("/")  # two slashes in front would name a host
+    answer = RedirectResponse(f"{path}?{urlencode(rest)}".rstrip("?"), 303)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, chosen, max_age=_YEAR, httponly=True, samesite="lax", secure=secure)
+    return answer
+
+
+class LanguageChoiceMiddleware:
+    """ASGI middleware: with_language_choice() for all pages of a program."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that chooses a language, and hand on all others."""
+        answer = _choice(HTTPConnection(scope)) if scope.get("method") == "GET" else None
+        await (answer or self._app)(scope, receive, send)
 
 
 class LanguageMiddleware:

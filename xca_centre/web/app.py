@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The centre's web program: pages behind the request guard, and beside them what relying parties ask for."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from xca_centre import acceptance_routes
+from xca_centre.errors import AddressUnknown, CentreError, MethodRefused
+from xca_centre.status.routes import status_routes
+from xca_centre.web import home, problems
+from xca_centre.web.frame import ASSETS, UPLOADS, Frame
+from xca_common.web.forms import FORM
+from xca_common.web.language import LanguageChoiceMiddleware, LanguageMiddleware
+from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
+
+PAGES: Final = (home,)
+"""The modules of pages, each with `routes(frame)`."""
+
+_FORM_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=64 << 10)
+_UPLOAD_RULE: Final = PathRule(
+    any_origin=False, content_types=frozenset({"multipart/form-data"}), body_max=4 << 20, body_seconds=30.0
+)
+_OPEN_RULE: Final = PathRule(any_origin=True, content_types=None, body_max=1 << 20)
+"""Of what programs post, with a signature or a question that anybody may ask."""
+
+
+def application(frame: Frame) -> ASGIApp:
+    """Return the whole web program of a centre."""
+
+    def refuse(request: Request, reason: RefusalReason) -> Response:
+        return frame.refusal(request, problems.of_the_guard(reason))
+
+    def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CentreError)  # noqa: S101  # Starlette calls it for no other
+        return frame.refusal(request, error)
+
+    def no_route(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  # likewise
+        is_unknown = error.status_code == 404
+        answer = frame.refusal(request, AddressUnknown() if is_unknown else MethodRefused())
+        answer.headers.update(error.headers or {})
+        return answer
+
+    def rule_of(path: str) -> PathRule:
+        if path == acceptance_routes.PATH:
+            return _OPEN_RULE
+        return _UPLOAD_RULE if path.endswith(UPLOADS) else _FORM_RULE
+
+    pages = Starlette(
+        routes=[
+            *(route for module in PAGES for route in module.routes(frame)),
+            *acceptance_routes.acceptance_routes(frame.database, frame.rules, frame.origin),
+            *ASSETS.routes(),
+        ],
+        exception_handlers={CentreError: refused, 404: no_route, 405: no_route},
+        middleware=[
+            Middleware(RequestGuard, origins=[frame.origin], rule_of=rule_of, refuse=refuse),
+            Middleware(LanguageMiddleware),
+            Middleware(LanguageChoiceMiddleware),
+        ],
+    )
+    published = status_routes(frame.database, frame.hierarchy, frame.clock)
+    # Certificates name the repository's own host, and everybody may ask there.
+    repository = RequestGuard(
+        Router(published), [frame.origin, frame.hierarchy.repository.base], lambda _: _OPEN_RULE, refuse
+    )
+    return _Parts(published, repository, pages)
+
+
+class _Parts:
+    """Hands each request to the repository or to the pages."""
+
+    def __init__(self, published: Sequence[Route], repository: ASGIApp, pages: ASGIApp) -> None:
+        self._published, self._repository, self._pages = published, repository, pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_published = scope["type"] == "http" and any(
+            route.matches(scope)[0] is not Match.NONE for route in self._published
+        )
+        await (self._repository if is_published else self._pages)(scope, receive, send)

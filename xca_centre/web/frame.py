@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every page of the centre stands on: templates, languages, forms, one-time tokens, refusals.
+
+Nothing is kept in the process: any number of workers answer, and none knows of the others. A module of
+pages has `routes(frame)`; its endpoints are plain functions, which Starlette runs in threads.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from xca_centre.authority.hierarchy import Hierarchy
+from xca_centre.errors import CentreError, FormMalformed
+from xca_centre.i18n import plural, text
+from xca_centre.issuer_rules import IssuerRules
+from xca_centre.store.database import Clock, Database
+from xca_centre.web import menu
+from xca_centre.web.problems import PATH as PROBLEMS
+from xca_centre.web.problems import name_of, status_of
+from xca_common.i18n import CHINESE, ENGLISH, LANGUAGE_TAGS
+from xca_common.web.assets import Assets
+from xca_common.web.forms import MalformedForm, read_form
+from xca_common.web.language import language_of
+from xca_common.web.problems import Problem, problem_document, wants_page
+from xca_common.web.templates import Templates
+
+ASSETS: Final = Assets(Path(__file__).with_name("static"))
+"""The scripts and styles of the pages."""
+
+UPLOADS: Final = "/upload"
+"""The end of the paths that take forms with files (multipart/form-data); others take none."""
+
+Fields: TypeAlias = Mapping[str, str]
+"""What a form has sent, by the names of its fields."""
+Files: TypeAlias = Mapping[str, bytes]
+"""The files that a form has sent, likewise; a field without a file is not there."""
+
+_MOST_FIELDS: Final = 64
+_MOST_FILES: Final = 4
+_DETAIL: Final = text("{message} {next_step}")
+_TEMPLATES: Final = Templates(
+    "xca_centre.web", text, plural, {"asset": ASSETS.address, "menu": menu, "tags": LANGUAGE_TAGS}
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the pages of a centre have in common.
+
+    Attributes:
+        database: of the centre.
+        rules: the issuer's.
+        hierarchy: its CAs.
+        origin: the centre's own, from its configuration; never from a request.
+        clock: the time.
+        component: the address of the holder's local component.
+    """
+
+    database: Database
+    rules: IssuerRules
+    hierarchy: Hierarchy
+    origin: str
+    clock: Clock
+    component: str = "http://localhost:61161"
+
+    def page(self, request: Request, template: str, status: int = 200, **context: object) -> Response:
+        """Return a page in the language of the request."""
+        language = language_of(request)
+        other = ENGLISH if language == CHINESE else CHINESE
+        html = _TEMPLATES.render(
+            template,
+            language,
+            rules=self.rules,
+            functions=menu.functions(self.rules),
+            path=request.url.path,
+            component=self.component,
+            other_language=other,
+            other_address="?" + urlencode([*_without_language(request), ("lang", other)]),
+            **context,
+        )
+        answer = HTMLResponse(html, status)
+        # The local component answers in a window of its own, and scripts find out why it does not.
+        answer.headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
+        answer.headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+            f"connect-src 'self' {self.component}; form-action 'self'; base-uri 'none'; "
+            "frame-ancestors 'none'"
+        )
+        return answer
+
+    def refusal(
+        self, request: Request, error: CentreError, template: str | None = None, **context: object
+    ) -> Response:
+        """Return an error: a person gets a page, a program a document (RFC 9457).
+
+        Args:
+            request: what is answered.
+            error: why it is not carried out.
+            template: the page with the form that was sent, to be shown again; it finds `error`. None: a page
+                of its own.
+            context: what the template needs.
+        """
+        status = status_of(error)
+        if wants_page(request):
+            answer = self.page(request, template or "error.html", status, error=error, **context)
+        else:
+            spoken = language_of(request)
+            said = {"message": error.message(spoken), "next_step": error.next_step(spoken)}
+            problem = Problem(name_of(type(error)), status, type(error)._message, _DETAIL.format(**said))
+            more = {**error.words(), "contact": self.rules.about.contact_line}
+            answer = problem_document(request, problem, f"{self.origin}{PROBLEMS}", more)
+        return answer
+
+    def posted(
+        self, handle: Callable[[Request, Fields], Response]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return the endpoint of a form: `handle` gets its fields, in a thread."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                fields = await read_form(request)
+            except MalformedForm:
+                return await run_in_threadpool(self.refusal, request, FormMalformed())
+            return await run_in_threadpool(handle, request, fields)
+
+        return endpoint
+
+    def uploaded(
+        self, handle: Callable[[Request, Fields, Files], Response]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return the endpoint of a form with files: as posted(). Its path ends with UPLOADS."""
+
+        async def endpoint(request: Request) -> Response:
+            fields: dict[str, str] = {}
+            files: dict[str, bytes] = {}
+            try:
+                async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS) as form:
+                    for name, value in form.multi_items():
+                        if isinstance(value, str):
+                            fields.setdefault(name, value)
+                        elif content := await value.read():
+                            files.setdefault(name, content)
+            except HTTPException:  # what Starlette makes of a body that is none
+                return await run_in_threadpool(self.refusal, request, FormMalformed())
+            return await run_in_threadpool(handle, request, fields, files)
+
+        return endpoint
+
+    @staticmethod
+    def see_other(path: str, **query: str) -> Response:
+        """Return the answer to a post that was done: go to a page, which may be reloaded."""
+        return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, 303)
+
+
+def _without_language(request: Request) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
