@@ -10,6 +10,7 @@ import base64
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Final, Self
 from uuid import UUID
@@ -97,7 +98,9 @@ class SignedAcceptance:
         return cls(token, statement)
 
 
-def accept(database: Database, rules: IssuerRules, origin: str, data: bytes) -> CertificateSet:
+def accept(
+    database: Database, rules: IssuerRules, origin: str, data: bytes, arrived: datetime
+) -> CertificateSet:
     """Accept the certificates of a card with what it signed. A second time changes nothing.
 
     A stranger's signature takes no lock of the database.
@@ -107,6 +110,7 @@ def accept(database: Database, rules: IssuerRules, origin: str, data: bytes) -> 
         rules: the issuer's.
         origin: the centre's own, as it is configured.
         data: CMS SignedData over a statement of the kind acceptance, in DER.
+        arrived: when all of it was here, with a time zone: what waits for the database is not too late.
 
     Returns:
         The certificates, which are accepted; they may be suspended since.
@@ -126,16 +130,17 @@ def accept(database: Database, rules: IssuerRules, origin: str, data: bytes) -> 
         "made": signed.statement.time.isoformat(),
     }
     with database.change() as change:
-        return _accept(change, rules, issued.id, Actor(Role.HOLDER, str(issued.card)), facts)
+        return _accept(change, rules, issued.id, Actor(Role.HOLDER, str(issued.card)), facts, arrived)
 
 
-def accept_by_login(change: Change, rules: IssuerRules, login: Login) -> CertificateSet:
+def accept_by_login(change: Change, rules: IssuerRules, login: Login, arrived: datetime) -> CertificateSet:
     """Accept the certificates of who is logged in with one of them, and was asked for it.
 
     Args:
         change: the change that does it.
         rules: the issuer's.
         login: verified, by the centre.
+        arrived: as of accept().
 
     Raises:
         AcceptanceDiffers: the certificate is another one than that for signatures, or not the centre's.
@@ -147,7 +152,7 @@ def accept_by_login(change: Change, rules: IssuerRules, login: Login) -> Certifi
         raise AcceptanceDiffers
     facts = {"login": base64.b64encode(token.der).decode("ascii")}
     by = Actor(Role.HOLDER, issued.card or serial_of(token.certificate))
-    return _accept(change, rules, issued.id, by, facts)
+    return _accept(change, rules, issued.id, by, facts, arrived)
 
 
 def answer_by_code(
@@ -159,6 +164,7 @@ def answer_by_code(
     network: str,
     *,
     is_accepted: bool,
+    arrived: datetime,
 ) -> CertificateSet:
     """Accept or refuse the certificate of a key that is on no card (非IC卡類憑證接受).
 
@@ -170,6 +176,7 @@ def answer_by_code(
         code: its user code.
         network: of who asks (user_codes.network_of).
         is_accepted: what the holder answers.
+        arrived: as of accept().
 
     Returns:
         The certificate as it is then.
@@ -189,8 +196,10 @@ def answer_by_code(
         by = Actor(Role.HOLDER, application.case_number)
         if is_accepted:
             facts = {"case": case_number.shown(application.case_number)}
-            return _accept(change, rules, order.certificates, by, facts)
-        certificate_sets.change_state(change, order.certificates, CertificateEvent.REFUSE, by, rules)
+            return _accept(change, rules, order.certificates, by, facts, arrived)
+        certificate_sets.change_state(
+            change, order.certificates, CertificateEvent.REFUSE, by, rules, arrived=arrived
+        )
         return certificate_sets.find(change.connection, order.certificates)
 
 
@@ -199,10 +208,12 @@ def is_final(error: CentreError) -> bool:
     return not isinstance(error, _PASSING)
 
 
-def _accept(change: Change, rules: IssuerRules, issued: UUID, by: Actor, facts: Facts) -> CertificateSet:
+def _accept(
+    change: Change, rules: IssuerRules, issued: UUID, by: Actor, facts: Facts, arrived: datetime
+) -> CertificateSet:
     """Bring an acceptance about, and all that follows from it, in one change."""
     with suppress(AlreadyAccepted):
-        certificate_sets.change_state(change, issued, CertificateEvent.ACCEPT, by, rules)
+        certificate_sets.change_state(change, issued, CertificateEvent.ACCEPT, by, rules, arrived=arrived)
         change.event(ACCEPTANCE, str(issued), by, facts)
     return certificate_sets.find(change.connection, issued)
 

@@ -6,6 +6,7 @@ The sender keeps an acceptance until it is answered "accepted", or is told that 
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -59,13 +60,13 @@ def acceptance_routes(database: Database, rules: IssuerRules, origin: str) -> Se
 
     async def post(request: Request) -> Response:
         data = await body_of(request, MOST_BYTES)
-        return await run_in_threadpool(answered, request, data)
+        return await run_in_threadpool(answered, request, data, database.clock())
 
-    def answered(request: Request, data: bytes | None) -> Response:
+    def answered(request: Request, data: bytes | None, arrived: datetime) -> Response:
         try:
             if data is None:
                 raise AcceptanceTooLong(most=MOST_BYTES)
-            accepted = accept(database, rules, origin, data)
+            accepted = accept(database, rules, origin, data, arrived)
         except (Refused, StoreProblem) as error:
             return _refusal(request, error, origin)
         assert accepted.accepted is not None  # noqa: S101  # accept() returns nothing else

@@ -219,6 +219,7 @@ def change_state(
     by: Actor,
     rules: IssuerRules,
     reason: Reason | None = None,
+    arrived: datetime | None = None,
 ) -> Standing:
     """Let something happen to a set. It is locked until the change ends.
 
@@ -229,6 +230,7 @@ def change_state(
         by: who wants it.
         rules: the issuer's.
         reason: why it is to be revoked; None: it is not to be revoked.
+        arrived: when the centre was asked for it: deadlines are judged by that; None: now.
 
     Returns:
         What it became; what it was, if nothing changed.
@@ -237,7 +239,7 @@ def change_state(
         NoSuchCertificates: there is no such set.
         Refused: nothing happens, and why.
     """
-    return _change(change, certificates, event, by, rules, reason)
+    return _change(change, certificates, event, by, rules, reason, arrived=arrived)
 
 
 def find(connection: Connection, certificates: UUID) -> CertificateSet:
@@ -359,12 +361,13 @@ def _change(
     rules: IssuerRules,
     reason: Reason | None,
     since: datetime | None = None,
+    arrived: datetime | None = None,
 ) -> Standing:
     before = _one(change.connection.execute(_sets(_is(certificates)).with_for_update()).one_or_none())
     circumstances = Circumstances(
         standing=before.standing,
         role=by.role,
-        now=change.now,
+        now=arrived or change.now,
         lapses_at=before.lapses_at,
         not_after=before.not_after,
         lapse=rules.deadlines.lapse,
@@ -379,7 +382,7 @@ def _change(
         **_columns(after),
         "version": before.version + 1,
         "since": (since or change.now) if is_told_otherwise else before.since,
-        "accepted": change.now if event is CertificateEvent.ACCEPT else before.accepted,
+        "accepted": (arrived or change.now) if event is CertificateEvent.ACCEPT else before.accepted,
         "lapses_at": deadlines.lapses_at(change.now, rules) if begins_anew else before.lapses_at,
     }
     change.connection.execute(update(CERTIFICATE_SETS).where(_is(certificates)).values(values))

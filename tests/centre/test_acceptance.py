@@ -147,7 +147,7 @@ def test_acceptance_in_time_makes_both_certificates_valid_and_is_kept(
 ) -> None:
     identity, data = issue(database), signed()
     clock.move(timedelta(days=5))
-    accepted = accept(database, RULES, ORIGIN, data)
+    accepted = accept(database, RULES, ORIGIN, data, database.clock())
     assert (accepted.id, accepted.standing.state) == (identity, CertificateState.VALID)
     assert accepted.accepted == clock.at
     with database.read() as connection:
@@ -161,11 +161,11 @@ def test_acceptance_that_comes_again_is_answered_alike_and_changes_nothing(
     database: Database, clock: MovedClock
 ) -> None:
     issue(database)
-    first = accept(database, RULES, ORIGIN, signed())
+    first = accept(database, RULES, ORIGIN, signed(), database.clock())
     before = written(database)
     clock.move(timedelta(days=200))
-    assert accept(database, RULES, ORIGIN, signed()) == first
-    assert accept(database, RULES, ORIGIN, signed(nonce="70" * 32)) == first
+    assert accept(database, RULES, ORIGIN, signed(), database.clock()) == first
+    assert accept(database, RULES, ORIGIN, signed(nonce="70" * 32), database.clock()) == first
     assert written(database) == before
 
 
@@ -173,16 +173,16 @@ def test_acceptance_that_comes_again_after_a_suspension_does_not_lift_it(
     sqlite: Database, clock: MovedClock
 ) -> None:
     identity = issue(sqlite)
-    accept(sqlite, RULES, ORIGIN, signed())
+    accept(sqlite, RULES, ORIGIN, signed(), sqlite.clock())
     happen(sqlite, identity, CertificateEvent.SUSPEND, HOLDER)
-    again = accept(sqlite, RULES, ORIGIN, signed())
+    again = accept(sqlite, RULES, ORIGIN, signed(), sqlite.clock())
     assert (again.accepted, again.standing.state) == (clock.at, CertificateState.HELD)
 
 
 def test_acceptances_at_the_same_moment_are_one(database: Database) -> None:
     identity = issue(database)
     with ThreadPoolExecutor(4) as pool:
-        answers = [*pool.map(lambda _: accept(database, RULES, ORIGIN, signed()), range(4))]
+        answers = [*pool.map(lambda _: accept(database, RULES, ORIGIN, signed(), database.clock()), range(4))]
     assert [answer == answers[0] for answer in answers] == [True] * 4
     assert (answers[0].version, state_of(database, identity)) == (2, CertificateState.VALID)
     with database.read() as connection:
@@ -197,12 +197,25 @@ def test_acceptance_counts_until_the_last_day_ends_by_the_clock_of_the_centre(
     identity, data = issue(sqlite), signed(time=clock.at)
     clock.move(timedelta(days=90) + late)
     if expected is None:
-        accept(sqlite, RULES, ORIGIN, data)
+        accept(sqlite, RULES, ORIGIN, data, sqlite.clock())
         return
     with pytest.raises(expected) as refusal:
-        accept(sqlite, RULES, ORIGIN, data)
+        accept(sqlite, RULES, ORIGIN, data, sqlite.clock())
     assert is_final(refusal.value)
     assert state_of(sqlite, identity) is CertificateState.ISSUED
+
+
+def test_acceptance_that_was_here_in_time_counts_although_its_change_begins_after_the_last_day(
+    sqlite_address: str, clock: MovedClock
+) -> None:
+    arrival = clock.at + timedelta(days=90) - SECOND
+    times = iter([clock.at, arrival, arrival + timedelta(minutes=1)])
+    database = Database(sqlite_address, lambda: next(times))
+    issue(database)
+    routes = acceptance_routes(database, RULES, ORIGIN)
+    answer = TestClient(Starlette(routes=[*routes])).post(PATH, content=signed())
+    database.close()
+    assert (answer.status_code, answer.json()["accepted"]) == (200, arrival.isoformat())
 
 
 @pytest.mark.parametrize(
@@ -225,7 +238,7 @@ def test_acceptance_of_what_is_suspended_is_refused_for_now_and_of_what_is_revok
     happen(sqlite, identity, event, by, reason)
     before = written(sqlite)
     with pytest.raises(expected) as refusal:
-        accept(sqlite, RULES, ORIGIN, signed())
+        accept(sqlite, RULES, ORIGIN, signed(), sqlite.clock())
     assert is_final(refusal.value) is final
     assert written(sqlite) == before
 
@@ -234,9 +247,9 @@ def test_acceptance_after_a_suspension_is_lifted_counts(sqlite: Database) -> Non
     identity, data = issue(sqlite), signed()
     happen(sqlite, identity, CertificateEvent.SUSPEND, HOLDER)
     with pytest.raises(CertificateSuspended):
-        accept(sqlite, RULES, ORIGIN, data)
+        accept(sqlite, RULES, ORIGIN, data, sqlite.clock())
     happen(sqlite, identity, CertificateEvent.RESUME, HOLDER)
-    assert accept(sqlite, RULES, ORIGIN, data).standing.state is CertificateState.VALID
+    assert accept(sqlite, RULES, ORIGIN, data, sqlite.clock()).standing.state is CertificateState.VALID
 
 
 def test_acceptance_of_expired_certificates_is_refused_for_good(sqlite: Database, clock: MovedClock) -> None:
@@ -244,7 +257,7 @@ def test_acceptance_of_expired_certificates_is_refused_for_good(sqlite: Database
     clock.at = card().signing.not_valid_after_utc + SECOND
     happen(sqlite, identity, CertificateEvent.EXPIRE, Actor(Role.CENTRE, "jobs"))
     with pytest.raises(CertificateExpired) as refusal:
-        accept(sqlite, RULES, ORIGIN, signed())
+        accept(sqlite, RULES, ORIGIN, signed(), sqlite.clock())
     assert is_final(refusal.value)
 
 
@@ -371,7 +384,7 @@ def test_acceptance_that_is_not_the_cards_own_is_refused_for_good(
     make, expected = NEGATIVES[case]
     before = written(database)
     with pytest.raises(AcceptanceRefused) as refusal:
-        accept(database, RULES, ORIGIN, make())
+        accept(database, RULES, ORIGIN, make(), database.clock())
     assert type(refusal.value) is expected
     assert is_final(refusal.value)
     assert (written(database), state_of(database, identity)) == (before, CertificateState.ISSUED)
@@ -399,12 +412,12 @@ def test_acceptance_by_a_login_with_the_cards_own_certificate_counts_and_with_an
         token = sign(party, login(), more=[origin(ORIGIN)])
         with sqlite.change() as change:
             if is_right:
-                accepted = accept_by_login(change, RULES, logged_in(token, clock))
+                accepted = accept_by_login(change, RULES, logged_in(token, clock), clock.at)
                 assert (accepted.id, accepted.standing.state) == (identity, CertificateState.VALID)
-                assert accept_by_login(change, RULES, logged_in(token, clock)) == accepted
+                assert accept_by_login(change, RULES, logged_in(token, clock), clock.at) == accepted
             else:
                 with pytest.raises(AcceptanceDiffers):
-                    accept_by_login(change, RULES, logged_in(token, clock))
+                    accept_by_login(change, RULES, logged_in(token, clock), clock.at)
 
 
 def logged_in(token: bytes, clock: MovedClock) -> Login:

@@ -101,7 +101,7 @@ class Database:
 
     def __init__(self, address: str, clock: Clock, journal: Journal | None = None) -> None:
         self._engines = make_engines(address)
-        self._clock = clock
+        self.clock = clock
         self.journal = journal
         require_current(self._engines)
         if journal:
@@ -136,7 +136,7 @@ class Database:
         if self.journal:
             self.journal.prepare()
         with self._engines.change() as connection:
-            change = Change(connection, self._clock())
+            change = Change(connection, self.clock())
             yield change
         if self.journal:
             # Only what was committed: a restore would else do what never happened. The chainer brings what is

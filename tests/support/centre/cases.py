@@ -2,7 +2,9 @@
 """What tests of applications begin with: rules, organisations, forms, officers, the producer's key."""
 
 from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from support.centre.authority import key
 from xca_centre import applications, organisations
 from xca_centre.application_form import ApplicationForm
 from xca_centre.applications import Officer
@@ -12,6 +14,7 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.organisations import Organisation, OrganisationKind
 from xca_centre.store.database import Database
 from xca_centre.user_codes import NewUserCode, UserCodes
+from xca_common.card_making import CardCertificates, CardDates, CardKeys
 
 RULES = load(Issuer.TEST)
 TERMS = "2026-11"
@@ -62,3 +65,34 @@ def with_organisations(database: Database) -> Database:
 def codes(database: Database) -> UserCodes:
     """User codes with little work."""
     return UserCodes(database, applications.tell_locked, HASHER)
+
+
+class CardMaker:
+    """A card producer without cards: their keys are in memory.
+
+    Attributes:
+        cards: the numbers of those that were handed out, by order.
+    """
+
+    def __init__(self) -> None:
+        self._orders: list[str] = []
+        self.cards: dict[str, str] = {}
+
+    def public_key(self) -> RSAPublicKey:
+        return key("producer").public_key()
+
+    def make_keys(self, order: str) -> CardKeys:
+        if order not in self._orders:
+            self._orders.append(order)
+        number = 1 + self._orders.index(order)
+        signing, encryption = (key(f"{name} of {number}").public_key() for name in ("SIGN", "KEYX"))
+        return CardKeys(f"XC{number:014}", signing, encryption)
+
+    def set_user_code(self, order: str, sealed: bytes) -> None:
+        pass
+
+    def write(self, order: str, certificates: CardCertificates) -> None:
+        pass
+
+    def close(self, order: str, dates: CardDates) -> None:
+        self.cards[order] = self.make_keys(order).number
