@@ -24,6 +24,7 @@ from xca_centre.certificate_sets import Use
 from xca_centre.deadlines import renewal_opens
 from xca_centre.errors import (
     AlreadyRenewed,
+    ApplicationChanged,
     ApplicationUnknown,
     BadCaseNumber,
     ForeignCounter,
@@ -97,6 +98,7 @@ class Application:
         renews: the key of the card whose signature stands for the letter; None: it is on paper.
         first_reviewer: who passed the first review; None: nobody yet.
         reason: why it was returned; None: it is not.
+        version: rises with each change.
     """
 
     id: UUID
@@ -113,6 +115,7 @@ class Application:
     renews: str | None
     first_reviewer: Reviewer | None
     reason: str | None
+    version: int
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ def submit(
         "code": user_codes.add(change, code),
         "fee": fee,
         "revision": 1,
+        "version": 1,
         "submitted": change.now,
         "renews": renews,
         "signature": renewal.evidence.dump() if renewal else None,
@@ -195,6 +199,16 @@ def submit(
     facts = {"state": state.value, "organisation": organisation, "rank": form.rank.value, "fee": fee}
     change.event("application_submitted", str(made.id), by, facts)
     return made
+
+
+def require_version(change: Change, application: UUID, version: int) -> None:
+    """See that an application is as somebody saw it, until the change ends.
+
+    Raises:
+        ApplicationChanged: it has changed since.
+    """
+    if _lock(change, application).version != version:
+        raise ApplicationChanged
 
 
 def receive(change: Change, rules: IssuerRules, application: UUID, officer: Officer) -> Application:
@@ -501,7 +515,8 @@ def change_contact(
         return before
     form = replace(before.form, contact=contact)
     own = update(APPLICATIONS).where(APPLICATIONS.c.id == application)
-    change.connection.execute(own.values(form=_written(form), revision=before.revision + 1))
+    values = {"form": _written(form), "revision": before.revision + 1, "version": before.version + 1}
+    change.connection.execute(own.values(values))
     change.event("contact_changed", str(application), by, {"form": _digest(form)})
     card = change.connection.execute(
         select(ORDERS.c.card).where(ORDERS.c.application == application)
@@ -621,9 +636,8 @@ def _happen(
     state = next_state(before.state, event, by.role, facts, rules.applications)
     if state is before.state and event is not ApplicationEvent.CORRECT:
         return before
-    change.connection.execute(
-        update(APPLICATIONS).where(APPLICATIONS.c.id == before.id).values(state=state.value, **values)
-    )
+    values |= {"state": state.value, "version": before.version + 1}
+    change.connection.execute(update(APPLICATIONS).where(APPLICATIONS.c.id == before.id).values(values))
     after = read(change.connection, before.id)
     told: dict[str, str | int] = {
         "from": before.state.value,
@@ -672,4 +686,5 @@ def _application(row: Row[Any]) -> Application:
         renews=row.renews,
         first_reviewer=first,
         reason=row.reason,
+        version=row.version,
     )

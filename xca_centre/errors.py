@@ -803,6 +803,13 @@ class ApplicationUnknown(ApplicationError):
     _next_step = text("Open it again from the list.")
 
 
+class ApplicationChanged(ApplicationError):
+    """An application is not any more as somebody saw it who acts on it."""
+
+    _message = text("This application has changed since you saw it. Nothing was done.")
+    _next_step = text("Look at it as it is now, and decide again.")
+
+
 class NoFeeDue(ApplicationError):
     """An application waits for no fee."""
 

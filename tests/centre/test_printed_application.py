@@ -36,6 +36,7 @@ CASE = Application(
     renews=None,
     first_reviewer=None,
     reason=None,
+    version=1,
 )
 
 

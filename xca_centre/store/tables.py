@@ -236,6 +236,7 @@ APPLICATIONS: Final = Table(
     Column("code", Uuid, ForeignKey(USER_CODES.c.id), nullable=False),
     Column("fee", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
     Column("submitted", UtcDateTime, nullable=False),
     Column("letter", UtcDateTime),
     Column("renews", String(64), index=True),
@@ -246,7 +247,8 @@ APPLICATIONS: Final = Table(
 )
 """Applications (案件), each for one card or certificate (applications).
 
-`form` is the JSON of application_form's fields, `revision` counts its versions. `request` is a certificate
+`form` is the JSON of application_form's fields, `revision` counts its versions; `version` rises with each
+change of the row. `request` is a certificate
 request for a key that is elsewhere. `letter` is when the letter arrived. `renews` is the key of the card that
 signed a renewal, `signature` what it signed. `first_…` is who passed the first review, `reason` why it was
 returned.
