@@ -33,7 +33,9 @@ from xca_common.secret_source import FORMS, NotASourceError, SecretReader, Secre
 from xca_common.standard_streams import tolerate_characters
 
 if TYPE_CHECKING:
-    from softhsm.revocation import Published
+    from collections.abc import Mapping
+
+    from softhsm.revocation import CertificateStatus, Published
 
 _STATES: Final = {
     IssuedCardState.ISSUED: text("not activated"),
@@ -44,6 +46,7 @@ _STATES: Final = {
     IssuedCardState.DAMAGED: text("damaged: repair"),
     IssuedCardState.UNFINISHED: text("unfinished: remove"),
 }
+_CERTIFICATE_STATUSES: Final = {"suspended": text("suspended"), "revoked": text("revoked")}
 _STATUSES: Final = "\b\n" + _(
     "Exit status:\n"
     "  0  done\n"
@@ -70,7 +73,8 @@ _MEMBERS: Final = text(
     "  days_left        days until then, negative after it\n"
     "  activated_at     ISO 8601 with time zone, or null\n"
     "  pin_tries        wrong PINs left\n"
-    "  user_code_tries  wrong user codes left"
+    "  user_code_tries  wrong user codes left\n"
+    "  certificates     suspended | revoked, or null: neither"
 )
 _JSON: Final = (
     "\b\n"
@@ -348,7 +352,7 @@ def issue(
         numbers = track(numbers, description=_("Issuing"), console=Console(stderr=True))
     issued = [softhsm.issue(environment, code, wanted) for _ in numbers]
     if as_json:
-        _echo_json(issued)
+        _echo_json(issued, {})
     else:
         for card in issued:
             said = text("Card {number} in {reader}: {state}, activate by {day}")
@@ -368,9 +372,11 @@ def issue(
 @click.pass_obj
 def list_cards(directory: Path, as_json: bool) -> None:
     """Print the cards."""
-    cards = softhsm.cards(Environment(directory))
+    environment = Environment(directory)
+    cards = softhsm.cards(environment)
+    statuses = _statuses(environment)
     if as_json:
-        _echo_json(cards)
+        _echo_json(cards, statuses)
     elif not cards:
         _say(text("No cards yet. Next: softhsm-card issue"))
     else:
@@ -387,7 +393,7 @@ def list_cards(directory: Path, as_json: bool) -> None:
             activate_by = "" if row.activated_at else row.activate_by.isoformat()
             table.add_row(
                 card.number,
-                _shown_state(card),
+                _shown_state(card, statuses.get(card.number)),
                 activate_by,
                 "" if row.activated_at is None else str(row.pin_tries),
                 str(row.user_code_tries),
@@ -579,10 +585,23 @@ def _checked_user_code(user_code: str) -> str:
     return user_code
 
 
-def _shown_state(card: IssuedCard) -> str:
+def _statuses(environment: Environment) -> "Mapping[str, CertificateStatus]":
+    """Return what was published against the certificates of cards, by the card number."""
+    if not any(environment.copies.glob("*/*.ocsp")):
+        return {}
+    from softhsm import revocation  # slow to load, rarely needed
+
+    return revocation.statuses(environment)
+
+
+def _shown_state(card: IssuedCard, status: "CertificateStatus | None") -> str:
+    shown = _STATES[card.state]
     if card.state is IssuedCardState.PIN_LOCKED and card.row.user_code_tries == 0:
-        return _("PIN and user code locked")
-    return _STATES[card.state]()
+        shown = text("PIN and user code locked")
+    if status is not None:
+        both = text("{state}; certificates {status}")
+        shown = both.format(state=shown, status=_CERTIFICATE_STATUSES[status])
+    return shown()
 
 
 def _say_published(done: Text, published: "Published") -> None:
@@ -590,8 +609,16 @@ def _say_published(done: Text, published: "Published") -> None:
     _say(text("CRL: {path}").format(path=published.crl))
     for label, path in published.ocsp.items():
         _say(text("OCSP response about {label}: {path}").format(label=label, path=path))
-    verify = text("To verify with it: xcactl verify FILE FILE.p7s --ca-file ROOT --crl {path}")
-    _say(verify.format(path=shlex.quote(str(published.crl))))
+    verify = text(
+        "To verify with the list: xcactl verify FILE FILE.p7s --ca-file {root} --crl {crl}\n"
+        "or with the response: --ocsp {ocsp} instead of --crl"
+    )
+    facts = {
+        "root": published.crl.with_name("root.pem"),
+        "crl": published.crl,
+        "ocsp": published.ocsp["cert1"],
+    }
+    _say(verify.format(**{name: shlex.quote(str(path)) for name, path in facts.items()}))
 
 
 def _say_next(card: IssuedCard) -> None:
@@ -606,7 +633,7 @@ def _say_next(card: IssuedCard) -> None:
     _say(said.format(number=card.number, day=card.row.activate_by))
 
 
-def _echo_json(cards: list[IssuedCard]) -> None:
+def _echo_json(cards: list[IssuedCard], statuses: "Mapping[str, CertificateStatus]") -> None:
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     click.echo(
         harmless_json(
@@ -621,6 +648,7 @@ def _echo_json(cards: list[IssuedCard]) -> None:
                     "activated_at": card.row.activated_at.isoformat() if card.row.activated_at else None,
                     "pin_tries": card.row.pin_tries,
                     "user_code_tries": card.row.user_code_tries,
+                    "certificates": statuses.get(card.number),
                 }
                 for card in cards
             ],

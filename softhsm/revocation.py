@@ -9,10 +9,12 @@ name two lists, a partition and the complete one; with so few cards the complete
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.x509 import ocsp
 
 from pkcs11_shim import rules
 from softhsm.environment import Environment
@@ -38,6 +40,13 @@ _HOLD: Final = x509.ReasonFlags.certificate_hold
 _VALID: Final = timedelta(days=7)
 _Entry = x509.RevokedCertificate | None
 _Change = Callable[[_Entry], x509.ReasonFlags | None]
+
+
+class CertificateStatus(StrEnum):
+    """What the CRL says against the certificates of a card."""
+
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,31 @@ def publish(environment: Environment, number: str) -> Published:
     return _publish(environment, number, lambda entry: _reason(entry) if entry else None)
 
 
+def statuses(environment: Environment) -> dict[str, CertificateStatus]:
+    """Return what the CRL says against the certificates of cards, by the card number; often it says nothing.
+
+    The OCSP responses of a card tell the serial numbers of its certificates, so SoftHSM is not started: every
+    change writes responses before it writes the CRL.
+
+    Raises:
+        IssuerError: the CRL or a response is damaged.
+    """
+    found = {}
+    try:
+        if (crl := _last_crl(environment)) is None:
+            return {}
+        for path in environment.copies.glob("*/*.ocsp"):
+            serial = ocsp.load_der_ocsp_response(path.read_bytes()).serial_number
+            if entry := crl.get_revoked_certificate_by_serial_number(serial):
+                is_held = _reason(entry) is _HOLD
+                found[path.parent.name] = (
+                    CertificateStatus.SUSPENDED if is_held else CertificateStatus.REVOKED
+                )
+    except (OSError, ValueError) as error:
+        raise _damaged(environment, error) from None
+    return found
+
+
 def _publish(environment: Environment, card: str, change: _Change) -> Published:
     find(environment, card)
     with environment.store.lock(exclusive=True):
@@ -176,13 +210,20 @@ def _publish(environment: Environment, card: str, change: _Change) -> Published:
 
 def _authority(environment: Environment) -> tuple[Authority, x509.CertificateRevocationList | None]:
     """Return the issuing CA and the last CRL that it signed, if there is one."""
-    crl = environment.pki / "complete.crl"
     try:
-        authority = Authority.load(environment.pki)
-        return authority, x509.load_der_x509_crl(crl.read_bytes()) if crl.exists() else None
+        return Authority.load(environment.pki), _last_crl(environment)
     except (OSError, ValueError) as error:
-        said = text("{path}: the test PKI is damaged ({error}); make a new environment")
-        raise IssuerError(said.format(path=environment.pki, error=error)) from None
+        raise _damaged(environment, error) from None
+
+
+def _last_crl(environment: Environment) -> x509.CertificateRevocationList | None:
+    crl = environment.pki / "complete.crl"
+    return x509.load_der_x509_crl(crl.read_bytes()) if crl.exists() else None
+
+
+def _damaged(environment: Environment, error: Exception) -> IssuerError:
+    said = text("{path}: the test PKI is damaged ({error}); make a new environment")
+    return IssuerError(said.format(path=environment.pki, error=error))
 
 
 def _certificates(environment: Environment, card: str) -> dict[str, x509.Certificate]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates taken back and given back, as OpenSSL sees it."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -137,7 +138,43 @@ def test_revocation_asks_before_it_is_done(issuer: Issuer, active: str) -> None:
 def test_publication_says_how_to_verify_with_its_crl(issuer: Issuer, active: str) -> None:
     for command in ("suspend", "resume", "publish"):
         said = issuer.run("--lang", "en", command, active).stdout.decode()
-        assert f"xcactl verify FILE FILE.p7s --ca-file ROOT --crl {crl(issuer.environment)}\n" in said
+        root, issued = issuer.environment.pki / "root.pem", issuer.environment.copies / active
+        assert f"xcactl verify FILE FILE.p7s --ca-file {root} --crl {crl(issuer.environment)}\n" in said
+        assert f"--ocsp {issued / 'cert1.ocsp'} instead of --crl\n" in said
+
+
+@pytest.mark.parametrize(
+    ("acts", "status", "english", "chinese"),
+    [
+        (["publish"], None, "active", "已開卡"),
+        (["suspend"], "suspended", "active; certificates suspended", "已開卡；憑證已停用"),
+        (["suspend", "resume"], None, "active", "已開卡"),
+        (["revoke"], "revoked", "active; certificates revoked", "已開卡；憑證已廢止"),
+    ],
+    ids=["published", "suspended", "resumed", "revoked"],
+)
+def test_list_shows_what_was_published_against_the_certificates(
+    issuer: Issuer, active: str, acts: list[str], status: str | None, english: str, chinese: str
+) -> None:
+    other = issuer.issue()["number"]
+    for act in acts:
+        published(issuer, act, active, *(["--yes"] if act == "revoke" else []))
+    cards = {card["number"]: card for card in json.loads(issuer.run("list", "--json").stdout)}
+    assert (cards[active]["state"], cards[active]["certificates"]) == ("active", status)
+    assert cards[other]["certificates"] is None
+    for language, shown in (("en", english), ("zh_TW", chinese)):
+        (line,) = re.findall(
+            f"^{active} +(.+?)  ", issuer.run("--lang", language, "list").stdout.decode(), re.M
+        )
+        assert line == shown
+
+
+def test_list_beside_a_damaged_crl_does_not_show_cards_as_good(issuer: Issuer, active: str) -> None:
+    published(issuer, "suspend", active)
+    crl(issuer.environment).write_bytes(b"not a CRL")
+    done = issuer.run("list")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"the test PKI is damaged" in done.stderr
 
 
 def test_revocation_of_a_revoked_card_is_refused_without_a_question(issuer: Issuer, active: str) -> None:
