@@ -14,10 +14,8 @@ from pyhanko.cli import plugin_api
 from pyhanko.cli._ctx import PasswordPrompter
 from pyhanko.cli.commands.signing import plugin as pyhanko_command
 from pyhanko.pdf_utils.crypt import AuthStatus, StandardSecurityHandler
-from pyhanko.pdf_utils.layout import LayoutError
 from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfReadError, PdfStrictReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers import DEFAULT_SIGNING_STAMP_STYLE
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko.sign.timestamps import TimestampRequestError
@@ -44,6 +42,29 @@ from xca_plugin.validity import check_now
 
 _UNREADABLE: Final = text("it is no PDF that can be read ({detail})")
 _NAME_A_PDF: Final = text("Nothing was written. Name a PDF file that is whole.")
+_NOT_STRICT: Final = text("Nothing was written. Put --no-strict-syntax before xca to read it all the same.")
+_NO_LIMITS: Final = text("Nothing was written. If you trust the file, put --no-decode-limits before xca.")
+_REASONS: Final = {
+    "Page index out of range": text("it has no such page"),
+    "appears to be filled already": text(
+        "its field of that name holds a signature; choose another name, such as --field Signature2"
+    ),
+    "There are no empty signature fields": text(
+        "it has no empty signature field; name a new one, such as --field Signature1"
+    ),
+    "No empty signature field": text(
+        "it has no empty signature field of that name; leave out --existing-only to make it"
+    ),
+    "does not contain a form": text("it has no signature field; leave out --existing-only to make one"),
+    "is not a /Sig field": text("its field of that name is not for a signature; choose another name"),
+    "too wide for container": text("the place of the visible signature is too small; give it more room"),
+    "hybrid cross-reference": text(
+        "it has two cross-reference tables (hybrid); put --no-strict-syntax before xca"
+    ),
+    "must be the first signature": text("it is signed, so it cannot be certified; leave out --certify"),
+    "forbids all changes": text("a signature in it forbids all changes"),
+}
+"""Why pyHanko cannot sign a file, by a part of its words."""
 _TERMINAL: Final = "/dev/tty"
 _PLACEHOLDERS: Final = {"NUMBER": text("NUMBER"), "SOURCE": text("SOURCE")}
 
@@ -117,11 +138,11 @@ def _signer(
         raise _Shown(error) from error
     except click.Abort:
         raise KeyboardInterrupt from None  # pyHanko takes an Abort for a failure of its own
-    except (click.ClickException, PdfStrictReadError, PdfDecodeLimitError, SigningError, LayoutError):
-        raise  # pyHanko shows their messages, those of reading with the option that helps
+    except click.ClickException:
+        raise
     except PdfReadError as error:
         problem = PdfNotSigned(path=source, detail=_UNREADABLE.format(detail=str(error).removesuffix(".")))
-        raise _Shown(problem.with_step(_NAME_A_PDF)) from error
+        raise _Shown(problem.with_step(_step(error))) from error
     except Exception as error:
         raise _Shown(PdfNotSigned(path=source, detail=_reason(error))) from error
 
@@ -208,10 +229,17 @@ def _reason(error: Exception) -> Text | str:
     if isinstance(error, OSError):
         return os_reason(error)
     if type(error).__module__.startswith("pyhanko"):
-        if str(error).startswith("Page index out of range"):
-            return text("it has no such page")
+        for part, reason in _REASONS.items():
+            if part in str(error):
+                return reason
         return str(error).removesuffix(".") or type(error).__name__
     return text("unexpected problem ({where})").format(where=place_of(error))
+
+
+def _step(error: PdfReadError) -> Text:
+    if isinstance(error, PdfDecodeLimitError):
+        return _NO_LIMITS
+    return _NOT_STRICT if isinstance(error, PdfStrictReadError) else _NAME_A_PDF
 
 
 class _Shown(click.ClickException):

@@ -302,7 +302,7 @@ def test_consent_of_every_kind_shows_site_and_content(trusting: SiteClient, acti
     assert consent["site"] == trusting.origin
     assert any(active_card.number in value for _, value in consent["card"])
     assert "contract-4711" in [value for _, value in consent["facts"]]
-    assert "PKCS1, SHA256" in [value for _, value in consent["facts"]]
+    assert "僅簽章值，不含簽署內容（SHA-256）" in [value for _, value in consent["facts"]]
     # It shows everything that is signed.
     more = trusting.popup(signing(active_card, signatureType="PKCS7", nonce="and all my shares"))["consent"]
     assert "and all my shares" in [value for _, value in more["facts"]]

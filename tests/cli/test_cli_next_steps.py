@@ -188,6 +188,36 @@ def test_verify_of_a_folder_says_to_name_a_file_in_it(active: Workspace, languag
     assert (result.status, step in result.err) == (2, True), result.err
 
 
+@pytest.mark.parametrize("language", ["en", "zh_TW"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sign", "file", "-o"),
+        ("encrypt", "file", "--to", "file", "-o"),
+        ("decrypt", "file", "-o"),
+        ("cert", "export", "cert1", "-o"),
+        ("activate", "--receipt"),
+        ("verify", "file", "--ca-file", "file", "--report"),
+        ("doctor", "--report"),
+        ("doctor", "--card-report"),
+    ],
+    ids=" ".join,
+)
+def test_result_that_no_file_can_be_is_told_what_to_name(
+    active: Workspace, command: tuple[str, ...], language: str
+) -> None:
+    (active.home / "folder").mkdir()
+    (active.home / "file").touch()
+    a_folder = {
+        "en": "folder is a folder. Name a file in that folder.",
+        "zh_TW": "請改為指定該資料夾中的檔案。",
+    }
+    lost = {"en": "if you wrote a variable, it is empty.", "zh_TW": "若您寫的是變數，其值為空。"}
+    for output, step in (("folder", a_folder), ("", lost), ("--help", lost)):
+        result = active.run("--lang", language, *command, output)
+        assert (result.status, step[language] in result.err) == (2, True), result.err
+
+
 def test_recipient_that_an_empty_variable_left_out_is_told_without_a_command_that_fails(
     active: Workspace,
 ) -> None:

@@ -377,14 +377,21 @@ def test_last_try_that_is_not_confirmed_leads_to_the_reset_of_a_forgotten_pin(
     assert active.card()["pin_tries_left"] == 1
 
 
-def test_last_try_that_is_not_confirmed_for_a_reset_does_not_lead_to_the_same_reset(
-    active: Workspace,
+@pytest.mark.parametrize("language", ["en", "zh_TW"])
+@pytest.mark.parametrize(
+    "command",
+    [("pin", "reset", "--new-pin", "env:NEW"), ("user-code", "change", "--new-user-code", "env:CODE")],
+    ids=["reset", "change"],
+)
+def test_last_try_that_is_not_confirmed_leads_from_a_forgotten_user_code_to_the_issuer(
+    active: Workspace, command: tuple[str, ...], language: str
 ) -> None:
     spend_two(active, "user_code_tries_left")
     result = active.with_variables(CODE=USER_CODE, NEW=NEW_PIN).run(
-        "pin", "reset", "--user-code", "env:CODE", "--new-pin", "env:NEW"
+        "--lang", language, *command, "--user-code", "env:CODE"
     )
     assert result.status == 41
+    assert "用戶代碼重設" in result.err
     assert "xcactl pin reset" not in result.err
 
 

@@ -427,7 +427,7 @@ def with_a_dead_authority(folder: Path) -> tuple[str, ...]:
     ("prepare", "reason"),
     [
         (without_pages, "it has no such page"),
-        (with_a_text_field, "Sig1 exists but is not a /Sig field"),
+        (with_a_text_field, "its field of that name is not for a signature"),
         (with_no_such_page, "it has no such page"),
         (with_a_dead_authority, "Connection refused"),
     ],
@@ -438,6 +438,31 @@ def test_pdf_that_cannot_be_signed_is_refused_with_the_reason(
     result = workspace.sign(*prepare(workspace.folder))
     assert "Generic processing error" not in result.said
     workspace.refused(result, 77, reason)
+
+
+def test_field_that_is_signed_is_told_once_in_the_language(workspace: Workspace) -> None:
+    assert workspace.sign().status == 0
+    signed = (workspace.folder / "out.pdf").rename(workspace.folder / "signed.pdf").name
+    result = workspace.sign(source=signed, LANGUAGE="zh_TW")
+    workspace.refused(result, 77, "該名稱的欄位已有簽章；請另取名稱，例如 --field Signature2。")
+    assert "appears to be filled" not in result.said
+    assert workspace.sign("--field", "Signature2", source=signed).status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--existing-only",), "檔案中沒有簽章欄位；請省略 --existing-only 以建立欄位。"),
+        (("--name", "A", "--field", "1/50,100,52,101/Sig1"), "可見簽章的位置太小；請放大範圍。"),
+    ],
+    ids=["no field", "no room"],
+)
+def test_place_that_cannot_be_signed_is_told_once_in_the_language(
+    workspace: Workspace, options: tuple[str, ...], reason: str
+) -> None:
+    result = workspace.sign(*options, LANGUAGE="zh_TW")
+    workspace.refused(result, 77, reason)
+    assert "ERROR" not in result.said
 
 
 def test_reason_why_an_authority_does_not_answer_is_in_the_language(workspace: Workspace) -> None:

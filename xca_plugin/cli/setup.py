@@ -28,7 +28,7 @@ _HONEST: Final = text(
     "--module",
     "path",
     metavar="PATH",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help=_("The card's PKCS#11 module; by default it is looked for."),
 )
 @yes_option

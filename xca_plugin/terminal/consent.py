@@ -20,6 +20,10 @@ _SURE_OR_FORGOTTEN: Final = text(
     "When you are sure of the PIN, confirm it in words, or give --last-try. "
     "If it is forgotten, reset it with the user code: xcactl pin reset"
 )
+_SURE_OF_USER_CODE: Final = text(
+    "When you are sure of the user code, confirm it in words, or give --last-try. "
+    "If it is forgotten, do not guess: have it reset by the issuer (用戶代碼重設)."
+)
 
 yes_option: Final = click.option("--yes", is_flag=True, help=_("Agree to what would be asked; for scripts."))
 last_try_option: Final = click.option(
@@ -77,8 +81,8 @@ def confirm_last_try(tries: int | None, confirmed: bool, *, of_pin: bool) -> Non
         here = text("Type it here ({phrase}); Enter alone ends the command")
         confirmed = prompt(here.format(phrase=phrase)(), default="", show_default=False).strip() == phrase
     if not confirmed:
-        error = errors.LastTryNotConfirmed()
-        raise error.with_step(_SURE_OR_FORGOTTEN) if of_pin else error
+        step = _SURE_OR_FORGOTTEN if of_pin else _SURE_OF_USER_CODE
+        raise errors.LastTryNotConfirmed().with_step(step)
     allow()
 
 

@@ -17,7 +17,7 @@ from xca_plugin.named_file import STANDARD_INPUT, leads_to_standard_input
 _TAKEN: Final = "xca_plugin.standard_input"
 """Where click's context notes that a file is the standard input."""
 _NAMES_LOOKED_AT: Final = 10_000
-_FOLDER: Final = text("{path} is a folder. Name a file in that folder.")
+FOLDER: Final = text("{path} is a folder. Name a file in that folder.")
 _NO_NAME: Final = text("{path} does not name a place for the result: say with -o where to write it.")
 
 
@@ -49,7 +49,7 @@ class _InputFile(click.Path):
                 lost = text("{message} A file belongs there; if you wrote a variable, it is empty.")
                 error.message = lost.format(message=error.message)()  # type: ignore[misc]  # not its type's
             elif Path(value).is_dir():
-                error.message = _FOLDER.format(path=os.fspath(value))()  # type: ignore[misc]  # not its type's
+                error.message = FOLDER.format(path=os.fspath(value))()  # type: ignore[misc]  # not its type's
             elif self._origin and not os.path.lexists(value):
                 origin = self._origin.format(path=shlex.quote(os.fspath(value)))
                 missing = text("{message} {origin}")
@@ -113,7 +113,7 @@ def check_there(file: Path) -> None:
     """
     context = click.get_current_context()
     if file.is_dir():
-        raise click.UsageError(_FOLDER.format(path=file)())
+        raise click.UsageError(FOLDER.format(path=file)())
     argument = next(each for each in context.command.params if each.name == "files")
     click.Path(exists=True, dir_okay=False, allow_dash=True).convert(os.fspath(file), argument, context)
 

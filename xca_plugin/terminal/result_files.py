@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import click
 
@@ -24,12 +24,30 @@ from xca_plugin.named_file import (
     output_file,
     problems_of,
 )
+from xca_plugin.terminal.input_files import FOLDER
 from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.prompts import confirm, interactive
 
 force_option: Final = click.option("--force", is_flag=True, help=_("Replace a file that is there already."))
 _NOTHING_CHANGED: Final = text("Nothing was changed.")
-OUTPUT: Final = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
+_NO_FILE: Final = text("A file belongs there; if you wrote a variable, it is empty.")
+
+
+class _OutputFile(click.Path):
+    """Type of a file to be written; what cannot be meant is refused with what to name instead."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value) or (ctx and any(value in each.opts for each in ctx.command.get_params(ctx))):
+            self.fail(_NO_FILE(), param, ctx)
+        if Path(value).is_dir():
+            self.fail(FOLDER.format(path=os.fspath(value))(), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+OUTPUT: Final = _OutputFile()
 """Type of an option that names a file to be written; `-` is the standard output."""
 
 

@@ -27,7 +27,7 @@ from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.keys import CardPrivateKey
-from xca_plugin.model import Card, Hash, Key
+from xca_plugin.model import Card, Hash, Key, digest_name
 
 _HASHES: Final[Mapping[Hash, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
     Hash.SHA256: hashes.SHA256(),
@@ -64,7 +64,7 @@ class CertificateRequestOperation(Operation):
 
     def consent_facts(self) -> Sequence[ConsentFact]:
         """Return the key, and the site's challenge, which is signed too."""
-        facts = [ConsentFact(text("Key"), f"{_KEY_NAMES[self._key]()}, {self._hash.name}")]
+        facts = [ConsentFact(text("Key"), f"{_KEY_NAMES[self._key]()}, {digest_name(self._hash)}")]
         if self._challenge:
             facts.append(ConsentFact(text("Also signed: the challenge of the site"), self._challenge))
         return facts

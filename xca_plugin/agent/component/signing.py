@@ -32,7 +32,7 @@ from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.agent.component.statement_text import TITLES, statement_facts
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, Hash, Key
+from xca_plugin.model import Card, Hash, Key, digest_name
 from xca_plugin.validity import check_now
 
 _NONCE: Final = "1.2.840.113549.1.9.25.3"  # PKCS #9, section 5.5: randomNonce
@@ -40,6 +40,10 @@ _CARD_NUMBER: Final = "2.16.886.1.100.2.204"
 # Servers take the first two bytes of these attributes for tag and length: so the length must be one byte.
 _ATTRIBUTE_MAX: Final = 127
 _PRINTABLE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+_TYPES: Final = {
+    "PKCS1": text("a bare signature, without what is signed ({name})"),
+    "PKCS7": text("a signature that holds what is signed ({name})"),
+}
 _LABELS: Final = {Key.SIGN: "cert1", Key.KEYX: "cert2"}
 _BLINDNESS: Final = text(
     "With the answer, the site can log in at another site in the name of the holder of the card, or have a "
@@ -112,12 +116,15 @@ class SignOperation(Operation):
     def consent_facts(self) -> Sequence[ConsentFact]:
         """Return what is to be signed: the data, or only its hash; and the nonce, which is signed too."""
         if self._type == "RAW":
-            label = text("A {name} hash; the agent cannot know what was hashed").format(name=self._hash.name)
+            label = text("A {name} hash; the agent cannot know what was hashed").format(
+                name=digest_name(self._hash)
+            )
             return [ConsentFact(label, self._digest.hex())]
         if self._statement is not None:
             return statement_facts(self._statement)
+        kind = _TYPES[self._type].format(name=digest_name(self._hash))
         facts = [
-            ConsentFact(text("Type of signature"), f"{self._type}, {self._hash.name}"),
+            ConsentFact(text("Type of signature"), kind()),
             data_fact(text("What is to be signed"), self._content),
         ]
         if self._nonce is not None:

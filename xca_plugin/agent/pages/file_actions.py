@@ -85,10 +85,7 @@ ENCRYPT: Final = FileAction(
     working=text("The files are being encrypted. Please wait."),
     done=text("Encryption has ended."),
     notes=(
-        text(
-            "Every recipient can open the file alone, with the card that has the certificate cert2 given "
-            "here."
-        ),
+        text("Every recipient can open the file alone, with the card whose certificate cert2 you chose."),
         text("You cannot open it yourself unless you choose the certificate cert2 of your own card as well."),
         text(
             "Older programs may not be able to open the file: it has the newer form AuthEnvelopedData, "
