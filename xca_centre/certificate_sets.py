@@ -49,10 +49,10 @@ from xca_centre.life.certificate import (
     next_standing,
 )
 from xca_centre.life.transitions import Actor
-from xca_centre.store.columns import UtcDateTime
 from xca_centre.store.database import Change
 from xca_centre.store.events import Event, Facts, read_facts
 from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, SEQUENCES
+from xca_common.utc_datetime import UtcDateTime
 
 PUBLISH: Final = "publish_list"
 """The job that publishes a partition's revocation list anew: facts `generation` and `partition`."""

@@ -597,6 +597,13 @@ class JournalUnavailable(StoreProblem):
     _next_step = text("See that the disk is there and has room. Then do it again.")
 
 
+class JournalMissing(JournalUnavailable):
+    """No journal was begun in the folder: the disk that it is on may not be mounted."""
+
+    _message = text("There is no journal of the centre in {path}. Nothing was changed.")
+    _next_step = text("Mount the disk that the journal is on. Do not begin another one in its place.")
+
+
 class NotJournalled(StoreProblem):
     """A change was made, and its events are not in the journal yet."""
 

@@ -6,15 +6,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    DateTime,
-    Dialect,
     Engine,
     LargeBinary,
     MetaData,
@@ -22,7 +20,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     and_,
     case,
     delete,
@@ -37,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from xca_common.utc_datetime import UtcDateTime
 from xca_login.challenges import MOST_OF_A_SESSION, Challenge, Room
 from xca_login.errors import StoreUnavailable
 from xca_login.login import Account, Binding
@@ -45,22 +43,6 @@ from xca_login.sessions import MOST_OF_AN_ACCOUNT, Session
 
 METADATA = MetaData()
 """The tables, for whoever makes them with tools of their own."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A time. SQLite drops the time zone: there all of them are kept in UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-    """Statements with it are compiled once: it has no settings."""
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return a time as it is kept."""
-        return value.astimezone(UTC) if value is not None else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return a time as it was kept, with its time zone."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 def _account_columns() -> tuple[Column[str], ...]:

@@ -59,7 +59,7 @@ def state(change: Change, certificates: UUID, number: int) -> None:
 
 
 def open_database(address: str, journal: Path | None) -> Database:
-    return Database(address, lambda: datetime.now(UTC), Journal(journal) if journal else None)
+    return Database(address, lambda: datetime.now(UTC), Journal.begin(journal) if journal else None)
 
 
 def work(

@@ -278,7 +278,7 @@ def test_restored_database_has_every_certificate_and_state_again(
 ) -> None:
     journal = tmp_path / "journal"
     journal.mkdir(0o700)
-    database = Database(address, clock, Journal(journal))
+    database = Database(address, clock, Journal.begin(journal))
     kept = issue(database)
     happen(database, kept, CertificateEvent.ACCEPT, HOLDER)
     database.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -176,6 +177,21 @@ def test_address_of_another_database_is_refused(address: str, clock: MovedClock)
     with pytest.raises(DatabaseUnknown) as refused:
         Database(address, clock)
     assert "a:b" not in str(refused.value)
+
+
+@pytest.mark.integration
+def test_server_that_says_nothing_any_more_is_not_waited_for_long(
+    postgresql_address: str, clock: MovedClock
+) -> None:
+    database = Database(postgresql_address, clock)
+    with database.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        asked = driver.info.get_parameters()
+    database.close()
+    idle, interval, tries = (int(asked[f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert int(asked["connect_timeout"]) <= 5
+    assert int(asked["tcp_user_timeout"]) <= 10_000
+    assert idle + interval * tries <= 30
 
 
 def test_writer_that_waits_too_long_is_told_so(

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, delete, select, update
 
 from support.moved_clock import MovedClock
-from xca_centre.errors import JournalAhead, JournalUnavailable, NotJournalled
+from xca_centre.errors import JournalAhead, JournalMissing, JournalUnavailable, NotJournalled
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Database
 from xca_centre.store.event_chain import Head, audit, chain, head
@@ -40,6 +40,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder for a journal."""
     made = tmp_path / "journal"
     made.mkdir(0o700)
+    Journal.begin(made)
     return made
 
 
@@ -150,15 +151,36 @@ def test_journal_that_cannot_be_written_stops_changes_before_they_happen(
     sqlite_address: str, clock: MovedClock, folder: Path
 ) -> None:
     database = Database(sqlite_address, clock, Journal(folder))
-    folder.rmdir()
+    shutil.move(folder, folder.with_name("elsewhere"))
     with pytest.raises(JournalUnavailable):
         add(database, "one")
     with pytest.raises(JournalUnavailable):
         Database(sqlite_address, clock, Journal(folder))
-    folder.mkdir()
+    shutil.move(folder.with_name("elsewhere"), folder)
     add(database, "two")
     with database.read() as connection:
         assert connection.execute(select(EVENTS.c.subject)).scalars().all() == ["two"]
+
+
+def test_folder_of_a_journal_whose_disk_is_not_mounted_is_no_empty_journal(
+    tmp_path: Path, sqlite_address: str, clock: MovedClock, folder: Path
+) -> None:
+    backup = shutil.copy(tmp_path / "centre.db", tmp_path / "backup.db")
+    database = Database(sqlite_address, clock, Journal(folder))
+    add(database, "one")
+    database.close()
+    disk = tmp_path / "disk"
+    shutil.move(folder, disk)
+    folder.mkdir(0o700)
+    for journal in (Journal(folder), Journal(tmp_path / "nowhere")):
+        with pytest.raises(JournalMissing):
+            Database(f"sqlite:///{backup}", clock, journal)
+        with pytest.raises(JournalMissing):
+            [*journal.read()]
+        with pytest.raises(JournalMissing):
+            journal.append([Event.new(clock.at, "kind", "two", OFFICER, {})])
+    assert [*folder.iterdir()] == []
+    assert [line.event and line.event.subject for line in Journal.begin(disk).read()] == ["one"]
 
 
 def test_journal_that_fails_after_the_commit_is_told_of_and_completed_by_the_chainer(
@@ -177,7 +199,7 @@ def test_journal_that_fails_after_the_commit_is_told_of_and_completed_by_the_cha
     with pytest.raises(JournalUnavailable):
         add(database, "three")
     monkeypatch.undo()
-    assert len([*folder.iterdir()]) == 1  # none for each change that was refused
+    assert len([*folder.glob("*.journal")]) == 1  # none for each change that was refused
     chain(database)
     chain(database)
     found = [line.event.subject for line in Journal(folder).read() if line.event and line.event.number]
@@ -225,7 +247,7 @@ def test_restored_database_is_known_and_completed_from_the_journal(
 def test_last_line_of_a_killed_process_is_left_out(folder: Path, clock: MovedClock) -> None:
     journal = Journal(folder)
     journal.append([Event.new(clock.at, "kind", name, OFFICER, {}) for name in "ab"])
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.journal")
     whole = path.read_bytes()
     for cut in range(len(whole.splitlines(keepends=True)[-1])):
         path.write_bytes(whole[: len(whole) - 1 - cut])

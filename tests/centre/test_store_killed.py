@@ -57,7 +57,7 @@ def test_process_that_is_killed_at_any_step_leaves_a_whole_store(
         folder = tmp_path / str(nth)
         (folder / "journal").mkdir(parents=True)
         address = f"sqlite:///{shutil.copy(sqlite_template, folder / 'centre.db')}"
-        database = Database(address, clock, Journal(folder / "journal"))
+        database = Database(address, clock, Journal.begin(folder / "journal"))
         database.close()  # no connection goes into the other process
         is_reached = killed(nth, partial(live, database, folder), STATEMENTS)
         clock.move(LEASE + timedelta(seconds=1))

@@ -26,6 +26,14 @@ _LOCK_SECONDS: Final = 10
 _STATEMENT_SECONDS: Final = 60
 _IDLE_SECONDS: Final = 60
 _CONNECTIONS: Final = 16
+# Of libpq (34.1.2): a machine that says nothing any more would else be waited for a quarter of an hour.
+_SILENCE: Final = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "tcp_user_timeout": 1000 * _LOCK_SECONDS,
+    "keepalives_idle": _LOCK_SECONDS,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 _BEGIN: Final = "xca_centre_begin"
 
 _DOWN: Final = (InterfaceError, InternalError, OperationalError, TimeoutError)
@@ -148,7 +156,7 @@ def _postgresql(url: URL) -> Engines:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args={
-            "connect_timeout": _CONNECT_SECONDS,
+            **_SILENCE,
             "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         },
         pool_pre_ping=True,

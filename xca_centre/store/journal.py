@@ -2,21 +2,25 @@
 """The journal: where every event is, too, before anybody hears of it; on another disk than the database.
 
 Whoever restores the database finds in it what happened after the backup, up to the last answer given.
-Each process writes files of its own, in one folder. A file older than the oldest backup may be deleted.
+Each process writes files of its own, in one folder. A file older than the oldest backup may be deleted. The
+folder has a mark since it was begun: without it, it may be the empty place of a disk that is not mounted.
 """
 
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
-from xca_centre.errors import JournalUnavailable
+from xca_centre.errors import JournalMissing, JournalUnavailable
 from xca_centre.store.events import Event
+from xca_common import atomic_file
 from xca_common.atomic_file import sync
 
 _SUFFIX: Final = ".journal"
+_MARK: Final = "JOURNAL"
+_MARK_CONTENT: Final = b"A certificate centre keeps its journal here. Do not delete this file.\n"
 _END_BYTES: Final = 256 << 10
 """What recent() reads of a file: more than threads of a process can have committed in another order."""
 _HEADER: Final = b"# Events of the certificate centre: one a line, as JSON.\n"
@@ -40,7 +44,7 @@ class Journal:
     """A folder of journal files, and the one that this process appends to.
 
     Args:
-        folder: is there, for this user alone.
+        folder: was begun (begin), for this user alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,10 +52,24 @@ class Journal:
         self._lock = threading.Lock()
         self._file: _File | None = None
 
+    @classmethod
+    def begin(cls, folder: Path) -> Self:
+        """Begin a journal in a folder that is there, or go on with the one in it.
+
+        Raises:
+            JournalUnavailable: it cannot be written there.
+        """
+        try:
+            atomic_file.write(folder / _MARK, _MARK_CONTENT)
+        except OSError as error:
+            raise JournalUnavailable(path=folder) from error
+        return cls(folder)
+
     def prepare(self) -> None:
         """See that the journal takes events. After one that failed this tries the disk.
 
         Raises:
+            JournalMissing: no journal was begun in its folder.
             JournalUnavailable: it does not.
         """
         self._open()
@@ -78,6 +96,7 @@ class Journal:
         """Yield all lines, those of one process in their order.
 
         Raises:
+            JournalMissing: as prepare().
             JournalUnavailable: a file cannot be read.
         """
         try:
@@ -93,6 +112,7 @@ class Journal:
         """Return the last events of each process.
 
         Raises:
+            JournalMissing: as prepare().
             JournalUnavailable: a file cannot be read.
         """
         found = []
@@ -113,17 +133,23 @@ class Journal:
                 self._file = None
 
     def _paths(self) -> Sequence[Path]:
+        self._require_mark()
         # Not glob(): of a folder that is not there it says that it is empty.
         return sorted(path for path in self._folder.iterdir() if path.suffix == _SUFFIX)
 
     def _open(self) -> "_File":
         with self._lock:
             if self._file is None:
+                self._require_mark()
                 try:
                     self._file = _File(self._folder)
                 except OSError as error:
                     raise JournalUnavailable(path=self._folder) from error
             return self._file
+
+    def _require_mark(self) -> None:
+        if not (self._folder / _MARK).is_file():
+            raise JournalMissing(path=self._folder)
 
 
 class _File:

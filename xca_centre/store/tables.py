@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from xca_centre.life.certificate import CertificateState, Reason
 from xca_centre.life.transitions import Word
-from xca_centre.store.columns import UtcDateTime
+from xca_common.utc_datetime import UtcDateTime
 
 METADATA: Final = MetaData(
     naming_convention={

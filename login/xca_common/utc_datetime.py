@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of columns that both databases keep alike."""
+"""A type of column that SQLite and PostgreSQL keep alike. It needs SQLAlchemy, which only extras bring."""
 
 from datetime import UTC, datetime
 
