@@ -866,6 +866,56 @@ class OfficerCardTaken(OfficerError):
     _next_step = text("Each officer has a card of his own: give another one.")
 
 
+class OfficerCardUnusable(OfficerError):
+    """A card is none with which an officer can log in."""
+
+    card: str
+    _message = text("{card} is no card of this centre with valid certificates.")
+    _next_step = text("Have the card activated and its certificates accepted first, or give another one.")
+
+
+class StaffChangeRefused(OfficerError):
+    """Somebody is not appointed or dismissed."""
+
+
+class AboutYourself(StaffChangeRefused):
+    """An officer has no say about himself."""
+
+    _message = text("Nobody is appointed or dismissed by himself.")
+    _next_step = text("Leave it to two other officers, or to an operator.")
+
+
+class StaffChangeNotYours(StaffChangeRefused):
+    """An officer has no say about another one."""
+
+    _message = text("You have no say about this officer.")
+    _next_step = text(
+        "Leave it to officers of the same registration counter or of the second review, or to an operator."
+    )
+
+
+class SameProposer(StaffChangeRefused):
+    """Two persons with two cards are needed."""
+
+    _message = text("Who proposed it does not support it.")
+    _next_step = text("Leave it to another officer, who has another card.")
+
+
+class StaffChangeOpen(StaffChangeRefused):
+    """Something else about the officer waits for its supporter."""
+
+    officer: str
+    _message = text("Another proposal about the officer {officer} waits for its supporter.")
+    _next_step = text("Support or drop that one first.")
+
+
+class StaffChangeGone(StaffChangeRefused):
+    """A proposal does not wait any more."""
+
+    _message = text("This proposal took effect already, was dropped, or has ended.")
+    _next_step = text("Look at the list of officers.")
+
+
 class RequestRefused(CentreError):
     """A request to the centre's pages is not carried out, whatever it asks for."""
 

@@ -73,6 +73,21 @@ def record(
     Raises:
         BadOfficer: something cannot be recorded.
     """
+    check(officer, name, roles, counter)
+    written = " ".join(sorted(role.value for role in roles))
+    values = {"name": name, "roles": written, "counter": counter, "is_active": True}
+    if not change.connection.execute(_own(officer).values(values)).rowcount:
+        change.connection.execute(insert(OFFICERS).values(id=officer, **values))
+    change.event("officer_recorded", officer, by, {"name": name, "roles": written, "counter": counter or ""})
+    return find(change.connection, officer)
+
+
+def check(officer: str, name: str, roles: Collection[Role], counter: str | None) -> None:
+    """Refuse what record() cannot record.
+
+    Raises:
+        BadOfficer: something cannot be recorded.
+    """
     if not _ID.fullmatch(officer):
         detail = text("{value} is no id of an officer: small letters, digits and hyphens, 32 at most")
         raise BadOfficer(detail=detail.format(value=officer))
@@ -81,12 +96,6 @@ def record(
             raise BadOfficer(detail=wrong)
     if not roles or not set(roles) <= set(ROLES):
         raise BadOfficer(detail=text("the roles are of {roles}").format(roles=[role.value for role in ROLES]))
-    written = " ".join(sorted(role.value for role in roles))
-    values = {"name": name, "roles": written, "counter": counter, "is_active": True}
-    if not change.connection.execute(_own(officer).values(values)).rowcount:
-        change.connection.execute(insert(OFFICERS).values(id=officer, **values))
-    change.event("officer_recorded", officer, by, {"name": name, "roles": written, "counter": counter or ""})
-    return find(change.connection, officer)
 
 
 def give_card(change: Change, officer: str, card: str, key: str, by: Actor) -> None:
@@ -106,12 +115,21 @@ def give_card(change: Change, officer: str, card: str, key: str, by: Actor) -> N
     before = find(change.connection, officer)
     if (before.card, before.key) == (card, key):
         return
-    taken = (OFFICERS.c.card == card) | (OFFICERS.c.key == key)
-    other = select(OFFICERS.c.id).where(taken, OFFICERS.c.id != officer)
-    if (name := change.connection.execute(other).scalar()) is not None:
-        raise OfficerCardTaken(officer=name)
+    require_free(change.connection, officer, card, key)
     change.connection.execute(_own(officer).values(card=card, key=key))
     change.event("officer_card_given", officer, by, {"card": card, "key": key})
+
+
+def require_free(connection: Connection, officer: str, card: str, key: str) -> None:
+    """See that a card is no other officer's.
+
+    Raises:
+        OfficerCardTaken: it is.
+    """
+    taken = (OFFICERS.c.card == card) | (OFFICERS.c.key == key)
+    other = select(OFFICERS.c.id).where(taken, OFFICERS.c.id != officer)
+    if (name := connection.execute(other).scalar()) is not None:
+        raise OfficerCardTaken(officer=name)
 
 
 def deactivate(change: Change, officer: str, by: Actor) -> None:
@@ -135,6 +153,12 @@ def find(connection: Connection, officer: str) -> RegisteredOfficer:
     if row is None:
         raise OfficerUnknown(officer=officer)
     return _read(row)
+
+
+def lock(change: Change, *officers: str) -> dict[str, RegisteredOfficer]:
+    """Return those of some officers who are recorded, by id. They stay as they are until the change ends."""
+    chosen = _all().where(OFFICERS.c.id.in_(officers)).order_by(OFFICERS.c.id).with_for_update()
+    return {row.id: _read(row) for row in change.connection.execute(chosen)}
 
 
 def of_key(connection: Connection, key: str) -> RegisteredOfficer | None:

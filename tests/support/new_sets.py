@@ -21,10 +21,11 @@ def new_set(
     card: str | None = "XC00000000000001",
     organisation: str = "2.16.886.111.100000",
     standing: Standing = ISSUED,
+    key: ec.EllipticCurvePrivateKey = _KEY,
 ) -> NewSet:
     """Return certificates of a card that are issued now, for six years, and lapse in 90 days."""
     certificates = [
-        (use, _certificate(now, now + timedelta(days=6 * 365)))
+        (use, _certificate(now, now + timedelta(days=6 * 365), key))
         for use in ((Use.SIGNING, Use.ENCRYPTION) if card else (Use.BOTH,))
     ]
     lapses_at = now + timedelta(days=90)
@@ -33,12 +34,12 @@ def new_set(
     )
 
 
-def _certificate(start: datetime, end: datetime) -> x509.Certificate:
+def _certificate(start: datetime, end: datetime, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     return (
         x509.CertificateBuilder()
         .subject_name(_NAME)
         .issuer_name(_NAME)
-        .public_key(_KEY.public_key())
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)

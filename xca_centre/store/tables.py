@@ -390,3 +390,23 @@ OFFICERS: Final = Table(
 who does first reviews. `card` is the number of the card that the officer logs in with, `key` the SHA-256 of
 its key for signatures (SubjectPublicKeyInfo); NULL: there is none yet.
 """
+
+STAFF_CHANGES: Final = Table(
+    "staff_change",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("act", String(16), nullable=False),
+    Column("officer", String(32), nullable=False, unique=True),
+    Column("name", String(64)),
+    Column("roles", String(128)),
+    Column("counter", String(64)),
+    Column("card", String(16)),
+    Column("proposer", String(32), ForeignKey(OFFICERS.c.id), nullable=False),
+    Column("proposer_key", String(64), nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+)
+"""Appointments and dismissals that one officer proposed and nobody supported yet (staff_changes).
+
+`name`, `roles`, `counter` and `card` are what the officer is to be; NULL: dismissed. There is one about an
+officer at a time; it goes when it takes effect, is dropped, or at `until`.
+"""
