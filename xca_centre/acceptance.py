@@ -45,7 +45,6 @@ from xca_common.secret import Secret
 from xca_common.statement import MalformedStatement, Statement, StatementKind
 from xca_login.errors import LoginRefused
 from xca_login.keys import accepted_key
-from xca_login.login import Login
 from xca_login.token import MOST_BYTES, Token
 
 ACCEPTANCE: Final = "acceptance"
@@ -133,20 +132,20 @@ def accept(
         return _accept(change, rules, issued.id, Actor(Role.HOLDER, str(issued.card)), facts, arrived)
 
 
-def accept_by_login(change: Change, rules: IssuerRules, login: Login, arrived: datetime) -> CertificateSet:
+def accept_by_login(change: Change, rules: IssuerRules, login: bytes, arrived: datetime) -> CertificateSet:
     """Accept the certificates of who is logged in with one of them, and was asked for it.
 
     Args:
         change: the change that does it.
         rules: the issuer's.
-        login: verified, by the centre.
+        login: what the card signed to log in, as the centre has verified it: CMS SignedData, in DER.
         arrived: as of accept().
 
     Raises:
         AcceptanceDiffers: the certificate is another one than that for signatures, or not the centre's.
         CertificateRefused, NotOffered: as accept().
     """
-    token = Token.read(login.evidence.token)
+    token = Token.read(login)
     issued, digests = _issued(change.connection, token.certificate)
     if digests[0] != _digest(token.certificate):
         raise AcceptanceDiffers

@@ -25,10 +25,11 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from sqlalchemy import Connection, case, delete, insert, select, update
 
+from xca_centre import network_limits
 from xca_centre.errors import BadUserCode, LinkUnusable, TooManyTries, UserCodeRefused
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Change, Database
-from xca_centre.store.tables import USER_CODE_LINKS, USER_CODE_NETWORKS, USER_CODES
+from xca_centre.store.tables import USER_CODE_LINKS, USER_CODES
 from xca_common.pki.sealed_secret import seal
 from xca_common.secret import Secret
 
@@ -38,10 +39,10 @@ LONGEST: Final = 10
 TRIES: Final = 3
 """Wrong codes in a row that lock one, as on the card."""
 NETWORK_TRIES: Final = 30
-"""Wrong codes that a network may send within NETWORK_WINDOW, for whatever numbers: many offices share one."""
-NETWORK_WINDOW: Final = timedelta(hours=1)
+"""Wrong codes that a network may send within an hour, for whatever numbers: many offices share one."""
 LINK_LIFE: Final = timedelta(days=3)
 """How long a mailed link lifts a lock."""
+_TRY: Final = "user_code"
 _IPV4_NETWORK: Final = 24
 _IPV6_NETWORK: Final = 48
 _AT_ONCE: Final = BoundedSemaphore(4)
@@ -258,17 +259,8 @@ def _count(change: Change, network: str) -> None:
     Raises:
         TooManyTries: it has had all of this hour's.
     """
-    table, fresh = USER_CODE_NETWORKS, change.now - NETWORK_WINDOW
-    old = select(table.c.network).where(table.c.began <= fresh).with_for_update(skip_locked=True)
-    change.connection.execute(delete(table).where(table.c.network.in_(old)))
-    counted = (
-        change.insert(table)
-        .values(network=network, began=change.now, tries=1)
-        .on_conflict_do_update(index_elements=[table.c.network], set_={"tries": table.c.tries + 1})
-        .returning(table.c.tries)
-    )
-    if change.connection.execute(counted).scalar_one() > NETWORK_TRIES:
-        raise TooManyTries(minutes=NETWORK_WINDOW // timedelta(minutes=1))
+    if network_limits.count(change, _TRY, network) > NETWORK_TRIES:
+        raise TooManyTries(minutes=network_limits.WINDOW // timedelta(minutes=1))
 
 
 def _settle(change: Change, code: UUID, digest: str, epoch: int, network: str) -> bool:
@@ -276,10 +268,7 @@ def _settle(change: Change, code: UUID, digest: str, epoch: int, network: str) -
 
     Only the tries of its own epoch: a lock that came after another right code, or a lifted one, stays.
     """
-    table = USER_CODE_NETWORKS  # locked before the code, as when the try was spent
-    change.connection.execute(
-        update(table).where(table.c.network == network, table.c.tries > 0).values(tries=table.c.tries - 1)
-    )
+    network_limits.give_back(change, _TRY, network)  # locked before the code, as when the try was spent
     ours = USER_CODES.c.epoch == epoch
     settled = (
         update(USER_CODES)

@@ -48,8 +48,6 @@ from xca_centre.store.tables import EVENTS, JOBS
 from xca_common.card_making import CardKeys
 from xca_common.pki.cms_types import cms
 from xca_common.statement import Statement, StatementKind
-from xca_login.evidence import Evidence
-from xca_login.login import Account, Binding, Login
 from xca_login.testing.parties import Party
 from xca_login.testing.tokens import attribute, attributes, origin, sign
 from xca_login.token import MOST_BYTES
@@ -412,31 +410,12 @@ def test_acceptance_by_a_login_with_the_cards_own_certificate_counts_and_with_an
         token = sign(party, login(), more=[origin(ORIGIN)])
         with sqlite.change() as change:
             if is_right:
-                accepted = accept_by_login(change, RULES, logged_in(token, clock), clock.at)
+                accepted = accept_by_login(change, RULES, token, clock.at)
                 assert (accepted.id, accepted.standing.state) == (identity, CertificateState.VALID)
-                assert accept_by_login(change, RULES, logged_in(token, clock), clock.at) == accepted
+                assert accept_by_login(change, RULES, token, clock.at) == accepted
             else:
                 with pytest.raises(AcceptanceDiffers):
-                    accept_by_login(change, RULES, logged_in(token, clock), clock.at)
-
-
-def logged_in(token: bytes, clock: MovedClock) -> Login:
-    """A login that was verified."""
-    return Login(
-        account=Account("xca", "2.16.886.111.100000", "0a" * 32),
-        holder="",
-        holder_name="",
-        holder_kind="",
-        organisation_oid=None,
-        tax_id=None,
-        rank="secondary",
-        serial="",
-        binding=Binding.VERIFIED,
-        at=clock.at,
-        is_revocation_known=True,
-        fallback=None,
-        evidence=Evidence(clock.at, login(), token, (), (), ()),
-    )
+                    accept_by_login(change, RULES, token, clock.at)
 
 
 def client(database: Database) -> TestClient:

@@ -18,9 +18,10 @@ from support.moved_clock import MovedClock
 from xca_centre import user_codes
 from xca_centre.errors import BadUserCode, LinkUnusable, UserCodeError, UserCodeRefused
 from xca_centre.life.transitions import Actor, Role
+from xca_centre.network_limits import WINDOW
 from xca_centre.store.database import Change, Database
 from xca_centre.store.tables import EVENTS, JOBS, USER_CODES
-from xca_centre.user_codes import NETWORK_TRIES, NETWORK_WINDOW, UserCodes, network_of
+from xca_centre.user_codes import NETWORK_TRIES, UserCodes, network_of
 from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.sealed_secret import unseal
 from xca_common.secret import Secret
@@ -204,7 +205,7 @@ def test_network_with_many_wrong_codes_waits_and_others_do_not(
         assert tried(codes, None, WRONG) == "UserCodeRefused"
     assert tried(codes, code, RIGHT) == "TooManyTries"
     assert tried(codes, code, RIGHT, "2001:db8::/48") == "right"
-    clock.move(NETWORK_WINDOW)
+    clock.move(WINDOW)
     assert tried(codes, code, RIGHT) == "right"
 
 

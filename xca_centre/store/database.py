@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import uuid4
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Engine, Table, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from xca_centre.errors import JournalAhead, JournalUnavailable, NotJournalled
@@ -109,6 +109,11 @@ class Database:
             with self._engines.read() as connection:
                 if missing_events(connection, recent):
                     raise JournalAhead
+
+    @property
+    def engine(self) -> Engine:
+        """For a library that keeps rows of its own in tables of ours: each transaction may write."""
+        return self._engines.changing
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -42,15 +42,19 @@ _DOWN: Final = (InterfaceError, InternalError, OperationalError, TimeoutError)
 
 @dataclass(frozen=True)
 class Engines:
-    """A pool of connections, seen in two ways. Neither connects before it is used."""
+    """A pool of connections, seen in two ways. Neither connects before it is used.
+
+    Attributes:
+        changing: its transactions write.
+    """
 
     _reading: Engine
-    _changing: Engine
+    changing: Engine
 
     @property
     def is_postgresql(self) -> bool:
         """Whether it is PostgreSQL; else it is SQLite."""
-        return self._changing.dialect.name == "postgresql"
+        return self.changing.dialect.name == "postgresql"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -71,7 +75,7 @@ class Engines:
             StoreUnavailable: the database did not answer; nothing was changed.
             ChangeUncertain: it did not answer to the commit.
         """
-        with _unavailable(), self._changing.connect() as connection:
+        with _unavailable(), self.changing.connect() as connection:
             connection.begin()
             yield connection
             try:
@@ -83,7 +87,7 @@ class Engines:
 
     def dispose(self) -> None:
         """Close the connections that nobody uses."""
-        self._changing.dispose()
+        self.changing.dispose()
 
 
 def make_engines(address: str, *, is_new: bool = False) -> Engines:

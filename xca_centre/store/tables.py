@@ -27,6 +27,7 @@ from sqlalchemy import (
 from xca_centre.life.certificate import CertificateState, Reason
 from xca_centre.life.transitions import Word
 from xca_common.utc_datetime import UtcDateTime
+from xca_login.sql_store import METADATA as METADATA_OF_LOGINS
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -133,14 +134,15 @@ USER_CODE_LINKS: Final = Table(
 )
 """Links in mails that lift the lock of a user code once. `hash` is SHA-256 of the secret in the link."""
 
-USER_CODE_NETWORKS: Final = Table(
-    "user_code_network",
+NETWORK_COUNTS: Final = Table(
+    "network_count",
     METADATA,
+    Column("act", String(32), primary_key=True),
     Column("network", String(64), primary_key=True),
     Column("began", UtcDateTime, nullable=False, index=True),
-    Column("tries", Integer, nullable=False),
+    Column("count", Integer, nullable=False),
 )
-"""Wrong user codes of a network in the hour that began then; also those that are being judged."""
+"""How often something was done from a network since a moment (network_limits)."""
 
 REISSUE_BLOCKS: Final = Table(
     "reissue_block",
@@ -410,3 +412,33 @@ STAFF_CHANGES: Final = Table(
 `name`, `roles`, `counter` and `card` are what the officer is to be; NULL: dismissed. There is one about an
 officer at a time; it goes when it takes effect, is dropped, or at `until`.
 """
+
+SESSIONS: Final = Table(
+    "web_session",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("set", Uuid, ForeignKey(CERTIFICATE_SETS.c.id), nullable=False, index=True),
+    Column("key", String(64), nullable=False),
+    Column("holder_name", String(64), nullable=False),
+    Column("token", LargeBinary),
+    Column("at", UtcDateTime, nullable=False),
+    Column("seen", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+"""Who is logged in with a card (web.sessions).
+
+`id` is SHA-256 of what the browser's cookie says. `set` is the certificates that logged in, `key` the SHA-256
+of their key for signatures. `token` is what the card signed, as long as the certificates are not accepted.
+`seen` is the last use, to the minute; `until` the end, whatever happens.
+"""
+
+CHALLENGES: Final = METADATA_OF_LOGINS.tables["xca_login_challenge"].to_metadata(METADATA)
+"""Open challenges of logins (xca_login.sql_store.SqlStore)."""
+
+SPENT_FORMS: Final = Table(
+    "spent_form",
+    METADATA,
+    Column("token", String(64), primary_key=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+)
+"""Forms that did their act (web.once). `token` is SHA-256 of what the form carried."""

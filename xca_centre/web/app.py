@@ -15,18 +15,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from xca_centre import acceptance_routes
 from xca_centre.errors import AddressUnknown, CentreError, MethodRefused
 from xca_centre.status.routes import status_routes
-from xca_centre.web import home, problems
-from xca_centre.web.frame import ASSETS, UPLOADS, Frame
+from xca_centre.web import home, login, menu, problems
+from xca_centre.web.frame import ASSETS, UPLOADS, Frame, SessionMiddleware
 from xca_common.web.forms import FORM
 from xca_common.web.language import LanguageChoiceMiddleware, LanguageMiddleware
 from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
+from xca_login.http import MOST_BODY_BYTES
 
-PAGES: Final = (home,)
+PAGES: Final = (home, login)
 """The modules of pages, each with `routes(frame)`."""
 
 _FORM_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=64 << 10)
 _UPLOAD_RULE: Final = PathRule(
     any_origin=False, content_types=frozenset({"multipart/form-data"}), body_max=4 << 20, body_seconds=30.0
+)
+_LOGIN_RULE: Final = PathRule(
+    any_origin=False, content_types=frozenset({"application/json", FORM}), body_max=MOST_BODY_BYTES
 )
 _OPEN_RULE: Final = PathRule(any_origin=True, content_types=None, body_max=1 << 20)
 """Of what programs post, with a signature or a question that anybody may ask."""
@@ -52,6 +56,8 @@ def application(frame: Frame) -> ASGIApp:
     def rule_of(path: str) -> PathRule:
         if path == acceptance_routes.PATH:
             return _OPEN_RULE
+        if path.startswith(f"{menu.LOGIN}/"):
+            return _LOGIN_RULE
         return _UPLOAD_RULE if path.endswith(UPLOADS) else _FORM_RULE
 
     pages = Starlette(
@@ -65,6 +71,7 @@ def application(frame: Frame) -> ASGIApp:
             Middleware(RequestGuard, origins=[frame.origin], rule_of=rule_of, refuse=refuse),
             Middleware(LanguageMiddleware),
             Middleware(LanguageChoiceMiddleware),
+            Middleware(SessionMiddleware, frame=frame),
         ],
     )
     published = status_routes(frame.database, frame.hierarchy, frame.clock)

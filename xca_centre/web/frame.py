@@ -7,29 +7,50 @@ pages has `routes(frame)`; its endpoints are plain functions, which Starlette ru
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
+from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from xca_centre import network_limits
 from xca_centre.authority.hierarchy import Hierarchy
-from xca_centre.errors import CentreError, FormMalformed
+from xca_centre.deadlines import last_day
+from xca_centre.errors import (
+    CentreError,
+    FormMalformed,
+    NotAccepted,
+    NotLoggedIn,
+    OtherLoginNeeded,
+    StoreProblem,
+    TooManyRequests,
+)
 from xca_centre.i18n import plural, text
 from xca_centre.issuer_rules import IssuerRules
+from xca_centre.life.transitions import Role
+from xca_centre.officers import RegisteredOfficer
 from xca_centre.store.database import Clock, Database
-from xca_centre.web import menu
+from xca_centre.user_codes import network_of
+from xca_centre.web import menu, once, sessions
 from xca_centre.web.problems import PATH as PROBLEMS
 from xca_centre.web.problems import name_of, status_of
-from xca_common.i18n import CHINESE, ENGLISH, LANGUAGE_TAGS
+from xca_centre.web.sessions import Session
+from xca_common.i18n import CHINESE, ENGLISH
+from xca_common.taipei import day, moment
 from xca_common.web.assets import Assets
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import language_of
 from xca_common.web.problems import Problem, problem_document, wants_page
 from xca_common.web.templates import Templates
+from xca_login.http import Cookie
+from xca_login.site import Site
 
 ASSETS: Final = Assets(Path(__file__).with_name("static"))
 """The scripts and styles of the pages."""
@@ -46,7 +67,10 @@ _MOST_FIELDS: Final = 64
 _MOST_FILES: Final = 4
 _DETAIL: Final = text("{message} {next_step}")
 _TEMPLATES: Final = Templates(
-    "xca_centre.web", text, plural, {"asset": ASSETS.address, "menu": menu, "tags": LANGUAGE_TAGS}
+    "xca_centre.web",
+    text,
+    plural,
+    {"asset": ASSETS.address, "menu": menu, "day": day, "last_day": last_day, "moment": moment},
 )
 
 
@@ -70,6 +94,77 @@ class Frame:
     clock: Clock
     component: str = "http://localhost:61161"
 
+    @cached_property
+    def site(self) -> Site:
+        """The centre as the site that people log in to."""
+        return Site(self.origin, self.rules.about.name.zh)
+
+    @cached_property
+    def session_cookie(self) -> Cookie:
+        """What keeps the secret of a session in a browser."""
+        return Cookie("xca-session", self.site, "Lax")
+
+    def secret_of(self, request: HTTPConnection) -> str | None:
+        """Return the secret of a session that a browser sends; None: it sends none."""
+        return self.session_cookie.value("; ".join(request.headers.getlist("cookie")))
+
+    def session(self, connection: Connection, request: Request) -> Session | None:
+        """Return who is logged in; None: nobody is.
+
+        Args:
+            connection: of the change that the answer counts in, or for reading.
+            request: the request.
+        """
+        secret = self.secret_of(request)
+        return sessions.find(connection, secret, self.clock()) if secret else None
+
+    def holder(self, connection: Connection, request: Request) -> Session:
+        """Return the session of a holder whose certificates are accepted; officers hold cards, too.
+
+        Raises:
+            NotLoggedIn: nobody is logged in.
+            NotAccepted: the certificates are to be accepted first.
+        """
+        session = self.session(connection, request)
+        if session is None:
+            raise NotLoggedIn
+        if not session.is_accepted:
+            raise NotAccepted
+        return session
+
+    def officer(self, connection: Connection, request: Request, *roles: Role) -> RegisteredOfficer:
+        """Return the officer who is logged in, and has one of some roles.
+
+        Raises:
+            NotLoggedIn, NotAccepted: as holder().
+            OtherLoginNeeded: it is no officer's card, or one of another role.
+        """
+        officer = self.holder(connection, request).officer
+        if officer is None or officer.roles.isdisjoint(roles):
+            raise OtherLoginNeeded
+        return officer
+
+    @staticmethod
+    def network(request: Request) -> str:
+        """Return the network of who asks (user_codes.network_of), as the web server tells it."""
+        return network_of(request.client.host if request.client else "")
+
+    def limit(self, request: Request, act: str, most: int) -> None:
+        """Count something that costs much, and refuse it to a network that does it too often.
+
+        Args:
+            request: the request.
+            act: names what is counted.
+            most: how often a network may do it within an hour; many offices share one.
+
+        Raises:
+            TooManyRequests: it had its share.
+        """
+        with self.database.change() as change:
+            number = network_limits.count(change, act, self.network(request))
+        if number > most:
+            raise TooManyRequests(minutes=network_limits.WINDOW // timedelta(minutes=1))
+
     def page(self, request: Request, template: str, status: int = 200, **context: object) -> Response:
         """Return a page in the language of the request."""
         language = language_of(request)
@@ -81,6 +176,8 @@ class Frame:
             functions=menu.functions(self.rules),
             path=request.url.path,
             component=self.component,
+            session=getattr(request.state, "session", None),
+            new_token=lambda: once.new_token(self.clock()),
             other_language=other,
             other_address="?" + urlencode([*_without_language(request), ("lang", other)]),
             **context,
@@ -109,13 +206,18 @@ class Frame:
         """
         status = status_of(error)
         if wants_page(request):
+            if isinstance(error, NotLoggedIn) and request.method == "GET":
+                return self.see_other(menu.LOGIN, next=_address(request))
             answer = self.page(request, template or "error.html", status, error=error, **context)
         else:
             spoken = language_of(request)
             said = {"message": error.message(spoken), "next_step": error.next_step(spoken)}
             problem = Problem(name_of(type(error)), status, type(error)._message, _DETAIL.format(**said))
-            more = {**error.words(), "contact": self.rules.about.contact_line}
+            code = name_of(type(error)).replace("-", "_")
+            more = {"code": code, **error.words(), "contact": self.rules.about.contact_line}
             answer = problem_document(request, problem, f"{self.origin}{PROBLEMS}", more)
+        if isinstance(error, TooManyRequests):
+            answer.headers["Retry-After"] = str(error.minutes * 60)
         return answer
 
     def posted(
@@ -161,3 +263,42 @@ class Frame:
 
 def _without_language(request: Request) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+
+
+def _address(request: Request) -> str:
+    query = urlencode(_without_language(request))
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
+class SessionMiddleware:
+    """ASGI middleware: pages show who is logged in (request.state.session), and the session is noted as used.
+
+    What somebody may do is judged again where it is done (Frame.session).
+
+    Args:
+        app: the pages.
+        frame: theirs.
+    """
+
+    def __init__(self, app: ASGIApp, frame: Frame) -> None:
+        self._app, self._frame = app, frame
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on."""
+        if scope["type"] == "http":
+            secret = self._frame.secret_of(HTTPConnection(scope))
+            found = await run_in_threadpool(self._found, secret) if secret else None
+            scope.setdefault("state", {})["session"] = found
+        await self._app(scope, receive, send)
+
+    def _found(self, secret: str) -> Session | None:
+        database, now = self._frame.database, self._frame.clock()
+        try:
+            with database.read() as connection:
+                session = sessions.find(connection, secret, now)
+            if session is not None and sessions.is_stale(session, now):
+                with database.change() as change:
+                    sessions.touch(change, session)
+        except StoreProblem:  # the page itself says it, if it needs the database
+            return None
+        return session

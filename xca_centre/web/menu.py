@@ -13,6 +13,7 @@ HOW_TO_ACTIVATE: Final = "/how-to-activate"
 QUESTIONS: Final = "/questions"
 COMPONENTS: Final = "/components"
 LOGIN: Final = "/login"
+LOGOUT: Final = "/logout"
 OFFICERS: Final = "/officers"
 API: Final = "/openapi.json"
 

@@ -1,31 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frame of the centre's pages: home, languages, refusals, headers."""
 
-from collections.abc import Iterator
-
 import pytest
 from starlette.testclient import TestClient
 
-from support.centre.web import ENGLISH, browser, frame_of
-from support.moved_clock import MovedClock
-from xca_centre.store.database import Database
+from support.centre.web import ENGLISH
 from xca_centre.web.frame import Frame
 
 pytestmark = pytest.mark.fast
 LINE = "02-0000-0000"
-
-
-@pytest.fixture
-def frame(sqlite_address: str, clock: MovedClock) -> Iterator[Frame]:
-    database = Database(sqlite_address, clock)
-    yield frame_of(database, clock)
-    database.close()
-
-
-@pytest.fixture
-def client(frame: Frame) -> Iterator[TestClient]:
-    with browser(frame) as client:
-        yield client
 
 
 def test_home_page_has_the_doors_the_thirteen_functions_and_the_line(client: TestClient) -> None:

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How often something was done from a network, counted in the database: all workers share the count."""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import delete, select, tuple_, update
+
+from xca_centre.store.database import Change
+from xca_centre.store.tables import NETWORK_COUNTS
+
+WINDOW: Final = timedelta(hours=1)
+"""For how long acts count, from the first one on."""
+
+
+def count(change: Change, act: str, network: str) -> int:
+    """Count an act, and return how many there are in the window of the network, this one included.
+
+    Args:
+        change: the change.
+        act: what is done, such as `user_code`.
+        network: as of user_codes.network_of.
+    """
+    table = NETWORK_COUNTS
+    key = tuple_(table.c.act, table.c.network)
+    ended = table.c.began <= change.now - WINDOW
+    old = select(table.c.act, table.c.network).where(ended).with_for_update(skip_locked=True)
+    change.connection.execute(delete(table).where(key.in_(old)))
+    counted = (
+        change.insert(table)
+        .values(act=act, network=network, began=change.now, count=1)
+        .on_conflict_do_update(
+            index_elements=[table.c.act, table.c.network], set_={"count": table.c["count"] + 1}
+        )
+        .returning(table.c["count"])
+    )
+    number: int = change.connection.execute(counted).scalar_one()
+    return number
+
+
+def give_back(change: Change, act: str, network: str) -> None:
+    """Take back one act that was counted, if its window has not ended."""
+    table = NETWORK_COUNTS
+    own = (table.c.act == act) & (table.c.network == network) & (table.c["count"] > 0)
+    change.connection.execute(update(table).where(own).values({"count": table.c["count"] - 1}))
