@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from asn1crypto import algos, core  # type: ignore[import-untyped]
 from asn1crypto import x509 as asn1_x509
@@ -41,7 +41,8 @@ from xca_common.taipei import day
 
 _DATA: Final = cms.ContentType("data").dump()
 _ENVELOPED_DATA: Final = cms.ContentType("enveloped_data").dump()
-_AUTH_ENVELOPED_DATA: Final = cms.ContentType("authenticated_enveloped_data").dump()
+AUTH_ENVELOPED_DATA: Final = cms.ContentType("authenticated_enveloped_data").dump()
+"""The content type of AuthEnvelopedData, as it is encoded."""
 _CIPHERS: Final[dict[str, type[AES] | type[TripleDES]]] = {"aes": AES, "tripledes": TripleDES}
 _SOMETHING_ELSE: Final = text("it is no CMS encrypted data, in DER, PEM, base64 or S/MIME")
 _ALGORITHM: Final = text("the algorithm of its content")
@@ -250,7 +251,7 @@ class EncryptedData:
             reader.enter(asn1_stream.SEQUENCE)
             reader.element(asn1_stream.OID)
             algorithm = cms.EncryptionAlgorithm.load(reader.element(asn1_stream.SEQUENCE), strict=True)
-            self._cipher = _ContentCipher.of(algorithm, is_authenticated=kind == _AUTH_ENVELOPED_DATA)
+            self._cipher = _ContentCipher.of(algorithm, is_authenticated=kind == AUTH_ENVELOPED_DATA)
         with reading(_CONTENT):
             if reader.next() is None:
                 raise Malformed(text("it does not hold its content"))
@@ -329,7 +330,17 @@ class EncryptedData:
         if again._write(content_key, output, attributes) != attributes:
             raise NotDecryptable
 
-    def _write(self, content_key: bytes, output: BinaryIO, attributes: bytes) -> bytes:
+    def write_at_once(self, content_key: bytes, output: "Output") -> None:
+        """Write the content as write() does, to what cannot be rewound.
+
+        Raises:
+            NotDecryptable, Malformed, TooMuchError, EOFError: as write; Malformed also for authenticated
+                attributes.
+        """
+        if self._write(content_key, output, b""):
+            raise Malformed(text("its attributes stand behind its content, and it is read only once"))
+
+    def _write(self, content_key: bytes, output: "Output", attributes: bytes) -> bytes:
         """Write the content; return the authenticated attributes that were found, as a SET.
 
         The tag was not checked if other attributes were given.
@@ -491,6 +502,115 @@ class RecipientCertificate:
         )
 
 
+class EncryptedWriter:
+    """Writes a file that is encrypted to certificates, around a content that comes in pieces.
+
+    Content keys are of AES-256, in RSAES-PKCS1-v1_5, which every card has.
+
+    Attributes:
+        length: bytes of the whole file, in DER; None: it is not known.
+        written: bytes of the content so far.
+    """
+
+    def __init__(
+        self,
+        recipients: Sequence[RecipientCertificate],
+        size: int | None,
+        *,
+        cbc: bool = False,
+        key: bytes | None = None,
+    ) -> None:
+        """Encrypt the content key.
+
+        Args:
+            recipients: who can open the file.
+            size: how many bytes the content has; None: that is not known, and lengths are indefinite (BER).
+            cbc: make EnvelopedData in CBC mode, not AuthEnvelopedData in GCM mode.
+            key: the content key, 32 random bytes for this content alone; None: it is made here.
+
+        Raises:
+            TooMuchError: there are more recipients than would be read.
+            ValueError: there are none: nobody could open it.
+        """
+        if not recipients:
+            raise ValueError("no recipients")
+        if len(recipients) > _MOST_RECIPIENTS:
+            raise TooMuchError(text("it has more than {count} recipients").format(count=_MOST_RECIPIENTS))
+        key = key or secrets.token_bytes(_AES_KEY_BYTES)
+        self._size = size
+        self._encryption = _CbcEncryption(key) if cbc else _GcmEncryption(key)
+        encrypted = None if size is None else self._encryption.length(size)
+        self._before, self._after = around_content(
+            encrypted,
+            self._encryption.content_type,
+            cms.RecipientInfos([recipient.info(key) for recipient in recipients]).dump(),
+            self._encryption.algorithm.dump(),
+            self._encryption.tag_place,
+        )
+        self.length = None if encrypted is None else len(self._before) + encrypted + len(self._after)
+        self.written = 0
+
+    def begin(self, output: "Output") -> None:
+        """Write what stands before the content.
+
+        Args:
+            output: takes the file.
+        """
+        self._output = output
+        output.write(self._before)
+
+    def write(self, piece: bytes, /) -> None:
+        """Encrypt the next piece of the content."""
+        self.written += len(piece)
+        self._put(self._encryption.update(piece))
+
+    def finish(self) -> None:
+        """Write what stands after the content, all of which was written.
+
+        Raises:
+            ValueError: it has more or fewer bytes than were announced.
+        """
+        if self._size not in (None, self.written):
+            raise ValueError("more or fewer bytes than were announced")
+        self._put(self._encryption.finish())
+        place = self._encryption.tag_place
+        self._output.write(self._after.replace(place, self._encryption.tag) if place else self._after)
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            header = b"" if self._size is not None else asn1_stream.header(asn1_stream.OCTETS, len(data))
+            self._output.write(header + data if header else data)
+
+
+class Output(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some bytes, all of them."""
+
+
+def around_content(
+    size: int | None, content_type: bytes, recipients: bytes, algorithm: bytes, behind: bytes
+) -> tuple[bytes, bytes]:
+    """Return what stands before and after an encrypted content.
+
+    Args:
+        size: its length; None: it is not known.
+        content_type: of the whole, an OID as it is encoded.
+        recipients: RecipientInfos, encoded.
+        algorithm: contentEncryptionAlgorithm, encoded.
+        behind: what stands behind the content, encoded.
+    """
+    return asn1_stream.around(
+        size,
+        (asn1_stream.IMPLICIT, b"", b""),
+        (asn1_stream.SEQUENCE, _DATA + algorithm, b""),
+        (asn1_stream.SEQUENCE, cms.CMSVersion("v0").dump() + recipients, behind),
+        (asn1_stream.EXPLICIT, b"", b""),
+        (asn1_stream.SEQUENCE, content_type, b""),
+    )
+
+
 def encrypt(
     content: BinaryIO,
     output: BinaryIO,
@@ -499,7 +619,7 @@ def encrypt(
     armored: bool = False,
     cbc: bool = False,
 ) -> None:
-    """Encrypt a file to certificates with AES-256, the key in RSAES-PKCS1-v1_5, which every card has.
+    """Encrypt a file to certificates (EncryptedWriter).
 
     Args:
         content: the file, open, or a BytesIO; read once. Of a pipe the length is not known: lengths are then
@@ -514,46 +634,22 @@ def encrypt(
         TooMuchError: there are more recipients than would be read.
         ValueError: there are none: nobody could open it.
     """
-    if not recipients:
-        raise ValueError("no recipients")
-    if len(recipients) > _MOST_RECIPIENTS:
-        raise TooMuchError(text("it has more than {count} recipients").format(count=_MOST_RECIPIENTS))
     size = _size(content)
-    key = secrets.token_bytes(_AES_KEY_BYTES)
-    encryption = _CbcEncryption(key) if cbc else _GcmEncryption(key)
-    infos = cms.RecipientInfos([recipient.info(key) for recipient in recipients])
-    before, after = asn1_stream.around(
-        None if size is None else encryption.length(size),
-        (asn1_stream.IMPLICIT, b"", b""),
-        (asn1_stream.SEQUENCE, _DATA + encryption.algorithm.dump(), b""),
-        (asn1_stream.SEQUENCE, cms.CMSVersion("v0").dump() + infos.dump(), encryption.tag_place),
-        (asn1_stream.EXPLICIT, b"", b""),
-        (asn1_stream.SEQUENCE, encryption.content_type, b""),
-    )
-    read = 0
+    writer = EncryptedWriter(recipients, size, cbc=cbc)
     with asn1_stream.Armor(output, "CMS") if armored else nullcontext(output) as target:
-
-        def write(data: bytes) -> None:
-            if data:
-                target.write(
-                    data if size is not None else asn1_stream.header(asn1_stream.OCTETS, len(data)) + data
-                )
-
-        target.write(before)
+        writer.begin(target)
         while chunk := content.read(text_forms.CHUNK):
-            read += len(chunk)
-            if not cbc and read > _MOST_GCM_BYTES:
+            if not cbc and writer.written + len(chunk) > _MOST_GCM_BYTES:
                 problem = FileProblem(
                     path=content.name,
                     detail=text("it has more than 64 GiB, the most that AES-GCM encrypts"),
                 )
                 raise problem.with_step(text("Divide it into smaller files."))
-            write(encryption.update(chunk))
-        write(encryption.finish())
-        target.write(after.replace(encryption.tag_place, encryption.tag) if encryption.tag_place else after)
-    if size not in (None, read):
-        problem = FileProblem(path=content.name, detail=text("it changed while it was read"))
-        raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
+            writer.write(chunk)
+        if size not in (None, writer.written):
+            problem = FileProblem(path=content.name, detail=text("it changed while it was read"))
+            raise problem.with_step(text("Wait until no program writes to it. Then do it again."))
+        writer.finish()
 
 
 def _size(content: BinaryIO) -> int | None:
@@ -562,6 +658,12 @@ def _size(content: BinaryIO) -> int | None:
         return len(content.getbuffer())
     found = os.fstat(content.fileno())
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def gcm_algorithm(nonce: bytes) -> cms.EncryptionAlgorithm:
+    """Return the algorithm that files are encrypted with: AES-256-GCM with a tag of 16 bytes (RFC 5084)."""
+    parameters = _GcmParameters({"nonce": nonce, "tag_bytes": _TAG_BYTES})
+    return cms.EncryptionAlgorithm({"algorithm": "aes256_gcm", "parameters": parameters})
 
 
 class _CbcEncryption:
@@ -596,13 +698,12 @@ class _GcmEncryption:
         tag_place: what stands for the tag, which is known last.
     """
 
-    content_type = _AUTH_ENVELOPED_DATA
+    content_type = AUTH_ENVELOPED_DATA
     tag_place = asn1_stream.header(asn1_stream.OCTETS, _TAG_BYTES) + bytes(range(_TAG_BYTES))
 
     def __init__(self, key: bytes) -> None:
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        parameters = _GcmParameters({"nonce": nonce, "tag_bytes": _TAG_BYTES})
-        self.algorithm = cms.EncryptionAlgorithm({"algorithm": "aes256_gcm", "parameters": parameters})
+        self.algorithm = gcm_algorithm(nonce)
         self._encryptor = Cipher(AES(key), GCM(nonce)).encryptor()
 
     @staticmethod
@@ -635,7 +736,7 @@ def _named(name: cms.RecipientIdentifier) -> Text:
 
 def _enter(file: BinaryIO) -> tuple[asn1_stream.ElementReader, bytes]:
     """Read as far as the recipients or the originator; return the content type too."""
-    kinds = {_ENVELOPED_DATA, _AUTH_ENVELOPED_DATA}
+    kinds = {_ENVELOPED_DATA, AUTH_ENVELOPED_DATA}
     reader, kind = asn1_stream.enter_content_info(file, kinds, _SOMETHING_ELSE)
     reader.enter(asn1_stream.SEQUENCE)
     reader.element(asn1_stream.INTEGER)
