@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import Connection
 
-from xca_centre import applications, case_number, certificate_sets, orders
+from xca_centre import applications, case_number, certificate_sets, orders, tickets
 from xca_centre.certificate_sets import CertificateSet, serial_of
 from xca_centre.errors import (
     AcceptanceDiffers,
@@ -214,6 +214,8 @@ def _accept(
     with suppress(AlreadyAccepted):
         certificate_sets.change_state(change, issued, CertificateEvent.ACCEPT, by, rules, arrived=arrived)
         change.event(ACCEPTANCE, str(issued), by, facts)
+        if (card := certificate_sets.find(change.connection, issued).card) is not None:
+            tickets.cancel(change, card, by)
     return certificate_sets.find(change.connection, issued)
 
 

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from xca_centre import case_number, organisations, payments, user_codes
+from xca_centre import case_number, certificate_sets, organisations, payments, user_codes
 from xca_centre.application_form import ApplicationForm, Contact, Rank
 from xca_centre.authority.certificates import requested_key
 from xca_centre.certificate_sets import Use
@@ -468,7 +468,7 @@ def find_code_of_card(change: Change, card: str, serial: str) -> UUID | None:
         card: the card number that somebody typed.
         serial: the serial number of cert1 (signatures), likewise, in hexadecimal. Both are needed.
     """
-    number, digits = "".join(card.split()).upper(), "".join(serial.replace(":", " ").split()).upper()
+    number, digits = "".join(card.split()).upper(), certificate_sets.canonical(serial)
     if not _CARD.fullmatch(number) or not _SERIAL.fullmatch(digits):
         return None
     orders, sets, certificates = ORDERS.c, CERTIFICATE_SETS.c, CERTIFICATES.c
@@ -480,7 +480,7 @@ def find_code_of_card(change: Change, card: str, serial: str) -> UUID | None:
         .where(
             orders.card == number,
             certificates.use == Use.SIGNING.value,
-            certificates.serial == digits.lstrip("0"),
+            certificates.serial == digits,
         )
     )
     found: UUID | None = change.connection.execute(chosen).scalar()

@@ -257,8 +257,7 @@ def of_serial(connection: Connection, serial: str) -> CertificateSet:
     Raises:
         NoSuchCertificates: none has it.
     """
-    canonical = serial.strip().upper().lstrip("0")
-    its = select(CERTIFICATES.c.set).where(CERTIFICATES.c.serial == canonical).scalar_subquery()
+    its = select(CERTIFICATES.c.set).where(CERTIFICATES.c.serial == canonical(serial)).scalar_subquery()
     return _one(connection.execute(_sets(CERTIFICATE_SETS.c.id == its)).one_or_none())
 
 
@@ -274,12 +273,24 @@ def of_organisation(connection: Connection, organisation: str) -> Sequence[Certi
 
 def certificates_of(connection: Connection, certificates: UUID) -> Sequence[IssuedCertificate]:
     """Return the certificates of a set: that of the key SIGN, then that of the key KEYX."""
-    names = ("serial", "use", "generation", "partition", "der")
-    found = select(*(CERTIFICATES.c[name] for name in names)).where(CERTIFICATES.c.set == certificates)
-    return [
-        IssuedCertificate(row.serial, Use(row.use), row.generation, row.partition, row.der)
-        for row in connection.execute(found.order_by(CERTIFICATES.c.sequence))
-    ]
+    return _issued(connection, CERTIFICATES.c.set == certificates)
+
+
+def certificate(connection: Connection, serial: str) -> IssuedCertificate:
+    """Return the certificate of a serial number, hexadecimal in any case.
+
+    Raises:
+        NoSuchCertificates: there is none.
+    """
+    found = _issued(connection, CERTIFICATES.c.serial == canonical(serial))
+    if not found:
+        raise NoSuchCertificates
+    return found[0]
+
+
+def canonical(serial: str) -> str:
+    """Return a serial number, as somebody typed it, as it is kept."""
+    return "".join(serial.replace(":", " ").split()).upper().lstrip("0")
 
 
 def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
@@ -396,6 +407,15 @@ def _change(
     if is_told_otherwise:
         _publish(change, certificates)
     return after
+
+
+def _issued(connection: Connection, condition: ColumnElement[bool]) -> Sequence[IssuedCertificate]:
+    names = ("serial", "use", "generation", "partition", "der")
+    found = select(*(CERTIFICATES.c[name] for name in names)).where(condition)
+    return [
+        IssuedCertificate(row.serial, Use(row.use), row.generation, row.partition, row.der)
+        for row in connection.execute(found.order_by(CERTIFICATES.c.sequence))
+    ]
 
 
 def _is(certificates: UUID) -> ColumnElement[bool]:

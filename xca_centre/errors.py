@@ -1015,3 +1015,32 @@ class OtherLoginNeeded(RequestRefused):
 
     _message = text("With this card you may not see this page.")
     _next_step = text("Log out. Then log in with the card that you have for this task.")
+
+
+class CodeResetError(CentreError):
+    """Something about a request for a new user code of a card."""
+
+
+class CodeResetUnknown(CodeResetError):
+    """There is no such request, or an officer of another counter decides about it."""
+
+    _message = text("There is no such request for a user code reset at your counter.")
+    _next_step = text("Compare the number with the letter.")
+
+
+class CodeResetOver(CodeResetError):
+    """A request was decided, or it ended: by a newer one, or because of what happened to the card."""
+
+    state: Text
+    _message = text("This request for a user code reset is over: {state}.")
+    _next_step = text("If a reset is still needed, the holder asks for it again.")
+
+
+class TicketRefused(CodeResetError):
+    """Link and secret do not belong together, or the ticket is over: which of them is not told."""
+
+    _message = text("The link and the secret do not belong together, or they can no longer be used.")
+    _next_step = text(
+        "Mind upper and lower case. Three wrong secrets in a row end the request, and so do the activation "
+        "of the card, a revocation and a newer request: then ask for a user code reset again."
+    )

@@ -442,3 +442,31 @@ SPENT_FORMS: Final = Table(
     Column("at", UtcDateTime, nullable=False, index=True),
 )
 """Forms that did their act (web.once). `token` is SHA-256 of what the form carried."""
+CODE_RESETS: Final = Table(
+    "code_reset",
+    METADATA,
+    Column("number", String(16), primary_key=True),
+    Column("card", String(16), nullable=False, index=True),
+    Column("serial", String(40), ForeignKey(CERTIFICATES.c.serial), nullable=False),
+    Column("application", Uuid, ForeignKey(APPLICATIONS.c.id), nullable=False),
+    Column("secret", Uuid, ForeignKey(USER_CODES.c.id), nullable=False, unique=True),
+    Column("is_activated", Boolean, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("requested", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime),
+    Column("counter", BigInteger),
+)
+"""Requests for a new user code of a card (tickets).
+
+`serial` is that of the certificate for signatures that the requester named. `secret` is what the requester
+chose, kept as a user code is. `is_activated` is how the requester says the card is. `until` is the end of the
+ticket, from the approval on, `counter` its number, from its issue on.
+"""
+
+CODE_RESET_LINKS: Final = Table(
+    "code_reset_link",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("reset", String(16), ForeignKey(CODE_RESETS.c.number), nullable=False, index=True),
+)
+"""Links in mails that lead to a ticket, together with the secret. `hash` is SHA-256 of what the link has."""

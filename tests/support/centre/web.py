@@ -2,14 +2,16 @@
 """The centre's pages for tests: over a database, CAs whose keys are in software, and cards that log in."""
 
 import base64
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
+from cryptography import x509
 from starlette.testclient import TestClient
 
-from support.centre.authority import REPOSITORY, issuer, key, root
+from support.centre.authority import NAME, NOW, REPOSITORY, issuer, key, root
 from xca_centre.authority.certificates import certify_card, holder
-from xca_centre.authority.hierarchy import Hierarchy
+from xca_centre.authority.hierarchy import Hierarchy, Office
 from xca_centre.certificate_sets import NewSet, Use, add, change_state, reserve
 from xca_centre.issuer_rules import Issuer, load
 from xca_centre.life.certificate import CertificateEvent, Reason
@@ -19,6 +21,7 @@ from xca_centre.web.app import application
 from xca_centre.web.frame import Frame
 from xca_common.card_making import CardKeys
 from xca_common.pki import profile
+from xca_common.pki.authority import SIGNING, years_later
 from xca_login.testing.parties import Party
 from xca_login.testing.tokens import origin, sign
 
@@ -35,6 +38,17 @@ class SoftHierarchy(Hierarchy):
     def __init__(self) -> None:
         self.repository, self.root = REPOSITORY, root().certificate  # type: ignore[misc]  # not begun in a folder
         self.generations = {2: issuer(2)}  # type: ignore[misc]  # likewise
+
+    def ticket_signer(self, moment: datetime) -> Office:
+        return _ticket_signer()
+
+
+@cache
+def _ticket_signer() -> Office:
+    purpose = x509.ExtendedKeyUsage([x509.ObjectIdentifier(profile.TICKET_SIGNING)])
+    own, end = key("tickets"), years_later(NOW, 5)
+    certificate = issuer(2).appoint(NAME, own.public_key(), SIGNING, NOW, end, [(purpose, True)])
+    return Office(certificate, own)  # type: ignore[arg-type]  # its key is in software
 
 
 def frame_of(database: Database, clock: Clock) -> Frame:
