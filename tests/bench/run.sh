@@ -17,5 +17,6 @@ python tests/bench/agent.py
 python tests/bench/oidc.py
 python tests/bench/bad_input.py
 python tests/bench/logins.py
+python tests/bench/bids.py
 python tests/bench/centre.py
 python tests/bench/centre_store.py
