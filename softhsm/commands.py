@@ -18,6 +18,7 @@ from softhsm import Application, Environment, IssuedCard, IssuedCardState
 from softhsm.i18n import _, text
 from xca_common.command_line import (
     SHOWN_SECRET,
+    QuestionEnded,
     SourceOption,
     WholeNumber,
     ask,
@@ -555,9 +556,17 @@ def _agree(question: Text, yes: bool) -> None:
     """Ask before what cannot be undone, unless --yes was given.
 
     Raises:
-        _NotAgreed: the answer is no.
+        _NotAgreed: the answer is no, or nobody is there to answer.
     """
-    if not yes and not confirm(question()):
+    if yes:
+        return
+    try:
+        agreed = confirm(question())
+    except QuestionEnded:
+        if sys.stdin.isatty():
+            raise
+        raise _NotAgreed(_("Nobody agreed. Nothing was changed. Scripts agree with --yes.")) from None
+    if not agreed:
         raise _NotAgreed(_("You did not agree. Nothing was changed."))
 
 

@@ -136,6 +136,7 @@ def test_store_of_a_new_card_has_all_tries_and_its_last_day(issuer: Issuer) -> N
         "activated_at": None,
         "pin_tries": 3,
         "user_code_tries": 3,
+        "certificates": None,
     }
     assert re.fullmatch(r"XC\d{14}", first["number"])
     assert second["reader"] == "Front desk 00 00"

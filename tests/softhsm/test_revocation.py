@@ -130,6 +130,7 @@ def test_revocation_asks_before_it_is_done(issuer: Issuer, active: str) -> None:
     for answer in ("", "n\n", "\n"):
         done = issuer.run("revoke", active, stdin=answer)
         assert (done.returncode, b"Nothing was changed." in done.stderr) == (1, True)
+        assert (b"Scripts agree with --yes." in done.stderr) is (answer == "")
     assert not crl(issuer.environment).exists()
     done = issuer.run("revoke", active, stdin="y\n")
     assert (done.returncode, b"are revoked" in done.stdout) == (0, True)
