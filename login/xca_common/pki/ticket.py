@@ -17,28 +17,25 @@ before it changes anything. So a ticket counts once; the one that it wrote down 
 """
 
 import hashlib
-import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from asn1crypto import core  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtensionOID
 
 from xca_common.i18n import Text, text
-from xca_common.pki import profile, strict_certificate
+from xca_common.pki import profile, signed_content
 from xca_common.pki.algorithms import LEAST_RSA_BITS
 from xca_common.pki.chain import key_identifier
-from xca_common.pki.cms_types import cms
 from xca_common.pki.malformed import Malformed, TooMuchError
-from xca_common.pki.signed_data import SignedData, Signer, content_of
-from xca_common.pki.strict_certificate import UNUSABLE_KEY, extension, has_signed
+from xca_common.pki.signed_content import SignedContent
+from xca_common.pki.strict_certificate import UNUSABLE_KEY, extension
 
 CONTENT_TYPE: Final = "2.25.197619942005217057708142959783380501149"
 """eContentType of a ticket. Nothing else that is signed has it."""
@@ -47,15 +44,12 @@ MOST_BYTES: Final = 16 << 10
 
 _VERSION: Final = 1
 _CARD: Final = re.compile("[A-Za-z0-9]{1,32}")
-_DIGEST: Final = "sha256"
 _DIGEST_SIZE: Final = 32
 _MOST_COUNTER: Final = (1 << 63) - 1
 _PURPOSE: Final = x509.ExtendedKeyUsage([x509.ObjectIdentifier(profile.TICKET_SIGNING)])
 _KNOWN: Final = {ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE, ExtensionOID.BASIC_CONSTRAINTS}
 """The critical extensions that are judged here."""
-_SIGNATURES: Final = {"rsassa_pkcs1v15", "sha256_rsa"}
 _OTHER_FORM: Final = text("it has another form")
-_OTHER_SIGNER: Final = text("it is not signed by whom the centre lets sign tickets")
 
 
 class TicketUnusable(ValueError):  # a situation
@@ -115,35 +109,7 @@ class Ticket:
                 until=asn1.GeneralizedTime(self.until.astimezone(UTC)),
             )
         )
-        attributes = cms.CMSAttributes(
-            [
-                {"type": "content_type", "values": [CONTENT_TYPE]},
-                {"type": "message_digest", "values": [hashlib.sha256(content).digest()]},
-            ]
-        )
-        signer = {
-            "version": "v3",
-            "sid": cms.SignerIdentifier("subject_key_identifier", key_identifier(certificate)),
-            "digest_algorithm": {"algorithm": _DIGEST},
-            "signed_attrs": attributes,
-            "signature_algorithm": {"algorithm": "sha256_rsa"},
-            "signature": key.sign(attributes.dump(), padding.PKCS1v15(), hashes.SHA256()),
-        }
-        signed = cms.SignedData(
-            {
-                "version": "v3",
-                "digest_algorithms": [{"algorithm": _DIGEST}],
-                "encap_content_info": {
-                    "content_type": CONTENT_TYPE,
-                    "content": core.ParsableOctetString(content),
-                },
-                "certificates": [
-                    cms.CertificateChoices("certificate", strict_certificate.as_asn1(certificate))
-                ],
-                "signer_infos": [signer],
-            }
-        )
-        return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump())
+        return signed_content.sign(CONTENT_TYPE, content, certificate, key)
 
     @classmethod
     def verify(cls, der: bytes, issuers: Iterable[x509.Certificate], moment: datetime) -> Self:
@@ -160,14 +126,16 @@ class Ticket:
         if len(der) > MOST_BYTES:
             raise TicketUnusable(text("it is longer than a ticket can be"))
         try:
-            signed = SignedData.read(io.BytesIO(der))
-            content = content_of(io.BytesIO(der)).read() if signed.is_attached else b""
+            signed = SignedContent.read(der)
         except (Malformed, TooMuchError, EOFError):
             raise TicketUnusable(_OTHER_FORM) from None
-        if signed.content_type.dotted != CONTENT_TYPE:
+        if signed.content_type != CONTENT_TYPE:
             raise TicketUnusable(text("it is something else that was signed"))
-        _check_signer(signed, content, issuers, moment)
-        ticket = cls._read(content)
+        if not _may_sign(signed.certificate, issuers, moment):
+            raise TicketUnusable(text("it is not signed by whom the centre lets sign tickets"))
+        if not signed.is_genuine:
+            raise TicketUnusable(text("it was changed after it was signed"))
+        ticket = cls._read(signed.content)
         if ticket.until <= moment:
             raise TicketUnusable(text("it can no longer be used"))
         return ticket
@@ -209,22 +177,6 @@ class Ticket:
         return ticket
 
 
-def _check_signer(
-    signed: SignedData, content: bytes, issuers: Iterable[x509.Certificate], moment: datetime
-) -> None:
-    if len(signed.signers) != 1 or not isinstance(signer := signed.signers[0], Signer):
-        raise TicketUnusable(_OTHER_FORM)
-    try:
-        der, _ = signed.signer_certificate(signer)
-        certificate = strict_certificate.load(der)
-    except Malformed:
-        raise TicketUnusable(_OTHER_SIGNER) from None
-    if not _may_sign(certificate, issuers, moment):
-        raise TicketUnusable(_OTHER_SIGNER)
-    if not _has_signed(certificate, signer, content):
-        raise TicketUnusable(text("it was changed after it was signed"))
-
-
 def _may_sign(certificate: x509.Certificate, issuers: Iterable[x509.Certificate], moment: datetime) -> bool:
     """Say whether one of the issuers, found by its key, lets this certificate's key sign tickets now."""
     named = extension(certificate, x509.AuthorityKeyIdentifier)
@@ -254,18 +206,3 @@ def _may_sign(certificate: x509.Certificate, issuers: Iterable[x509.Certificate]
         and ExtensionOID.SUBJECT_DIRECTORY_ATTRIBUTES not in extensions
         and {oid for oid, critical in extensions.items() if critical} <= _KNOWN
     )
-
-
-def _has_signed(certificate: x509.Certificate, signer: Signer, content: bytes) -> bool:
-    attributes, info = signer.attributes, signer.info
-    if (
-        attributes is None
-        or attributes.content_type != CONTENT_TYPE
-        or attributes.message_digest != hashlib.sha256(content).digest()
-        or not isinstance(info["unsigned_attrs"], core.Void)
-        or signer.digest != _DIGEST
-        or info["signature_algorithm"]["algorithm"].native not in _SIGNATURES
-    ):
-        return False
-    message = info["signed_attrs"].untag().dump()  # as a SET OF (RFC 5652, section 5.4)
-    return has_signed(certificate, info["signature"].native, message, hashes.SHA256())
