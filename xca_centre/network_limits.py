@@ -23,7 +23,8 @@ def count(change: Change, act: str, network: str) -> int:
     """
     table = NETWORK_COUNTS
     key = tuple_(table.c.act, table.c.network)
-    ended = table.c.began <= change.now - WINDOW
+    # One that has not begun yet is of a clock that was put back.
+    ended = (table.c.began <= change.now - WINDOW) | (table.c.began > change.now)
     old = select(table.c.act, table.c.network).where(ended).with_for_update(skip_locked=True)
     change.connection.execute(delete(table).where(key.in_(old)))
     counted = (

@@ -12,7 +12,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from xca_centre import applications, certificate_sets, deadlines, name_changes, orders, organisations, sweeps
+from xca_centre import (
+    applications,
+    certificate_sets,
+    deadlines,
+    name_changes,
+    orders,
+    organisations,
+    sweeps,
+    user_codes,
+)
 from xca_centre.certificate_sets import CertificateSet
 from xca_centre.errors import NoSuchOrder, Refused
 from xca_centre.issuer_rules import IssuerRules
@@ -64,6 +73,7 @@ def handlers(rules: IssuerRules) -> dict[str, Handler]:
         certificate_sets.TELL_CONTACT: lambda database, job: _tell(database, job, rules),
         sweeps.REMIND_CONTACT: _remind,
         name_changes.TELL_ORGANISATION: _tell_organisation,
+        user_codes.LOCKED: user_codes.handler(applications.tell_locked),
     }
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Column, select
 
-from xca_centre import certificate_sets, name_changes, reissue_blocks
+from xca_centre import certificate_sets, name_changes, reissue_blocks, user_codes
 from xca_centre.deadlines import last_day
 from xca_centre.errors import Refused
 from xca_centre.issuer_rules import DaysBefore, IssuerRules
@@ -49,8 +49,11 @@ _ACCEPTED: Final = (CertificateState.VALID, CertificateState.HELD)
 
 
 def begin(change: Change) -> None:
-    """Have the deadlines watched from now on. Where they are already, nothing changes."""
-    begun = select(JOBS.c.id).where(JOBS.c.key == SWEEP).limit(1)
+    """Have the deadlines watched from now on. Where they are already, nothing changes.
+
+    A sweep that a clock planned which was put back since, does not keep others from it.
+    """
+    begun = select(JOBS.c.id).where(JOBS.c.key == SWEEP, JOBS.c.due <= _tomorrow(change.now)).limit(1)
     if change.connection.execute(begun).first() is None:
         _plan(change, _tomorrow(change.now))
 
@@ -79,6 +82,7 @@ def _sweep(database: Database, job: Job, rules: IssuerRules) -> None:
         }
         for (kind, fact), identities in found.items():
             _enqueue(change, kind, fact, identities)
+        user_codes.forget_saved(change)
         _remind(change, datetime.fromisoformat(str(job.facts["since"])), rules)
         finish(change, job)
         is_all = all(len(identities) < _MOST for identities in found.values())

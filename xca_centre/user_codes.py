@@ -12,10 +12,11 @@ Until the card is made, the code also lies sealed to the card producer's key: no
 
 import hashlib
 import ipaddress
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 from typing import Final
 from uuid import UUID, uuid4
@@ -29,6 +30,7 @@ from xca_centre import network_limits
 from xca_centre.errors import BadUserCode, LinkUnusable, TooManyTries, UserCodeRefused
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Change, Database
+from xca_centre.store.job_queue import Handler, Job, finish
 from xca_centre.store.tables import USER_CODE_LINKS, USER_CODES
 from xca_common.pki.sealed_secret import seal
 from xca_common.secret import Secret
@@ -40,9 +42,18 @@ TRIES: Final = 3
 """Wrong codes in a row that lock one, as on the card."""
 NETWORK_TRIES: Final = 30
 """Wrong codes that a network may send within an hour, for whatever numbers: many offices share one."""
+_TRY: Final = "user_code"
+_SAVED_LIFE: Final = timedelta(days=365)
+"""How long the wrong tries for a saved file count, if nobody opens it."""
 LINK_LIFE: Final = timedelta(days=3)
 """How long a mailed link lifts a lock."""
-_TRY: Final = "user_code"
+LOCKED: Final = "user_code_locked"
+"""The job that tells of a lock if who found it was killed before that: fact `user_code`."""
+_TOLD_WITHIN: Final = timedelta(minutes=1)
+# The PHC string format, as the hasher writes it. What it reads may have any characters, and any length.
+_HASH: Final = re.compile(
+    r"\$argon2id\$v=[0-9]{1,3}\$m=[0-9]{1,9},t=[0-9]{1,9},p=[0-9]{1,9}(?:\$[A-Za-z0-9+/]{1,90}){2}"
+)
 _IPV4_NETWORK: Final = 24
 _IPV6_NETWORK: Final = 48
 _AT_ONCE: Final = BoundedSemaphore(4)
@@ -88,7 +99,7 @@ class UserCodes:
     """Keeps and judges codes.
 
     Args:
-        database: where they are kept.
+        database: where they are kept; also an attribute.
         tell_locked: tells the contact person that a code is locked, in the change in which it is recorded.
         hasher: computes the hashes.
     """
@@ -99,7 +110,7 @@ class UserCodes:
         tell_locked: Callable[[Change, UUID], None],
         hasher: PasswordHasher | None = None,
     ) -> None:
-        self._database = database
+        self.database = database
         self._tell_locked = tell_locked
         self._hasher = hasher or PasswordHasher()
         # What is computed where there is no code: nobody knows what it is the hash of.
@@ -122,6 +133,8 @@ class UserCodes:
 
     def is_affordable(self, digest: str) -> bool:
         """Tell whether a hash that a stranger may have written takes no more work than our own."""
+        if not _HASH.fullmatch(digest):
+            return False
         try:
             found, own = extract_parameters(digest), extract_parameters(self._nobodys)
         except (InvalidHashError, ValueError):
@@ -148,7 +161,7 @@ class UserCodes:
             StoreUnavailable: the database did not answer; a try may have been spent.
         """
         check_form(code)
-        with self._database.change() as change:
+        with self.database.change() as change:
             _count(change, network)
             wanted = find(change)
             spent = change.connection.execute(
@@ -157,16 +170,17 @@ class UserCodes:
                 .values(spent=USER_CODES.c.spent + 1)
                 .returning(USER_CODES.c.hash, USER_CODES.c.epoch, USER_CODES.c.spent)
             ).one_or_none()
+            if spent is not None and spent.spent == TRIES:
+                change.enqueue(LOCKED, {"user_code": str(wanted)}, change.now + _TOLD_WITHIN)
         is_right = self._is_right(spent.hash if spent else self._nobodys, code) and spent is not None
-        with self._database.change() as change:
+        with self.database.change() as change:
             if spent is not None and wanted is not None and is_right:
                 is_right = _settle(change, wanted, spent.hash, spent.epoch, network)
             if not is_right:
                 refused = Actor(role, "unknown")
                 change.event("user_code_refused", str(wanted or "none"), refused, {"network": network})
                 if spent is not None and wanted is not None and spent.spent == TRIES:
-                    change.event("user_code_locked", str(wanted), Actor(Role.CENTRE, "centre"), {})
-                    self._tell_locked(change, wanted)
+                    _tell_once(change, wanted, self._tell_locked)
         if wanted is None or not is_right:
             raise UserCodeRefused
         return wanted
@@ -179,17 +193,42 @@ class UserCodes:
             return False
 
 
+def handler(tell_locked: Callable[[Change, UUID], None]) -> Handler:
+    """Return what does the job LOCKED.
+
+    Args:
+        tell_locked: as of UserCodes.
+    """
+
+    def work(database: Database, job: Job) -> None:
+        with database.change() as change:
+            finish(change, job)
+            _tell_once(change, UUID(str(job.facts["user_code"])), tell_locked)
+
+    return work
+
+
 def add(change: Change, new: NewUserCode) -> UUID:
     """Keep a code, and return its id."""
     identity = uuid4()
-    add_once(change, identity, new)
+    _add(change, identity, new, None)
     return identity
 
 
-def add_once(change: Change, identity: UUID, new: NewUserCode) -> None:
-    """Keep a code whose id somebody else chose, unless there is one with that id."""
-    row = {"id": identity, "hash": new.hash, "sealed": new.sealed, "spent": 0, "epoch": 0}
-    change.connection.execute(change.insert(USER_CODES).values(row).on_conflict_do_nothing())
+def add_for_a_year(change: Change, identity: UUID, new: NewUserCode) -> None:
+    """Keep the code of a saved file, whose id somebody else chose; one that is kept stays as it is."""
+    _add(change, identity, new, change.now + _SAVED_LIFE)
+
+
+def opened(change: Change, identity: UUID) -> None:
+    """Let the code of a saved file that was opened be forgotten soon, unless it is tried again."""
+    its = (USER_CODES.c.id == identity) & USER_CODES.c.until.is_not(None)
+    change.connection.execute(update(USER_CODES).where(its).values(until=change.now))
+
+
+def forget_saved(change: Change) -> None:
+    """Forget the codes of saved files that were opened, or that nobody has tried for a year."""
+    change.connection.execute(delete(USER_CODES).where(USER_CODES.c.until <= change.now))
 
 
 def replace(change: Change, code: UUID, new: NewUserCode) -> None:
@@ -246,9 +285,28 @@ def lift_by_link(change: Change, secret: str, by: Actor) -> UUID:
     return code
 
 
+def _add(change: Change, identity: UUID, new: NewUserCode, until: datetime | None) -> None:
+    row = {"id": identity, "hash": new.hash, "sealed": new.sealed, "until": until}
+    fresh = {"spent": 0, "epoch": 0, "is_told": False}
+    kept = change.insert(USER_CODES).values(row | fresh)
+    change.connection.execute(
+        kept.on_conflict_do_update(
+            index_elements=[USER_CODES.c.id], set_={"until": until}, where=USER_CODES.c.until.is_not(None)
+        )
+    )
+
+
+def _tell_once(change: Change, code: UUID, tell_locked: Callable[[Change, UUID], None]) -> None:
+    """Tell that a code is locked, unless it is not, or somebody was told."""
+    untold = (USER_CODES.c.id == code) & (USER_CODES.c.spent >= TRIES) & ~USER_CODES.c.is_told
+    if change.connection.execute(update(USER_CODES).where(untold).values(is_told=True)).rowcount == 1:
+        change.event("user_code_locked", str(code), Actor(Role.CENTRE, "centre"), {})
+        tell_locked(change, code)
+
+
 def _renew(change: Change, code: UUID, **values: object) -> None:
     """Give a code all its tries. What was asked before this, settles nothing after it."""
-    fresh = {"spent": 0, "epoch": USER_CODES.c.epoch + 1, **values}
+    fresh = {"spent": 0, "epoch": USER_CODES.c.epoch + 1, "is_told": False, **values}
     change.connection.execute(update(USER_CODES).where(USER_CODES.c.id == code).values(fresh))
     change.connection.execute(delete(USER_CODE_LINKS).where(USER_CODE_LINKS.c.code == code))
 
@@ -275,6 +333,7 @@ def _settle(change: Change, code: UUID, digest: str, epoch: int, network: str) -
         .where(USER_CODES.c.id == code, USER_CODES.c.hash == digest)
         .values(
             spent=case((ours, 0), else_=USER_CODES.c.spent),
+            is_told=case((ours, False), else_=USER_CODES.c.is_told),
             epoch=USER_CODES.c.epoch + case((ours, 1), else_=0),
         )
     )

@@ -4,17 +4,23 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import func, select
 
-from xca_centre import applications
+from support.moved_clock import MovedClock
+from xca_centre import applications, sweeps, user_codes
 from xca_centre.errors import SavedApplicationUnusable, UserCodeRefused
+from xca_centre.issuer_rules import Issuer, load
 from xca_centre.saved_applications import MOST_BYTES, SavedApplications
 from xca_centre.store.database import Database
+from xca_centre.store.job_queue import work_on_one
+from xca_centre.store.tables import USER_CODES
 from xca_centre.user_codes import NewUserCode, UserCodes
 from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.encrypted_data import RecipientCertificate, encrypt
@@ -100,6 +106,9 @@ def document(**changed: object) -> dict[str, object]:
         document(id=None),
         document(hash=""),
         document(hash=PasswordHasher(time_cost=99, memory_cost=8, parallelism=1).hash(RIGHT)),
+        document(hash=HASHER.hash(RIGHT)[:-1] + "\0"),
+        document(hash=HASHER.hash(RIGHT)[:-1] + "\ud800"),
+        document(hash=HASHER.hash(RIGHT).replace("m=8", f"m={'0' * 300}8")),
         document(hash="$argon2id$v=19$m=4194304,t=1000000,p=1$AAAAAAAAAAAAAAAAAAAAAA$" + "A" * 43),
     ],
 )
@@ -117,6 +126,46 @@ def test_file_that_a_stranger_wrote_opens_for_his_own_code_only(
     assert saved.load(file, Secret(RIGHT), NETWORK) == {"contact_name": "x"}
     with pytest.raises(UserCodeRefused):
         saved.load(written(document(hash=HASHER.hash(WRONG)), centre), Secret(WRONG), NETWORK)
+
+
+def test_file_that_a_stranger_wrote_tries_no_code_of_a_case(
+    database: Database, saved: SavedApplications, centre: Party
+) -> None:
+    with database.change() as change:
+        code = user_codes.add(change, CHOSEN)
+    for _ in range(3):
+        with pytest.raises(UserCodeRefused):
+            saved.load(written(document(id=str(code)), centre), Secret(WRONG), NETWORK)
+    with database.read() as connection:
+        assert not user_codes.is_locked(connection, code)
+
+
+def test_tries_of_a_saved_file_are_forgotten_when_it_was_opened_or_after_a_year(
+    database: Database, saved: SavedApplications, clock: MovedClock
+) -> None:
+    opened, locked = saved.save(FIELDS, CHOSEN), saved.save(FIELDS, CHOSEN)
+    with database.change() as change:
+        of_a_case = user_codes.add(change, CHOSEN)
+        sweeps.begin(change)
+    saved.load(opened, Secret(RIGHT), NETWORK)
+    for _ in range(3):
+        with pytest.raises(UserCodeRefused):
+            saved.load(locked, Secret(WRONG), NETWORK)
+    assert (kept(database, clock, 1), kept(database, clock, 363)) == (2, 2)
+    with pytest.raises(UserCodeRefused):
+        saved.load(locked, Secret(RIGHT), NETWORK)
+    assert (kept(database, clock, 364), kept(database, clock, 3)) == (2, 1)
+    with database.read() as connection:
+        assert not user_codes.is_locked(connection, of_a_case)
+
+
+def kept(database: Database, clock: MovedClock, days: int) -> int:
+    """How many codes are kept after some days."""
+    clock.move(timedelta(days=days))
+    while work_on_one(database, sweeps.handlers(load(Issuer.TEST))):
+        pass
+    with database.read() as connection:
+        return connection.execute(select(func.count()).select_from(USER_CODES)).scalar_one()
 
 
 def test_other_files_are_refused(saved: SavedApplications, centre: Party) -> None:

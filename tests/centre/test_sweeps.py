@@ -189,6 +189,19 @@ def test_sweep_comes_again_each_midnight_after_whatever_pause(database: Database
         assert (due.hour, due.minute, due.second) == (16, 5, 0)
 
 
+def test_sweep_that_a_clock_planned_which_was_put_back_keeps_nothing_from_being_swept(
+    database: Database, clock: MovedClock
+) -> None:
+    clock.move(timedelta(days=3650))
+    with database.change() as change:
+        sweeps.begin(change)
+    clock.move(timedelta(days=-3650))
+    late = issue(database)
+    clock.at = LAPSES_AT + timedelta(days=1)
+    work(database)
+    assert standing(database, late).state is CertificateState.REVOKED
+
+
 def test_reminders_come_once_at_their_days(database: Database, clock: MovedClock) -> None:
     certificates = issue(database)
     sent: Counter[date] = Counter()

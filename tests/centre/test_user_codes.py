@@ -20,6 +20,7 @@ from xca_centre.errors import BadUserCode, LinkUnusable, UserCodeError, UserCode
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.network_limits import WINDOW
 from xca_centre.store.database import Change, Database
+from xca_centre.store.job_queue import work_on_one
 from xca_centre.store.tables import EVENTS, JOBS, USER_CODES
 from xca_centre.user_codes import NETWORK_TRIES, UserCodes, network_of
 from xca_common.pki.authority import ENCRYPTION
@@ -105,9 +106,59 @@ def test_three_wrong_codes_lock_for_good_and_tell_the_contact(
     assert tried(codes, code, RIGHT) == "UserCodeRefused"
     assert tried(UserCodes(database, told, CountedHasher()), code, RIGHT) == "UserCodeRefused"
     assert locked(database, code)
+    assert told_of(database) == [str(code)]
+
+
+def told_of(database: Database) -> list[str]:
+    """Of which codes somebody was told, once all is done that follows."""
+    while work_on_one(database, {user_codes.LOCKED: user_codes.handler(told)}):
+        pass
     with database.read() as connection:
-        (job,) = connection.execute(select(JOBS.c.facts)).scalars()
-    assert json.loads(job) == {"user_code": str(code)}
+        found = connection.execute(select(JOBS.c.facts).where(JOBS.c.kind == "told")).scalars()
+        return [json.loads(facts)["user_code"] for facts in found]
+
+
+@pytest.mark.parametrize("entered", [WRONG, RIGHT])
+def test_contact_is_told_of_a_lock_although_who_found_it_was_killed(
+    database: Database,
+    codes: UserCodes,
+    code: UUID,
+    hasher: CountedHasher,
+    clock: MovedClock,
+    entered: str,
+) -> None:
+    for _ in range(2):
+        tried(codes, code, WRONG)
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    hasher.before = killed
+    with pytest.raises(KeyboardInterrupt):
+        tried(codes, code, entered)
+    assert told_of(database) == []
+    clock.move(timedelta(minutes=1))
+    assert told_of(database) == [str(code)]
+
+
+def test_contact_is_not_told_of_a_lock_after_a_right_third_code(
+    database: Database, codes: UserCodes, code: UUID, clock: MovedClock
+) -> None:
+    assert [tried(codes, code, one) for one in (WRONG, WRONG, RIGHT)][2] == "right"
+    clock.move(timedelta(minutes=1))
+    assert told_of(database) == []
+
+
+def test_contact_is_told_of_each_lock_once(
+    database: Database, codes: UserCodes, code: UUID, clock: MovedClock
+) -> None:
+    for _ in range(2):
+        for _ in range(4):
+            tried(codes, code, WRONG)
+        clock.move(timedelta(minutes=1))
+        with database.change() as change:
+            user_codes.lift(change, code, OFFICER)
+    assert told_of(database) == [str(code)] * 2
 
 
 def test_code_of_another_form_spends_no_try(database: Database, codes: UserCodes, code: UUID) -> None:
@@ -209,6 +260,16 @@ def test_network_with_many_wrong_codes_waits_and_others_do_not(
     assert tried(codes, code, RIGHT) == "right"
 
 
+def test_network_does_not_wait_for_an_hour_of_a_clock_that_was_put_back(
+    codes: UserCodes, code: UUID, clock: MovedClock
+) -> None:
+    clock.move(timedelta(days=3650))
+    for _ in range(NETWORK_TRIES):
+        tried(codes, None, WRONG)
+    clock.move(timedelta(days=-3650))
+    assert tried(codes, code, RIGHT) == "right"
+
+
 def test_network_with_many_right_codes_does_not_wait(codes: UserCodes, code: UUID) -> None:
     for _ in range(NETWORK_TRIES + 1):
         assert tried(codes, code, RIGHT) == "right"
@@ -297,5 +358,12 @@ def test_hash_that_takes_more_work_than_ours_is_not_affordable(
     codes = UserCodes(Database(sqlite_address, clock), told, CountedHasher())
     assert codes.is_affordable(CountedHasher().hash("x"))
     dear = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash("x")
-    for digest in (dear, "", "$argon2id$", "x", dear.replace("argon2id", "argon2i").replace("t=2", "t=1")):
+    cheap = dear.replace("t=2", "t=1")
+    odd = (
+        cheap.replace("m=8", f"m={'0' * 300}8"),
+        cheap.replace("m=8", "m=８"),
+        cheap[:-1] + "\0",
+        cheap + "\ud800",
+    )
+    for digest in (dear, "", "$argon2id$", "x", cheap.replace("argon2id", "argon2i"), *odd):
         assert not codes.is_affordable(digest)

@@ -117,12 +117,15 @@ USER_CODES: Final = Table(
     Column("sealed", LargeBinary),
     Column("spent", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("is_told", Boolean, nullable=False),
+    Column("until", UtcDateTime, index=True),
 )
 """User codes of applications, then of the cards that were made for them (user_codes).
 
 `hash` is argon2id. `sealed` is the code for the card producer, until the card is made. `spent`
 counts tries since the last right one; at user_codes.TRIES the code is locked. `epoch` counts how often they
-were given back.
+were given back. `is_told`: somebody was told that it is locked. `until` is when the code of a saved file is
+forgotten; NULL: of others, never.
 """
 
 USER_CODE_LINKS: Final = Table(
