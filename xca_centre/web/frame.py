@@ -40,7 +40,7 @@ from xca_centre.store.database import Clock, Database
 from xca_centre.user_codes import network_of
 from xca_centre.web import menu, once, sessions
 from xca_centre.web.problems import PATH as PROBLEMS
-from xca_centre.web.problems import name_of, status_of
+from xca_centre.web.problems import described, name_of, status_of
 from xca_centre.web.sessions import Session
 from xca_common.i18n import CHINESE, ENGLISH
 from xca_common.taipei import day, moment
@@ -177,6 +177,7 @@ class Frame:
             path=request.url.path,
             component=self.component,
             session=getattr(request.state, "session", None),
+            now=self.clock,
             new_token=lambda: once.new_token(self.clock()),
             other_language=other,
             other_address="?" + urlencode([*_without_language(request), ("lang", other)]),
@@ -205,14 +206,14 @@ class Frame:
             context: what the template needs.
         """
         status = status_of(error)
-        if wants_page(request):
+        if wants_page(request) and not request.url.path.startswith(f"{menu.API}/"):
             if isinstance(error, NotLoggedIn) and request.method == "GET":
                 return self.see_other(menu.LOGIN, next=_address(request))
             answer = self.page(request, template or "error.html", status, error=error, **context)
         else:
             spoken = language_of(request)
             said = {"message": error.message(spoken), "next_step": error.next_step(spoken)}
-            problem = Problem(name_of(type(error)), status, type(error)._message, _DETAIL.format(**said))
+            problem = Problem(name_of(type(error)), status, described(type(error))[0], _DETAIL.format(**said))
             code = name_of(type(error)).replace("-", "_")
             more = {"code": code, **error.words(), "contact": self.rules.about.contact_line}
             answer = problem_document(request, problem, f"{self.origin}{PROBLEMS}", more)

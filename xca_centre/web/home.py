@@ -22,12 +22,7 @@ def routes(frame: Frame) -> Sequence[Route]:
         kind = problems.kind_named(request.path_params["name"])
         if kind is None:
             return frame.refusal(request, AddressUnknown())
-        facts = dict.fromkeys((*kind.__dataclass_fields__,), "…")  # what differs from one to the next
-        return frame.page(
-            request,
-            "problem.html",
-            message=kind._message.format(**facts),
-            step=kind._next_step.format(**facts),
-        )
+        message, step = problems.described(kind)
+        return frame.page(request, "problem.html", message=message, step=step)
 
     return [Route(menu.HOME, home), Route(f"{problems.PATH}/{{name}}", problem)]

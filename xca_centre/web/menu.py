@@ -15,7 +15,9 @@ COMPONENTS: Final = "/components"
 LOGIN: Final = "/login"
 LOGOUT: Final = "/logout"
 OFFICERS: Final = "/officers"
-API: Final = "/openapi.json"
+API: Final = "/api"
+"""What programs ask is below it."""
+API_DESCRIPTION: Final = "/openapi.json"
 
 PATHS: Final = {
     "activate": "/activate",

@@ -7,6 +7,7 @@ from typing import Final
 
 from xca_centre import errors
 from xca_centre.errors import CentreError
+from xca_common.i18n import Text
 from xca_common.web.request_guard import RefusalReason
 
 PATH: Final = "/problems"
@@ -77,9 +78,22 @@ def kind_named(name: str) -> type[CentreError] | None:
     )
 
 
+def described(kind: type[CentreError]) -> tuple[Text, Text]:
+    """Return the message and the next step of a kind of problem, without the facts of any one."""
+    facts = {name: _Unnamed(2) for name in kind.__dataclass_fields__}
+    return kind._message.format(**facts), kind._next_step.format(**facts)
+
+
 def of_the_guard(reason: RefusalReason) -> CentreError:
     """Return the error of a request that the request guard refused."""
     return _OF_THE_GUARD[reason]()
+
+
+class _Unnamed(int):
+    """Some fact: a number, as plurals need one, that shows as dots."""
+
+    def __format__(self, _: str) -> str:
+        return "…"
 
 
 def _kinds(kind: type[CentreError]) -> Iterator[type[CentreError]]:

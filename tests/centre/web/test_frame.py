@@ -70,12 +70,12 @@ def test_request_that_is_refused_is_told_in_words_with_the_line(
 
 
 @pytest.mark.parametrize(
-    "name", ["certificate-revoked", "acceptance-differs", "user-code-refused", "body-lost"]
+    "name", ["certificate-revoked", "acceptance-differs", "user-code-refused", "form-incomplete", "lost"]
 )
 def test_kind_of_problem_has_a_page_in_both_languages(client: TestClient, name: str) -> None:
     for headers in ({}, ENGLISH):
         answer = client.get(f"/problems/{name}", headers=headers)
-        assert answer.status_code == (404 if name == "body-lost" else 200)
+        assert answer.status_code == (404 if name == "lost" else 200)
 
 
 def test_repository_answers_under_its_own_host_and_no_page_does(client: TestClient, frame: Frame) -> None:
