@@ -16,18 +16,11 @@ from xca_common import atomic_file
 from xca_common.base_directories import own_data
 from xca_common.folders import make_private
 from xca_common.i18n import Text
+from xca_common.installed_softhsm import VARIABLE, softhsm_configuration, softhsm_library
 from xca_common.pki import profile
 from xca_common.scratch import scratch_folder
 
 _LINE_MAX: Final = 198  # bytes of a configuration line before its newline: inih's INI_MAX_LINE
-_LIBRARIES: Final = (
-    "usr/lib/softhsm",  # Debian, Arch
-    "usr/lib64/pkcs11",  # Fedora
-    "usr/lib64/softhsm",
-    "usr/lib/*/softhsm",
-    "usr/lib/pkcs11",
-    "usr/local/lib/softhsm",
-)
 
 
 class Environment:
@@ -148,7 +141,7 @@ class Environment:
             build = cls.__new__(cls)
             build._at(scratch / "environment")
             yield environment, build
-            atomic_file.write(build.inner_configuration, inner_configuration(environment.tokens))
+            atomic_file.write(build.inner_configuration, softhsm_configuration(environment.tokens))
             atomic_file.write(build.configuration, configuration)
             build.path.rename(path)
         atomic_file.sync(path.parent)
@@ -197,30 +190,16 @@ def default_path() -> Path:
     return own_data() / "softhsm"
 
 
-def inner_configuration(tokens: Path) -> bytes:
-    """Return SoftHSM's configuration (softhsm2.conf(5)) for tokens in a folder."""
-    return os.fsencode(
-        f"directories.tokendir = {tokens}\n"
-        "objectstore.backend = file\n"
-        "log.level = ERROR\n"
-        "slots.removable = true\n"
-    )
-
-
 def _no_directory(path: Path) -> Text:
     return text("{path} is a file; name a folder with --dir").format(path=path)
 
 
 def _softhsm() -> Path:
-    if named := os.environ.get("SOFTHSM2_MODULE"):
-        candidates = [Path(named)]
-    else:
-        candidates = [file for folder in _LIBRARIES for file in Path("/").glob(f"{folder}/libsofthsm2.so")]
-    for library in candidates:
-        if library.is_file():
-            return library
+    found = softhsm_library()
+    if found is not None:
+        return found
     said = text(
         "{path} not found; install SoftHSM 2 (Debian and Ubuntu: apt install softhsm2; "
         "Fedora: dnf install softhsm), or name the library in SOFTHSM2_MODULE"
     )
-    raise IssuerError(said.format(path=named or "libsofthsm2.so"))
+    raise IssuerError(said.format(path=os.environ.get(VARIABLE) or "libsofthsm2.so"))

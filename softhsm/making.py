@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pkcs11_shim import CardRow, StoreWriter
-from softhsm.environment import Environment, inner_configuration
+from softhsm.environment import Environment
 from softhsm.errors import BadValueError, IssuerError
 from softhsm.i18n import text
 from xca_common import atomic_file
+from xca_common.installed_softhsm import softhsm_configuration
 
 if TYPE_CHECKING:  # slow to load, and `softhsm-card list` does without
     from cryptography import x509
@@ -93,7 +94,7 @@ def staging_folder(environment: Environment, number: str) -> Iterator[Path]:
             stack.callback(shutil.rmtree, folder)
             fcntl.flock(claim, fcntl.LOCK_EX)
         (folder / "tokens").mkdir(mode=0o700)
-        atomic_file.write(folder / "softhsm2.conf", inner_configuration(folder / "tokens"))
+        atomic_file.write(folder / "softhsm2.conf", softhsm_configuration(folder / "tokens"))
         yield folder
 
 

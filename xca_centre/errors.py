@@ -1044,3 +1044,76 @@ class TicketRefused(CodeResetError):
         "Mind upper and lower case. Three wrong secrets in a row end the request, and so do the activation "
         "of the card, a revocation and a newer request: then ask for a user code reset again."
     )
+
+
+class SettingsError(CentreError):
+    """The settings of a centre cannot be used."""
+
+
+class BadSettings(SettingsError):
+    """A file of settings, or one that they name, cannot be used."""
+
+    path: Path
+    key: str
+    detail: Text | str
+    _message = text("{path} cannot be used ({key}): {detail}.")
+    _next_step = text("Correct it. `xca-centre settings` shows settings to begin with.")
+
+
+class SecretExposed(SettingsError):
+    """Others may read a file with a secret."""
+
+    path: Path
+    _message = text("Others may read {path}, which holds a secret.")
+    _next_step = text("Take their rights away: chmod 600. If others could read it before, change the secret.")
+
+
+class SoftHSMMissing(SettingsError):
+    """SoftHSM is to be the token, and is not installed."""
+
+    _message = text("SoftHSM is not installed.")
+    _next_step = text("Install it (apt: softhsm2), or name another PKCS#11 module in the settings.")
+
+
+class ClockNotMoved(CentreError):
+    """A clock for trials cannot be moved like that."""
+
+    _message = text("The clock can only be moved ahead, and by 40 years at most.")
+    _next_step = text("Move it ahead, or begin a new sandbox.")
+
+
+class BeginningError(CentreError):
+    """A centre cannot be begun."""
+
+
+class AlreadyBegun(BeginningError):
+    """The centre was begun already, to the end."""
+
+    path: Path
+    _message = text("The centre in {path} was begun already. Nothing was changed.")
+    _next_step = text("Begin another one in a folder of its own.")
+
+
+class NotBegun(BeginningError):
+    """The centre was not begun, or not to the end."""
+
+    path: Path
+    _message = text("The centre in {path} was not begun, or not to its end.")
+    _next_step = text("Begin it, or go on where it was cut off: xca-centre init")
+
+
+class OtherOfficers(BeginningError):
+    """A beginning goes on with other officers than it had."""
+
+    officers: Sequence[str]
+    _message = text("The centre was begun with the officers {officers}.")
+    _next_step = text("Go on with the same ones. Others are recorded when it is begun.")
+
+
+class CannotListen(CentreError):
+    """The centre's web server cannot listen where it should."""
+
+    address: str
+    detail: Text | str
+    _message = text("Nothing can listen at {address}: {detail}.")
+    _next_step = text("End the program that has it, or choose another one with --port.")

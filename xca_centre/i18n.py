@@ -11,3 +11,5 @@ text = _CATALOGUE.text
 """Return a sentence of this package."""
 plural = _CATALOGUE.plural
 """Return a sentence of this package that depends on a number."""
+say = _CATALOGUE.say
+"""Return a sentence of this package as a string, in the language being spoken."""

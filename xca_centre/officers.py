@@ -7,8 +7,10 @@ An officer who leaves is made inactive, and never removed: the events name him.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
+from cryptography import x509
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from xca_centre.applications import Officer
@@ -20,6 +22,7 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.plain_text import objection
 from xca_centre.store.database import Change
 from xca_centre.store.tables import OFFICERS
+from xca_login.keys import key_of
 
 ROLES: Final = (*sorted(REVIEWERS), Role.OPERATOR)
 """What an officer may be; one may be several."""
@@ -130,6 +133,11 @@ def require_free(connection: Connection, officer: str, card: str, key: str) -> N
     other = select(OFFICERS.c.id).where(taken, OFFICERS.c.id != officer)
     if (name := connection.execute(other).scalar()) is not None:
         raise OfficerCardTaken(officer=name)
+
+
+def key_digest(certificate: x509.Certificate) -> str:
+    """Return SHA-256 of a certified key, as Account.key has it."""
+    return sha256(key_of(certificate)).hexdigest()
 
 
 def deactivate(change: Change, officer: str, by: Actor) -> None:

@@ -9,7 +9,6 @@ an operator about everybody; nobody has one about himself.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -31,7 +30,6 @@ from xca_centre.life.transitions import Actor, Role, Word
 from xca_centre.officers import RegisteredOfficer
 from xca_centre.store.database import Change
 from xca_centre.store.tables import STAFF_CHANGES
-from xca_login.keys import key_of
 
 LIFE: Final = timedelta(days=14)
 """How long a proposal waits for its supporter."""
@@ -102,7 +100,7 @@ def appoint(change: Change, wanted: Appointment, by: RegisteredOfficer) -> Staff
         StaffChangeOpen: another proposal about him is waiting.
     """
     officers.check(wanted.officer, wanted.name, wanted.roles, wanted.counter)
-    officers.require_free(change.connection, wanted.officer, wanted.card, _key(change, wanted.card))
+    officers.require_free(change.connection, wanted.officer, wanted.card, key_of_card(change, wanted.card))
     return _propose(change, StaffAct.APPOINT, wanted.officer, wanted, by)
 
 
@@ -196,7 +194,7 @@ def _take_effect(change: Change, officer: str, wanted: Appointment | None, by: A
         officers.deactivate(change, officer, by)
         return
     officers.record(change, officer, wanted.name, wanted.roles, wanted.counter, by)
-    officers.give_card(change, officer, wanted.card, _key(change, wanted.card), by)
+    officers.give_card(change, officer, wanted.card, key_of_card(change, wanted.card), by)
 
 
 def _locked(change: Change, by: RegisteredOfficer, *officers_too: str) -> Mapping[str, RegisteredOfficer]:
@@ -235,12 +233,16 @@ def _role(who: RegisteredOfficer, about: Sequence[tuple[frozenset[Role], str | N
     return role
 
 
-def _key(change: Change, card: str) -> str:
-    """Return the key of a card with which an officer can log in, as Account.key has it."""
+def key_of_card(change: Change, card: str) -> str:
+    """Return the key of a card with which an officer can log in, as Account.key has it.
+
+    Raises:
+        OfficerCardUnusable: it is no card of this centre, or its certificates are not valid.
+    """
     for issued in certificate_sets.of_card(change.connection, card):
         if issued.standing.state is CertificateState.VALID and change.now <= issued.not_after:
             signing = certificate_sets.certificates_of(change.connection, issued.id)[0]
-            return sha256(key_of(x509.load_der_x509_certificate(signing.der))).hexdigest()
+            return officers.key_digest(x509.load_der_x509_certificate(signing.der))
     raise OfficerCardUnusable(card=card)
 
 

@@ -208,9 +208,9 @@ def handler(tell_locked: Callable[[Change, UUID], None]) -> Handler:
     return work
 
 
-def add(change: Change, new: NewUserCode) -> UUID:
-    """Keep a code, and return its id."""
-    identity = uuid4()
+def add(change: Change, new: NewUserCode, identity: UUID | None = None) -> UUID:
+    """Keep a code, and return its id: a random one, or one that nothing has yet."""
+    identity = identity or uuid4()
     _add(change, identity, new, None)
     return identity
 

@@ -61,7 +61,7 @@ def staff(database: Database) -> Staff:
         for number, (name, (roles, counter)) in enumerate(made.items(), 1):
             card(change, f"XC{number:014}")
             officers.record(change, name, name, roles, counter, OPERATOR)
-            key = staff_changes._key(change, f"XC{number:014}")
+            key = staff_changes.key_of_card(change, f"XC{number:014}")
             officers.give_card(change, name, f"XC{number:014}", key, OPERATOR)
         card(change, "XC00000000000099")
         return {name: officers.find(change.connection, name) for name in made}
@@ -133,7 +133,7 @@ def test_card_that_changed_hands_does_not_support_what_it_proposed(database: Dat
     proposal = dismiss(database, "ho", staff["kao"])
     with database.change() as change:
         card(change, "XC00000000000098")
-        key = staff_changes._key(change, "XC00000000000098")
+        key = staff_changes.key_of_card(change, "XC00000000000098")
         officers.give_card(change, "kao", "XC00000000000098", key, OPERATOR)
         officers.give_card(change, "chen", str(staff["kao"].card), str(staff["kao"].key), OPERATOR)
         chen = officers.find(change.connection, "chen")

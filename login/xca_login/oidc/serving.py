@@ -15,6 +15,7 @@ import uvicorn
 
 from xca_common.errors import os_reason
 from xca_common.extras import install_command
+from xca_common.web.listening import listening_socket
 from xca_login.errors import CannotListen, Misconfigured, StoreUnavailable
 from xca_login.i18n import text
 from xca_login.oidc import settings as oidc_settings
@@ -93,17 +94,10 @@ def serve(
 
 
 def _bound(host: str, port: int) -> AbstractContextManager[socket.socket | None]:
-    """Return a socket for uvicorn; None inside: it makes its own, where it takes no other (Windows).
-
-    Connections inherit TCP_NODELAY. On the socket that uvicorn makes for several processes it is missing, and
-    the body of each answer waits 40 ms for the ACK of the head.
-    """
+    """Return a socket for uvicorn; None inside: it makes its own, where it takes no other (Windows)."""
     if not hasattr(socket, "AF_UNIX"):
         return nullcontext()
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.create_server((host, port), family=family, backlog=2048)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
+    return listening_socket(host, port)
 
 
 def app() -> object:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from softhsm.environment import inner_configuration
 from xca_centre.authority.token_key import Token
+from xca_common.installed_softhsm import softhsm_configuration
 from xca_common.secret import Secret
 
 SO_PIN = "so-pin-1234"
@@ -24,7 +24,7 @@ def soft_module(folder: Path) -> Iterator[Path]:
     shutil.copy(library, module)
     tokens, configuration = folder / "tokens", folder / "softhsm2.conf"
     tokens.mkdir()
-    configuration.write_bytes(inner_configuration(tokens))
+    configuration.write_bytes(softhsm_configuration(tokens))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOFTHSM2_CONF", str(configuration))
         yield module
