@@ -63,6 +63,7 @@ tests         command:nginx                   nginx-light              nginx    
 tests         file:mod_auth_openidc.so       libapache2-mod-auth-openidc mod_auth_openidc         apache2-mod_auth_openidc -                  -
 tests         file:initdb                     postgresql               postgresql-server         postgresql-server     postgresql             postgresql
 tests         command:javac                   default-jdk-headless     java-latest-openjdk-devel java-devel            jdk-openjdk            openjdk21-jdk
+tests         file:bcpkix.jar               libbcpkix-java           bouncycastle-pkix         bouncycastle-pkix     -                      -
 tests         file:opensc-pkcs11.so           opensc-pkcs11            opensc                    opensc                opensc                 opensc
 tests         command:ssh                     openssh-client           openssh-clients           openssh               openssh                openssh-client
 tests         command:sshd                    openssh-server           openssh-server            openssh               openssh                openssh-server
