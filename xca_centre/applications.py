@@ -201,6 +201,30 @@ def submit(
     return made
 
 
+def lock(change: Change, application: UUID, officer: Officer) -> Application:
+    """Return an application that an officer may review. It stays as it is until the change ends.
+
+    Raises:
+        ApplicationUnknown: there is none of this id.
+        ForeignCounter: the organisation belongs to another counter.
+    """
+    found = _lock(change, application)
+    _check_counter(change.connection, found, officer)
+    return found
+
+
+def of_officer(connection: Connection, application: UUID, officer: Officer) -> Application:
+    """Return an application that an officer may review.
+
+    Raises:
+        ApplicationUnknown: there is none of this id.
+        ForeignCounter: the organisation belongs to another counter.
+    """
+    found = read(connection, application)
+    _check_counter(connection, found, officer)
+    return found
+
+
 def require_version(change: Change, application: UUID, version: int) -> None:
     """See that an application is as somebody saw it, until the change ends.
 
@@ -214,7 +238,7 @@ def require_version(change: Change, application: UUID, version: int) -> None:
 def receive(change: Change, rules: IssuerRules, application: UUID, officer: Officer) -> Application:
     """Note that the letter and the stamped form have arrived. A second time changes nothing."""
     before = _lock(change, application)
-    _check_counter(change, before, officer)
+    _check_counter(change.connection, before, officer)
     letter = before.letter or change.now
     return _happen(
         change,
@@ -236,7 +260,7 @@ def pass_first(change: Change, rules: IssuerRules, application: UUID, officer: O
         Refused: it cannot be passed now, or not by this officer.
     """
     before = _lock(change, application)
-    _check_counter(change, before, officer)
+    _check_counter(change.connection, before, officer)
     person, card = officer.reviewer.person, officer.reviewer.card
     return _happen(
         change,
@@ -254,9 +278,11 @@ def approve(change: Change, rules: IssuerRules, application: UUID, officer: Offi
     """Pass the second review: the card is made, or the certificate issued.
 
     Raises:
+        OrganisationDissolved: the organisation has ended meanwhile.
         Refused: it cannot be passed now, or not by this officer; SameReviewer: who did the first review.
     """
     before = _lock(change, application)
+    organisations.lock(change, before.organisation)
     after = _happen(change, rules, before, ApplicationEvent.APPROVE, officer.actor, reviewer=officer.reviewer)
     change.enqueue(
         "make_card" if after.request is None else "issue_certificate",
@@ -280,7 +306,7 @@ def send_back(
     if (detail := objection(said, text("the reason"), _LONGEST_REASON)) is not None:
         raise ReasonMissing(detail=detail)
     before = _lock(change, application)
-    _check_counter(change, before, officer)
+    _check_counter(change.connection, before, officer)
     after = _happen(
         change,
         rules,
@@ -605,8 +631,8 @@ def _check_primary(change: Change, rules: IssuerRules, holder: Organisation, *, 
         raise PrimaryCardTaken(name=holder.name)
 
 
-def _check_counter(change: Change, application: Application, officer: Officer) -> None:
-    counter = _holder(change, application).counter
+def _check_counter(connection: Connection, application: Application, officer: Officer) -> None:
+    counter = organisations.organisation(connection, application.organisation).counter
     if officer.counter is not None and officer.counter != counter:
         raise ForeignCounter(counter=counter)
 

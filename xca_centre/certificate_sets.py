@@ -251,6 +251,15 @@ def find(connection: Connection, certificates: UUID) -> CertificateSet:
     return _one(connection.execute(_sets(_is(certificates))).one_or_none())
 
 
+def lock(change: Change, certificates: UUID) -> CertificateSet:
+    """Return a set, which stays as it is until the change ends.
+
+    Raises:
+        NoSuchCertificates: there is no such set.
+    """
+    return _one(change.connection.execute(_sets(_is(certificates)).with_for_update()).one_or_none())
+
+
 def of_serial(connection: Connection, serial: str) -> CertificateSet:
     """Return the set with the certificate of a serial number, hexadecimal in any case.
 
@@ -374,7 +383,7 @@ def _change(
     since: datetime | None = None,
     arrived: datetime | None = None,
 ) -> Standing:
-    before = _one(change.connection.execute(_sets(_is(certificates)).with_for_update()).one_or_none())
+    before = lock(change, certificates)
     circumstances = Circumstances(
         standing=before.standing,
         role=by.role,

@@ -817,6 +817,29 @@ class ApplicationChanged(ApplicationError):
     _next_step = text("Look at it as it is now, and decide again.")
 
 
+class ScanUnusable(ApplicationError):
+    """A file is no scan that can be kept."""
+
+    megabytes: int
+    _message = text("This file cannot be kept as a scan.")
+    _next_step = text("Choose a PDF, PNG or JPEG file of {megabytes} MiB at most.")
+
+
+class TooManyScans(ApplicationError):
+    """An application has as many scans as it may have."""
+
+    most: int
+    _message = text("An application has {most} scans at most.")
+    _next_step = text("Put what is missing on paper into the file of the case.")
+
+
+class NoScan(ApplicationError):
+    """There is no such scan."""
+
+    _message = text("There is no such scan.")
+    _next_step = text("Open it again from the application.")
+
+
 class NoFeeDue(ApplicationError):
     """An application waits for no fee."""
 
@@ -829,6 +852,23 @@ class SlipUnknown(ApplicationError):
 
     _message = text("There is no payment slip with this number.")
     _next_step = text("Compare the number with the provider's record.")
+
+
+class CertificatesChanged(Refused):
+    """Certificates are not any more as somebody saw them who acts on them."""
+
+    code = "certificates_changed"
+    _message = text("These certificates have changed since you saw them. Nothing was done.")
+    _next_step = text("Look at them as they are now, and decide again.")
+
+
+class LetterNumberMissing(Refused):
+    """What is asked for by letter has no number that can be kept."""
+
+    detail: Text
+    code = "letter_number_missing"
+    _message = text("The number of the letter cannot be kept: {detail}.")
+    _next_step = text("Copy the number of the letter that asks for it.")
 
 
 class NoSuchOrder(CentreError):

@@ -306,6 +306,21 @@ SLIPS: Final = Table(
 )
 """Payment slips, each with a number of its own to pay to (payments)."""
 
+SCANS: Final = Table(
+    "scan",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("application", Uuid, ForeignKey(APPLICATIONS.c.id), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("added", UtcDateTime, nullable=False),
+    Column("person", String(32), nullable=False),
+    UniqueConstraint("application", "digest"),
+)
+"""Scans of the paper that came with applications (scans). `digest` is SHA-256 of `content`."""
+
 NAME_CHANGES: Final = Table(
     "name_change",
     METADATA,
