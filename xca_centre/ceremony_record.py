@@ -10,7 +10,8 @@ from fpdf import FPDF
 from xca_centre.authority.hierarchy import Made
 from xca_centre.beginning import Beginning
 from xca_centre.i18n import text
-from xca_centre.paper import MARGIN, Paper, Said, plain, say
+from xca_centre.issuer_rules import Said
+from xca_centre.paper import MARGIN, Paper, plain, say
 from xca_common import taipei
 
 _SIZE: Final = 9.0

@@ -118,6 +118,10 @@ class Wording:
         return Wording(self.zh.format(**facts), self.en.format(**facts))
 
 
+Said: TypeAlias = Text | Wording | str
+"""A sentence in both languages, or somebody's words."""
+
+
 @dataclass(frozen=True)
 class Ground:
     """Why somebody asks for a revocation, as the form has it, and what the revocation list says then."""

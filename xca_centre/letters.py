@@ -17,8 +17,9 @@ from fpdf.fonts import FontFace
 from xca_centre.application_form import Contact, Rank
 from xca_centre.errors import LetterNotMade
 from xca_centre.i18n import text
-from xca_centre.issuer_rules import IssuerRules
-from xca_centre.paper import MARGIN, Paper, Said, plain, say
+from xca_centre.issuer_rules import IssuerRules, Said
+from xca_centre.paper import MARGIN, Paper, plain, say
+from xca_centre.questions import about_cards
 from xca_common.i18n import Text, speaking
 
 _SIZES: Final = (11.0, 10.0, 9.0, 8.0, 7.0)
@@ -228,43 +229,7 @@ class _Letter:
                 text("Until when is the card to be activated?"),
                 text("Until {day}. {lapse}").format(day=_shown(card.activate_by), lapse=lapse),
             ),
-            (text("I have forgotten the user code."), words.user_code_forgotten),
-            (text("The user code was wrong three times."), words.user_code_locked),
-            (text("I did not note the PIN, or it is locked."), words.pin_lost),
-            (
-                text("Can somebody tell me the user code or the PIN?"),
-                text("No. Neither your organisation's purchasing office nor the issuer can find them out."),
-            ),
-            (
-                text("How do I see that the activation has worked?"),
-                text(
-                    "Look the certificates up under “{query}”: the card is activated if they are “{valid}”."
-                ).format(query=menu.query, valid=rules.labels.activation.valid),
-            ),
-            (
-                text("How long is the card valid, and what if the person in charge changes?"),
-                text(
-                    "Its certificates are valid for {years} years. Nothing about the applicant is on the "
-                    "card: it goes on working, and is handed over with the post."
-                ).format(years=rules.profile.validity.years),
-            ),
-            (
-                text("Does the card need a key registration at the e-procurement site?"),
-                text(
-                    "Not on its own. The first tender that needs the card does the key registration by "
-                    "itself; what is encrypted later needs no card."
-                ),
-            ),
-            (
-                text("The card is lost, or the organisation has another name."),
-                text(
-                    "Suspend the certificates at once under “{suspend}”, and ask for their revocation."
-                ).format(suspend=menu.suspend_or_resume),
-            ),
-            (
-                text("Something does not work."),
-                words.call.format(line=about.contact_line),
-            ),
+            *about_cards(rules),
         ]
 
     def said(self) -> Iterator[Said]:

@@ -9,15 +9,12 @@ from fpdf import FPDF, XPos, YPos
 
 from xca_centre.errors import LetterNotMade
 from xca_centre.i18n import text
-from xca_centre.issuer_rules import Wording
+from xca_centre.issuer_rules import Said
 from xca_common.fonts import NO_FONT, TRUE_TYPE, font_with
 from xca_common.harmless_text import harmless
-from xca_common.i18n import Text
 
 MARGIN: Final = 20.0
 """Of a page, in millimetres."""
-Said = Text | Wording | str
-"""What is written: a sentence in both languages, or somebody's words."""
 
 
 class Paper:

@@ -16,9 +16,9 @@ from xca_centre import case_number
 from xca_centre.application_form import FIELDS, Rank
 from xca_centre.applications import Application
 from xca_centre.i18n import text
-from xca_centre.issuer_rules import IssuerRules
+from xca_centre.issuer_rules import IssuerRules, Said
 from xca_centre.organisations import Organisation
-from xca_centre.paper import MARGIN, Paper, Said, plain, say
+from xca_centre.paper import MARGIN, Paper, plain, say
 from xca_common.i18n import Text, speaking
 from xca_common.taipei import TAIPEI
 
