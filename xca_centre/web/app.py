@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xca_centre import acceptance_routes
 from xca_centre.errors import AddressUnknown, CentreError, MethodRefused
@@ -34,6 +35,8 @@ _LOGIN_RULE: Final = PathRule(
 )
 _OPEN_RULE: Final = PathRule(any_origin=True, content_types=None, body_max=1 << 20)
 """Of what programs post, with a signature or a question that anybody may ask."""
+
+_YEAR: Final = 365 * 24 * 3600  # seconds
 
 
 def application(frame: Frame) -> ASGIApp:
@@ -79,7 +82,23 @@ def application(frame: Frame) -> ASGIApp:
     repository = RequestGuard(
         Router(published), [frame.origin, frame.hierarchy.repository.base], lambda _: _OPEN_RULE, refuse
     )
-    return _Parts(published, repository, pages)
+    secured = _SecureTransport(pages) if frame.origin.startswith("https:") else pages
+    return _Parts(published, repository, secured)
+
+
+class _SecureTransport:
+    """ASGI middleware: browsers come back over https alone (RFC 6797), for a year."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_header(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Strict-Transport-Security"] = f"max-age={_YEAR}"
+            await send(message)
+
+        await self._app(scope, receive, send_with_header)
 
 
 class _Parts:

@@ -65,6 +65,8 @@ Files: TypeAlias = Mapping[str, bytes]
 
 _MOST_FIELDS: Final = 64
 _MOST_FILES: Final = 4
+_FIRST: Final[Mapping[type[CentreError], str]] = {NotLoggedIn: menu.LOGIN, NotAccepted: menu.ACCEPT}
+"""Where a person goes before a page; the page comes after that."""
 _DETAIL: Final = text("{message} {next_step}")
 _TEMPLATES: Final = Templates(
     "xca_centre.web",
@@ -207,8 +209,8 @@ class Frame:
         """
         status = status_of(error)
         if wants_page(request) and not request.url.path.startswith(f"{menu.API}/"):
-            if isinstance(error, NotLoggedIn) and request.method == "GET":
-                return self.see_other(menu.LOGIN, next=_address(request))
+            if request.method == "GET" and type(error) in _FIRST:
+                return self.see_other(_FIRST[type(error)], next=_address(request))
             answer = self.page(request, template or "error.html", status, error=error, **context)
         else:
             spoken = language_of(request)

@@ -45,7 +45,6 @@ _BEGINS_OF_A_NETWORK: Final = 600
 _UNKNOWN: Final = text("this centre did not issue it")
 _OVER: Final = text("it was not accepted in time")
 _PATH: Final = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~?&=%-]{0,200}")
-_AFTER: Final = f"{menu.LOGIN}/done"
 
 
 def routes(frame: Frame) -> Sequence[Route]:
@@ -54,7 +53,7 @@ def routes(frame: Frame) -> Sequence[Route]:
 
     def page(request: Request) -> Response:
         going = where_to(request.query_params.get("next"))
-        after = f"{_AFTER}?{urlencode({'next': going})}"
+        after = f"{menu.ACCEPT}?{urlencode({'next': going})}"
         return frame.page(request, "login.html", after=after)
 
     async def posted(request: Request, act: str) -> Response:
@@ -137,7 +136,7 @@ def routes(frame: Frame) -> Sequence[Route]:
         Route(f"{menu.LOGIN}/{login_http.SCRIPT}", give_script),
         Route(f"{menu.LOGIN}/begin", partial(posted, act="begin"), methods=["POST"]),
         Route(f"{menu.LOGIN}/finish", partial(posted, act="finish"), methods=["POST"]),
-        Route(_AFTER, done),
+        Route(menu.ACCEPT, done),
         Route(f"{menu.LOGIN}/accept", frame.posted(accept), methods=["POST"]),
         Route(f"{menu.LOGIN}/accepted", accepted),
         Route(menu.LOGOUT, frame.posted(logout), methods=["POST"]),

@@ -45,7 +45,7 @@ def spend(change: Change, fields: Mapping[str, str]) -> None:
     change.connection.execute(delete(SPENT_FORMS).where(SPENT_FORMS.c.at < change.now - 2 * LIFE))
     digest = hashlib.sha256(token.encode("ascii")).hexdigest()
     spent = change.insert(SPENT_FORMS).values(token=digest, at=change.now).on_conflict_do_nothing()
-    if not change.connection.execute(spent).rowcount:
+    if change.connection.execute(spent.returning(SPENT_FORMS.c.token)).scalar() is None:
         raise PageStale
 
 

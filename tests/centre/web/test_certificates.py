@@ -185,7 +185,7 @@ def test_list_is_for_who_is_logged_in_with_an_accepted_card(
     assert client.get(path).headers["location"].startswith("/login?next=%2Forganisation")
     assert client.get(f"/api{path}", headers=JSON).status_code == 401
     school_card.log_in(client)
-    assert client.get(path).status_code == 409
+    assert client.get(path).headers["location"].startswith("/login/done?next=%2Forganisation")
     assert client.get(f"/api{path}", headers=JSON).json()["code"] == "not_accepted"
 
 

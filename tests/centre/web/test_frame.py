@@ -44,6 +44,7 @@ def test_page_cannot_be_framed_or_kept(client: TestClient) -> None:
     headers = client.get("/").headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "script-src 'self'" in headers["content-security-policy"]
+    assert headers["strict-transport-security"] == "max-age=31536000"
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 

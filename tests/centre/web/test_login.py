@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from support.centre.web import OPERATOR, Card, browser
+from support.centre.cases import SCHOOL, with_organisations
+from support.centre.web import OPERATOR, Card, browser, frame_of
 from support.moved_clock import MovedClock
 from xca_centre import network_limits, officers
 from xca_centre.errors import PageStale
 from xca_centre.life.certificate import CertificateEvent, CertificateState, Reason
 from xca_centre.life.transitions import Role
+from xca_centre.store.database import Database
 from xca_centre.store.tables import CERTIFICATE_SETS, SESSIONS
 from xca_centre.web import once, sessions
 from xca_centre.web.frame import Frame
 from xca_login.keys import key_of
-
-pytestmark = pytest.mark.fast
 
 ACCEPT, SUSPEND = CertificateEvent.ACCEPT, CertificateEvent.SUSPEND
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -216,3 +216,25 @@ def test_form_with_a_token_that_is_old_or_made_up_does_nothing(
     clock.move(timedelta(hours=hours))
     with pytest.raises(PageStale), frame.database.change() as change:
         once.spend(change, fields)
+
+
+def test_session_and_form_live_in_the_database_and_any_worker_serves_them(
+    database: Database, clock: MovedClock
+) -> None:
+    frame = frame_of(with_organisations(database), clock)
+    card = Card(frame, "XC00000000000001", SCHOOL.oid, SCHOOL.name)
+    card.happen(ACCEPT)
+    with browser(frame) as one, browser(frame_of(database, clock)) as other:
+        assert card.log_in(one) == 200
+        other.cookies.update(one.cookies)
+        clock.move(sessions.IDLE - timedelta(minutes=1))
+        assert is_logged_in(other)
+        clock.move(sessions.IDLE - timedelta(minutes=1))
+        assert is_logged_in(one)
+        fields = {"token": once.new_token(clock.at)}
+        with database.change() as change:
+            once.spend(change, fields)
+        with pytest.raises(PageStale), database.change() as change:
+            once.spend(change, fields)
+        other.post("/logout", headers=FORM)
+        assert not is_logged_in(one)
