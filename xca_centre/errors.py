@@ -1157,3 +1157,31 @@ class CannotListen(CentreError):
     detail: Text | str
     _message = text("Nothing can listen at {address}: {detail}.")
     _next_step = text("End the program that has it, or choose another one with --port.")
+
+
+class GroundMissing(CentreError):
+    """A revocation was asked for without a ground, or with another than the issuer's form has."""
+
+    _message = text("Say why the certificates are to be revoked.")
+    _next_step = text("Choose one of the grounds.")
+
+
+class NotOnACard(CentreError):
+    """Something is done to a card, and these certificates are on none."""
+
+    _message = text("The key of these certificates is on no card.")
+    _next_step = text("Use the program that made the key.")
+
+
+class BadSecureEmail(CentreError):
+    """What is to be written into the certificates is no e-mail address."""
+
+    _message = text("That is no e-mail address that a certificate can have.")
+    _next_step = text("Enter one in the form name@example.org.")
+
+
+class CodesDiffer(UserCodeError):
+    """What was to be entered twice differs; nothing was set."""
+
+    _message = text("The two entries are not the same.")
+    _next_step = text("Enter it twice alike. Nothing was changed, and no try was spent.")

@@ -82,7 +82,7 @@ LIFTS: Final = {
     "operator": {"holder", "officer", "authority", "lapse"},
     "court": {"court"},
 }
-REVOKERS: Final = {"first_reviewer", "second_reviewer", "operator", "court", "centre"}
+REVOKERS: Final = {"holder", "first_reviewer", "second_reviewer", "operator", "court", "centre"}
 
 Told = tuple[str, str | None, set[str]] | str
 """A state, a reason and holds; or the code of a refusal."""

@@ -7,24 +7,20 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from support.centre.authority import issuer, key
+from support.centre.authority import issuer
 from support.centre.cases import (
-    APPLICANT,
     CODE,
     FIRST,
     HASHER,
     NETWORK,
     RULES,
-    SCHOOL,
-    SECOND,
-    CardMaker,
+    card_of_an_application,
     codes,
-    form,
     with_organisations,
 )
 from support.centre.web import SoftHierarchy
 from support.moved_clock import MovedClock
-from xca_centre import applications, certificate_sets, orders, tickets
+from xca_centre import applications, certificate_sets, tickets
 from xca_centre.applications import Officer
 from xca_centre.certificate_sets import CertificateSet
 from xca_centre.errors import CodeResetOver, CodeResetUnknown, TicketRefused, UserCodeRefused
@@ -34,7 +30,6 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.mail import JOB as MAIL_JOB
 from xca_centre.store.database import Database
 from xca_centre.store.events import read_facts
-from xca_centre.store.job_queue import work_on_one
 from xca_centre.store.tables import EVENTS, JOBS
 from xca_centre.tickets import CodeReset, ResetState
 from xca_centre.user_codes import NewUserCode
@@ -44,7 +39,6 @@ from xca_common.secret import Secret
 SECRET = "Fern-42"
 NEW = "new-code"
 DAY = timedelta(days=1)
-BANK = Actor(Role.PAYMENT_PROVIDER, "bank")
 OTHER_COUNTER = Officer(Reviewer("wu", "card of wu"), Role.FIRST_REVIEWER, "文化部")
 
 
@@ -57,24 +51,6 @@ def register(sqlite_address: str, clock: MovedClock) -> Iterator[Database]:
 
 def chosen(code: str) -> NewUserCode:
     return NewUserCode(HASHER.hash(code))
-
-
-def make_card(database: Database) -> CertificateSet:
-    """The certificates of a card that was made for an application; they are not accepted."""
-    code = codes(database).choose(Secret(CODE), key("producer").public_key())
-    with database.change() as change:
-        case = applications.submit(change, RULES, SCHOOL.oid, form(), code)
-        slip = applications.fetch_slip(change, RULES, case.id, APPLICANT)
-        applications.pay(change, RULES, slip.number, slip.due, change.now, BANK)
-        applications.receive(change, RULES, case.id, FIRST)
-        applications.pass_first(change, RULES, case.id, FIRST)
-        applications.approve(change, RULES, case.id, SECOND)
-    maker = orders.handler(RULES, {2: issuer(2)}, CardMaker())
-    while work_on_one(database, {orders.JOB: maker}):
-        pass
-    with database.read() as connection:
-        order = orders.of_application(connection, case.id)
-        return certificate_sets.find(connection, order.certificates)
 
 
 def serial_of(database: Database, certificates: CertificateSet) -> str:
@@ -136,7 +112,7 @@ def mails(database: Database) -> list[dict[str, str | int]]:
 def test_ticket_is_for_the_card_with_link_and_secret_after_an_approval(
     register: Database, clock: MovedClock
 ) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     number = ask(register, card)
     approved = approve(register, number)
     (mail,) = (each for each in mails(register) if each["mail"] == "user_code_reset")
@@ -150,7 +126,7 @@ def test_ticket_is_for_the_card_with_link_and_secret_after_an_approval(
 
 
 def test_ticket_that_is_fetched_again_is_the_same(register: Database, clock: MovedClock) -> None:
-    number = ask(register, make_card(register))
+    number = ask(register, card_of_an_application(register))
     approve(register, number)
     first = issue(register, link(register, number))
     clock.move(DAY)
@@ -160,7 +136,7 @@ def test_ticket_that_is_fetched_again_is_the_same(register: Database, clock: Mov
 def test_counter_of_a_later_ticket_is_higher_also_at_the_same_moment(
     register: Database, clock: MovedClock
 ) -> None:
-    card, counters = make_card(register), []
+    card, counters = card_of_an_application(register), []
     for _ in range(3):
         number = ask(register, card)
         approve(register, number)
@@ -170,7 +146,7 @@ def test_counter_of_a_later_ticket_is_higher_also_at_the_same_moment(
 
 
 def test_request_for_no_card_has_a_number_and_leads_nowhere(register: Database) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     serial = serial_of(register, card)
     for number, cert1 in (("XC99999999999999", serial), (card.card or "", "AB12"), ("", "")):
         with register.change() as change:
@@ -183,7 +159,7 @@ def test_request_for_no_card_has_a_number_and_leads_nowhere(register: Database) 
 
 
 def test_officer_of_another_counter_sees_and_decides_nothing(register: Database, clock: MovedClock) -> None:
-    number = ask(register, make_card(register))
+    number = ask(register, card_of_an_application(register))
     with pytest.raises(CodeResetUnknown):
         approve(register, number, OTHER_COUNTER)
     with register.read() as connection:
@@ -193,7 +169,7 @@ def test_officer_of_another_counter_sees_and_decides_nothing(register: Database,
 
 
 def test_request_that_is_not_approved_or_was_refused_gives_no_ticket(register: Database) -> None:
-    number = ask(register, make_card(register))
+    number = ask(register, card_of_an_application(register))
     with pytest.raises(TicketRefused):
         issue(register, link(register, number))
     with register.change() as change:
@@ -206,7 +182,7 @@ def test_request_that_is_not_approved_or_was_refused_gives_no_ticket(register: D
 
 
 def test_request_that_was_approved_is_not_refused_afterwards(register: Database) -> None:
-    number = ask(register, make_card(register))
+    number = ask(register, card_of_an_application(register))
     assert approve(register, number) == approve(register, number)
     assert len([each for each in mails(register) if each["mail"] == "user_code_reset"]) == 1
     with pytest.raises(CodeResetOver), register.change() as change:
@@ -214,7 +190,7 @@ def test_request_that_was_approved_is_not_refused_afterwards(register: Database)
 
 
 def test_link_or_secret_alone_gives_no_ticket_and_three_wrong_secrets_end_it(register: Database) -> None:
-    number = ask(register, make_card(register))
+    number = ask(register, card_of_an_application(register))
     approve(register, number)
     right = link(register, number)
     with pytest.raises(TicketRefused):
@@ -227,7 +203,7 @@ def test_link_or_secret_alone_gives_no_ticket_and_three_wrong_secrets_end_it(reg
 
 
 def test_newer_request_ends_the_open_one(register: Database) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     old = ask(register, card)
     approve(register, old)
     first = link(register, old)
@@ -240,7 +216,7 @@ def test_newer_request_ends_the_open_one(register: Database) -> None:
 def test_ticket_of_a_card_whose_certificates_are_accepted_then_is_over(
     register: Database, *, is_fetched: bool
 ) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     number = ask(register, card)
     approve(register, number)
     its = link(register, number)
@@ -252,7 +228,7 @@ def test_ticket_of_a_card_whose_certificates_are_accepted_then_is_over(
 
 
 def test_ticket_of_a_card_that_is_revoked_is_over(register: Database) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     asked, approved = ask(register, card), ""
     happen(register, card, CertificateEvent.REVOKE, FIRST.actor, Reason.KEY_COMPROMISE)
     with pytest.raises(CodeResetOver):
@@ -266,7 +242,7 @@ def test_ticket_of_a_card_that_is_revoked_is_over(register: Database) -> None:
 
 
 def test_ticket_is_too_old_after_its_days(register: Database, clock: MovedClock) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     happen(register, card, CertificateEvent.ACCEPT, Actor(Role.HOLDER, card.card or ""))
     number = ask(register, card)
     until = approve(register, number).until
@@ -283,7 +259,7 @@ def test_ticket_is_too_old_after_its_days(register: Database, clock: MovedClock)
 def test_request_without_a_letter_is_not_approved_after_three_months(
     register: Database, clock: MovedClock
 ) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     happen(register, card, CertificateEvent.ACCEPT, Actor(Role.HOLDER, card.card or ""))
     number = ask(register, card)
     clock.move(90 * DAY)
@@ -292,7 +268,7 @@ def test_request_without_a_letter_is_not_approved_after_three_months(
 
 
 def test_suspended_card_gets_a_new_user_code(register: Database) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     happen(register, card, CertificateEvent.SUSPEND, FIRST.actor)
     number = ask(register, card)
     approve(register, number)
@@ -300,7 +276,7 @@ def test_suspended_card_gets_a_new_user_code(register: Database) -> None:
 
 
 def test_code_for_online_acts_is_replaced_with_the_ticket_and_lifts_its_lock(register: Database) -> None:
-    card = make_card(register)
+    card = card_of_an_application(register)
     serial = serial_of(register, card)
 
     def prove(code: str) -> None:
@@ -323,7 +299,7 @@ def test_code_for_online_acts_is_replaced_with_the_ticket_and_lifts_its_lock(reg
 
 
 def test_secret_and_link_of_a_request_stand_in_no_event_and_no_job(register: Database) -> None:
-    number = ask(register, make_card(register))
+    number = ask(register, card_of_an_application(register))
     approve(register, number)
     its = link(register, number)
     issue(register, its, new=NEW)

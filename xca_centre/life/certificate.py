@@ -278,7 +278,7 @@ def _rows() -> Iterable[_Row]:
     state, event = CertificateState, CertificateEvent
     holder, centre = frozenset({Role.HOLDER}), frozenset({Role.CENTRE})
     suspenders = frozenset(_HOLD_OF)
-    outside = OFFICERS | {Role.COURT}
+    outside = OFFICERS | {Role.HOLDER, Role.COURT}
     inside = frozenset({Role.OPERATOR, Role.CENTRE})
     back = {state.HELD_UNACCEPTED: state.ISSUED, state.HELD: state.VALID}
 

@@ -16,14 +16,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xca_centre import acceptance_routes
 from xca_centre.errors import AddressUnknown, CentreError, MethodRefused
 from xca_centre.status.routes import status_routes
-from xca_centre.web import certificates, home, information, login, menu, problems
+from xca_centre.web import (
+    certificates,
+    home,
+    information,
+    login,
+    menu,
+    problems,
+    status_changes,
+    user_code_pages,
+)
 from xca_centre.web.frame import ASSETS, UPLOADS, Frame, SessionMiddleware
 from xca_common.web.forms import FORM
 from xca_common.web.language import LanguageChoiceMiddleware, LanguageMiddleware
 from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
 from xca_login.http import MOST_BODY_BYTES
 
-PAGES: Final = (home, login, certificates, information)
+PAGES: Final = (home, login, certificates, information, status_changes, user_code_pages)
 """The modules of pages, each with `routes(frame)`."""
 
 _FORM_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=64 << 10)

@@ -6,13 +6,14 @@ pages has `routes(frame)`; its endpoints are plain functions, which Starlette ru
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
+from argon2 import PasswordHasher
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -20,7 +21,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from xca_centre import network_limits
+from xca_centre import applications, network_limits
 from xca_centre.authority.hierarchy import Hierarchy
 from xca_centre.deadlines import last_day
 from xca_centre.errors import (
@@ -36,8 +37,9 @@ from xca_centre.i18n import plural, text
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.transitions import Role
 from xca_centre.officers import RegisteredOfficer
+from xca_centre.producer import CardProducer
 from xca_centre.store.database import Clock, Database
-from xca_centre.user_codes import network_of
+from xca_centre.user_codes import UserCodes, network_of
 from xca_centre.web import menu, once, sessions
 from xca_centre.web.problems import PATH as PROBLEMS
 from xca_centre.web.problems import described, name_of, status_of
@@ -87,6 +89,8 @@ class Frame:
         origin: the centre's own, from its configuration; never from a request.
         clock: the time.
         component: the address of the holder's local component.
+        producer: who makes the cards; None: no card can be applied for.
+        hasher: computes the hashes of user codes.
     """
 
     database: Database
@@ -95,6 +99,13 @@ class Frame:
     origin: str
     clock: Clock
     component: str = "http://localhost:61161"
+    producer: CardProducer | None = None
+    hasher: PasswordHasher = field(default_factory=PasswordHasher)
+
+    @cached_property
+    def codes(self) -> UserCodes:
+        """The user codes of the centre."""
+        return UserCodes(self.database, applications.tell_locked, self.hasher)
 
     @cached_property
     def site(self) -> Site:

@@ -4,17 +4,20 @@
 from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from support.centre.authority import key
-from xca_centre import applications, organisations
+from support.centre.authority import issuer, key
+from xca_centre import applications, certificate_sets, orders, organisations
 from xca_centre.application_form import ApplicationForm
 from xca_centre.applications import Officer
+from xca_centre.certificate_sets import CertificateSet
 from xca_centre.issuer_rules import Issuer, load
 from xca_centre.life.application import Reviewer
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.organisations import Organisation, OrganisationKind
 from xca_centre.store.database import Database
+from xca_centre.store.job_queue import work_on_one
 from xca_centre.user_codes import NewUserCode, UserCodes
 from xca_common.card_making import CardCertificates, CardDates, CardKeys
+from xca_common.secret import Secret
 
 RULES = load(Issuer.TEST)
 TERMS = "2026-11"
@@ -31,6 +34,7 @@ FOUNDATION = Organisation(
     "2.16.886.111.990007", "財團法人測試文化基金會", "00001107", OrganisationKind.FOUNDATION, "文化部"
 )
 OPERATOR = Actor(Role.OPERATOR, "operator")
+BANK = Actor(Role.PAYMENT_PROVIDER, "bank")
 APPLICANT = Actor(Role.APPLICANT, "applicant")
 FIRST = Officer(Reviewer("lin", "card of lin"), Role.FIRST_REVIEWER, SCHOOL.counter)
 SECOND = Officer(Reviewer("chen", "card of chen"), Role.SECOND_REVIEWER)
@@ -96,3 +100,21 @@ class CardMaker:
 
     def close(self, order: str, dates: CardDates) -> None:
         self.cards[order] = self.make_keys(order).number
+
+
+def card_of_an_application(database: Database) -> CertificateSet:
+    """The certificates of a card that was made for an application; they are not accepted."""
+    code = codes(database).choose(Secret(CODE), key("producer").public_key())
+    with database.change() as change:
+        case = applications.submit(change, RULES, SCHOOL.oid, form(), code)
+        slip = applications.fetch_slip(change, RULES, case.id, APPLICANT)
+        applications.pay(change, RULES, slip.number, slip.due, change.now, BANK)
+        applications.receive(change, RULES, case.id, FIRST)
+        applications.pass_first(change, RULES, case.id, FIRST)
+        applications.approve(change, RULES, case.id, SECOND)
+    maker = orders.handler(RULES, {2: issuer(2)}, CardMaker())
+    while work_on_one(database, {orders.JOB: maker}):
+        pass
+    with database.read() as connection:
+        order = orders.of_application(connection, case.id)
+        return certificate_sets.find(connection, order.certificates)

@@ -10,6 +10,7 @@ from cryptography import x509
 from starlette.testclient import TestClient
 
 from support.centre.authority import NAME, NOW, REPOSITORY, issuer, key, root
+from support.centre.cases import HASHER
 from xca_centre.authority.certificates import certify_card, holder
 from xca_centre.authority.hierarchy import Hierarchy, Office
 from xca_centre.certificate_sets import NewSet, Use, add, change_state, reserve
@@ -53,7 +54,7 @@ def _ticket_signer() -> Office:
 
 def frame_of(database: Database, clock: Clock) -> Frame:
     """Return the frame of a centre over a database."""
-    return Frame(database, load(Issuer.TEST), SoftHierarchy(), ORIGIN, clock)
+    return Frame(database, load(Issuer.TEST), SoftHierarchy(), ORIGIN, clock, hasher=HASHER)
 
 
 def browser(frame: Frame) -> TestClient:
