@@ -182,7 +182,7 @@ def test_contact_is_told_that_the_code_is_locked(register: Database) -> None:
     for _ in range(3):
         with pytest.raises(UserCodeRefused):
             codes(register).prove(lambda _: case.code, Secret("wrong-code"), NETWORK, Role.APPLICANT)
-    (mail,) = jobs(register)
+    (mail,) = (job for job in jobs(register) if job["job"] == "send_mail")
     assert (mail["mail"], mail["to"]) == ("user_code_locked", case.form.contact.email)
     assert mail["fact_number"] == case_number.shown(case.case_number)
 
