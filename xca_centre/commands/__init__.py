@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from xca_centre.commands import beginning, register, running  # noqa: F401  # they add their commands
+from xca_centre.commands import beginning, register, running, sandbox  # noqa: F401  # they add their commands
 from xca_centre.commands.group import xca_centre
 from xca_centre.i18n import text
 from xca_common.command_line import complete
@@ -27,6 +27,7 @@ _EXAMPLES: Final = {
         "xca-centre init --officer lin 林小姐 --officer chen 陳先生",
         "xca-centre init --officer lin 林小姐 --officer chen 陳先生 --present 王見證",
     ),
+    "xca-centre sandbox": ("xca-centre sandbox", "xca-centre sandbox --keep trial"),
     "xca-centre organisations import": ("xca-centre organisations import organisations.csv",),
     "xca-centre officers record": (
         "xca-centre officers record wu 吳小姐 --role first_reviewer --counter 教育部",

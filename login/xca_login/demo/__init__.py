@@ -36,7 +36,7 @@ def run(tell: Callable[[Text], None], show: Callable[[str], None]) -> None:
         card = DemoCard.issue(folder)
         server = stack.enter_context(listening())
         tell(text("Starting the local component"))
-        component = stack.enter_context(Component.running(card, folder, server.origin))
+        component = stack.enter_context(Component.running(card.variables, folder, server.origin))
         server.serve(
             DemoSite(
                 server.origin,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs of xca-plugin that the demonstration starts: softhsm-card, and xcactl with its agent."""
+"""The programs of xca-plugin that are started for trials: softhsm-card, and xcactl with its agent."""
 
 import os
 import re
@@ -53,24 +53,16 @@ class DemoCard:
             ProgramMissing, ProgramFailed: as run() of the package.
         """
         environment = folder / "card"
-        variables = {name: value for name, value in os.environ.items() if not _OWN.fullmatch(name)}
-        variables |= {
-            "XCA_SOFTHSM_DIR": str(environment),
-            "XCA_PKCS11_CONF": str(environment / "pkcs11.conf"),
-            **{
-                f"XDG_{name}_HOME": str(folder / name.lower())
-                for name in ("CONFIG", "DATA", "STATE", "CACHE")
-            },
-        }
+        variables = variables_for(folder, environment)
         code, pin = secrets.token_hex(5), "".join(secrets.choice("0123456789") for _ in range(8))
         for program in ("softhsm-card", "xcactl"):
-            _found(program)
-        _run(variables, "softhsm-card", "init")
-        _run(variables | {_CODE: code}, "softhsm-card", "issue", "--user-code", f"env:{_CODE}")
+            found(program)
+        run(variables, "softhsm-card", "init")
+        run(variables | {_CODE: code}, "softhsm-card", "issue", "--user-code", f"env:{_CODE}")
         (number,) = (one.name for one in (environment / "tokens").iterdir())
         sources = ("--user-code", f"env:{_CODE}", "--new-pin", f"env:{_PIN}")
-        _run(variables | {_CODE: code, _PIN: pin}, "xcactl", "activate", "--yes", *sources)
-        _run(variables, "softhsm-card", "publish", number)
+        run(variables | {_CODE: code, _PIN: pin}, "xcactl", "activate", "--yes", *sources)
+        run(variables, "softhsm-card", "publish", number)
         return cls(number, pin, variables, environment / "pki")
 
     @property
@@ -101,25 +93,25 @@ class Component:
 
     @classmethod
     @contextmanager
-    def running(cls, card: DemoCard, folder: Path, site: str) -> "Iterator[Component]":
-        """Run one that has a card and trusts a site, until the end of the block.
+    def running(cls, variables: Mapping[str, str], folder: Path, site: str) -> "Iterator[Component]":
+        """Run one that trusts a site, until the end of the block.
 
         Args:
-            card: the card.
+            variables: its environment, of variables_for().
             folder: for what it writes.
             site: the origin.
 
         Raises:
             ProgramMissing, ProgramFailed: as run() of the package.
         """
-        settings = Path(card.variables["XDG_CONFIG_HOME"]) / "xca"
-        settings.mkdir(parents=True)
+        settings = Path(variables["XDG_CONFIG_HOME"]) / "xca"
+        settings.mkdir(parents=True, exist_ok=True)
         (settings / "trusted-sites").write_text(f"{site}\n", encoding="ascii")
         said = folder / "component.log"
         with said.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603  # a program of xca-plugin
-                [_found("xcactl"), "agent", "run", "--port", "0"],
-                env=dict(card.variables),
+                [found("xcactl"), "agent", "run", "--port", "0"],
+                env=dict(variables),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -145,7 +137,7 @@ class Component:
             ProgramFailed: it ended.
         """
         self._process.wait()
-        raise ProgramFailed(name="xcactl agent run", detail=_said(self._said))
+        raise ProgramFailed(name="xcactl agent run", detail=said_in(self._said))
 
 
 def _address(process: "subprocess.Popen[str]", said: Path) -> str:
@@ -154,22 +146,47 @@ def _address(process: "subprocess.Popen[str]", said: Path) -> str:
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         line = process.stdout.readline() if selector.select(_SECONDS) else ""
-    found = _ADDRESS.search(line)
-    if found is None:
-        raise ProgramFailed(name="xcactl agent run", detail=_said(said))
-    return found[0]
+    address = _ADDRESS.search(line)
+    if address is None:
+        raise ProgramFailed(name="xcactl agent run", detail=said_in(said))
+    return address[0]
 
 
-def _found(name: str) -> str:
-    """Return the path of a program: beside this one in its environment, else wherever the shell finds it."""
+def variables_for(folder: Path, cards: Path) -> dict[str, str]:
+    """Return the environment of programs that use the cards of the stand-in in a folder, and no others.
+
+    Args:
+        folder: for the programs' settings and data.
+        cards: of the stand-in.
+    """
+    variables = {name: value for name, value in os.environ.items() if not _OWN.fullmatch(name)}
+    return variables | {
+        "XCA_SOFTHSM_DIR": str(cards),
+        "XCA_PKCS11_CONF": str(cards / "pkcs11.conf"),
+        **{f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")},
+    }
+
+
+def found(name: str) -> str:
+    """Return the path of a program: beside this one in its environment, else wherever the shell finds it.
+
+    Raises:
+        ProgramMissing: it is not installed.
+    """
     path = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if path is None:
         raise ProgramMissing(name=name)
     return path
 
 
-def _run(variables: Mapping[str, str], name: str, *arguments: str) -> None:
-    command: Sequence[str] = [_found(name), *arguments]
+def run(variables: Mapping[str, str], name: str, *arguments: str) -> bytes:
+    """Run a program to its end, and return what it printed.
+
+    Raises:
+        ProgramMissing: it is not installed.
+        ProgramFailed: it failed.
+    """
+    command: Sequence[str] = [found(name), *arguments]
     try:
         done = subprocess.run(  # noqa: S603  # a program of xca-plugin
             command,
@@ -185,9 +202,11 @@ def _run(variables: Mapping[str, str], name: str, *arguments: str) -> None:
         raise ProgramFailed(name=name, detail=error.strerror or type(error).__name__) from error
     if done.returncode:
         raise ProgramFailed(name=f"{name} {arguments[0]}", detail=_words(done.stderr or done.stdout))
+    return done.stdout
 
 
-def _said(path: Path) -> str:
+def said_in(path: Path) -> str:
+    """Return the end of what a program wrote into a file."""
     with suppress(OSError):
         return _words(path.read_bytes())
     return ""

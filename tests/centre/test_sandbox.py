@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xca-centre sandbox: begun with one command, used over HTTP, kept if asked for, ended with Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.integration  # many programs
+
+PROGRAM = Path(sys.executable).with_name("xca-centre")
+
+
+@dataclass
+class Running:
+    """A sandbox that runs.
+
+    Attributes:
+        start: the address of its page.
+        centre: of its centre.
+    """
+
+    start: str
+    centre: str
+
+
+@contextmanager
+def sandbox(temporary: Path, *words: str) -> Iterator[Running]:
+    temporary.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [PROGRAM, "sandbox", "--no-browser", *words],
+        env={**os.environ, "LANGUAGE": "en", "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    said = ""
+    try:
+        while (line := process.stdout.readline()) and "Ctrl-C" not in line:
+            said += line
+        found = re.search(r"http://127.0.0.1:\d+", line)
+        assert found is not None, said
+        page = httpx.get(found[0] + "/", headers={"Accept-Language": "en"}).text
+        (centre,) = set(re.findall(r'class="door first" href="(http://127.0.0.1:\d+)/"', page))
+        yield Running(found[0], centre)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    temporary = tmp_path_factory.mktemp("sandbox")
+    with sandbox(temporary) as started:
+        yield started
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("zh-TW", "憑證管理中心試用環境"), ("en", "Sandbox of a certificate centre")]
+)
+def test_page_of_the_sandbox_tells_officers_and_clock_in_both_languages(
+    running: Running, language: str, said: str
+) -> None:
+    page = httpx.get(f"{running.start}/", headers={"Accept-Language": language}).text
+    assert said in page
+    assert len(set(re.findall(r"XC\d{14}", page))) == 2
+    assert "林初審" in page
+
+
+def test_officers_cards_are_open_and_their_certificates_valid(running: Running) -> None:
+    cards = httpx.get(f"{running.start}/api/cards").json()
+    assert [card["state"] for card in cards] == ["active", "active"]
+
+
+def test_centre_answers_with_its_home_page_and_its_lists(running: Running) -> None:
+    assert httpx.get(f"{running.centre}/", headers={"Accept": "text/html"}).status_code == 200
+    assert httpx.get(f"{running.centre}/repository/XCA/CRL3/complete.crl").status_code == 200
+
+
+def test_clock_that_is_moved_is_that_of_the_centre(running: Running) -> None:
+    before = datetime.fromisoformat(httpx.get(f"{running.start}/api/clock").json()["now"])
+    after = httpx.post(f"{running.start}/api/clock", json={"days": 30})
+    assert after.status_code == 200
+    assert datetime.fromisoformat(after.json()["now"]) - before >= timedelta(days=30)
+    moved = httpx.post(
+        f"{running.start}/clock", data={"days": "1"}, headers={"Origin": running.start}, follow_redirects=True
+    )
+    assert moved.status_code == 200
+    listed = httpx.get(f"{running.centre}/repository/XCA/CRL3/complete.crl")
+    assert listed.status_code == 200
+
+
+@pytest.mark.parametrize("asked", [{"days": -1}, {"days": "x"}, {"days": 10**9}, [1]])
+def test_clock_is_not_moved_back_nor_by_what_is_no_number(running: Running, asked: object) -> None:
+    before = httpx.get(f"{running.start}/api/clock").json()["ahead_seconds"]
+    httpx.post(f"{running.start}/api/clock", json=asked)
+    assert httpx.get(f"{running.start}/api/clock").json()["ahead_seconds"] == before
+
+
+def test_page_of_another_site_does_not_move_the_clock(running: Running) -> None:
+    before = httpx.get(f"{running.start}/api/clock").json()["ahead_seconds"]
+    headers = {"Origin": "http://evil.test"}
+    assert httpx.post(f"{running.start}/clock", data={"days": "1"}, headers=headers).status_code == 403
+    assert httpx.get(f"{running.start}/api/clock").json()["ahead_seconds"] == before
+
+
+def test_sandbox_that_is_kept_goes_on_where_it_was(tmp_path: Path) -> None:
+    with sandbox(tmp_path / "first", "--keep", str(tmp_path / "again")) as first:
+        ahead = httpx.post(f"{first.start}/api/clock", json={"days": 3}).json()["ahead_seconds"]
+        cards = httpx.get(f"{first.start}/api/cards").json()
+    with sandbox(tmp_path / "second", "--keep", str(tmp_path / "again")) as second:
+        assert second == first
+        assert httpx.get(f"{second.start}/api/clock").json()["ahead_seconds"] == ahead
+        assert httpx.get(f"{second.start}/api/cards").json() == cards

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole centre to try on one's own machine (xca-centre sandbox), with cards, mails and a movable clock.
+
+The cards, and the local component that reaches them, are programs of xca-plugin. They are started, not
+imported. A folder that is given keeps all of it for the next time; else nothing stays.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from xca_centre.i18n import text
+from xca_centre.sandbox.parts import Parts
+from xca_centre.sandbox.setting_up import set_up
+from xca_centre.sandbox.site import site
+from xca_centre.sandbox.web_server import WebServer
+from xca_common.i18n import Text
+from xca_common.scratch import scratch_folder
+
+__all__ = ["Addresses", "run"]
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a sandbox is.
+
+    Attributes:
+        start: the page of the sandbox: mails, clock, cards.
+        centre: the centre's home page.
+    """
+
+    start: str
+    centre: str
+
+
+def run(folder: Path | None, tell: Callable[[Text], object], show: Callable[[Addresses], object]) -> None:
+    """Run a sandbox until KeyboardInterrupt is raised, or a part of it ends.
+
+    Args:
+        folder: where it is kept; one that is there already goes on. None: a temporary one.
+        tell: says to the person what is done.
+        show: says what to open.
+
+    Raises:
+        ProgramMissing: a program of xca-plugin is not installed.
+        ProgramFailed: one of them failed, or a part ended.
+        CentreError: the centre cannot be begun.
+        OSError: there is no room for the files, or no free port.
+    """
+    with ExitStack() as stack:
+        place = folder.absolute() if folder else stack.enter_context(scratch_folder()) / "sandbox"
+        sandbox = set_up(place, tell)
+        tell(text("Starting the centre, its worker and the local component"))
+        parts = stack.enter_context(Parts.running(sandbox))
+        server = WebServer(sandbox.page_port, lambda address: site(sandbox, parts, address))
+        stack.enter_context(parts.ending(server.end))
+        server.serve(lambda address: show(Addresses(f"{address}/", f"{sandbox.origin}/")))
+        parts.require_running()
