@@ -195,3 +195,9 @@ FIELDS: Final[Mapping[str, Field]] = {
 """Every field, by its name, in the order of the page."""
 CONTACT_FIELDS: Final = tuple(name for name in FIELDS if name.startswith("contact_"))
 """The names of the contact person's fields, in the order of Contact."""
+
+
+def caption(name: str) -> str:
+    """Return what stands before a field on pages and on paper, in the language being spoken."""
+    said = str(FIELDS[name].label)
+    return said[:1].upper() + said[1:]

@@ -28,7 +28,6 @@ from xca_centre.errors import (
     ApplicationUnknown,
     BadCaseNumber,
     ForeignCounter,
-    FormOutdated,
     NoFeeDue,
     NotRenewable,
     NotWithoutACard,
@@ -324,33 +323,16 @@ def send_back(
 
 
 def correct(
-    change: Change,
-    rules: IssuerRules,
-    application: UUID,
-    form: ApplicationForm,
-    by: Actor,
-    *,
-    revision: int | None = None,
+    change: Change, rules: IssuerRules, application: UUID, form: ApplicationForm, by: Actor
 ) -> Application:
     """Put another version of the form in the place of the last one. What was reviewed is reviewed again.
 
-    Args:
-        change: the change.
-        rules: the issuer's.
-        application: its id.
-        form: the other version.
-        by: the applicant.
-        revision: the version that was corrected; None: whichever it is.
-
     Raises:
-        FormOutdated: another version than `revision` is the last one.
         PrimaryCardTaken: it now asks for a primary card, and the organisation has one under way.
         RenewalDiffers: a renewal may change the contact alone.
         Refused: it cannot be corrected now.
     """
     before = _lock(change, application)
-    if revision is not None and revision != before.revision:
-        raise FormOutdated
     if before.renews is not None and form.rank is not before.form.rank:
         raise RenewalDiffers
     if before.request is None and form.rank is Rank.PRIMARY and before.form.rank is not Rank.PRIMARY:
@@ -392,7 +374,7 @@ def fetch_slip(change: Change, rules: IssuerRules, application: UUID, by: Actor)
         NoFeeDue: it waits for none.
     """
     waiting = _lock(change, application)
-    if waiting.state not in _FEE_OPEN:
+    if waiting.state not in FEE_OPEN:
         raise NoFeeDue
     return payments.issue(change, rules, application, waiting.fee, by)
 
@@ -417,7 +399,7 @@ def pay(
         WrongAmount: it is another amount than is due.
     """
     waiting = _lock(change, payments.read(change.connection, number).application)
-    is_fee_open = waiting.state in _FEE_OPEN
+    is_fee_open = waiting.state in FEE_OPEN
     before, after = payments.confirm(change, rules, number, amount, paid_at, by, is_fee_open=is_fee_open)
     if before.state is not after.state and after.state is PaymentState.PAID:
         return _happen(change, rules, waiting, ApplicationEvent.PAY, by)
@@ -450,7 +432,8 @@ _CONTACT_CHANGERS: Final = frozenset({Role.HOLDER, Role.FIRST_REVIEWER, Role.OPE
 _CONTACT_CHANGE: Final = text("Change of the contact person")
 _CARD: Final = re.compile("[A-Z0-9]{16}")
 _SERIAL: Final = re.compile("[0-9A-F]{1,40}")
-_FEE_OPEN: Final = frozenset({ApplicationState.SUBMITTED, ApplicationState.LETTER_ARRIVED})
+FEE_OPEN: Final = frozenset({ApplicationState.SUBMITTED, ApplicationState.LETTER_ARRIVED})
+"""The states in which an application waits for its fee."""
 _UNREVIEWED: Final = {"first_person": None, "first_card": None}
 
 

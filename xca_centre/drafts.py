@@ -15,12 +15,12 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from xca_centre import applications
 from xca_centre.application_form import FIELDS, ApplicationForm
 from xca_centre.applications import Application
-from xca_centre.errors import DraftGone, FormIncomplete, TooManyDrafts
+from xca_centre.errors import DraftGone, FormIncomplete, RenewalUnsigned
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.store.database import Change, Clock, Database
@@ -32,8 +32,6 @@ from xca_login.login import Login
 
 LIFE: Final = timedelta(hours=2)
 """How long a draft is kept."""
-MOST_OF_A_NETWORK: Final = 100
-"""Drafts that a network may have open: many offices share one."""
 FORGET: Final = "forget_drafts"
 """The job that deletes what nobody goes on with."""
 _HOURS: Final = LIFE // timedelta(hours=1)
@@ -100,31 +98,21 @@ def digest_of(browser: str) -> str:
 
 
 def begin(
-    change: Change, browser: str, network: str, organisation: str, wanted: Wanted, fields: Mapping[str, str]
+    change: Change, browser: str, organisation: str, wanted: Wanted, fields: Mapping[str, str]
 ) -> Draft:
     """Begin a draft.
 
     Args:
         change: the change.
         browser: what the applicant's browser alone knows. Only its digest is kept.
-        network: from where (user_codes.network_of).
         organisation: the OID of whom it is for; upload() sees whether it may apply.
         wanted: what is asked for.
         fields: what is filled in already.
-
-    Raises:
-        TooManyDrafts: the network has too many.
     """
-    open_ones = select(func.count()).where(
-        DRAFTS.c.network == network, DRAFTS.c.until > change.now, DRAFTS.c.application.is_(None)
-    )
-    if change.connection.execute(open_ones).scalar_one() >= MOST_OF_A_NETWORK:
-        raise TooManyDrafts(hours=_HOURS)
     identity, until = uuid4(), change.now + LIFE
     row = {
         "id": identity,
         "browser": digest_of(browser),
-        "network": network,
         "until": until,
         "organisation": organisation,
         "wanted": wanted.value,
@@ -192,11 +180,14 @@ def upload(
     Raises:
         DraftGone: this browser has none of this id.
         FormIncomplete: something is missing or wrong.
+        RenewalUnsigned: it asks for a renewal, and nobody signed.
         OrganisationRefused, OrganisationBlocked, ApplicationError, NotCertified: as applications.submit.
     """
     filled = lock(change, draft, browser)
     if filled.application is not None:
         return applications.read(change.connection, filled.application)
+    if filled.wanted is Wanted.RENEWAL and renewal is None:
+        raise RenewalUnsigned(reason=text("There is none."))
     form = filled.form(rules)
     assert filled.code is not None  # noqa: S101  # form() says so
     made = applications.submit(

@@ -747,18 +747,19 @@ class RenewalDiffers(ApplicationError):
     _next_step = text("Sign with the card that is to be renewed, or apply on paper.")
 
 
+class RenewalUnsigned(ApplicationError):
+    """A renewal came without a signature of the old card that counts."""
+
+    reason: Text
+    _message = text("The signature of the old card was not taken. {reason}")
+    _next_step = text("Insert the card that is to be renewed, and sign again.")
+
+
 class AlreadyRenewed(ApplicationError):
     """A new card was asked for with this one already."""
 
     _message = text("A new card has been applied for with this one already.")
     _next_step = text("Look at the progress of that application, or withdraw it first.")
-
-
-class FormOutdated(ApplicationError):
-    """Somebody, or another window of the same person, corrected the application meanwhile."""
-
-    _message = text("This application was corrected meanwhile, in another window or by somebody else.")
-    _next_step = text("Look at it as it is now. Then correct it again if that is still needed.")
 
 
 class DraftGone(ApplicationError):
@@ -771,12 +772,25 @@ class DraftGone(ApplicationError):
     )
 
 
-class TooManyDrafts(ApplicationError):
-    """Too many applications were begun from one network, and not sent."""
+class ChoiceMissing(ApplicationError):
+    """It was not chosen which card or certificate is applied for."""
 
-    hours: int
-    _message = text("Too many applications were begun from your network, and not uploaded.")
-    _next_step = text("Go on with one that you began, or come back in {hours} hours.")
+    _message = text("It was not chosen which card or certificate you apply for.")
+    _next_step = text("Go back, and choose one of what is offered.")
+
+
+class NotAgreed(ApplicationError):
+    """Nobody has agreed to the terms of use as they are now."""
+
+    _message = text("You have not agreed to the terms of use.")
+    _next_step = text("Read them, and tick that you agree. Without that no application is taken.")
+
+
+class CardsNotMade(ApplicationError):
+    """Nobody makes cards for this centre."""
+
+    _message = text("This centre takes no applications for cards at present.")
+    _next_step = text("Apply for a certificate without a card, or ask the issuer.")
 
 
 class CaseClosedToBrowser(ApplicationError):

@@ -13,7 +13,7 @@ import segno
 from fpdf import FPDF
 
 from xca_centre import case_number
-from xca_centre.application_form import FIELDS, Rank
+from xca_centre.application_form import Rank, caption
 from xca_centre.applications import Application
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules, Said
@@ -90,15 +90,15 @@ class _Sheet:
             (text("Rank"), _RANKS[form.rank]),
             (text("Uploaded at"), f"{submitted:%Y-%m-%d %H:%M}"),
             (text("Version of the form"), str(application.revision)),
-            (_label("applicant_email"), form.applicant_email),
-            (_label("contact_name"), contact.name),
-            (_label("contact_title"), contact.title),
-            (_label("contact_email"), contact.email),
-            (_label("contact_address"), contact.address),
-            (_label("contact_phone"), contact.phone),
-            (_label("contact_fax"), contact.fax or text("none")),
-            (_label("secure_email"), form.secure_email or text("none")),
-            (_label("published"), _YES_OR_NO[form.is_published]),
+            (caption("applicant_email"), form.applicant_email),
+            (caption("contact_name"), contact.name),
+            (caption("contact_title"), contact.title),
+            (caption("contact_email"), contact.email),
+            (caption("contact_address"), contact.address),
+            (caption("contact_phone"), contact.phone),
+            (caption("contact_fax"), contact.fax or text("none")),
+            (caption("secure_email"), form.secure_email or text("none")),
+            (caption("published"), _YES_OR_NO[form.is_published]),
             (text("Fee"), text("NT$ {fee}").format(fee=application.fee)),
         ]
         self._seal = text("Seal of the organisation")
@@ -164,11 +164,6 @@ class _Sheet:
             say(pdf, note, size)
             pdf.ln(1)
         pdf.set_right_margin(MARGIN)
-
-
-def _label(name: str) -> str:
-    said = str(FIELDS[name].label)
-    return said[:1].upper() + said[1:]
 
 
 def _write_qr(pdf: FPDF, number: str, left: float, top: float) -> None:

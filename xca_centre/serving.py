@@ -77,5 +77,6 @@ def _application(folder: Path) -> Any:
         origin=centre.settings.origin,
         clock=centre.clock,
         component=centre.settings.component,
+        producer=centre.producer,
     )
     return application(frame)

@@ -5,7 +5,7 @@ import logging
 from threading import Event
 from typing import Final
 
-from xca_centre import certificate_sets, mail, notices, orders, sweeps
+from xca_centre import certificate_sets, drafts, mail, notices, orders, payments, sweeps
 from xca_centre.centre import Centre
 from xca_centre.errors import StoreProblem
 from xca_centre.mail_links import links
@@ -27,6 +27,9 @@ def handlers(centre: Centre) -> dict[str, Handler]:
         **sweeps.handlers(rules),
         **notices.handlers(rules),
         certificate_sets.PUBLISH: lists.work,
+        drafts.FORGET: drafts.forgetter(),
+        payments.ANNOUNCE: payments.announcer(payments.TestProvider()),
+        payments.LAPSE: payments.lapser(rules),
         orders.JOB: orders.handler(rules, generations, centre.producer),
         orders.ISSUE_CERTIFICATE: orders.certificate_handler(rules, generations),
         mail.JOB: mail.handler(rules, settings.mail.sender, centre.transport, links(settings.origin)),

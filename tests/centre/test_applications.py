@@ -32,10 +32,8 @@ from support.moved_clock import MovedClock
 from xca_centre import applications, case_number, user_codes
 from xca_centre.applications import Application, Officer
 from xca_centre.errors import (
-    ApplicationChanged,
     ApplicationUnknown,
     ForeignCounter,
-    FormOutdated,
     OrganisationBlocked,
     OrganisationUnknown,
     PossessionUnproved,
@@ -194,33 +192,6 @@ def test_correction_is_reviewed_again(register: Database) -> None:
     after = do(register, lambda change: applications.correct(change, RULES, case.id, other, APPLICANT))
     assert (after.state, after.revision, after.form) == (ApplicationState.PAID, 2, other)
     assert (after.first_reviewer, after.letter) == (None, None)
-
-
-def test_correction_of_a_version_that_is_not_the_last_one_is_refused(register: Database) -> None:
-    case = submitted(register)
-
-    def correct(name: str) -> Application:
-        return do(
-            register,
-            lambda change: applications.correct(
-                change, RULES, case.id, form(contact_name=name), APPLICANT, revision=case.revision
-            ),
-        )
-
-    after = correct("林美麗")
-    with pytest.raises(FormOutdated):
-        correct("陳大文")
-    with register.read() as connection:
-        assert applications.read(connection, case.id) == after
-
-
-def test_application_that_changed_since_it_was_seen_is_told(register: Database) -> None:
-    case = submitted(register)
-    with register.change() as change:
-        applications.require_version(change, case.id, case.version)
-    do(register, lambda change: applications.receive(change, RULES, case.id, FIRST))
-    with register.change() as change, pytest.raises(ApplicationChanged):
-        applications.require_version(change, case.id, case.version)
 
 
 def test_application_in_the_making_is_changed_no_more(register: Database) -> None:

@@ -13,14 +13,13 @@ from support.centre.cases import CODE, FIELDS, NEW_CODE, RULES, SCHOOL, form, wi
 from support.moved_clock import MovedClock
 from xca_centre import applications, case_access, drafts
 from xca_centre.drafts import Draft, Wanted
-from xca_centre.errors import CaseClosedToBrowser, DraftGone, FormIncomplete, PrimaryCardTaken, TooManyDrafts
+from xca_centre.errors import CaseClosedToBrowser, DraftGone, FormIncomplete, PrimaryCardTaken
 from xca_centre.life.application import ApplicationState
 from xca_centre.store.database import Database
 from xca_centre.store.job_queue import work_on_one
 from xca_centre.store.tables import APPLICATIONS, CASE_ACCESSES, DRAFTS
 
 BROWSER, OTHER = "what one browser knows", "what another knows"
-NETWORK = "192.0.2.0/24"
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def register(database: Database) -> Database:
 
 def begun(database: Database, wanted: Wanted = Wanted.CARD, **fields: str) -> Draft:
     with database.change() as change:
-        return drafts.begin(change, BROWSER, NETWORK, SCHOOL.oid, wanted, {**FIELDS, **fields})
+        return drafts.begin(change, BROWSER, SCHOOL.oid, wanted, {**FIELDS, **fields})
 
 
 def filled(database: Database, **fields: str) -> Draft:
@@ -125,22 +124,6 @@ def test_upload_that_is_refused_leaves_the_draft(register: Database) -> None:
     with register.change() as change:
         drafts.keep(change, second.id, BROWSER, fields=FIELDS)
     assert upload(register, second.id).form == form()
-
-
-def test_network_has_so_many_open_drafts_and_no_more(
-    register: Database, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(drafts, "MOST_OF_A_NETWORK", 2)
-    first = filled(register)
-    begun(register)
-    with pytest.raises(TooManyDrafts):
-        begun(register)
-    with register.change() as change:
-        drafts.begin(change, BROWSER, "198.51.100.0/24", SCHOOL.oid, Wanted.CARD, {})
-    upload(register, first.id)
-    begun(register)
-    clock.move(timedelta(hours=2))
-    begun(register)
 
 
 def test_application_is_shown_to_the_browser_that_gave_its_code_for_half_an_hour(

@@ -264,7 +264,6 @@ DRAFTS: Final = Table(
     METADATA,
     Column("id", Uuid, primary_key=True),
     Column("browser", String(64), nullable=False),
-    Column("network", String(64), nullable=False, index=True),
     Column("until", UtcDateTime, nullable=False, index=True),
     Column("organisation", String(64), nullable=False),
     Column("wanted", String(16), nullable=False),
@@ -278,7 +277,7 @@ DRAFTS: Final = Table(
 )
 """Applications that are being filled in (drafts), until they are uploaded, or `until`.
 
-`browser` is the SHA-256 of what the applicant's browser alone knows, `network` from where it was begun.
+`browser` is the SHA-256 of what the applicant's browser alone knows.
 `fields` is JSON. `code_…` is the user code as user_codes keeps it. `challenge` is what the old card is asked
 to sign for a renewal. `application` is what the draft became; then there is nothing else in it.
 """

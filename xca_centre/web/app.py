@@ -17,6 +17,8 @@ from xca_centre import acceptance_routes
 from xca_centre.errors import AddressUnknown, CentreError, MethodRefused
 from xca_centre.status.routes import status_routes
 from xca_centre.web import (
+    apply,
+    apply_cases,
     certificates,
     home,
     information,
@@ -24,6 +26,7 @@ from xca_centre.web import (
     menu,
     problems,
     status_changes,
+    test_payments,
     user_code_pages,
 )
 from xca_centre.web.frame import ASSETS, UPLOADS, Frame, SessionMiddleware
@@ -32,7 +35,17 @@ from xca_common.web.language import LanguageChoiceMiddleware, LanguageMiddleware
 from xca_common.web.request_guard import PathRule, RefusalReason, RequestGuard
 from xca_login.http import MOST_BODY_BYTES
 
-PAGES: Final = (home, login, certificates, information, status_changes, user_code_pages)
+PAGES: Final = (
+    home,
+    login,
+    apply,
+    apply_cases,
+    test_payments,
+    certificates,
+    information,
+    status_changes,
+    user_code_pages,
+)
 """The modules of pages, each with `routes(frame)`."""
 
 _FORM_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=64 << 10)

@@ -181,8 +181,8 @@ def _judgement(found: CertificateSet, moment: datetime) -> Judgement:
     return Judgement(Standing.UNKNOWN, detail=_OVER)
 
 
-def _exchange(frame: Frame) -> Exchange:
-    """Return what asks for signatures and verifies them.
+def verifier_of(frame: Frame) -> Verifier:
+    """Return what verifies signatures of the centre's own cards, asked for by its own pages.
 
     Only a component that compares the origin is good enough: with another one, a site that imitates this
     one could have the holder sign in here.
@@ -190,14 +190,19 @@ def _exchange(frame: Frame) -> Exchange:
     hierarchy = frame.hierarchy
     issuers = [each.certificate for each in hierarchy.generations.values()]
     policy = Policy(frozenset({frame.rules.profile.policy}), binding=Binding.VERIFIED)
-    verifier = Verifier(
+    return Verifier(
         frame.site,
         Trust.of([hierarchy.root, *issuers]),
         OwnRecord(frame.database),
         policy,
         clock=frame.clock,
     )
-    return Exchange(frame.site, verifier, SqlStore(frame.database.engine), clock=frame.clock)
+
+
+def _exchange(frame: Frame) -> Exchange:
+    """Return what asks for logins."""
+    store = SqlStore(frame.database.engine)
+    return Exchange(frame.site, verifier_of(frame), store, clock=frame.clock)
 
 
 def _answer(said: login_http.Response) -> Response:

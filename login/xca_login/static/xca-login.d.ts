@@ -108,8 +108,11 @@ export function findComponent(options?: Options): Promise<Component>;
 /** Read the cards in the readers. It needs no PIN. */
 export function readCards(options?: Options): Promise<{ readonly component: Component; readonly cards: readonly Card[] }>;
 
-/** Let the card sign a statement for this site (ASCII). Returns CMS SignedData in base64. */
-export function sign(statement: string, options?: CardOptions): Promise<string>;
+/**
+ * Let the card sign a statement for this site (ASCII). Returns CMS SignedData in base64. A function fetches the statement
+ * while the window opens, which browsers allow in the click alone.
+ */
+export function sign(statement: string | (() => Promise<string>), options?: CardOptions): Promise<string>;
 
 /**
  * Let the card open CMS AuthEnvelopedData or EnvelopedData, as bytes or in base64. Of a statement for this site this

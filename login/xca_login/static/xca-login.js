@@ -403,7 +403,9 @@ function member(said, name) {
 }
 
 export async function sign(statement, options = {}) {
-  return member(await use(signature(statement, options), options), "signature");
+  const asked = typeof statement === "function" ? statement : () => statement;
+  const request = async () => signature(await asked(), options);
+  return member(await use(request, options), "signature");
 }
 
 export async function openEnvelope(envelope, options = {}) {

@@ -4,9 +4,11 @@
 import base64
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from starlette.testclient import TestClient
 
 from support.centre.authority import NAME, NOW, REPOSITORY, issuer, key, root
@@ -22,7 +24,7 @@ from xca_centre.web.app import application
 from xca_centre.web.frame import Frame
 from xca_common.card_making import CardKeys
 from xca_common.pki import profile
-from xca_common.pki.authority import SIGNING, years_later
+from xca_common.pki.authority import ENCRYPTION, SIGNING, years_later
 from xca_login.testing.parties import Party
 from xca_login.testing.tokens import origin, sign
 
@@ -43,6 +45,9 @@ class SoftHierarchy(Hierarchy):
     def ticket_signer(self, moment: datetime) -> Office:
         return _ticket_signer()
 
+    def sealing(self, moment: datetime) -> Office:
+        return _sealing()
+
 
 @cache
 def _ticket_signer() -> Office:
@@ -52,9 +57,25 @@ def _ticket_signer() -> Office:
     return Office(certificate, own)  # type: ignore[arg-type]  # its key is in software
 
 
+@cache
+def _sealing() -> Office:
+    own, end = key("sealing"), years_later(NOW, 5)
+    certificate = issuer(2).appoint(NAME, own.public_key(), ENCRYPTION, NOW, end)
+    return Office(certificate, own)  # type: ignore[arg-type]  # its key is in software
+
+
+class KeyOfCards:
+    """A producer that makes no card: user codes are sealed to its key."""
+
+    def public_key(self) -> RSAPublicKey:
+        return key("producer").public_key()
+
+
 def frame_of(database: Database, clock: Clock) -> Frame:
     """Return the frame of a centre over a database."""
-    return Frame(database, load(Issuer.TEST), SoftHierarchy(), ORIGIN, clock, hasher=HASHER)
+    producer: Any = KeyOfCards()
+    rules = load(Issuer.TEST)
+    return Frame(database, rules, SoftHierarchy(), ORIGIN, clock, producer=producer, hasher=HASHER)
 
 
 def browser(frame: Frame) -> TestClient:
