@@ -1199,3 +1199,11 @@ class CodesDiffer(UserCodeError):
 
     _message = text("The two entries are not the same.")
     _next_step = text("Enter it twice alike. Nothing was changed, and no try was spent.")
+
+
+class UnreadableList(CentreError):
+    """A file is no revocation list."""
+
+    path: Path
+    _message = text("{path} is no revocation list (CRL) in DER.")
+    _next_step = text("Fetch the list again, from where it was published or from a mirror.")

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from xca_centre.commands import beginning, register, running, sandbox  # noqa: F401  # they add their commands
+from xca_centre.commands import beginning, post, register, running, sandbox, upkeep  # noqa: F401  # they add their commands
 from xca_centre.commands.group import xca_centre
 from xca_centre.i18n import text
 from xca_common.command_line import complete
@@ -17,9 +17,15 @@ _PLACEHOLDERS: Final = {
     "FOLDER": text("FOLDER"),
     "ID NAME": text("ID NAME"),
     "NAME": text("NAME"),
+    "JOB": text("JOB"),
+    "LISTS": text("LISTS"),
     "NUMBER": text("NUMBER"),
+    "NUMBER:HASH": text("NUMBER:HASH"),
+    "NUMBER…": text("NUMBER…"),
+    "OID": text("OID"),
     "OFFICER": text("OFFICER"),
     "SOURCE": text("SOURCE"),
+    "TEXT": text("TEXT"),
 }
 _EXAMPLES: Final = {
     "xca-centre": ("xca-centre sandbox", "xca-centre --dir centre init --help"),
@@ -28,6 +34,9 @@ _EXAMPLES: Final = {
         "xca-centre init --officer lin 林小姐 --officer chen 陳先生 --present 王見證",
     ),
     "xca-centre sandbox": ("xca-centre sandbox", "xca-centre sandbox --keep trial"),
+    "xca-centre print": ("xca-centre print post",),
+    "xca-centre mail": ("xca-centre mail XC00000000091349",),
+    "xca-centre restore": ("xca-centre restore complete.crl",),
     "xca-centre organisations import": ("xca-centre organisations import organisations.csv",),
     "xca-centre officers record": (
         "xca-centre officers record wu 吳小姐 --role first_reviewer --counter 教育部",

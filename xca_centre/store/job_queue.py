@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from xca_centre.errors import JobLost, JobNotParked, StoreProblem
+from xca_centre.life.transitions import Actor
 from xca_centre.store.database import Change, Database
 from xca_centre.store.events import read_facts
 from xca_centre.store.tables import JOBS
@@ -212,6 +213,19 @@ def take_up(change: Change, job: UUID) -> None:
     values = {"parked": None, "attempts": 0, "due": change.now}
     if change.connection.execute(parked.values(values)).rowcount != 1:
         raise JobNotParked
+
+
+def drop(change: Change, job: UUID, reason: str, by: Actor) -> None:
+    """Give a parked job up; the event says why.
+
+    Raises:
+        JobNotParked: there is no such job.
+    """
+    parked = delete(JOBS).where(JOBS.c.id == job, JOBS.c.parked.is_not(None)).returning(JOBS.c.kind)
+    kind = change.connection.execute(parked).scalar()
+    if kind is None:
+        raise JobNotParked
+    change.event("job_dropped", str(job), by, {"kind": kind, "reason": reason})
 
 
 def backlog(connection: Connection, now: datetime) -> Backlog:
