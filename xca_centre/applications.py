@@ -15,6 +15,8 @@ from secrets import token_hex
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from xca_centre import case_number, certificate_sets, organisations, payments, user_codes
@@ -29,12 +31,14 @@ from xca_centre.errors import (
     BadCaseNumber,
     ForeignCounter,
     NoFeeDue,
+    NoSuchCertificates,
     NotRenewable,
     NotWithoutACard,
     NotYours,
     PrimaryCardTaken,
     ReasonMissing,
     RenewalDiffers,
+    RenewedNotValid,
     WrongState,
 )
 from xca_centre.i18n import text
@@ -67,14 +71,14 @@ from xca_login.token import Token
 
 _RENEWAL_LIFE: Final = timedelta(seconds=300)
 _LONGEST_REASON: Final = 500
-_MADE_OR_OVER: Final = frozenset(
-    {
-        ApplicationState.ISSUED,
-        ApplicationState.MAILED,
-        ApplicationState.CLOSED,
-        ApplicationState.WITHDRAWN,
-    }
-)
+_DECIDED: Final = frozenset({ApplicationState.APPROVED, ApplicationState.MAKING})
+_VOUCHED: Final = _DECIDED | {
+    ApplicationState.LETTER_ARRIVED,
+    ApplicationState.FIRST_REVIEW,
+    ApplicationState.SECOND_REVIEW,
+    ApplicationState.RETURNED,
+}
+"""Where a letter or the old card's signature says that it is the organisation. Anybody uploads."""
 _ENDED: Final = frozenset({CertificateState.REVOKED, CertificateState.SUPERSEDED, CertificateState.EXPIRED})
 
 
@@ -161,17 +165,19 @@ def submit(
     Raises:
         OrganisationUnknown, OrganisationDissolved, OrganisationBlocked: the organisation may not apply.
         PrimaryCardTaken: it has, or waits for, as many primary cards as it may have.
-        RequestUnreadable, KeyRefused, PossessionUnproved: the certificate request cannot be used.
-        RenewalDiffers, NotRenewable, AlreadyRenewed: the signature is not one for this renewal.
+        RequestUnreadable, KeyRefused, KeyTaken, PossessionUnproved: the certificate request cannot be used.
+        RenewalDiffers, RenewedNotValid, NotRenewable, AlreadyRenewed: the signature renews nothing.
     """
     if request is None and code.sealed is None:
         raise ValueError("code: not sealed to the card producer")
     holder = organisations.lock(change, organisation)
     require_unblocked(change.connection, organisation, change.now)
     if request is not None:
-        requested_key(request)
+        certificate_sets.require_new_keys(change.connection, requested_key(request))
+        if renewal is not None:  # what the card signed names no key
+            raise RenewalDiffers
     elif form.rank is Rank.PRIMARY:
-        _check_primary(change, rules, holder, is_renewal=renewal is not None)
+        _check_primary(change, rules, holder, _VOUCHED, is_renewal=renewal is not None)
     renews = None if renewal is None else _check_renewal(change, rules, organisation, form, renewal)
     fee = (rules.fees.card if request is None else rules.fees.certificate).ntd
     state = first_state(is_fee_due=fee > 0, is_signed=renewal is not None)
@@ -278,10 +284,14 @@ def approve(change: Change, rules: IssuerRules, application: UUID, officer: Offi
 
     Raises:
         OrganisationDissolved: the organisation has ended meanwhile.
+        PrimaryCardTaken: another of its applications was faster.
         Refused: it cannot be passed now, or not by this officer; SameReviewer: who did the first review.
     """
     before = _lock(change, application)
-    organisations.lock(change, before.organisation)
+    holder = organisations.lock(change, before.organisation)
+    is_primary = before.request is None and before.form.rank is Rank.PRIMARY
+    if is_primary and before.state is ApplicationState.SECOND_REVIEW:
+        _check_primary(change, rules, holder, _DECIDED, is_renewal=before.renews is not None)
     after = _happen(change, rules, before, ApplicationEvent.APPROVE, officer.actor, reviewer=officer.reviewer)
     change.enqueue(
         "make_card" if after.request is None else "issue_certificate",
@@ -329,15 +339,17 @@ def correct(
 
     Raises:
         PrimaryCardTaken: it now asks for a primary card, and the organisation has one under way.
-        RenewalDiffers: a renewal may change the contact alone.
+        RenewalDiffers: of a renewal only who is written to may change: the card signed the rest.
         Refused: it cannot be corrected now.
     """
     before = _lock(change, application)
-    if before.renews is not None and form.rank is not before.form.rank:
+    own = before.form
+    signed = replace(form, contact=own.contact, applicant_email=own.applicant_email, terms=own.terms)
+    if before.renews is not None and signed != own:
         raise RenewalDiffers
     if before.request is None and form.rank is Rank.PRIMARY and before.form.rank is not Rank.PRIMARY:
         holder = organisations.lock(change, before.organisation)
-        _check_primary(change, rules, holder, is_renewal=False)
+        _check_primary(change, rules, holder, _VOUCHED, is_renewal=False)
     paper = {} if before.renews else {"letter": None}
     return _happen(
         change,
@@ -576,10 +588,12 @@ def _check_renewal(
         raise RenewalDiffers
     if renewal.organisation_oid != organisation or renewal.rank != form.rank:
         raise RenewalDiffers
-    not_after = Token.read(renewal.evidence.token).certificate.not_valid_after_utc
+    certificate = Token.read(renewal.evidence.token).certificate
+    not_after = certificate.not_valid_after_utc
     opens = renewal_opens(not_after, rules)
     if not opens <= change.now <= not_after:
         raise NotRenewable(first_day=taipei.day(opens))
+    _check_renewed(change, certificate)
     key: str = renewal.account.key
     others = select(APPLICATIONS.c.id).where(
         APPLICATIONS.c.renews == key, APPLICATIONS.c.state != ApplicationState.WITHDRAWN.value
@@ -589,7 +603,27 @@ def _check_renewal(
     return key
 
 
-def _check_primary(change: Change, rules: IssuerRules, holder: Organisation, *, is_renewal: bool) -> None:
+def _check_renewed(change: Change, certificate: x509.Certificate) -> None:
+    """See that a certificate is one of a valid card, by what the centre itself knows of it now."""
+    try:
+        own = certificate_sets.certificate(change.connection, certificate_sets.serial_of(certificate))
+        issued = certificate_sets.of_serial(change.connection, own.serial)
+    except NoSuchCertificates:
+        raise RenewedNotValid from None
+    is_it = own.der == certificate.public_bytes(Encoding.DER) and issued.card is not None
+    if not is_it or issued.standing.state is not CertificateState.VALID:
+        raise RenewedNotValid
+
+
+def _check_primary(
+    change: Change,
+    rules: IssuerRules,
+    holder: Organisation,
+    states: frozenset[ApplicationState],
+    *,
+    is_renewal: bool,
+) -> None:
+    """See that an organisation may have one more primary card, beside its applications in some states."""
     practice = rules.practice
     most = practice.primary_cards_while_renewing if is_renewal else practice.primary_cards
     under_way = (
@@ -599,7 +633,7 @@ def _check_primary(change: Change, rules: IssuerRules, holder: Organisation, *, 
             APPLICATIONS.c.organisation == holder.oid,
             APPLICATIONS.c.rank == Rank.PRIMARY.value,
             APPLICATIONS.c.request.is_(None),
-            APPLICATIONS.c.state.not_in([state.value for state in _MADE_OR_OVER]),
+            APPLICATIONS.c.state.in_([state.value for state in states]),
         )
     )
     # A card has several sets of certificates after an e-mail address was written into them.

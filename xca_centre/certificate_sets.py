@@ -12,12 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from itertools import count
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import (
     Boolean,
     Column,
@@ -35,7 +37,7 @@ from sqlalchemy import (
 
 from xca_centre import deadlines
 from xca_centre.authority.repository import PARTITION_SIZE, partition_of
-from xca_centre.errors import CertificateExpired, NoSuchCertificates
+from xca_centre.errors import CertificateExpired, KeyTaken, NoSuchCertificates
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.certificate import (
     ISSUED,
@@ -201,6 +203,7 @@ def add(change: Change, new: NewSet, by: Actor) -> UUID:
             "generation": new.generation,
             "sequence": new.sequence + number,
             "partition": partition_of(new.sequence + number),
+            "key": _key(certificate.public_key()),
             "der": certificate.public_bytes(Encoding.DER),
         }
         for number, (use, certificate) in enumerate(new.certificates)
@@ -300,6 +303,22 @@ def certificate(connection: Connection, serial: str) -> IssuedCertificate:
 def canonical(serial: str) -> str:
     """Return a serial number, as somebody typed it, as it is kept."""
     return "".join(serial.replace(":", " ").split()).upper().lstrip("0")
+
+
+def require_new_keys(connection: Connection, *keys: PublicKey) -> None:
+    """See that keys are not certified yet, whatever became of their certificates since.
+
+    Raises:
+        KeyTaken: one is.
+    """
+    found = select(CERTIFICATES.c.serial).where(CERTIFICATES.c.key.in_([_key(key) for key in keys]))
+    if connection.execute(found.limit(1)).first() is not None:
+        raise KeyTaken
+
+
+def is_over() -> ColumnElement[bool]:
+    """Return the condition that nothing happens to a set any more."""
+    return ~_in(_ALIVE)
 
 
 def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
@@ -425,6 +444,10 @@ def _issued(connection: Connection, condition: ColumnElement[bool]) -> Sequence[
         IssuedCertificate(row.serial, Use(row.use), row.generation, row.partition, row.der)
         for row in connection.execute(found.order_by(CERTIFICATES.c.sequence))
     ]
+
+
+def _key(key: PublicKey) -> str:
+    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _is(certificates: UUID) -> ColumnElement[bool]:

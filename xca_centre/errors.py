@@ -331,6 +331,13 @@ class KeyRefused(NotCertified):
     _next_step = text("Make such a key, and a request with it.")
 
 
+class KeyTaken(NotCertified):
+    """The public key has a certificate already, or had one: who knows the key, knows it for both."""
+
+    _message = text("The key has a certificate already, or had one.")
+    _next_step = text("Make a new key, and a request with it.")
+
+
 class RequestUnreadable(NotCertified):
     """What was uploaded is no certificate request."""
 
@@ -743,7 +750,9 @@ class NotRenewable(ApplicationError):
 class RenewalDiffers(ApplicationError):
     """A renewal asks for something else than the old card is."""
 
-    _message = text("A renewal is for the same organisation and the same rank as the old card.")
+    _message = text(
+        "A renewal is for the same organisation and rank as the old card, and stays as that card signed it."
+    )
     _next_step = text("Sign with the card that is to be renewed, or apply on paper.")
 
 
@@ -753,6 +762,13 @@ class RenewalUnsigned(ApplicationError):
     reason: Text
     _message = text("The signature of the old card was not taken. {reason}")
     _next_step = text("Insert the card that is to be renewed, and sign again.")
+
+
+class RenewedNotValid(ApplicationError):
+    """The certificate that signed a renewal is none of a valid card of this centre."""
+
+    _message = text("The card that signed is not valid at this centre, so it renews nothing.")
+    _next_step = text("Look its certificates up: resume what is suspended, or apply on paper.")
 
 
 class AlreadyRenewed(ApplicationError):

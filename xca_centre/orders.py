@@ -32,7 +32,7 @@ from xca_centre.organisations import OrganisationKind
 from xca_centre.producer import CardProducer
 from xca_centre.store.database import Change, Database
 from xca_centre.store.job_queue import Handler, Job, finish, require_held
-from xca_centre.store.tables import ORDERS
+from xca_centre.store.tables import CERTIFICATE_SETS, ORDERS
 from xca_common import taipei
 from xca_common.card_making import CardCertificates, CardDates, CardKeys
 from xca_common.pki import profile
@@ -127,6 +127,7 @@ def certificate_handler(rules: IssuerRules, generations: Mapping[int, Generation
             generation = generations[max(generations)]
             sequence = certificate_sets.reserve(change, generation.number, 1)
             key, subject = requested_key(case.request), _subject(change, case)
+            certificate_sets.require_new_keys(change.connection, key)
             years = rules.profile.validity.years
             made = certify_other(generation, sequence, key, subject, change.now, years)
             order = _add(change, rules, generation, case, None, sequence, [(Use.BOTH, made)], by)
@@ -181,9 +182,13 @@ def of_card(connection: Connection, card: str) -> Order:
 
 
 def for_the_post(connection: Connection) -> Sequence[Order]:
-    """Return the orders whose cards are made and not mailed, the oldest first."""
+    """Return the orders whose cards are made and not mailed, the oldest first.
+
+    A card whose certificates are over stays here: nobody can do anything with it.
+    """
     is_made = ORDERS.c.card.is_not(None) & ORDERS.c.closed.is_not(None)
-    wanted = _orders().where(is_made, ORDERS.c.mailed.is_(None))
+    issued = _orders().join(CERTIFICATE_SETS, CERTIFICATE_SETS.c.id == ORDERS.c.certificates)
+    wanted = issued.where(is_made, ORDERS.c.mailed.is_(None), ~certificate_sets.is_over())
     return [_order(row) for row in connection.execute(wanted.order_by(ORDERS.c.closed, ORDERS.c.application))]
 
 
@@ -239,7 +244,9 @@ def _certify(
     change: Change, rules: IssuerRules, generation: Generation, case: Application, keys: CardKeys
 ) -> Order:
     """Issue the certificates of a card, and write the order: both or neither."""
+    # Nobody else issues before this change ends: what is seen now stays so.
     sequence = certificate_sets.reserve(change, generation.number, 2)
+    certificate_sets.require_new_keys(change.connection, keys.signing, keys.encryption)
     subject, years = _subject(change, case), rules.profile.validity.years
     made = certify_card(generation, sequence, keys, subject, change.now, years)
     certificates = [(Use.SIGNING, made.signing), (Use.ENCRYPTION, made.encryption)]

@@ -25,7 +25,7 @@ approved       -            -              -             -        -        paid 
 making         -            -              -             -        -        -         -         -      -
 issued         -            -              -             -        -        -         -         mailed closed
 mailed         -            -              -             -        -        -         -         =      closed
-closed         -            -              -             -        -        -         -         -      =
+closed         -            -              -             -        -        -         -         =      =
 returned       -            first_review   -             -        -        paid      withdrawn -      -
 withdrawn      -            -              -             -        -        -         =         -      -
 """
@@ -69,7 +69,7 @@ def expected(state: str, event: str, role: str, facts: ApplicationFacts) -> str:
         becomes = cells(ON_PAPER)[state, event]
     if event == "correct" and facts.is_signed and becomes != "-":
         becomes = SIGNED_CORRECTION.get(state, "first_review")
-    if event == "mail" and state == "issued" and not facts.is_for_card:
+    if event == "mail" and state in ("issued", "closed") and not facts.is_for_card:
         return "-"
     if event == "return":
         return (

@@ -44,6 +44,7 @@ from xca_centre.errors import (
     SameReviewer,
     TooLateToChange,
     UserCodeRefused,
+    WrongState,
 )
 from xca_centre.life.application import ApplicationEvent, ApplicationState, Reviewer
 from xca_centre.life.transitions import Actor, Role
@@ -289,6 +290,7 @@ def test_organisation_has_one_primary_card_under_way_and_many_secondary_ones(reg
     first = submitted(register, form=form(rank="primary"))
     secondary = submitted(register)
     submitted(register)
+    do(register, lambda change: applications.receive(change, RULES, first.id, FIRST))
     with pytest.raises(PrimaryCardTaken):
         submitted(register, form=form(rank="primary"))
     with pytest.raises(PrimaryCardTaken):
@@ -298,6 +300,15 @@ def test_organisation_has_one_primary_card_under_way_and_many_secondary_ones(reg
         )
     do(register, lambda change: applications.withdraw(change, RULES, first.id, APPLICANT))
     submitted(register, form=form(rank="primary"))
+
+
+def test_stranger_who_uploads_keeps_no_organisation_from_its_primary_card(register: Database) -> None:
+    cases = [submitted(register, form=form(rank="primary")).id for _ in range(3)]
+    approved(register, cases[2])
+    with pytest.raises(PrimaryCardTaken):
+        approved(register, cases[1])
+    with pytest.raises(WrongState):
+        do(register, lambda change: applications.approve(change, RULES, cases[2], SECOND))
 
 
 def test_organisation_with_a_valid_primary_card_gets_no_other(register: Database, clock: MovedClock) -> None:

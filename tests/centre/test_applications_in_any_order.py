@@ -74,7 +74,7 @@ MODEL = {
     "withdraw": {**dict.fromkeys(BEFORE_MAKING, "withdrawn"), "withdrawn": "withdrawn"},
     "make": {"approved": "making", "making": "making"},
     "issue": {"making": "issued", "issued": "issued"},
-    "mail": {"issued": "mailed", "mailed": "mailed"},
+    "mail": {"issued": "mailed", "mailed": "mailed", "closed": "closed"},
     "close": {"issued": "closed", "mailed": "closed", "closed": "closed"},
 }
 MADE = {"issued", "mailed", "closed"}

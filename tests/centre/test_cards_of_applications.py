@@ -49,7 +49,7 @@ def case(register: Database, clock: MovedClock) -> UUID:
         run(insert(CERTIFICATE_SETS).values(certificates))
         for sequence, (serial, use) in enumerate(((SIGNING, "signing"), (ENCRYPTION, "encryption"))):
             row = {"serial": serial, "set": certificates["id"], "use": use, "generation": 2}
-            run(insert(CERTIFICATES).values(**row, sequence=sequence, partition=0, der=b""))
+            run(insert(CERTIFICATES).values(**row, sequence=sequence, partition=0, key="", der=b""))
         run(insert(ORDERS).values(application=made, card=CARD, certificates=certificates["id"]))
         run(update(APPLICATIONS).values(state="mailed"))
     return made

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select
 
-from support.centre.cases import CODE, FIELDS, NEW_CODE, RULES, SCHOOL, form, with_organisations
+from support.centre.cases import CODE, FIELDS, FIRST, NEW_CODE, RULES, SCHOOL, form, with_organisations
 from support.moved_clock import MovedClock
 from xca_centre import applications, case_access, drafts
 from xca_centre.drafts import Draft, Wanted
@@ -117,7 +117,9 @@ def test_agreement_to_other_terms_of_use_does_not_count(register: Database) -> N
 
 
 def test_upload_that_is_refused_leaves_the_draft(register: Database) -> None:
-    upload(register, filled(register, rank="primary").id)
+    first = upload(register, filled(register, rank="primary").id)
+    with register.change() as change:
+        applications.receive(change, RULES, first.id, FIRST)
     second = filled(register, rank="primary")
     with pytest.raises(PrimaryCardTaken):
         upload(register, second.id)

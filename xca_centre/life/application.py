@@ -154,6 +154,8 @@ def _rows() -> Iterable[_Row]:
     yield _Row(state.ISSUED, event.ISSUE, state.ISSUED, makers)
     yield _Row(state.ISSUED, event.MAIL, state.MAILED, mailers, (FOR_CARD,))
     yield _Row(state.MAILED, event.MAIL, state.MAILED, mailers)
+    # A card may be accepted before anybody notes that it went out.
+    yield _Row(state.CLOSED, event.MAIL, state.CLOSED, mailers, (FOR_CARD,))
     # The certificates were accepted, or are over without it.
     for each in (state.ISSUED, state.MAILED, state.CLOSED):
         yield _Row(each, event.CLOSE, state.CLOSED, centre)

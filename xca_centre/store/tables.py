@@ -196,13 +196,15 @@ CERTIFICATES: Final = Table(
     Column("generation", Integer, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("partition", Integer, nullable=False),
+    Column("key", String(64), nullable=False, index=True),
     Column("der", LargeBinary, nullable=False),
     UniqueConstraint("generation", "sequence"),
 )
 """Every certificate that was issued to a holder; no row ever changes.
 
 `serial` is hexadecimal, in upper case, without zeros in front. `sequence` counts within the generation, with
-gaps. `partition` is that of the CRL, fixed at the issue: the certificate names it.
+gaps. `partition` is that of the CRL, fixed at the issue: the certificate names it. `key` is the SHA-256 of
+the certified key (SubjectPublicKeyInfo).
 """
 
 Index(None, CERTIFICATES.c.generation, CERTIFICATES.c.partition)

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from support.centre.authority import key
-from support.centre.cases import CODE, FIELDS, FOUNDATION, OPERATOR, SCHOOL
+from support.centre.cases import CODE, FIELDS, FIRST, FOUNDATION, OPERATOR, SCHOOL
 from support.centre.web import ENGLISH, browser
-from xca_centre import case_number, organisations, reissue_blocks
+from xca_centre import applications, case_number, organisations, reissue_blocks
 from xca_centre.store.tables import APPLICATIONS, DRAFTS
 from xca_centre.web.frame import Frame
 
@@ -345,6 +345,8 @@ def test_second_primary_card_is_refused_at_the_upload_and_the_draft_stays(
     client: TestClient, frame: Frame
 ) -> None:
     uploaded(client, rank="primary")
+    with frame.database.change() as change:
+        applications.receive(change, frame.rules, cases(frame)[0].id, FIRST)
     draft = begun(client, rank="primary")
     filled(client, draft)
     answer = post(client, f"{draft}/send")
