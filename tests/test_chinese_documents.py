@@ -26,6 +26,7 @@ PAIRS: Final = {
             "deploying.md",
             "login.md",
             "oidc.md",
+            "centre.md",
         )
     },
 }
