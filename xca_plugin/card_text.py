@@ -9,7 +9,14 @@ from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_plugin.errors import ReturnValue
 from xca_plugin.i18n import _, plural, text
-from xca_plugin.model import Card, CardState, IssuerContact
+from xca_plugin.model import (
+    AcceptanceOutcome,
+    Card,
+    CardState,
+    CertificateState,
+    CertificateStatus,
+    IssuerContact,
+)
 from xca_plugin.pcsc import Reader
 from xca_plugin.validity import NO_END
 from xca_plugin.watch import Change, ChangeKind
@@ -72,6 +79,15 @@ _CHANGES: Final = {
     ChangeKind.READER_CHANGED: text("The reader {name}: {state}"),
     ChangeKind.READER_REMOVED: text("The reader {name} is gone."),
     ChangeKind.SOLVED: text("No longer so: {state}"),
+}
+_STATUSES: Final = {
+    CertificateState.NOT_ACCEPTED: text("signed, not accepted yet: the centre does not have the acceptance"),
+    CertificateState.VALID: text("valid (有效)"),
+    CertificateState.SUSPENDED: text("suspended (停用)"),
+    CertificateState.ON_HOLD: text("not accepted yet, or suspended (停用)"),
+    CertificateState.REVOKED: text("revoked (廢止)"),
+    CertificateState.EXPIRED: text("expired"),
+    CertificateState.UNKNOWN: text("unknown"),
 }
 moment: Final = taipei.moment
 """Returns a time to the second, in Taipei, with the zone's offset from UTC."""
@@ -142,6 +158,24 @@ def pin_tries(card: Card) -> str:
 def user_code_tries(card: Card) -> str:
     """Return how many tries the user code has left."""
     return tries(card.user_code_tries, count_low=card.user_code_count_low)
+
+
+def certificate_status(status: CertificateStatus) -> str:
+    """Return how a card's certificates stand with their centre."""
+    said = _STATUSES[status.state]
+    if status.since is not None:
+        said = text("{state}, since {day}").format(state=said, day=taipei.day(status.since))
+    refused = status.acceptance is not None and status.acceptance.outcome is AcceptanceOutcome.REFUSED
+    detail = status.acceptance.detail if refused and status.acceptance else status.detail
+    return said() if detail is None else text("{what}: {detail}").format(what=said, detail=detail)()
+
+
+def status_colour(status: CertificateStatus) -> str:
+    """Return the colour for how certificates stand: green, yellow or red."""
+    if status.state is CertificateState.VALID:
+        return "green"
+    bad = (CertificateState.SUSPENDED, CertificateState.REVOKED, CertificateState.EXPIRED)
+    return "red" if status.state in bad else "yellow"
 
 
 def day(when: date) -> str:

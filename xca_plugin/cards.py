@@ -22,9 +22,11 @@ from xca_plugin.history_note import Purpose, done_to
 from xca_plugin.i18n import text
 from xca_plugin.model import (
     CERTIFICATE_LABELS,
+    Acceptance,
     Card,
     CardSession,
     CardState,
+    CertificateStatus,
     Event,
     Hash,
     Key,
@@ -40,8 +42,11 @@ REAL_CARD_WARNING: Final = text(
 )
 """What the holder of a real card (Card.real) must agree to before anything that asks for a secret."""
 
-BUILT_IN: Final = ("hicos", "weak_pin")
+BUILT_IN: Final = ("hicos", "weak_pin", "centre")
 """Names of the plugins that are part of this package."""
+
+STATUS_SECONDS: Final = 15.0
+"""How long a centre may be asked how certificates stand."""
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -70,11 +75,12 @@ class Cards:
     ) -> None:
         # Here, not above: it loads python-pkcs11, which a program that only needs our types need not.
         from xca_plugin import hicos
+        from xca_plugin.centre.client import CentreClient
 
         self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self._plugins.add_hookspecs(hookspecs)
         self._guard = Guard(self._plugins, list(BUILT_IN))
-        for name, plugin in zip(BUILT_IN, (hicos.Hicos(), weak_pin), strict=True):
+        for name, plugin in zip(BUILT_IN, (hicos.Hicos(), weak_pin, CentreClient()), strict=True):
             self._register(plugin, name)
         for given in plugins:
             name = getattr(given, "__name__", type(given).__name__)
@@ -400,6 +406,49 @@ class Cards:
         check_pin(card, pin)
         hook = partial(self._guard.ask, "xca_write_certificate")
         return self._ask_card(card, _pin_tries, lambda now: hook(card=now, pin=pin, certificate=certificate))
+
+    # --- the centre that issued a card
+
+    def certificate_status(self, card: Card, *, seconds: float = STATUS_SECONDS) -> CertificateStatus | None:
+        """Return how the card's certificates stand with its centre (hook xca_certificate_status).
+
+        Args:
+            card: the card.
+            seconds: that the centre may be asked over the network; 0: it is not.
+
+        Returns:
+            None: no centre is configured that issued the card.
+        """
+        status: CertificateStatus | None = self._guard.ask(
+            "xca_certificate_status", card=card, certificates=self.certificates(card), seconds=seconds
+        )
+        return status
+
+    def accept(self, card: Card, session: "CheckedSession") -> Acceptance:
+        """Have the card sign that its certificates are right, and keep that (hook xca_accept).
+
+        Args:
+            card: an activated card, whose holder said so.
+            session: of the card.
+
+        Raises:
+            NoCentre: no centre is configured that issued the card.
+        """
+        accepted: Acceptance | None = self._guard.ask(
+            "xca_accept", card=card, certificates=self.certificates(card), session=session
+        )
+        if accepted is None:
+            raise errors.NoCentre(number=card.number)
+        return accepted
+
+    def deliver_acceptances(self, number: str | None = None, *, due: bool = False) -> list[Acceptance]:
+        """Send acceptances that are kept to their centre (hook xca_deliver_acceptances).
+
+        Args:
+            number: only that for this card.
+            due: only those that the centre may be asked about again, and without a long wait.
+        """
+        return _flat(self._guard.ask("xca_deliver_acceptances", number=number, due=due))
 
     # --- inside
 

@@ -78,6 +78,10 @@ class AgentError(XcaError):
     """Something about the local agent."""
 
 
+class CentreError(XcaError):
+    """Something about the centre that issued a card."""
+
+
 def where(error: ConfigurationError) -> Text:
     """Name the line of a configuration that is not understood, without its text, which may be a secret."""
     if error.line is None:
@@ -922,6 +926,49 @@ class CardNotSeen(ToolError):
     _next_step = text(
         "Read what is shown for each tool. Register those that are not registered, or out of date."
     )
+
+
+# --- the centre
+
+
+class BadCentreConfiguration(CentreError):
+    """A file that says which centre there is, or one that it names, cannot be used."""
+
+    detail: Text | str
+    path: str | Path
+    _message = text("The file {path} cannot be used: {detail}.")
+    _next_step = text("Correct it as docs/cli.md describes, then do it again.")
+
+
+class NoCentre(CentreError):
+    """No centre is configured that issued the card."""
+
+    number: str
+    _message = text("No centre is configured that issued the card {number}, so nobody can be told.")
+    _next_step = text("Name the centre in centre.conf, as docs/cli.md describes.")
+
+
+class AcceptanceKept(CentreError):
+    """An acceptance is signed, and the centre did not take it yet."""
+
+    detail: Text | str
+    number: str
+    _message = text(
+        "The acceptance for the card {number} is signed and kept; the centre did not take it yet: {detail}."
+    )
+    _next_step = text(
+        "It is sent again whenever this program is used. It counts when it arrives: that must be before the "
+        "last day to activate the card ends."
+    )
+
+
+class AcceptanceRefused(CentreError):
+    """The centre refuses an acceptance for good."""
+
+    detail: Text | str
+    number: str
+    _message = text("The centre does not accept the certificates of the card {number}: {detail}")
+    _next_step = text("Ask the centre, and tell it the card number and this sentence.")
 
 
 # --- card readers, and a look at everything

@@ -27,7 +27,18 @@ import pluggy
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret
-from xca_plugin.model import Card, CardSession, Event, Hash, IssuerContact, Key, OddCertificate, Padding
+from xca_plugin.model import (
+    Acceptance,
+    Card,
+    CardSession,
+    CertificateStatus,
+    Event,
+    Hash,
+    IssuerContact,
+    Key,
+    OddCertificate,
+    Padding,
+)
 
 PROJECT: Final = "xca_plugin"
 """Name of pluggy's project and of the entry-point group."""
@@ -199,6 +210,45 @@ def xca_write_certificate(card: Card, pin: Secret, certificate: Certificate) -> 
 
     Raises:
         As xca_verify_pin; CardFault: the card does not take it.
+    """
+
+
+# --- the centre that issued a card
+
+
+@hookspec(firstresult=True)
+def xca_certificate_status(
+    card: Card, certificates: Sequence[Certificate], seconds: float
+) -> CertificateStatus | None:
+    """Return how a card's certificates stand with its centre; None: it is another centre's card.
+
+    The network is asked for so many seconds; with 0 it is not used, and the status is what is known here.
+
+    Raises:
+        BadCentreConfiguration.
+    """
+
+
+@hookspec(firstresult=True)
+def xca_accept(card: Card, certificates: Sequence[Certificate], session: CardSession) -> Acceptance | None:
+    """Have a card sign that its certificates are right (憑證接受), and keep that until its centre answers.
+
+    The holder has said so. The network is not used. None: it is another centre's card.
+
+    Raises:
+        BadCentreConfiguration, NoSuchCertificate, FileProblem; as CardSession.sign.
+    """
+
+
+@hookspec
+def xca_deliver_acceptances(number: str | None, due: bool) -> list[Acceptance] | None:
+    """Send the acceptances that are kept to their centre; return each, as it is then.
+
+    Only that for the card of a number is sent, if one is given. With due, only those are that the centre may
+    be asked about again, and none of them is waited for long.
+
+    Raises:
+        BadCentreConfiguration, FileProblem.
     """
 
 

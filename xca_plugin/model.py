@@ -218,3 +218,70 @@ class Event:
     event: str
     result: int
     program: str
+
+
+class AcceptanceOutcome(StrEnum):
+    """What became of an acceptance."""
+
+    KEPT = "kept"
+    """Signed, and kept here until the centre answers."""
+    ACCEPTED = "accepted"
+    """The centre took it."""
+    REFUSED = "refused"
+    """The centre refused it for good."""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The acceptance of a card's certificates (憑證接受).
+
+    Attributes:
+        number: card number.
+        outcome: what became of it.
+        signed_at: when the card signed it, by this computer's clock. Of one that was signed elsewhere: when
+            the certificates were first seen to be valid.
+        detail: why the centre did not take it yet, or refuses it; None: nothing was said.
+    """
+
+    number: str
+    outcome: AcceptanceOutcome
+    signed_at: datetime
+    detail: Text | str | None = None
+
+
+class CertificateState(StrEnum):
+    """What the issuer says of a card's certificates (憑證狀態)."""
+
+    NOT_ACCEPTED = "not-accepted"
+    """Their acceptance is kept here, and the issuer does not have it yet."""
+    VALID = "valid"
+    """有效."""
+    SUSPENDED = "suspended"
+    """停用."""
+    ON_HOLD = "on-hold"
+    """Not accepted yet, or suspended; from outside these look alike."""
+    REVOKED = "revoked"
+    """廢止."""
+    EXPIRED = "expired"
+    """過期."""
+    UNKNOWN = "unknown"
+    """The issuer was not asked, or does not say."""
+
+
+@dataclass(frozen=True)
+class CertificateStatus:
+    """How a card's certificates stand with the centre that issued them.
+
+    Attributes:
+        state: what the centre says.
+        centre: its address.
+        since: since when they are on hold or revoked.
+        detail: why their state is unknown.
+        acceptance: the acceptance that is known on this computer, if one is.
+    """
+
+    state: CertificateState
+    centre: str
+    since: datetime | None = None
+    detail: Text | str | None = None
+    acceptance: Acceptance | None = None

@@ -16,7 +16,16 @@ from xca_common.pki.certificate import Certificate
 from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, Event, Hash, IssuerContact, OddCertificate, Padding
+from xca_plugin.model import (
+    Acceptance,
+    Card,
+    CertificateStatus,
+    Event,
+    Hash,
+    IssuerContact,
+    OddCertificate,
+    Padding,
+)
 
 
 class Guard:
@@ -63,7 +72,11 @@ class Guard:
         else:
             self._check(hook, answer)
         about = arguments.get("card")
-        if isinstance(answer, Card) and isinstance(about, Card) and answer.number != about.number:
+        if (
+            isinstance(answer, (Acceptance, Card))
+            and isinstance(about, Card)
+            and answer.number != about.number
+        ):
             raise self._misbehaved(text("it answered about another card"))
         return answer
 
@@ -249,6 +262,7 @@ def _is_event(answer: object) -> bool:
 
 
 _is_card: Final = _is_whole(Card)
+_is_acceptance: Final = _is_whole(Acceptance)
 
 
 def _is(*kinds: type) -> Callable[[object], bool]:
@@ -283,6 +297,8 @@ _BY_CARD: Final[dict[str, Callable[[object], bool]]] = {
     ),
     "xca_certificates": _all(_is(Certificate, OddCertificate)),
     "xca_issuer_contact": _is_whole(IssuerContact),
+    "xca_certificate_status": _is_whole(CertificateStatus),
+    "xca_accept": _is_acceptance,
     "xca_session": _is_context,
     "xca_sign": _is(bytes),
     "xca_decrypt": _is(bytes),
@@ -293,6 +309,7 @@ _LISTS: Final[dict[str, Callable[[object], bool]]] = {
     "xca_detect": _all(_is_card),
     "xca_history": _all(_is_event),
     "xca_other_cards": _all(_is(str)),
+    "xca_deliver_acceptances": _all(_is_acceptance),
     "xca_veto_new_pin": _is(str, Text),
 }
 """The same of each hook that every plugin answers."""

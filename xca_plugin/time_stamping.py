@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking a time-stamping authority for the time-stamp of a signature (RFC 3161, over HTTP)."""
 
-import http.client
-import urllib.error
-import urllib.request
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Final
 from urllib.parse import urlsplit
 
 from rfc3161_client import HashAlgorithm, PKIStatus, TimestampRequestBuilder, decode_timestamp_response
 
-from xca_common.errors import os_reason
 from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_plugin import errors
+from xca_plugin.exchange import SOMETHING_ELSE, Unanswered, exchange
 from xca_plugin.i18n import text
 from xca_plugin.signature_value import content_problem
 from xca_plugin.time_stamp import digest_of, imprint_problem, info_of
@@ -21,7 +19,6 @@ from xca_plugin.time_stamp import digest_of, imprint_problem, info_of
 _SECONDS: Final = 30.0
 _MOST_BYTES: Final = 1 << 20
 _NO_ADDRESS: Final = text("it is no http or https address")
-_SOMETHING_ELSE: Final = text("it answers with something else")
 
 
 def time_stamp_token(address: str, signature: bytes) -> bytes:
@@ -44,7 +41,7 @@ def time_stamp_token(address: str, signature: bytes) -> bytes:
         said = "; ".join(response.status_string) or str(response.status)
         token, nonce = (response.time_stamp_token(), response.tst_info.nonce) if is_granted else (b"", None)
     except Exception as error:  # rfc3161-client raises several kinds
-        raise errors.NoTimeStamp(address=address, detail=_SOMETHING_ELSE) from error
+        raise errors.NoTimeStamp(address=address, detail=SOMETHING_ELSE) from error
     if not is_granted:
         raise errors.NoTimeStamp(address=address, detail=text("it refuses: {said}").format(said=said))
     if nonce != request.nonce:
@@ -60,7 +57,7 @@ def _problem(token: bytes, signature: bytes) -> Text | None:
     try:
         signed_data, content, info = info_of(token)
         if len(signed_data.signers) != 1 or isinstance(signer := signed_data.signers[0], Malformed):
-            return _SOMETHING_ELSE
+            return SOMETHING_ELSE
         certificate = strict_certificate.load(signed_data.signer_certificate(signer)[0])
         problem = imprint_problem(info, digest_of(signature)) or content_problem(
             signed_data, signer, certificate, content
@@ -68,7 +65,7 @@ def _problem(token: bytes, signature: bytes) -> Text | None:
     except (Malformed, TooMuchError) as error:
         return unusable.format(detail=error.detail)
     except EOFError:
-        return _SOMETHING_ELSE
+        return SOMETHING_ELSE
     return None if problem is None else unusable.format(detail=problem)
 
 
@@ -88,11 +85,6 @@ def check_address(address: str) -> None:
         raise problem.with_step(text("Check the address, then sign again."))
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_arguments: Any, **_named: Any) -> None:
-        """Follow no redirection: only the named authority is asked."""
-
-
 def _asked(address: str, request: bytes) -> bytes:
     def failed(detail: Text | str) -> errors.NoTimeStamp:
         return errors.NoTimeStamp(address=address, detail=detail)
@@ -100,22 +92,11 @@ def _asked(address: str, request: bytes) -> bytes:
     headers = {"Content-Type": "application/timestamp-query"}
     check_address(address)
     try:
-        asked = urllib.request.Request(address, request, headers)  # noqa: S310  # http or https
-        with urllib.request.build_opener(_NoRedirect).open(asked, timeout=_SECONDS) as response:
-            answer = bytes(response.read(_MOST_BYTES + 1))
-    except urllib.error.HTTPError as error:
-        raise failed(f"HTTP {error.code}") from None
-    except urllib.error.URLError as error:
-        reason = error.reason
-        raise failed(os_reason(reason) if isinstance(reason, OSError) else str(reason)) from None
-    except TimeoutError:
-        raise failed(text("it did not answer in time")) from None
-    except OSError as error:
-        raise failed(os_reason(error)) from None
-    except http.client.HTTPException:
-        raise failed(_SOMETHING_ELSE) from None
+        answer = exchange(address, request, headers, most=_MOST_BYTES, seconds=_SECONDS)
+    except Unanswered as error:
+        raise failed(error.detail) from None
     except ValueError:
         raise failed(_NO_ADDRESS) from None
-    if len(answer) > _MOST_BYTES:
-        raise failed(_SOMETHING_ELSE)
-    return answer
+    if answer.status != HTTPStatus.OK:
+        raise failed(f"HTTP {answer.status}")
+    return answer.body

@@ -9,7 +9,7 @@ LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
 import gettext
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -130,6 +130,27 @@ class Text:
     def __str__(self) -> str:
         """Return the string in the language being spoken, else the environment's."""
         return self()
+
+
+class TranslatedText(Text):
+    """A sentence of another program, which came with its translations. It is made harmless.
+
+    Args:
+        words: the sentence by the names of all languages (LANGUAGES).
+    """
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        self._words = {language: words[language] for language in LANGUAGES}
+        super().__init__(CATALOGUE, "")
+
+    def format(self, **facts: object) -> "Text":
+        """Return this sentence: it has no braces."""
+        return self
+
+    def __call__(self, language: str | None = None) -> str:
+        """Return it in a language, by default the one being spoken, else the environment's."""
+        known = language or CATALOGUE.translations(None).info().get("language")
+        return harmless(self._words.get(known or ENGLISH, self._words[ENGLISH]))
 
 
 def _shown(fact: object, language: str | None) -> object:

@@ -167,7 +167,7 @@ def test_completion_of_a_beginning_offers_commands_and_cards(closed: Workspace) 
     assert "complete -o nosort -F _xcactl_completion xcactl" in script
     completing = closed.with_variables(_XCACTL_COMPLETE="bash_complete")
     commands = completing.with_variables(COMP_WORDS="xcactl ac", COMP_CWORD="1").run().out
-    assert commands.split() == ["plain,activate"]
+    assert commands.split() == ["plain,activate", "plain,accept"]
     cards = completing.with_variables(COMP_WORDS="xcactl info --card ", COMP_CWORD="3").run().out
     assert closed.number in cards
 

@@ -106,7 +106,14 @@ def test_module_of_errors_holds_its_own_classes_alone() -> None:
 
 
 def test_situation_of_every_class_is_of_one_family() -> None:
-    families = (errors.CardError, FileError, errors.CmsError, errors.ToolError, errors.AgentError)
+    families = (
+        errors.CardError,
+        FileError,
+        errors.CmsError,
+        errors.ToolError,
+        errors.AgentError,
+        errors.CentreError,
+    )
     of_none = {each for each in SITUATIONS if sum(issubclass(each, family) for family in families) != 1}
     assert of_none == {SecretMissing, errors.NotInOrder}
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of a card's certificate: its chain, and whether it is revoked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from cryptography import x509
 
 from xca_common.i18n import Text
 from xca_common.pki import revocation, strict_certificate
+from xca_common.pki.addresses import host_of, list_addresses, responder_addresses
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.fetching import Fetcher
 from xca_common.pki.malformed import Malformed
@@ -22,10 +23,10 @@ from xca_common.pki.strict_certificate import as_asn1, issuer_of, subject_of
 from xca_common.taipei import day
 from xca_plugin import errors
 from xca_plugin.cards import signing_certificate
-from xca_plugin.checks.finding import Advice, CheckAnswer, failed, passed, skipped
+from xca_plugin.checks.finding import Advice, CheckAnswer, failed, failed_with, passed, skipped
 from xca_plugin.checks.observations import Observations
 from xca_plugin.i18n import text
-from xca_plugin.model import Card
+from xca_plugin.model import AcceptanceOutcome, Card, CardState, CertificateState
 
 FETCHING_SECONDS: Final = 15.0
 """Seconds that all addresses of one check may take together."""
@@ -59,6 +60,28 @@ def chain(seen: Observations, card: Card) -> CheckAnswer:
     return passed(text("It is whole, and ends at {issuer}.").format(issuer=_name(as_asn1(issued).subject)))
 
 
+def acceptance(seen: Observations, card: Card) -> CheckAnswer:
+    """Check that a card's centre, if one is configured, has the acceptance of its certificates."""
+    if card.state is not CardState.ACTIVE:
+        return skipped(text("That comes with the activation."))
+    status = seen.cards.certificate_status(card)
+    if status is None:
+        return skipped(text("No centre is configured that issued the card."))
+    outcome = status.acceptance.outcome if status.acceptance else None
+    if outcome is AcceptanceOutcome.REFUSED and status.acceptance is not None:
+        detail = status.acceptance.detail or "-"
+        return failed_with(errors.AcceptanceRefused(number=card.number, detail=detail), card)
+    if outcome is AcceptanceOutcome.KEPT:
+        detail = (status.acceptance.detail if status.acceptance else None) or text("it was not asked yet")
+        return failed_with(errors.AcceptanceKept(number=card.number, detail=detail), card)
+    if outcome is AcceptanceOutcome.ACCEPTED:
+        return passed(text("The certificates are accepted."))
+    if status.state is CertificateState.ON_HOLD:
+        said = text("{centre} says that they are not accepted yet, or suspended.")
+        return failed(said.format(centre=status.centre), Advice.ACCEPT)
+    return skipped(text("It is not known whether they are accepted."))
+
+
 def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observations, Card], CheckAnswer]:
     def check(seen: Observations, card: Card) -> CheckAnswer:
         certificate = _parsed(signing_certificate(card))
@@ -69,7 +92,8 @@ def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observatio
             )
         found = skipped(text("The certificate names no address."))
         tests = _HOSTS_OF_TESTS if getproxies().get("http") else ()
-        fetcher = Fetcher((*tests, *seen.hosts), FETCHING_SECONDS)
+        hosts = (*tests, *seen.hosts, *_hosts_of_centre(seen, card, certificate))
+        fetcher = Fetcher(hosts, FETCHING_SECONDS)
         for answer in ask(fetcher, certificate, issuer, datetime.now(UTC)):
             if answer.judgement.standing is not Standing.UNKNOWN:
                 return _told(answer.address, answer.judgement)
@@ -77,6 +101,14 @@ def _by(ask: Callable[..., Iterator[revocation.Answer]]) -> Callable[[Observatio
         return found
 
     return check
+
+
+def _hosts_of_centre(seen: Observations, card: Card, certificate: x509.Certificate) -> Sequence[str]:
+    """Return the hosts that a certificate names, if a CA of a configured centre issued it."""
+    if seen.cards.certificate_status(card, seconds=0) is None:
+        return ()
+    addresses = (*responder_addresses(certificate), *list_addresses(certificate))
+    return [host for each in addresses if (host := host_of(each))]
 
 
 def _silent(address: str, detail: Text | str, *, asked: bool = True) -> CheckAnswer:

@@ -27,6 +27,7 @@ class CheckOutcome(StrEnum):
 class Advice(Enum):
     """What to do about a finding that is no error. A front end may name the command instead."""
 
+    ACCEPT = text("Accept the certificates (憑證接受), if that was not done.")
     ALLOW_HOST = text("If you know that host, allow it to be asked.")
     CHANGE_PIN = text("Change the PIN.")
     GET_ISSUERS_CERTIFICATE = text("Get it from https://grca.nat.gov.tw, and give it to whoever verifies.")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from xca_common.pki.certificate import Certificate
 from xca_plugin import errors
-from xca_plugin.model import Card, Event
+from xca_plugin.model import Card, CertificateStatus, Event
 from xca_plugin.pcsc import Reader
 
 
@@ -25,6 +25,9 @@ class CardSource(Protocol):
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
         """As Cards.certificates."""
+
+    def certificate_status(self, card: Card, *, seconds: float = ...) -> CertificateStatus | None:
+        """As Cards.certificate_status."""
 
     def history(self) -> Sequence[Event]:
         """As Cards.history for all cards."""

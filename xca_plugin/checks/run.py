@@ -93,6 +93,7 @@ CHECKS: Final[dict[str, tuple[Text, _Check]]] = {
     "chain": (text("Chain of the certificate"), _of_each_card(certification.chain)),
     "crl": (text("Revocation list (CRL)"), _of_each_card(certification.revoked_by_list)),
     "ocsp": (text("Revocation service (OCSP)"), _of_each_card(certification.revoked_by_responder)),
+    "acceptance": (text("Acceptance of the certificates"), _of_each_card(certification.acceptance)),
     "tools": (text("Registered tools"), machine.tools),
     "port": (text("Port of the agent"), machine.port),
     "clock": (text("Clock"), machine.clock),

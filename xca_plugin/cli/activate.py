@@ -10,13 +10,16 @@ from typing import Final
 import click
 
 from xca_common.errors import FileProblem
+from xca_common.secret import TypedAtReader
 from xca_plugin import card_text
+from xca_plugin.cards import Cards
 from xca_plugin.cli.reading import show
 from xca_plugin.errors import OutputExists
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.named_file import is_standard_output
 from xca_plugin.receipt import activation
+from xca_plugin.terminal.acceptance import accept_on_the_way
 from xca_plugin.terminal.card_choice import card_option, choose, chosen_among_several
 from xca_plugin.terminal.consent import (
     agree,
@@ -84,6 +87,7 @@ def activate(
             ),
             err=True,
         )
+        accepts = _tell_of_acceptance(cards, card)
         agree_to_risk(card, yes)
         agree(_("Activate this card?"), yes)
         confirm_last_try(card.user_code_tries, last_try, of_pin=False)
@@ -107,10 +111,25 @@ def activate(
             files.close()
         except (FileProblem, OutputExists) as error:
             raise error.with_step(_NO_RECORD) from error
+        if accepts and not isinstance(pin, TypedAtReader):
+            accept_on_the_way(cards, after, pin)
     if receipt:
         say_about(text("The record of the activation is in {path}"), receipt)
     step = _("Keep the PIN to yourself. You can use the card now; for example: xcactl sign FILE")
     say_done(for_card(step, card.number) if chosen_among_several() else step)
+
+
+def _tell_of_acceptance(cards: Cards, card: Card) -> bool:
+    """Say that the activation also accepts the certificates; return whether it does."""
+    status = cards.certificate_status(card, seconds=0)
+    if status is None:
+        return False
+    said = text(
+        "Then the card signs that it and its certificates are right (憑證接受), and {centre} is told: the "
+        "certificates become valid. If they are not right, do not activate the card, and tell the centre."
+    )
+    say(said.format(centre=status.centre)(), err=True)
+    return True
 
 
 def _warn_when_soon(card: Card) -> None:

@@ -45,6 +45,7 @@ _STEPS: Final = {
 }
 """Next steps that do not lead back to this command."""
 _ADVICE: Final = {
+    Advice.ACCEPT: text("Accept them, if that was not done: xcactl accept"),
     Advice.ALLOW_HOST: text("If you know that host, have it asked: xcactl doctor --allow-host {host}"),
     Advice.CHANGE_PIN: text("Change it: xcactl pin change"),
     Advice.GET_ISSUERS_CERTIFICATE: text(

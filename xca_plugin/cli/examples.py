@@ -14,6 +14,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "xcactl activate --receipt receipt.json",
         "xcactl activate --yes --user-code file:code --new-pin file:pin",
     ),
+    "accept": ("xcactl accept", "xcactl accept --yes --pin file:pin", "xcactl accept --deliver"),
     "pin": ("xcactl pin change", "xcactl pin reset"),
     "pin change": ("xcactl pin change", "xcactl pin change --pin env:OLD --new-pin env:NEW"),
     "pin reset": ("xcactl pin reset", "xcactl pin reset --user-code file:code --new-pin file:pin"),

@@ -7,7 +7,7 @@ from xca_common.errors import XcaError
 from xca_common.pki.certificate import Certificate
 from xca_plugin import card_text
 from xca_plugin.action import next_action
-from xca_plugin.model import Card, Event, OddCertificate
+from xca_plugin.model import Card, CertificateStatus, Event, OddCertificate
 from xca_plugin.pcsc import Reader
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.verdict import InPdf, Outcome, TimeStamp, Verdict, Verification
@@ -44,6 +44,20 @@ def card(card: Card) -> dict[str, Any]:
         "real": card.real,
         "has_keypad": card.has_keypad,
         "next_action": next_action(card).value,
+    }
+
+
+def certificate_status(status: CertificateStatus | None) -> dict[str, Any] | None:
+    """Shape how a card's certificates stand with their centre (info.schema.json)."""
+    if status is None:
+        return None
+    acceptance = status.acceptance
+    return {
+        "state": status.state.value,
+        "centre": status.centre,
+        "since": status.since.isoformat() if status.since else None,
+        "detail": str(status.detail) if status.detail else None,
+        "acceptance": acceptance.outcome.value if acceptance else None,
     }
 
 

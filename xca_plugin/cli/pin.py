@@ -8,6 +8,7 @@ import click
 from xca_plugin import errors
 from xca_plugin.i18n import _
 from xca_plugin.model import CardState
+from xca_plugin.terminal.acceptance import offer
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import (
     before_pin,
@@ -49,8 +50,9 @@ def change(number: str | None, pin: str | None, new_pin: str | None, yes: bool, 
     with Asker(card) as ask:
         old = ask.proved(CURRENT_PIN, pin, partial(cards.verify_pin, card), next_source=new_pin)
         new = ask.get(NEW_PIN, new_pin, lambda value: cards.check_new_pin(card, value, pin=old))
-        cards.change_pin(card, old, new)
-    say_done(_("The PIN is changed."), fg="green")
+        after = cards.change_pin(card, old, new)
+        say_done(_("The PIN is changed."), fg="green")
+        offer(cards, after, new)
 
 
 @pin.command(help=_("Unlock the card and set a new PIN with the user code."))
@@ -69,8 +71,9 @@ def reset(number: str | None, user_code: str | None, new_pin: str | None, yes: b
     with Asker(card) as ask:
         code = ask.proved(USER_CODE, user_code, partial(cards.verify_user_code, card), next_source=new_pin)
         new = ask.get(FIRST_PIN, new_pin, lambda value: cards.check_new_pin(card, value, user_code=code))
-        cards.reset_pin(card, code, new)
-    say_done(_("The card is unlocked and its PIN is set."), fg="green")
+        after = cards.reset_pin(card, code, new)
+        say_done(_("The card is unlocked and its PIN is set."), fg="green")
+        offer(cards, after, new)
 
 
 @pin.command(help=_("Try the PIN. A wrong one costs a try."))
@@ -85,10 +88,12 @@ def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> No
     before_pin(card, yes=yes, last_try=last_try)
     with Asker(card) as ask:
         if pin is None and not card.has_keypad:
-            ask.proved(PIN, pin, partial(cards.verify_pin, card), next_source=None)
+            secret = ask.proved(PIN, pin, partial(cards.verify_pin, card), next_source=None)
         else:
-            cards.verify_pin(card, ask.get(PIN, pin))
-    say(_("The PIN is right."), fg="green")
+            secret = ask.get(PIN, pin)
+            cards.verify_pin(card, secret)
+        say(_("The PIN is right."), fg="green")
+        offer(cards, card, secret)
 
 
 @click.group("user-code", help=_("Change the user code."))

@@ -13,7 +13,7 @@ from xca_plugin.cards import Cards
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card, CardState
+from xca_plugin.model import Card, CardState, CertificateStatus
 from xca_plugin.terminal.card_choice import card_option, card_option_with, choose
 from xca_plugin.terminal.next_steps import next_step, next_step_of
 from xca_plugin.terminal.output import console, grid, print_json, say
@@ -124,17 +124,19 @@ def _watch(cards: Cards, as_json: bool) -> None:
 @json_option
 def info(number: str | None, as_json: bool) -> None:
     """Print the state of the chosen card."""
-    card = choose(Cards(), number)
+    cards = Cards()
+    card = choose(cards, number)
+    status = cards.certificate_status(card)
     if as_json:
-        print_json(json_documents.card(card))
+        print_json({**json_documents.card(card), "certificates": json_documents.certificate_status(status)})
         return
-    show(card)
+    show(card, status)
     say()
-    say(next_step_of(card))
+    say(next_step_of(card, status))
 
 
-def show(card: Card, *, err: bool = False) -> None:
-    """Print the holder, validity, state, tries and next step of a card."""
+def show(card: Card, status: CertificateStatus | None = None, *, err: bool = False) -> None:
+    """Print the holder, validity, state and tries of a card, and the status of its certificates, if given."""
     from rich.text import Text
 
     table = grid(False, True)
@@ -152,6 +154,9 @@ def show(card: Card, *, err: bool = False) -> None:
     table.add_row(_("PIN"), Text(card_text.pin_tries(card), style=colour))
     colour = card_text.tries_colour(card.user_code_tries)
     table.add_row(_("User code"), Text(card_text.user_code_tries(card), style=colour))
+    if status is not None:
+        said = Text(card_text.certificate_status(status), style=card_text.status_colour(status))
+        table.add_row(_("Certificates"), said)
     console(err=err).print(table)
 
 

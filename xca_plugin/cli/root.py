@@ -13,6 +13,7 @@ from xca_plugin.cli.examples import EXAMPLES
 from xca_plugin.cli.installation import show_versions
 from xca_plugin.errors import CardError, NotAgreed, OutputExists, Undecided
 from xca_plugin.i18n import _, text
+from xca_plugin.terminal.acceptance import deliver_due
 from xca_plugin.terminal.exit_statuses import exit_status
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import say
@@ -44,6 +45,7 @@ _COMMANDS: Final = {
     "detect": "reading:detect",
     "info": "reading:info",
     "activate": "activate:activate",
+    "accept": "accept:accept",
     "pin": "pin:pin",
     "user-code": "pin:user_code",
     "cert": "certificates:cert",
@@ -145,12 +147,18 @@ class Commands(click.Group):
         """Run the command; print an XcaError with its next step and exit with its status."""
         try:
             with harmless_usage():
-                return super().invoke(context)
+                result = super().invoke(context)
         except XcaError as error:
             show_error(error)
             if _VERBOSE in context.meta:
                 _show_details(error)
+            deliver_due()
             context.exit(exit_status(error))
+        except click.exceptions.Exit:
+            deliver_due()
+            raise
+        deliver_due()
+        return result
 
 
 def _show_details(error: XcaError) -> None:

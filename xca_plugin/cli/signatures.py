@@ -27,6 +27,7 @@ from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import _, text
 from xca_plugin.model import Card
 from xca_plugin.named_file import input_file
+from xca_plugin.terminal.acceptance import offer
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import before_pin, cards_asking, last_try_option, yes_option
 from xca_plugin.terminal.input_files import files_argument, named_after
@@ -109,24 +110,30 @@ def sign(
     if len(files) == 1:
         (target,) = outputs.values()
         before_pin(card, yes=yes, last_try=last_try)
-        with (
-            Asker(card) as ask,
-            opened(files[0], twice=attached) as (content, progress),
-            _also(timestamp_request, force) as request,
-            result_file(target, force=force, binary=form != "pem") as result,
-        ):
-            secret = ask.get(PIN, pin)
+        with Asker(card) as ask:
+            with (
+                opened(files[0], twice=attached) as (content, progress),
+                _also(timestamp_request, force) as request,
+                result_file(target, force=force, binary=form != "pem") as result,
+            ):
+                secret = ask.get(PIN, pin)
 
-            def sign_with_card(digest: bytes) -> bytes:
-                with hidden(progress):
-                    return ask.used(PIN, pin, secret, lambda value: cards.sign(card, value, digest))
+                def sign_with_card(digest: bytes) -> bytes:
+                    def use(value: Secret) -> bytes:
+                        nonlocal secret
+                        secret = value
+                        return cards.sign(card, value, digest)
 
-            write = form_of.writer(cards, card, sign_with_card)
-            with progress:
-                write(content, result, request)
-        say_written(_SIGNED, target)
-        if timestamp_request:
-            say_about(_REQUESTED, timestamp_request)
+                    with hidden(progress):
+                        return ask.used(PIN, pin, secret, use)
+
+                write = form_of.writer(cards, card, sign_with_card)
+                with progress:
+                    write(content, result, request)
+            say_written(_SIGNED, target)
+            if timestamp_request:
+                say_about(_REQUESTED, timestamp_request)
+            offer(cards, card, secret)
         return
     agreed = agree_to_replace(outputs, force)
     if len(agreed.refused) == len(outputs):  # nothing is left to be signed: no PIN is needed

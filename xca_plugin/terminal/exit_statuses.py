@@ -89,6 +89,10 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.OtherInstallation: 91,
     errors.NotAnAuthority: 92,
     errors.AgentNotStopped: 93,
+    errors.BadCentreConfiguration: 94,
+    errors.NoCentre: 95,
+    errors.AcceptanceKept: 96,
+    errors.AcceptanceRefused: 97,
 }
 
 OF_A_PLUGIN: Final = 1

@@ -17,7 +17,7 @@ from xca_plugin.action import Action, next_action
 from xca_plugin.cards import Cards
 from xca_plugin.errors import OutputExists, SecretMissing
 from xca_plugin.i18n import _, text
-from xca_plugin.model import Card, CardState
+from xca_plugin.model import Card, CardState, CertificateState, CertificateStatus
 from xca_plugin.terminal.card_choice import chosen_among_several
 
 NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
@@ -138,6 +138,10 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     ),
     errors.NotInOrder: text("Follow the advice at each check that failed, then run it again: xcactl doctor"),
     errors.AgentNotInstalled: text("Install what is missing: {command}"),
+    errors.AcceptanceKept: text(
+        "It is sent again whenever xcactl or the agent is used, and by: xcactl accept --deliver. It counts "
+        "when it arrives: that must be before the last day to activate the card ends."
+    ),
     errors.ServiceFailed: text("Correct what it reports, then repeat xcactl agent install or uninstall."),
     errors.AgentNotRunning: text(
         "Start it: xcactl agent run. To have it started at every login: xcactl agent install"
@@ -146,8 +150,8 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
 """Errors that a command can mend; for any other, the library's own next step is shown."""
 
 _CARD_COMMANDS: Final = re.compile(
-    r"xcactl (?:activate|info|pin (?:change|reset|verify)|user-code change|cert (?:list|show|export)|sign|"
-    r"decrypt|events)\b"
+    r"xcactl (?:accept(?! --deliver)|activate|info|pin (?:change|reset|verify)|user-code change|"
+    r"cert (?:list|show|export)|sign|decrypt|events)\b"
 )
 """Commands that take --card."""
 _EXTRAS: Final[Mapping[type[XcaError], str]] = {
@@ -172,6 +176,16 @@ _AFTER_A_LOOK: Final = {
     Action.NOTHING: text("Ready to use."),
 }
 
+
+_AFTER_A_STATUS: Final = {
+    CertificateState.NOT_ACCEPTED: text("Next: send the acceptance that is kept: xcactl accept --deliver"),
+    CertificateState.ON_HOLD: text(
+        "Next: accept the certificates, if that was not done: xcactl accept. If they were suspended, have "
+        "them resumed (復用) by the issuer."
+    ),
+    CertificateState.SUSPENDED: text("Next: have the certificates resumed (復用) by the issuer."),
+    CertificateState.REVOKED: text("Next: the certificates are revoked; ask the issuer for a new card."),
+}
 
 _AFTER_THE_DEADLINE: Final = text("Next: ask the issuer for a new card (a test card: softhsm-card issue).")
 
@@ -262,9 +276,17 @@ def _root() -> str | Text:
     return _ROOT if path is None else shlex.quote(str(path))
 
 
-def next_step_of(card: Card) -> str:
-    """Return what a card needs next; if only the issuer can help, also how to reach it."""
+def next_step_of(card: Card, status: CertificateStatus | None = None) -> str:
+    """Return what a card needs next; if only the issuer can help, also how to reach it.
+
+    Args:
+        card: the card.
+        status: how its certificates stand; None: that is not known.
+    """
     action = next_action(card)
+    if action is Action.NOTHING and status is not None and status.state in _AFTER_A_STATUS:
+        step = _AFTER_A_STATUS[status.state]()
+        return for_card(step, card.number) if chosen_among_several() == card.number else step
     if action is Action.NOTHING and card.pin_tries is None:
         return card_text.READY_IF_NOT_LOCKED()
     if action is Action.NOTHING and card.pin_tries == 1:

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from asn1crypto import algos, core, x509  # type: ignore[import-untyped]
+from asn1crypto import algos, core  # type: ignore[import-untyped]
 
 from xca_common.pki.attribute_set import is_attribute_set
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.cms_types import cms
 from xca_common.secret import Secret
-from xca_common.statement import ORIGIN_ATTRIBUTE, MalformedStatement, Statement, begins_as_statement
+from xca_common.statement import MalformedStatement, Statement, begins_as_statement
 from xca_plugin import errors
 from xca_plugin.agent.component.information import HELPER_VERSION
 from xca_plugin.agent.component.operation import (
@@ -33,6 +33,7 @@ from xca_plugin.agent.component.statement_text import TITLES, statement_facts
 from xca_plugin.cards import Cards
 from xca_plugin.i18n import text
 from xca_plugin.model import Card, Hash, Key, digest_name
+from xca_plugin.signed_data import Attribute, origin_attribute, signed_data
 from xca_plugin.validity import check_now
 
 _NONCE: Final = "1.2.840.113549.1.9.25.3"  # PKCS #9, section 5.5: randomNonce
@@ -181,10 +182,7 @@ class SignOperation(Operation):
 
     def _signed_data(self, cards: Cards, card: Card, pin: Secret, certificate: Certificate) -> bytes:
         """Return SignedData with the content, the certificate and the attributes that servers read."""
-        attributes: list[Any] = [
-            {"type": "content_type", "values": ["data"]},
-            {"type": "message_digest", "values": [self._digest]},
-        ]
+        attributes: list[Attribute] = []
         if self._fields.get("withSigningTime", "").lower() != "false":
             now = core.UTCTime(datetime.now(UTC).replace(microsecond=0))
             attributes.append({"type": "signing_time", "values": [cms.Time("utc_time", now)]})
@@ -193,30 +191,14 @@ class SignOperation(Operation):
         if is_true(self._fields, "withCardSN"):
             attributes.append({"type": _CARD_NUMBER, "values": [_string_attribute(card.number)]})
         if self._statement is not None:
-            attributes.append({"type": ORIGIN_ATTRIBUTE, "values": [core.UTF8String(self._site)]})
-        signed = cms.CMSAttributes(attributes)
-        signature = self._sign_digest(cards, card, pin, hashlib.new(self._hash, signed.dump()).digest())
-        signer_certificate = x509.Certificate.load(certificate.der)
-        algorithm = {"algorithm": self._hash.value}
-        signer = {
-            "version": "v1",
-            "sid": cms.SignerIdentifier(
-                "issuer_and_serial_number",
-                {"issuer": signer_certificate.issuer, "serial_number": signer_certificate.serial_number},
-            ),
-            "digest_algorithm": algorithm,
-            "signed_attrs": signed,
-            "signature_algorithm": {"algorithm": "rsassa_pkcs1v15"},
-            "signature": signature,
-        }
-        signed_data = {
-            "version": "v1",
-            "digest_algorithms": [algorithm],
-            "encap_content_info": {"content_type": "data", "content": self._content},
-            "certificates": [signer_certificate],
-            "signer_infos": [signer],
-        }
-        return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed_data}).dump())
+            attributes.append(origin_attribute(self._site))
+        return signed_data(
+            self._content,
+            certificate,
+            lambda digest: self._sign_digest(cards, card, pin, digest),
+            digest_hash=self._hash,
+            attributes=attributes,
+        )
 
 
 def _is_shown(content: bytes) -> bool:

@@ -17,11 +17,11 @@ from xca_plugin.agent.pages.rendering import page
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.origin import is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
-from xca_plugin.cards import Cards
+from xca_plugin.cards import STATUS_SECONDS, Cards
 from xca_plugin.checks.finding import CheckOutcome, Finding
 from xca_plugin.checks.run import run
 from xca_plugin.i18n import text
-from xca_plugin.model import Card, Event
+from xca_plugin.model import Card, CertificateStatus, Event
 
 _DEFAULT_SITE: Final = "https://xcaweb.nat.gov.tw"
 """The issuer's own site: the instructions name it unless the person names another."""
@@ -88,6 +88,9 @@ class _CardsOfWorker:
 
     def certificates(self, card: Card) -> Sequence[Certificate]:
         return self._ask(lambda cards: cards.certificates(card))
+
+    def certificate_status(self, card: Card, *, seconds: float = STATUS_SECONDS) -> CertificateStatus | None:
+        return self._ask(lambda cards: cards.certificate_status(card, seconds=seconds))
 
     def history(self) -> Sequence[Event]:
         return self._ask(lambda cards: cards.history())
