@@ -148,7 +148,8 @@ class Field:
     def normalised(self, value: str) -> str:
         """Return a value without blanks around it; numbers and addresses in half width, texts composed."""
         # The longest value becomes no more than 18 times as long; what is far too long is refused anyhow.
-        return unicodedata.normalize("NFKC" if self.is_right else "NFC", value[: 4 * self.longest].strip())
+        typed = value[: 4 * self.longest].replace("\u3000", " ").strip()
+        return unicodedata.normalize("NFKC" if self.is_right else "NFC", typed)
 
     def objection(self, value: str) -> Text | None:
         """Return what is wrong with a value; None: nothing."""

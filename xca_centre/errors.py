@@ -399,6 +399,13 @@ class StoreUnavailable(StoreProblem):
     _next_step = text("Wait some minutes. Then do it again.")
 
 
+class TextNotKept(CentreError):
+    """A text has characters that a database does not take, such as NUL, or is longer than any of its kind."""
+
+    _message = text("What was entered has characters that cannot be kept, or too many. Nothing was changed.")
+    _next_step = text("Enter it again, without anything that cannot be seen.")
+
+
 class ChangeUncertain(StoreProblem):
     """The database did not answer to a commit. Whether the change was made is unknown."""
 

@@ -236,10 +236,11 @@ class SmtpServer:
         except smtplib.SMTPRecipientsRefused as error:
             ((code, _),) = error.recipients.values()
             raise self._refusal(code) from None
-        except smtplib.SMTPAuthenticationError as error:
-            raise MailUnavailable(server=self.host, detail=f"SMTP {error.smtp_code}") from None
-        except smtplib.SMTPResponseException as error:
+        except smtplib.SMTPDataError as error:
             raise self._refusal(error.smtp_code) from None
+        except smtplib.SMTPResponseException as error:
+            # It refuses the centre, with this and any other mail: an operator can mend that.
+            raise MailUnavailable(server=self.host, detail=f"SMTP {error.smtp_code}") from None
         except smtplib.SMTPException as error:
             raise MailUnavailable(server=self.host, detail=type(error).__name__) from None
         except OSError as error:

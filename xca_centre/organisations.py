@@ -46,7 +46,10 @@ _LEAST_TYPED: Final = 2
 _LONGEST_COUNTER: Final = 64
 _LONGEST_OID: Final = 64
 _MOST_LINES_TOLD: Final = 50
-_OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]{0,15})){2,15}")
+# Below 0 and 1 the second number is at most 39 (ITU-T X.660): no certificate can say another.
+_OID: Final = re.compile(
+    r"(?:[01]\.(?:[0-9]|[12][0-9]|3[0-9])|2\.(?:0|[1-9][0-9]{0,15}))(?:\.(?:0|[1-9][0-9]{0,15})){1,14}"
+)
 _MISMATCH: Final = text("its quotation marks do not match, or a field is far too long")
 _TWICE: Final = text("{value} stands in line {line} already")
 _LINE: Final = text("line {number}: {reason}")

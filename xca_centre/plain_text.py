@@ -35,7 +35,9 @@ def objection(value: str, what: Text, longest: int) -> Text | None:
         return text("{what} is missing").format(what=what)
     if len(value) > longest:
         return text("{what} has more than {most} characters").format(what=what, most=longest)
-    if harmless(value, longest=None) != value or unicodedata.normalize("NFC", value) != value:
+    # A certificate takes only printable characters: of the blanks, the one of ASCII.
+    is_shown = value.isprintable() and harmless(value, longest=None) == value
+    if not is_shown or unicodedata.normalize("NFC", value) != value:
         return text("{what} has characters that cannot be seen, or are not composed: {value}").format(
             what=what, value=value
         )

@@ -51,13 +51,13 @@ def test_form_takes_what_people_type_in_full_width() -> None:
     typed = {
         "contact_phone": " （０２）２１９２－７１１１ ",
         "contact_email": "ａ＠b.tw",
-        "contact_name": "　王小明 ",
+        "contact_name": "　王　小明 ",
     }
     form = ApplicationForm.read({**RIGHT, **typed}, TERMS)
     assert (form.contact.phone, form.contact.email, form.contact.name) == (
         "(02)2192-7111",
         "a@b.tw",
-        "王小明",
+        "王 小明",
     )
 
 

@@ -4,6 +4,7 @@
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from xca_centre.errors import (
     SchemaNewer,
     StoreProblem,
     StoreUnavailable,
+    TextNotKept,
 )
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Change, Database
@@ -125,6 +127,17 @@ def test_moment_without_a_time_zone_is_refused(database: Database, clock: MovedC
     clock.at = datetime(2026, 11, 2)
     with pytest.raises(StatementError, match="without a time zone"), database.change() as change:
         write(change)
+
+
+@pytest.mark.parametrize("typed", ["\0", "\ud800", "x" * 129])
+def test_text_that_no_database_takes_is_refused_or_not_found(
+    address: str, database: Database, typed: str
+) -> None:
+    with suppress(TextNotKept), database.read() as connection:
+        assert connection.execute(select(EVENTS).where(EVENTS.c.subject == typed)).all() == []
+    if address.startswith("postgresql"):
+        with pytest.raises(TextNotKept):
+            do(database, lambda change: change.event("suspended", typed, OFFICER, {}))
 
 
 def test_migrated_database_has_the_tables_of_the_program(address: str) -> None:

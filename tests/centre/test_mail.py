@@ -67,8 +67,15 @@ class Mailbox:
     """What a mail server does, and what it took."""
 
     answer: str = "250 OK"
+    sender_answer: str = "250 OK"
     recipient_answer: str = "250 OK"
     taken: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        return self.sender_answer
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -283,12 +290,25 @@ def test_server_that_refuses_for_good_is_not_asked_again(
     assert jobs(database) == 0
 
 
-@pytest.mark.parametrize("where", ["answer", "recipient_answer"])
-def test_server_that_refuses_for_now_is_asked_again(
-    database: Database, clock: MovedClock, server_here: tuple[Mailbox, SmtpServer], where: str
+@pytest.mark.parametrize(
+    ("where", "answer"),
+    [
+        ("answer", "451 later"),
+        ("recipient_answer", "451 later"),
+        ("sender_answer", "451 later"),
+        ("sender_answer", "530 authentication required"),
+        ("sender_answer", "550 who are you"),
+    ],
+)
+def test_server_that_refuses_for_now_or_whoever_sends_is_asked_again(
+    database: Database,
+    clock: MovedClock,
+    server_here: tuple[Mailbox, SmtpServer],
+    where: str,
+    answer: str,
 ) -> None:
     box, server = server_here
-    setattr(box, where, "451 later")
+    setattr(box, where, answer)
     queue(database)
     assert work(database, server)
     assert (events(database), jobs(database)) == ([], 1)

@@ -97,6 +97,8 @@ def test_organisation_that_stands_twice_is_told_with_both_lines(column: int) -> 
         "測試\u202e大學",
         "測試\u200b大學",
         "測試\0大學",
+        "測試\u3000大學",
+        "測試\xa0大學",
         '"測試\n大學"',
         "e\u0301cole",
         "測試\x1b[2J",
@@ -112,7 +114,19 @@ def test_hostile_name_is_refused_harmlessly(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "oid", ["", "1", "2.16", "2.16.886.111.", "2.016.886", "3.1.2", "2.16.x.1", "2." + "1." * 40 + "1"]
+    "oid",
+    [
+        "",
+        "1",
+        "2.16",
+        "2.16.886.111.",
+        "2.016.886",
+        "3.1.2",
+        "2.16.x.1",
+        "2." + "1." * 40 + "1",
+        "1.40.1",
+        "0.100.1",
+    ],
 )
 def test_text_that_is_no_oid_is_refused(oid: str) -> None:
     assert "is no OID" in told(file(LINE.replace("2.16.886.111.100000", oid)))[0]

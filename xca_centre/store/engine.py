@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     InterfaceError,
     InternalError,
@@ -19,7 +20,7 @@ from sqlalchemy.exc import (
     TimeoutError,
 )
 
-from xca_centre.errors import ChangeUncertain, DatabaseExposed, DatabaseUnknown, StoreUnavailable
+from xca_centre.errors import ChangeUncertain, DatabaseExposed, DatabaseUnknown, StoreUnavailable, TextNotKept
 
 _CONNECT_SECONDS: Final = 5
 _LOCK_SECONDS: Final = 10
@@ -62,8 +63,9 @@ class Engines:
 
         Raises:
             StoreUnavailable: the database did not answer.
+            TextNotKept: a text has characters that no database takes.
         """
-        with _unavailable(), self._reading.connect() as connection:
+        with _failures(), self._reading.connect() as connection:
             connection.begin()
             yield connection
 
@@ -74,8 +76,9 @@ class Engines:
         Raises:
             StoreUnavailable: the database did not answer; nothing was changed.
             ChangeUncertain: it did not answer to the commit.
+            TextNotKept: a text has characters that no database takes, or too many; nothing was changed.
         """
-        with _unavailable(), self.changing.connect() as connection:
+        with _failures(), self.changing.connect() as connection:
             connection.begin()
             yield connection
             try:
@@ -176,8 +179,11 @@ def _postgresql(url: URL) -> Engines:
 
 
 @contextmanager
-def _unavailable() -> Iterator[None]:
+def _failures() -> Iterator[None]:
     try:
         yield
     except _DOWN as error:
         raise StoreUnavailable from error
+    except (DataError, UnicodeEncodeError) as error:
+        # What a stranger typed, in a place where nobody has looked at it before.
+        raise TextNotKept from error
