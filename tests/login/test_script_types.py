@@ -19,7 +19,8 @@ from xca_login.testing.parties import encryption
 STATIC = Path(xca_login.__file__).with_name("static")
 PAGE = """
 import {
-  findComponent, logIn, logOut, LoginError, openCard, openEnvelope, proveKey, readCards, registerKey, sign,
+  changePin, findComponent, logIn, logOut, LoginError, openCard, openEnvelope, proveKey, readCards,
+  registerKey, resetPin, sign, writeCertificate,
 } from "./xca-login.js";
 import type {
   Card, CardOptions, Component, Key, Login, Options, SiteOptions, Words,
@@ -38,7 +39,11 @@ export async function use(statement: string, envelope: Uint8Array): Promise<stri
     const plain: Uint8Array = await openEnvelope(envelope);
     const key: Key & { readonly component: Component } = await registerKey(ofSite);
     const proved: string | null = (await proveKey()).proved;
-    await openCard({ ...options, card: cards[0]?.number ?? "", issuer: "XCA" });
+    const its = { ...options, card: cards[0]?.number ?? "", issuer: "XCA" };
+    const accepted: string | null = (await openCard(its)).acceptance;
+    await resetPin(its);
+    await changePin(its);
+    await writeCertificate({ ...its, certificate: accepted ?? "" });
     await logOut({ path: "/login" });
     const said = [login.notice?.["zh-TW"] ?? "", component.kind, signature, key.sha256, proved ?? ""];
     return [...said, `${plain.length} bytes`];

@@ -19,12 +19,16 @@ from xca_centre.status.routes import status_routes
 from xca_centre.web import (
     apply,
     apply_cases,
+    card_pages,
+    certificate_acceptance,
     certificates,
+    contact_pages,
     home,
     information,
     login,
     menu,
     problems,
+    secure_email,
     status_changes,
     test_payments,
     user_code_pages,
@@ -45,6 +49,10 @@ PAGES: Final = (
     information,
     status_changes,
     user_code_pages,
+    card_pages,
+    certificate_acceptance,
+    contact_pages,
+    secure_email,
 )
 """The modules of pages, each with `routes(frame)`."""
 

@@ -120,8 +120,20 @@ export function sign(statement: string | (() => Promise<string>), options?: Card
  */
 export function openEnvelope(envelope: Uint8Array | string, options?: CardOptions): Promise<Uint8Array>;
 
-/** Activate a card (開卡): the person does it in the component's own window. */
-export function openCard(options: Options & { card: string; issuer: string }): Promise<void>;
+/**
+ * Activate a card (開卡): the person does it in the component's own window. `acceptance`: what the card signed for the
+ * certificate centre that it comes from, in base64; null: nothing.
+ */
+export function openCard(options: Options & { card: string; issuer: string }): Promise<{ acceptance: string | null }>;
+
+/** Unlock a card or reset its PIN (鎖卡解碼/重設PIN碼): the person does it in the component's own window. */
+export function resetPin(options: Options & { card: string; issuer: string }): Promise<void>;
+
+/** Change the PIN (更改PIN碼); our component asks for both in its window. */
+export function changePin(options: Options & { card: string }): Promise<void>;
+
+/** Write a certificate, in base64, for one of the card's keys; it takes the place of the present one. */
+export function writeCertificate(options: Options & { card: string; certificate: string }): Promise<void>;
 
 /** Register the key for encryption of the card that logged in. It needs no PIN. */
 export function registerKey(options?: SiteOptions): Promise<Key & { readonly component: Component }>;

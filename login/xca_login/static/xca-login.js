@@ -8,6 +8,7 @@
 // or, in the handler of a click: await logIn(). Types and meanings are in xca-login.d.ts.
 
 const COMPONENT = "http://localhost:61161";
+const CARD_MANAGEMENT = "/CardManagement/CMCPopForm";
 const HELLO_SECONDS = 15;
 const ANSWER_SECONDS = 170;
 const PROBE_SECONDS = 30; // the person may be answering the browser's question
@@ -418,7 +419,20 @@ export async function openEnvelope(envelope, options = {}) {
 }
 
 export async function openCard({ card, issuer, ...options } = {}) {
-  await use({ func: "openCard", cardid: card, caname: issuer }, options, "/CardManagement/CMCPopForm");
+  const said = await use({ func: "openCard", cardid: card, caname: issuer }, options, CARD_MANAGEMENT);
+  return { acceptance: typeof said.acceptance === "string" ? said.acceptance.replace(/\s/g, "") : null };
+}
+
+export async function resetPin({ card, issuer, ...options } = {}) {
+  await use({ func: "resetUserPIN", cardid: card, caname: issuer }, options, CARD_MANAGEMENT);
+}
+
+export async function changePin({ card, ...options } = {}) {
+  await use({ func: "changeUserPINCode", cardid: card }, options);
+}
+
+export async function writeCertificate({ card, certificate, ...options } = {}) {
+  await use({ func: "writecert", cardid: card, value: certificate }, options);
 }
 
 export async function logIn(options = {}) {

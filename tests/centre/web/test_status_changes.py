@@ -2,35 +2,20 @@
 """Revocation, suspension and resumption on the centre's pages: who may, what is asked, what is told."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from starlette.testclient import TestClient
 
 from support.centre.holders import HeldCard
-from support.centre.web import ENGLISH, browser, frame_of
+from support.centre.web import ENGLISH
 from support.moved_clock import MovedClock
 from xca_centre.certificate_sets import change_state
 from xca_centre.life.certificate import CertificateEvent, CertificateState
 from xca_centre.life.transitions import Actor, Role
-from xca_centre.store.database import Database
 from xca_centre.web.frame import Frame
 from xca_centre.web.once import new_token
 
 PROGRAM = {"Accept": "application/json"}
-
-
-@pytest.fixture
-def frame(sqlite_address: str, clock: MovedClock) -> Iterator[Frame]:
-    database = Database(sqlite_address, clock)
-    yield frame_of(database, clock)
-    database.close()
-
-
-@pytest.fixture
-def client(frame: Frame) -> Iterator[TestClient]:
-    with browser(frame) as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 
 import base64
 import re
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -13,30 +12,16 @@ from starlette.testclient import TestClient
 from support.centre.authority import issuer
 from support.centre.cases import FIRST
 from support.centre.holders import HeldCard
-from support.centre.web import ENGLISH, browser, frame_of
+from support.centre.web import ENGLISH
 from support.moved_clock import MovedClock
 from xca_centre import applications, orders, tickets, user_codes
 from xca_centre.life.certificate import CertificateEvent
-from xca_centre.store.database import Database
 from xca_centre.web.frame import Frame
 from xca_centre.web.once import new_token
 from xca_common.pki.ticket import Ticket
 
 PROGRAM = {"Accept": "application/json"}
 SECRET = {"secret": "Fern-42", "secret_again": "Fern-42"}
-
-
-@pytest.fixture
-def frame(sqlite_address: str, clock: MovedClock) -> Iterator[Frame]:
-    database = Database(sqlite_address, clock)
-    yield frame_of(database, clock)
-    database.close()
-
-
-@pytest.fixture
-def client(frame: Frame) -> Iterator[TestClient]:
-    with browser(frame) as client:
-        yield client
 
 
 @pytest.fixture
