@@ -12,6 +12,7 @@ from uuid import UUID
 import segno
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from markupsafe import Markup
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -147,7 +148,7 @@ class _Pages:
             context: dict[str, Any] = {
                 "case": case,
                 "number": case_number.shown(case.case_number),
-                "qr": segno.make(case.case_number, error="m", micro=False).svg_data_uri(scale=_QR_SCALE),
+                "qr": _qr_code(case.case_number),
                 "organisation": organisations.organisation(connection, case.organisation),
                 "kind": _kind_of(case),
                 "ranks": RANKS,
@@ -303,6 +304,12 @@ class _Pages:
     def _application(self, request: Request, connection: Connection) -> Application:
         access: UUID = request.path_params["access"]
         return case_access.application(connection, access, self._browsers.of(request), self._frame.clock)
+
+
+def _qr_code(number: str) -> Markup:
+    """Return the address of a picture: it is longer than a text that pages show, and has no sign of HTML."""
+    made: str = segno.make(number, error="m", micro=False).png_data_uri(scale=_QR_SCALE)
+    return Markup(made)  # noqa: S704  # base64
 
 
 def _by(case: Application) -> Actor:
