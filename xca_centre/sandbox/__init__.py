@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from xca_centre import settings
+from xca_centre.centre import Centre
 from xca_centre.i18n import text
 from xca_centre.sandbox.parts import Parts
-from xca_centre.sandbox.setting_up import set_up
+from xca_centre.sandbox.setting_up import open_officers_cards, set_up
 from xca_centre.sandbox.site import site
 from xca_centre.sandbox.web_server import WebServer
 from xca_common.i18n import Text
@@ -53,6 +55,7 @@ def run(folder: Path | None, tell: Callable[[Text], object], show: Callable[[Add
         sandbox = set_up(place, tell)
         tell(text("Starting the centre, its worker and the local component"))
         parts = stack.enter_context(Parts.running(sandbox))
+        open_officers_cards(sandbox, Centre(settings.read(sandbox.folder)))
         server = WebServer(sandbox.page_port, lambda address: site(sandbox, parts, address))
         stack.enter_context(parts.ending(server.end))
         server.serve(lambda address: show(Addresses(f"{address}/", f"{sandbox.origin}/")))

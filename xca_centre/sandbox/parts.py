@@ -40,7 +40,7 @@ class Parts:
     """What runs.
 
     Attributes:
-        component: the address of the local component.
+        component: the address of the local component; "": it does not run.
     """
 
     def __init__(self, component: str, programs: Sequence[_Program]) -> None:
@@ -49,8 +49,12 @@ class Parts:
 
     @classmethod
     @contextmanager
-    def running(cls, sandbox: Sandbox) -> "Iterator[Parts]":
+    def running(cls, sandbox: Sandbox, *, with_component: bool = True) -> "Iterator[Parts]":
         """Run all of them until the end of the block.
+
+        Args:
+            sandbox: whose.
+            with_component: also the local component.
 
         Raises:
             ProgramMissing, ProgramFailed: one cannot be run.
@@ -58,14 +62,17 @@ class Parts:
         folder, variables = sandbox.folder, sandbox.variables
         _write_client_settings(sandbox)
         with ExitStack() as stack:
-            component = stack.enter_context(Component.running(variables, folder, sandbox.origin))
-            sandbox.write_settings(component.address)
+            address = ""
+            if with_component:
+                running = Component.running(variables, folder, sandbox.origin)
+                address = stack.enter_context(running).address
+                sandbox.write_settings(address)
             own = ["--dir", str(folder)]
             programs = [
                 stack.enter_context(_started(variables, folder, "xca-centre", [*own, *words]))
                 for words in (["serve", "--port", str(sandbox.port)], ["worker"])
             ]
-            parts = cls(component.address, programs)
+            parts = cls(address, programs)
             parts._wait_for(sandbox.origin)
             yield parts
 

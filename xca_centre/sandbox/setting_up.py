@@ -14,7 +14,7 @@ from xca_centre.beginning import is_begun
 from xca_centre.centre import Centre
 from xca_centre.clocks import MovableClock
 from xca_centre.i18n import text
-from xca_centre.life.certificate import CertificateEvent, CertificateState
+from xca_centre.life.certificate import CertificateState
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.sandbox.web_server import HOST
 from xca_common import atomic_file
@@ -158,8 +158,6 @@ def set_up(folder: Path, tell: Callable[[Text], object]) -> Sandbox:
         _keep(_with_cards(sandbox, centre))
     sandbox = _kept(folder)
     _register(centre)
-    for officer in sandbox.officers:
-        _open_card(sandbox, centre, officer)
     centre.database.close()
     return sandbox
 
@@ -170,7 +168,7 @@ def _kept(folder: Path) -> Sandbox:
     if not path.exists():
         ports = _free_ports()
         people = [
-            SandboxOfficer(officer, name, "", _digits(), secrets.token_hex(5)) for officer, name in _PEOPLE
+            SandboxOfficer(officer, name, "", digits(), secrets.token_hex(5)) for officer, name in _PEOPLE
         ]
         _keep(Sandbox(folder, ports[0], ports[1], people))
     read: dict[str, Any] = json.loads(path.read_bytes())
@@ -192,7 +190,7 @@ def _begin(sandbox: Sandbox) -> None:
     atomic_file.write(codes, "".join(f"{each.user_code}\n" for each in sandbox.officers).encode())
     people = [word for each in sandbox.officers for word in ("--officer", each.id, each.name)]
     sources = ["--root-pin", f"env:{_ROOT_PIN}", "--user-codes", f"file:{codes}"]
-    variables = sandbox.variables | {_ROOT_PIN: _digits()}
+    variables = sandbox.variables | {_ROOT_PIN: digits()}
     try:
         run(variables, "xca-centre", "--dir", str(sandbox.folder), "init", *people, *sources)
     finally:
@@ -215,23 +213,46 @@ def _register(centre: Centre) -> None:
         organisations.import_organisations(change, found, _BY)
 
 
-def _open_card(sandbox: Sandbox, centre: Centre, officer: SandboxOfficer) -> None:
-    """Activate the card of an officer, and accept its certificates, as he would."""
+def open_officers_cards(sandbox: Sandbox, centre: Centre) -> None:
+    """Activate the officers' cards, and accept their certificates, as they would. The centre runs.
+
+    Raises:
+        ProgramMissing, ProgramFailed: xcactl cannot be used.
+    """
+    cards = json.loads(run(sandbox.variables, "softhsm-card", "list", "--json"))
+    closed = {card["number"] for card in cards if card["state"] == "issued"}
+    for officer in sandbox.officers:
+        if officer.card in closed:
+            activate(sandbox, officer.card, officer.user_code, officer.pin)
+        accept(sandbox, centre, officer.card, officer.pin)
+
+
+def activate(sandbox: Sandbox, number: str, user_code: str, pin: str) -> None:
+    """Activate a card. Its certificates are accepted on the way, if the centre answers.
+
+    Raises:
+        ProgramMissing, ProgramFailed: xcactl cannot be used.
+    """
+    variables = sandbox.variables | {_CODES: user_code, _PIN: pin}
+    sources = ("--user-code", f"env:{_CODES}", "--new-pin", f"env:{_PIN}")
+    run(variables, "xcactl", "activate", "--yes", "--card", number, *sources)
+
+
+def accept(sandbox: Sandbox, centre: Centre, number: str, pin: str) -> None:
+    """Accept the certificates of an activated card, unless they are. The centre runs.
+
+    Raises:
+        ProgramMissing, ProgramFailed: xcactl cannot be used, or the centre refused.
+    """
     with centre.database.read() as connection:
-        (issued,) = certificate_sets.of_card(connection, officer.card)
-    if issued.standing.state is not CertificateState.ISSUED:
-        return
-    variables = sandbox.variables | {_CODES: officer.user_code, _PIN: officer.pin}
-    listed = json.loads(run(sandbox.variables, "softhsm-card", "list", "--json"))
-    if any(card["number"] == officer.card and card["state"] == "issued" for card in listed):
-        sources = ("--user-code", f"env:{_CODES}", "--new-pin", f"env:{_PIN}")
-        run(variables, "xcactl", "activate", "--yes", "--card", officer.card, *sources)
-    with centre.database.change() as change:
-        holder = Actor(Role.HOLDER, officer.card)
-        certificate_sets.change_state(change, issued.id, CertificateEvent.ACCEPT, holder, centre.rules)
+        (issued,) = certificate_sets.of_card(connection, number)
+    if issued.standing.state is CertificateState.ISSUED:
+        variables = sandbox.variables | {_PIN: pin}
+        run(variables, "xcactl", "accept", "--yes", "--card", number, "--pin", f"env:{_PIN}")
 
 
-def _digits() -> str:
+def digits() -> str:
+    """Return a new PIN."""
     return "".join(secrets.choice("0123456789") for _ in range(_PIN_DIGITS))
 
 
