@@ -8,7 +8,7 @@ it: the row, the event, the jobs.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_hex
@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from xca_centre import case_number, certificate_sets, organisations, payments, user_codes
 from xca_centre.application_form import ApplicationForm, Contact, Rank
@@ -558,13 +558,41 @@ def tell_locked(change: Change, code: UUID) -> None:
         _mail(change, Mail.USER_CODE_LOCKED, about, facts)
 
 
-def in_state(connection: Connection, state: ApplicationState, officer: Officer) -> Sequence[Application]:
-    """Return the applications in a state that an officer may review, the oldest first."""
-    chosen = select(APPLICATIONS).where(APPLICATIONS.c.state == state.value)
-    if officer.counter is not None:
-        chosen = chosen.where(APPLICATIONS.c.organisation.in_(organisations.oids_of_counter(officer.counter)))
-    rows = connection.execute(chosen.order_by(APPLICATIONS.c.submitted, APPLICATIONS.c.id))
+def in_state(
+    connection: Connection, state: ApplicationState, officer: Officer, most: int | None = None
+) -> Sequence[Application]:
+    """Return the applications in a state that an officer may review, the oldest first.
+
+    Args:
+        connection: for reading.
+        state: in which they are.
+        officer: who reviews.
+        most: how many at most; None: all.
+    """
+    chosen = select(APPLICATIONS).where(APPLICATIONS.c.state == state.value, *_of_counter(officer))
+    rows = connection.execute(chosen.order_by(APPLICATIONS.c.submitted, APPLICATIONS.c.id).limit(most))
     return [_application(row) for row in rows]
+
+
+def counts(connection: Connection, officer: Officer) -> Mapping[ApplicationState, int]:
+    """Return how many applications that an officer may review are in each state; 0 is left out."""
+    state = APPLICATIONS.c.state
+    chosen = select(state, func.count()).where(*_of_counter(officer)).group_by(state)
+    return {ApplicationState(name): number for name, number in connection.execute(chosen)}
+
+
+def of_case_number(connection: Connection, typed: str) -> Application:
+    """Return the application of a case number that an officer typed.
+
+    Raises:
+        BadCaseNumber: it is none.
+        ApplicationUnknown: there is none of this number.
+    """
+    number = case_number.read(typed)
+    row = connection.execute(select(APPLICATIONS).where(APPLICATIONS.c.case_number == number)).one_or_none()
+    if row is None:
+        raise ApplicationUnknown
+    return _application(row)
 
 
 def renewal_challenge(origin: str, organisation: str, form: ApplicationForm, now: datetime) -> Challenge:
@@ -646,6 +674,12 @@ def _check_primary(
     )
     if sum(change.connection.execute(count).scalar_one() for count in (under_way, made)) >= most:
         raise PrimaryCardTaken(name=holder.name)
+
+
+def _of_counter(officer: Officer) -> list[ColumnElement[bool]]:
+    if officer.counter is None:
+        return []
+    return [APPLICATIONS.c.organisation.in_(organisations.oids_of_counter(officer.counter))]
 
 
 def _check_counter(connection: Connection, application: Application, officer: Officer) -> None:

@@ -1087,6 +1087,14 @@ class NotLoggedIn(RequestRefused):
     _next_step = text("Log in with the card.")
 
 
+class LoginTooOld(RequestRefused):
+    """What cannot be undone is done by who has just shown the card."""
+
+    minutes: int
+    _message = text("You logged in more than {minutes} minutes ago. Nothing was done.")
+    _next_step = text("Log in with the card again, and repeat it.")
+
+
 class OtherLoginNeeded(RequestRefused):
     """Somebody else's card is logged in than the page is for."""
 

@@ -87,6 +87,13 @@ def read(
     return [Event.of(row) for row in connection.execute(chosen.limit(most))]
 
 
+def of_subjects(connection: Connection, subjects: Sequence[str], most: int = 2 * PAGE) -> Sequence[Event]:
+    """Return what happened to some things, the newest first."""
+    chosen = select_events().where(EVENTS.c.subject.in_(subjects))
+    newest_first = chosen.order_by(EVENTS.c.at.desc(), EVENTS.c.id.desc())
+    return [Event.of(row) for row in connection.execute(newest_first.limit(most))]
+
+
 def shown_facts(event: Event) -> list[tuple[str, str]]:
     """Return the facts of an event as they are shown: without certificates, and none very long."""
     facts = [(name, str(value)) for name, value in read_facts(event.facts).items()]

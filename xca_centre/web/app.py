@@ -27,6 +27,7 @@ from xca_centre.web import (
     information,
     login,
     menu,
+    officers,
     problems,
     secure_email,
     status_changes,
@@ -53,6 +54,7 @@ PAGES: Final = (
     certificate_acceptance,
     contact_pages,
     secure_email,
+    officers,
 )
 """The modules of pages, each with `routes(frame)`."""
 
