@@ -383,6 +383,15 @@ class Terms:
     fee: Wording
     contact: Wording
 
+    def clauses(self, days: int) -> list[Wording]:
+        """Return the clauses in their order.
+
+        Args:
+            days: for the acceptance.
+        """
+        acceptance = self.acceptance.format(days=days)
+        return [self.data, self.codes, acceptance, self.purpose, self.report, self.fee, self.contact]
+
 
 @dataclass(frozen=True)
 class IssuerRules:

@@ -18,6 +18,7 @@ from xca_centre.errors import AddressUnknown, CentreError, MethodRefused
 from xca_centre.status.routes import status_routes
 from xca_centre.web import (
     apply,
+    apply_api,
     apply_cases,
     card_pages,
     certificate_acceptance,
@@ -44,6 +45,7 @@ PAGES: Final = (
     home,
     login,
     apply,
+    apply_api,
     apply_cases,
     test_payments,
     certificates,
@@ -67,6 +69,9 @@ _LOGIN_RULE: Final = PathRule(
 )
 _OPEN_RULE: Final = PathRule(any_origin=True, content_types=None, body_max=1 << 20)
 """Of what programs post, with a signature or a question that anybody may ask."""
+
+_API_RULE: Final = PathRule(any_origin=True, content_types=frozenset({"application/json"}), body_max=64 << 10)
+"""Of what programs post without a session. A page of another site cannot send this type unasked."""
 
 _YEAR: Final = 365 * 24 * 3600  # seconds
 
@@ -93,6 +98,8 @@ def application(frame: Frame) -> ASGIApp:
             return _OPEN_RULE
         if path.startswith(f"{menu.LOGIN}/"):
             return _LOGIN_RULE
+        if path == apply_api.PATH or path.startswith(f"{apply_api.PATH}/"):
+            return _API_RULE
         return _UPLOAD_RULE if path.endswith(UPLOADS) else _FORM_RULE
 
     pages = Starlette(

@@ -53,7 +53,7 @@ _TERMS: Final = f"{menu.APPLY}/terms"
 _DRAFTS: Final = f"{menu.APPLY}/drafts"
 CASES: Final = f"{menu.APPLY}/cases"
 """Below it is each case that a browser may look at."""
-_DRAFTS_OF_A_NETWORK: Final = 100
+APPLICATIONS_OF_A_NETWORK: Final = 100
 """Applications that a network may begin within an hour."""
 _GIVEN_BEFORE: Final = ("rank", "consent")
 _TYPED: Final = tuple(name for name in FIELDS if name not in _GIVEN_BEFORE)
@@ -153,7 +153,7 @@ class _Pages:
         asked = self._asked(fields)
         if fields.get("consent") != self._frame.rules.terms.version:
             return self._terms_page(request, asked, NotAgreed())
-        self._frame.limit(request, "draft", _DRAFTS_OF_A_NETWORK)
+        self._frame.limit(request, "draft", APPLICATIONS_OF_A_NETWORK)
         browser = self._browsers.known(request)
         given = {"rank": str(asked.rank), "consent": fields["consent"], "published": "yes"}
         with self._frame.database.change() as change:

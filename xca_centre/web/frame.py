@@ -26,6 +26,7 @@ from xca_centre.authority.hierarchy import Hierarchy
 from xca_centre.deadlines import last_day
 from xca_centre.errors import (
     CentreError,
+    FormIncomplete,
     FormMalformed,
     NotAccepted,
     NotLoggedIn,
@@ -44,7 +45,7 @@ from xca_centre.web import menu, once, sessions
 from xca_centre.web.problems import PATH as PROBLEMS
 from xca_centre.web.problems import described, name_of, status_of
 from xca_centre.web.sessions import Session
-from xca_common.i18n import CHINESE, ENGLISH
+from xca_common.i18n import CHINESE, ENGLISH, LANGUAGE_TAGS
 from xca_common.taipei import day, moment
 from xca_common.web.assets import Assets
 from xca_common.web.forms import MalformedForm, read_form
@@ -229,6 +230,11 @@ class Frame:
             problem = Problem(name_of(type(error)), status, described(type(error))[0], _DETAIL.format(**said))
             code = name_of(type(error)).replace("-", "_")
             more = {"code": code, **error.words(), "contact": self.rules.about.contact_line}
+            if isinstance(error, FormIncomplete):
+                more["problems"] = {
+                    name: {tag: reason(language) for tag, language in LANGUAGE_TAGS.items()}
+                    for name, reason in error.problems.items()
+                }
             answer = problem_document(request, problem, f"{self.origin}{PROBLEMS}", more)
         if isinstance(error, TooManyRequests):
             answer.headers["Retry-After"] = str(error.minutes * 60)

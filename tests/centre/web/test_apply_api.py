@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applications that a program sends, and their progress."""
+
+import json
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from support.centre.authority import key
+from support.centre.cases import CODE, FIELDS, SCHOOL
+from xca_centre.store.tables import APPLICATIONS
+from xca_centre.web.frame import Frame
+
+pytestmark = pytest.mark.fast
+ASKED = {**FIELDS, "organisation": SCHOOL.oid, "user_code": CODE}
+
+
+@pytest.fixture
+def program(client: TestClient) -> TestClient:
+    """A program: it sends no origin, and wants no pages."""
+    client.headers.pop("Origin")
+    client.headers["Accept"] = "application/json"
+    return client
+
+
+def progress(program: TestClient, number: str, code: str = CODE) -> Any:
+    return sent(program, "/api/applications/progress", {"case_number": number, "user_code": code})
+
+
+def sent(program: TestClient, path: str, document: dict[str, str]) -> Any:
+    return program.post(path, content=json.dumps(document), headers={"Content-Type": "application/json"})
+
+
+def test_program_applies_for_a_card_and_asks_for_its_progress(program: TestClient, frame: Frame) -> None:
+    assert program.get("/api/terms").json()["version"] == FIELDS["consent"]
+    answer = program.post("/api/applications", json=ASKED)
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert (made["state"], made["fee"], made["organisation"]) == ("submitted", 420, SCHOOL.oid)
+    assert progress(program, made["case_number"]).json() == made
+    assert CODE not in answer.text
+
+
+def test_program_applies_for_a_certificate_with_a_request(program: TestClient, frame: Frame) -> None:
+    request = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(key("own"), hashes.SHA256())
+    pem = request.public_bytes(serialization.Encoding.PEM).decode()
+    assert program.post("/api/applications", json={**ASKED, "request": pem}).json()["fee"] == 320
+    assert program.post("/api/applications", json={**ASKED, "request": "none"}).status_code == 400
+
+
+def test_what_is_wrong_is_told_by_field_in_both_languages(program: TestClient, frame: Frame) -> None:
+    answer = program.post("/api/applications", json={**ASKED, "contact_phone": "x", "consent": "1999"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "form_incomplete")
+    problems = answer.json()["problems"]
+    assert set(problems) == {"contact_phone", "consent"}
+    assert set(problems["consent"]) == {"zh-TW", "en"}
+    with frame.database.read() as connection:
+        assert connection.execute(select(APPLICATIONS)).all() == []
+
+
+def test_wrong_code_and_unknown_case_are_told_alike(program: TestClient) -> None:
+    made = program.post("/api/applications", json=ASKED).json()
+    other = program.post("/api/applications", json={**ASKED, "user_code": "other-code"}).json()
+    answers = [progress(program, made["case_number"], "wrong-code"), progress(program, other["case_number"])]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(403, answers[0].text)}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"user_code": 1}', b"[" * 9999, b'"x"', b"\xff"])
+def test_body_that_is_no_document_is_refused(program: TestClient, body: bytes) -> None:
+    for path in ("/api/applications", "/api/applications/progress"):
+        answer = program.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "form_malformed")
+
+
+@pytest.mark.parametrize("name", [*ASKED, "request"])
+@pytest.mark.parametrize("value", ["\ud800", "\0", "x" * 20_000, "\u202e"])
+def test_hostile_value_is_refused(program: TestClient, name: str, value: str) -> None:
+    answer = sent(program, "/api/applications", {**ASKED, name: value})
+    assert (answer.status_code // 100, answer.json()["contact"]) == (4, "02-0000-0000")
+    assert progress(program, value, value).status_code == 400
+
+
+def test_page_of_another_site_can_send_no_application(program: TestClient) -> None:
+    for kind in ("application/x-www-form-urlencoded", "text/plain"):
+        headers = {"Content-Type": kind, "Origin": "https://evil.example"}
+        assert program.post("/api/applications", content=b"{}", headers=headers).status_code == 415
