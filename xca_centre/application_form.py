@@ -28,6 +28,10 @@ class Rank(StrEnum):
     """附卡, the one that procurement takes."""
 
 
+RANKS: Final = {Rank.PRIMARY: text("primary card"), Rank.SECONDARY: text("secondary card")}
+"""How people call them."""
+
+
 @dataclass(frozen=True)
 class Contact:
     """憑證聯絡人: to whom the card is sent, and whom the centre writes to. Nothing of it is in the card.

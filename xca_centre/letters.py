@@ -14,11 +14,11 @@ from fpdf import FPDF, XPos, YPos
 from fpdf.enums import MethodReturnValue
 from fpdf.fonts import FontFace
 
-from xca_centre.application_form import Contact, Rank
+from xca_centre.application_form import RANKS, Contact, Rank
 from xca_centre.errors import LetterNotMade
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules, Said
-from xca_centre.paper import MARGIN, Paper, plain, say
+from xca_centre.paper import MARGIN, Paper, fact_table, plain, say
 from xca_centre.questions import about_cards
 from xca_common.i18n import Text, speaking
 
@@ -27,7 +27,6 @@ _SIZES: Final = (11.0, 10.0, 9.0, 8.0, 7.0)
 _LABEL_COLUMNS, _LABEL_ROWS = 2, 8
 _LABEL: Final = (105.0, 37.0)
 _LABEL_MARGIN: Final = 6.0
-_RANKS: Final = {Rank.PRIMARY: text("primary card"), Rank.SECONDARY: text("secondary card")}
 _HOW: Final = text("How to activate the card")
 _NOTES: Final = text("Please note")
 _QUESTIONS: Final = text("Questions and answers")
@@ -108,7 +107,7 @@ def serial_list(cards: Sequence[MailedCard], rules: IssuerRules, made: datetime,
         LetterNotMade: no font on this computer has all of its characters.
     """
     with speaking(language):
-        title = text("List of the cards in the mail")()
+        title = text("List of the cards in the mail")
         heads = (
             text("No."),
             text("Card number"),
@@ -117,15 +116,14 @@ def serial_list(cards: Sequence[MailedCard], rules: IssuerRules, made: datetime,
             text("Contact person"),
             text("Received"),
         )
-        head = [each() for each in heads]
         rows = [
             (str(number), card.number, "\n".join(card.serials), card.organisation, card.contact.name, "")
             for number, card in enumerate(cards, 1)
         ]
         below = text("{issuer}, {day}; {count} cards").format(
             issuer=rules.about.name, day=_shown(made.date()), count=len(cards)
-        )()
-        pdf = Paper((title, below, *head, *(cell for row in rows for cell in row)), title, made).sheet(
+        )
+        pdf = Paper((title, below, *heads, *(cell for row in rows for cell in row)), title, made).sheet(
             9, landscape=True
         )
         say(pdf, title, 16)
@@ -137,7 +135,8 @@ def serial_list(cards: Sequence[MailedCard], rules: IssuerRules, made: datetime,
             text_align="LEFT",
             padding=1,
         ) as table:
-            for row in (head, *rows):
+            table.row([plain(cell) for cell in heads])
+            for row in rows:
                 table.row([plain(cell) for cell in row])
         return bytes(pdf.output())
 
@@ -156,7 +155,7 @@ def address_labels(cards: Sequence[MailedCard], made: datetime, language: str) -
         LetterNotMade: no font on this computer has all of its characters.
     """
     with speaking(language):
-        title = text("Address labels")()
+        title = text("Address labels")
         paper = Paper((title, *(line for card in cards for line in card.addressee)), title, made)
         pdf = paper.sheet(11, empty=True)
         pdf.set_auto_page_break(False)
@@ -196,7 +195,7 @@ class _Letter:
             (text("Case number"), card.case_number),
             (text("Organisation"), card.organisation),
             (text("Organisation OID"), card.organisation_oid),
-            (text("Rank"), _RANKS[card.rank]()),
+            (text("Rank"), RANKS[card.rank]()),
             (text("Card number"), card.number),
             (text("Serial number of the signing certificate"), card.serials[0]),
             (text("Serial number of the encryption certificate"), card.serials[1]),
@@ -254,16 +253,7 @@ class _Letter:
         say(pdf, self._opening, size)
         pdf.ln(2)
         pdf.set_font_size(size)
-        with pdf.table(
-            col_widths=(2, 3),
-            first_row_as_headings=False,
-            borders_layout="HORIZONTAL_LINES",
-            line_height=0.5 * size,
-            text_align="LEFT",
-            padding=0.7,
-        ) as table:
-            for row in self._facts:
-                table.row([plain(each) for each in row])
+        fact_table(pdf, self._facts, size)
         say(pdf, _HOW, 1.15 * size, above=3)
         for number, step in enumerate(self._steps, 1):
             _item(pdf, f"{number}.", step, size)

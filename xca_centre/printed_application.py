@@ -13,12 +13,12 @@ import segno
 from fpdf import FPDF
 
 from xca_centre import case_number
-from xca_centre.application_form import Rank, caption
+from xca_centre.application_form import RANKS, Rank, caption
 from xca_centre.applications import Application
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules, Said
 from xca_centre.organisations import Organisation
-from xca_centre.paper import MARGIN, Paper, plain, say
+from xca_centre.paper import MARGIN, Paper, fact_table, plain, say
 from xca_common.i18n import Text, speaking
 from xca_common.taipei import TAIPEI
 
@@ -31,7 +31,6 @@ _TITLES: Final = {
     Rank.PRIMARY: text("Application for an IC card: primary card"),
     Rank.SECONDARY: text("Application for an IC card: secondary card"),
 }
-_RANKS: Final = {Rank.PRIMARY: text("primary card"), Rank.SECONDARY: text("secondary card")}
 _WITHOUT_CARD: Final = text("Application for a certificate without a card")
 _YES_OR_NO: Final = {True: text("yes"), False: text("no")}
 
@@ -87,7 +86,7 @@ class _Sheet:
             (text("Organisation"), organisation.name),
             (text("Tax id (統一編號)"), organisation.tax_id or text("none")),
             (text("Organisation OID"), organisation.oid),
-            (text("Rank"), _RANKS[form.rank]),
+            (text("Rank"), RANKS[form.rank]),
             (text("Uploaded at"), f"{submitted:%Y-%m-%d %H:%M}"),
             (text("Version of the form"), str(application.revision)),
             (caption("applicant_email"), form.applicant_email),
@@ -136,16 +135,7 @@ class _Sheet:
         say(pdf, self._shown, 1.5 * size)
         pdf.ln(2)
         pdf.set_font_size(size)
-        with pdf.table(
-            col_widths=(2, 3),
-            first_row_as_headings=False,
-            borders_layout="HORIZONTAL_LINES",
-            line_height=0.5 * size,
-            text_align="LEFT",
-            padding=0.7,
-        ) as table:
-            for row in self._facts:
-                table.row([plain(each) for each in row])
+        fact_table(pdf, self._facts, size)
         pdf.ln(4)
         if pdf.get_y() + _SEAL > pdf.h - MARGIN:
             pdf.add_page()

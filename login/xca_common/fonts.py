@@ -4,7 +4,7 @@
 import subprocess
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from xca_common.i18n import text
 
@@ -19,20 +19,45 @@ NO_FONT: Final = text(
 """Why a file with text cannot be made."""
 
 
+class Font(NamedTuple):
+    """A font.
+
+    Attributes:
+        file: where it is.
+        number: its number in the file.
+        lacks: which of the characters that were wished for it has not.
+    """
+
+    file: str
+    number: int
+    lacks: frozenset[str]
+
+
 def font_with(characters: Iterable[str], formats: Collection[str]) -> tuple[str, int] | None:
     """Return a font that has all of some characters: its file, and its number in it; None: there is none.
 
     Fonts for Traditional Chinese come first.
     """
+    found = best_font(characters, (), formats)
+    return (found.file, found.number) if found else None
+
+
+def best_font(needed: Iterable[str], wished: Iterable[str], formats: Collection[str]) -> Font | None:
+    """Return the font that has all characters that are needed, and most of others; None: there is none."""
     from fontTools.ttLib import TTFont, TTLibError  # type: ignore[import-untyped]
 
-    wanted = {ord(character) for character in characters if not character.isspace()}
+    wanted = {ord(character) for character in needed if not character.isspace()}
+    others = {ord(character) for character in wished if not character.isspace()}
+    best: Font | None = None
     for file, number in _fonts(formats):
         with suppress(OSError, TTLibError, KeyError):
-            found = TTFont(file, fontNumber=number, lazy=True).getBestCmap() or {}
-            if wanted <= found.keys():
-                return file, number
-    return None
+            has = (TTFont(file, fontNumber=number, lazy=True).getBestCmap() or {}).keys()
+            lacks = frozenset(map(chr, others - has))
+            if wanted <= has and (best is None or len(lacks) < len(best.lacks)):
+                best = Font(file, number, lacks)
+                if not lacks:
+                    break
+    return best
 
 
 def _fonts(formats: Collection[str]) -> list[tuple[str, int]]:

@@ -100,10 +100,25 @@ def test_letter_with_the_longest_names_has_two_pages(issuer: Issuer, language: s
     assert back
 
 
-def test_letter_that_no_font_can_write_is_refused(rules: IssuerRules) -> None:
+def test_letter_whose_sentences_no_font_can_write_is_refused(
+    rules: IssuerRules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(LetterNotMade) as caught:
-        activation_letter(replace(CARD, organisation="\N{LINEAR B SYLLABLE B008 A}" * 3), rules, MADE, "en")
+        activation_letter(CARD, rules, MADE, "en")
     assert "font" in caught.value.message("en")
+
+
+def test_name_that_no_font_can_write_keeps_no_other_card_from_the_post(rules: IssuerRules) -> None:
+    contact = replace(CARD.contact, name="王\N{LINEAR B SYLLABLE B008 A}明")
+    odd = replace(CARD, contact=contact, organisation="國立\N{PLAYING CARD ACE OF SPADES}大學")
+    front, _ = pages(activation_letter(odd, rules, MADE, "zh_TW"))
+    (listed,) = pages(serial_list([CARD, odd], rules, MADE, "zh_TW"))
+    (labels,) = pages(address_labels([CARD, odd], MADE, "zh_TW"))
+    for page in (front, listed, labels):
+        assert "王<U+10000>明" in page
+        assert "國立<U+1F0A1>大學" in page
+    assert CARD.contact.address in labels
 
 
 def test_letter_writes_characters_that_act_as_what_they_are(rules: IssuerRules) -> None:

@@ -14,7 +14,6 @@ from support.centre.cases import CODE, RULES, SCHOOL, form
 from xca_centre import case_number
 from xca_centre.application_form import Rank
 from xca_centre.applications import Application
-from xca_centre.errors import LetterNotMade
 from xca_centre.life.application import ApplicationState
 from xca_centre.printed_application import print_application
 
@@ -115,7 +114,7 @@ def test_printed_application_is_the_same_each_time() -> None:
     assert CASE.form.rank is Rank.SECONDARY
 
 
-def test_application_without_a_font_for_its_characters_is_told() -> None:
+def test_application_writes_characters_that_no_font_has_by_their_numbers() -> None:
     odd = replace(SCHOOL, name="\U0001f0a1\U00012000學校")
-    with pytest.raises(LetterNotMade):
-        print_application(CASE, odd, RULES, MADE, "zh_TW")
+    for page in pages(print_application(CASE, odd, RULES, MADE, "zh_TW")):
+        assert "<U+1F0A1><U+12000>學校" in page

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from xca_centre import applications, case_access, drafts, organisations
-from xca_centre.application_form import FIELDS, Rank, caption
+from xca_centre.application_form import FIELDS, RANKS, Rank, caption
 from xca_centre.authority.certificates import requested_key
 from xca_centre.drafts import Draft, Wanted
 from xca_centre.errors import (
@@ -68,7 +68,6 @@ _REQUESTS: Final[Mapping[type[NotCertified], Text]] = {
     KeyRefused: text("the key of the request is no RSA key of 2048 bits with exponent 65537"),
     PossessionUnproved: text("the request is not signed with its own key and SHA-256"),
 }
-RANKS: Final = {Rank.PRIMARY: text("primary card"), Rank.SECONDARY: text("secondary card")}
 KINDS: Final = {
     Wanted.CARD: text("IC card"),
     Wanted.RENEWAL: text("IC card, renewed with the signature of the old one"),

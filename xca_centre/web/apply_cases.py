@@ -27,7 +27,7 @@ from xca_centre import (
     organisations,
     payments,
 )
-from xca_centre.application_form import FIELDS, ApplicationForm, caption
+from xca_centre.application_form import FIELDS, RANKS, ApplicationForm, caption
 from xca_centre.applications import Application
 from xca_centre.drafts import Wanted
 from xca_centre.errors import BadCaseNumber, CentreError, FormIncomplete, NoSuchOrder, UserCodeError
@@ -38,7 +38,7 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.orders import Order
 from xca_centre.printed_application import print_application
 from xca_centre.web import menu, test_payments
-from xca_centre.web.apply import CASES, KINDS, RANKS
+from xca_centre.web.apply import CASES, KINDS
 from xca_centre.web.browsers import Browsers
 from xca_centre.web.frame import Fields, Frame
 from xca_common.i18n import Text
