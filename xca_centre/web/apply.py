@@ -280,15 +280,14 @@ class _Pages:
         draft = self._draft(request)
         if draft.application is not None:
             return self._uploaded(request, draft)
-        try:
-            form = draft.form(self._frame.rules)
-        except FormIncomplete as error:
-            return self._form_page(request, draft, draft.fields, error)
-        return self._check_page(request, draft, form.fields())
+        return self._check_page(request, draft)
 
-    def _check_page(
-        self, request: Request, draft: Draft, values: Mapping[str, str], error: CentreError | None = None
-    ) -> Response:
+    def _check_page(self, request: Request, draft: Draft, error: CentreError | None = None) -> Response:
+        """Show what was filled in; the form, as long as something is missing."""
+        try:
+            values = draft.form(self._frame.rules).fields()
+        except FormIncomplete as missing:
+            return self._form_page(request, draft, draft.fields, error or missing)
         fees = self._frame.rules.fees
         context: dict[str, Any] = {
             "draft": draft,
@@ -344,7 +343,7 @@ class _Pages:
         except (LoginRefused, ValueError) as error:
             told = error if isinstance(error, LoginRefused) else TokenMalformed()
             reason = type(told)._message.format(**told.facts())
-            return self._check_page(request, draft, draft.fields, RenewalUnsigned(reason=reason))
+            return self._check_page(request, draft, RenewalUnsigned(reason=reason))
         return self._send_with(request, draft, login)
 
     def _send_with(self, request: Request, draft: Draft, renewal: Login | None) -> Response:
@@ -356,7 +355,7 @@ class _Pages:
         except FormIncomplete as error:
             return self._form_page(request, draft, draft.fields, error)
         except CentreError as error:
-            return self._check_page(request, draft, draft.fields, error)
+            return self._check_page(request, draft, error)
         return self._frame.see_other(f"{CASES}/{access}", uploaded="yes")
 
     def _uploaded(self, request: Request, draft: Draft) -> Response:

@@ -332,3 +332,8 @@ def test_pages_of_the_application_in_english_have_no_chinese_but_names(client: T
         for known in (SCHOOL.name, SCHOOL.counter, "統一編號", "案件流水號", "中文"):
             page = page.replace(known, "")
         assert not re.findall("[\u4e00-\u9fff]+", page), path
+
+
+def test_draft_that_is_not_filled_in_and_comes_signed_shows_the_form_again(client: TestClient) -> None:
+    answer = client.post(f"{begun(client, wanted='renewal')}/signed", data={"token": "bm90aGluZw=="})
+    assert (answer.status_code, 'name="contact_name"' in answer.text) == (400, True)
