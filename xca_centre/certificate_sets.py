@@ -37,7 +37,7 @@ from sqlalchemy import (
 
 from xca_centre import deadlines
 from xca_centre.authority.repository import PARTITION_SIZE, partition_of
-from xca_centre.errors import CertificateExpired, KeyTaken, NoSuchCertificates
+from xca_centre.errors import CertificateExpired, ChangeInFuture, KeyTaken, NoSuchCertificates
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.certificate import (
     ISSUED,
@@ -54,6 +54,7 @@ from xca_centre.life.transitions import Actor
 from xca_centre.store.database import Change
 from xca_centre.store.events import Event, Facts, read_facts
 from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, SEQUENCES
+from xca_common import taipei
 from xca_common.utc_datetime import UtcDateTime
 
 PUBLISH: Final = "publish_list"
@@ -65,7 +66,9 @@ ISSUE: Final = "certificates.issue"
 
 _EVENTS: Final = "certificates."
 _UNACCEPTED: Final = (CertificateState.ISSUED, CertificateState.HELD_UNACCEPTED)
-_CHANGING: Final = ("version", "state", "reason", "holds", "listed", "since", "accepted", "lapses_at")
+_CHANGING: Final = (
+    *("version", "state", "reason", "holds", "listed", "since", "accepted", "lapses_at", "compromised"),
+)
 """The columns of a set that change. The event of a change has all of them, except those that are NULL."""
 _ALIVE: Final = (*_UNACCEPTED, CertificateState.VALID, CertificateState.HELD)
 
@@ -223,6 +226,7 @@ def change_state(
     rules: IssuerRules,
     reason: Reason | None = None,
     arrived: datetime | None = None,
+    compromised_since: datetime | None = None,
 ) -> Standing:
     """Let something happen to a set. It is locked until the change ends.
 
@@ -234,15 +238,29 @@ def change_state(
         rules: the issuer's.
         reason: why it is to be revoked; None: it is not to be revoked.
         arrived: when the centre was asked for it: deadlines are judged by that; None: now.
+        compromised_since: since when a key may be known to others, for a revocation for that reason; None:
+            nobody knows.
 
     Returns:
         What it became; what it was, if nothing changed.
 
     Raises:
         NoSuchCertificates: there is no such set.
+        ChangeInFuture: `compromised_since` has not come.
         Refused: nothing happens, and why.
     """
-    return _change(change, certificates, event, by, rules, reason, arrived=arrived)
+    if compromised_since is not None and compromised_since > change.now:
+        raise ChangeInFuture(day=taipei.day(compromised_since))
+    return _change(
+        change,
+        certificates,
+        event,
+        by,
+        rules,
+        reason,
+        arrived=arrived,
+        compromised=compromised_since if reason is Reason.KEY_COMPROMISE else None,
+    )
 
 
 def find(connection: Connection, certificates: UUID) -> CertificateSet:
@@ -401,6 +419,7 @@ def _change(
     reason: Reason | None,
     since: datetime | None = None,
     arrived: datetime | None = None,
+    compromised: datetime | None = None,
 ) -> Standing:
     before = lock(change, certificates)
     circumstances = Circumstances(
@@ -423,6 +442,7 @@ def _change(
         "since": (since or change.now) if is_told_otherwise else before.since,
         "accepted": (arrived or change.now) if event is CertificateEvent.ACCEPT else before.accepted,
         "lapses_at": deadlines.lapses_at(change.now, rules) if begins_anew else before.lapses_at,
+        "compromised": compromised,
     }
     change.connection.execute(update(CERTIFICATE_SETS).where(_is(certificates)).values(values))
     change.event(f"{_EVENTS}{event.value}", str(certificates), by, _facts(values))

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from support.centre.authority import issuer as another_issuer
 from support.centre.authority import key
-from support.centre.centre import Centre
+from support.centre.centre import OPERATOR, RULES, Centre
 from support.centre.key_token import soft_module
 from support.killed_process import TRANSACTIONS, killed
 from support.login_http import asgi_site
@@ -29,7 +29,8 @@ from xca_centre.authority import certificates
 from xca_centre.authority.lists import revocation_list
 from xca_centre.authority.ocsp import MALFORMED, MOST_REQUEST_BYTES, TRY_LATER, UNAUTHORIZED, Responder
 from xca_centre.authority.repository import partition_of
-from xca_centre.certificate_sets import PUBLISH
+from xca_centre.certificate_sets import PUBLISH, change_state
+from xca_centre.errors import ChangeInFuture
 from xca_centre.life.certificate import CertificateEvent, Reason
 from xca_centre.status import published_lists
 from xca_centre.status.published_lists import PublishedLists
@@ -220,6 +221,23 @@ def test_list_number_rises_and_is_never_lower_than_the_time(centre: Centre, web:
     centre.clock.move(11 * HOUR)
     lists.publish(3, 0)
     assert asking.crl(0).number == int(centre.clock().timestamp())
+
+
+def test_list_tells_since_when_a_key_may_be_known_to_others(centre: Centre, web: TestClient) -> None:
+    certificates, made = centre.issue()
+    centre.happen(certificates, CertificateEvent.ACCEPT)
+    since = centre.clock() - timedelta(days=3)
+    revoke = CertificateEvent.REVOKE, OPERATOR, RULES, Reason.KEY_COMPROMISE
+    with centre.database.change() as change:
+        with pytest.raises(ChangeInFuture):
+            change_state(change, certificates, *revoke, compromised_since=centre.clock() + timedelta(days=1))
+        change_state(change, certificates, *revoke, compromised_since=since)
+    read = x509.load_der_x509_crl(web.get("/repository/XCA/CRL3/CRL_0000.crl").content)
+    entry = read.get_revoked_certificate_by_serial_number(made.signing.serial_number)
+    assert entry is not None
+    assert entry.revocation_date_utc == centre.clock().replace(microsecond=0)
+    told = entry.extensions.get_extension_for_class(x509.InvalidityDate).value
+    assert told.invalidity_date_utc == since.replace(microsecond=0)
 
 
 def test_list_that_was_overtaken_is_not_published(

@@ -199,14 +199,17 @@ def _take_number(change: Change, generation: int, partition: int) -> int:
 def _revocations(change: Change, generation: int, partition: int) -> list[Revocation]:
     """Return what a partition's list names: what is revoked, suspended, or not accepted yet."""
     listed = (
-        select(CERTIFICATES.c.serial, CERTIFICATE_SETS.c.since, CERTIFICATE_SETS.c.listed)
+        select(
+            CERTIFICATES.c.serial,
+            *(CERTIFICATE_SETS.c[name] for name in ("since", "listed", "compromised")),
+        )
         .join(CERTIFICATE_SETS, CERTIFICATE_SETS.c.id == CERTIFICATES.c.set)
         .where(CERTIFICATES.c.generation == generation, CERTIFICATES.c.partition == partition)
         .where(CERTIFICATE_SETS.c.listed.is_not(None))
         .order_by(CERTIFICATES.c.sequence)
     )
     return [
-        Revocation(int(row.serial, 16), row.since, x509.ReasonFlags[row.listed])
+        Revocation(int(row.serial, 16), row.since, x509.ReasonFlags[row.listed], row.compromised)
         for row in change.connection.execute(listed)
     ]
 

@@ -170,6 +170,7 @@ CERTIFICATE_SETS: Final = Table(
     Column("version", Integer, nullable=False),
     Column("issued", UtcDateTime, nullable=False),
     Column("accepted", UtcDateTime),
+    Column("compromised", UtcDateTime),
     Column("lapses_at", UtcDateTime, nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     Column("is_published", Boolean, nullable=False),
@@ -182,6 +183,7 @@ CERTIFICATE_SETS: Final = Table(
 life.certificate.Standing. `listed` is the reason with which lists and OCSP name it since `since`; NULL: it is
 good. `version` rises with each change: what was signed for another version does not count. `lapses_at` is the
 first moment that is too late for the acceptance, `not_after` the last second of the certificates.
+`compromised` is since when a key may be known to others, if that is why they are revoked, and known.
 """
 
 Index(None, CERTIFICATE_SETS.c.state, CERTIFICATE_SETS.c.lapses_at)
