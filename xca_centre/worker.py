@@ -2,6 +2,7 @@
 """A worker: does the jobs that follow from changes, and chains the events. Any number may run."""
 
 import logging
+from contextlib import suppress
 from threading import Event
 from typing import Final
 
@@ -47,6 +48,8 @@ def work(centre: Centre, is_over: Event) -> None:
         CentreError: something that all jobs need cannot be used.
     """
     done = handlers(centre)
+    with suppress(StoreProblem), centre.database.change() as change:
+        sweeps.begin(change)  # again: a clock that was put back since may have planned it for years on
     while not is_over.is_set():
         try:
             was_there = work_on_one(centre.database, done)

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from enum import Enum, auto
-from functools import cache
 from threading import RLock
 from typing import Any, Final, TypeVar
 
 import pkcs11
-from asn1crypto.algos import DigestInfo  # type: ignore[import-untyped]
 from pkcs11 import (
     MGF,
     PROTECTED_AUTH,
@@ -49,6 +47,7 @@ from pkcs11_shim import (
     store_is_configured,
 )
 from xca_common.pki.certificate import Certificate
+from xca_common.pki.digest_info import digest_info
 from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors, module_failure, pcsc
 from xca_plugin.history_note import noted
@@ -399,7 +398,7 @@ class _HicosSession:
         # A ready DigestInfo, not CKM_SHA256_RSA_PKCS: the vendor's module fails the combined mechanisms with
         # CKR_BUFFER_TOO_SMALL.
         if padding is Padding.PKCS1V15:
-            data, mechanism, parameter = _digest_info(digest_hash, digest), Mechanism.RSA_PKCS, None
+            data, mechanism, parameter = digest_info(digest_hash.value, digest), Mechanism.RSA_PKCS, None
         elif padding is Padding.PSS:
             salt = hashlib.new(digest_hash).digest_size
             data, mechanism, parameter = digest, Mechanism.RSA_PKCS_PSS, (*_MECHANISMS[digest_hash], salt)
@@ -713,17 +712,6 @@ def _private_key(session: Session, card: Card, key: Key, use: type) -> Any:
     if not isinstance(private, use):
         raise errors.Unsupported(number=card.number)
     return private
-
-
-@cache
-def _digest_info_parts(digest_hash: Hash, size: int) -> bytes:
-    info = DigestInfo({"digest_algorithm": {"algorithm": digest_hash.value}, "digest": bytes(size)})
-    return bytes(info.dump()[:-size])
-
-
-def _digest_info(digest_hash: Hash, digest: bytes) -> bytes:
-    """Return a DigestInfo (RFC 8017, appendix A.2.4) in DER; it ends with the digest."""
-    return _digest_info_parts(digest_hash, len(digest)) + digest
 
 
 def _row(number: str) -> CardRow | None:

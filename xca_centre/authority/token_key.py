@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 import pkcs11
-from asn1crypto import algos  # type: ignore[import-untyped]
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
@@ -25,6 +24,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from pkcs11 import exceptions as refusals
 
 from xca_centre import errors
+from xca_common.pki.digest_info import digest_info
 from xca_common.secret import Secret
 
 _Result = TypeVar("_Result")
@@ -408,5 +408,4 @@ def _digest_info(
         raise UnsupportedAlgorithm("A key of the centre signs with PKCS1v15 and SHA256, SHA384 or SHA512.")
     hashing = hashes.Hash(algorithm)
     hashing.update(data)
-    info = algos.DigestInfo({"digest_algorithm": {"algorithm": algorithm.name}, "digest": hashing.finalize()})
-    return cast(bytes, info.dump())
+    return digest_info(algorithm.name, hashing.finalize())

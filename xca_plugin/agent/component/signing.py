@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from asn1crypto import algos, core  # type: ignore[import-untyped]
+from asn1crypto import core  # type: ignore[import-untyped]
 
 from xca_common.pki.attribute_set import is_attribute_set
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.cms_types import cms
+from xca_common.pki.digest_info import digest_info
 from xca_common.secret import Secret
 from xca_common.statement import MalformedStatement, Statement, begins_as_statement
 from xca_plugin import errors
@@ -234,22 +235,12 @@ def _read_digest(data: bytes) -> tuple[Hash, bytes]:
     Raises:
         Refusal: the data are neither a hash nor its DigestInfo (RFC 8017, section 9.2).
     """
-    for algorithm, digest_info in _DIGEST_INFOS.items():
-        digest = data.removeprefix(digest_info)
-        if len(digest) == hashlib.new(algorithm).digest_size:
+    for algorithm in Hash:
+        size = hashlib.new(algorithm).digest_size
+        digest = data[-size:]
+        if len(digest) == size and data in (digest, digest_info(algorithm.value, digest)):
             return algorithm, digest
     raise Refusal(Code.BAD_PARAMETER)
-
-
-def _digest_info_start(algorithm: Hash) -> bytes:
-    """Return the bytes before the digest in a DigestInfo."""
-    digest = bytes(hashlib.new(algorithm).digest_size)
-    identifier = {"algorithm": algorithm.value, "parameters": core.Null()}
-    whole = algos.DigestInfo({"digest_algorithm": identifier, "digest": digest}).dump()
-    return bytes(whole.removesuffix(digest))
-
-
-_DIGEST_INFOS: Final = {algorithm: _digest_info_start(algorithm) for algorithm in Hash}
 
 
 def _string_attribute(value: str) -> core.Asn1Value:
