@@ -6,7 +6,17 @@ from contextlib import suppress
 from threading import Event
 from typing import Final
 
-from xca_centre import certificate_sets, drafts, mail, notices, orders, payments, sweeps
+from xca_centre import (
+    applications,
+    certificate_sets,
+    drafts,
+    mail,
+    notices,
+    orders,
+    payments,
+    sweeps,
+    user_codes,
+)
 from xca_centre.centre import Centre
 from xca_centre.errors import StoreProblem
 from xca_centre.mail_links import links
@@ -31,6 +41,7 @@ def handlers(centre: Centre) -> dict[str, Handler]:
         drafts.FORGET: drafts.forgetter(),
         payments.ANNOUNCE: payments.announcer(payments.TestProvider()),
         payments.LAPSE: payments.lapser(rules),
+        user_codes.LOCKED: user_codes.handler(applications.tell_locked),
         orders.JOB: orders.handler(rules, generations, centre.producer),
         orders.ISSUE_CERTIFICATE: orders.certificate_handler(rules, generations),
         mail.JOB: mail.handler(rules, settings.mail.sender, centre.transport, links(settings.origin)),

@@ -18,7 +18,20 @@ from cryptography import x509
 
 from softhsm import Environment
 from support.centre.begun import CODES, ROOT_PIN, write_settings
+from xca_centre import (
+    certificate_sets,
+    drafts,
+    mail,
+    name_changes,
+    orders,
+    payments,
+    settings,
+    sweeps,
+    user_codes,
+)
+from xca_centre.centre import Centre
 from xca_centre.commands import xca_centre
+from xca_centre.worker import handlers
 
 PROGRAM = Path(sys.executable).with_name("xca-centre")
 OFFICERS = ("--officer", "lin", "林小姐", "--officer", "chen", "陳先生")
@@ -156,6 +169,15 @@ def test_root_list_is_signed_again_with_the_pin_of_the_root(centre: Path) -> Non
 
 
 @integration
+def test_worker_does_every_kind_of_job(centre: Path) -> None:
+    kinds = {
+        *(certificate_sets.PUBLISH, certificate_sets.TELL_CONTACT, name_changes.TELL_ORGANISATION),
+        *(sweeps.SWEEP, sweeps.REMIND_CONTACT, drafts.FORGET, user_codes.LOCKED, mail.JOB),
+        *(payments.ANNOUNCE, payments.LAPSE, orders.JOB, orders.ISSUE_CERTIFICATE),
+    }
+    assert kinds - handlers(Centre(settings.read(centre))).keys() == set()
+
+
 def test_served_centre_publishes_what_its_worker_signed(centre: Path) -> None:
     with running(centre, "serve", "--port", "0") as server, running(centre, "worker") as worker:
         assert server.stdout is not None
