@@ -6,7 +6,8 @@ An officer approves what the letter asks for. The contact person gets a mail wit
 together give the ticket, with which the card takes a new code (xca_common.pki.ticket). The days for the
 acceptance are counted on.
 
-A request ends with the acceptance of the certificates, with their end, and with a newer request.
+A request ends with the acceptance of the certificates, with their end, and with a newer one. Whoever knows
+the numbers of a card ends one that waits for its letter; one that was approved ends with another approval.
 """
 
 import hashlib
@@ -79,7 +80,7 @@ class CodeReset:
 
 
 def request(change: Change, card: str, serial: str, secret: NewUserCode, *, is_activated: bool) -> str:
-    """Take a request, in place of an open one for the same card; return its number.
+    """Take a request, in place of one for the same card that is not approved; return its number.
 
     A request for a card that is not there leads nowhere, and has a number, too.
 
@@ -101,7 +102,7 @@ def request(change: Change, card: str, serial: str, secret: NewUserCode, *, is_a
     if current.standing.is_over or change.now > current.not_after:
         return number
     by = Actor(Role.HOLDER, order.card)
-    cancel(change, order.card, by)
+    cancel(change, order.card, by, (ResetState.REQUESTED,))
     row = {
         "number": number,
         "card": order.card,
@@ -150,6 +151,7 @@ def approve(change: Change, rules: IssuerRules, number: str, officer: Officer) -
         return before
     if _has_ended(change, before):
         raise CodeResetOver(state=(ResetState.CANCELLED if before.state in _OPEN else before.state).said)
+    cancel(change, before.card, officer.actor, (ResetState.APPROVED, ResetState.ISSUED))
     until = deadlines.ticket_ends(change.now, rules)
     _set(change, number, state=ResetState.APPROVED.value, until=until)
     change.event("user_code_reset_approved", number, officer.actor, {"card": before.card})
@@ -176,9 +178,9 @@ def refuse(change: Change, number: str, officer: Officer) -> CodeReset:
     return find(change.connection, number, officer)
 
 
-def cancel(change: Change, card: str, by: Actor) -> None:
-    """End the open request of a card, if there is one: at the acceptance, or for a newer one."""
-    is_open = CODE_RESETS.c.state.in_([state.value for state in _OPEN])
+def cancel(change: Change, card: str, by: Actor, states: Sequence[ResetState] = _OPEN) -> None:
+    """End the requests of a card in some states, if there are any: at the acceptance, or for a newer one."""
+    is_open = CODE_RESETS.c.state.in_([state.value for state in states])
     cancelled = (
         update(CODE_RESETS)
         .where(CODE_RESETS.c.card == card, is_open)

@@ -202,14 +202,19 @@ def test_link_or_secret_alone_gives_no_ticket_and_three_wrong_secrets_end_it(reg
         issue(register, right)
 
 
-def test_newer_request_ends_the_open_one(register: Database) -> None:
+def test_newer_request_ends_the_one_that_waits_and_its_approval_the_approved_one(register: Database) -> None:
     card = card_of_an_application(register)
-    old = ask(register, card)
+    waiting, old = ask(register, card), ask(register, card)
+    with pytest.raises(CodeResetOver):
+        approve(register, waiting)
     approve(register, old)
     first = link(register, old)
-    ask(register, card)
+    newer = ask(register, card)
+    assert issue(register, first)  # anybody can ask who knows the card's numbers
+    approve(register, newer)
     with pytest.raises(TicketRefused):
         issue(register, first)
+    assert issue(register, link(register, newer))
 
 
 @pytest.mark.parametrize("is_fetched", [False, True])
