@@ -18,6 +18,7 @@ from cryptography import x509
 
 from softhsm import Environment
 from support.centre.begun import CODES, ROOT_PIN, write_settings
+from support.centre.cases import CODE, FIELDS
 from xca_centre import (
     certificate_sets,
     drafts,
@@ -178,6 +179,20 @@ def test_worker_does_every_kind_of_job(centre: Path) -> None:
     assert kinds - handlers(Centre(settings.read(centre))).keys() == set()
 
 
+@integration
+def test_served_centre_takes_applications_for_cards_of_its_producer(centre: Path) -> None:
+    assert program(centre, "organisations", "import").returncode == 0
+    asked = {**FIELDS, "organisation": "2.16.886.111.990003", "user_code": CODE}
+    with running(centre, "serve", "--port", "0") as server:
+        assert server.stdout is not None
+        found = re.search(r"http://127.0.0.1:\d+", server.stdout.readline())
+        assert found is not None
+        headers = {"Host": "xca.example"}
+        answer = httpx.post(f"{found[0]}/api/applications", json=asked, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["state"]) == (201, "submitted")
+
+
+@integration
 def test_served_centre_publishes_what_its_worker_signed(centre: Path) -> None:
     with running(centre, "serve", "--port", "0") as server, running(centre, "worker") as worker:
         assert server.stdout is not None
