@@ -17,7 +17,7 @@ from xca_centre.centre import Centre
 from xca_centre.errors import StoreUnavailable
 from xca_centre.store.database import Database
 from xca_centre.store.event_chain import head
-from xca_centre.store.job_queue import Job, finish
+from xca_centre.store.job_queue import Job, finish, work_on_one
 from xca_centre.store.journal import Journal
 from xca_centre.store.tables import JOBS
 
@@ -51,7 +51,7 @@ def work(centre: Centre, monkeypatch: pytest.MonkeyPatch, failures: int = 0) -> 
         is_over.set()
 
     left = iter([StoreUnavailable()] * failures)
-    real = worker.work_on_one
+    real = work_on_one
 
     def failing(database: Database, handlers: object) -> bool:
         for error in left:
