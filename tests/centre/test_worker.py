@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from support.centre.begun import opened, write_settings
 from support.centre.cases import OPERATOR
-from xca_centre import worker
+from xca_centre import sweeps, worker
 from xca_centre.centre import Centre
 from xca_centre.errors import StoreUnavailable
 from xca_centre.store.database import Database
@@ -76,7 +76,7 @@ def test_worker_does_the_jobs_and_chains_the_events_until_it_is_told_to_end(
         change.enqueue("over", {})
     assert sorted(work(centre, monkeypatch)) == ["one", "two"]
     with centre.database.read() as connection:
-        assert connection.execute(select(JOBS.c.id)).all() == []
+        assert connection.execute(select(JOBS.c.kind)).scalars().all() == [sweeps.SWEEP]  # of tomorrow
         assert head(connection).number == 1
 
 
