@@ -20,7 +20,6 @@ from xca_centre import (
     orders,
     organisations,
     sweeps,
-    user_codes,
 )
 from xca_centre.certificate_sets import CertificateSet
 from xca_centre.errors import NoSuchOrder, Refused
@@ -73,7 +72,6 @@ def handlers(rules: IssuerRules) -> dict[str, Handler]:
         certificate_sets.TELL_CONTACT: lambda database, job: _tell(database, job, rules),
         sweeps.REMIND_CONTACT: _remind,
         name_changes.TELL_ORGANISATION: _tell_organisation,
-        user_codes.LOCKED: user_codes.handler(applications.tell_locked),
     }
 
 
