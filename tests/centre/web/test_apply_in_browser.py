@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A person applies for a card in Chromium, by keyboard: from the search to the fee and the withdrawal."""
 
+import base64
+import json
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,9 +16,14 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from support.agent.agent_process import CHROMIUM, FLAGS
 from support.centre.cases import CODE, FIELDS, SCHOOL
-from support.login_http import asgi_site
+from support.centre.web import Card
+from support.login_http import asgi_site, serving
+from support.moved_clock import MovedClock
+from xca_centre.life.certificate import CertificateEvent
 from xca_centre.web.app import application
 from xca_centre.web.frame import Frame
+from xca_login.testing.tokens import origin as signed_origin
+from xca_login.testing.tokens import sign
 
 pytestmark = pytest.mark.browser
 TYPED = {name: FIELDS[name] for name in FIELDS if name.startswith("contact_")}
@@ -161,3 +171,73 @@ def test_saved_data_are_loaded_for_a_second_card(browser: Browser, origin: str, 
         expect(page.get_by_role("status")).to_contain_text("已讀取申請資料")
         expect(page.locator("#contact_name")).to_have_value(TYPED["contact_name"])
         look(page, "填寫申請資料")
+
+
+COMPONENT = """<!DOCTYPE html><script>
+window.onmessage = async (event) => {
+  const answer = await fetch("/sign", {method: "POST", body: decodeURIComponent(event.data)});
+  event.source.postMessage(await answer.text(), event.origin);
+};
+opener.postMessage(JSON.stringify({func: "getTbs"}), "*");
+</script>"""
+
+
+@contextmanager
+def component(card: Card, site: str) -> Iterator[str]:
+    """Stand in for the local component: it signs with a card what a page of the site asks for."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(COMPONENT.encode())
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            signed = sign(card.signing, base64.b64decode(asked["tbs"]), more=[signed_origin(site)])
+            said = {"func": "MakeSignature", "ret_code": 0, "signature": base64.b64encode(signed).decode()}
+            self.answer(json.dumps(said).encode())
+
+        def answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_card_is_renewed_with_its_signature(
+    browser: Browser, frame: Frame, school_card: Card, clock: MovedClock
+) -> None:
+    school_card.happen(CertificateEvent.ACCEPT)
+    clock.at = school_card.signing.certificate.not_valid_after_utc - timedelta(days=30)
+    with ExitStack() as stack:
+        addresses: list[str] = []
+
+        def made(origin: str) -> object:
+            addresses.append(stack.enter_context(component(school_card, origin)))
+            return application(replace(frame, origin=origin, component=addresses[0]))
+
+        origin = stack.enter_context(asgi_site(made))
+        context = stack.enter_context(browser.new_context(locale="zh-TW"))
+        page = context.new_page()
+        asked = f"organisation={SCHOOL.oid}&wanted=renewal&rank=secondary"
+        page.goto(f"{origin}/apply/terms?{asked}")
+        page.get_by_role("checkbox").check()
+        press(page, "button", "下一步")
+        look(page, "填寫申請資料")
+        fill_in(page, {"applicant_email": FIELDS["applicant_email"], **TYPED})
+        fill_in(page, {"user_code": CODE, "user_code_again": CODE})
+        press(page, "button", "確認填寫內容")
+        look(page, "確認及上傳")
+        page.evaluate("window.opens = window.open; window.open = () => null")  # a browser that blocks windows
+        press(page, "button", "以原卡簽章並上傳")
+        expect(page.get_by_role("status")).to_contain_text("彈出式視窗")
+        page.evaluate("window.open = window.opens")
+        press(page, "button", "以原卡簽章並上傳")
+        look(page, "案件內容")
+        expect(page.locator(".state").first).to_contain_text("繳費")
