@@ -109,6 +109,8 @@ def _remind(database: Database, job: Job) -> None:
         is_accepted = certificates.accepted is not None
         if is_accepted is (deadline == sweeps.ACCEPTANCE):
             return  # it was accepted meanwhile
+        if date.fromisoformat(str(job.facts["last_day"])) < taipei.day(change.now):
+            return  # the workers did not run until after that day
         facts = {**contact.facts, "last_day": job.facts["last_day"]}
         send(change, _REMINDERS[deadline], contact.email, str(certificates.id), facts)
 

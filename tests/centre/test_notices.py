@@ -136,6 +136,16 @@ def test_reminder_of_a_card_that_was_accepted_meanwhile_is_not_sent(
     assert [mail["mail"] for mail in mails(database)] == [Mail.ACTIVATION_REMINDER, Mail.ACCEPTED]
 
 
+def test_reminder_of_a_day_that_is_over_is_not_sent(
+    database: Database, clock: MovedClock, certificates: UUID
+) -> None:
+    with database.change() as change:
+        sweeps.begin(change)
+    clock.move(timedelta(days=92))
+    work(database)
+    assert [mail["mail"] for mail in mails(database)] == [Mail.LAPSED]
+
+
 def test_resumption_that_leaves_another_suspension_is_not_told_as_one(
     database: Database, certificates: UUID
 ) -> None:
