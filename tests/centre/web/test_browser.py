@@ -22,6 +22,9 @@ pytestmark = pytest.mark.browser
 
 OPEN_PAGES = (
     *("/", menu.HOW_TO_ACTIVATE, menu.QUESTIONS, menu.COMPONENTS, menu.LOGIN, "/nothing"),
+    *("/activate", "/reset-pin", "/change-pin", "/card", "/revoke", "/suspend-resume", "/contact"),
+    *("/revoke/confirm?act=revoke&ground=lost", "/suspend-resume/confirm?act=suspend"),
+    *("/user-code-reset", "/user-code-reset/ticket", "/user-code/unlock", "/accept-certificate"),
     *("/certificates?card=XC00000000000001", "/certificates?card=XC1", "/problems/form-incomplete"),
 )
 Scheme = Literal["light", "dark"]
