@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frame of the centre's pages: home, languages, refusals, headers."""
 
+import re
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -83,3 +85,14 @@ def test_repository_answers_under_its_own_host_and_no_page_does(client: TestClie
     path = frame.hierarchy.repository.issuers_path
     assert client.get(path, headers={"Host": "xca.test"}).status_code == 200
     assert client.get("/", headers={"Host": "xca.test"}).status_code == 421
+
+
+def test_links_of_the_pages_lead_to_pages(client: TestClient) -> None:
+    seen, to_see = {"/"}, ["/"]
+    while to_see:
+        page = client.get(path := to_see.pop(), follow_redirects=True)
+        assert page.status_code == 200, path
+        found = {address.partition("?")[0] for address in re.findall(r'<a [^>]*href="(/[^"#]*)"', page.text)}
+        to_see += found - seen
+        seen |= found
+    assert len(seen) > 20
