@@ -294,6 +294,7 @@ def test_pages_in_english_have_no_chinese_of_their_own(frame: Frame, case: Appli
         "測試市明湖區測試路一段 1 號",
         "陳複審",
         "中文",
+        "統一編號",
     }
     for path in (page_of(case), "/officers?state=paid", "/officers/log"):
         html = chen.get(path, headers=ENGLISH).text
