@@ -5,7 +5,6 @@ import re
 from html import unescape
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from cryptography import x509
@@ -23,6 +22,7 @@ from xca_centre.web.frame import Frame
 
 pytestmark = pytest.mark.fast
 OTHER_CODE = "Zyx-9876"
+UNKNOWN = "0b9d4ecb-6b1c-4c0c-9ad2-6f0c6f5d3e11"
 
 
 def values(page: str) -> dict[str, str]:
@@ -208,7 +208,7 @@ def test_draft_and_case_are_not_there_in_another_browser(client: TestClient, fra
     assert len(cases(frame)) == 1
 
 
-@pytest.mark.parametrize("path", ["/apply/drafts/x", f"/apply/drafts/{uuid4()}", f"/apply/cases/{uuid4()}"])
+@pytest.mark.parametrize("path", ["/apply/drafts/x", f"/apply/drafts/{UNKNOWN}", f"/apply/cases/{UNKNOWN}"])
 def test_address_that_was_guessed_leads_nowhere(client: TestClient, path: str) -> None:
     assert client.get(path).status_code in (403, 404)
 
