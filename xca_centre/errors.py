@@ -908,6 +908,14 @@ class LetterNumberMissing(Refused):
     _next_step = text("Copy the number of the letter that asks for it.")
 
 
+class NoCardChosen(CentreError):
+    """Nothing, or too much, is to be printed or mailed."""
+
+    most: int
+    _message = text("No card was chosen, or more than {most}.")
+    _next_step = text("Tick the cards that go to the post together.")
+
+
 class NoSuchOrder(CentreError):
     """No card was made under this number, or for this application."""
 

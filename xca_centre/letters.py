@@ -69,28 +69,48 @@ class MailedCard:
 
 
 def activation_letter(card: MailedCard, rules: IssuerRules, made: datetime, language: str) -> bytes:
-    """Return the letter that comes with a card; the same arguments give the same bytes.
+    """Return the letter that comes with a card: activation_letters() for one."""
+    return activation_letters([card], rules, made, language)
+
+
+def activation_letters(
+    cards: Sequence[MailedCard], rules: IssuerRules, made: datetime, language: str
+) -> bytes:
+    """Return the letters that come with cards, a sheet for each; the same arguments give the same bytes.
 
     Args:
-        card: the card.
-        rules: of its issuer.
-        made: when the letter was written, with a time zone.
+        cards: the cards, one at least.
+        rules: of their issuer.
+        made: when the letters were written, with a time zone.
         language: zh_TW or en.
 
     Raises:
-        LetterNotMade: no font on this computer has all of its characters, or it is longer than two pages.
+        LetterNotMade: no font on this computer has all of its characters, or one is longer than two pages.
     """
     with speaking(language):
-        letter = _Letter(card, rules)
-        paper = Paper(letter.said(), letter.title, made)
-        for size in _SIZES:
-            pdf = paper.sheet(size)
-            letter.front(pdf)
-            front = pdf.pages_count
-            pdf.add_page()
-            letter.back(pdf)
-            if front == 1 and pdf.pages_count == 2:  # a sheet has two sides
-                return bytes(pdf.output())
+        letters = [_Letter(card, rules) for card in cards]
+        said = (each for letter in letters for each in letter.said())
+        paper = Paper(said, letters[0].title, made)
+        pdf = paper.sheet(_SIZES[0], empty=True)
+        for letter in letters:
+            size = _size(paper, letter)
+            for side in (letter.front, letter.back):
+                pdf.set_font_size(size)
+                pdf.add_page()
+                side(pdf)
+        return bytes(pdf.output())
+
+
+def _size(paper: Paper, letter: "_Letter") -> float:
+    """Return the largest type that leaves a letter on the two sides of its sheet."""
+    for size in _SIZES:
+        pdf = paper.sheet(size)
+        letter.front(pdf)
+        front = pdf.pages_count
+        pdf.add_page()
+        letter.back(pdf)
+        if front == 1 and pdf.pages_count == 2:
+            return size
     raise LetterNotMade(detail=text("it is longer than two pages"))
 
 

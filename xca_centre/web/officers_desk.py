@@ -33,9 +33,7 @@ EVERYBODY: Final = REVIEWERS | {Role.OPERATOR}
 """The roles of officers."""
 CERTIFICATES: Final = f"{menu.OFFICERS}/certificates"
 REQUESTS: Final = f"{menu.OFFICERS}/requests"
-ORGANISATIONS: Final = f"{menu.OFFICERS}/organisations"
 POST: Final = f"{menu.OFFICERS}/post"
-STAFF: Final = f"{menu.OFFICERS}/staff"
 LOG: Final = f"{menu.OFFICERS}/log"
 
 Shown: TypeAlias = Callable[[CentreError], Response]
@@ -59,6 +57,9 @@ class Section:
 
 SECTIONS: Final = (
     Section(menu.OFFICERS, text("Applications"), EVERYBODY),
+    Section(REQUESTS, text("User code resets"), REVIEWERS),
+    Section(CERTIFICATES, text("Certificates"), EVERYBODY),
+    Section(POST, text("Post"), frozenset({Role.OPERATOR})),
     Section(LOG, text("Log"), frozenset({Role.OPERATOR, Role.SECOND_REVIEWER})),
 )
 
