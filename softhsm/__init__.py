@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from softhsm.environment import Environment, default_path
-    from softhsm.errors import BadValueError, IssuerError, NoEnvironmentError, NoSuchCardError, SoftHSMError
+    from softhsm.errors import (
+        BadValueError,
+        IssuerError,
+        NoEnvironmentError,
+        NoSuchCardError,
+        SoftHSMError,
+        TicketRefusedError,
+    )
     from softhsm.issuer import (
         ACTIVATION_DAYS,
         Application,
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
         remove,
         repair,
         reset_user_code,
+        take_ticket,
     )
 else:
 
@@ -45,6 +53,7 @@ __all__ = [
     "NoEnvironmentError",
     "NoSuchCardError",
     "SoftHSMError",
+    "TicketRefusedError",
     "cards",
     "check_application",
     "check_user_code",
@@ -54,4 +63,5 @@ __all__ = [
     "remove",
     "repair",
     "reset_user_code",
+    "take_ticket",
 ]

@@ -7,7 +7,7 @@ import shlex
 import sys
 from datetime import date
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 from click.core import ParameterSource
@@ -53,13 +53,15 @@ _STATUSES: Final = "\b\n" + _(
     "  0  done\n"
     "  1  the environment, SoftHSM or the card store failed, or you stopped it\n"
     "  2  an option or a value is wrong, or is taken\n"
-    "  3  no such card"
+    "  3  no such card\n"
+    "  4  the card does not take the ticket"
 )
 _USER_CODE_RULE: Final = text(
     "A user code has {least} to {most} characters: letters, digits and ASCII signs, no blanks. Upper and "
     "lower case differ."
 )
 _FILE_WIDTH: Final = 120
+_LONGEST_TICKET: Final = 1 << 20  # bytes that are read of a file
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _OWN_COMMAND: Final = re.compile(r"softhsm-card (init|issue|list|env|repair|remove|reset-user-code)\b")
 """A command in a sentence."""
@@ -95,7 +97,10 @@ _EXAMPLES: Final = {
     "list": ("softhsm-card list", "softhsm-card list --json"),
     "env": ('eval "$(softhsm-card env)"',),
     "repair": (f"softhsm-card repair {_NUMBER}",),
-    "reset-user-code": (f"softhsm-card reset-user-code {_NUMBER}",),
+    "reset-user-code": (
+        f"softhsm-card reset-user-code {_NUMBER}",
+        f"softhsm-card reset-user-code {_NUMBER} --ticket user-code.ticket",
+    ),
     "revoke": (f"softhsm-card revoke {_NUMBER} --reason keyCompromise",),
     "suspend": (f"softhsm-card suspend {_NUMBER}",),
     "resume": (f"softhsm-card resume {_NUMBER}",),
@@ -154,6 +159,10 @@ class _NoSuchCard(click.ClickException):
     exit_code = 3
 
 
+class _TicketRefused(click.ClickException):
+    exit_code = 4
+
+
 class _NotAgreed(click.ClickException):
     """The person answered no, which is no error."""
 
@@ -185,6 +194,8 @@ class _Commands(click.Group):
                 raise _BadValue(said.format(problem=error, step=SHOWN_SECRET)()) from error
             except (softhsm.BadValueError, SecretSourceError) as error:
                 raise _BadValue(_in_folder(str(error))) from error
+            except softhsm.TicketRefusedError as error:
+                raise _TicketRefused(str(error)) from error
             except softhsm.NoSuchCardError as error:
                 raise _NoSuchCard(_in_folder(str(error))) from error
             except OSError as error:
@@ -455,13 +466,25 @@ def repair(directory: Path, number: str) -> None:
     cls=SourceOption,
     help=_source(text("The new user code, {least} to {most} characters: {forms}.")),
 )
+@click.option(
+    "--ticket",
+    metavar="FILE",
+    type=click.File("rb"),
+    help=_("Do it as the card does with this ticket (授權票) of its centre; - is the standard input."),
+)
 @click.pass_context
-def reset_user_code(context: click.Context, number: str, new_user_code: str | None) -> None:
+def reset_user_code(
+    context: click.Context, number: str, new_user_code: str | None, ticket: BinaryIO | None
+) -> None:
     """Give a card a new user code."""
     environment = Environment(context.obj)
     softhsm.find(environment, number)
+    given = None if ticket is None else ticket.read(_LONGEST_TICKET)
     code = _user_code(context, new_user_code, _("New user code (用戶代碼)"))
-    softhsm.reset_user_code(environment, number, code)
+    if given is None:
+        softhsm.reset_user_code(environment, number, code)
+    else:
+        softhsm.take_ticket(environment, number, given, code)
     _say(text("{number} has the new user code (用戶代碼).").format(number=number))
     _say_next(softhsm.find(environment, number))
 

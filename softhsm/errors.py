@@ -31,5 +31,9 @@ class NoSuchCardError(IssuerError):
     """The environment has no card of this number."""
 
 
+class TicketRefusedError(IssuerError):
+    """A card does not take a ticket (授權票): it does not count, or not for this card as it is."""
+
+
 class SoftHSMError(IssuerError):
     """SoftHSM refused, or its process ended."""

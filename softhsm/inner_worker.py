@@ -103,7 +103,7 @@ def _certificates(module: str, request: dict[str, Any]) -> dict[str, Any]:
     with pkcs11.lib(module).get_token(token_label=request["label"]).open() as session:
         found = [
             certificate
-            for key_id in _KEYS
+            for key_id in request["ids"]
             for certificate in session.get_objects(
                 {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.ID: key_id.encode()}
             )

@@ -6,17 +6,19 @@ completes the work. A card is built in the staging folder. It becomes visible wh
 renamed, after its record in the card store and the issuer's copies are on the disk.
 """
 
+import json
 import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from pkcs11_shim import CardRow, StoreWriter, rules
 from softhsm.environment import Environment
-from softhsm.errors import BadValueError, IssuerError, NoSuchCardError
+from softhsm.errors import BadValueError, IssuerError, NoSuchCardError, TicketRefusedError
 from softhsm.i18n import text
 from softhsm.inner import InnerModule
 from softhsm.making import (
@@ -43,6 +45,9 @@ from xca_common.taipei import TAIPEI
 ACTIVATION_DAYS: Final = 90
 """Days after the day of issue within which a card must be activated (開卡作業流程說明, 注意事項 1)."""
 
+_TICKETS: Final = "tickets.json"
+"""Beside the issuer's copies: the highest counter of a ticket that the card took; whether it is open."""
+_REFUSED: Final = text("the card does not take the ticket (授權票): {detail}")
 _NUMBER: Final = r"XC[0-9]{14}"
 _READER_MAX: Final = 64  # CK_SLOT_INFO.slotDescription
 
@@ -233,15 +238,77 @@ def reset_user_code(environment: Environment, number: str, new_user_code: str) -
     check_user_code(new_user_code)
     find(environment, number)
     with staging_folder(environment, number) as staging:
-        # The code is changed in a copy, which then replaces the file: the card always has one of the codes.
-        token_file = staging / "tokens" / number / STATE_FILE
-        token_file.parent.mkdir(mode=0o700)
-        atomic_file.write(token_file, _copy(environment, number, FRESH))
-        with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
-            so_pin = _copy(environment, number, SO_PIN).decode()
-            inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=so_pin, new=new_user_code)
-        with environment.store.writing() as store:
-            _replace_secrets(environment, store, number, token_file.read_bytes(), event="reset-user-code")
+        _set_user_code(environment, number, staging, new_user_code)
+
+
+def take_ticket(environment: Environment, number: str, ticket: bytes, new_user_code: str) -> None:
+    """Do the same as a card does it with a ticket of the centre that issued it (xca_common.pki.ticket).
+
+    The ticket's counter is written down first: no ticket counts twice. One that was written down, and whose
+    work was cut off, may finish it. The last day to activate the card stays.
+
+    Raises:
+        TicketRefusedError: the ticket does not count, or not for this card as it is.
+        BadValueError, NoSuchCardError, IssuerError, StoreError, OSError: as reset_user_code.
+    """
+    from xca_common.pki import strict_certificate  # slow to load, and needed here alone
+    from xca_common.pki.ticket import Ticket, TicketUnusable
+
+    check_user_code(new_user_code)
+    find(environment, number)
+    with staging_folder(environment, number) as staging:  # nobody else changes the card meanwhile
+        with (
+            environment.store.lock(exclusive=True),  # a login rewrites the token's file
+            InnerModule(environment.inner_module, environment.inner_configuration) as inner,
+        ):
+            held = inner.ask("certificates", label=rules.INNER_LABEL + number, ids=[SIGNING_KEY, "CACert"])[
+                "certificates"
+            ]
+        card = find(environment, number)
+        record = environment.copies / number / _TICKETS
+        try:
+            issuer = strict_certificate.load(bytes.fromhex(held["CA Cert"]))
+            read = Ticket.verify(ticket, [issuer], datetime.now(UTC))
+            is_activated = card.row.activated_at is not None
+            taken, is_open = _taken(record)
+            # What it began may have changed the state that it is for.
+            state = read.is_activated if is_open and read.counter == taken else is_activated
+            read.check(number, bytes.fromhex(held["cert1"]), is_activated=state)
+        except TicketUnusable as error:
+            raise TicketRefusedError(_REFUSED.format(detail=error.detail)) from None
+        if read.counter < taken or (read.counter == taken and not is_open):
+            raise TicketRefusedError(_REFUSED.format(detail=text("it was used already")))
+        _note_taken(record, read.counter, is_open=True)
+        _set_user_code(environment, number, staging, new_user_code)
+        _note_taken(record, read.counter, is_open=False)
+
+
+def _taken(record: Path) -> tuple[int, bool]:
+    """Return the highest counter that a card took, and whether the work for it was cut off."""
+    try:
+        counter, is_open = json.loads(record.read_bytes())
+        return int(counter), bool(is_open)
+    except FileNotFoundError:
+        return 0, False
+    except (ValueError, TypeError) as error:
+        said = text("{path}: it is damaged; no ticket can be taken")
+        raise IssuerError(said.format(path=record)) from error
+
+
+def _note_taken(record: Path, counter: int, *, is_open: bool) -> None:
+    atomic_file.write(record, json.dumps([counter, is_open]).encode())
+
+
+def _set_user_code(environment: Environment, number: str, staging: Path, new_user_code: str) -> None:
+    """Change the code in a copy, which then replaces the file: the card always has one of the codes."""
+    token_file = staging / "tokens" / number / STATE_FILE
+    token_file.parent.mkdir(mode=0o700)
+    atomic_file.write(token_file, _copy(environment, number, FRESH))
+    with InnerModule(environment.inner_module, staging / "softhsm2.conf") as inner:
+        so_pin = _copy(environment, number, SO_PIN).decode()
+        inner.ask("change-user-code", label=rules.INNER_LABEL + number, old=so_pin, new=new_user_code)
+    with environment.store.writing() as store:
+        _replace_secrets(environment, store, number, token_file.read_bytes(), event="reset-user-code")
 
 
 def remove(environment: Environment, number: str) -> None:

@@ -22,6 +22,7 @@ from softhsm.errors import BadValueError, IssuerError
 from softhsm.i18n import text
 from softhsm.inner import InnerModule
 from softhsm.issuer import find
+from softhsm.making import ENCRYPTION_KEY, SIGNING_KEY
 from xca_common import atomic_file, taipei
 from xca_common.pki.authority import Authority
 
@@ -229,7 +230,8 @@ def _damaged(environment: Environment, error: Exception) -> IssuerError:
 def _certificates(environment: Environment, card: str) -> dict[str, x509.Certificate]:
     """Return the certificates of a card's keys, by their labels."""
     with InnerModule(environment.inner_module, environment.inner_configuration) as inner:
-        answer = inner.ask("certificates", label=rules.INNER_LABEL + card)["certificates"]
+        keys = [SIGNING_KEY, ENCRYPTION_KEY]
+        answer = inner.ask("certificates", label=rules.INNER_LABEL + card, ids=keys)["certificates"]
     return {label: x509.load_der_x509_certificate(bytes.fromhex(der)) for label, der in answer.items()}
 
 

@@ -278,6 +278,21 @@ class Cards:
             lambda now: hook(card=now, user_code=user_code, new_user_code=new_user_code),
         )
 
+    def reset_user_code(self, card: Card, ticket: bytes, new_user_code: Secret) -> Card:
+        """Set a new user code with a ticket of the card's centre (hook xca_reset_user_code).
+
+        Raises:
+            InvalidUserCode: the new one has a form that no user code has.
+            Unsupported: the card takes no tickets.
+            As xca_reset_user_code.
+        """
+        check_user_code(new_user_code)
+        took = self._guard.ask("xca_reset_user_code", card=card, ticket=ticket, new_user_code=new_user_code)
+        if not took:
+            raise errors.Unsupported(number=card.number)
+        self.refresh()
+        return self.find(card.number)
+
     def check_new_user_code(self, new_user_code: Secret, user_code: Secret) -> None:
         """Check whether this may be the new user code, without a try.
 

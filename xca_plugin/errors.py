@@ -948,6 +948,15 @@ class NoCentre(CentreError):
     _next_step = text("Name the centre in centre.conf, as docs/cli.md describes.")
 
 
+class TicketRefused(CentreError):
+    """A card does not take a ticket of the centre."""
+
+    detail: Text | str
+    number: str
+    _message = text("The card {number} does not take the ticket (授權票): {detail}.")
+    _next_step = text("Get another ticket from the centre that issued the card (用戶代碼重設).")
+
+
 class AcceptanceKept(CentreError):
     """An acceptance is signed, and the centre did not take it yet."""
 

@@ -49,7 +49,7 @@ from pkcs11_shim import (
 from xca_common.pki.certificate import Certificate
 from xca_common.pki.digest_info import digest_info
 from xca_common.secret import Secret, TypedAtReader
-from xca_plugin import errors, module_failure, pcsc
+from xca_plugin import errors, module_failure, pcsc, stand_in
 from xca_plugin.history_note import noted
 from xca_plugin.hookspecs import hookimpl
 from xca_plugin.i18n import text
@@ -238,6 +238,13 @@ class Hicos:
                 _set_pin(session, user_code, new_user_code)
 
         return self._change(card, change)
+
+    @hookimpl
+    def xca_reset_user_code(self, card: Card, ticket: bytes, new_user_code: Secret) -> bool | None:
+        if card.family != FAMILY or card.real or isinstance(new_user_code, TypedAtReader):
+            return None  # what a real card takes is not known
+        stand_in.reset_user_code(card.number, ticket, new_user_code)
+        return True
 
     # --- what the keys do
 

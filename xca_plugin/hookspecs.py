@@ -240,6 +240,17 @@ def xca_accept(card: Card, certificates: Sequence[Certificate], session: CardSes
     """
 
 
+@hookspec(firstresult=True)
+def xca_reset_user_code(card: Card, ticket: bytes, new_user_code: Secret) -> bool | None:
+    """Set a new user code with a ticket (授權票) of the centre that issued the card (用戶代碼重設).
+
+    Return True when the card has it; no PIN is valid then. None: the card takes no tickets.
+
+    Raises:
+        TicketRefused: the card does not take this one.
+    """
+
+
 @hookspec
 def xca_deliver_acceptances(number: str | None, due: bool) -> list[Acceptance] | None:
     """Send the acceptances that are kept to their centre; return each, as it is then.

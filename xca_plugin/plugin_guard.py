@@ -299,6 +299,7 @@ _BY_CARD: Final[dict[str, Callable[[object], bool]]] = {
     "xca_issuer_contact": _is_whole(IssuerContact),
     "xca_certificate_status": _is_whole(CertificateStatus),
     "xca_accept": _is_acceptance,
+    "xca_reset_user_code": _is(bool),
     "xca_session": _is_context,
     "xca_sign": _is(bytes),
     "xca_decrypt": _is(bytes),

@@ -57,7 +57,7 @@ def test_version_with_a_broken_configuration_is_told_all_the_same(closed: Worksp
 
 def test_version_without_plugins_names_the_built_in_ones(closed: Workspace) -> None:
     result = closed.run("--lang", "zh_TW", "--version")
-    assert result.out.splitlines()[-1] == "外掛：只有內建的（hicos、weak_pin）"
+    assert result.out.splitlines()[-1] == "外掛：只有內建的（hicos、weak_pin、centre）"
 
 
 @pytest.mark.parametrize("module", ["xca_plugin.cli", "softhsm.cli"])

@@ -20,6 +20,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "pin reset": ("xcactl pin reset", "xcactl pin reset --user-code file:code --new-pin file:pin"),
     "pin verify": ("xcactl pin verify",),
     "user-code": ("xcactl user-code change",),
+    "user-code reset": ("xcactl user-code reset --ticket user-code.ticket",),
     "user-code change": ("xcactl user-code change",),
     "cert": ("xcactl cert list", "xcactl cert export cert2 -o cert2.pem"),
     "cert list": ("xcactl cert list", "xcactl cert list --json"),

@@ -2,21 +2,27 @@
 """xcactl pin and xcactl user-code: change, reset or try the secrets of an activated card."""
 
 from functools import partial
+from pathlib import Path
+from typing import Final
 
 import click
 
 from xca_plugin import errors
-from xca_plugin.i18n import _
+from xca_plugin.cards import Cards
+from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
+from xca_plugin.named_file import input_file
 from xca_plugin.terminal.acceptance import offer
 from xca_plugin.terminal.card_choice import card_option, choose
 from xca_plugin.terminal.consent import (
+    agree,
     before_pin,
     before_user_code,
     cards_asking,
     last_try_option,
     yes_option,
 )
+from xca_plugin.terminal.next_steps import next_step_of
 from xca_plugin.terminal.output import say, say_done
 from xca_plugin.terminal.secrets import (
     CURRENT_PIN,
@@ -27,8 +33,11 @@ from xca_plugin.terminal.secrets import (
     PIN,
     USER_CODE,
     Asker,
+    check_sources,
     source_option,
 )
+
+_TICKET_MAX: Final = 1 << 20  # bytes that are read; a ticket is much shorter
 
 
 @click.group(help=_("Change, reset or verify the PIN."))
@@ -96,7 +105,7 @@ def verify(number: str | None, pin: str | None, yes: bool, last_try: bool) -> No
         offer(cards, card, secret)
 
 
-@click.group("user-code", help=_("Change the user code."))
+@click.group("user-code", help=_("Change or reset the user code."))
 def user_code() -> None:
     """Group of the commands about the user code."""
 
@@ -124,3 +133,34 @@ def change_user_code(
         new = ask.get(NEW_USER_CODE, new_user_code, lambda value: cards.check_new_user_code(value, old))
         cards.change_user_code(card, old, new)
     say_done(_("The user code is changed."), fg="green")
+
+
+@user_code.command("reset", help=_("Set a new user code with a ticket of the centre that issued the card."))
+@click.option(
+    "--ticket",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help=_("The ticket (授權票) that the centre gave out."),
+)
+@card_option
+@source_option(NEW_USER_CODE)
+@yes_option
+def reset_user_code(ticket: Path, number: str | None, new_user_code: str | None, yes: bool) -> None:
+    """Replace a user code that is forgotten or locked (用戶代碼重設)."""
+    with input_file(ticket) as file:
+        given = file.read(_TICKET_MAX)
+    check_sources()
+    cards = Cards()
+    card = choose(cards, number)
+    say(text("The card {number} gets a new user code.").format(number=card.number)(), err=True)
+    if card.state is CardState.ACTIVE:
+        said = _("Its PIN is void afterwards: set a new one with the new user code.")
+    else:
+        said = _("The last day to activate it stays.")
+    say(said, err=True)
+    agree(_("Set a new user code?"), yes)
+    with Asker(card) as ask:
+        after = cards.reset_user_code(card, given, ask.get(NEW_USER_CODE, new_user_code))
+    say_done(_("The card has the new user code."), fg="green")
+    say_done(next_step_of(after))

@@ -93,6 +93,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.NoCentre: 95,
     errors.AcceptanceKept: 96,
     errors.AcceptanceRefused: 97,
+    errors.TicketRefused: 98,
 }
 
 OF_A_PLUGIN: Final = 1

@@ -150,7 +150,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
 """Errors that a command can mend; for any other, the library's own next step is shown."""
 
 _CARD_COMMANDS: Final = re.compile(
-    r"xcactl (?:accept(?! --deliver)|activate|info|pin (?:change|reset|verify)|user-code change|"
+    r"xcactl (?:accept(?! --deliver)|activate|info|pin (?:change|reset|verify)|user-code (?:change|reset)|"
     r"cert (?:list|show|export)|sign|decrypt|events)\b"
 )
 """Commands that take --card."""
