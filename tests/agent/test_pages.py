@@ -22,7 +22,9 @@ from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Start, configure, running
 from support.agent.component_client import SITE, SiteClient
 from support.agent.page_visitor import WRONG, CardLocation, Visitor, visiting, words
+from support.centre_server import centre_server
 from support.odd_certificates import odd_ones, put
+from xca_centre.acceptance import SignedAcceptance
 from xca_common import taipei
 
 USER_CODE = "Code~8642"
@@ -124,6 +126,24 @@ def test_activation_of_a_card_saves_a_receipt(start_agent: Start, xca_issued_car
         for secret in (xca_issued_card.user_code, NEW_PIN):
             assert secret not in done.text + saved.text + str(done.url)
         cannot(visitor, "/activate", "is activated already", 'class="go" href="/reset-pin?')
+
+
+def test_activation_with_a_centre_accepts_the_certificates(
+    start_agent: Start, xca_issued_card: CardFixture
+) -> None:
+    with centre_server() as centre:
+        agent = start_agent(xca_issued_card)
+        store = Path(xca_issued_card.variables["XCA_PKCS11_CONF"]).parent
+        (agent.home / ".config/xca/centre.conf").write_text(
+            f"[centre]\nurl = {centre.origin}\nissuer = {store / 'pki' / 'ca.pem'}\n"
+        )
+        with visiting(agent) as visitor:
+            form = visitor.form("/activate")
+            secrets = {"secret": xca_issued_card.user_code, "new_pin": NEW_PIN, "again": NEW_PIN}
+            done = visitor.send("/activate", {**form, **secrets})
+        assert "The card is activated." in words(done.text)
+        ((_, _, body),) = centre.posts
+        SignedAcceptance.read(body, centre.origin)
 
 
 def test_wrong_user_codes_count_down_and_need_confirmation(

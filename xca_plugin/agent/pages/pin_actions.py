@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The actions with a PIN or a user code that have a page."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -10,12 +11,15 @@ from xca_common.i18n import Text
 from xca_common.secret import Secret, TypedAtReader
 from xca_plugin import errors
 from xca_plugin.cards import Cards
+from xca_plugin.history_note import Purpose
 from xca_plugin.i18n import text
 from xca_plugin.last_try import allowed
 from xca_plugin.model import Card, CardState
 
 LAST_TRY: Final = text("last try")
 """The words that a person types to spend the last try. xcactl asks for the same."""
+
+_log = logging.getLogger(__name__)
 
 _SECRETS_NOTE: Final = text("Remember the PIN, and tell it to nobody.")
 
@@ -100,6 +104,24 @@ class PinAction:
             return self.card_operation(cards, card, secret, new_pin)
 
 
+def _activate(cards: Cards, card: Card, user_code: Secret, new_pin: Secret) -> Card:
+    """Activate a card, and accept its certificates if its centre is configured.
+
+    What is not accepted now can be later (xcactl accept), and what is signed is kept: so nothing fails here.
+    """
+    after = cards.activate(card, user_code, new_pin)
+    if isinstance(new_pin, TypedAtReader):
+        return after
+    try:
+        if cards.certificate_status(after, seconds=0) is not None:
+            with cards.session(after, new_pin, Purpose.SIGN) as session:
+                cards.accept(after, session)
+            cards.deliver_acceptances(after.number, due=True)
+    except XcaError as error:
+        _log.warning("the certificates were not accepted: %s", type(error).__name__)
+    return after
+
+
 ACTIVATE: Final = PinAction(
     path="/activate",
     title=text("Activate a card"),
@@ -109,6 +131,10 @@ ACTIVATE: Final = PinAction(
     done=text("The card is activated."),
     after=text("You can use the card now."),
     notes=(
+        text(
+            "Where a centre is configured, the card then signs that it and its certificates are right "
+            "(憑證接受), and the centre is told. If they are not right, do not activate the card."
+        ),
         text(
             "Activate the card within 90 days of its day of issue; after that its certificate is revoked "
             "automatically."
@@ -126,7 +152,7 @@ ACTIVATE: Final = PinAction(
         text("If you did not note down your new PIN, unlock the card or reset its PIN with the user code."),
     ),
     asks_user_code=True,
-    card_operation=Cards.activate,
+    card_operation=_activate,
 )
 CHANGE_PIN: Final = PinAction(
     path="/change-pin",
