@@ -238,12 +238,15 @@ def test_error_of_a_kind_has_its_codes(error: XcaError, major: int, minor: int) 
     assert codes_of(error) == (major, minor)
 
 
+NOT_THE_AGENTS = ("xca_login.", "xca_centre.", "xca_common.card_making")
+
+
 def every_situation() -> Iterator[type[XcaError]]:
-    """Return every class of error that the agent may meet: a site's are none of them."""
+    """Return every class of error that the agent may meet: a site's and a centre's are none of them."""
     kinds: list[type[XcaError]] = [XcaError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-        if hasattr(kind, "_message") and not kind.__module__.startswith("xca_login."):
+        if hasattr(kind, "_message") and not kind.__module__.startswith(NOT_THE_AGENTS):
             yield kind
 
 
