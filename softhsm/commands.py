@@ -29,7 +29,7 @@ from xca_common.command_line import (
 )
 from xca_common.errors import os_reason, place_of
 from xca_common.harmless_text import harmless, harmless_json
-from xca_common.i18n import Text
+from xca_common.i18n import Text, day
 from xca_common.secret_source import FORMS, NotASourceError, SecretReader, SecretSourceError
 from xca_common.standard_streams import tolerate_characters
 
@@ -402,7 +402,7 @@ def list_cards(directory: Path, as_json: bool) -> None:
         table = HarmlessTable((False, True, False, False, False, True), heads)
         for card in cards:
             row = card.row
-            activate_by = "" if row.activated_at else row.activate_by.isoformat()
+            activate_by = "" if row.activated_at else day(row.activate_by)()
             table.add_row(
                 card.number,
                 _shown_state(card, statuses.get(card.number)),

@@ -20,7 +20,7 @@ from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules, Said
 from xca_centre.paper import MARGIN, Paper, fact_table, plain, say
 from xca_centre.questions import about_cards
-from xca_common.i18n import Text, speaking
+from xca_common.i18n import day, speaking
 
 _SIZES: Final = (11.0, 10.0, 9.0, 8.0, 7.0)
 """Of the letter's type, in points: the largest that leaves it on its two pages."""
@@ -30,7 +30,6 @@ _LABEL_MARGIN: Final = 6.0
 _HOW: Final = text("How to activate the card")
 _NOTES: Final = text("Please note")
 _QUESTIONS: Final = text("Questions and answers")
-_DAY: Final = text("{year}-{month:02d}-{day:02d}")
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def serial_list(cards: Sequence[MailedCard], rules: IssuerRules, made: datetime,
             for number, card in enumerate(cards, 1)
         ]
         below = text("{issuer}, {day}; {count} cards").format(
-            issuer=rules.about.name, day=_shown(made.date()), count=len(cards)
+            issuer=rules.about.name, day=made.date(), count=len(cards)
         )
         pdf = Paper((title, below, *heads, *(cell for row in rows for cell in row)), title, made).sheet(
             9, landscape=True
@@ -219,9 +218,9 @@ class _Letter:
             (text("Card number"), card.number),
             (text("Serial number of the signing certificate"), card.serials[0]),
             (text("Serial number of the encryption certificate"), card.serials[1]),
-            (text("Day of issue"), _shown(card.issued_on)),
-            (text("Activate it by"), _shown(card.activate_by)),
-            (text("Valid until"), _shown(card.valid_until)),
+            (text("Day of issue"), day(card.issued_on)),
+            (text("Activate it by"), day(card.activate_by)),
+            (text("Valid until"), day(card.valid_until)),
         ]
         self._steps: list[Said] = [
             text("Connect your card reader, and put the card into it the right way round."),
@@ -246,7 +245,7 @@ class _Letter:
         self._questions: list[tuple[Said, Said]] = [
             (
                 text("Until when is the card to be activated?"),
-                text("Until {day}. {lapse}").format(day=_shown(card.activate_by), lapse=lapse),
+                text("Until {day}. {lapse}").format(day=card.activate_by, lapse=lapse),
             ),
             *about_cards(rules),
         ]
@@ -289,10 +288,6 @@ class _Letter:
             pdf.ln(2.5)
             _item(pdf, "Q", question, 1.05 * size)
             _item(pdf, "A", answer, size)
-
-
-def _shown(day: date) -> Text:
-    return _DAY.format(year=day.year, month=day.month, day=day.day)
 
 
 def _item(pdf: FPDF, mark: str, said: Said, size: float) -> None:

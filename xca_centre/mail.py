@@ -9,6 +9,7 @@ import smtplib
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -37,6 +38,8 @@ _CENTRE: Final = Actor(Role.CENTRE, "mail")
 _SECONDS: Final = 60
 _PERMANENT: Final = 500  # RFC 5321, section 4.2.1
 _FACT: Final = "fact_"
+_DAYS: Final = {"day", "last_day", "free_day"}
+"""Names of the facts that are days, which each language writes in its own way."""
 
 
 @dataclass(frozen=True)
@@ -349,7 +352,8 @@ def handler(
 def compose(job: Job, rules: IssuerRules, sender: str, link: str = "") -> EmailMessage:
     """Return the mail of a job: the same each time, but for its link."""
     content = _CONTENTS[Mail(str(job.facts["mail"]))]
-    facts = {**_facts(job), "link": link}
+    facts: dict[str, object] = {**_facts(job), "link": link}
+    facts |= {name: date.fromisoformat(str(facts[name])) for name in facts.keys() & _DAYS}
     subject, body = content.subject.format(**facts), content.body.format(**facts)
     below = text("{issuer}\n{website}\nTelephone: {line}\nThis mail was sent by a program: do not answer it.")
     parts = []

@@ -4,7 +4,7 @@
 from datetime import date
 from typing import Final
 
-from xca_common import taipei
+from xca_common import i18n, taipei
 from xca_common.i18n import Text
 from xca_common.pki.certificate import Certificate
 from xca_plugin.errors import ReturnValue
@@ -31,7 +31,7 @@ READY_IF_NOT_LOCKED: Final = text(
 
 _STATES: Final = {
     CardState.NOT_ACTIVATED: text("not activated"),
-    CardState.LAPSED: text("not activated in time, lapsed"),
+    CardState.LAPSED: text("lapsed"),
     CardState.ACTIVE: text("active"),
 }
 _RANKS: Final = {"primary": text("primary card"), "secondary": text("secondary card")}
@@ -180,7 +180,7 @@ def status_colour(status: CertificateStatus) -> str:
 
 def day(when: date) -> str:
     """Return a date."""
-    return text("{year}-{month:02}-{day:02}").format(year=when.year, month=when.month, day=when.day)()
+    return i18n.day(when)()
 
 
 def validity(certificate: Certificate) -> str:

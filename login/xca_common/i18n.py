@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from xca_common import taipei
 from xca_common.harmless_text import harmless
 
 DOMAIN: Final = "messages"
@@ -99,7 +101,7 @@ class Text:
     Calling it returns the string: `text()` in the language of the environment, `text("zh_TW")` in Chinese.
     Facts fill the braces of the sentence. They are mostly somebody else's words and are made harmless
     (harmless_text); a fact that is itself a Text is put in the same language. A list or tuple is shown with
-    the commas of the language.
+    the commas of the language. A date is shown as the language writes it, a datetime as taipei.moment() does.
     """
 
     def __init__(
@@ -158,7 +160,16 @@ def _shown(fact: object, language: str | None) -> object:
         return fact(language)
     if isinstance(fact, (list, tuple)):
         return _COMMA(language).join(str(_shown(one, language)) for one in fact)
+    if isinstance(fact, datetime):
+        return taipei.moment(fact)
+    if isinstance(fact, date):
+        return day(fact)(language)
     return fact if isinstance(fact, (int, float)) else harmless(str(fact))
+
+
+def day(when: date) -> Text:
+    """Return a date as people write it."""
+    return _DAY.format(year=when.year, month=when.month, day=when.day)
 
 
 CATALOGUE: Final = Catalogue(Path(__file__).with_name("locale"))
@@ -166,6 +177,7 @@ CATALOGUE: Final = Catalogue(Path(__file__).with_name("locale"))
 text = CATALOGUE.text
 """Return a sentence of this package."""
 _COMMA: Final = text(", ")
+_DAY: Final = text("{year}-{month:02}-{day:02}")
 plural = CATALOGUE.plural
 """Return a sentence of this package that depends on a number."""
 say = CATALOGUE.say

@@ -46,7 +46,7 @@ def test_login_statement_is_shown_in_words_and_signed_with_the_origin(
     assert consent["title"] == "Log in to the site with the card"
     facts = dict(consent["facts"])
     assert facts["Site that it is for"] == asking.origin
-    assert facts["Made at, by the clock of the site"] == "2026-11-26 21:30:00 UTC+08:00"
+    assert facts["Made at, by the clock of the site"] == "2026-11-26 21:30:00 +08:00"
     assert not any("xca-statement" in value for value in facts.values())
     der = base64.b64decode(asking.ask(request)["signature"])
     signed = openssl("cms", "-verify", "-inform", "DER", "-binary", "-noverify", "-purpose", "any", stdin=der)

@@ -238,7 +238,7 @@ def test_acceptance_by_the_end_of_the_last_day_is_in_time(now: datetime, is_in_t
         return
     with pytest.raises(AcceptanceLapsed) as refused:
         next_standing(CertificateEvent.ACCEPT, at)
-    assert refused.value.message("zh_TW") == "憑證的接受期限為 2026-05-30，已逾期。"
+    assert refused.value.message("zh_TW") == "憑證的接受期限為2026年5月30日，已逾期。"
 
 
 def test_certificate_that_expires_before_it_could_lapse_expires() -> None:

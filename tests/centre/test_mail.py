@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mails of the centre: what they say, and that each goes out."""
 
+import re
 import socket
 import ssl
 import subprocess
@@ -168,6 +169,15 @@ def test_mail_says_everything_in_both_languages(sqlite_address: str, mail: Mail)
     assert message["From"] == f"{RULES.about.name(CHINESE)} <{SENDER}>"
     if mail in WITH_LINK:
         assert said.count("https://xca.test/lift/XC00000000091349") == 2
+
+
+def test_day_in_a_mail_is_written_as_each_language_does(sqlite_address: str) -> None:
+    database, post = Database(sqlite_address, MovedClock()), Post()
+    queue(database, Mail.LAPSED)
+    assert work(database, post)
+    chinese, english = post.taken[0].get_content().split("----")
+    assert {"2027年2月26日", "2027年5月27日"} <= set(re.findall("[0-9]{4}年[0-9]+月[0-9]+日", chinese))
+    assert {"2027-02-26", "2027-05-27"} <= set(re.findall("[0-9]{4}-[0-9]{2}-[0-9]{2}", english))
 
 
 def test_mail_goes_out_only_if_the_change_does(database: Database) -> None:

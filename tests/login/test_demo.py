@@ -20,6 +20,7 @@ from softhsm.commands import softhsm_card
 from support.login_http import Answer, Browser, posted, wsgi_site
 from support.login_site import Desk
 from xca_common.pki import profile
+from xca_common.taipei import moment
 from xca_login import RegisteredKeys
 from xca_login.commands import xca_login
 from xca_login.demo.site import DemoSite
@@ -150,7 +151,7 @@ def test_demo_shows_what_was_checked_at_a_login(trial: Trial) -> None:
         "secondary card",
         "SHA256, RSA with 2048 bits",
         "O=ca, below O=root",
-        f"list number 7 of {NOW.isoformat()}",
+        f"list number 7 of {moment(NOW)}",
         serial,
         f"signed it: {trial.browser.origin}",
         "the same account",

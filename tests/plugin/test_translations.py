@@ -3,6 +3,7 @@
 
 import re
 from collections import Counter
+from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -129,3 +130,14 @@ def test_half_width_punctuation_is_found(odd: str, kind: str) -> None:
 def test_list_in_a_sentence_has_the_commas_of_the_language() -> None:
     said = text("There are several cards: {numbers}.").format(numbers=["A", "B"])
     assert (said("en"), said("zh_TW")[-4:]) == ("There are several cards: A, B.", "A、B。")
+
+
+def test_day_in_a_sentence_is_written_as_the_language_does() -> None:
+    said = text("It expired on {day}.").format(day=date(2032, 1, 9))
+    assert said("en") == "It expired on 2032-01-09."
+    assert "2032年1月9日" in said("zh_TW")
+
+
+def test_time_in_a_sentence_is_that_of_taipei_with_its_zone() -> None:
+    said = text("It expired on {day}.").format(day=datetime(2032, 1, 9, 20, 30, tzinfo=UTC))
+    assert said("en") == "It expired on 2032-01-10 04:30:00 +08:00."

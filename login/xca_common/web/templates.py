@@ -2,13 +2,14 @@
 """HTML from templates, in a language. Every text that a template shows is made harmless."""
 
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from xca_common.harmless_text import harmless
-from xca_common.i18n import Text, speaking
+from xca_common.i18n import Text, day, speaking
 
 _LANGUAGE_TAGS: Final = {"zh_TW": "zh-Hant-TW", "en": "en"}  # RFC 5646
 
@@ -39,7 +40,7 @@ class Templates:
             loader=PackageLoader(package),
             autoescape=True,
             undefined=StrictUndefined,
-            finalize=_harmless,
+            finalize=_shown,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -51,6 +52,8 @@ class Templates:
             return self._environment.get_template(template).render(context, language=language)
 
 
-def _harmless(value: object) -> object:
-    """Make a text harmless, but not markup that a template has made itself."""
+def _shown(value: object) -> object:
+    """Make a text harmless, but not markup that a template has made itself; put a date in the language."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return day(value)()
     return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from xca_common.i18n import CHINESE, ENGLISH, LANGUAGES, Text, language_named
 from xca_common.pki import profile, strict_certificate
 from xca_common.pki.revocation_list import RevocationList
+from xca_common.taipei import moment
 from xca_login.errors import EncryptionRefused
 from xca_login.evidence import EvidenceFolder
 from xca_login.evidence import read as read_evidence
@@ -191,11 +192,11 @@ class DemoSite:
             return f"<h2>{escape(_KEY(language))}</h2><p>{escape(said)}</p>"
         rows: list[_Row] = [
             (text("SHA-256 of the certificate"), key.fingerprint),
-            (text("valid until"), key.valid_until.isoformat(timespec="seconds")),
-            (text("registered"), key.registered.isoformat(timespec="seconds")),
+            (text("valid until"), moment(key.valid_until)),
+            (text("registered"), moment(key.registered)),
             (
                 text("seen to open what is encrypted to it"),
-                key.proved.isoformat(timespec="seconds") if key.proved else text("not yet"),
+                moment(key.proved) if key.proved else text("not yet"),
             ),
             (
                 text("a sentence, encrypted to it just now while the card was not asked"),
@@ -299,8 +300,8 @@ def _checks(login: Login) -> list[_Row]:
                 "list number {number} of {at}, good until {until}, does not name the certificate {serial}"
             ).format(
                 number=listed.number or 0,
-                at=listed.at.isoformat(),
-                until=listed.until.isoformat() if listed.until else "-",
+                at=listed.at,
+                until=listed.until or "-",
                 serial=login.serial,
             ),
         ),

@@ -3,12 +3,11 @@
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from datetime import MAXYEAR
 from typing import Final
 
 from xca_common.i18n import Text
 from xca_common.statement import Statement, StatementKind
-from xca_common.taipei import TAIPEI
+from xca_common.taipei import moment
 from xca_plugin.agent.component.operation import ConsentFact
 from xca_plugin.i18n import text
 
@@ -62,11 +61,10 @@ _LABELS: Final[Mapping[str, Text]] = {
 
 def statement_facts(statement: Statement) -> Sequence[ConsentFact]:
     """Return what a statement that is signed says."""
-    made = statement.time if statement.time.year == MAXYEAR else statement.time.astimezone(TAIPEI)
     facts = [
         ConsentFact(text("What it means"), _MEANINGS[statement.kind]()),
         ConsentFact(text("Site that it is for"), statement.origin),
-        ConsentFact(text("Made at, by the clock of the site"), made.strftime("%Y-%m-%d %H:%M:%S %Z")),
+        ConsentFact(text("Made at, by the clock of the site"), moment(statement.time)),
     ]
     facts += [ConsentFact(_LABELS[key], _SAID.get(key, str)(value)) for key, value in statement.fields]
     return facts
