@@ -480,6 +480,30 @@ def test_function_of_the_centre_names_the_agents_page(allowed: SiteClient, func:
     assert allowed.http.get(f"{allowed.agent.url}{page}").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "func", ["openCard", "buildOpenCardGetUserPINRequest", "buildOpenCardValidateUserRequest"]
+)
+def test_activation_with_a_centre_is_asked_for_by_the_centre_alone(
+    start_agent: Start, xca_issued_card: CardFixture, func: str
+) -> None:
+    centre = "http://localhost:8443"
+    agent = start_agent(xca_issued_card, trusted=(SITE, centre))
+    store = Path(xca_issued_card.variables["XCA_PKCS11_CONF"]).parent
+    settings = agent.home / ".config/xca/centre.conf"
+    settings.write_text(f"[centre]\nurl = {centre}\nissuer = {store / 'pki' / 'ca.pem'}\n")
+    path, asked = "/CardManagement/sendCardCommand", {"func": func, "cardid": xca_issued_card.number}
+
+    refused = SiteClient(agent, SITE).post(path, asked)
+    assert (refused["func"], refused["ret_code"]) == (func, Code.FAILED)
+    assert centre in refused["message"]
+    assert "/activate" not in refused["message"]
+    assert "/activate" in SiteClient(agent, centre).post(path, asked)["message"]
+
+    settings.write_text("[centre]\nurl = nothing\n")
+    for site in (SITE, centre):
+        assert "/activate" not in SiteClient(agent, site).post(path, asked)["message"]
+
+
 @pytest.mark.parametrize("path", ["/PrintCard/sendCommand_PrintCardCtrl", "/eIDPM/ListEID"])
 def test_function_of_other_cards_answers_unsupported(allowed: SiteClient, path: str) -> None:
     answer = allowed.post(path, {"func": "ListEID"})

@@ -34,6 +34,7 @@ from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.origin import is_exposed
 from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
+from xca_plugin.centre.settings import CentreSettings
 from xca_plugin.errors import SecretMissing
 from xca_plugin.history_note import asked_by
 from xca_plugin.i18n import _, text
@@ -83,6 +84,10 @@ ANSWER_NAMES: Final = {
 """The name of the answer by the name of the request, where the two differ."""
 _NEEDS_POPUP: Final = "此網站須經由元件的視窗取得您的同意"
 _BLIND_IS_OFF: Final = "此網站要求簽章或解密，但元件無法顯示其內容，須由您在元件的視窗中為此網站開啟"
+_CENTRE_ALONE: Final = text(
+    "Only the certificate centre, {centre}, may ask you to activate your card (開卡). Nothing was done. To "
+    "activate it, go to that site."
+)
 _CHANGED: Final = text("This has changed since you agreed. Nothing was done yet. Please read it again.")
 _NOT_ENCRYPTED: Final = text(
     "The connection to this site is not encrypted. Others on the network can read it, or pretend to be the "
@@ -212,6 +217,8 @@ class Dispatcher:
                     self._trusted_sites.remember_card(site, choice.number)
                 return await self._run_operation(site, func, body, fields, agreement, choice, switch_on)
             if func in _DONE_HERE:
+                if _DONE_HERE[func] is ACTIVATE:
+                    await asyncio.to_thread(_check_may_activate, site)  # it reads files
                 return self._own_page_request(site, func, fields)
             raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page("/") if func == "umakeSig" else None)
         except (Refusal, XcaError) as error:
@@ -479,6 +486,18 @@ class _PendingOperation:
     def is_typed_at(self, card: Card) -> bool:
         """Tell whether the person types what is asked for at the reader of a card, which has a keypad."""
         return card.has_keypad and (self.asks_pin or self.asks_new_pin)
+
+
+def _check_may_activate(site: str) -> None:
+    """Refuse a site that is not the configured centre: an activation accepts the certificates as well.
+
+    Raises:
+        Refusal: another centre is configured.
+        BadCentreConfiguration: nobody can tell which one is.
+    """
+    centre = CentreSettings.load()
+    if centre is not None and centre.origin != site:
+        raise Refusal(Code.FAILED, _CENTRE_ALONE.format(centre=centre.origin)())
 
 
 def _purpose(pending: _PendingOperation, question: Mapping[str, Any]) -> str:
