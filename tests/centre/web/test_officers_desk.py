@@ -5,14 +5,19 @@ import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
 
 from support.centre.cases import SCHOOL
+from support.centre.holders import HeldCard
 from support.centre.staff import officer_in
 from support.centre.web import ENGLISH, Card
 from support.moved_clock import MovedClock
-from xca_centre import certificate_sets
+from xca_centre import certificate_sets, orders
 from xca_centre.life.certificate import CertificateEvent, CertificateState, Hold, Reason
+from xca_centre.store.tables import JOBS
 from xca_centre.web.frame import Frame
+from xca_centre.web.once import new_token
 
 pytestmark = pytest.mark.fast
 FIRST = {"role": "first_reviewer"}
@@ -105,6 +110,48 @@ def test_requests_are_for_registration_officers(frame: Frame) -> None:
     assert "沒有" in html
     assert lin.post("/officers/requests/1234567890/approve", data={"token": "x"}).status_code == 409
     assert lin.post("/officers/requests/1234567890/other", data={"x": "1"}).status_code == 404
+
+
+def jobs_of(frame: Frame) -> list[str]:
+    """The kinds of the jobs that the worker was given."""
+    with frame.database.read() as connection:
+        return [*connection.execute(select(JOBS.c.kind)).scalars()]
+
+
+def test_user_code_reset_is_approved_once_and_its_link_goes_to_the_mail(
+    frame: Frame, client: TestClient, clock: MovedClock
+) -> None:
+    held = HeldCard(frame)
+    asked = {"number": held.number, "serial": held.serial, "secret": "Fern-42", "secret_again": "Fern-42"}
+    assert client.post("/user-code-reset", data={**asked, "token": new_token(clock())}).status_code == 303
+    lin = officer_in(frame, "lin")
+    html = lin.get("/officers/requests").text
+    (path,) = re.findall(r'action="(/officers/requests/\d{10}/approve)"', html)
+    assert held.number in html
+    before = jobs_of(frame)
+    form = {"token": new_token(clock())}
+    assert lin.post(path, data=form).headers["location"] == "/officers/requests?done=1"
+    assert lin.post(path, data=form).status_code == 409
+    after = jobs_of(frame)
+    assert after[len(before) :] == ["send_mail"]
+    assert path not in lin.get("/officers/requests").text
+
+
+def test_cards_of_a_batch_are_printed_and_mailed_once(frame: Frame) -> None:
+    held = HeldCard(frame)
+    op = officer_in(frame, "op")
+    chosen = {f"card.{held.number}": "on"}
+    assert f'name="card.{held.number}"' in op.get("/officers/post").text
+    for what in ("letters", "list", "labels"):
+        printed = op.get(f"/officers/post/{what}.pdf", params=chosen)
+        assert (printed.status_code, printed.content[:5]) == (200, b"%PDF-")
+    before = jobs_of(frame)
+    for _ in range(2):
+        op.post("/officers/post/mailed", data=chosen)
+    assert len(jobs_of(frame)) == len(before) + 1
+    with frame.database.read() as connection:
+        assert orders.of_card(connection, held.number).mailed == frame.clock()
+    assert held.number not in op.get("/officers/post").text
 
 
 def test_pages_in_english_have_no_chinese_of_their_own(frame: Frame, card: Card) -> None:
