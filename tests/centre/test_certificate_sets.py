@@ -412,6 +412,7 @@ class Lives(RuleBasedStateMachine):
             assert connection.execute(select(func.count()).select_from(EVENTS)).scalar_one() == self.events
 
 
+@pytest.mark.integration  # thousands of steps
 def test_lives_of_certificates_are_those_of_the_model(sqlite_template: Path) -> None:
     Lives.template = sqlite_template
     run_state_machine_as_test(

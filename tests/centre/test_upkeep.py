@@ -123,6 +123,7 @@ def made(folder: Path) -> str:
     return "XC00000000000001"
 
 
+@pytest.mark.integration  # PDF files
 def test_post_is_printed_until_the_cards_are_mailed(folder: Path, made: str, tmp_path: Path) -> None:
     post = tmp_path / "post"
     assert run(folder, "print", str(post)).exit_code == 0

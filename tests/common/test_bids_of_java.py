@@ -20,10 +20,13 @@ JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcpkix",
 SOURCE = Path(__file__).parents[1] / "support/bids/Bids.java"
 CONTENT = bytes(range(256)) * 1000
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("javac") is None or not all(jar.exists() for jar in JARS),
-    reason="there is no BouncyCastle for Java here",
-)
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(
+        shutil.which("javac") is None or not all(jar.exists() for jar in JARS),
+        reason="there is no BouncyCastle for Java here",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

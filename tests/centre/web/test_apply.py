@@ -20,7 +20,7 @@ from xca_centre import applications, case_number, organisations, reissue_blocks
 from xca_centre.store.tables import APPLICATIONS, DRAFTS
 from xca_centre.web.frame import Frame
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration
 OTHER_CODE = "Zyx-9876"
 UNKNOWN = "0b9d4ecb-6b1c-4c0c-9ad2-6f0c6f5d3e11"
 

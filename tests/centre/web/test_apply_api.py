@@ -15,7 +15,7 @@ from support.centre.cases import CODE, FIELDS, SCHOOL
 from xca_centre.store.tables import APPLICATIONS
 from xca_centre.web.frame import Frame
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration
 ASKED = {**FIELDS, "organisation": SCHOOL.oid, "user_code": CODE}
 
 

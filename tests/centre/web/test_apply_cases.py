@@ -26,7 +26,7 @@ from xca_centre.store.tables import APPLICATIONS, SLIPS, USER_CODES
 from xca_centre.web.frame import Frame
 from xca_login.testing.tokens import origin, sign
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration
 PRODUCER = Actor(Role.PRODUCER, "producer")
 
 

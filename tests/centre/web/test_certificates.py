@@ -27,7 +27,7 @@ from xca_centre.life.certificate import CertificateEvent, Reason
 from xca_centre.store.tables import CERTIFICATE_SETS
 from xca_centre.web.frame import Frame
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration
 
 ACCEPT, SUSPEND = CertificateEvent.ACCEPT, CertificateEvent.SUSPEND
 RESUME, REVOKE = CertificateEvent.RESUME, CertificateEvent.REVOKE

@@ -23,7 +23,7 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.tables import APPLICATIONS, JOBS, USER_CODES
 from xca_centre.web.frame import Frame
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration
 STATE = ApplicationState
 PDF = b"%PDF-1.7 letter"
 

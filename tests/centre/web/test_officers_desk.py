@@ -19,7 +19,7 @@ from xca_centre.store.tables import JOBS
 from xca_centre.web.frame import Frame
 from xca_centre.web.once import new_token
 
-pytestmark = pytest.mark.fast
+pytestmark = pytest.mark.integration
 FIRST = {"role": "first_reviewer"}
 
 
