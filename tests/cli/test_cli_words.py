@@ -538,4 +538,4 @@ def test_names_of_tools_and_all_of_them_are_one_too_many(closed: Workspace) -> N
 def test_folder_for_a_file_is_told_in_chinese_as_what_it_is(closed: Workspace) -> None:
     result = closed.with_variables(LANGUAGE="zh_TW").run("cert", "export", "-o", "/tmp")
     assert result.status == 2
-    assert "應為檔案，但 '/tmp' 是資料夾。" in result.err
+    assert "/tmp 是資料夾；請改為指定該資料夾中的檔案。" in result.err
