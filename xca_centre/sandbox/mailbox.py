@@ -23,19 +23,22 @@ class ReceivedMail:
         at: when it was written.
         to: whom it went to.
         subject: what it is about.
-        parts: its text, in pieces; those that are addresses are links.
+        text: its whole text.
     """
 
     name: str
     at: datetime
     to: str
     subject: str
-    parts: Sequence[tuple[str, bool]]
+    text: str
 
     @property
-    def text(self) -> str:
-        """Its whole text."""
-        return "".join(part for part, _ in self.parts)
+    def lines(self) -> Sequence[Sequence[tuple[str, bool]]]:
+        """Its lines without their indents, each in pieces; those that are addresses are links."""
+        return [
+            [(piece, bool(_LINK.fullmatch(piece))) for piece in _LINK.split(line.strip()) if piece]
+            for line in self.text.splitlines()
+        ]
 
 
 def mails(folder: Path) -> Sequence[ReceivedMail]:
@@ -52,8 +55,10 @@ def mail(folder: Path, name: str) -> ReceivedMail | None:
 
 def _read(path: Path) -> ReceivedMail:
     message = message_from_bytes(path.read_bytes(), policy=default)
-    pieces = _LINK.split(message.get_content())
-    parts = [(piece, bool(_LINK.fullmatch(piece))) for piece in pieces if piece]
     return ReceivedMail(
-        path.stem, message["Date"].datetime, str(message["To"]), str(message["Subject"]), parts
+        path.stem,
+        message["Date"].datetime,
+        str(message["To"]),
+        str(message["Subject"]),
+        message.get_content().replace("\r\n", "\n"),
     )

@@ -169,7 +169,7 @@ def _as_json(mail: ReceivedMail) -> dict[str, Any]:
         "to": mail.to,
         "subject": mail.subject,
         "text": mail.text,
-        "links": [part for part, is_link in mail.parts if is_link],
+        "links": [part for line in mail.lines for part, is_link in line if is_link],
     }
 
 

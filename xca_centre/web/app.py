@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -117,10 +118,10 @@ def application(frame: Frame) -> ASGIApp:
         ],
     )
     published = status_routes(frame.database, frame.hierarchy, frame.clock)
-    # Certificates name the repository's own host, and everybody may ask there.
-    repository = RequestGuard(
-        Router(published), [frame.origin, frame.hierarchy.repository.base], lambda _: _OPEN_RULE, refuse
-    )
+    # Certificates name the repository's own host, and everybody may ask there. OpenSSL leaves out the port.
+    named = [frame.origin, frame.hierarchy.repository.base]
+    hosts = [*named, *(f"http://{urlsplit(one).hostname}" for one in named)]
+    repository = RequestGuard(Router(published), hosts, lambda _: _OPEN_RULE, refuse)
     secured = _SecureTransport(pages) if frame.origin.startswith("https:") else pages
     return _Parts(published, repository, secured)
 

@@ -2,6 +2,7 @@
 """The frame of the centre's pages: home, languages, refusals, headers."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -85,6 +86,14 @@ def test_repository_answers_under_its_own_host_and_no_page_does(client: TestClie
     path = frame.hierarchy.repository.issuers_path
     assert client.get(path, headers={"Host": "xca.test"}).status_code == 200
     assert client.get("/", headers={"Host": "xca.test"}).status_code == 421
+
+
+def test_repository_answers_who_leaves_the_port_out_of_its_host(client: TestClient, frame: Frame) -> None:
+    """OpenSSL's client of OCSP does."""
+    path = frame.hierarchy.repository.issuers_path
+    alone = {"Host": str(urlsplit(frame.origin).hostname)}
+    assert client.get(path, headers=alone).status_code == 200
+    assert client.get(path, headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_links_of_the_pages_lead_to_pages(client: TestClient) -> None:
