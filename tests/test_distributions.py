@@ -33,6 +33,7 @@ BARE_PIN: Final = "73052841"
 OF_EXTRAS: Final = (
     "xca_common.command_line",
     "xca_common.harmless_table",
+    "xca_common.utc_datetime",
     "xca_login.commands",
     "xca_login.integrations.",
     "xca_login.oidc",
