@@ -117,6 +117,7 @@ def test_notice_that_nobody_could_bid_by_cannot_be_made(change: dict[str, Any]) 
     ("record", "change"),
     [
         (NOTICE, {"tender": ""}),
+        *((one, {"origin": "bids.example.gov.tw"}) for one in (RECEIPT, LIST)),
         (RECEIPT, {"sha256": b"\3" * 31}),
         (RECEIPT, {"replaces": b"\3"}),
         (RECEIPT, {"sequence": 0}),

@@ -139,7 +139,7 @@ NEXT_STEPS: Final[Mapping[type[XcaError], Text]] = {
     errors.NotInOrder: text("Follow the advice at each check that failed, then run it again: xcactl doctor"),
     errors.AgentNotInstalled: text("Install what is missing: {command}"),
     errors.AcceptanceKept: text(
-        "It is sent again whenever xcactl or the agent is used, and by: xcactl accept --deliver. It counts "
+        "It is sent again whenever xcactl is used, and by: xcactl accept --deliver. It counts "
         "when it arrives: that must be before the last day to activate the card ends."
     ),
     errors.ServiceFailed: text("Correct what it reports, then repeat xcactl agent install or uninstall."),

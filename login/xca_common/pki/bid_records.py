@@ -45,6 +45,7 @@ passes for another. Who keeps one proves with it what the site said. Times are t
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final, Generic, Self, TypeVar
@@ -57,6 +58,7 @@ from xca_common.bid import BidFile, check_files
 from xca_common.i18n import text
 from xca_common.pki import signed_content
 from xca_common.pki.malformed import Malformed
+from xca_common.pki.sealed_bid import LEAST_RECIPIENTS
 from xca_common.pki.signed_content import SignedContent
 from xca_common.statement import is_origin
 
@@ -64,8 +66,8 @@ MOST_BYTES: Final = 4 << 20
 """A signed record has at most so many."""
 _VERSION: Final = 1
 _DIGEST_BYTES: Final = 32
-_LEAST_RECIPIENTS: Final = 2
 _OTHER_FORM: Final = text("it has another form")
+_NO_SITE: Final = text("it names no site")
 
 
 @asn1.sequence
@@ -120,7 +122,7 @@ class _SealedList:
     head: bytes
 
 
-class Record:
+class Record(ABC):
     """What a site signs.
 
     Attributes:
@@ -129,18 +131,18 @@ class Record:
 
     CONTENT_TYPE: ClassVar[str]
 
+    @abstractmethod
     def encode(self) -> bytes:
         """Return it in DER."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def decode(cls, der: bytes) -> Self:
         """Read it.
 
         Raises:
             Malformed: it is none, or says what cannot be.
         """
-        raise NotImplementedError
 
     def sign(self, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> bytes:
         """Return it as the site signs it, in DER.
@@ -227,10 +229,10 @@ class Notice(Record):
             Malformed: it is one.
         """
         if not is_origin(self.origin):
-            raise Malformed(text("it names no site"))
+            raise Malformed(_NO_SITE)
         if not self.deadline < self.opens_from < self.opens_until:
             raise Malformed(text("its deadline and its times of opening do not follow one another"))
-        if min(len(self.outer), len(self.inner)) < _LEAST_RECIPIENTS:
+        if min(len(self.outer), len(self.inner)) < LEAST_RECIPIENTS:
             raise Malformed(text("a group has fewer than two cards"))
         if len({*self.outer, *self.inner}) < len(self.outer) + len(self.inner):
             raise Malformed(text("a card is named twice"))
@@ -268,7 +270,7 @@ class Notice(Record):
             Malformed: as Record.decode.
         """
         read = _decoded(_Notice, der)
-        _check(read.version, read.tender, *(one.sha256 for one in read.documents))
+        _check(read.version, read.origin, read.tender, *(one.sha256 for one in read.documents))
         return cls(
             read.origin,
             read.tender,
@@ -352,7 +354,7 @@ class Receipt(Record):
         read = _decoded(_Receipt, der)
         replaced = (read.replaces,) if read.replaces else ()
         digests = (read.notice, read.bid, read.sha256, read.outer_key, read.inner_key, read.head)
-        _check(read.version, read.tender, *digests, *replaced)
+        _check(read.version, read.origin, read.tender, *digests, *replaced)
         begun, ended = read.begun.as_datetime(), read.ended.as_datetime()
         if begun > ended or read.sequence < 1 or read.size < 0:
             raise Malformed(_OTHER_FORM)
@@ -421,7 +423,7 @@ class SealedList(Record):
             Malformed: as Record.decode.
         """
         read = _decoded(_SealedList, der)
-        _check(read.version, read.tender, read.notice, read.head, *read.receipts, *read.late)
+        _check(read.version, read.origin, read.tender, read.notice, read.head, *read.receipts, *read.late)
         found = cls(
             read.origin,
             read.tender,
@@ -446,7 +448,9 @@ def _decoded(kind: type[_S], der: bytes) -> _S:
         raise Malformed(_OTHER_FORM) from error
 
 
-def _check(version: int, tender: str, *digests: bytes) -> None:
+def _check(version: int, origin: str, tender: str, *digests: bytes) -> None:
+    if not is_origin(origin):
+        raise Malformed(_NO_SITE)
     if version != _VERSION or not tender or any(len(one) != _DIGEST_BYTES for one in digests):
         raise Malformed(_OTHER_FORM)
 

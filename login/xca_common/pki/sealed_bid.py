@@ -44,6 +44,8 @@ from xca_common.pki.malformed import Malformed, TooMuchError, reading
 
 MANIFEST: Final = "manifest.p7m"
 """The file of the ZIP with the statement, as the bidder signed it (SignedData)."""
+LEAST_RECIPIENTS: Final = 2
+"""Cards of a group: so that one lost card loses no bid."""
 
 _CHUNK: Final = 1 << 20
 _KEY: Final = b"xca-bid-key/1"
@@ -53,7 +55,6 @@ _HEADER: Final = re.compile(rb"xca-sealed-bid/1 ([0-9a-f]{64}) ([0-9a-f]{64})\n"
 _HEADER_BYTES: Final = len("xca-sealed-bid/1") + 2 * (1 + 64) + 1
 _MOST_MANIFEST_BYTES: Final = 1 << 20
 _MOST_READ: Final = 4 << 20  # of the archive at once: its list of files, above all
-_LEAST_RECIPIENTS: Final = 2  # of a group: so that one lost card loses no bid
 _SOMETHING_ELSE: Final = text("it is no sealed bid")
 _OTHER_FORM: Final = text("it is not in the form that bids are sealed in")
 _ARCHIVE: Final = text("its archive of files")
@@ -154,7 +155,7 @@ def seal(
         TooMuchError: there are more recipients than would be read.
     """
     keys = {recipient.key.public_numbers() for recipient in (*outer, *inner)}
-    if min(len(outer), len(inner)) < _LEAST_RECIPIENTS or len(keys) != len(outer) + len(inner):
+    if min(len(outer), len(inner)) < LEAST_RECIPIENTS or len(keys) != len(outer) + len(inner):
         raise ValueError("groups that are too small, or not apart")
     check_files([told for told, _ in files])
     contents = [iter((manifest,)), *(_content(told, file) for told, file in files)]
