@@ -16,7 +16,7 @@ from fpdf.fonts import FontFace
 
 from xca_centre.application_form import RANKS, Contact, Rank
 from xca_centre.errors import LetterNotMade
-from xca_centre.i18n import text
+from xca_centre.i18n import plural, text
 from xca_centre.issuer_rules import IssuerRules, Said
 from xca_centre.paper import MARGIN, Paper, fact_table, plain, say
 from xca_centre.questions import about_cards
@@ -139,7 +139,7 @@ def serial_list(cards: Sequence[MailedCard], rules: IssuerRules, made: datetime,
             (str(number), card.number, "\n".join(card.serials), card.organisation, card.contact.name, "")
             for number, card in enumerate(cards, 1)
         ]
-        below = text("{issuer}, {day}; {count} cards").format(
+        below = plural("{issuer}, {day}; {count} card", "{issuer}, {day}; {count} cards", "count").format(
             issuer=rules.about.name, day=made.date(), count=len(cards)
         )
         pdf = Paper((title, below, *heads, *(cell for row in rows for cell in row)), title, made).sheet(

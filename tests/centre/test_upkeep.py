@@ -154,7 +154,7 @@ def test_database_from_a_backup_is_refused_until_it_is_restored(folder: Path, tm
     shutil.copy(tmp_path / "backup.db", folder / "centre.db")
     refused = run(folder, "officers", "list")
     assert refused.exit_code == 1
-    assert "1 events of the journal were missing" in run(folder, "restore").stdout
+    assert "1 event of the journal was missing, and is there now." in run(folder, "restore").stdout
     assert run(folder, "officers", "list").exit_code == 0
     with opened(folder) as database, database.read() as connection:
         found = certificate_sets.find(connection, certificates)

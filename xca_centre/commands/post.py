@@ -8,7 +8,7 @@ import click
 from xca_centre import orders
 from xca_centre.commands.common import STATUSES, begun, operator, tell
 from xca_centre.commands.group import xca_centre
-from xca_centre.i18n import say, text
+from xca_centre.i18n import plural, say, text
 from xca_centre.letters import activation_letter, address_labels, serial_list
 from xca_common import atomic_file
 from xca_common.folders import make_private
@@ -40,7 +40,8 @@ def _print(centre_folder: Path, folder: Path) -> None:
         atomic_file.write(folder / f"{card.number}.pdf", letter)
     atomic_file.write(folder / "list.pdf", serial_list(cards, centre.rules, made, language))
     atomic_file.write(folder / "labels.pdf", address_labels(cards, made, language))
-    tell(text("Printed for {count} cards into {path}.").format(count=len(cards), path=folder))
+    said = plural("Printed for {count} card into {path}.", "Printed for {count} cards into {path}.", "count")
+    tell(said.format(count=len(cards), path=folder))
 
 
 @xca_centre.command(

@@ -8,7 +8,7 @@ import click
 from xca_centre import officers, organisations
 from xca_centre.commands.common import STATUSES, begun, operator, tell
 from xca_centre.commands.group import xca_centre
-from xca_centre.i18n import say, text
+from xca_centre.i18n import plural, say, text
 from xca_centre.life.transitions import Role
 from xca_centre.staff_changes import key_of_card
 from xca_common.errors import FileProblem, os_reason
@@ -44,7 +44,8 @@ def _import(folder: Path, file: Path | None) -> None:
     found = organisations.read_organisations(data)
     with centre.database.change() as change:
         organisations.import_organisations(change, found, operator())
-    tell(text("{count} organisations were imported.").format(count=len(found)))
+    said = plural("{count} organisation was imported.", "{count} organisations were imported.", "count")
+    tell(said.format(count=len(found)))
 
 
 @_organisations.command(

@@ -9,7 +9,7 @@ import click
 from xca_centre.commands.common import STATUSES, tell
 from xca_centre.commands.group import xca_centre
 from xca_centre.i18n import say, text
-from xca_centre.sandbox import Addresses, run
+from xca_centre.sandbox import run
 from xca_common.browser import open_address
 from xca_common.i18n import CHINESE, ENGLISH
 
@@ -35,11 +35,11 @@ _OPEN = text("Open {address} in a browser. All else stands there. End it with Ct
 )
 @click.option("--no-browser", is_flag=True, help=_("Open no browser; only say the address."))
 def _sandbox(keep: Path | None, no_browser: bool) -> None:
-    def show(addresses: Addresses) -> None:
+    def show(address: str) -> None:
         for language in (CHINESE, ENGLISH):
-            tell(_OPEN.format(address=addresses.start)(language))
+            tell(_OPEN.format(address=address)(language))
         if not no_browser:
-            open_address(addresses.start)
+            open_address(address)
 
     def end(*_: object) -> None:
         raise KeyboardInterrupt

@@ -123,7 +123,12 @@ def _restore(folder: Path, lists: tuple[Path, ...]) -> None:
         count = 0
         if centre.journal is not None:
             count = merge(database, centre.journal, [certificate_sets.redo])
-        tell(text("{count} events of the journal were missing, and are there now.").format(count=count))
+        merged = plural(
+            "{count} event of the journal was missing, and is there now.",
+            "{count} events of the journal were missing, and are there now.",
+            "count",
+        )
+        tell(merged.format(count=count))
         for path, named in entries:
             with database.change() as change:
                 unknown = certificate_sets.merge_list(change, named, operator(), centre.rules)

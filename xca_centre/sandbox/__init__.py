@@ -6,8 +6,7 @@ imported. A folder that is given keeps all of it for the next time; else nothing
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from xca_centre import settings
@@ -20,29 +19,16 @@ from xca_centre.sandbox.web_server import WebServer
 from xca_common.i18n import Text
 from xca_common.scratch import scratch_folder
 
-__all__ = ["Addresses", "run"]
+__all__ = ["run"]
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where a sandbox is.
-
-    Attributes:
-        start: the page of the sandbox: mails, clock, cards.
-        centre: the centre's home page.
-    """
-
-    start: str
-    centre: str
-
-
-def run(folder: Path | None, tell: Callable[[Text], object], show: Callable[[Addresses], object]) -> None:
+def run(folder: Path | None, tell: Callable[[Text], object], show: Callable[[str], object]) -> None:
     """Run a sandbox until KeyboardInterrupt is raised, or a part of it ends.
 
     Args:
         folder: where it is kept; one that is there already goes on. None: a temporary one.
         tell: says to the person what is done.
-        show: says what to open.
+        show: says which address to open: the page with mails, clock and cards.
 
     Raises:
         ProgramMissing: a program of xca-plugin is not installed.
@@ -55,8 +41,10 @@ def run(folder: Path | None, tell: Callable[[Text], object], show: Callable[[Add
         sandbox = set_up(place, tell)
         tell(text("Starting the centre, its worker and the local component"))
         parts = stack.enter_context(Parts.running(sandbox))
-        open_officers_cards(sandbox, Centre(settings.read(sandbox.folder)))
+        centre = Centre(settings.read(sandbox.folder))
+        with closing(centre.database):
+            open_officers_cards(sandbox, centre)
         server = WebServer(sandbox.page_port, lambda address: site(sandbox, parts, address))
         stack.enter_context(parts.ending(server.end))
-        server.serve(lambda address: show(Addresses(f"{address}/", f"{sandbox.origin}/")))
+        server.serve(lambda address: show(f"{address}/"))
         parts.require_running()

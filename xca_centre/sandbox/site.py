@@ -132,7 +132,9 @@ class _Site:
             asked = json.loads(await request.body())
         except ValueError:
             asked = None
-        await run_in_threadpool(self._ahead, asked if isinstance(asked, dict) else {})
+        if not isinstance(asked, dict):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, ClockNotMoved().message())
+        await run_in_threadpool(self._ahead, asked)
         return self._tell_time(request)
 
     def _ahead(self, asked: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -107,9 +107,9 @@ class TrialCentre:
         sandbox = set_up(folder, lambda _: None)
         with Parts.running(sandbox, with_component=False):
             centre = cls(sandbox)
-            open_officers_cards(sandbox, centre._centre)
-            yield centre
-            centre._centre.database.close()
+            with closing(centre._centre.database):
+                open_officers_cards(sandbox, centre._centre)
+                yield centre
 
     def move_clock(self, by: timedelta) -> None:
         """Move the centre's clock ahead, for all of its tests. Cards keep the time of this computer.

@@ -30,6 +30,7 @@ _KINDS: Final[Mapping[str, Text]] = {
     "certificates.issue": text("Issue of the certificates"),
     "certificates_letter": text("A letter asked for it"),
     "contact_changed": text("Change of the contact person"),
+    "job_dropped": text("A job was given up"),
     "logged_in": text("Login with the card"),
     "mail_refused": text("A mail was refused"),
     "mail_sent": text("A mail was sent"),

@@ -3,6 +3,8 @@
 
 import { LoginError, sign } from "/login/xca-login.js";
 
+import { tell } from "./words.js";
+
 async function statementOf(address) {
   const answer = await fetch(address, {
     method: "POST",
@@ -26,12 +28,10 @@ for (const form of document.querySelectorAll("form[data-renewal]")) {
       form.elements.token.value = await sign(() => statementOf(renewal), { component });
       form.submit();
     } catch (error) {
-      words.textContent = error instanceof LoginError ? error.text() : error.message;
-      if (error.link) {
-        const link = document.createElement("a");
-        // The component learns from the referrer which scheme and port to trust.
-        Object.assign(link, { href: error.link, target: "_blank", referrerPolicy: "origin", textContent: error.link });
-        words.append(" ", link);
+      if (error instanceof LoginError) {
+        tell(words, error);
+      } else {
+        words.textContent = error.message; // what the centre answered, or that it cannot be reached
       }
     }
   });
