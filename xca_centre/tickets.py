@@ -29,7 +29,7 @@ from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.transitions import Actor, Role, Word
 from xca_centre.mail import Mail, send
 from xca_centre.store.database import Change, Database
-from xca_centre.store.tables import CODE_RESET_LINKS, CODE_RESETS
+from xca_centre.store.tables import APPLICATIONS, CODE_RESET_LINKS, CODE_RESETS
 from xca_centre.user_codes import NewUserCode, UserCodes
 from xca_common.pki.ticket import Ticket
 from xca_common.secret import Secret
@@ -96,6 +96,7 @@ def request(change: Change, card: str, serial: str, secret: NewUserCode, *, is_a
     if code is None:
         return number
     case = applications.of_code(change.connection, code)
+    _lock_card(change, case.id)
     order = orders.of_application(change.connection, case.id)
     assert order.card is not None  # noqa: S101  # find_code_of_card() found it by its card
     current = certificate_sets.of_card(change.connection, order.card)[0]
@@ -227,9 +228,9 @@ def issue(
     except UserCodeRefused:
         raise TicketRefused from None
     with database.change() as change:
-        row = change.connection.execute(
-            select(CODE_RESETS).where(CODE_RESETS.c.secret == proved).with_for_update()
-        ).one()
+        wanted = select(CODE_RESETS).where(CODE_RESETS.c.secret == proved)
+        _lock_card(change, change.connection.execute(wanted).one().application)
+        row = change.connection.execute(wanted.with_for_update()).one()
         reset = _reset(row)
         if reset.until is None or _has_ended(change, reset):
             raise TicketRefused
@@ -278,7 +279,17 @@ def _next_counter(change: Change, card: str) -> int:
     return max((change.connection.execute(last).scalar() or 0) + 1, int(change.now.timestamp()))
 
 
+def _lock_card(change: Change, application: UUID) -> None:
+    """Let nobody else ask, decide or fetch a ticket for a card until the change ends: it has one application.
+
+    It comes before a request is locked, so that nobody waits for who waits for him.
+    """
+    own = select(APPLICATIONS.c.id).where(APPLICATIONS.c.id == application)
+    change.connection.execute(own.with_for_update())
+
+
 def _locked(change: Change, number: str, officer: Officer) -> CodeReset:
+    _lock_card(change, find(change.connection, number, officer).application)
     row = select(CODE_RESETS.c.number).where(CODE_RESETS.c.number == number).with_for_update()
     change.connection.execute(row)
     return find(change.connection, number, officer)

@@ -4,6 +4,7 @@
 import http.client
 import queue
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -112,7 +113,7 @@ def _asked(
         except urllib.error.HTTPError as refusal:
             response = refusal
         with response:
-            answer = HttpAnswer(response.status, response.headers, bytes(response.read(most + 1)))
+            answer = HttpAnswer(response.status, response.headers, _body(response, most, seconds))
     except urllib.error.URLError as error:
         reason = error.reason
         if isinstance(reason, TimeoutError):
@@ -133,3 +134,17 @@ def _asked(
     if len(answer.body) > most:
         raise Unanswered(SOMETHING_ELSE)
     return answer
+
+
+def _body(response: http.client.HTTPResponse | urllib.error.HTTPError, most: int, seconds: float) -> bytes:
+    """Return a body, one byte more than may be at most.
+
+    Raises:
+        TimeoutError: it comes too slowly. Then nobody waits for it any more, and the connection is closed.
+    """
+    body, end = bytearray(), time.monotonic() + seconds
+    while len(body) <= most and (part := response.read1(most + 1 - len(body))):
+        body += part
+        if time.monotonic() > end:
+            raise TimeoutError
+    return bytes(body)

@@ -37,7 +37,8 @@ def reset_user_code(number: str, ticket: bytes, new_user_code: Secret) -> None:
         raise errors.CardFault(detail=text("{program} is not installed").format(program=_PROGRAM))
     reading, writing = os.pipe()
     try:
-        with suppress(BrokenPipeError), os.fdopen(writing, "w", encoding="ascii") as code:
+        # Not ASCII: a code that is none is refused by the program, and quoted by no error of an encoding.
+        with suppress(BrokenPipeError), os.fdopen(writing, "w", encoding="utf-8") as code:
             code.write(f"{new_user_code.reveal()}\n")  # a pipe holds more than a user code has
         with tempfile.TemporaryFile() as given:
             given.write(ticket)

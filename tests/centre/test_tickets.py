@@ -2,6 +2,7 @@
 """Requests for a new user code: who asks, who decides, who gets a ticket, and when there is none any more."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -30,7 +31,7 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.mail import JOB as MAIL_JOB
 from xca_centre.store.database import Database
 from xca_centre.store.events import read_facts
-from xca_centre.store.tables import EVENTS, JOBS
+from xca_centre.store.tables import CODE_RESETS, EVENTS, JOBS
 from xca_centre.tickets import CodeReset, ResetState
 from xca_centre.user_codes import NewUserCode
 from xca_common.pki.ticket import Ticket
@@ -101,6 +102,20 @@ def happen(
 ) -> None:
     with database.change() as change:
         certificate_sets.change_state(change, certificates.id, event, by, RULES, reason)
+
+
+def test_requests_at_the_same_moment_leave_one_that_waits(database: Database) -> None:
+    certificates = card_of_an_application(with_organisations(database))
+    asked = (certificates.card or "", serial_of(database, certificates), chosen(SECRET))
+    with ThreadPoolExecutor(1) as pool:
+        with database.change() as change:
+            tickets.request(change, *asked, is_activated=False)
+            other = pool.submit(ask, database, certificates)
+            wait([other], timeout=0.3)  # it has to wait, too, until this one is committed
+        number = other.result()
+    with database.read() as connection:
+        waiting = select(CODE_RESETS.c.number).where(CODE_RESETS.c.state == ResetState.REQUESTED.value)
+        assert connection.execute(waiting).scalars().all() == [number]
 
 
 def mails(database: Database) -> list[dict[str, str | int]]:

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions over HTTP: limited in time, whatever the server does."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from xca_plugin.exchange import Unanswered, exchange
+
+SECONDS = 0.2
+
+
+def test_body_that_comes_byte_by_byte_holds_neither_the_program_nor_its_thread() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):  # the asker goes
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+                for _ in range(500):
+                    connection.sendall(b"x")
+                    time.sleep(SECONDS / 10)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with pytest.raises(Unanswered):
+            exchange(address, None, {}, most=1000, seconds=SECONDS, through_proxy=False)
+        server.join(5)
+        assert not server.is_alive()  # the connection was closed long before the last byte
