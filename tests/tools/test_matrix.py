@@ -234,5 +234,6 @@ def test_wrong_pin_in_a_tool_costs_exactly_one_try(active: Workspace, tool: Tool
         assert re.findall(r"login with the PIN +(\w+)", active.does("xcactl events")) == ["wrong"]
 
 
+@pytest.mark.fast
 def test_tools_page_compared_with_the_matrix_is_the_same() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/support/tools/tool_matrix.py"

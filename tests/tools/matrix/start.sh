@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-XCA_MODULE=$(python -c 'import pkcs11_shim; print(pkcs11_shim.module_path())')
+XCA_MODULE=$(xcactl module-path)
 KEY="pkcs11:serial=$XCA_CARD;id=SIGN;type=private"
 export XCA_MODULE KEY
 xcactl cert export cert1 -o cert1.pem
