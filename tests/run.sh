@@ -58,7 +58,6 @@ find pkcs11_shim tests -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
 once build pkcs11_shim CMakeLists.txt -- build_strictly
 
 at_once="-n auto --dist worksteal"
-measured="$at_once --cov --cov-report="
 
 # What a change breaks in a login, or below it, is to be known from the fast tests: they reach nearly all of it.
 fast_tests_cover() {
@@ -75,14 +74,12 @@ fast_tests_cover() {
 
 # shellcheck disable=SC2086 # lists of words
 case $lane in
-fast | soak) run_tests $at_once ;; # to count lines would take half as long again
+fast | soak) run_tests $at_once ;;
 all)
-    pytest -m fast $measured
-    fast_tests_cover # counted by themselves, so that no test runs twice
-    pytest -m "not fast and not soak" $measured --cov-append --durations=40
-    # Of a process that a test kills, coverage says that its file is damaged; the report does not ask for it again.
-    rm -f .coverage.*
-    echo "Lines of Python covered by all tests: $(coverage report --format=total) %"
+    pytest -m fast $at_once --cov --cov-report=
+    fast_tests_cover
+    # Not counted here: these tests start many programs, and would take half as long again.
+    pytest -m "not fast and not soak" $at_once --durations=40
     ;;
 esac
 case $lane in
