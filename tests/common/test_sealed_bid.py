@@ -20,6 +20,7 @@ from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.encrypted_data import EncryptedWriter, NotDecryptable, RecipientCertificate
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.sealed_bid import (
+    InnerBid,
     NotARecipient,
     OpenedBid,
     OtherFiles,
@@ -58,6 +59,10 @@ def inner() -> list[Party]:
 
 def to(parties: Sequence[Party]) -> list[RecipientCertificate]:
     return [RecipientCertificate.read(one.der) for one in parties]
+
+
+def ders(parties: Sequence[Party]) -> list[bytes]:
+    return [one.der for one in parties]
 
 
 def listed() -> tuple[BidFile, ...]:
@@ -113,7 +118,7 @@ def test_bid_is_opened_by_any_card_of_each_group(
 def test_envelope_shows_its_digest_and_nothing_of_the_bid(outer: list[Party], inner: list[Party]) -> None:
     file, envelope = sealed(outer, inner)
     data = file.getvalue()
-    assert SealedBid.read(file, to(outer)) == envelope
+    assert SealedBid.read(file, ders(outer)) == envelope
     assert (envelope.size, envelope.sha256) == (len(data), hashlib.sha256(data).digest())
     assert envelope.outer_key != envelope.inner_key
     assert CONTENTS["標價清單.pdf"][:40] not in data
@@ -157,7 +162,7 @@ def test_envelope_to_other_cards_than_the_groups_is_refused(outer: list[Party], 
     file, _ = sealed(outer, inner)
     for others in ([outer[0]], [*outer, inner[0]], [outer[0], inner[0]], inner):
         with pytest.raises(OtherRecipients):
-            SealedBid.read(file, to(others))
+            SealedBid.read(file, ders(others))
 
 
 def test_altered_envelope_is_opened_by_nobody_and_writes_nothing(
@@ -341,3 +346,20 @@ def test_no_files_and_too_many_are_refused() -> None:
     for files in ([], [BidFile(f"{number}", 0, "0" * 64) for number in range(1001)]):
         with pytest.raises(ValueError, match="no files, or too many"):
             check_files(files)
+
+
+def test_bid_whose_outer_envelope_is_open_tells_what_it_was_and_is_opened(
+    outer: list[Party], inner: list[Party]
+) -> None:
+    file, envelope = sealed(outer, inner)
+    told, within, plain = InnerBid(envelope.sha256, envelope.inner_key), io.BytesIO(), io.BytesIO()
+    within.write(told.line)
+    open_outer(file, envelope.outer_key, outer[1].der, with_key(outer[1].key), within)
+    assert InnerBid.read(within, ders(inner)) == told
+    with pytest.raises(OtherRecipients):
+        InnerBid.read(within, ders(outer))
+    open_inner(within, told.key, inner[1].der, with_key(inner[1].key), plain)
+    assert contents(OpenedBid(plain), bid()) == CONTENTS
+    for junk in (file.getvalue(), within.getvalue()[:-1], told.line):
+        with pytest.raises((Malformed, EOFError)):
+            InnerBid.read(io.BytesIO(junk))

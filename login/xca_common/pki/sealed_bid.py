@@ -10,7 +10,10 @@ stands before the envelopes, with a digest of the key of each, and who opens one
 
     xca-sealed-bid/1 (64 hexadecimal digits: outer key) (64 hexadecimal digits: inner key)
 
-Behind that line any CMS program opens the envelopes, one after the other.
+Behind that line any CMS program opens the envelopes, one after the other. When the outer one is open, the
+line before the inner one says of which sealed bid it was:
+
+    xca-inner-bid/1 (64 hexadecimal digits: SHA-256 of the sealed bid) (64 hexadecimal digits: inner key)
 """
 
 import hashlib
@@ -23,11 +26,11 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, Final, Self, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from xca_common.bid import Bid, BidFile, check_files
 from xca_common.i18n import text
-from xca_common.pki import asn1_stream
+from xca_common.pki import asn1_stream, strict_certificate
 from xca_common.pki.cms_identifier import is_named
 from xca_common.pki.cms_types import cms
 from xca_common.pki.encrypted_data import (
@@ -53,6 +56,8 @@ _KEY_BYTES: Final = 32
 _TAG: Final = asn1_stream.header(asn1_stream.OCTETS, 16)
 _HEADER: Final = re.compile(rb"xca-sealed-bid/1 ([0-9a-f]{64}) ([0-9a-f]{64})\n")
 _HEADER_BYTES: Final = len("xca-sealed-bid/1") + 2 * (1 + 64) + 1
+_INNER: Final = re.compile(rb"xca-inner-bid/1 ([0-9a-f]{64}) ([0-9a-f]{64})\n")
+_INNER_BYTES: Final = len("xca-inner-bid/1") + 2 * (1 + 64) + 1
 _MOST_MANIFEST_BYTES: Final = 1 << 20
 _MOST_READ: Final = 4 << 20  # of the archive at once: its list of files, above all
 _SOMETHING_ELSE: Final = text("it is no sealed bid")
@@ -105,12 +110,12 @@ class SealedBid:
     inner_key: bytes
 
     @classmethod
-    def read(cls, file: BinaryIO, group: Sequence[RecipientCertificate] | None = None) -> Self:
+    def read(cls, file: BinaryIO, group: Sequence[bytes] | None = None) -> Self:
         """Read a sealed bid from the file's beginning to its end; nothing of it is opened.
 
         Args:
             file: open for reading, with a beginning to go back to.
-            group: to whom it must be encrypted; None: that is not looked at.
+            group: certificates in DER, to all of which it must be encrypted; None: that is not looked at.
 
         Raises:
             Malformed: it is none, or not exactly in the form that seal() writes.
@@ -131,6 +136,44 @@ class SealedBid:
             digest.update(chunk)
             size += len(chunk)
         return cls(size, digest.digest(), *(bytes.fromhex(found.decode()) for found in header.groups()))
+
+
+@dataclass(frozen=True)
+class InnerBid:
+    """What a bid shows whose outer envelope is open. Who opened that one vouches for it.
+
+    Attributes:
+        sealed: SHA-256 of the sealed bid.
+        key: the digest of the inner envelope's key.
+    """
+
+    sealed: bytes
+    key: bytes
+
+    @property
+    def line(self) -> bytes:
+        """What stands before the envelope that open_outer() writes."""
+        return f"xca-inner-bid/1 {self.sealed.hex()} {self.key.hex()}\n".encode("ascii")
+
+    @classmethod
+    def read(cls, file: BinaryIO, group: Sequence[bytes] | None = None) -> Self:
+        """Read it; nothing is opened.
+
+        Args:
+            file: open for reading, with a beginning to go back to.
+            group: as SealedBid.read.
+
+        Raises:
+            Malformed, OtherRecipients, TooMuchError, EOFError: as SealedBid.read.
+        """
+        file.seek(0)
+        line = _INNER.fullmatch(file.read(_INNER_BYTES))
+        if line is None:
+            raise Malformed(_SOMETHING_ELSE)
+        infos = _check_envelope(file, _INNER_BYTES)
+        if group is not None:
+            _check_group(infos, group)
+        return cls(*(bytes.fromhex(found.decode()) for found in line.groups()))
 
 
 def seal(
@@ -205,7 +248,8 @@ def open_inner(
     """Open the inner envelope likewise.
 
     Args:
-        file: what open_outer() wrote, open for reading, with a beginning to go back to.
+        file: what open_outer() wrote, with or without InnerBid.line before it, open for reading, with a
+            beginning to go back to.
         key_hash: SealedBid.inner_key when the bid was submitted.
         certificate: of a card of the inner group, as it is encoded.
         decrypt_key: decrypts the content key.
@@ -214,7 +258,9 @@ def open_inner(
     Raises:
         NotARecipient, NotDecryptable, OtherKey, Malformed, TooMuchError, EOFError: as open_outer.
     """
-    _open(file, 0, key_hash, certificate, decrypt_key, output)
+    file.seek(0)
+    at = _INNER_BYTES if _INNER.fullmatch(file.read(_INNER_BYTES)) else 0
+    _open(file, at, key_hash, certificate, decrypt_key, output)
 
 
 def _open(
@@ -392,12 +438,17 @@ def _infos(recipients: bytes, algorithm: bytes) -> "list[cms.KeyTransRecipientIn
     return found
 
 
-def _check_group(infos: Sequence[cms.KeyTransRecipientInfo], group: Sequence[RecipientCertificate]) -> None:
+def _check_group(infos: Sequence[cms.KeyTransRecipientInfo], group: Sequence[bytes]) -> None:
     if len(infos) != len(group):
         raise OtherRecipients
     for member in group:
-        own = [info for info in infos if is_named(member.told.der, info["rid"])]
-        if len(own) != 1 or len(own[0]["encrypted_key"].native) != member.key.key_size // 8:
+        key = strict_certificate.load(member).public_key()
+        own = [info for info in infos if is_named(member, info["rid"])]
+        if (
+            len(own) != 1
+            or not isinstance(key, RSAPublicKey)
+            or len(own[0]["encrypted_key"].native) != key.key_size // 8
+        ):
             raise OtherRecipients
 
 
