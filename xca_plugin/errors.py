@@ -957,6 +957,14 @@ class TicketRefused(CentreError):
     _next_step = text("Get another ticket from the centre that issued the card (用戶代碼重設).")
 
 
+class NotATicket(CentreError):
+    """What should be a ticket of the centre is something else."""
+
+    path: str | Path
+    _message = text("{path} is no ticket (授權票).")
+    _next_step = text("Choose the file that the centre gave out, user-code.ticket.")
+
+
 class AcceptanceKept(CentreError):
     """An acceptance is signed, and the centre did not take it yet."""
 

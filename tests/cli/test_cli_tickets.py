@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from softhsm import Environment
-from support.centre.authority import NAME, key
+from support.centre.authority import NAME, issuer, key
 from support.cli.xcactl import NEW_USER_CODE, PIN, USER_CODE, Result, Workspace
 from xca_common.pki import profile
 from xca_common.pki.authority import SIGNING, Issuer
@@ -38,6 +38,14 @@ def ticket(workspace: Workspace, to: Path, *, counter: int = 1, days: int = 3, a
     made = Ticket(workspace.number, digest, activated, counter, now + timedelta(days))
     (to / "a.ticket").write_bytes(made.sign(signer, signer_key))
     return to / "a.ticket"
+
+
+def somebodys(number: str) -> bytes:
+    """Return a ticket of another CA, for a card of this number."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    validity = (now - timedelta(1), now + timedelta(30))
+    signer = issuer().appoint(NAME, key("tickets").public_key(), SIGNING, *validity, [(PURPOSE, True)])
+    return Ticket(number, bytes(32), False, 1, now + timedelta(3)).sign(signer, key("tickets"))
 
 
 def reset(workspace: Workspace, given: Path, code: str = NEW_USER_CODE) -> Result:
@@ -99,20 +107,57 @@ def test_ticket_whose_work_was_cut_off_may_finish_it(closed: Workspace, tmp_path
     assert reset(closed, given, USER_CODE).status == 98
 
 
-@pytest.mark.parametrize("kind", ["other state", "over", "changed", "empty", "not a ticket"])
-def test_ticket_that_does_not_count_changes_nothing(closed: Workspace, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("other state", 98), ("over", 98), ("changed", 98), ("empty", 99), ("not a ticket", 99)],
+)
+def test_ticket_that_does_not_count_changes_nothing(
+    closed: Workspace, tmp_path: Path, kind: str, status: int
+) -> None:
     given = ticket(closed, tmp_path, activated=kind == "other state", days=-1 if kind == "over" else 3)
     content = given.read_bytes()
     others = {"changed": content[:-1] + bytes([content[-1] ^ 1]), "empty": b"", "not a ticket": b"hello"}
     given.write_bytes(others.get(kind, content))
     done = reset(closed, given)
-    assert done.status == 98, done.err
+    assert done.status == status, done.err
     assert not (Environment(closed.path).copies / closed.number / "tickets.json").exists()
     options = ("--yes", "--user-code", "stdin", "--new-pin", "stdin")
     assert closed.run("activate", *options, stdin=f"{USER_CODE}\n{PIN}\n").status == 0
 
 
+def test_file_that_is_no_ticket_is_named_before_anything_is_asked(closed: Workspace, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.pdf"
+    letter.write_bytes(b"%PDF-1.7")
+    done = closed.run("user-code", "reset", "--ticket", str(letter), "--new-user-code", "file:/nowhere")
+    assert done.status == 99
+    assert done.err.splitlines()[0] == f"Error: {letter} is no ticket (授權票)."
+    piped = closed.run("user-code", "reset", "--ticket", "-", stdin="hello")
+    assert "(standard input) is no ticket" in piped.err
+
+
+@pytest.mark.parametrize("kind", ["over", "changed"])
+def test_ticket_that_cannot_count_is_refused_before_anything_is_asked(
+    closed: Workspace, tmp_path: Path, kind: str
+) -> None:
+    given = ticket(closed, tmp_path, activated=False, days=-1 if kind == "over" else 3)
+    if kind == "changed":
+        content = given.read_bytes()
+        given.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    done = reset(closed, given)
+    assert done.status == 98
+    assert "does not take the ticket" in done.err
+    assert "gets a new user code" not in done.err
+
+
+def test_ticket_for_a_card_that_is_not_here_names_that_card(closed: Workspace, tmp_path: Path) -> None:
+    given = tmp_path / "a.ticket"
+    given.write_bytes(somebodys("XC00000000099999"))
+    done = reset(closed, given)
+    assert done.status == 17
+    assert "XC00000000099999" in done.err
+
+
 def test_ticket_for_a_real_card_is_not_tried(real: Workspace, tmp_path: Path) -> None:
     given = tmp_path / "a.ticket"
-    given.write_bytes(b"hello")
+    given.write_bytes(somebodys(real.card()["number"]))
     assert reset(real, given).status == 21

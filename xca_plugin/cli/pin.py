@@ -148,11 +148,15 @@ def change_user_code(
 @yes_option
 def reset_user_code(ticket: Path, number: str | None, new_user_code: str | None, yes: bool) -> None:
     """Replace a user code that is forgotten or locked (用戶代碼重設)."""
+    from xca_plugin import code_ticket  # slow to load, and needed here alone
+
     with input_file(ticket) as file:
         given = file.read(_TICKET_MAX)
+        named = code_ticket.read(given, file.name).card
     check_sources()
     cards = Cards()
-    card = choose(cards, number)
+    card = choose(cards, number or named)
+    code_ticket.check(cards, card, given)
     say(text("The card {number} gets a new user code.").format(number=card.number)(), err=True)
     if card.state is CardState.ACTIVE:
         said = _("Its PIN is void afterwards: set a new one with the new user code.")

@@ -85,7 +85,7 @@ def choose(cards: Cards, number: str | None) -> Card:
 def _chosen(present: Sequence[Card], cards: Cards, number: str | None) -> Card:
     if number is not None:
         for card in present:
-            if card.number == number.strip().upper():
+            if card.number in (number.strip(), number.strip().upper()):
                 return card
         problem = errors.CardNotFound(number=number)
         context = click.get_current_context(silent=True)

@@ -94,6 +94,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.AcceptanceKept: 96,
     errors.AcceptanceRefused: 97,
     errors.TicketRefused: 98,
+    errors.NotATicket: 99,
 }
 
 OF_A_PLUGIN: Final = 1

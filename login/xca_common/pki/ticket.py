@@ -64,6 +64,10 @@ class TicketUnusable(ValueError):  # a situation
         self.detail = detail
 
 
+class NoTicket(TicketUnusable):  # a situation
+    """This is no ticket at all."""
+
+
 @asn1.sequence
 class _Content:
     version: int
@@ -112,6 +116,15 @@ class Ticket:
         return signed_content.sign(CONTENT_TYPE, content, certificate, key)
 
     @classmethod
+    def read(cls, der: bytes) -> Self:
+        """Read what a ticket says, whoever signed it, and whether it counts or not.
+
+        Raises:
+            NoTicket: it is none.
+        """
+        return cls._read(_signed(der).content)
+
+    @classmethod
     def verify(cls, der: bytes, issuers: Iterable[x509.Certificate], moment: datetime) -> Self:
         """Read a ticket, and verify who signed it.
 
@@ -123,14 +136,7 @@ class Ticket:
         Raises:
             TicketUnusable: it does not count, and why.
         """
-        if len(der) > MOST_BYTES:
-            raise TicketUnusable(text("it is longer than a ticket can be"))
-        try:
-            signed = SignedContent.read(der)
-        except (Malformed, TooMuchError, EOFError):
-            raise TicketUnusable(_OTHER_FORM) from None
-        if signed.content_type != CONTENT_TYPE:
-            raise TicketUnusable(text("it is something else that was signed"))
+        signed = _signed(der)
         if not _may_sign(signed.certificate, issuers, moment):
             raise TicketUnusable(text("it is not signed by whom the centre lets sign tickets"))
         if not signed.is_genuine:
@@ -151,12 +157,20 @@ class Ticket:
         Raises:
             TicketUnusable: it is for another one, or another state.
         """
-        if (self.card, self.cert1) != (card, hashlib.sha256(cert1).digest()):
-            raise TicketUnusable(text("it is for another card"))
+        self.check_card(card, cert1)
         if self.is_activated and not is_activated:
             raise TicketUnusable(text("it is for a card that is activated, and this one is not"))
         if is_activated and not self.is_activated:
             raise TicketUnusable(text("it is for a card that is not activated, and this one is"))
+
+    def check_card(self, card: str, cert1: bytes) -> None:
+        """Refuse the ticket if it is for another card.
+
+        Raises:
+            TicketUnusable: it is.
+        """
+        if (self.card, self.cert1) != (card, hashlib.sha256(cert1).digest()):
+            raise TicketUnusable(text("it is for another card"))
 
     @classmethod
     def _read(cls, content: bytes) -> Self:
@@ -166,15 +180,32 @@ class Ticket:
                 read.card.as_str(), read.cert1, read.is_activated, read.counter, read.until.as_datetime()
             )
         except Exception:  # cryptography raises several kinds
-            raise TicketUnusable(_OTHER_FORM) from None
+            raise NoTicket(_OTHER_FORM) from None
         if (
             read.version != _VERSION
             or not _CARD.fullmatch(ticket.card)
             or len(ticket.cert1) != _DIGEST_SIZE
             or not 0 < ticket.counter <= _MOST_COUNTER
         ):
-            raise TicketUnusable(_OTHER_FORM)
+            raise NoTicket(_OTHER_FORM)
         return ticket
+
+
+def _signed(der: bytes) -> SignedContent:
+    """Return what holds a ticket, whoever signed it.
+
+    Raises:
+        NoTicket: it is something else.
+    """
+    if len(der) > MOST_BYTES:
+        raise NoTicket(text("it is longer than a ticket can be"))
+    try:
+        signed = SignedContent.read(der)
+    except (Malformed, TooMuchError, EOFError):
+        raise NoTicket(_OTHER_FORM) from None
+    if signed.content_type != CONTENT_TYPE:
+        raise NoTicket(text("it is something else that was signed"))
+    return signed
 
 
 def _may_sign(certificate: x509.Certificate, issuers: Iterable[x509.Certificate], moment: datetime) -> bool:
