@@ -20,6 +20,7 @@ from xca_centre.store.tables import CASE_ACCESSES
 
 LIFE: Final = timedelta(minutes=30)
 """How long an access lasts."""
+_MINUTES: Final = LIFE // timedelta(minutes=1)
 
 
 def grant(change: Change, application: UUID, browser: str) -> UUID:
@@ -50,11 +51,32 @@ def application(connection: Connection, access: UUID, browser: str, clock: Clock
     )
     found = connection.execute(chosen).scalar()
     if found is None:
-        raise CaseClosedToBrowser(minutes=LIFE // timedelta(minutes=1))
+        raise CaseClosedToBrowser(minutes=_MINUTES)
     return applications.read(connection, found)
 
 
+def find(connection: Connection, application: UUID, browser: str, clock: Clock) -> UUID:
+    """Return the access that lets a browser look at an application for longest.
+
+    Raises:
+        CaseClosedToBrowser: this browser has none, or not any more.
+    """
+    accesses = CASE_ACCESSES.c
+    chosen = (
+        select(accesses.id)
+        .where(accesses.application == application, accesses.browser == digest_of(browser))
+        .where(accesses.until > clock())
+        .order_by(accesses.until.desc(), accesses.id)
+    )
+    found: UUID | None = connection.execute(chosen.limit(1)).scalar()
+    if found is None:
+        raise CaseClosedToBrowser(minutes=_MINUTES)
+    return found
+
+
 def end(change: Change, access: UUID, browser: str) -> None:
-    """End an access, if this browser has it."""
-    mine = (CASE_ACCESSES.c.id == access) & (CASE_ACCESSES.c.browser == digest_of(browser))
-    change.connection.execute(delete(CASE_ACCESSES).where(mine))
+    """End an access, if this browser has it, and all others that it has to the same application."""
+    accesses = CASE_ACCESSES.c
+    mine = accesses.browser == digest_of(browser)
+    its = select(accesses.application).where(mine, accesses.id == access).scalar_subquery()
+    change.connection.execute(delete(CASE_ACCESSES).where(mine, accesses.application == its))

@@ -148,13 +148,17 @@ def test_application_is_shown_to_the_browser_that_gave_its_code_for_half_an_hour
         shown(BROWSER)
 
 
-def test_access_that_was_ended_shows_nothing(register: Database, clock: MovedClock) -> None:
+def test_access_that_was_ended_shows_nothing_and_neither_do_others_of_its_browser(
+    register: Database, clock: MovedClock
+) -> None:
     case = upload(register, filled(register).id)
     with register.change() as change:
-        kept, ended = (case_access.grant(change, case.id, BROWSER) for _ in range(2))
-        case_access.end(change, ended, BROWSER)
-        case_access.end(change, kept, OTHER)
+        first, second = (case_access.grant(change, case.id, BROWSER) for _ in range(2))
+        theirs = case_access.grant(change, case.id, OTHER)
+        case_access.end(change, theirs, BROWSER)
+        case_access.end(change, second, BROWSER)
     with register.read() as connection:
-        assert case_access.application(connection, kept, BROWSER, clock) == case
-        with pytest.raises(CaseClosedToBrowser):
-            case_access.application(connection, ended, BROWSER, clock)
+        assert case_access.application(connection, theirs, OTHER, clock) == case
+        for ended in (first, second):
+            with pytest.raises(CaseClosedToBrowser):
+                case_access.application(connection, ended, BROWSER, clock)

@@ -165,7 +165,7 @@ class _Pages:
     def _form(self, request: Request) -> Response:
         draft = self._draft(request)
         if draft.application is not None:
-            return self._uploaded(request, draft)
+            return self._uploaded(request, draft.application)
         return self._form_page(request, draft, {**draft.fields})
 
     def _form_page(
@@ -192,7 +192,7 @@ class _Pages:
         """Take what was filled in: to be checked, or to be saved on a disk of the applicant's."""
         draft = self._draft(request)
         if draft.application is not None:
-            return self._uploaded(request, draft)
+            return self._uploaded(request, draft.application)
         values = {name: fields.get(name, "") for name in _TYPED} | self._given(draft)
         problems: dict[str, Text] = {}
         code = self._chosen(draft, fields, problems)
@@ -279,7 +279,7 @@ class _Pages:
     def _check(self, request: Request) -> Response:
         draft = self._draft(request)
         if draft.application is not None:
-            return self._uploaded(request, draft)
+            return self._uploaded(request, draft.application)
         return self._check_page(request, draft)
 
     def _check_page(self, request: Request, draft: Draft, error: CentreError | None = None) -> Response:
@@ -334,7 +334,7 @@ class _Pages:
         """Upload a draft with what the old card signed."""
         draft = self._draft(request)
         if draft.application is not None:
-            return self._uploaded(request, draft)
+            return self._uploaded(request, draft.application)
         try:
             if draft.challenge is None:
                 raise ChallengeUnknown
@@ -350,19 +350,24 @@ class _Pages:
         browser = self._browsers.of(request)
         try:
             with self._frame.database.change() as change:
+                is_first = drafts.lock(change, draft.id, browser).application is None
                 made = drafts.upload(change, self._frame.rules, draft.id, browser, renewal=renewal)
-                access = case_access.grant(change, made.id, browser)
+                if is_first:
+                    case_access.grant(change, made.id, browser)
         except FormIncomplete as error:
             return self._form_page(request, draft, draft.fields, error)
         except CentreError as error:
             return self._check_page(request, draft, error)
-        return self._frame.see_other(f"{CASES}/{access}", uploaded="yes")
+        return self._uploaded(request, made.id)
 
-    def _uploaded(self, request: Request, draft: Draft) -> Response:
-        """Lead to the case that a draft became: whoever went back is not told that it is gone."""
-        assert draft.application is not None  # noqa: S101  # its caller has seen to that
-        with self._frame.database.change() as change:
-            access = case_access.grant(change, draft.application, self._browsers.of(request))
+    def _uploaded(self, request: Request, application: UUID) -> Response:
+        """Lead to the case that a draft became: whoever went back is not told that it is gone.
+
+        It opens nothing: after half an hour, and once the case was left, number and code are asked for.
+        """
+        browser, clock = self._browsers.of(request), self._frame.clock
+        with self._frame.database.read() as connection:
+            access = case_access.find(connection, application, browser, clock)
         return self._frame.see_other(f"{CASES}/{access}", uploaded="yes")
 
     def _draft(self, request: Request) -> Draft:

@@ -291,7 +291,7 @@ class _Pages:
         access: UUID = request.path_params["access"]
         with self._frame.database.change() as change:
             case_access.end(change, access, self._browsers.of(request))
-        return self._frame.see_other(menu.PROGRESS)
+        return self._frame.leave(menu.PROGRESS)
 
     def _refused(self, request: Request, error: CentreError) -> Response:
         """Show the case again, with what was refused; without access, that alone."""

@@ -280,6 +280,12 @@ class Frame:
         """Return the answer to a post that was done: go to a page, which may be reloaded."""
         return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, 303)
 
+    def leave(self, path: str) -> Response:
+        """Return the answer to a post that ended something: go to a page, and keep none that was shown."""
+        answer = self.see_other(path)
+        answer.headers["Clear-Site-Data"] = '"cache"'  # what the back button would show
+        return answer
+
 
 def _without_language(request: Request) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]

@@ -123,9 +123,8 @@ def routes(frame: Frame) -> Sequence[Route]:
         if (secret := frame.secret_of(request)) is not None:
             with frame.database.change() as change:
                 sessions.end(change, secret)
-        left = frame.see_other(menu.HOME)
+        left = frame.leave(menu.HOME)
         left.headers.append(*frame.session_cookie.clear())
-        left.headers["Clear-Site-Data"] = '"cache"'  # what the back button would show
         return left
 
     def give_script(_: Request) -> Response:

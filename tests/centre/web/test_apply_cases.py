@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from support.centre.applicant import TYPED, begun, filled, number_of, post, uploaded, wrong
+from support.centre.applicant import TYPED, begun, filled, number_of, post, sent, uploaded, wrong
 from support.centre.authority import issuer, key
 from support.centre.cases import CODE, FIRST, SECOND
 from support.centre.web import ORIGIN, Card, browser
@@ -102,15 +102,40 @@ def test_case_numbers_that_are_guessed_are_limited_by_network(client: TestClient
     assert statuses == [403] * 30 + [429]
 
 
-def test_case_is_closed_after_half_an_hour_and_at_once_when_left(
+def test_case_is_closed_half_an_hour_after_the_upload(
     client: TestClient, frame: Frame, clock: MovedClock
 ) -> None:
-    case = uploaded(client)
-    again = proved(client, only(frame).case_number).headers["location"]
-    assert post(client, f"{again}/leave").headers["location"] == "/apply/progress"
-    assert (client.get(again).status_code, client.get(case).status_code) == (403, 200)
+    draft = sent(client)
+    case = client.get(draft).headers["location"]
+    assert client.get(case).status_code == 200
     clock.move(timedelta(minutes=30))
-    assert client.get(case).status_code == 403
+    for address in (case, draft, f"{draft}/check"):
+        assert client.get(address).status_code == 403
+    assert post(client, f"{draft}/send").status_code == 403
+
+
+def test_case_that_was_left_is_closed_to_the_browser_until_its_code_is_given(
+    client: TestClient, frame: Frame
+) -> None:
+    draft = sent(client)
+    case = client.get(draft).headers["location"].partition("?")[0]
+    number = only(frame).case_number
+    again = proved(client, number).headers["location"]
+    left = post(client, f"{again}/leave")
+    assert (left.headers["location"], left.headers["clear-site-data"]) == ("/apply/progress", '"cache"')
+    for address in (again, case, draft, f"{draft}/check"):
+        assert client.get(address).status_code == 403
+    assert {post(client, f"{case}/withdraw").status_code, post(client, f"{draft}/send").status_code} == {403}
+    assert client.get(proved(client, number).headers["location"]).status_code == 200
+
+
+def test_case_that_one_browser_left_stays_open_in_another(client: TestClient, frame: Frame) -> None:
+    case = uploaded(client)
+    with browser(frame) as other:
+        theirs = proved(other, only(frame).case_number).headers["location"]
+        for address in (theirs, case):
+            post(client, f"{address}/leave")
+        assert (client.get(case).status_code, other.get(theirs).status_code) == (403, 200)
 
 
 def test_fee_is_paid_at_the_test_provider(client: TestClient, frame: Frame, clock: MovedClock) -> None:

@@ -31,13 +31,18 @@ def filled(client: TestClient, draft: str, code: str = CODE, **fields: str) -> A
     return client.post(f"{draft}/upload", files={name: (None, value) for name, value in typed.items()})
 
 
-def uploaded(client: TestClient, **asked: str) -> str:
-    """Apply for a card, and return the address of its case."""
+def sent(client: TestClient, **asked: str) -> str:
+    """Apply for a card, and return the address of the draft that was uploaded."""
     draft = begun(client, **asked)
     assert filled(client, draft).headers["location"] == f"{draft}/check"
     answer = post(client, f"{draft}/send")
     assert answer.status_code == 303, answer.text
-    return str(answer.headers["location"]).partition("?")[0]
+    return draft
+
+
+def uploaded(client: TestClient, **asked: str) -> str:
+    """Apply for a card, and return the address of its case."""
+    return str(client.get(sent(client, **asked)).headers["location"]).partition("?")[0]
 
 
 def number_of(page: str) -> str:
