@@ -28,12 +28,14 @@ _LONGER: Final = {"指令列", "處理程序", "連接埠", "目錄屬性"}
 """Words that hold a synonym and are none."""
 WORDS: Final = {word.strip() for words, _ in _rows() for word in words} | _LONGER
 SYNONYMS: Final = [synonym for _, synonyms in _rows() for synonym in synonyms]
+_HAS_ANY: Final = re.compile("|".join(map(re.escape, SYNONYMS)), re.IGNORECASE)
+"""Most sentences hold no synonym, not even in a word: those are not searched for each."""
 
 
 def _synonyms_in(sentence: str) -> list[str]:
     """Find synonyms in a sentence, but not in a word of the glossary, such as 程序 in 處理程序."""
     sentence = re.sub(r"\{[^}]*\}", "", sentence)
-    return [each for each in SYNONYMS if _says(sentence, each)]
+    return [each for each in SYNONYMS if _says(sentence, each)] if _HAS_ANY.search(sentence) else []
 
 
 def _says(sentence: str, synonym: str) -> bool:
