@@ -18,6 +18,7 @@ from softhsm import Application, Environment, IssuedCard, IssuedCardState
 from softhsm.i18n import _, text
 from xca_common.command_line import (
     SHOWN_SECRET,
+    Choice,
     QuestionEnded,
     SourceOption,
     WholeNumber,
@@ -302,7 +303,7 @@ def init(directory: Path, compatibility_policy: bool) -> None:
 )
 @click.option(
     "--rank",
-    type=click.Choice(["primary", "secondary"]),
+    type=Choice(["primary", "secondary"]),
     default=Application.rank,
     show_default=True,
     help=_("正卡 or 附卡."),

@@ -4,11 +4,13 @@
 import gettext
 import os
 import re
+import shlex
 import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from itertools import zip_longest
 from typing import IO, Any, Final, NoReturn
 
@@ -108,6 +110,34 @@ class SourceOption(click.Option):
     """An option that names the source of a secret. People type the secret itself there, or beside it."""
 
 
+class RecognisedOption(click.Option):
+    """An option whose values have a form of their own: one is recognised where its option was left out.
+
+    Args:
+        form: regular expression of such values; no secret has that form.
+    """
+
+    def __init__(self, *given: Any, form: str, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.form: Final = re.compile(form)
+
+
+class Choice(click.Choice[str]):
+    """Type of one word of several; upper and lower case do not differ, and a slip gets a suggestion."""
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        super().__init__(choices, case_sensitive=False)
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return which words there are, and those that are similar to this one."""
+        said = super().get_invalid_choice_message(value, ctx)
+        similar = get_close_matches(str(value).casefold(), self.choices)
+        if not similar:
+            return said
+        suggestion = text("{sentence} Did you mean {similar}?")
+        return suggestion.format(sentence=said, similar=similar)()
+
+
 class WholeNumber(click.ParamType[int]):
     """Type of a whole number.
 
@@ -130,9 +160,9 @@ class WholeNumber(click.ParamType[int]):
         if number >= self._least and (self._most is None or number <= self._most):
             return number
         if self._most is None:
-            wrong = text("{value} is no whole number of at least {least}.")
+            wrong = text("Give a whole number, {least} or more, not {value}.")
         else:
-            wrong = text("{value} is no whole number from {least} to {most}.")
+            wrong = text("Give a whole number from {least} to {most}, not {value}.")
         raise click.BadParameter(wrong.format(value=value, least=self._least, most=self._most)(), ctx, param)
 
 
@@ -162,7 +192,7 @@ def complete(
     if command.help and not command.short_help:
         # Whole: click cuts it, and in Chinese, which has no blanks, in the middle of a sentence.
         command.short_help = re.split(r"(?<=。)|(?<=\.) |\n\n", command.help.strip())[0].removesuffix(".")
-    _refuse_repeated(command)
+    _check_arguments(command)
     if examples:
         shown = "\n".join(["\b", _("Examples:"), *(f"  {line}" for line in examples)])
         command.epilog = f"{shown}\n\n{command.epilog or ''}"
@@ -188,20 +218,49 @@ def complete(
             parameter.metavar = f"[{shown}]" if optional else shown
 
 
-def _refuse_repeated(command: click.Command) -> None:
-    """Have a command fail if an option for one value has several."""
+def _check_arguments(command: click.Command) -> None:
+    """Have a command tell of slips in its arguments what click does not.
+
+    An option for one value that has several is refused. A word without a place, and a file that is taken for
+    an option, get a hint.
+    """
     parse = command.parse_args
 
     def parse_args(ctx: click.Context, args: list[str]) -> list[str]:
-        if not ctx.resilient_parsing:  # which completes a line that is not finished
-            *_rest, order = command.make_parser(ctx).parse_args([*args])
-            for parameter, times in Counter(order).items():
-                if isinstance(parameter, click.Option) and not _may_be_repeated(parameter) and times > 1:
-                    twice = text("The option {option} was given more than once. Give it once.")
-                    raise click.UsageError(twice.format(option=parameter.get_error_hint(ctx))(), ctx)
+        if ctx.resilient_parsing:  # which completes a line that is not finished
+            return parse(ctx, args)
+        try:
+            values, extra, order = command.make_parser(ctx).parse_args([*args])
+        except click.exceptions.NoSuchOption as error:
+            file = next((word for word in args if word.startswith(error.option_name)), None)
+            if file is None or not os.path.lexists(file):
+                raise
+            said = text("{name} begins like an option. If you mean the file of that name: {path}")
+            raise click.UsageError(said.format(name=file, path=shlex.quote(f"./{file}"))(), ctx) from None
+        for parameter, times in Counter(order).items():
+            if isinstance(parameter, click.Option) and not _may_be_repeated(parameter) and times > 1:
+                twice = text("The option {option} was given more than once. Give it once.")
+                raise click.UsageError(twice.format(option=parameter.get_error_hint(ctx))(), ctx)
+        if extra and not ctx.allow_extra_args and (hint := _hint_at_extra(command, values, extra)):
+            raise click.UsageError(hint(), ctx)
         return parse(ctx, args)
 
     command.parse_args = parse_args  # type: ignore[method-assign]  # commands are of several classes
+
+
+def _hint_at_extra(command: click.Command, values: dict[str, Any], extra: Sequence[str]) -> Text | None:
+    """Return what to do about words that have no place; None: nothing is known."""
+    for option in command.params:
+        if isinstance(option, RecognisedOption) and all(map(option.form.fullmatch, extra)):
+            named = text("{word} stands alone. Name it with its option: {option} {word}")
+            return named.format(word=extra[0], option=option.opts[0])
+    for argument in [] if _takes_secrets(command) else command.params:
+        if isinstance(argument, click.Argument) and argument.type is click.STRING and argument.nargs == 1:
+            joined = shlex.quote(" ".join([values[argument.name or ""], *extra]))
+            return text("There are too many words. Put a name with blanks in quotation marks: {name}").format(
+                name=joined
+            )
+    return None
 
 
 def _may_be_repeated(option: click.Option) -> bool:
@@ -228,7 +287,12 @@ def harmless_usage() -> Iterator[None]:
         names = [name for option in options if isinstance(option, SourceOption) for name in option.opts]
         if any(error.option_name.startswith(name) for name in names):
             raise click.UsageError(_not_repeated(), error.ctx) from None
-        raise click.UsageError(_with_suggestion(error), error.ctx) from None
+        for group in _groups_above(error.ctx):
+            if error.option_name in (name for option in group.command.params for name in option.opts):
+                earlier = text("{option} stands before the command: {program} {option} …")
+                facts = {"option": error.option_name, "program": group.command_path}
+                raise click.UsageError(earlier.format(**facts)(), error.ctx) from None
+        raise click.UsageError(_with_suggestion(_with_similar(error)), error.ctx) from None
     except click.exceptions.NoSuchCommand as error:
         if error.command_name == "help" and error.ctx:
             click.echo(error.ctx.get_help())
@@ -357,6 +421,21 @@ class _Context(click.Context):
         """End the command because of its arguments. click calls it with those that have no place."""
         is_group = isinstance(self.command, click.Group)  # about a group, it has no subcommand
         super().fail(message if is_group or not _takes_secrets(self.command) else _not_repeated())
+
+
+def _groups_above(context: click.Context | None) -> Iterator[click.Context]:
+    """Yield the contexts of the groups that a command stands in, the nearest first."""
+    while context is not None and (context := context.parent) is not None:
+        yield context
+
+
+def _with_similar(error: click.exceptions.NoSuchOption) -> click.exceptions.NoSuchOption:
+    """Return the error with the similar options. click counts the dashes, which all of them have."""
+    options = error.ctx.command.get_params(error.ctx) if error.ctx else []
+    names = {name.lstrip("-"): name for option in options for name in option.opts if name.startswith("--")}
+    similar = get_close_matches(error.option_name.lstrip("-").casefold(), names)
+    possibilities = [names[each] for each in similar]
+    return click.exceptions.NoSuchOption(error.option_name, possibilities=possibilities, ctx=error.ctx)
 
 
 def _takes_secrets(command: click.Command) -> bool:

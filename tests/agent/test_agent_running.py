@@ -518,7 +518,9 @@ def test_run_in_a_terminal_says_how_it_ends(tmp_path: Path, language: str, words
 @pytest.mark.parametrize("command", ["open", "status", "stop"])
 def test_port_that_is_only_to_be_taken_is_refused_elsewhere(command: str) -> None:
     done = CliRunner(env={"LANGUAGE": "en"}).invoke(commands, ["agent", command, "--port", "0"])
-    assert (done.exit_code, "0 is no whole number from 1 to 65535." in done.stderr) == (2, True), done.stderr
+    assert (done.exit_code, "Give a whole number from 1 to 65535, not 0." in done.stderr) == (2, True), (
+        done.stderr
+    )
 
 
 def test_next_step_names_the_port_that_was_asked(free_port: int) -> None:

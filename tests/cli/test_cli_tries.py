@@ -377,6 +377,23 @@ def test_last_try_that_is_not_confirmed_leads_to_the_reset_of_a_forgotten_pin(
     assert active.card()["pin_tries_left"] == 1
 
 
+@pytest.mark.parametrize(
+    ("language", "typed"),
+    [("en", "  LAST  Try "), ("en", "最後一次"), ("zh_TW", "最後　一次"), ("zh_TW", "ＬＡＳＴ try")],
+)
+def test_last_try_is_confirmed_in_letters_of_any_case_and_width(
+    active: Workspace, language: str, typed: str
+) -> None:
+    spend_two(active, "pin_tries_left")
+    with active.terminal("--lang", language, "pin", "verify") as talk:
+        talk.expect_exact("Enter alone ends" if language == "en" else "直接按 Enter 則結束")
+        talk.sendline(typed)
+        talk.expect_exact("PIN: " if language == "en" else "PIN碼：")
+        talk.sendline(PIN)
+        talk.expect_exact("The PIN is right." if language == "en" else "PIN碼正確")
+    assert talk.exitstatus == 0
+
+
 @pytest.mark.parametrize("language", ["en", "zh_TW"])
 @pytest.mark.parametrize(
     "command",

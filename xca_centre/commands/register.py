@@ -11,6 +11,7 @@ from xca_centre.commands.group import xca_centre
 from xca_centre.i18n import plural, say, text
 from xca_centre.life.transitions import Role
 from xca_centre.staff_changes import key_of_card
+from xca_common.command_line import Choice
 from xca_common.errors import FileProblem, os_reason
 
 _ = say
@@ -84,7 +85,7 @@ def _list(folder: Path) -> None:
 @click.option(
     "--role",
     "roles",
-    type=click.Choice([role.value for role in officers.ROLES]),
+    type=Choice([role.value for role in officers.ROLES]),
     multiple=True,
     required=True,
     help=_("What the officer does; may be given several times."),

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from xca_common.command_line import Choice
 from xca_common.pki.certificate import Certificate
 from xca_plugin import card_text, errors
 from xca_plugin.cards import Cards
@@ -91,7 +92,7 @@ def show(label: str, number: str | None, as_json: bool) -> None:
 @click.option(
     "--format",
     "encoding",
-    type=click.Choice(["pem", "der"]),
+    type=Choice(["pem", "der"]),
     default="pem",
     show_default=True,
     help=_("Encoding."),

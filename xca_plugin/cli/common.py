@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Union
 
 import click
 
+from xca_common.command_line import Choice
 from xca_plugin.i18n import _
 from xca_plugin.named_file import input_file
 from xca_plugin.terminal.output import console
@@ -24,7 +25,7 @@ json_option: Final = click.option("--json", "as_json", is_flag=True, help=_("Pri
 format_option: Final = click.option(
     "--format",
     "form",
-    type=click.Choice(["der", "pem"]),
+    type=Choice(["der", "pem"]),
     default="der",
     show_default=True,
     help=_("Encoding."),

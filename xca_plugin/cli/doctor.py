@@ -19,7 +19,7 @@ from xca_plugin.checks.finding import Advice, CheckOutcome, Finding
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import allow_host_option, json_option
 from xca_plugin.i18n import _, text
-from xca_plugin.terminal.card_choice import complete_card
+from xca_plugin.terminal.card_choice import card_option_with
 from xca_plugin.terminal.next_steps import for_card, step_after, with_issuer
 from xca_plugin.terminal.output import print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, force_option, result_file, say_about
@@ -58,13 +58,7 @@ _ADVICE: Final = {
 
 
 @click.command(help=_("Check everything, from the module to the clock, and say what to do."))
-@click.option(
-    "--card",
-    "number",
-    metavar="NUMBER",
-    shell_complete=complete_card,
-    help=_("Look at this card alone; by default at all of them."),
-)
+@card_option_with(_("Look at this card alone; by default at all of them."), variable=None)
 @json_option
 @click.option(
     "--report",

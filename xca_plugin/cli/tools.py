@@ -3,11 +3,11 @@
 
 import re
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 import click
 
+from xca_common.command_line import Choice
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
@@ -109,21 +109,8 @@ def _show_remark() -> None:
         say(remark(), err=True, fg="yellow")
 
 
-class _ToolName(click.Choice[str]):
-    """Type of a tool's name; a similar one is suggested for a slip."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter as error:
-            if close := get_close_matches(str(value).casefold(), self.choices, n=1):
-                meant = text("There is no tool {value}. Did you mean {name}?")
-                raise click.BadParameter(meant.format(value=value, name=close[0])(), ctx, param) from error
-            raise
-
-
 _names: Final = click.argument(
-    "names", metavar="TOOL…", nargs=-1, type=_ToolName([tool.name for tool in all_tools()])
+    "names", metavar="TOOL…", nargs=-1, type=Choice([tool.name for tool in all_tools()])
 )
 _all_installed: Final = click.option(
     "--all", "everyone", is_flag=True, help=_("All tools that are installed.")

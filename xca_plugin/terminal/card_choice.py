@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from xca_common.command_line import WholeNumber
+from xca_common.command_line import RecognisedOption, WholeNumber
 from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_plugin import card_text, errors
@@ -23,6 +23,10 @@ _NAMED_BY_VARIABLE: Final = text(
     "The variable XCA_CARD names it. Insert it, or name another one: --card NUMBER; this shows the cards "
     "that are here: xcactl detect. For good: unset XCA_CARD"
 )
+
+
+_CARD_NUMBER: Final = "[A-Za-z]{2}[0-9]{14}"
+"""Number of a card; PINs and user codes are shorter."""
 
 
 def complete_card(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
@@ -41,13 +45,15 @@ def complete_card(context: click.Context, parameter: click.Parameter, incomplete
     ]
 
 
-def card_option_with(explained: str) -> Callable[[_T], _T]:
-    """Return the option --card with an explanation of its own."""
+def card_option_with(explained: str, variable: str | None = "XCA_CARD") -> Callable[[_T], _T]:
+    """Return the option --card with an explanation of its own; the variable, if any, stands for it."""
     return click.option(
         "--card",
         "number",
+        cls=RecognisedOption,
+        form=_CARD_NUMBER,
         metavar="NUMBER",
-        envvar="XCA_CARD",
+        envvar=variable,
         show_envvar=True,
         shell_complete=complete_card,
         help=explained,

@@ -9,7 +9,7 @@ import click
 from xca_plugin import card_text, errors
 from xca_plugin.cards import REAL_CARD_WARNING, Cards, check_pin_usable
 from xca_plugin.i18n import _, text
-from xca_plugin.last_try import allow
+from xca_plugin.last_try import WORDS, allow, confirms
 from xca_plugin.model import Card, CardState
 from xca_plugin.terminal.output import say
 from xca_plugin.terminal.prompts import confirm, interactive, prompt
@@ -75,11 +75,11 @@ def confirm_last_try(tries: int | None, confirmed: bool, *, of_pin: bool) -> Non
     if tries != 1:
         return
     if not confirmed and interactive():
-        phrase = _("last try")
+        phrase = WORDS()
         question = text("Only one try is left; a wrong value locks it. To go on, type: {phrase}")
         say(question.format(phrase=phrase)(), err=True, fg="red", bold=True)
         here = text("Type it here ({phrase}); Enter alone ends the command")
-        confirmed = prompt(here.format(phrase=phrase)(), default="", show_default=False).strip() == phrase
+        confirmed = confirms(prompt(here.format(phrase=phrase)(), default="", show_default=False))
     if not confirmed:
         step = _SURE_OR_FORGOTTEN if of_pin else _SURE_OF_USER_CODE
         raise errors.LastTryNotConfirmed().with_step(step)

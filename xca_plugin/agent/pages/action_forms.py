@@ -10,14 +10,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from xca_common.errors import XcaError
-from xca_common.i18n import LANGUAGES
 from xca_common.secret import Secret
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import with_language_choice
-from xca_plugin import receipt
+from xca_plugin import last_try, receipt
 from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
-from xca_plugin.agent.pages.pin_actions import ACTIVATE, LAST_TRY, PIN_ACTIONS, PinAction
+from xca_plugin.agent.pages.pin_actions import ACTIVATE, PIN_ACTIONS, PinAction
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN, pin_pattern
 from xca_plugin.agent.pages.problems import MALFORMED_FORM, RECEIPT_GONE, problem_of, problem_response
 from xca_plugin.agent.pages.rendering import USER_CODE_RESET, download, page
@@ -59,7 +58,7 @@ async def _show(state: AgentState, action: PinAction, request: Request) -> Respo
         token=state.form_tokens.issue(action.path),
         user_code_pattern=USER_CODE_PATTERN,
         pin_pattern=pin_pattern(snapshot.card) if snapshot.card else None,
-        last_try=LAST_TRY,
+        last_try=last_try,
         real_card_warning=REAL_CARD_WARNING,
     )
 
@@ -89,7 +88,7 @@ async def _perform(state: AgentState, action: PinAction, request: Request) -> Re
             secret,
             new_pin,
             agreed=fields.get("agreed") == "yes",
-            last_try=fields.get("last_try", "").strip() in [LAST_TRY(each) for each in LANGUAGES],
+            last_try=last_try.confirms(fields.get("last_try", "")),
         )
 
     try:

@@ -17,10 +17,10 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from xca_common.errors import XcaError
-from xca_common.i18n import LANGUAGES
 from xca_common.secret import Secret
 from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import language_of, with_language_choice
+from xca_plugin import last_try
 from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.files import execution, parser
 from xca_plugin.agent.files.job import Job
@@ -28,7 +28,6 @@ from xca_plugin.agent.files.stored_file import Role, StoredFile
 from xca_plugin.agent.files.workspace import FILE_BYTES, FILES, Workspace, WorkspaceFullError
 from xca_plugin.agent.pages.card_snapshot import CardSnapshot, take_snapshot
 from xca_plugin.agent.pages.file_actions import DECRYPT, ENCRYPT, FILE_ACTIONS, SIGN, VERIFY, FileAction
-from xca_plugin.agent.pages.pin_actions import LAST_TRY
 from xca_plugin.agent.pages.pin_pattern import pin_pattern
 from xca_plugin.agent.pages.problems import (
     FILE_GONE,
@@ -89,7 +88,7 @@ async def _show(state: AgentState, action: FileAction, request: Request) -> Resp
         token=state.form_tokens.issue(action.path),
         upload_token=state.form_tokens.issue(_upload_purpose(action)),
         pin_pattern=pin_pattern(snapshot.card) if snapshot.card else None,
-        last_try=LAST_TRY,
+        last_try=last_try,
         real_card_warning=REAL_CARD_WARNING,
         file_bytes=FILE_BYTES,
         files_max=FILES,
@@ -281,7 +280,7 @@ async def _start(state: AgentState, action: FileAction, request: Request) -> Res
         number=fields.get("card", ""),
         pin=pin,
         agreed=fields.get("agreed") == "yes",
-        last_try=fields.get("last_try", "").strip() in [LAST_TRY(each) for each in LANGUAGES],
+        last_try=last_try.confirms(fields.get("last_try", "")),
     )
     if action is SIGN:
         work = partial(execution.sign, state.card_worker, workspace, job, login, in_pdf=in_pdf, stamp=stamp)

@@ -16,9 +16,6 @@ from xca_plugin.i18n import text
 from xca_plugin.last_try import allowed
 from xca_plugin.model import Card, CardState
 
-LAST_TRY: Final = text("last try")
-"""The words that a person types to spend the last try. xcactl asks for the same."""
-
 _log = logging.getLogger(__name__)
 
 _SECRETS_NOTE: Final = text("Remember the PIN, and tell it to nobody.")
@@ -84,7 +81,7 @@ class PinAction:
                 person types there.
             new_pin: the new PIN.
             agreed: the person agreed to REAL_CARD_WARNING; needed for a real card.
-            last_try: the person typed LAST_TRY; needed when one try is left.
+            last_try: the person typed last_try.WORDS; needed when one try is left.
 
         Raises:
             CardNotFound, NotAgreed, LastTryNotConfirmed, and as Cards.activate, change_pin, reset_pin.
