@@ -6,6 +6,15 @@ import sys
 
 
 def begin_log() -> None:
-    """Write what is worth knowing on stderr, a line for each."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the schema
+    """Write what is worth knowing on stderr, a line for each.
+
+    Of libraries that is what went wrong. What they tell beside that may be of people: the library for fonts
+    tells which characters are on a printed application.
+    """
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+    for own in ("xca_centre", "xca_common", "xca_login", "uvicorn"):
+        logging.getLogger(own).setLevel(logging.INFO)
+    # It tells of each form that is none, and strangers send as many as they like.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
