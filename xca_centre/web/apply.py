@@ -55,6 +55,10 @@ CASES: Final = f"{menu.APPLY}/cases"
 """Below it is each case that a browser may look at."""
 APPLICATIONS_OF_A_NETWORK: Final = 100
 """Applications that a network may begin within an hour."""
+_CODES_OF_A_NETWORK: Final = 600
+"""Forms with a user code that a network may send within an hour: the hash of each takes long."""
+_LOADS_OF_A_NETWORK: Final = 300
+"""Saved files that a network may load within an hour: the centre's key opens each, one at a time."""
 _GIVEN_BEFORE: Final = ("rank", "consent")
 _TYPED: Final = tuple(name for name in FIELDS if name not in _GIVEN_BEFORE)
 _SAVED_NAME: Final = "application.pem"
@@ -193,6 +197,8 @@ class _Pages:
         draft = self._draft(request)
         if draft.application is not None:
             return self._uploaded(request, draft.application)
+        if fields.get("user_code"):
+            self._frame.limit(request, "draft_code", _CODES_OF_A_NETWORK)
         values = {name: fields.get(name, "") for name in _TYPED} | self._given(draft)
         problems: dict[str, Text] = {}
         code = self._chosen(draft, fields, problems)
@@ -264,6 +270,7 @@ class _Pages:
     def _loaded(self, request: Request, fields: Fields, files: Files) -> Response:
         """Take the fields of a saved file, and its user code for this application as well."""
         draft = self._draft(request)
+        self._frame.limit(request, "load", _LOADS_OF_A_NETWORK)
         address = f"{_DRAFTS}/{draft.id}"
         with Secret(fields.get("user_code", "")) as code:
             try:

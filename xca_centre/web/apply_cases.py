@@ -45,6 +45,8 @@ from xca_common.i18n import Text
 from xca_common.secret import Secret
 from xca_common.web.language import language_of
 
+_PRINTS_OF_A_NETWORK: Final = 300
+"""Applications that a network may have printed within an hour: the making of a PDF file takes long."""
 _QR_SCALE: Final = 4
 _FACTS: Final = tuple(name for name in FIELDS if name not in ("rank", "consent"))
 _DOING: Final[Mapping[ApplicationState, Text]] = {
@@ -178,6 +180,7 @@ class _Pages:
         with self._frame.database.read() as connection:
             case = self._application(request, connection)
             organisation = organisations.organisation(connection, case.organisation)
+        self._frame.limit(request, "print", _PRINTS_OF_A_NETWORK)
         pdf = print_application(
             case, organisation, self._frame.rules, self._frame.clock(), language_of(request)
         )

@@ -2,6 +2,7 @@
 """The application for certificates over HTTP, from the search to the card in the mail."""
 
 import re
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from support.centre.applicant import TYPED, begun, filled, number_of, post, uplo
 from support.centre.authority import key
 from support.centre.cases import CODE, FIELDS, FIRST, FOUNDATION, OPERATOR, SCHOOL
 from support.centre.web import ENGLISH, browser
-from xca_centre import applications, case_number, organisations, reissue_blocks
+from xca_centre import applications, case_number, network_limits, organisations, reissue_blocks
 from xca_centre.store.tables import APPLICATIONS, DRAFTS
 from xca_centre.web.frame import Frame
 
@@ -337,3 +338,24 @@ def test_pages_of_the_application_in_english_have_no_chinese_but_names(client: T
 def test_draft_that_is_not_filled_in_and_comes_signed_shows_the_form_again(client: TestClient) -> None:
     answer = client.post(f"{begun(client, wanted='renewal')}/signed", data={"token": "bm90aGluZw=="})
     assert (answer.status_code, 'name="contact_name"' in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("act", "most", "asks"),
+    [
+        ("draft_code", 600, lambda client, draft: filled(client, draft)),
+        ("load", 300, lambda client, draft: client.post(f"{draft}/saved/upload", files={"file": b"x"})),
+        ("print", 300, lambda client, draft: client.get(f"{uploaded(client)}/application.pdf")),
+    ],
+    ids=["form with a user code", "saved file", "printed application"],
+)
+def test_what_takes_the_centre_long_is_limited_by_network(
+    client: TestClient, frame: Frame, act: str, most: int, asks: Callable[[TestClient, str], Any]
+) -> None:
+    draft = begun(client)
+    assert asks(client, draft).status_code < 429
+    with frame.database.change() as change:
+        for _ in range(most):
+            network_limits.count(change, act, "unknown")
+    refused = asks(client, draft)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "3600")
