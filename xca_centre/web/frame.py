@@ -28,6 +28,7 @@ from xca_centre.errors import (
     CentreError,
     FormIncomplete,
     FormMalformed,
+    LoginTooOld,
     NotAccepted,
     NotLoggedIn,
     OtherLoginNeeded,
@@ -66,6 +67,8 @@ Fields: TypeAlias = Mapping[str, str]
 Files: TypeAlias = Mapping[str, bytes]
 """The files that a form has sent, likewise; a field without a file is not there."""
 
+RECENT: Final = timedelta(minutes=15)
+"""What cannot be undone needs a login that is no older."""
 _MOST_FIELDS: Final = 64
 _MOST_FILES: Final = 4
 _FIRST: Final[Mapping[type[CentreError], str]] = {NotLoggedIn: menu.LOGIN, NotAccepted: menu.ACCEPT}
@@ -157,6 +160,15 @@ class Frame:
         if officer is None or officer.roles.isdisjoint(roles):
             raise OtherLoginNeeded
         return officer
+
+    def require_recent(self, session: Session) -> None:
+        """See that who is logged in has just shown the card (RECENT), for what cannot be undone.
+
+        Raises:
+            LoginTooOld: it was some time ago. The page login_again.html says so, with the way `back`.
+        """
+        if self.clock() - session.began > RECENT:
+            raise LoginTooOld(minutes=RECENT // timedelta(minutes=1))
 
     @staticmethod
     def network(request: Request) -> str:

@@ -49,6 +49,8 @@ _ACTS: Final = (
     ApplicationEvent.WITHDRAW,
 )
 """What officers do to applications."""
+_FINAL: Final = frozenset({ApplicationEvent.APPROVE, ApplicationEvent.WITHDRAW})
+"""What of that nobody takes back."""
 _HAS_ARRIVED: Final = (ApplicationState.LETTER_ARRIVED, ApplicationState.FIRST_REVIEW)
 _TYPES: Final = {"pdf": "application/pdf", "png": "image/png", "jpeg": "image/jpeg"}
 
@@ -168,7 +170,7 @@ class _Cases:
             do,
             lambda error: self._case(request, error, fields),
             f"{CASES}/{case_id}",
-            is_grave=event is ApplicationEvent.APPROVE,
+            is_grave=event in _FINAL,
         )
 
     def _back(self, request: Request) -> Response:

@@ -8,7 +8,6 @@ change that does it. If it is refused, the page is shown as it is now, with the 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, TypeAlias
 
 from sqlalchemy import Connection
@@ -27,8 +26,6 @@ from xca_centre.web import menu
 from xca_centre.web.frame import Frame
 from xca_common.i18n import Text
 
-RECENT: Final = timedelta(minutes=15)
-"""What cannot be undone needs a login that is no older."""
 EVERYBODY: Final = REVIEWERS | {Role.OPERATOR}
 """The roles of officers."""
 CERTIFICATES: Final = f"{menu.OFFICERS}/certificates"
@@ -112,27 +109,22 @@ class Desk:
             shown: shows the page again if it is refused.
             back: the path of the page that shows what became of it.
             roles: who may do it; none: every officer.
-            is_grave: it cannot be undone, and needs a login of the last minutes (RECENT).
+            is_grave: it cannot be undone, and needs a login of the last minutes (Frame.require_recent).
         """
         try:
             with self.frame.database.change() as change:
                 officer = self.frame.officer(change.connection, request, *(roles or EVERYBODY))
                 if is_grave:
-                    self._require_recent(change, request)
+                    self.frame.require_recent(self.frame.holder(change.connection, request))
                 do(change, officer)
         except LoginTooOld as error:
-            return self.frame.refusal(request, error, "officers_again.html", back=back)
+            return self.frame.refusal(request, error, "login_again.html", back=back)
         except (RequestRefused, StoreProblem):
             raise
         except CentreError as error:
             return shown(error)
         path, _, query = back.partition("?")
         return self.frame.see_other(path + (f"?{query}&done=1" if query else "?done=1"))
-
-    def _require_recent(self, change: Change, request: Request) -> None:
-        session = self.frame.session(change.connection, request)
-        if session is None or change.now - session.began > RECENT:
-            raise LoginTooOld(minutes=RECENT // timedelta(minutes=1))
 
 
 def reader(officer: RegisteredOfficer) -> Officer:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from xca_centre import certificate_sets, reissues
 from xca_centre.certificate_sets import Use
-from xca_centre.errors import AddressUnknown, BadSecureEmail, NoSuchCertificates, NotOnACard
+from xca_centre.errors import AddressUnknown, BadSecureEmail, LoginTooOld, NoSuchCertificates, NotOnACard
 from xca_centre.plain_text import is_email
 from xca_centre.web import menu, once
 from xca_centre.web.frame import Fields, Frame
@@ -47,15 +47,18 @@ def routes(frame: Frame) -> Sequence[Route]:
         email = fields.get("email", "").strip()
         if not is_email(email):
             return frame.refusal(request, BadSecureEmail(), "email.html", email=email)
-        with frame.database.change() as change:
-            session = frame.holder(change.connection, request)
-            if session.card is None:
-                raise NotOnACard
-            if wants_page(request):
-                once.spend(change, fields)
-            issued = reissues.reissue(
-                change, frame.rules, frame.hierarchy.generations, session.certificates, email, session.actor
-            )
+        try:
+            with frame.database.change() as change:
+                session = frame.holder(change.connection, request)
+                frame.require_recent(session)
+                if session.card is None:
+                    raise NotOnACard
+                if wants_page(request):
+                    once.spend(change, fields)
+                generations, by = frame.hierarchy.generations, session.actor
+                issued = reissues.reissue(change, frame.rules, generations, session.certificates, email, by)
+        except LoginTooOld as error:
+            return frame.refusal(request, error, "login_again.html", back=EMAIL)
         if wants_page(request):
             return frame.see_other(f"{EMAIL}/write", set=str(issued))
         with frame.database.read() as connection:

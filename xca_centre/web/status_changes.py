@@ -8,6 +8,7 @@ the database says then.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from xca_centre.errors import (
     CentreError,
     GroundMissing,
     HeldByOthers,
+    LoginTooOld,
     NoSuchCertificates,
     UserCodeError,
 )
@@ -92,6 +94,9 @@ def _routes(frame: Frame, page: _Page) -> Sequence[Route]:
             after = _happen(frame, request, asked, event)
         except (UserCodeError, GroundMissing, HeldByOthers) as error:
             return refused(request, error, asked)
+        except LoginTooOld as error:
+            query = urlencode({name: asked[name] for name in (_ACT, _GROUND, _BY_LOGIN) if name in asked})
+            return frame.refusal(request, error, "login_again.html", back=f"{page.path}/confirm?{query}")
         if wants_page(request):
             return frame.see_other(f"{page.path}/done", set=str(after.id), act=asked[_ACT])
         return JSONResponse(_told(after), headers={"Cache-Control": "no-store"})
@@ -124,6 +129,8 @@ def _happen(frame: Frame, request: Request, asked: Fields, event: CertificateEve
             once.spend(change, asked)
         if proved is None:
             session = frame.holder(change.connection, request)
+            if event is CertificateEvent.REVOKE:
+                frame.require_recent(session)
             certificates, by = session.certificates, session.actor
         else:
             certificates, by = proved.certificates.id, proved.by

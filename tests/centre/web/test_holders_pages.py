@@ -193,6 +193,19 @@ def test_secure_email_is_in_new_certificates_for_the_same_keys(
         assert Certificate.parse("", "", each.der).email == email
 
 
+def test_secure_email_with_an_old_login_asks_for_the_card_again(
+    client: TestClient, frame: Frame, card: HeldCard, clock: MovedClock
+) -> None:
+    card.happen(CertificateEvent.ACCEPT)
+    card.log_in(client)
+    clock.move(timedelta(minutes=16))
+    fields = {"email": "office@school.example.tw", "token": new_token(clock())}
+    refused = client.post("/secure-email", data=fields)
+    assert (refused.status_code, 'href="/login?next=/secure-email"' in refused.text) == (401, True)
+    with frame.database.read() as connection:
+        assert len(certificate_sets.of_card(connection, card.number)) == 1
+
+
 @pytest.mark.parametrize(
     "path", ["/activate", "/reset-pin", "/change-pin", "/card", "/contact", "/accept-certificate"]
 )

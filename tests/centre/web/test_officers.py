@@ -168,6 +168,15 @@ def test_second_review_with_an_old_login_asks_for_the_card_again(
     assert now_of(frame, case).state is STATE.SECOND_REVIEW
 
 
+def test_withdrawal_with_an_old_login_asks_for_the_card_again(
+    frame: Frame, case: Application, clock: MovedClock
+) -> None:
+    lin = officer_in(frame, "lin")
+    clock.move(timedelta(minutes=16))
+    assert act(lin, case, "withdraw").status_code == 401
+    assert now_of(frame, case) == case
+
+
 @pytest.mark.parametrize("what", ["receive", "pass", "return", "withdraw"])
 def test_officer_of_another_counter_sees_and_does_nothing(frame: Frame, case: Application, what: str) -> None:
     ho = officer_in(frame, "ho")

@@ -2,6 +2,9 @@
 """Revocation, suspension and resumption on the centre's pages: who may, what is asked, what is told."""
 
 import re
+from datetime import timedelta
+from html import unescape
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,6 +16,7 @@ from xca_centre.certificate_sets import change_state
 from xca_centre.life.certificate import CertificateEvent, CertificateState
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.web.frame import Frame
+from xca_centre.web.login import where_to
 from xca_centre.web.once import new_token
 
 PROGRAM = {"Accept": "application/json"}
@@ -63,6 +67,21 @@ def test_certificates_are_revoked_by_who_is_logged_in_with_the_card(
     assert card.log_in(client) == 200
     assert client.post("/revoke", data=fields).status_code == 303
     assert card.state == "revoked"
+
+
+def test_revocation_with_an_old_login_asks_for_the_card_again_and_a_suspension_does_not(
+    client: TestClient, card: HeldCard, clock: MovedClock
+) -> None:
+    assert card.log_in(client) == 200
+    clock.move(timedelta(minutes=16))
+    fields = {"act": "revoke", "ground": "not_needed", "login": "yes", "token": new_token(clock())}
+    refused = client.post("/revoke", data=fields)
+    assert (refused.status_code, card.state) == (401, "valid")
+    back = "/revoke/confirm?act=revoke&ground=not_needed&login=yes"
+    assert f'href="/login?next={quote(back)}"' in unescape(refused.text)
+    assert where_to(back) == back
+    suspended = client.post("/suspend-resume", data={**fields, "act": "suspend"})
+    assert (suspended.status_code, card.state) == (303, "held")
 
 
 def test_revocation_without_a_ground_spends_no_try_and_changes_nothing(
