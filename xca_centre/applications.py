@@ -581,6 +581,13 @@ def counts(connection: Connection, officer: Officer) -> Mapping[ApplicationState
     return {ApplicationState(name): number for name, number in connection.execute(chosen)}
 
 
+def of_organisation(connection: Connection, organisation: str) -> Sequence[Application]:
+    """Return the applications of an organisation, the newest first."""
+    own = select(APPLICATIONS).where(APPLICATIONS.c.organisation == organisation)
+    newest_first = own.order_by(APPLICATIONS.c.submitted.desc(), APPLICATIONS.c.id)
+    return [_application(row) for row in connection.execute(newest_first)]
+
+
 def of_case_number(connection: Connection, typed: str) -> Application:
     """Return the application of a case number that an officer typed.
 

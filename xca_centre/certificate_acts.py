@@ -12,14 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from xca_centre import certificate_sets, organisations
+from xca_centre import certificate_sets
 from xca_centre.certificate_sets import CertificateSet
-from xca_centre.errors import CertificatesChanged, ForeignCounter, LetterNumberMissing, NotYours
+from xca_centre.errors import CertificatesChanged, LetterNumberMissing, NotYours
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.certificate import CertificateEvent, Reason, Standing
 from xca_centre.life.transitions import Actor, Role
-from xca_centre.officers import RegisteredOfficer
+from xca_centre.officers import RegisteredOfficer, require_counter
 from xca_centre.plain_text import objection
 from xca_centre.store.database import Change
 
@@ -63,7 +63,7 @@ def find(connection: Connection, certificates: UUID, officer: RegisteredOfficer)
         ForeignCounter: they are of another counter's organisation.
     """
     found = certificate_sets.find(connection, certificates)
-    _check_counter(connection, found, officer)
+    require_counter(connection, found.organisation, officer)
     return found
 
 
@@ -106,7 +106,7 @@ def act(
     if wrong is not None or (role is Role.COURT and not number):
         raise LetterNumberMissing(detail=wrong or text("it is missing"))
     found = certificate_sets.lock(change, seen.certificates)
-    _check_counter(change.connection, found, officer)
+    require_counter(change.connection, found.organisation, officer)
     if found.version != seen.version:
         raise CertificatesChanged
     by = Actor(role, number if role is Role.COURT else officer.id)
@@ -116,11 +116,3 @@ def act(
         facts = {"letter": number, "act": event.value}
         change.event("certificates_letter", str(found.id), carried_out, facts)
     return after
-
-
-def _check_counter(connection: Connection, found: CertificateSet, officer: RegisteredOfficer) -> None:
-    if officer.roles != {Role.FIRST_REVIEWER} or officer.counter is None:
-        return
-    counter = organisations.organisation(connection, found.organisation).counter
-    if counter != officer.counter:
-        raise ForeignCounter(counter=counter)

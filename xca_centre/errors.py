@@ -734,6 +734,21 @@ class OrganisationDissolved(OrganisationRefused):
     _next_step = text("If that is wrong, ask the competent authority.")
 
 
+class BadOrganisationName(OrganisationRefused):
+    """A name cannot stand in a certificate."""
+
+    detail: Text
+    _message = text("The name cannot be recorded: {detail}.")
+    _next_step = text("Correct it, and do it again.")
+
+
+class DayMissing(OrganisationRefused):
+    """A change of an organisation was recorded without its day."""
+
+    _message = text("The day of the change is missing, or is none.")
+    _next_step = text("Give the day on which the change took effect.")
+
+
 class ApplicationError(CentreError):
     """An application cannot be made as it was asked for."""
 

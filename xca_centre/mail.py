@@ -62,6 +62,7 @@ class Mail(StrEnum):
     RESUMED = "resumed"
     REVOKED = "revoked"
     NAME_CHANGED = "name_changed"
+    DISSOLVED = "dissolved"
     CONTACT_CHANGED = "contact_changed"
     USER_CODE_LOCKED = "user_code_locked"
     USER_CODE_RESET = "user_code_reset"
@@ -147,6 +148,15 @@ _CONTENTS: Final[Mapping[Mail, _Content]] = {
             "{number}) say what is no longer true.\n\n"
             "Apply for their revocation at the registration counter by {last_day}. After that day they "
             "are revoked without it. For others a new application is needed."
+        ),
+    ),
+    Mail.DISSOLVED: _Content(
+        text("Have certificates revoked by {last_day}: {number}"),
+        text(
+            "It was recorded that {organisation} has been dissolved, so nobody uses its certificates (card "
+            "or serial number {number}) any more.\n\n"
+            "Apply for their revocation at the registration counter by {last_day}. After that day they "
+            "are revoked without it.\n\nIf the organisation has not been dissolved, call us at once."
         ),
     ),
     Mail.CONTACT_CHANGED: _Content(

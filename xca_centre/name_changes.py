@@ -1,38 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of an organisation's name or level: its certificates say what is no longer true.
+"""Changes of an organisation's name or level, and its end: its certificates say what is no longer true.
 
 The organisation has two weeks from the change to apply for their revocation; then the centre revokes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from xca_centre import certificate_sets
-from xca_centre.deadlines import last_day, name_change_ends
+from xca_centre import certificate_sets, deadlines, organisations
+from xca_centre.certificate_sets import CertificateSet
+from xca_centre.deadlines import name_change_ends
 from xca_centre.errors import ChangeInFuture, NotYours, Refused
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.certificate import CertificateEvent, Reason
-from xca_centre.life.transitions import OFFICERS, Actor, Role
+from xca_centre.life.transitions import OFFICERS, Actor, Role, Word
 from xca_centre.store.database import Change
 from xca_centre.store.tables import NAME_CHANGES
 from xca_common import taipei
 
 RECORDED: Final = "name_change.recorded"
+DISSOLVED: Final = "organisation_dissolved"
 SETTLED: Final = "name_change.settled"
 TELL_ORGANISATION: Final = "tell_organisation"
-"""The job that tells an organisation's contacts. Facts `organisation`, `change` (the record), `last_day`."""
+"""The job that tells an organisation's contacts.
+
+Facts `organisation`, `change` (the record), `kind`, `last_day`.
+"""
 
 _RECORDERS: Final = OFFICERS | {Role.OPERATOR}
-_RECORD: Final = text("Record of a change of name or level")
 
 
-def record(change: Change, organisation: str, changed: date, by: Actor, rules: IssuerRules) -> UUID:
-    """Record that an organisation changed. The same change, recorded again, is the same record.
+class ChangeKind(Word):
+    """What has changed."""
+
+    RENAMED = "renamed", text("Record of a change of name or level")
+    """What was issued after the record says what is true."""
+    DISSOLVED = "dissolved", text("Record of a dissolution")
+    """There is no organisation any more that a certificate could be of."""
+
+
+_REASONS: Final[Mapping[ChangeKind, Reason]] = {
+    ChangeKind.RENAMED: Reason.AFFILIATION_CHANGED,
+    ChangeKind.DISSOLVED: Reason.CESSATION_OF_OPERATION,
+}
+
+
+@dataclass(frozen=True)
+class NameChange:
+    """The record of a change.
+
+    Attributes:
+        id: by which jobs name it.
+        kind: what has changed.
+        changed: the day of the change, in Taipei.
+        recorded: when it was recorded.
+        last_day: the last day for the organisation's own application.
+        settled: when the centre revoked what was left; None: it has not yet.
+    """
+
+    id: UUID
+    kind: ChangeKind
+    changed: date
+    recorded: datetime
+    last_day: date
+    settled: datetime | None
+
+
+def record(
+    change: Change, organisation: str, changed: date, by: Actor, rules: IssuerRules, name: str | None = None
+) -> NameChange:
+    """Record that the name or the level of an organisation changed. A second time it is the same record.
 
     Args:
         change: the change in which it is recorded.
@@ -40,32 +83,59 @@ def record(change: Change, organisation: str, changed: date, by: Actor, rules: I
         changed: the day of the change, in Taipei.
         by: a registration officer, or the operator.
         rules: the issuer's.
-
-    Returns:
-        The id of the record.
+        name: its new name, which the register gets; None: it stays.
 
     Raises:
         NotYours: others do not record it.
         ChangeInFuture: the day has not come.
+        OrganisationUnknown: the register has none of this OID.
+        OrganisationDissolved: it has ended.
+        BadOrganisationName: the name cannot stand in a certificate.
     """
-    if by.role not in _RECORDERS:
-        raise NotYours(event=_RECORD, role=by.role.said)
-    if changed > taipei.day(change.now):
-        raise ChangeInFuture(day=changed)
-    identity, ends = uuid4(), name_change_ends(changed, rules)
-    added = change.insert(NAME_CHANGES).values(
-        id=identity, organisation=organisation, changed=changed, recorded=change.now, ends=ends
-    )
-    is_new = added.on_conflict_do_nothing().returning(NAME_CHANGES.c.id)
-    if change.connection.execute(is_new).scalar_one_or_none() is None:
-        own = (NAME_CHANGES.c.organisation == organisation) & (NAME_CHANGES.c.changed == changed)
-        there: UUID = change.connection.execute(select(NAME_CHANGES.c.id).where(own)).scalar_one()
-        return there
-    facts = {"change": str(identity), "changed": changed.isoformat(), "ends": ends.isoformat()}
-    change.event(RECORDED, organisation, by, facts)
-    told = {"organisation": organisation, "change": str(identity), "last_day": last_day(ends).isoformat()}
-    change.enqueue(TELL_ORGANISATION, told)
-    return identity
+    before = _judged(change, ChangeKind.RENAMED, organisation, changed, by)
+    facts = dict[str, str]()
+    if name is not None and name != before.name:
+        organisations.rename(change, organisation, name)
+        facts = {"name": name, "before": before.name}
+    found, is_new = _record(change, ChangeKind.RENAMED, organisation, changed, rules)
+    if is_new or facts:
+        change.event(RECORDED, organisation, by, {**_facts(found), **facts})
+    return found
+
+
+def dissolve(change: Change, organisation: str, ended: date, by: Actor, rules: IssuerRules) -> NameChange:
+    """Record that an organisation has ended: nobody applies for it any more.
+
+    Args:
+        change: the change in which it is recorded.
+        organisation: its OID.
+        ended: the day on which it ended, in Taipei.
+        by: a registration officer, or the operator.
+        rules: the issuer's.
+
+    Raises:
+        NotYours: others do not record it.
+        ChangeInFuture: the day has not come.
+        OrganisationUnknown: the register has none of this OID.
+        OrganisationDissolved: it has ended already.
+    """
+    _judged(change, ChangeKind.DISSOLVED, organisation, ended, by)
+    organisations.note_end(change, organisation)
+    found, _ = _record(change, ChangeKind.DISSOLVED, organisation, ended, rules)
+    change.event(DISSOLVED, organisation, by, _facts(found))
+    return found
+
+
+def of_organisation(connection: Connection, organisation: str) -> Sequence[NameChange]:
+    """Return what was recorded of an organisation, the newest change first."""
+    chosen = select(NAME_CHANGES).where(NAME_CHANGES.c.organisation == organisation)
+    newest_first = chosen.order_by(NAME_CHANGES.c.changed.desc(), NAME_CHANGES.c.recorded.desc())
+    return [_read(row) for row in connection.execute(newest_first)]
+
+
+def last_day(changed: date, rules: IssuerRules) -> date:
+    """Return the last day for the organisation's own application, if it changed on a day."""
+    return deadlines.last_day(name_change_ends(changed, rules))
 
 
 def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
@@ -77,8 +147,7 @@ def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
 def settle(change: Change, identity: UUID, by: Actor, rules: IssuerRules) -> None:
     """Revoke what the organisation did not have revoked in its two weeks.
 
-    What was issued after the record says what is true. A record that is settled, or whose two weeks are not
-    over, is left alone.
+    A record that is settled, or whose two weeks are not over, is left alone.
 
     Args:
         change: the change in which they are revoked.
@@ -87,19 +156,76 @@ def settle(change: Change, identity: UUID, by: Actor, rules: IssuerRules) -> Non
         rules: the issuer's.
     """
     own = NAME_CHANGES.c.id == identity
-    found = change.connection.execute(select(NAME_CHANGES).where(own).with_for_update()).one_or_none()
-    if found is None or found.settled is not None or change.now < found.ends:
+    row = change.connection.execute(select(NAME_CHANGES).where(own).with_for_update()).one_or_none()
+    if row is None or row.settled is not None or change.now < row.ends:
         return
-    revoked = 0
-    for each in certificate_sets.of_organisation(change.connection, found.organisation):
-        if each.issued > found.recorded or each.standing.is_over:
-            continue
+    found, revoked = _read(row), 0
+    for each in untrue(change.connection, row.organisation, found.kind, found.recorded):
         try:
             certificate_sets.change_state(
-                change, each.id, CertificateEvent.REVOKE, by, rules, Reason.AFFILIATION_CHANGED
+                change, each.id, CertificateEvent.REVOKE, by, rules, _REASONS[found.kind]
             )
         except Refused:
             continue  # it has expired, and no sweep has come by
         revoked += 1
     change.connection.execute(update(NAME_CHANGES).where(own).values(settled=change.now))
-    change.event(SETTLED, found.organisation, by, {"change": str(identity), "revoked": revoked})
+    change.event(SETTLED, row.organisation, by, {"change": str(identity), "revoked": revoked})
+
+
+def untrue(
+    connection: Connection, organisation: str, kind: ChangeKind, recorded: datetime
+) -> Sequence[CertificateSet]:
+    """Return the certificates, not over yet, that a change which was recorded at a moment makes untrue."""
+    sets = certificate_sets.of_organisation(connection, organisation)
+    # What was written to a card later says of the holder what the card's first certificates did.
+    first = dict[str | UUID, datetime]()
+    for each in sets:
+        key = each.card or each.id
+        first[key] = min(each.issued, first.get(key, each.issued))
+    is_end = kind is ChangeKind.DISSOLVED
+    alive = (each for each in sets if not each.standing.is_over)
+    return [each for each in alive if is_end or first[each.card or each.id] <= recorded]
+
+
+def _judged(
+    change: Change, kind: ChangeKind, organisation: str, changed: date, by: Actor
+) -> organisations.Organisation:
+    """Return the organisation, which nobody else changes until the change ends."""
+    if by.role not in _RECORDERS:
+        raise NotYours(event=kind.said, role=by.role.said)
+    if changed > taipei.day(change.now):
+        raise ChangeInFuture(day=changed)
+    return organisations.lock(change, organisation)
+
+
+def _record(
+    change: Change, kind: ChangeKind, organisation: str, changed: date, rules: IssuerRules
+) -> tuple[NameChange, bool]:
+    """Return the record, and whether it is new."""
+    columns = NAME_CHANGES.c
+    row = {
+        "id": uuid4(),
+        "kind": kind.value,
+        "organisation": organisation,
+        "changed": changed,
+        "recorded": change.now,
+        "ends": name_change_ends(changed, rules),
+    }
+    added = change.insert(NAME_CHANGES).values(row).on_conflict_do_nothing()
+    is_new = change.connection.execute(added.returning(columns.id)).scalar_one_or_none() is not None
+    own = (columns.organisation == organisation) & (columns.changed == changed) & (columns.kind == kind.value)
+    found = _read(change.connection.execute(select(NAME_CHANGES).where(own)).one())
+    if is_new:
+        told = {"organisation": organisation, "change": str(found.id), "kind": kind.value}
+        change.enqueue(TELL_ORGANISATION, {**told, "last_day": found.last_day.isoformat()})
+    return found, is_new
+
+
+def _facts(found: NameChange) -> dict[str, str]:
+    days = {"changed": found.changed.isoformat(), "last_day": found.last_day.isoformat()}
+    return {"change": str(found.id), **days}
+
+
+def _read(row: Row[Any]) -> NameChange:
+    last = deadlines.last_day(row.ends)
+    return NameChange(row.id, ChangeKind(row.kind), row.changed, row.recorded, last, row.settled)

@@ -28,6 +28,7 @@ from xca_centre.life.application import ApplicationEvent
 from xca_centre.life.certificate import CertificateEvent, CertificateState
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.mail import Mail, send
+from xca_centre.name_changes import ChangeKind
 from xca_centre.store.database import Change, Database
 from xca_centre.store.events import Facts
 from xca_centre.store.job_queue import Handler, Job, finish
@@ -43,6 +44,10 @@ _MAIL_OF: Final[Mapping[CertificateEvent, Mail]] = {
     CertificateEvent.LAPSE: Mail.LAPSED,
 }
 """The others tell the contact nothing new: the reminders said it, or the contact did it just now."""
+_MAIL_OF_CHANGE: Final[Mapping[ChangeKind, Mail]] = {
+    ChangeKind.RENAMED: Mail.NAME_CHANGED,
+    ChangeKind.DISSOLVED: Mail.DISSOLVED,
+}
 _REMINDERS: Final = {sweeps.ACCEPTANCE: Mail.ACTIVATION_REMINDER, sweeps.EXPIRY: Mail.EXPIRY_REMINDER}
 _FREE: Final = (CertificateState.ISSUED, CertificateState.VALID)
 
@@ -118,13 +123,14 @@ def _remind(database: Database, job: Job) -> None:
 def _tell_organisation(database: Database, job: Job) -> None:
     with database.change() as change:
         finish(change, job)
+        mail = _MAIL_OF_CHANGE[ChangeKind(str(job.facts["kind"]))]
         organisation, last = str(job.facts["organisation"]), date.fromisoformat(str(job.facts["last_day"]))
         for certificates in certificate_sets.of_organisation(change.connection, organisation):
             contact = _contact(change.connection, certificates)
             if contact is None or certificates.standing.is_over:
                 continue
             facts = {**contact.facts, "last_day": last.isoformat()}
-            send(change, Mail.NAME_CHANGED, contact.email, str(certificates.id), facts)
+            send(change, mail, contact.email, str(certificates.id), facts)
 
 
 def _contact(connection: Connection, certificates: CertificateSet) -> _Contact | None:

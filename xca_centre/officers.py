@@ -13,12 +13,14 @@ from typing import Any, Final
 from cryptography import x509
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
+from xca_centre import organisations
 from xca_centre.applications import Officer
-from xca_centre.errors import BadOfficer, OfficerCardTaken, OfficerUnknown
+from xca_centre.errors import BadOfficer, ForeignCounter, OfficerCardTaken, OfficerUnknown
 from xca_centre.i18n import text
 from xca_centre.life.application import Reviewer
 from xca_centre.life.transitions import OFFICERS as REVIEWERS
 from xca_centre.life.transitions import Actor, Role
+from xca_centre.organisations import Organisation
 from xca_centre.plain_text import objection
 from xca_centre.store.database import Change
 from xca_centre.store.tables import OFFICERS
@@ -51,6 +53,11 @@ class RegisteredOfficer:
     card: str | None
     key: str | None
     is_active: bool
+
+    @property
+    def own_counter(self) -> str | None:
+        """The only registration counter for whose organisations he acts; None: he acts for all."""
+        return self.counter if self.roles == {Role.FIRST_REVIEWER} else None
 
     def acting(self, role: Role) -> Officer | None:
         """Return him as one who reviews in a role; None: he may not."""
@@ -133,6 +140,19 @@ def require_free(connection: Connection, officer: str, card: str, key: str) -> N
     other = select(OFFICERS.c.id).where(taken, OFFICERS.c.id != officer)
     if (name := connection.execute(other).scalar()) is not None:
         raise OfficerCardTaken(officer=name)
+
+
+def require_counter(connection: Connection, organisation: str, officer: RegisteredOfficer) -> Organisation:
+    """Return an organisation, for an officer who may act for it.
+
+    Raises:
+        OrganisationUnknown: the register has none of this OID.
+        ForeignCounter: it belongs to another counter.
+    """
+    found = organisations.organisation(connection, organisation)
+    if officer.own_counter not in (None, found.counter):
+        raise ForeignCounter(counter=found.counter)
+    return found
 
 
 def key_digest(certificate: x509.Certificate) -> str:

@@ -14,11 +14,12 @@ from enum import StrEnum
 from io import StringIO
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, true, update
 from stdnum.tw import ubn
 
 from xca_centre.errors import (
     BadOrganisationLines,
+    BadOrganisationName,
     OrganisationDissolved,
     OrganisationFileInOtherEncoding,
     OrganisationFileTooBig,
@@ -83,6 +84,7 @@ class Organisation:
         tax_id: 統一編號, 8 digits; None: it has none.
         kind: what it is.
         counter: the 初審註冊窗口 of its competent authority.
+        is_dissolved: whether it has ended.
     """
 
     oid: str
@@ -90,6 +92,7 @@ class Organisation:
     tax_id: str | None
     kind: OrganisationKind
     counter: str
+    is_dissolved: bool = False
 
 
 def is_tax_id(number: str) -> bool:
@@ -240,22 +243,40 @@ def import_organisations(change: Change, organisations: Sequence[Organisation], 
 
 
 def find(connection: Connection, typed: str) -> Found:
-    """Return the organisations whose name has what was typed in it, or whose 統一編號 it is."""
+    """Return the organisations whose name has what was typed in it, or whose 統一編號 it is.
+
+    Those that ended are left out.
+    """
+    return _find(connection, typed, ~ORGANISATIONS.c.is_dissolved)
+
+
+def look_up(connection: Connection, typed: str, counter: str | None) -> Found:
+    """Return organisations as find() does, for officers: those that ended, too.
+
+    Args:
+        connection: for reading.
+        typed: what the officer typed.
+        counter: the registration counter whose organisations are looked at; None: all.
+    """
+    own = true() if counter is None else ORGANISATIONS.c.counter == counter
+    return _find(connection, typed, own)
+
+
+def _find(connection: Connection, typed: str, which: ColumnElement[bool]) -> Found:
     plain = folded(typed[:LONGEST_NAME])
     # No name has characters that cannot be seen, and no database takes all of them.
     if len(plain) < _LEAST_TYPED or harmless(plain) != plain:
         return Found((), is_all=True)
     if is_tax_id(plain):
         wanted = ORGANISATIONS.c.tax_id == plain
+    elif _OID.fullmatch(plain):
+        wanted = ORGANISATIONS.c.oid == plain
     else:
         wanted = ORGANISATIONS.c.folded.contains(plain, autoescape=True)
     # Short names are nearest to what was typed.
     order = func.length(ORGANISATIONS.c.folded), ORGANISATIONS.c.folded, ORGANISATIONS.c.oid
     rows = connection.execute(
-        select(ORGANISATIONS)
-        .where(wanted, ~ORGANISATIONS.c.is_dissolved)
-        .order_by(*order)
-        .limit(MOST_FOUND + 1)
+        select(ORGANISATIONS).where(wanted, which).order_by(*order).limit(MOST_FOUND + 1)
     ).all()
     return Found([_read(row) for row in rows[:MOST_FOUND]], is_all=len(rows) <= MOST_FOUND)
 
@@ -282,12 +303,33 @@ def lock(change: Change, oid: str) -> Organisation:
     return _read(row)
 
 
-def dissolve(change: Change, oid: str, by: Actor) -> None:
-    """Note that an organisation has ended: nobody applies for it any more."""
-    chosen = update(ORGANISATIONS).where(ORGANISATIONS.c.oid == oid).values(is_dissolved=True)
-    if not change.connection.execute(chosen).rowcount:
-        raise OrganisationUnknown
-    change.event("organisation_dissolved", oid, by, {})
+def rename(change: Change, oid: str, name: str) -> None:
+    """Write the new name of an organisation into the register.
+
+    Raises:
+        BadOrganisationName: it cannot stand in a certificate.
+    """
+    check_name(name)
+    _write(change, oid, name=name, folded=folded(name))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot stand in a certificate.
+
+    Raises:
+        BadOrganisationName: it cannot.
+    """
+    if wrong := objection(name, text("the name"), LONGEST_NAME):
+        raise BadOrganisationName(detail=wrong)
+
+
+def note_end(change: Change, oid: str) -> None:
+    """Note in the register that an organisation has ended: nobody applies for it any more."""
+    _write(change, oid, is_dissolved=True)
+
+
+def _write(change: Change, oid: str, **values: str | bool) -> None:
+    change.connection.execute(update(ORGANISATIONS).where(ORGANISATIONS.c.oid == oid).values(values))
 
 
 def _row(connection: Connection, chosen: Select[Any], oid: str) -> Row[Any]:
@@ -300,7 +342,8 @@ def _row(connection: Connection, chosen: Select[Any], oid: str) -> Row[Any]:
 
 
 def _read(row: Row[Any]) -> Organisation:
-    return Organisation(row.oid, row.name, row.tax_id, OrganisationKind(row.kind), row.counter)
+    kind = OrganisationKind(row.kind)
+    return Organisation(row.oid, row.name, row.tax_id, kind, row.counter, row.is_dissolved)
 
 
 def oids_of_counter(counter: str) -> Select[tuple[str]]:

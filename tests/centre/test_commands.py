@@ -136,7 +136,12 @@ def test_centre_that_is_begun_is_not_begun_again_by_its_program(centre: Path) ->
 @integration
 def test_organisations_are_imported_and_dissolved(centre: Path, tmp_path: Path) -> None:
     assert "20 organisations" in program(centre, "organisations", "import").stdout
-    assert program(centre, "organisations", "dissolve", "2.16.886.111.990001").returncode == 0
+    words = ("2.16.886.111.990001", "--day", "2026-01-02")
+    changed = program(centre, "organisations", "record-change", *words, "--name", "測試縣立明湖國民小學")
+    assert "2026-01-16" in changed.stdout
+    assert "2026-01-16" in program(centre, "organisations", "dissolve", *words).stdout
+    again = program(centre, "organisations", "dissolve", *words)
+    assert (again.returncode, "測試縣立明湖國民小學" in again.stderr) == (1, True)
     unknown = program(centre, "organisations", "dissolve", "2.16.886.111.1")
     assert unknown.returncode == 1
     assert "no such organisation" in unknown.stderr

@@ -2,15 +2,18 @@
 """The register of organisations in the database."""
 
 from dataclasses import replace
+from datetime import date
 from importlib.resources import files
 
 import pytest
 
-from support.centre.cases import FOUNDATION, OPERATOR, SCHOOL, with_organisations
-from xca_centre import organisations
+from support.centre.cases import FOUNDATION, OPERATOR, RULES, SCHOOL, with_organisations
+from xca_centre import name_changes, organisations
 from xca_centre.errors import OrganisationDissolved, OrganisationUnknown, TaxIdTaken
 from xca_centre.organisations import MOST_FOUND, Organisation, OrganisationKind
 from xca_centre.store.database import Database
+
+DAY = date(2026, 11, 1)
 
 
 @pytest.fixture
@@ -83,13 +86,13 @@ def test_shipped_organisations_are_imported(database: Database) -> None:
 
 def test_dissolved_organisation_is_not_found_and_applies_for_nothing(register: Database) -> None:
     with register.change() as change:
-        organisations.dissolve(change, SCHOOL.oid, OPERATOR)
+        name_changes.dissolve(change, SCHOOL.oid, DAY, OPERATOR, RULES)
         organisations.import_organisations(change, [SCHOOL], OPERATOR)
     assert found(register, "青溪") == []
     with pytest.raises(OrganisationDissolved), register.change() as change:
         organisations.lock(change, SCHOOL.oid)
     with pytest.raises(OrganisationUnknown), register.change() as change:
-        organisations.dissolve(change, "2.16", OPERATOR)
+        name_changes.dissolve(change, "2.16", DAY, OPERATOR, RULES)
 
 
 @pytest.mark.parametrize("oid", ["", "2.16", "\0", "\ud800", "2.16.886.111.990001 "])
@@ -98,3 +101,19 @@ def test_organisation_of_another_oid_is_unknown(register: Database, oid: str) ->
         organisations.organisation(connection, oid)
     with pytest.raises(OrganisationUnknown), register.change() as change:
         organisations.lock(change, oid)
+
+
+def look_up(database: Database, typed: str, counter: str | None = None) -> list[Organisation]:
+    with database.read() as connection:
+        return [*organisations.look_up(connection, typed, counter).organisations]
+
+
+@pytest.mark.parametrize("typed", ["青溪", SCHOOL.tax_id or "", SCHOOL.oid, f" {SCHOOL.oid} "])
+def test_officer_finds_an_organisation_of_his_counter_also_when_it_has_ended(
+    register: Database, typed: str
+) -> None:
+    assert look_up(register, typed) == look_up(register, typed, SCHOOL.counter) == [SCHOOL]
+    assert look_up(register, typed, FOUNDATION.counter) == []
+    with register.change() as change:
+        name_changes.dissolve(change, SCHOOL.oid, DAY, OPERATOR, RULES)
+    assert look_up(register, typed) == [replace(SCHOOL, is_dissolved=True)]

@@ -21,10 +21,18 @@ from sqlalchemy.engine import Engine
 from support.killed_process import TRANSACTIONS, killed
 from support.moved_clock import MovedClock
 from support.new_sets import new_set
-from xca_centre import name_changes, sweeps
+from xca_centre import name_changes, organisations, sweeps
 from xca_centre.certificate_sets import TELL_CONTACT, add, change_state, find, reserve
 from xca_centre.deadlines import lapses_at
-from xca_centre.errors import ChangeInFuture, JobLost, NotYours, OrganisationBlocked
+from xca_centre.errors import (
+    BadOrganisationName,
+    ChangeInFuture,
+    JobLost,
+    NotYours,
+    OrganisationBlocked,
+    OrganisationDissolved,
+    OrganisationUnknown,
+)
 from xca_centre.issuer_rules import Issuer, IssuerRules, load
 from xca_centre.life.certificate import (
     ISSUED,
@@ -36,6 +44,8 @@ from xca_centre.life.certificate import (
     Standing,
 )
 from xca_centre.life.transitions import Actor, Role
+from xca_centre.name_changes import NameChange
+from xca_centre.organisations import Organisation, OrganisationKind
 from xca_centre.reissue_blocks import require_unblocked
 from xca_centre.store.database import Database
 from xca_centre.store.events import read_facts
@@ -58,6 +68,7 @@ SWEEP = LAPSES_AT + timedelta(minutes=5)
 def issue(
     database: Database,
     *,
+    card: str = "XC00000000000001",
     organisation: str = OID,
     standing: Standing = ISSUED,
     ends: datetime = LAPSES_AT,
@@ -65,13 +76,21 @@ def issue(
     """Issue certificates, in a centre that watches its deadlines."""
     with database.change() as change:
         sweeps.begin(change)
-        new = new_set(change.now, reserve(change, 2, 2), organisation=organisation, standing=standing)
+        sequence = reserve(change, 2, 2)
+        new = new_set(change.now, sequence, card=card, organisation=organisation, standing=standing)
         return add(change, replace(new, lapses_at=ends), OPERATOR)
 
 
 def happen(database: Database, certificates: UUID, what: CertificateEvent, by: Actor = HOLDER) -> None:
     with database.change() as change:
         change_state(change, certificates, what, by, RULES)
+
+
+def register(database: Database) -> None:
+    """Add the organisation to the register."""
+    with database.change() as change:
+        one = Organisation(OID, "國立測試大學", None, OrganisationKind.SCHOOL, "教育部")
+        organisations.import_organisations(change, [one], OPERATOR)
 
 
 def work(database: Database, rules: IssuerRules = RULES) -> None:
@@ -306,6 +325,7 @@ def test_certificates_that_cannot_lapse_hold_up_no_others(
 def test_name_change_revokes_after_two_weeks_what_was_issued_before(
     database: Database, clock: MovedClock
 ) -> None:
+    register(database)
     before, held = issue(database, standing=REISSUED), issue(database)
     elsewhere = issue(database, organisation="2.16.1")
     happen(database, held, CertificateEvent.SUSPEND)
@@ -316,7 +336,7 @@ def test_name_change_revokes_after_two_weeks_what_was_issued_before(
         assert name_changes.record(change, OID, changed, OFFICER, RULES) == recorded
     assert len(jobs(database, name_changes.TELL_ORGANISATION)) == 1
     clock.move(timedelta(days=1))
-    after = issue(database, standing=REISSUED)
+    after = issue(database, card="XC00000000000002", standing=REISSUED)
     clock.at = datetime(2026, 11, 15, 16, tzinfo=UTC) - timedelta(seconds=1)  # 15 November is the last day
     work(database)
     assert standing(database, before) == REISSUED
@@ -326,6 +346,80 @@ def test_name_change_revokes_after_two_weeks_what_was_issued_before(
     assert {standing(database, each).reason for each in (before, held)} == {Reason.AFFILIATION_CHANGED}
     assert {standing(database, each).is_over for each in (after, elsewhere)} == {False}
     assert len(events(database, name_changes.SETTLED)) == 1
+
+
+def test_certificate_with_an_email_that_is_written_after_a_name_change_is_revoked_too(
+    database: Database, clock: MovedClock
+) -> None:
+    register(database)
+    before = issue(database, standing=REISSUED)
+    with database.change() as change:
+        name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)
+    clock.move(timedelta(days=1))
+    happen(database, before, CertificateEvent.REISSUE)
+    after = issue(database, standing=REISSUED)  # for the same keys, on the same card
+    clock.at = datetime(2026, 11, 15, 16, 6, tzinfo=UTC)
+    work(database)
+    assert standing(database, after).reason is Reason.AFFILIATION_CHANGED
+
+
+def test_dissolution_revokes_after_two_weeks_also_what_was_issued_since(
+    database: Database, clock: MovedClock
+) -> None:
+    register(database)
+    before, elsewhere = issue(database, standing=REISSUED), issue(database, organisation="2.16.1")
+    with database.change() as change:
+        ended = name_changes.dissolve(change, OID, date(2026, 11, 1), OFFICER, RULES)
+    assert ended.last_day == date(2026, 11, 15)
+    assert [job["kind"] for job in jobs(database, name_changes.TELL_ORGANISATION)] == ["dissolved"]
+    clock.move(timedelta(days=1))
+    after = issue(database, card="XC00000000000002", standing=REISSUED)
+    work(database)
+    assert standing(database, before) == REISSUED
+    clock.at = datetime(2026, 11, 15, 16, 6, tzinfo=UTC)
+    work(database)
+    assert {standing(database, each).reason for each in (before, after)} == {Reason.CESSATION_OF_OPERATION}
+    assert not standing(database, elsewhere).is_over
+
+
+def test_dissolution_on_the_day_of_a_name_change_is_recorded_beside_it_and_once(
+    database: Database, clock: MovedClock
+) -> None:
+    register(database)
+    day = date(2026, 11, 1)
+    with database.change() as change:
+        name_changes.record(change, OID, day, OFFICER, RULES, "國立新名大學")
+        name_changes.dissolve(change, OID, day, OFFICER, RULES)
+    for act in (name_changes.record, name_changes.dissolve):
+        with pytest.raises(OrganisationDissolved), database.change() as change:
+            act(change, OID, day, OFFICER, RULES)
+    with database.read() as connection:
+        found = name_changes.of_organisation(connection, OID)
+    assert {each.kind.value for each in found} == {"renamed", "dissolved"}
+
+
+def test_new_name_is_the_registers_and_its_correction_is_noted_under_the_same_record(
+    database: Database, clock: MovedClock
+) -> None:
+    register(database)
+    for name in ("國立新明大學", "國立新名大學", "國立新名大學"):
+        with database.change() as change:
+            name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES, name)
+    with database.read() as connection:
+        assert organisations.organisation(connection, OID).name == "國立新名大學"
+        assert len(name_changes.of_organisation(connection, OID)) == 1
+    assert len(events(database, name_changes.RECORDED)) == 2
+    assert len(jobs(database, name_changes.TELL_ORGANISATION)) == 1
+    with pytest.raises(BadOrganisationName), database.change() as change:
+        name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES, "=1")
+
+
+def test_change_of_an_organisation_that_nobody_knows_is_refused(
+    database: Database, clock: MovedClock
+) -> None:
+    for act in (name_changes.record, name_changes.dissolve):
+        with pytest.raises(OrganisationUnknown), database.change() as change:
+            act(change, OID, date(2026, 11, 1), OFFICER, RULES)
 
 
 def test_name_change_that_has_not_come_or_that_a_holder_records_is_refused(
@@ -339,9 +433,10 @@ def test_name_change_that_has_not_come_or_that_a_holder_records_is_refused(
 
 
 def test_name_change_that_two_officers_record_at_once_is_one(database: Database, clock: MovedClock) -> None:
+    register(database)
     together = Barrier(2)
 
-    def record(name: str) -> UUID:
+    def record(name: str) -> NameChange:
         together.wait()
         with database.change() as change:
             return name_changes.record(
@@ -360,6 +455,7 @@ def test_sweep_that_is_killed_at_any_transaction_does_each_thing_once(
     for nth in count(1):
         clock.at = ISSUE_DAY
         database = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / str(nth))}", clock)
+        register(database)
         renamed = issue(database, standing=REISSUED)
         with database.change() as change:
             name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)
@@ -397,6 +493,7 @@ def test_sweep_reads_no_table_from_end_to_end(
     sqlite_address: str, clock: MovedClock, statements: list[tuple[str, tuple[object, ...]]]
 ) -> None:
     database = Database(sqlite_address, clock)
+    register(database)
     issue(database)
     with database.change() as change:
         name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES)

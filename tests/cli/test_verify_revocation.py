@@ -35,7 +35,6 @@ from xca_login.testing.parties import DAY, NOW, Party, certified_with, party, re
 from xca_login.testing.tokens import signed
 from xca_plugin.cli.root import xcactl
 
-
 CONTENT = b"The bid is 1,000,000 dollars.\n"
 HOUR = timedelta(hours=1)
 HOLD = x509.ReasonFlags.certificate_hold

@@ -13,6 +13,7 @@ from xca_common.command_line import complete
 __all__ = ["xca_centre"]
 
 _PLACEHOLDERS: Final = {
+    "DAY": text("DAY"),
     "FILE": text("FILE"),
     "FOLDER": text("FOLDER"),
     "ID NAME": text("ID NAME"),
@@ -38,6 +39,9 @@ _EXAMPLES: Final = {
     "xca-centre mail": ("xca-centre mail XC00000000091349",),
     "xca-centre restore": ("xca-centre restore complete.crl",),
     "xca-centre organisations import": ("xca-centre organisations import organisations.csv",),
+    "xca-centre organisations record-change": (
+        "xca-centre organisations record-change 2.16.886.111.990001 --name 測試縣立明湖國民小學",
+    ),
     "xca-centre officers record": (
         "xca-centre officers record wu 吳小姐 --role first_reviewer --counter 教育部",
     ),

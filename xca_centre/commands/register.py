@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands for the registers of organisations and officers."""
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from xca_centre import officers, organisations
+from xca_centre import name_changes, officers, organisations
 from xca_centre.commands.common import STATUSES, begun, operator, tell
 from xca_centre.commands.group import xca_centre
 from xca_centre.i18n import plural, say, text
 from xca_centre.life.transitions import Role
 from xca_centre.staff_changes import key_of_card
+from xca_common import taipei
 from xca_common.command_line import Choice
 from xca_common.errors import FileProblem, os_reason
 
@@ -49,16 +51,56 @@ def _import(folder: Path, file: Path | None) -> None:
     tell(said.format(count=len(found)))
 
 
+_day = click.option(
+    "--day",
+    metavar="DAY",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help=_("The day on which it took effect, such as 2026-11-28; today, if left out."),
+)
+_REVOKED_AFTER = text(
+    "The certificates that say otherwise are revoked after {last_day}, if nobody asks for it before."
+)
+
+
 @_organisations.command(
-    "dissolve", help=_("Note that an organisation has ended: it gets no card any more."), epilog=STATUSES
+    "record-change",
+    help=_(
+        "Record that the name or the level of an organisation changed. The weeks begin in which it has to "
+        "ask for the revocation of its certificates."
+    ),
+    epilog=STATUSES,
 )
 @click.argument("oid")
+@click.option("--name", metavar="NAME", help=_("The new name; without it the register's stays."))
+@_day
 @click.pass_obj
-def _dissolve(folder: Path, oid: str) -> None:
+def _record_change(folder: Path, oid: str, name: str | None, day: datetime | None) -> None:
     centre = begun(folder)
     with centre.database.change() as change:
-        organisations.dissolve(change, oid, operator())
+        changed = day.date() if day else taipei.day(change.now)
+        found = name_changes.record(change, oid, changed, operator(), centre.rules, name)
+    tell(text("The change of {oid} is recorded.").format(oid=oid))
+    tell(_REVOKED_AFTER.format(last_day=found.last_day))
+
+
+@_organisations.command(
+    "dissolve",
+    help=_(
+        "Record that an organisation has ended: it gets no card any more. The weeks begin in which it has to "
+        "ask for the revocation of its certificates."
+    ),
+    epilog=STATUSES,
+)
+@click.argument("oid")
+@_day
+@click.pass_obj
+def _dissolve(folder: Path, oid: str, day: datetime | None) -> None:
+    centre = begun(folder)
+    with centre.database.change() as change:
+        ended = day.date() if day else taipei.day(change.now)
+        found = name_changes.dissolve(change, oid, ended, operator(), centre.rules)
     tell(text("{oid} is noted as dissolved.").format(oid=oid))
+    tell(_REVOKED_AFTER.format(last_day=found.last_day))
 
 
 @xca_centre.group("officers", help=_("The officers, and the cards that they log in with."))

@@ -328,14 +328,15 @@ NAME_CHANGES: Final = Table(
     "name_change",
     METADATA,
     Column("id", Uuid, primary_key=True),
-    Column("organisation", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("organisation", String(64), ForeignKey(ORGANISATIONS.c.oid), nullable=False),
     Column("changed", Date, nullable=False),
     Column("recorded", UtcDateTime, nullable=False),
     Column("ends", UtcDateTime, nullable=False),
     Column("settled", UtcDateTime),
-    UniqueConstraint("organisation", "changed"),
+    UniqueConstraint("organisation", "changed", "kind"),
 )
-"""Organisations, by their OIDs, whose name or level changed on a day (name_changes).
+"""Organisations, by their OIDs, that changed their name or level on a day, or ended on it (name_changes).
 
 At `ends` the centre revokes what the organisation did not have revoked; `settled`: it has.
 """

@@ -10,12 +10,16 @@ from xca_centre.web import (
     officers_cases,
     officers_certificates,
     officers_log,
+    officers_organisations,
     officers_post,
     officers_requests,
 )
 from xca_centre.web.frame import Frame
 
-_PARTS: Final = (officers_cases, officers_requests, officers_certificates, officers_post, officers_log)
+_PARTS: Final = (
+    *(officers_cases, officers_requests, officers_certificates, officers_organisations),
+    *(officers_post, officers_log),
+)
 
 
 def routes(frame: Frame) -> Sequence[Route]:

@@ -30,6 +30,7 @@ EVERYBODY: Final = REVIEWERS | {Role.OPERATOR}
 """The roles of officers."""
 CERTIFICATES: Final = f"{menu.OFFICERS}/certificates"
 REQUESTS: Final = f"{menu.OFFICERS}/requests"
+ORGANISATIONS: Final = f"{menu.OFFICERS}/organisations"
 POST: Final = f"{menu.OFFICERS}/post"
 LOG: Final = f"{menu.OFFICERS}/log"
 
@@ -56,6 +57,7 @@ SECTIONS: Final = (
     Section(menu.OFFICERS, text("Applications"), EVERYBODY),
     Section(REQUESTS, text("User code resets"), REVIEWERS),
     Section(CERTIFICATES, text("Certificates"), EVERYBODY),
+    Section(ORGANISATIONS, text("Organisations"), EVERYBODY),
     Section(POST, text("Post"), frozenset({Role.OPERATOR})),
     Section(LOG, text("Log"), frozenset({Role.OPERATOR, Role.SECOND_REVIEWER})),
 )
@@ -129,6 +131,4 @@ class Desk:
 
 def reader(officer: RegisteredOfficer) -> Officer:
     """Return an officer as one who reads cases; of his counter, if first reviews are all that he does."""
-    only_first = officer.roles == {Role.FIRST_REVIEWER}
-    role = Role.FIRST_REVIEWER if only_first else min(officer.roles)
-    return Officer(Reviewer(officer.id, officer.key or ""), role, officer.counter if only_first else None)
+    return Officer(Reviewer(officer.id, officer.key or ""), min(officer.roles), officer.own_counter)

@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from xca_centre import name_changes
 from xca_centre.event_log import LONGEST, PAGE, LogFilter, Position, read, shown_facts
 from xca_centre.i18n import text
 from xca_centre.life.application import ApplicationEvent
 from xca_centre.life.certificate import CertificateEvent
 from xca_centre.life.payment import PaymentEvent
 from xca_centre.life.transitions import Role
+from xca_centre.name_changes import ChangeKind
 from xca_centre.web.frame import Frame
 from xca_centre.web.officers_desk import LOG, Desk
 from xca_common.i18n import Text
@@ -34,14 +36,14 @@ _KINDS: Final[Mapping[str, Text]] = {
     "logged_in": text("Login with the card"),
     "mail_refused": text("A mail was refused"),
     "mail_sent": text("A mail was sent"),
-    "name_change.recorded": text("Record of a change of name or level"),
-    "name_change.settled": text("End of the days after a change of name or level"),
+    name_changes.RECORDED: ChangeKind.RENAMED.said,
+    name_changes.SETTLED: text("End of the days after a change of the organisation"),
     "officer_card_given": text("An officer got a card"),
     "officer_deactivated": text("An officer was dismissed"),
     "officer_recorded": text("An officer was recorded"),
     "order_certified": text("Certificates for the order"),
     "order_closed": text("The order was closed"),
-    "organisation_dissolved": text("Dissolution of the organisation"),
+    name_changes.DISSOLVED: ChangeKind.DISSOLVED.said,
     "organisations_imported": text("Import of organisations"),
     "payment_issued": text("A payment slip was issued"),
     "staff_change_dropped": text("A proposal about an officer was dropped"),

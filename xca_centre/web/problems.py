@@ -57,6 +57,8 @@ _STATUSES: Final[Mapping[type[CentreError], int]] = {
     errors.AlreadyRenewed: 409,
     errors.NoFeeDue: 409,
     errors.OrganisationDissolved: 409,
+    errors.BadOrganisationName: 422,
+    errors.DayMissing: 422,
     errors.CardsNotMade: 503,
     errors.OrganisationUnknown: 404,
     errors.OfficerUnknown: 404,

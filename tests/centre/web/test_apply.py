@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from support.centre.applicant import TYPED, begun, filled, number_of, post, uplo
 from support.centre.authority import key
 from support.centre.cases import CODE, FIELDS, FIRST, FOUNDATION, OPERATOR, SCHOOL
 from support.centre.web import ENGLISH, browser
-from xca_centre import applications, case_number, network_limits, organisations, reissue_blocks
+from xca_centre import applications, case_number, name_changes, network_limits, reissue_blocks
 from xca_centre.store.tables import APPLICATIONS, DRAFTS
 from xca_centre.web.frame import Frame
 
@@ -74,7 +75,7 @@ def test_organisation_in_its_block_is_told_before_anything_is_filled_in(
 ) -> None:
     with frame.database.change() as change:
         reissue_blocks.block(change, SCHOOL.oid, change.now, frame.rules)
-        organisations.dissolve(change, FOUNDATION.oid, OPERATOR)
+        name_changes.dissolve(change, FOUNDATION.oid, date(2026, 11, 1), OPERATOR, frame.rules)
     for oid in (SCHOOL.oid, FOUNDATION.oid):
         asked = {"organisation": oid, "wanted": "card", "rank": "secondary", "consent": FIELDS["consent"]}
         assert client.post("/apply/terms", data=asked).status_code == 409
