@@ -17,22 +17,19 @@ from pkcs11_shim import StoreError, rules
 from softhsm import Application, Environment, IssuedCard, IssuedCardState
 from softhsm.i18n import _, text
 from xca_common.command_line import (
-    SHOWN_SECRET,
     Choice,
+    ProgramCommands,
+    ProgramEnded,
     QuestionEnded,
     SourceOption,
     WholeNumber,
     ask,
     complete,
     confirm,
-    harmless_usage,
-    help_as_option,
 )
-from xca_common.errors import os_reason, place_of
 from xca_common.harmless_text import harmless, harmless_json
 from xca_common.i18n import Text, day
-from xca_common.secret_source import FORMS, NotASourceError, SecretReader, SecretSourceError
-from xca_common.standard_streams import tolerate_characters
+from xca_common.secret_source import FORMS, SecretReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +54,14 @@ _STATUSES: Final = "\b\n" + _(
     "  3  no such card\n"
     "  4  the card does not take the ticket"
 )
+_EXIT_STATUSES: Final[dict[type[Exception], int]] = {
+    softhsm.BadValueError: 2,
+    softhsm.TicketRefusedError: 4,
+    softhsm.NoSuchCardError: 3,
+    softhsm.IssuerError: 1,
+    StoreError: 1,
+}
+"""Exit statuses; the first kind that an error is counts."""
 _USER_CODE_RULE: Final = text(
     "A user code has {least} to {most} characters: letters, digits and ASCII signs, no blanks. Upper and "
     "lower case differ."
@@ -152,18 +157,6 @@ class _Day(click.ParamType[date]):
             raise click.BadParameter(said.format(value=value)(), ctx, param) from None
 
 
-class _BadValue(click.ClickException):
-    exit_code = 2
-
-
-class _NoSuchCard(click.ClickException):
-    exit_code = 3
-
-
-class _TicketRefused(click.ClickException):
-    exit_code = 4
-
-
 class _NotAgreed(click.ClickException):
     """The person answered no, which is no error."""
 
@@ -171,45 +164,14 @@ class _NotAgreed(click.ClickException):
         click.echo(self.message, err=True)
 
 
-class _Commands(click.Group):
-    """A group of commands that report an expected error in one line, with a documented exit status."""
+class _Commands(ProgramCommands):
+    """The commands of softhsm-card."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order in which they are used."""
-        return list(self.commands)
-
-    def make_context(self, *given: Any, **more: Any) -> click.Context:
-        tolerate_characters()
-        with harmless_usage():
-            return super().make_context(*given, **more)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, help_as_option(args))
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with harmless_usage():
-            try:
-                return super().invoke(ctx)
-            except NotASourceError as error:
-                said = text("{problem}. {step}")
-                raise _BadValue(said.format(problem=error, step=SHOWN_SECRET)()) from error
-            except (softhsm.BadValueError, SecretSourceError) as error:
-                raise _BadValue(_in_folder(str(error))) from error
-            except softhsm.TicketRefusedError as error:
-                raise _TicketRefused(str(error)) from error
-            except softhsm.NoSuchCardError as error:
-                raise _NoSuchCard(_in_folder(str(error))) from error
-            except OSError as error:
-                said = text("{path}: {reason}").format(path=error.filename or "-", reason=os_reason(error))
-                raise click.ClickException(said()) from error
-            except (softhsm.IssuerError, StoreError) as error:
-                raise click.ClickException(_in_folder(str(error))) from error
-            except (click.ClickException, click.Abort, click.exceptions.Exit):
-                raise
-            except Exception as error:
-                # Neither its text nor a traceback is shown: an unexpected exception may hold a secret.
-                said = text("Unexpected problem: {place}").format(place=place_of(error))
-                raise click.ClickException(said()) from error
+    def problem(self, error: Exception) -> ProgramEnded | None:
+        for kind, status in _EXIT_STATUSES.items():
+            if isinstance(error, kind):
+                return ProgramEnded(_in_folder(str(error)), status)
+        return None
 
 
 def _say(sentence: Text) -> None:

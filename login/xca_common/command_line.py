@@ -16,8 +16,11 @@ from typing import IO, Any, Final, NoReturn
 
 import click
 
+from xca_common.errors import XcaError, os_reason, place_of
 from xca_common.harmless_text import harmless
 from xca_common.i18n import CATALOGUE, DOMAIN, LANGUAGES, Text, language_named, say, text
+from xca_common.secret_source import NotASourceError, SecretSourceError
+from xca_common.standard_streams import tolerate_characters
 
 _ = say
 
@@ -104,6 +107,73 @@ class _Stopped(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print what was done."""
         click.echo(self.message, err=True)
+
+
+class ProgramEnded(click.ClickException):
+    """The program ends with a sentence and an exit status.
+
+    Args:
+        said: the sentence, or several lines.
+        status: the exit status.
+    """
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(said)
+        self.exit_code = status  # type: ignore[misc]  # click reads it of the object
+
+    @classmethod
+    def of(cls, error: XcaError, status: int) -> "ProgramEnded":
+        """Return the end that tells an error and its next step."""
+        return cls(f"{error.message()}\n{error.next_step()}", status)
+
+
+class ProgramCommands(click.Group):
+    """The commands of a program. Each error is told in a few lines, with an exit status.
+
+    A group says in problem() which errors of its program it expects.
+    """
+
+    def problem(self, error: Exception) -> click.ClickException | None:
+        """Return how the program ends for an error that it expects; None: it does not."""
+        return None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order in which they are used."""
+        return list(self.commands)
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        """Say what is wrong with the arguments without repeating what acts on a terminal."""
+        tolerate_characters()
+        with harmless_usage():
+            return super().make_context(*given, **more)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the word help for the option."""
+        return super().parse_args(ctx, help_as_option(args))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        with harmless_usage():
+            try:
+                return super().invoke(ctx)
+            except (click.ClickException, click.Abort, click.exceptions.Exit):
+                raise
+            except Exception as error:
+                raise self.problem(error) or _end_of(error) from error
+
+
+def _end_of(error: Exception) -> click.ClickException:
+    """Return how a program ends for an error of what all programs use, or for one that none expects."""
+    if isinstance(error, NotASourceError):
+        said = text("{problem}. {step}")
+        return ProgramEnded(said.format(problem=error, step=SHOWN_SECRET)(), 2)
+    if isinstance(error, SecretSourceError):
+        return ProgramEnded(str(error), 2)
+    if isinstance(error, OSError):
+        said = text("{path}: {reason}")
+        return ProgramEnded(said.format(path=error.filename or "-", reason=os_reason(error))(), 1)
+    # Neither its text nor a traceback is shown: an unexpected exception may hold a secret.
+    return ProgramEnded(text("Unexpected problem: {place}").format(place=place_of(error))(), 1)
 
 
 class SourceOption(click.Option):
@@ -314,7 +384,7 @@ def harmless_usage() -> Iterator[None]:
             raise click.UsageError(error.message, error.ctx) from None
         raise
     except click.ClickException as error:
-        error.message = harmless(error.message)  # type: ignore[misc]  # not its type's
+        error.message = harmless(error.message, lines=isinstance(error, ProgramEnded))  # type: ignore[misc]  # not its type's
         raise
 
 

@@ -4,18 +4,17 @@
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from xca_common.browser import open_address
-from xca_common.command_line import WholeNumber, complete, harmless_usage, help_as_option
+from xca_common.command_line import ProgramCommands, ProgramEnded, WholeNumber, complete
 from xca_common.errors import XcaError, os_reason
 from xca_common.extras import install_command, missing
 from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
 from xca_common.pki.malformed import Malformed
-from xca_common.standard_streams import tolerate_characters
 from xca_common.taipei import moment
 from xca_login import evidence
 from xca_login.errors import (
@@ -58,7 +57,11 @@ _EXAMPLES: Final = {
 }
 """Examples that the help shows, by the command; their files are the user's."""
 _REFUSED, _NOBODY_VOUCHES, _UNUSABLE, _UNTRUSTED = 1, 3, 4, 5
-_PROGRAM_FAILED: Final = 1
+_EXIT_STATUSES: Final[dict[type[XcaError], int]] = {
+    EvidenceUnusable: _UNUSABLE,
+    Misconfigured: _UNTRUSTED,
+    ProgramProblem: 1,
+}
 _STATUSES: Final = "\b\n" + _(
     "Exit status:\n"
     "  0  the login is proved\n"
@@ -85,29 +88,17 @@ _BINDINGS: Final = {
 }
 
 
-class _Commands(click.Group):
-    """A group of commands that report an expected error, with a documented exit status."""
+class _Commands(ProgramCommands):
+    """The commands of xca-login."""
 
-    def make_context(self, *given: Any, **more: Any) -> click.Context:
-        tolerate_characters()
-        with harmless_usage():
-            return super().make_context(*given, **more)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, help_as_option(args))
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with harmless_usage():
-            try:
-                return super().invoke(ctx)
-            except LoginRefused as error:
-                _fail(error.with_step(_AFTER_REFUSAL.get(type(error), _NOT_PROVED)), _REFUSED)
-            except EvidenceUnusable as error:
-                _fail(error, _UNUSABLE)
-            except Misconfigured as error:
-                _fail(error, _UNTRUSTED)
-            except ProgramProblem as error:
-                _fail(error, _PROGRAM_FAILED)
+    def problem(self, error: Exception) -> ProgramEnded | None:
+        if isinstance(error, LoginRefused):
+            step = _AFTER_REFUSAL.get(type(error), _NOT_PROVED)
+            return ProgramEnded.of(error.with_step(step), _REFUSED)
+        for kind, status in _EXIT_STATUSES.items():
+            if isinstance(error, kind):
+                return ProgramEnded.of(error, status)
+        return None
 
 
 @click.group(
@@ -236,12 +227,6 @@ def _without_oidc(error: ModuleNotFoundError) -> click.UsageError:
     return click.UsageError(
         needs.format(name=", ".join(lacking), command=install_command("xca-login", "oidc"))()
     )
-
-
-def _fail(error: XcaError, status: int) -> None:
-    click.echo(text("Error: {message}").format(message=error.message())(), err=True)
-    click.echo(error.next_step(), err=True)
-    sys.exit(status)
 
 
 @xca_login.command(

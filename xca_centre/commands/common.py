@@ -3,7 +3,7 @@
 
 import getpass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -13,13 +13,12 @@ from xca_centre.centre import Centre
 from xca_centre.errors import BadUserCode
 from xca_centre.i18n import say, text
 from xca_centre.life.transitions import Actor, Role
-from xca_common.command_line import SHOWN_SECRET, ask, harmless_usage, help_as_option
-from xca_common.errors import XcaError, os_reason, place_of
+from xca_common.command_line import ProgramCommands, ProgramEnded, ask
+from xca_common.errors import XcaError
 from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
 from xca_common.secret import Secret
-from xca_common.secret_source import NotASourceError, SecretReader, SecretSourceError
-from xca_common.standard_streams import tolerate_characters
+from xca_common.secret_source import SecretReader
 
 _ = say
 
@@ -28,50 +27,14 @@ STATUSES: Final = "\b\n" + _(
 )
 
 
-class _BadValue(click.ClickException):
-    exit_code = 2
+class Commands(ProgramCommands):
+    """The commands of xca-centre."""
 
-
-class Commands(click.Group):
-    """A group of commands that report an expected error in a few lines, with a documented exit status."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order in which they are used."""
-        return list(self.commands)
-
-    def make_context(self, *given: Any, **more: Any) -> click.Context:
-        """Say what is wrong with the arguments without repeating what acts on a terminal."""
-        tolerate_characters()
-        with harmless_usage():
-            return super().make_context(*given, **more)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the word help for the option."""
-        return super().parse_args(ctx, help_as_option(args))
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was named."""
-        with harmless_usage():
-            try:
-                return super().invoke(ctx)
-            except NotASourceError as error:
-                said = text("{problem}. {step}")
-                raise _BadValue(said.format(problem=error, step=SHOWN_SECRET)()) from error
-            except (SecretSourceError, BadUserCode) as error:
-                raise _BadValue(str(error)) from error
-            except XcaError as error:
-                warn(text("Error: {message}").format(message=error.message()))
-                warn(error.next_step())
-                ctx.exit(1)
-            except OSError as error:
-                said = text("{path}: {reason}").format(path=error.filename or "-", reason=os_reason(error))
-                raise click.ClickException(said()) from error
-            except (click.ClickException, click.Abort, click.exceptions.Exit):
-                raise
-            except Exception as error:
-                # Neither its text nor a traceback is shown: an unexpected exception may hold a secret.
-                said = text("Unexpected problem: {place}").format(place=place_of(error))
-                raise click.ClickException(said()) from error
+    def problem(self, error: Exception) -> ProgramEnded | None:
+        """Return how xca-centre ends for an error of the centre; None: it is none."""
+        if isinstance(error, BadUserCode):
+            return ProgramEnded(str(error), 2)
+        return ProgramEnded.of(error, 1) if isinstance(error, XcaError) else None
 
 
 def opened(folder: Path) -> Centre:
