@@ -149,10 +149,14 @@ class Field:
     is_right: Callable[[str], bool] | None = None
     rule: Text | None = None
 
+    def cut(self, value: str) -> str:
+        """Return as much of a value as tells that it is too long."""
+        return value[: 4 * self.longest]
+
     def normalised(self, value: str) -> str:
         """Return a value without blanks around it; numbers and addresses in half width, texts composed."""
-        # The longest value becomes no more than 18 times as long; what is far too long is refused anyhow.
-        typed = value[: 4 * self.longest].replace("\u3000", " ").strip()
+        # What is left becomes no more than 18 times as long.
+        typed = self.cut(value).replace("\u3000", " ").strip()
         return unicodedata.normalize("NFKC" if self.is_right else "NFC", typed)
 
     def objection(self, value: str) -> Text | None:

@@ -252,4 +252,4 @@ def _draft(row: Row[Any] | None) -> Draft:
 
 
 def _written(fields: Mapping[str, str]) -> str:
-    return json.dumps({name: value for name, value in fields.items() if name in FIELDS})
+    return json.dumps({name: FIELDS[name].cut(value) for name, value in fields.items() if name in FIELDS})

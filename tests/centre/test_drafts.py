@@ -100,6 +100,18 @@ def test_draft_keeps_nothing_but_fields_of_the_form(register: Database, clock: M
     assert read(register, draft.id, clock).fields == FIELDS
 
 
+def test_draft_keeps_of_a_far_too_long_field_what_tells_that_it_is(
+    register: Database, clock: MovedClock
+) -> None:
+    draft = filled(register)
+    with register.change() as change:
+        kept = drafts.keep(change, draft.id, BROWSER, fields={**FIELDS, "contact_name": "王" * 1_000_000})
+    assert 50 < len(kept.fields["contact_name"]) < 1000
+    with pytest.raises(FormIncomplete) as told:
+        upload(register, draft.id)
+    assert [*told.value.problems] == ["contact_name"]
+
+
 def test_what_is_missing_is_told_before_the_upload(register: Database) -> None:
     draft = begun(register, Wanted.CERTIFICATE, contact_name="")
     with pytest.raises(FormIncomplete) as told, register.change() as change:
