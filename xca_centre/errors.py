@@ -950,6 +950,14 @@ class BadOfficer(OfficerError):
     _next_step = text("Correct it, and do it again.")
 
 
+class OfficerIdTaken(OfficerError):
+    """An officer is to be appointed under the id of another one."""
+
+    officer: str
+    _message = text("{officer} is the id of an officer already.")
+    _next_step = text("Choose another id; who comes back is appointed anew on the page of that officer.")
+
+
 class OfficerUnknown(OfficerError):
     """There is no such officer."""
 

@@ -346,6 +346,12 @@ def _read(row: Row[Any]) -> Organisation:
     return Organisation(row.oid, row.name, row.tax_id, kind, row.counter, row.is_dissolved)
 
 
+def counters(connection: Connection) -> Sequence[str]:
+    """Return the registration counters of the organisations in the register."""
+    known = select(ORGANISATIONS.c.counter).distinct().order_by(ORGANISATIONS.c.counter)
+    return connection.execute(known).scalars().all()
+
+
 def oids_of_counter(counter: str) -> Select[tuple[str]]:
     """Return the statement that finds the organisations of a registration counter."""
     return select(ORGANISATIONS.c.oid).where(ORGANISATIONS.c.counter == counter)

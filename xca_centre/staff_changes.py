@@ -19,10 +19,12 @@ from xca_centre import certificate_sets, officers
 from xca_centre.errors import (
     AboutYourself,
     OfficerCardUnusable,
+    OfficerUnknown,
     SameProposer,
     StaffChangeGone,
     StaffChangeNotYours,
     StaffChangeOpen,
+    StaffChangeRefused,
 )
 from xca_centre.i18n import text
 from xca_centre.life.certificate import CertificateState
@@ -104,6 +106,18 @@ def appoint(change: Change, wanted: Appointment, by: RegisteredOfficer) -> Staff
     return _propose(change, StaffAct.APPOINT, wanted.officer, wanted, by)
 
 
+def give_card(change: Change, officer: str, card: str, by: RegisteredOfficer) -> StaffChange | None:
+    """Propose that an officer who acts logs in with another card, and stays what he is otherwise.
+
+    Returns, and raises what appoint() does; also:
+        OfficerUnknown: there is no such officer, or he acts no more.
+    """
+    found = _locked(change, by, officer).get(officer)
+    if found is None or not found.is_active:
+        raise OfficerUnknown(officer=officer)
+    return appoint(change, Appointment(officer, found.name, found.roles, found.counter, card), by)
+
+
 def dismiss(change: Change, officer: str, by: RegisteredOfficer) -> StaffChange | None:
     """Propose that an officer acts no more.
 
@@ -111,11 +125,12 @@ def dismiss(change: Change, officer: str, by: RegisteredOfficer) -> StaffChange 
         The proposal; None: an operator asked for it, and it took effect.
 
     Raises:
-        OfficerUnknown: there is no such officer.
+        OfficerUnknown: there is no such officer, or he acts no more.
         AboutYourself, StaffChangeNotYours: who asks has no say about him.
         StaffChangeOpen: another proposal about him is waiting.
     """
-    officers.find(change.connection, officer)
+    if not officers.find(change.connection, officer).is_active:
+        raise OfficerUnknown(officer=officer)
     return _propose(change, StaffAct.DISMISS, officer, None, by)
 
 
@@ -130,7 +145,7 @@ def support(change: Change, proposal: UUID, by: RegisteredOfficer) -> None:
     """
     waiting, staff = _taken(change, proposal, by)
     who = staff[by.id]
-    if who.id == waiting.proposer or who.key == waiting.proposer_key:
+    if _proposed(who, waiting):
         raise SameProposer
     role = _entitled(who, staff, waiting.officer, waiting.appointment)
     # Who proposed it may have left, or have another role now.
@@ -159,6 +174,47 @@ def waiting(connection: Connection, now: datetime) -> Sequence[StaffChange]:
 def has_a_say(by: RegisteredOfficer, about: RegisteredOfficer) -> bool:
     """Tell whether an officer may propose, support or drop something about another one."""
     return by.id != about.id and _role(by, [(about.roles, about.counter)]) is not None
+
+
+def sees(officer: RegisteredOfficer, other: RegisteredOfficer) -> bool:
+    """Tell whether an officer is shown another one: who acts for one counter sees those of that counter."""
+    return officer.own_counter is None or officer.id == other.id or has_a_say(officer, other)
+
+
+def roles_to_give(by: RegisteredOfficer) -> Sequence[Role]:
+    """Return the roles that an officer may propose others for."""
+    return [role for role in officers.ROLES if _role(by, [(frozenset({role}), by.counter)]) is not None]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A proposal, as an officer who has a say about it looks at it.
+
+    Attributes:
+        change: the proposal.
+        before: the officer whom it is about, as he is; None: he is none yet.
+        proposer: who proposed it.
+        is_own: whether it is his own, or of his card: he does not support it.
+    """
+
+    change: StaffChange
+    before: RegisteredOfficer | None
+    proposer: RegisteredOfficer
+    is_own: bool
+
+
+def waiting_for(connection: Connection, by: RegisteredOfficer, now: datetime) -> Sequence[Waiting]:
+    """Return the proposals that an officer may support or drop, the oldest first."""
+    staff = {each.id: each for each in officers.everybody(connection)}
+    found = []
+    for each in waiting(connection, now):
+        try:
+            _entitled(by, staff, each.officer, each.appointment)
+        except StaffChangeRefused:
+            continue
+        is_own = _proposed(by, each)
+        found.append(Waiting(each, staff.get(each.officer), staff[each.proposer], is_own))
+    return found
 
 
 def _propose(
@@ -218,6 +274,11 @@ def _entitled(
     if role is None or not who.is_active or who.key is None:
         raise StaffChangeNotYours
     return role
+
+
+def _proposed(who: RegisteredOfficer, proposal: StaffChange) -> bool:
+    """Tell whether an officer, or his card, made a proposal."""
+    return who.id == proposal.proposer or who.key == proposal.proposer_key
 
 
 def _role(who: RegisteredOfficer, about: Sequence[tuple[frozenset[Role], str | None]]) -> Role | None:

@@ -13,12 +13,13 @@ from xca_centre.web import (
     officers_organisations,
     officers_post,
     officers_requests,
+    officers_staff,
 )
 from xca_centre.web.frame import Frame
 
 _PARTS: Final = (
     *(officers_cases, officers_requests, officers_certificates, officers_organisations),
-    *(officers_post, officers_log),
+    *(officers_staff, officers_post, officers_log),
 )
 
 

@@ -31,6 +31,7 @@ EVERYBODY: Final = REVIEWERS | {Role.OPERATOR}
 CERTIFICATES: Final = f"{menu.OFFICERS}/certificates"
 REQUESTS: Final = f"{menu.OFFICERS}/requests"
 ORGANISATIONS: Final = f"{menu.OFFICERS}/organisations"
+STAFF: Final = f"{menu.OFFICERS}/staff"
 POST: Final = f"{menu.OFFICERS}/post"
 LOG: Final = f"{menu.OFFICERS}/log"
 
@@ -58,6 +59,7 @@ SECTIONS: Final = (
     Section(REQUESTS, text("User code resets"), REVIEWERS),
     Section(CERTIFICATES, text("Certificates"), EVERYBODY),
     Section(ORGANISATIONS, text("Organisations"), EVERYBODY),
+    Section(STAFF, text("Officers"), EVERYBODY),
     Section(POST, text("Post"), frozenset({Role.OPERATOR})),
     Section(LOG, text("Log"), frozenset({Role.OPERATOR, Role.SECOND_REVIEWER})),
 )

@@ -62,6 +62,7 @@ _STATUSES: Final[Mapping[type[CentreError], int]] = {
     errors.CardsNotMade: 503,
     errors.OrganisationUnknown: 404,
     errors.OfficerUnknown: 404,
+    errors.OfficerIdTaken: 409,
     errors.SlipUnknown: 404,
     errors.StoreProblem: 503,
     errors.KeyTokenError: 503,
