@@ -231,7 +231,7 @@ def read(centre: Centre, database: Database) -> Beginning:
 def _token(centre: Centre, token: TokenSettings, pin: Secret) -> Token:
     """Return a token; SoftHSM's is made if it is not there."""
     settings = centre.settings
-    module = centre.module(token)
+    module, environment = centre.module(token)
     if token.module != SOFTHSM:
         return Token(module, token.label, pin)
     make_private(centre.softhsm_tokens)
@@ -240,7 +240,7 @@ def _token(centre: Centre, token: TokenSettings, pin: Secret) -> Token:
     path = settings.folder / f"{token.label}.so-pin"
     if not path.exists():
         atomic_file.write(path, secrets.token_hex(_PIN_BYTES).encode())
-    made = Token.create(module, token.label, secret(path), pin)
+    made = Token.create(module, token.label, secret(path), pin, environment)
     path.unlink()
     return made
 

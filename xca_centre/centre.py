@@ -2,6 +2,7 @@
 """A centre that was begun, opened from its settings for one process: database, CAs, producer, mails."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,12 +76,14 @@ class Centre:
             BadSettings, SecretExposed: its PIN cannot be read.
         """
         settings = self.settings
-        return Token(self.module(settings.token), settings.token.label, secret(settings.pin))
+        module, environment = self.module(settings.token)
+        return Token(module, settings.token.label, secret(settings.pin), environment)
 
     def root_token(self, pin: Secret) -> Token:
         """Return the token with the root's key."""
         root = self.settings.root
-        return Token(self.module(root), root.label, pin)
+        module, environment = self.module(root)
+        return Token(module, root.label, pin, environment)
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
@@ -113,20 +116,21 @@ class Centre:
         password = secret(mail.password) if mail.password else None
         return SmtpServer(mail.host, mail.port, mail.security, mail.user, password)
 
-    def module(self, token: TokenSettings) -> Path:
-        """Return the path of a PKCS#11 module, and give this process the environment that it needs.
+    def module(self, token: TokenSettings) -> tuple[Path, Mapping[str, str]]:
+        """Return the path of a PKCS#11 module, and the environment that it is initialised with.
+
+        What the settings name for the module is in the environment of this process from now on.
 
         Raises:
             SoftHSMMissing: it is not installed.
         """
         os.environ.update(self.settings.variables)
         if token.module != SOFTHSM:
-            return self.settings.folder / token.module
-        os.environ[CONFIGURATION_VARIABLE] = str(self.softhsm_configuration)
+            return self.settings.folder / token.module, {}
         found = softhsm_library()
         if found is None:
             raise SoftHSMMissing
-        return found
+        return found, {CONFIGURATION_VARIABLE: str(self.softhsm_configuration)}
 
     @property
     def softhsm_configuration(self) -> Path:

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+
+from support.agent.browser_tab import until
 
 pytestmark = pytest.mark.integration  # many programs
 
@@ -34,10 +37,11 @@ class Running:
 
 
 @contextmanager
-def sandbox(temporary: Path, *words: str) -> Iterator[Running]:
+def sandbox(temporary: Path, *words: str, end: signal.Signals = signal.SIGINT) -> Iterator[Running]:
+    """Run a sandbox as a script does in its background, where Ctrl-C is ignored by default."""
     temporary.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        [PROGRAM, "sandbox", "--no-browser", *words],
+        ["sh", "-c", """trap '' INT; exec "$@" """, "sh", PROGRAM, "sandbox", "--no-browser", *words],
         env={**os.environ, "LANGUAGE": "en", "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -54,9 +58,12 @@ def sandbox(temporary: Path, *words: str) -> Iterator[Running]:
         (centre,) = set(re.findall(r'class="door first" href="(http://127.0.0.1:\d+)/"', page))
         yield Running(found[0], centre)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         process.communicate(timeout=60)
     assert process.returncode == 0
+    for address in (found[0], centre):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(address)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +105,20 @@ def test_clock_that_is_moved_is_that_of_the_centre(running: Running) -> None:
         f"{running.start}/clock", data={"days": "1"}, headers={"Origin": running.start}, follow_redirects=True
     )
     assert moved.status_code == 200
-    listed = httpx.get(f"{running.centre}/repository/XCA/CRL3/complete.crl")
-    assert listed.status_code == 200
+    now = datetime.fromisoformat(httpx.get(f"{running.start}/api/clock").json()["now"])
+    until(lambda: listed_at(running) >= now - timedelta(hours=1), "the centre publishes no list of that day")
+
+
+def listed_at(running: Running) -> datetime:
+    """When the centre has signed its list."""
+    answer = httpx.get(f"{running.centre}/repository/XCA/CRL3/complete.crl")
+    return x509.load_der_x509_crl(answer.content).last_update_utc
+
+
+def test_letters_and_list_are_pdf_and_of_a_card_that_was_not_made_there_is_none(running: Running) -> None:
+    listed = httpx.get(f"{running.start}/list.pdf")
+    assert (listed.status_code, listed.content[:5]) == (200, b"%PDF-")
+    assert httpx.get(f"{running.start}/letters/XC00000000000001.pdf").status_code == 404
 
 
 @pytest.mark.parametrize("asked", [{"days": -1}, {"days": "x"}, {"days": 10**9}, [1]])
@@ -120,7 +139,7 @@ def test_sandbox_that_is_kept_goes_on_where_it_was(tmp_path: Path) -> None:
     with sandbox(tmp_path / "first", "--keep", str(tmp_path / "again")) as first:
         ahead = httpx.post(f"{first.start}/api/clock", json={"days": 3}).json()["ahead_seconds"]
         cards = httpx.get(f"{first.start}/api/cards").json()
-    with sandbox(tmp_path / "second", "--keep", str(tmp_path / "again")) as second:
+    with sandbox(tmp_path / "second", "--keep", str(tmp_path / "again"), end=signal.SIGTERM) as second:
         assert second == first
         assert httpx.get(f"{second.start}/api/clock").json()["ahead_seconds"] == ahead
         assert httpx.get(f"{second.start}/api/cards").json() == cards

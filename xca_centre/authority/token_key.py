@@ -9,8 +9,8 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -64,23 +64,40 @@ class _Module:
     def __init__(self, path: Path) -> None:
         self._path = str(path)
         self._runs = False
+        self._environment: Mapping[str, str] = {}
         self.starts = 0
 
-    def library(self) -> Any:
-        """Return the module, initialised."""
-        library = pkcs11.lib(self._path)  # it initialises what it loads
-        if not self._runs:
+    def library(self, environment: Mapping[str, str]) -> Any:
+        """Return the module, initialised with variables that the process has for that moment only."""
+        if self._runs and environment == self._environment:
+            return pkcs11.lib(self._path)
+        with _environment(environment):
+            library = pkcs11.lib(self._path)  # it initialises what it loads
             if self.starts:
                 with suppress(pkcs11.PKCS11Error):  # not initialised in this process
                     library.finalize()
                 library.initialize()
-            self._runs = True
-            self.starts += 1
+        self._runs, self._environment = True, environment
+        self.starts += 1
         return library
 
     def stop(self) -> None:
         """Have it initialised again at the next call: it knows no token that came since, and a child none."""
         self._runs = False
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 _modules: dict[Path, _Module] = {}
@@ -103,15 +120,19 @@ class Token:
     that it refused is not tried again: three wrong ones lock most tokens.
     """
 
-    def __init__(self, module: Path, label: str, pin: Secret) -> None:
+    def __init__(
+        self, module: Path, label: str, pin: Secret, environment: Mapping[str, str] | None = None
+    ) -> None:
         """Name a token.
 
         Args:
             module: the PKCS#11 module.
             label: the token's label.
             pin: the user PIN, from xca_common.secret_source; kept as long as the token is in use.
+            environment: variables that the module reads when it is initialised.
         """
         self.label: Final = label
+        self._environment: Final = environment or {}
         self._pin = pin
         with _lock:
             self._module = _modules.setdefault(module, _Module(module))
@@ -121,7 +142,14 @@ class Token:
         self._refused = False
 
     @classmethod
-    def create(cls, module: Path, label: str, so_pin: Secret, pin: Secret) -> "Token":
+    def create(
+        cls,
+        module: Path,
+        label: str,
+        so_pin: Secret,
+        pin: Secret,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Token":
         """Initialise a token that has no label yet, or return the one that has this label.
 
         A half-made token, which has the label and no PIN, is finished.
@@ -131,11 +159,12 @@ class Token:
             label: the token's label, at most 32 bytes.
             so_pin: the PIN of the security officer.
             pin: the user PIN.
+            environment: as of Token.
 
         Raises:
             TokenUnavailable: the module has no token to initialise, or refuses.
         """
-        token = cls(module, label, pin)
+        token = cls(module, label, pin, environment)
         with _lock:
             try:
                 token._initialise(module, so_pin)
@@ -166,13 +195,16 @@ class Token:
             session.close()
 
     def _blank_slot(self) -> int:
-        for slot in self._module.library().get_slots(token_present=True):
+        for slot in self._library().get_slots(token_present=True):
             if not slot.get_token().flags & pkcs11.TokenFlag.TOKEN_INITIALIZED:
                 return cast(int, slot.slot_id)
         raise errors.TokenUnavailable(label=self.label, detail="CKR_TOKEN_NOT_PRESENT")
 
+    def _library(self) -> Any:
+        return self._module.library(self._environment)
+
     def _find(self) -> Any:
-        found = list(self._module.library().get_tokens(token_label=self.label))
+        found = list(self._library().get_tokens(token_label=self.label))
         if len(found) > 1:
             raise refusals.MultipleTokensReturned
         return found[0] if found else None
@@ -259,7 +291,7 @@ class Token:
     def _opened(self) -> Any:
         if self._refused:
             raise refusals.PinIncorrect
-        self._module.library()
+        self._library()
         if self._session is None or self._start != self._module.starts:
             self._session, self._handles = None, {}
             token = self._find()

@@ -2,7 +2,10 @@
 """The command that runs a whole centre to try, on this machine alone."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -15,7 +18,8 @@ from xca_common.i18n import CHINESE, ENGLISH
 
 _ = say
 
-_OPEN = text("Open {address} in a browser. All else stands there. End it with Ctrl-C.")
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OPEN: Final = text("Open {address} in a browser. All else stands there. End it with Ctrl-C.")
 
 
 @xca_centre.command(
@@ -41,13 +45,28 @@ def _sandbox(keep: Path | None, no_browser: bool) -> None:
         if not no_browser:
             open_address(address)
 
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
     try:
-        run(keep, lambda words: tell(text("{step} …").format(step=words)), show)
+        with _ended_by_signals():
+            run(keep, lambda words: tell(text("{step} …").format(step=words)), show)
     except KeyboardInterrupt:
         tell("")
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first signal that ends a program; what it stops is not stopped again.
+
+    What a script starts in its background ignores Ctrl-C, if nothing says otherwise.
+    """
+
+    def end(*_: object) -> None:
+        for number in _ENDS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in _ENDS}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -42,9 +42,9 @@ def run(folder: Path | None, tell: Callable[[Text], object], show: Callable[[str
         tell(text("Starting the centre, its worker and the local component"))
         parts = stack.enter_context(Parts.running(sandbox))
         centre = Centre(settings.read(sandbox.folder))
-        with closing(centre.database):
-            open_officers_cards(sandbox, centre)
-        server = WebServer(sandbox.page_port, lambda address: site(sandbox, parts, address))
+        stack.enter_context(closing(centre.database))
+        open_officers_cards(sandbox, centre)
+        server = WebServer(sandbox.page_port, lambda address: site(sandbox, centre, parts, address))
         stack.enter_context(parts.ending(server.end))
         server.serve(lambda address: show(f"{address}/"))
         parts.require_running()

@@ -5,7 +5,8 @@ Programs move the clock and read the mails as JSON: /api/clock, /api/mails, /api
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,8 +20,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from xca_centre.errors import ClockNotMoved
+from xca_centre import letters, orders
+from xca_centre.centre import Centre
+from xca_centre.errors import ClockNotMoved, NoSuchOrder
 from xca_centre.i18n import plural, text
+from xca_centre.letters import MailedCard
 from xca_centre.sandbox import mailbox
 from xca_centre.sandbox.mailbox import ReceivedMail
 from xca_centre.sandbox.parts import Parts
@@ -55,26 +59,29 @@ _TEMPLATES: Final = Templates(
 )
 
 
-def site(sandbox: Sandbox, parts: Parts, address: str) -> ASGIApp:
+def site(sandbox: Sandbox, centre: Centre, parts: Parts, address: str) -> ASGIApp:
     """Return the pages.
 
     Args:
         sandbox: whose.
+        centre: its centre.
         parts: what runs of it.
         address: where the pages are.
     """
-    return _Site(sandbox, parts).app(address)
+    return _Site(sandbox, centre, parts).app(address)
 
 
 class _Site:
-    def __init__(self, sandbox: Sandbox, parts: Parts) -> None:
-        self._sandbox, self._parts = sandbox, parts
+    def __init__(self, sandbox: Sandbox, centre: Centre, parts: Parts) -> None:
+        self._sandbox, self._centre, self._parts = sandbox, centre, parts
         self._clock = sandbox.clock
 
     def app(self, address: str) -> ASGIApp:
         routes = [
             Route("/", self._home),
             Route("/mails/{name}", self._mail),
+            Route("/letters/{card}.pdf", self._letter),
+            Route("/list.pdf", self._list),
             Route("/clock", self._move, methods=["POST"]),
             Route("/api/clock", self._tell_time),
             Route("/api/clock", self._move_by, methods=["POST"]),
@@ -101,7 +108,7 @@ class _Site:
         return HTMLResponse(html)
 
     def _home(self, request: Request) -> Response:
-        known = {officer.card: officer for officer in self._sandbox.officers}
+        known = {officer.card for officer in self._sandbox.officers}
         return self._page(
             request,
             "sandbox.html",
@@ -118,6 +125,27 @@ class _Site:
         if mail is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return self._page(request, "mail.html", mail=mail)
+
+    def _letter(self, request: Request) -> Response:
+        cards = self._mailed([request.path_params["card"]])
+        if not cards:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return _pdf(
+            letters.activation_letter(cards[0], self._centre.rules, self._clock(), language_of(request))
+        )
+
+    def _list(self, request: Request) -> Response:
+        cards = self._mailed([card["number"] for card in self._cards()])
+        return _pdf(letters.serial_list(cards, self._centre.rules, self._clock(), language_of(request)))
+
+    def _mailed(self, numbers: Iterable[str]) -> Sequence[MailedCard]:
+        """Return what goes to the post with cards; with those that were made for an application."""
+        found = []
+        with self._centre.database.read() as connection:
+            for number in numbers:
+                with suppress(NoSuchOrder):
+                    found.append(orders.letter_facts(connection, orders.of_card(connection, number)))
+        return found
 
     async def _move(self, request: Request) -> Response:
         try:
@@ -162,6 +190,10 @@ class _Site:
             run(self._sandbox.variables, "softhsm-card", "list", "--json")
         )
         return found
+
+
+def _pdf(content: bytes) -> Response:
+    return Response(content, media_type="application/pdf")
 
 
 def _as_json(mail: ReceivedMail) -> dict[str, Any]:
