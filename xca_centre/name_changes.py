@@ -133,6 +133,21 @@ def of_organisation(connection: Connection, organisation: str) -> Sequence[NameC
     return [_read(row) for row in connection.execute(newest_first)]
 
 
+def running(connection: Connection, counter: str | None, most: int) -> Sequence[tuple[str, NameChange]]:
+    """Return the records whose days run, each with the OID, those that end first before the others.
+
+    Args:
+        connection: for reading.
+        counter: the registration counter whose organisations are looked at; None: all.
+        most: how many at most.
+    """
+    chosen = select(NAME_CHANGES).where(NAME_CHANGES.c.settled.is_(None))
+    if counter is not None:
+        chosen = chosen.where(NAME_CHANGES.c.organisation.in_(organisations.oids_of_counter(counter)))
+    rows = connection.execute(chosen.order_by(NAME_CHANGES.c.ends, NAME_CHANGES.c.id).limit(most))
+    return [(row.organisation, _read(row)) for row in rows]
+
+
 def last_day(changed: date, rules: IssuerRules) -> date:
     """Return the last day for the organisation's own application, if it changed on a day."""
     return deadlines.last_day(name_change_ends(changed, rules))

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from xca_centre import applications, event_log, officers, organisations, scans, user_codes
+from xca_centre import applications, officers, organisations, scans, user_codes
 from xca_centre.applications import Application
 from xca_centre.case_number import shown as shown_number
 from xca_centre.errors import (
@@ -18,7 +18,6 @@ from xca_centre.errors import (
     CentreError,
     FormMalformed,
     NotYours,
-    OfficerUnknown,
     ScanUnusable,
 )
 from xca_centre.issuer_rules import IssuerRules
@@ -30,17 +29,26 @@ from xca_centre.store.database import Change
 from xca_centre.web import menu, once
 from xca_centre.web.frame import UPLOADS, Fields, Files, Frame
 from xca_centre.web.officers_desk import Desk, reader
-from xca_centre.web.officers_log import described
+from xca_centre.web.officers_words import history
 
 CASES: Final = f"{menu.OFFICERS}/cases"
 """Below it each application has its page."""
 _MOST: Final = 100
 """Applications on a page of the work list: the oldest of their state."""
-_FIRST_ON_THE_LIST: Final = (
+_WAITING: Final = (
+    (ApplicationState.FIRST_REVIEW, ApplicationEvent.PASS),
+    (ApplicationState.SECOND_REVIEW, ApplicationEvent.APPROVE),
+    (ApplicationState.ISSUED, ApplicationEvent.MAIL),
+    (ApplicationState.PAID, ApplicationEvent.RECEIVE),
+    (ApplicationState.SUBMITTED, ApplicationEvent.RECEIVE),
+)
+"""States in which applications wait for officers, and for what; what waits for them alone comes first."""
+_QUIET: Final = (
     (Role.FIRST_REVIEWER, ApplicationState.FIRST_REVIEW),
     (Role.SECOND_REVIEWER, ApplicationState.SECOND_REVIEW),
-    (Role.OPERATOR, ApplicationState.APPROVED),
+    (Role.OPERATOR, ApplicationState.MAKING),
 )
+"""Where the list opens for an officer for whom nothing waits."""
 _ACTS: Final = (
     ApplicationEvent.RECEIVE,
     ApplicationEvent.PASS,
@@ -79,7 +87,9 @@ class _Cases:
 
     def _list(self, request: Request, error: CentreError | None = None) -> Response:
         with self._desk.reading(request) as (connection, officer):
-            state = _state(request, officer)
+            chosen = _chosen(request)
+            waiting = None if chosen else self._waiting(connection, officer)
+            state = chosen or waiting or next(state for role, state in _QUIET if role in officer.roles)
             cases = applications.in_state(connection, state, reader(officer), _MOST)
             counts = applications.counts(connection, reader(officer))
             names = {each.organisation for each in cases}
@@ -96,7 +106,18 @@ class _Cases:
             holders=holders,
             number=shown_number,
             most=_MOST,
+            is_idle=chosen is None and waiting is None,
         )
+
+    def _waiting(self, connection: Connection, officer: RegisteredOfficer) -> ApplicationState | None:
+        """Return the first state with an application that waits for an officer; None: there is none."""
+        for state, event in _WAITING:
+            if _role_in(state, event, officer, self._frame.rules) is None:
+                continue
+            cases = applications.in_state(connection, state, reader(officer), _MOST)
+            if any(_waits(case, event, officer) for case in cases):
+                return state
+        return None
 
     def _search(self, request: Request) -> Response:
         with self._desk.reading(request) as (connection, officer):
@@ -122,12 +143,11 @@ class _Cases:
                 "holder": holder,
                 "scans": scans.of_application(connection, case.id),
                 "is_locked": user_codes.is_locked(connection, case.code),
-                "first_reviewer": _name(connection, case),
-                "events": event_log.of_subjects(connection, [str(case.id), str(case.code)]),
+                "people": {each.id: each.name for each in officers.everybody(connection)},
+                **history(connection, [str(case.id), str(case.code)]),
                 "acts": self._acts(case, holder.counter, officer),
                 "is_same": _is_same(case, officer),
                 "may_scan": bool(officer.roles & REVIEWERS),
-                "described": described,
                 "typed": typed or {},
                 "path_of_case": f"{CASES}/{case.id}",
                 "scan_megabytes": scans.MOST_BYTES >> 20,
@@ -242,7 +262,20 @@ def _role(
     case: Application, event: ApplicationEvent, officer: RegisteredOfficer, rules: IssuerRules
 ) -> Role | None:
     """Return in which of his roles an officer may do something to an application in its state."""
-    return min(rules.applications.roles(case.state, event) & officer.roles, default=None)
+    return _role_in(case.state, event, officer, rules)
+
+
+def _waits(case: Application, event: ApplicationEvent, officer: RegisteredOfficer) -> bool:
+    """Tell whether an application in the state of an event waits for an officer of the event's role."""
+    if event is ApplicationEvent.APPROVE:
+        return not _is_same(case, officer)
+    return event is not ApplicationEvent.MAIL or case.request is None
+
+
+def _role_in(
+    state: ApplicationState, event: ApplicationEvent, officer: RegisteredOfficer, rules: IssuerRules
+) -> Role | None:
+    return min(rules.applications.roles(state, event) & officer.roles, default=None)
 
 
 def _is_same(case: Application, officer: RegisteredOfficer) -> bool:
@@ -251,17 +284,9 @@ def _is_same(case: Application, officer: RegisteredOfficer) -> bool:
     return first is not None and (first.person == officer.id or first.card == officer.key)
 
 
-def _name(connection: Connection, case: Application) -> str | None:
-    if case.first_reviewer is None:
+def _chosen(request: Request) -> ApplicationState | None:
+    """Return the state that somebody wants to see; None: none, or one that there is not."""
+    try:
+        return ApplicationState(request.query_params.get("state", ""))
+    except ValueError:
         return None
-    try:
-        return officers.find(connection, case.first_reviewer.person).name
-    except OfficerUnknown:
-        return case.first_reviewer.person
-
-
-def _state(request: Request, officer: RegisteredOfficer) -> ApplicationState:
-    try:
-        return ApplicationState(request.query_params["state"])
-    except (KeyError, ValueError):
-        return next(state for role, state in _FIRST_ON_THE_LIST if role in officer.roles)

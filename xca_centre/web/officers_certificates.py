@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_centre import certificate_acts, certificate_sets, event_log, organisations
+from xca_centre import certificate_acts, certificate_sets, organisations
 from xca_centre.certificate_acts import Seen
 from xca_centre.certificate_sets import CertificateSet
 from xca_centre.errors import AddressUnknown, CentreError, FormMalformed, NoSuchCertificates
@@ -22,7 +22,7 @@ from xca_centre.store.database import Change
 from xca_centre.web.frame import Fields, Frame
 from xca_centre.web.officers_cases import version_of
 from xca_centre.web.officers_desk import CERTIFICATES, Desk
-from xca_centre.web.officers_log import described
+from xca_centre.web.officers_words import history
 
 _LONGEST: Final = 64
 _REASONS: Final = (
@@ -56,8 +56,7 @@ def routes(frame: Frame) -> Sequence[Route]:
                 "acts": certificate_acts.possible(found, officer, frame.rules),
                 "roles": certificate_acts.roles_for(officer),
                 "reasons": (*_REASONS, *authority),
-                "events": event_log.of_subjects(connection, [str(found.id)]),
-                "described": described,
+                **history(connection, [str(found.id)]),
                 "typed": typed or {},
             }
         return desk.page(request, officer, "officers_certificate.html", error, **context)

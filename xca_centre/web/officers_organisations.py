@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_centre import applications, certificate_sets, event_log, name_changes, organisations
+from xca_centre import applications, certificate_sets, name_changes, organisations
 from xca_centre.case_number import shown as shown_number
 from xca_centre.errors import AddressUnknown, CentreError, ChangeInFuture, DayMissing, OrganisationDissolved
 from xca_centre.name_changes import ChangeKind
@@ -21,10 +21,12 @@ from xca_centre.store.database import Change
 from xca_centre.web import once
 from xca_centre.web.frame import Fields, Frame
 from xca_centre.web.officers_desk import ORGANISATIONS, Desk, reader
-from xca_centre.web.officers_log import described
+from xca_centre.web.officers_words import history
 from xca_common import taipei
 
 _LONGEST: Final = 64
+_MOST: Final = 100
+"""Changes that are listed: those whose days end first."""
 _EARLIEST: Final = date(2000, 1, 1)
 """An earlier day was mistyped."""
 
@@ -52,6 +54,8 @@ class _Organisations:
         typed = request.query_params.get("typed", "")[:_LONGEST].strip()
         with self._desk.reading(request) as (connection, officer):
             found = organisations.look_up(connection, typed, officer.own_counter) if typed else None
+            running = name_changes.running(connection, officer.own_counter, _MOST)
+            holders = {oid: organisations.organisation(connection, oid) for oid, _ in running}
         return self._desk.page(
             request,
             officer,
@@ -59,6 +63,7 @@ class _Organisations:
             typed=typed,
             found=found,
             most=organisations.MOST_FOUND,
+            running=[] if typed else [(holders[oid], each) for oid, each in running],
         )
 
     def _one(
@@ -71,7 +76,7 @@ class _Organisations:
                 "sets": certificate_sets.of_organisation(connection, oid),
                 "cases": applications.of_organisation(connection, oid),
                 "changes": name_changes.of_organisation(connection, oid),
-                "events": event_log.of_subjects(connection, [oid]),
+                **history(connection, [oid]),
             }
         return self._desk.page(
             request,
@@ -80,7 +85,6 @@ class _Organisations:
             error,
             **context,
             number=shown_number,
-            described=described,
             typed=typed or {},
             today=taipei.day(self._frame.clock()),
         )

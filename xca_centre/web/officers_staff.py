@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_centre import event_log, officers, organisations, staff_changes
+from xca_centre import officers, organisations, staff_changes
 from xca_centre.errors import AddressUnknown, CentreError, OfficerIdTaken, StaffChangeNotYours
 from xca_centre.life.transitions import Role
 from xca_centre.officers import RegisteredOfficer
@@ -23,7 +23,7 @@ from xca_centre.store.database import Change
 from xca_centre.web import once
 from xca_centre.web.frame import Fields, Frame
 from xca_centre.web.officers_desk import STAFF, Desk
-from xca_centre.web.officers_log import described
+from xca_centre.web.officers_words import history
 
 _ROLE: Final = "role."
 """The fields of a form that name a role begin so."""
@@ -78,12 +78,10 @@ class _Staff:
                     for each in staff_changes.waiting_for(connection, officer, self._frame.clock())
                     if each.change.officer == about.id
                 ],
-                "events": event_log.of_subjects(connection, [about.id]),
+                **history(connection, [about.id]),
                 **_choices(connection, officer, typed),
             }
-        return self._desk.page(
-            request, officer, "officers_officer.html", error, described=described, **context
-        )
+        return self._desk.page(request, officer, "officers_officer.html", error, **context)
 
     def _appoint(self, request: Request, fields: Fields) -> Response:
         def do(change: Change, officer: RegisteredOfficer) -> None:

@@ -95,7 +95,35 @@ def test_work_list_shows_the_cases_of_the_officers_counter_by_state(frame: Frame
     both = chen.get("/officers?state=paid").text
     assert shown(case.case_number) in both
     assert shown(other.case_number) in both
-    assert "沒有案件" in lin.get("/officers").text
+
+
+@pytest.mark.parametrize(
+    ("officer", "state", "is_opened"),
+    [
+        ("lin", STATE.PAID, True),
+        ("lin", STATE.FIRST_REVIEW, True),
+        ("lin", STATE.SECOND_REVIEW, False),
+        ("ho", STATE.FIRST_REVIEW, False),
+        ("chen", STATE.SECOND_REVIEW, True),
+        ("chen", STATE.FIRST_REVIEW, False),
+        ("op", STATE.ISSUED, True),
+        ("op", STATE.PAID, False),
+    ],
+)
+def test_work_list_opens_on_what_waits_for_the_officer(
+    frame: Frame, officer: str, state: ApplicationState, is_opened: bool
+) -> None:
+    case = submitted(frame, SCHOOL.oid, state)
+    html = officer_in(frame, officer).get("/officers").text
+    assert (shown(case.case_number) in html, "沒有等待您辦理的案件" in html) == (is_opened, not is_opened)
+
+
+def test_work_list_opens_on_no_second_review_of_who_made_the_first(frame: Frame, case: Application) -> None:
+    both, chen = officer_in(frame, "both"), officer_in(frame, "chen")
+    act(both, case, "receive")
+    act(both, case, "pass")
+    assert shown(case.case_number) not in both.get("/officers").text
+    assert shown(case.case_number) in chen.get("/officers").text
 
 
 def test_case_is_opened_by_its_number(frame: Frame, case: Application) -> None:
@@ -273,10 +301,45 @@ def test_log_shows_who_did_what_to_a_case_without_secrets(frame: Frame, case: Ap
     log = chen.get("/officers/log", params={"about": case.case_number}).text
     (body,) = re.findall(r"<tbody>(.*?)</tbody>", log, re.DOTALL)
     received = next(row for row in body.split("<tr>") if "application_receive" in row)
-    assert re.search(r'data-label="人員">lin<', received)
+    assert re.search(r'data-label="人員">林審驗 \(lin\)<', received)
     assert "公文及申請書送達" in received
     assert "MII" not in chen.get("/officers/log").text
     assert lin.get("/officers/log").status_code == 403
+
+
+def test_history_tells_people_and_programs_in_words(frame: Frame) -> None:
+    with frame.database.change() as change:
+        case = applications.submit(change, RULES, SCHOOL.oid, form(), NEW_CODE)
+        slip = applications.fetch_slip(change, RULES, case.id, Actor(Role.APPLICANT, case.case_number))
+        bank = Actor(Role.PAYMENT_PROVIDER, "test provider")
+        applications.pay(change, RULES, slip.number, slip.due, change.now, bank)
+    lin = officer_in(frame, "lin")
+    act(lin, case, "receive")
+    html = lin.get(page_of(case)).text
+    for word in ("林審驗 (lin)", shown(case.case_number)):
+        assert f'data-label="人員">{word}<' in html
+    assert "test provider" not in html
+    assert case.case_number not in html
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (Actor(Role.CENTRE, "sweep"), "the centre"),
+        (Actor(Role.PRODUCER, "make_card"), "the card producer"),
+        (Actor(Role.OPERATOR, "user wang"), "wang, in a terminal"),
+        (Actor(Role.OPERATOR, "beginning"), "the beginning of the centre"),
+        (Actor(Role.COURT, "114-1"), "letter 114-1"),
+        (Actor(Role.HOLDER, "link"), "who had the mailed link"),
+        (Actor(Role.HOLDER, "XC00000000000001"), "XC00000000000001"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_log_tells_who_it_was_in_words(frame: Frame, by: Actor, said: str) -> None:
+    with frame.database.change() as change:
+        change.event("logged_in", "subject", by, {})
+    log = officer_in(frame, "chen").get("/officers/log", params={"about": "subject"}, headers=ENGLISH).text
+    assert f'data-label="Who">{said}<' in log
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,9 @@ def test_change_of_name_is_shown_confirmed_and_recorded_with_its_last_day(frame:
     answer = lin.post(f"{PAGE}/record", data=confirmed(lin, RENAMED))
     assert (answer.status_code, answer.headers["location"]) == (303, f"{PAGE}?done=1")
     assert name_of(frame) == RENAMED["name"]
+    for officer, is_listed in (("chen", True), ("ho", False)):
+        listed = officer_in(frame, officer).get(LIST).text
+        assert (f'href="{PAGE}"' in listed) is is_listed
     after = lin.get(PAGE).text
     assert "2026年11月15日" in after
     assert "登載更名或層級變更" in after
