@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of a centre: the file centre.toml in its folder, read when a program of the centre starts.
 
-Paths in it begin in that folder. No secret stands in it: of a PIN or password it names the file, which its
-user alone may read.
+Paths in it begin in that folder. Of a PIN or password it names the file, which its user alone may read. So it
+is for the settings themselves if the address of the database holds a password.
 """
 
 import re
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from xca_centre.errors import BadSettings, SecretExposed
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import Issuer
 from xca_centre.mail import Security
 from xca_centre.plain_text import is_email
+from xca_common.database_address import holds_password
 from xca_common.errors import os_reason
 from xca_common.i18n import Text
 from xca_common.secret import Secret
@@ -121,6 +126,7 @@ def read(folder: Path) -> Settings:
 
     Raises:
         BadSettings: they cannot be read, or something in them is wrong.
+        SecretExposed: they hold a password, and others may read them.
     """
     path = folder.absolute() / _NAME
     try:
@@ -134,7 +140,11 @@ def read(folder: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         detail = text("it is no TOML ({detail})").format(detail=error)
         raise BadSettings(path=path, key="-", detail=detail) from None
-    return _settings(_Section(path, "", document))
+    found = _settings(_Section(path, "", document))
+    with suppress(ArgumentError):  # it is refused where the database is opened
+        if holds_password(make_url(found.database)):
+            _require_private(path)
+    return found
 
 
 def secret(path: Path) -> Secret:
@@ -144,16 +154,26 @@ def secret(path: Path) -> Secret:
         SecretExposed: others may read the file.
         BadSettings: it cannot be read, or is empty.
     """
+    _require_private(path)
+    try:
+        return Secret(read_secret(f"file:{path}"))
+    except SecretSourceError as error:
+        raise BadSettings(path=path, key="-", detail=error.reason) from None
+
+
+def _require_private(path: Path) -> None:
+    """See that a file's user alone may read it.
+
+    Raises:
+        SecretExposed: others may read it.
+        BadSettings: that cannot be told.
+    """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         raise BadSettings(path=path, key="-", detail=os_reason(error)) from error
     if mode & 0o077:
         raise SecretExposed(path=path)
-    try:
-        return Secret(read_secret(f"file:{path}"))
-    except SecretSourceError as error:
-        raise BadSettings(path=path, key="-", detail=error.reason) from None
 
 
 class _Section:

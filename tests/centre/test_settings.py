@@ -107,6 +107,32 @@ def test_secret_is_read_from_a_file_of_its_user_alone(tmp_path: Path) -> None:
     assert settings.secret(path).reveal() == "1234"
 
 
+@pytest.mark.parametrize(
+    ("address", "is_secret"),
+    [
+        ("postgresql://centre:word@db/centre", True),
+        ("postgresql://centre@db/centre?password=word", True),
+        ("postgresql://centre@db/centre", False),
+        ("sqlite:///centre.db", False),
+    ],
+    ids=["password", "password in the query", "no password", "file"],
+)
+def test_password_of_the_database_is_in_settings_of_their_user_alone(
+    tmp_path: Path, address: str, is_secret: bool
+) -> None:
+    write_settings(tmp_path)
+    path = tmp_path / "centre.toml"
+    path.write_text(f'database = "{address}"\n' + path.read_text(encoding="utf-8"), encoding="utf-8")
+    path.chmod(0o600)
+    settings.read(tmp_path)
+    path.chmod(0o644)
+    if is_secret:
+        with pytest.raises(SecretExposed):
+            settings.read(tmp_path)
+    else:
+        settings.read(tmp_path)
+
+
 def test_clock_that_is_moved_is_moved_for_all_who_read_its_file(tmp_path: Path) -> None:
     ours, theirs = MovableClock(tmp_path / "clock"), MovableClock(tmp_path / "clock")
     assert abs(ours() - now()) < timedelta(minutes=1)

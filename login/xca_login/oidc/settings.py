@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from xca_common.database_address import holds_password
 from xca_common.errors import os_reason
 from xca_common.i18n import Text
 from xca_login.errors import BadOrigin, Misconfigured
@@ -112,7 +113,7 @@ def read(path: Path) -> Settings:
         if len(data) > _MOST_BYTES:
             raise _Wrong(text("it has more than {size} MiB").format(size=_MOST_BYTES >> 20))
         settings = _settings(tomllib.loads(data.decode()), path.parent)
-        if _holds_password(settings.database) and not is_private:
+        if holds_password(settings.database) and not is_private:
             raise _Wrong(
                 text("it holds a password of the database, and others may read it; its mode has to be 0600")
             )
@@ -182,10 +183,6 @@ def _database(given: str, home: Path, folder: Path) -> URL:
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
         return url.set(database=str(home / url.database))
     raise _Wrong(text("database has to be of PostgreSQL or SQLite, in a file"))
-
-
-def _holds_password(url: URL) -> bool:
-    return url.password is not None or any("password" in name.lower() for name in url.query)
 
 
 def _client(table: dict[str, Any], where: Text) -> Client:
