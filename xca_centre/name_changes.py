@@ -5,7 +5,7 @@ The organisation has two weeks from the change to apply for their revocation; th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -77,6 +77,8 @@ def record(
 ) -> NameChange:
     """Record that the name or the level of an organisation changed. A second time it is the same record.
 
+    If the name that was recorded is corrected, certificates with the wrong one are untrue, too.
+
     Args:
         change: the change in which it is recorded.
         organisation: its OID.
@@ -98,8 +100,13 @@ def record(
         organisations.rename(change, organisation, name)
         facts = {"name": name, "before": before.name}
     found, is_new = _record(change, ChangeKind.RENAMED, organisation, changed, rules)
+    if facts and not is_new:
+        own = (NAME_CHANGES.c.id == found.id) & NAME_CHANGES.c.settled.is_(None)
+        change.connection.execute(update(NAME_CHANGES).where(own).values(recorded=change.now))
+        found = replace(found, recorded=change.now) if found.settled is None else found
     if is_new or facts:
         change.event(RECORDED, organisation, by, {**_facts(found), **facts})
+        _tell(change, organisation, found)
     return found
 
 
@@ -123,6 +130,7 @@ def dissolve(change: Change, organisation: str, ended: date, by: Actor, rules: I
     organisations.note_end(change, organisation)
     found, _ = _record(change, ChangeKind.DISSOLVED, organisation, ended, rules)
     change.event(DISSOLVED, organisation, by, _facts(found))
+    _tell(change, organisation, found)
     return found
 
 
@@ -229,11 +237,12 @@ def _record(
     added = change.insert(NAME_CHANGES).values(row).on_conflict_do_nothing()
     is_new = change.connection.execute(added.returning(columns.id)).scalar_one_or_none() is not None
     own = (columns.organisation == organisation) & (columns.changed == changed) & (columns.kind == kind.value)
-    found = _read(change.connection.execute(select(NAME_CHANGES).where(own)).one())
-    if is_new:
-        told = {"organisation": organisation, "change": str(found.id), "kind": kind.value}
-        change.enqueue(TELL_ORGANISATION, {**told, "last_day": found.last_day.isoformat()})
-    return found, is_new
+    return _read(change.connection.execute(select(NAME_CHANGES).where(own)).one()), is_new
+
+
+def _tell(change: Change, organisation: str, found: NameChange) -> None:
+    told = {"organisation": organisation, "change": str(found.id), "kind": found.kind.value}
+    change.enqueue(TELL_ORGANISATION, {**told, "last_day": found.last_day.isoformat()})
 
 
 def _facts(found: NameChange) -> dict[str, str]:

@@ -402,14 +402,21 @@ def test_new_name_is_the_registers_and_its_correction_is_noted_under_the_same_re
     database: Database, clock: MovedClock
 ) -> None:
     register(database)
+    wrong = None
     for name in ("國立新明大學", "國立新名大學", "國立新名大學"):
         with database.change() as change:
             name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES, name)
+        clock.move(timedelta(hours=1))
+        wrong = wrong or issue(database, standing=REISSUED)
     with database.read() as connection:
         assert organisations.organisation(connection, OID).name == "國立新名大學"
         assert len(name_changes.of_organisation(connection, OID)) == 1
     assert len(events(database, name_changes.RECORDED)) == 2
-    assert len(jobs(database, name_changes.TELL_ORGANISATION)) == 1
+    assert len(jobs(database, name_changes.TELL_ORGANISATION)) == 2
+    assert wrong is not None
+    clock.at = datetime(2026, 11, 15, 16, 6, tzinfo=UTC)
+    work(database)
+    assert standing(database, wrong).reason is Reason.AFFILIATION_CHANGED
     with pytest.raises(BadOrganisationName), database.change() as change:
         name_changes.record(change, OID, date(2026, 11, 1), OFFICER, RULES, "=1")
 

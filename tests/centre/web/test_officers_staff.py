@@ -208,6 +208,18 @@ def test_appointment_that_may_not_be_is_refused_with_what_was_typed(
     assert of(frame, "new") is None
 
 
+@pytest.mark.parametrize("typed", ["\x00", "%ff", "字" * 300, "<script>"])
+def test_staff_pages_answer_whatever_is_asked(
+    frame: Frame, log_in: Browsers, appointed: dict[str, str], typed: str
+) -> None:
+    op = log_in("op")
+    for name in ("officer", "name", "counter", "card"):
+        assert post(frame, op, LIST, {**appointed, name: typed}).status_code in (303, 400, 409)
+    assert post(frame, op, f"{LIST}/lin/card", {"card": typed}).status_code == 400
+    for path in ("%00", "%ff", "proposals", "a/b/c"):
+        assert op.get(f"{LIST}/{path}").status_code in (400, 404)
+
+
 def test_form_that_is_sent_twice_acts_once(frame: Frame, log_in: Browsers) -> None:
     op, form = log_in("op"), {"token": new_token(frame.clock()), "card": card_number("wu")}
     assert post(frame, op, f"{LIST}/wu/dismiss", form).status_code == 303
