@@ -14,9 +14,12 @@ _FORMULA: Final = ("=", "+", "-", "@")
 _LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Of addr-spec (RFC 5322, section 3.4.1) what mail systems take, in ASCII: rfc822Name has nothing else
 # (RFC 5280, section 4.2.1.6).
+# Domains end with a name: what ends with a number is an address of a computer (RFC 3696, section 2).
 _EMAIL: Final = re.compile(
-    rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*@{_LABEL}(?:\.{_LABEL})+"
+    rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*"
+    rf"@(?:{_LABEL}\.)+(?=[A-Za-z]){_LABEL}"
 )
+_ENCODED: Final = "=?"  # begins what headers of mails read as other characters (RFC 2047, section 2)
 _LONGEST_EMAIL: Final = 254  # RFC 5321, section 4.5.3.1.3
 _LONGEST_LOCAL_PART: Final = 64
 _PHONE: Final = re.compile(r"\+?[0-9() -]{6,24}(?:#[0-9]{1,8})?")
@@ -49,7 +52,7 @@ def objection(value: str, what: Text, longest: int) -> Text | None:
 def is_email(value: str) -> bool:
     """Tell whether a text is an e-mail address that can stand in a certificate."""
     local, _, _ = value.partition("@")
-    fits = len(value) <= _LONGEST_EMAIL and len(local) <= _LONGEST_LOCAL_PART
+    fits = len(value) <= _LONGEST_EMAIL and len(local) <= _LONGEST_LOCAL_PART and _ENCODED not in local
     return fits and _EMAIL.fullmatch(value) is not None
 
 

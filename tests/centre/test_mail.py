@@ -9,19 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
+from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
 from email.policy import default
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from support.moved_clock import MovedClock
 from xca_centre.errors import MailUnavailable
 from xca_centre.issuer_rules import Issuer, load
 from xca_centre.mail import JOB, WITH_LINK, Mail, MailFolder, Security, SmtpServer, Transport, handler, send
+from xca_centre.plain_text import is_email
 from xca_centre.store.database import Change, Database
 from xca_centre.store.events import Facts
 from xca_centre.store.job_queue import LEASE, work_on_one
@@ -215,11 +220,32 @@ def test_strangers_words_make_no_header_and_no_line(database: Database) -> None:
 
 @pytest.mark.parametrize(
     "to",
-    ["", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "<a@b.example>", "a b@c.example"],
+    [
+        "",
+        "a@b.example\r\nBcc: c@d.example",
+        "a@b.example, c@d.example",
+        "<a@b.example>",
+        "a b@c.example",
+        "=?utf-8?q?a=0D=0ABcc=3A_c?=@d.example",
+        "a@127.0.0.1",
+        "a@0x7f.1",
+    ],
 )
 def test_address_that_is_none_is_not_queued(database: Database, to: str) -> None:
     with pytest.raises(ValueError, match="e-mail"):
         queue(database, to=to)
+
+
+@given(st.text("aZ0!#$%&'*+/=?^_`{|}~-.", min_size=1, max_size=20))
+@example("=?utf-8?q?a=0D=0ABcc=3A_victim?=")
+@example("=?a?b?c?=")
+def test_address_that_is_taken_is_read_from_the_mail_as_it_is(local: str) -> None:
+    address = f"{local}@b.example"
+    assume(is_email(address))
+    message = EmailMessage(policy=SMTP_POLICY)
+    message["To"] = Address(addr_spec=address)
+    read = message_from_bytes(message.as_bytes(), policy=default)
+    assert [one.addr_spec for one in read["To"].addresses] == [address]
 
 
 def test_mail_without_one_of_its_facts_is_not_queued(database: Database) -> None:
