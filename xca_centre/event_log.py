@@ -4,19 +4,28 @@
 It shows what the chain of events keeps, but for what is only there to be written again after a restore.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from xca_centre import case_number
 from xca_centre.errors import BadCaseNumber
 from xca_centre.store.events import Event, read_facts, select_events
-from xca_centre.store.tables import APPLICATIONS, CERTIFICATE_SETS, CERTIFICATES, EVENTS, ORDERS
+from xca_centre.store.tables import (
+    APPLICATIONS,
+    CERTIFICATE_SETS,
+    CERTIFICATES,
+    EVENTS,
+    OFFICERS,
+    ORDERS,
+    ORGANISATIONS,
+)
 from xca_common import taipei
 
 PAGE: Final = 50
@@ -43,6 +52,30 @@ class LogFilter:
     kind: str = ""
     first_day: date | None = None
     last_day: date | None = None
+
+
+class SubjectKind(Enum):
+    """What an event is about, where that has a page."""
+
+    CASE = "case"
+    CERTIFICATES = "certificates"
+    ORGANISATION = "organisation"
+    OFFICER = "officer"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an event is about, as people know it.
+
+    Attributes:
+        kind: what it is.
+        id: by which its page is found.
+        name: a case number, a card or serial number, the name of an organisation or an officer.
+    """
+
+    kind: SubjectKind
+    id: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +125,37 @@ def of_subjects(connection: Connection, subjects: Sequence[str], most: int = 2 *
     chosen = select_events().where(EVENTS.c.subject.in_(subjects))
     newest_first = chosen.order_by(EVENTS.c.at.desc(), EVENTS.c.id.desc())
     return [Event.of(row) for row in connection.execute(newest_first.limit(most))]
+
+
+def subjects(connection: Connection, events: Sequence[Event]) -> Mapping[str, Subject]:
+    """Return what events are about, by their subjects; what has no page is left out."""
+    named = {event.subject for event in events}
+    found = dict[str, Subject]()
+    identities = list(filter(None, map(_identity, named)))
+    case, issued = APPLICATIONS.c, CERTIFICATE_SETS.c
+    is_it = case.id.in_(identities) | case.code.in_(identities) | case.case_number.in_(named)
+    for each in connection.execute(select(case.id, case.code, case.case_number).where(is_it)):
+        subject = Subject(SubjectKind.CASE, str(each.id), case_number.shown(each.case_number))
+        found |= dict.fromkeys((str(each.id), str(each.code), each.case_number), subject)
+    serial = select(func.min(CERTIFICATES.c.serial)).where(CERTIFICATES.c.set == issued.id).scalar_subquery()
+    sets = select(issued.id, func.coalesce(issued.card, serial)).where(issued.id.in_(identities))
+    for identity, name in connection.execute(sets):
+        found[str(identity)] = Subject(SubjectKind.CERTIFICATES, str(identity), name)
+    registers = (
+        (SubjectKind.ORGANISATION, ORGANISATIONS, ORGANISATIONS.c.oid),
+        (SubjectKind.OFFICER, OFFICERS, OFFICERS.c.id),
+    )
+    for kind, table, key in registers:
+        for identity, name in connection.execute(select(key, table.c.name).where(key.in_(named))):
+            found[identity] = Subject(kind, identity, name)
+    return found
+
+
+def _identity(subject: str) -> UUID | None:
+    try:
+        return UUID(subject)
+    except ValueError:
+        return None
 
 
 def shown_facts(event: Event) -> list[tuple[str, str]]:

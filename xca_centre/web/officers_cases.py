@@ -28,11 +28,9 @@ from xca_centre.officers import RegisteredOfficer
 from xca_centre.store.database import Change
 from xca_centre.web import menu, once
 from xca_centre.web.frame import UPLOADS, Fields, Files, Frame
-from xca_centre.web.officers_desk import Desk, reader
+from xca_centre.web.officers_desk import CASES, Desk, reader
 from xca_centre.web.officers_words import history
 
-CASES: Final = f"{menu.OFFICERS}/cases"
-"""Below it each application has its page."""
 _MOST: Final = 100
 """Applications on a page of the work list: the oldest of their state."""
 _WAITING: Final = (

@@ -28,6 +28,8 @@ from xca_common.i18n import Text
 
 EVERYBODY: Final = REVIEWERS | {Role.OPERATOR}
 """The roles of officers."""
+CASES: Final = f"{menu.OFFICERS}/cases"
+"""Below it each application has its page."""
 CERTIFICATES: Final = f"{menu.OFFICERS}/certificates"
 REQUESTS: Final = f"{menu.OFFICERS}/requests"
 ORGANISATIONS: Final = f"{menu.OFFICERS}/organisations"

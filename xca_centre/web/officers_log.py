@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page with the log: what happened, when, and who did it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -10,15 +10,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_centre.event_log import LONGEST, PAGE, LogFilter, Position, read, shown_facts
+from xca_centre.event_log import (
+    LONGEST,
+    PAGE,
+    LogFilter,
+    Position,
+    SubjectKind,
+    read,
+    shown_facts,
+    subjects,
+)
 from xca_centre.life.transitions import Role
 from xca_centre.web.frame import Frame
-from xca_centre.web.officers_desk import LOG, Desk
+from xca_centre.web.officers_desk import CASES, CERTIFICATES, LOG, ORGANISATIONS, STAFF, Desk
 from xca_centre.web.officers_words import KINDS, actors, described
 
 READERS: Final = (Role.OPERATOR, Role.SECOND_REVIEWER)
 """Who reads the whole log. What happened to a case stands on its page, for whoever may open that."""
 
+_PAGES: Final[Mapping[SubjectKind, str]] = {
+    SubjectKind.CASE: CASES,
+    SubjectKind.CERTIFICATES: CERTIFICATES,
+    SubjectKind.ORGANISATION: ORGANISATIONS,
+    SubjectKind.OFFICER: STAFF,
+}
 _EARLIEST, _LATEST = date(2000, 1, 1), date(9000, 1, 1)
 
 
@@ -40,7 +55,7 @@ def routes(frame: Frame) -> Sequence[Route]:
         )
         with desk.reading(request, *READERS) as (connection, officer):
             events = read(connection, wanted, _position(request), PAGE + 1)
-            who = actors(connection)
+            who, about = actors(connection), subjects(connection, events)
         shown = events[:PAGE]
         older = None
         if len(events) > PAGE:
@@ -55,6 +70,8 @@ def routes(frame: Frame) -> Sequence[Route]:
             choices=[(kind, said()) for kind, said in KINDS.items()],
             described=described,
             who=who,
+            about=about,
+            pages=_PAGES,
             facts=shown_facts,
             roles={each.value: each.said for each in Role},
         )

@@ -24,6 +24,7 @@ KINDS: Final[Mapping[str, Text]] = {
     "acceptance": text("Proof of the acceptance"),
     "application_scanned": text("A scan was added"),
     "application_submitted": text("Upload of the application"),
+    "centre_begun": text("The centre was begun"),
     "certificates.issue": text("Issue of the certificates"),
     "certificates_letter": text("A letter asked for it"),
     "contact_changed": text("Change of the contact person"),

@@ -322,6 +322,22 @@ def test_history_tells_people_and_programs_in_words(frame: Frame) -> None:
     assert case.case_number not in html
 
 
+def test_log_names_what_an_event_is_about_and_leads_there(
+    frame: Frame, case: Application, school_card: Card
+) -> None:
+    school_card.happen(CertificateEvent.ACCEPT)
+    chen = officer_in(frame, "chen")
+    log = chen.get("/officers/log").text
+    pages = {
+        page_of(case): shown(case.case_number),
+        f"/officers/certificates/{school_card.certificates}": school_card.number,
+        "/officers/staff/chen": "陳複審",
+    }
+    for path, name in pages.items():
+        assert f'<a href="{path}">{name}</a>' in log
+        assert chen.get(path).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("by", "said"),
     [
