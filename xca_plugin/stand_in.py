@@ -5,6 +5,7 @@ SoftHSM sets a new user code with the old one alone, so this is no operation of 
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from xca_plugin.i18n import text
 
 _PROGRAM: Final = "softhsm-card"
 _SECONDS: Final = 60.0
+_DETAIL: Final = re.compile(": |：")
+"""Before the reason, in what the program says."""
 _REFUSED: Final = 4
 """Exit status: the card does not take the ticket."""
 
@@ -63,5 +66,5 @@ def reset_user_code(number: str, ticket: bytes, new_user_code: Secret) -> None:
         return
     said = done.stderr.decode("utf-8", "replace").strip()
     if done.returncode == _REFUSED:
-        raise errors.TicketRefused(number=number, detail=said.partition(": ")[2] or said)
+        raise errors.TicketRefused(number=number, detail=_DETAIL.split(said)[-1].rstrip(".。"))
     raise errors.CardFault(detail=said)

@@ -25,6 +25,7 @@ from xca_plugin.agent.component.blind_sites import BlindSites
 from xca_plugin.agent.component.dispatcher import Dispatcher
 from xca_plugin.agent.component.result_codes import Code, Refusal
 from xca_plugin.agent.component.trusted_sites import TrustedSites
+from xca_plugin.agent.pages.code_tickets import CodeTickets
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.settings import PagePin, Settings
 from xca_plugin.cards import Cards
@@ -211,7 +212,9 @@ def test_dispatcher_trust_taken_back_while_waiting_refuses_the_request(tmp_path:
     file = tmp_path / "trusted-sites"
     file.write_text(f"{SITE}\n")
     settings = Settings(1, PagePin.ACCEPT, frozenset(), file)
-    dispatcher = Dispatcher(RevokingWorker(file), settings, TrustedSites(settings), BlindSites(settings))
+    dispatcher = Dispatcher(
+        RevokingWorker(file), settings, TrustedSites(settings), BlindSites(settings), CodeTickets()
+    )
     answer = own_loop.run(dispatcher.answer(SITE, '{"tbs": "x", "pin": "123456"}', func))
     assert isinstance(answer, dict)
     assert answer["ret_code"] == Code.NOT_TRUSTED
@@ -223,7 +226,7 @@ def test_dispatcher_long_request_of_an_untrusted_site_is_not_decoded(
 ) -> None:
     settings = Settings(1, PagePin.ACCEPT, frozenset(), tmp_path / "trusted-sites")
     worker = RevokingWorker(tmp_path / "trusted-sites")
-    own = Dispatcher(worker, settings, TrustedSites(settings), BlindSites(settings))
+    own = Dispatcher(worker, settings, TrustedSites(settings), BlindSites(settings), CodeTickets())
     decoded: list[str] = []
 
     def decode(body: str) -> dict[str, str]:
@@ -243,7 +246,7 @@ def test_dispatcher_reads_what_a_site_sent_beside_the_loop(
 ) -> None:
     settings = Settings(1, PagePin.ACCEPT, frozenset({SITE}), tmp_path / "trusted-sites")
     worker = RevokingWorker(tmp_path / "trusted-sites")
-    own = Dispatcher(worker, settings, TrustedSites(settings), BlindSites(settings))
+    own = Dispatcher(worker, settings, TrustedSites(settings), BlindSites(settings), CodeTickets())
     threads = set()
 
     def reading(fields: object, site: str) -> None:

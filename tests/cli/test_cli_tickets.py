@@ -2,50 +2,27 @@
 """xcactl user-code reset: a card takes a new user code with its centre's ticket, and each ticket once."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from softhsm import Environment
-from support.centre.authority import NAME, issuer, key
+from support.centre import stand_in_tickets
+from support.centre.stand_in_tickets import somebodys
 from support.cli.xcactl import NEW_USER_CODE, PIN, USER_CODE, Result, Workspace
-from xca_common.pki import profile
-from xca_common.pki.authority import SIGNING, Issuer
-from xca_common.pki.ticket import Ticket
-
-PURPOSE = x509.ExtendedKeyUsage([x509.ObjectIdentifier(profile.TICKET_SIGNING)])
 
 
 def ticket(workspace: Workspace, to: Path, *, counter: int = 1, days: int = 3, activated: bool) -> Path:
     """Write a ticket of the CA that issued the card."""
-    pki = Environment(workspace.path).pki
-    own = load_pem_private_key((pki / "ca.key").read_bytes(), None)
-    issuer = Issuer(x509.load_pem_x509_certificate((pki / "ca.pem").read_bytes()), own)  # type: ignore[arg-type]
-    now = datetime.now(UTC).replace(microsecond=0)
-    signer_key = key("tickets")
-    signer = issuer.appoint(
-        NAME, signer_key.public_key(), SIGNING, now - timedelta(1), now + timedelta(30), [(PURPOSE, True)]
-    )
-    shown = workspace.run(
-        "cert", "export", "cert1", "--format", "der", "-o", str(to / "cert1.der"), "--force"
-    )
+    exported = ("cert", "export", "cert1", "--format", "der", "-o", str(to / "cert1.der"), "--force")
+    shown = workspace.run(*exported)
     assert shown.status == 0, shown.err
-    digest = sha256((to / "cert1.der").read_bytes()).digest()
-    made = Ticket(workspace.number, digest, activated, counter, now + timedelta(days))
-    (to / "a.ticket").write_bytes(made.sign(signer, signer_key))
+    pki, cert1 = Environment(workspace.path).pki, (to / "cert1.der").read_bytes()
+    made = stand_in_tickets.ticket(
+        pki, workspace.number, cert1, counter=counter, days=days, activated=activated
+    )
+    (to / "a.ticket").write_bytes(made)
     return to / "a.ticket"
-
-
-def somebodys(number: str) -> bytes:
-    """Return a ticket of another CA, for a card of this number."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    validity = (now - timedelta(1), now + timedelta(30))
-    signer = issuer().appoint(NAME, key("tickets").public_key(), SIGNING, *validity, [(PURPOSE, True)])
-    return Ticket(number, bytes(32), False, 1, now + timedelta(3)).sign(signer, key("tickets"))
 
 
 def reset(workspace: Workspace, given: Path, code: str = NEW_USER_CODE) -> Result:

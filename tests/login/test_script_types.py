@@ -20,7 +20,7 @@ STATIC = Path(xca_login.__file__).with_name("static")
 PAGE = """
 import {
   changePin, findComponent, logIn, logOut, LoginError, openCard, openEnvelope, proveKey, readCards,
-  registerKey, resetPin, sign, writeCertificate,
+  registerKey, resetPin, resetUserCode, sign, writeCertificate,
 } from "./xca-login.js";
 import type {
   Card, CardOptions, Component, Key, Login, Options, SiteOptions, Words,
@@ -42,6 +42,7 @@ export async function use(statement: string, envelope: Uint8Array): Promise<stri
     const its = { ...options, card: cards[0]?.number ?? "", issuer: "XCA" };
     const accepted: string | null = (await openCard(its)).acceptance;
     await resetPin(its);
+    await resetUserCode({ ...options, ticket: async () => "MII=" });
     await changePin(its);
     await writeCertificate({ ...its, certificate: accepted ?? "" });
     await logOut({ path: "/login" });

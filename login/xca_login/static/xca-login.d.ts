@@ -129,6 +129,12 @@ export function openCard(options: Options & { card: string; issuer: string }): P
 /** Unlock a card or reset its PIN (鎖卡解碼/重設PIN碼): the person does it in the component's own window. */
 export function resetPin(options: Options & { card: string; issuer: string }): Promise<void>;
 
+/**
+ * Give a card a new user code (用戶代碼重設) with a ticket (授權票) of its centre, in base64, or what fetches it: the person
+ * chooses the code on a page of this project's component. Others answer function_missing.
+ */
+export function resetUserCode(options: Options & { ticket: string | (() => Promise<string>) }): Promise<void>;
+
 /** Change the PIN (更改PIN碼); our component asks for both in its window. */
 export function changePin(options: Options & { card: string }): Promise<void>;
 

@@ -427,6 +427,12 @@ export async function resetPin({ card, issuer, ...options } = {}) {
   await use({ func: "resetUserPIN", cardid: card, caname: issuer }, options, CARD_MANAGEMENT);
 }
 
+export async function resetUserCode({ ticket, ...options } = {}) {
+  const handed = typeof ticket === "function" ? ticket : () => ticket;
+  const request = async () => ({ func: "resetUserCode", ticket: await handed() });
+  await use(request, options, CARD_MANAGEMENT);
+}
+
 export async function changePin({ card, ...options } = {}) {
   await use({ func: "changeUserPINCode", cardid: card }, options);
 }

@@ -16,7 +16,7 @@ from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
 from xca_common.secret import Secret, TypedAtReader
 from xca_common.web.one_time_tokens import OneTimeTokens
-from xca_plugin import card_text, errors
+from xca_plugin import card_text, code_ticket, errors
 from xca_plugin.agent.component import information
 from xca_plugin.agent.component.allowances import UnaskedUse
 from xca_plugin.agent.component.blind_sites import BLIND_IS_ENFORCED, BlindSites
@@ -24,12 +24,14 @@ from xca_plugin.agent.component.decrypting import DecryptOperation
 from xca_plugin.agent.component.enrolment import CertificateRequestOperation, WriteCertificateOperation
 from xca_plugin.agent.component.operation import Operation
 from xca_plugin.agent.component.pin_change import ChangePinOperation
-from xca_plugin.agent.component.request_body import decode_fields, named_function
+from xca_plugin.agent.component.request_body import base64_field, decode_fields, named_function
 from xca_plugin.agent.component.result_codes import Code, Refusal, failure, page_safe, success
 from xca_plugin.agent.component.signing import SignOperation
 from xca_plugin.agent.component.trusted_sites import TrustedSites
-from xca_plugin.agent.pages.pin_actions import ACTIVATE, RESET_PIN, PinAction
+from xca_plugin.agent.pages.code_tickets import CodeTickets
+from xca_plugin.agent.pages.pin_actions import ACTIVATE, RESET_PIN, RESET_USER_CODE, CardAction
 from xca_plugin.agent.pages.pin_pattern import TYPE_AT_READER, pin_pattern
+from xca_plugin.agent.pages.rendering import USER_CODE_RESET
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.origin import is_exposed
 from xca_plugin.agent.process.settings import PagePin, Settings
@@ -53,7 +55,7 @@ _OPERATIONS: Final[Mapping[str, type[Operation]]] = {
     "writecert": WriteCertificateOperation,
 }
 # Functions of the vendor's component that need the card-management centre. The person does the same here.
-_DONE_HERE: Final[Mapping[str, PinAction]] = {
+_DONE_HERE: Final[Mapping[str, CardAction]] = {
     "bulidResetUserPINRequest": RESET_PIN,
     "resetUserPIN": RESET_PIN,
     "bulidUnblockCardRequest": RESET_PIN,
@@ -61,7 +63,10 @@ _DONE_HERE: Final[Mapping[str, PinAction]] = {
     "buildOpenCardGetUserPINRequest": ACTIVATE,
     "buildOpenCardValidateUserRequest": ACTIVATE,
     "openCard": ACTIVATE,
+    "resetUserCode": RESET_USER_CODE,  # the vendor's component has none
 }
+_OF_THE_CENTRE: Final = (ACTIVATE, RESET_USER_CODE)
+"""What the centre's site alone asks for, where a centre is configured."""
 _WANTED: Final = {
     ACTIVATE: text(
         "This site wants your card to be activated (開卡). You do that on a page of this computer."
@@ -70,7 +75,12 @@ _WANTED: Final = {
         "This site wants to unlock your card or reset its PIN (重設PIN碼). You do that on a page of this "
         "computer."
     ),
+    RESET_USER_CODE: text(
+        "This site has a ticket (授權票), with which your card takes a new user code. You choose the new "
+        "code on a page of this computer."
+    ),
 }
+_NO_TICKET: Final = "此網站提供的資料不是授權票"
 _ANSWERED_IN_MSG: Final = {"exDynamicCreateFile", "exDynamicReleaseFile"}
 """Requests whose pages read the message in the member `msg` as well."""
 ANSWER_NAMES: Final = {
@@ -85,8 +95,8 @@ ANSWER_NAMES: Final = {
 _NEEDS_POPUP: Final = "此網站須經由元件的視窗取得您的同意"
 _BLIND_IS_OFF: Final = "此網站要求簽章或解密，但元件無法顯示其內容，須由您在元件的視窗中為此網站開啟"
 _CENTRE_ALONE: Final = text(
-    "Only the certificate centre, {centre}, may ask you to activate your card (開卡). Nothing was done. To "
-    "activate it, go to that site."
+    "Only the certificate centre, {centre}, may ask you for this. Nothing was done. If you want it, go to "
+    "that site."
 )
 _CHANGED: Final = text("This has changed since you agreed. Nothing was done yet. Please read it again.")
 _NOT_ENCRYPTED: Final = text(
@@ -146,7 +156,7 @@ class ConsentRequest:
     question: Mapping[str, Any]
     refusal: Mapping[str, Any]
     unasked: Mapping[str, Any]
-    done_by: PinAction | None = None
+    done_by: CardAction | None = None
     card_number: str | None = None
 
 
@@ -161,6 +171,7 @@ class Dispatcher:
         settings: the agent's.
         trusted_sites: which sites may ask.
         blind_sites: which of them may make blind requests.
+        code_tickets: takes the tickets that sites hand over.
     """
 
     def __init__(
@@ -169,9 +180,11 @@ class Dispatcher:
         settings: Settings,
         trusted_sites: TrustedSites,
         blind_sites: BlindSites,
+        code_tickets: CodeTickets,
     ) -> None:
         self._card_worker, self._settings = card_worker, settings
         self._trusted_sites, self._blind_sites = trusted_sites, blind_sites
+        self._code_tickets = code_tickets
         self._tickets = OneTimeTokens()
         self._waiting_queries: dict[bool, asyncio.Future[Mapping[str, Any]]] = {}
 
@@ -217,8 +230,8 @@ class Dispatcher:
                     self._trusted_sites.remember_card(site, choice.number)
                 return await self._run_operation(site, func, body, fields, agreement, choice, switch_on)
             if func in _DONE_HERE:
-                if _DONE_HERE[func] is ACTIVATE:
-                    await asyncio.to_thread(_check_may_activate, site)  # it reads files
+                if _DONE_HERE[func] in _OF_THE_CENTRE:
+                    await asyncio.to_thread(_check_is_centre, site)  # it reads files
                 return self._own_page_request(site, func, fields)
             raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page("/") if func == "umakeSig" else None)
         except (Refusal, XcaError) as error:
@@ -439,14 +452,23 @@ class Dispatcher:
         """Return what the popup says about a request that the person carries out on a page of the agent."""
         action = _DONE_HERE[func]
         number = fields.get("cardid", "")
-        address = f"{action.path}?{urlencode({'card': number})}" if number.isalnum() else action.path
+        query = {"card": number} if number.isalnum() else {}
+        if action is RESET_USER_CODE:
+            given = base64_field(fields, "ticket")
+            try:
+                number = code_ticket.read(given, "").card
+            except errors.NotATicket:
+                raise Refusal(Code.BAD_PARAMETER, _NO_TICKET) from None
+            query = {"ticket": self._code_tickets.add(given)}
+        address = f"{action.path}?{urlencode(query)}" if query else action.path
         question = {
             "site": harmless(site),
             "ownPage": address,
             "wanted": _WANTED[action](),
             "button": action.title(),
         }
-        unasked = Refusal(Code.UNSUPPORTED, self._hint_at_own_page(action.path))
+        own_page = USER_CODE_RESET if action is RESET_USER_CODE else action.path
+        unasked = Refusal(Code.UNSUPPORTED, self._hint_at_own_page(own_page))
         func = _answer_name(func)
         return ConsentRequest(
             question,
@@ -488,8 +510,8 @@ class _PendingOperation:
         return card.has_keypad and (self.asks_pin or self.asks_new_pin)
 
 
-def _check_may_activate(site: str) -> None:
-    """Refuse a site that is not the configured centre: an activation accepts the certificates as well.
+def _check_is_centre(site: str) -> None:
+    """Refuse a site that is not the configured centre. Without a configuration any trusted site may be one.
 
     Raises:
         Refusal: another centre is configured.

@@ -19,7 +19,7 @@ from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, PIN_ACTIONS, PinAction
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN, pin_pattern
 from xca_plugin.agent.pages.problems import MALFORMED_FORM, RECEIPT_GONE, problem_of, problem_response
-from xca_plugin.agent.pages.rendering import USER_CODE_RESET, download, page
+from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.agent.pages.results import ActionResult
 from xca_plugin.agent.process.state import AgentState, endpoint
 from xca_plugin.cards import REAL_CARD_WARNING, Cards
@@ -34,7 +34,6 @@ def routes(state: AgentState) -> list[Route]:
         *(Route(action.path, partial(_perform, state, action), methods=["POST"]) for action in PIN_ACTIONS),
         Route("/receipt", endpoint(state, _receipt)),
         Route("/made-pin", endpoint(state, _made_pin), methods=["POST"]),
-        Route(USER_CODE_RESET, with_language_choice(endpoint(state, _user_code_reset))),
     ]
 
 
@@ -125,12 +124,6 @@ async def _made_pin(state: AgentState, request: Request) -> Response:
             return PlainTextResponse(pin.reveal())
     except XcaError as error:
         return problem_response(state, request, problem_of(error))
-
-
-async def _user_code_reset(state: AgentState, request: Request) -> Response:
-    """Show what to do when the user code is lost or locked (用戶代碼重設)."""
-    snapshot = await take_snapshot(state, request.query_params.get("card"))
-    return page(request, "user_code_reset.html", snapshot=snapshot)
 
 
 def _redirect(path: str, **query: str) -> Response:

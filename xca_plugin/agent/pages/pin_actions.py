@@ -21,35 +21,44 @@ _log = logging.getLogger(__name__)
 _SECRETS_NOTE: Final = text("Remember the PIN, and tell it to nobody.")
 
 
-@dataclass(frozen=True)
-class PinAction:
-    """An action that takes a secret and a new one, with the texts of its page.
+@dataclass(frozen=True, kw_only=True)
+class CardAction:
+    """Something that a person does with a card on a page of its own, with the texts of that page.
 
     Attributes:
         path: the path of its page.
         title: its name.
         button: the text of the button that starts it.
-        hint: what the person should do, in one sentence.
         working: shown while the card is at work.
         done: shown when the action has succeeded.
         after: what the holder can do then.
         notes: what the holder should know.
-        asks_user_code: the secret is the user code; otherwise it is the PIN.
-        card_operation: performs it with a card, the secret and the new value.
         sets_user_code: the new value is a user code; otherwise it is a PIN.
     """
 
     path: str
     title: Text
     button: Text
-    hint: Text
     working: Text
     done: Text
     after: Text
     notes: tuple[Text, ...]
+    sets_user_code: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinAction(CardAction):
+    """An action that takes a secret and a new one.
+
+    Attributes:
+        hint: what the person should do, in one sentence.
+        asks_user_code: the secret is the user code; otherwise it is the PIN.
+        card_operation: performs it with a card, the secret and the new value.
+    """
+
+    hint: Text
     asks_user_code: bool
     card_operation: Callable[[Cards, Card, Secret, Secret], Card]
-    sets_user_code: bool = False
 
     def tries(self, card: Card) -> int | None:
         """Return how many tries the secret has left; None: unknown."""
@@ -208,5 +217,21 @@ CHANGE_USER_CODE: Final = PinAction(
     card_operation=Cards.change_user_code,
     sets_user_code=True,
 )
+RESET_USER_CODE: Final = CardAction(
+    path="/user-code-reset/ticket",
+    title=text("Set a new user code with a ticket"),
+    button=text("Set the new user code"),
+    working=text("The new user code is being set. Please wait and leave the card in the reader."),
+    done=text("The card has the new user code."),
+    after=text("Use the new user code from now on."),
+    notes=(
+        text("The ticket is for one use. If it is interrupted, the same ticket can finish it."),
+        text("If the card is activated, its PIN is void then. Set a new PIN with the new user code."),
+        text("If the card is not activated, activate it with the new user code. The last day for it stays."),
+        text("The user code unlocks the card and resets its PIN. Keep it apart from the card."),
+    ),
+    sets_user_code=True,
+)
+"""用戶代碼重設, with a ticket (授權票) of the centre that issued the card in place of the old user code."""
 PIN_ACTIONS: Final = (ACTIVATE, CHANGE_PIN, RESET_PIN, CHANGE_USER_CODE)
 """In the order of the navigation."""

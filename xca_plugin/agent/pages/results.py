@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results of PIN actions, kept for the page to which a form redirects the browser."""
+"""Results of actions with a card, kept for the page to which a form redirects the browser."""
 
 import secrets
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from xca_common.errors import XcaError
-from xca_plugin.agent.pages.pin_actions import PinAction
+from xca_plugin.agent.pages.pin_actions import CardAction
 from xca_plugin.model import Card
 
 _KEPT: Final = 100
@@ -15,17 +15,17 @@ _KEPT: Final = 100
 
 @dataclass(frozen=True)
 class ActionResult:
-    """How a PIN action ended. It holds no secret.
+    """How an action ended. It holds no secret.
 
     Attributes:
         action: the action.
-        card_number: the card.
+        card_number: the card; empty: the action did not come to one.
         at: when it ended.
         card: the card afterwards; None: the action failed.
         error: why it failed; None: it succeeded.
     """
 
-    action: PinAction
+    action: CardAction
     card_number: str
     at: datetime
     card: Card | None = None
@@ -63,7 +63,7 @@ class ActionResults:
         """Return the result of that id, if it is still kept."""
         return self._by_id.get(result_id or "")
 
-    def done_since(self, count: int, action: PinAction, card_number: str | None) -> bool:
+    def done_since(self, count: int, action: CardAction, card_number: str | None) -> bool:
         """Tell whether an action succeeded after so many results, with a card if one is named."""
         later = list(self._by_id.values())[max(len(self._by_id) - (self._count - count), 0) :]
         return any(

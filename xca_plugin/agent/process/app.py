@@ -23,6 +23,7 @@ from xca_plugin.agent.component.result_codes import refusal_response
 from xca_plugin.agent.files.workspace import FILE_BYTES
 from xca_plugin.agent.pages import (
     action_forms,
+    code_reset,
     file_jobs,
     history,
     home,
@@ -44,6 +45,9 @@ _QUESTION_RULE: Final = PathRule(
     any_origin=False, content_types=frozenset({"application/json"}), body_max=_FORM_MAX
 )
 _PAGE_RULE: Final = PathRule(any_origin=False, content_types=frozenset({FORM}), body_max=_FORM_MAX)
+_TICKET_RULE: Final = PathRule(
+    any_origin=False, content_types=frozenset({code_reset.FILE_TYPE}), body_max=code_reset.FILE_BYTES
+)
 _UPLOAD_RULE: Final = PathRule(
     any_origin=False,
     content_types=frozenset({file_jobs.UPLOAD_TYPE}),
@@ -70,6 +74,7 @@ def create_app(state: AgentState) -> Starlette:
             *home.routes(state),
             *history.routes(state),
             *action_forms.routes(state),
+            *code_reset.routes(state),
             *file_jobs.routes(state),
             *server_sent_events.routes(state),
             *selftest.routes(state),
@@ -96,6 +101,8 @@ def _rule_of(path: str) -> PathRule:
         return _COMPONENT_RULE
     if path == file_jobs.UPLOAD_PATH:
         return _UPLOAD_RULE
+    if path == code_reset.FILE_PATH:
+        return _TICKET_RULE
     if path == popups.QUESTION_PATH:
         return _QUESTION_RULE
     return _POPUP_RULE if path == popups.REQUEST_PATH else _PAGE_RULE

@@ -20,6 +20,7 @@ from xca_plugin.agent.component.recent_sites import RecentSites
 from xca_plugin.agent.component.shown_questions import ShownQuestions
 from xca_plugin.agent.component.trusted_sites import TrustedSites
 from xca_plugin.agent.files.workspace import Workspaces
+from xca_plugin.agent.pages.code_tickets import CodeTickets
 from xca_plugin.agent.pages.results import ActionResults
 from xca_plugin.agent.process.card_worker import CardWorker
 from xca_plugin.agent.process.change_topics import CardChanges
@@ -41,7 +42,8 @@ class AgentState:
         dispatcher: answers what sites ask.
         shown_questions: the questions that popups show now.
         form_tokens: one token for each form of the agent's own pages.
-        action_results: how the latest PIN actions ended.
+        action_results: how the latest actions with a card ended.
+        code_tickets: tickets for a new user code, on their way to a card.
         card_changes: what pages that show cards follow.
         recent_sites: the sites that asked recently.
         last_asked: when each trusted site last asked.
@@ -59,6 +61,7 @@ class AgentState:
     shown_questions: ShownQuestions
     form_tokens: OneTimeTokens
     action_results: ActionResults
+    code_tickets: CodeTickets
     card_changes: CardChanges
     recent_sites: RecentSites
     last_asked: LastAsked
@@ -71,16 +74,18 @@ class AgentState:
         """Return the state of a new process."""
         card_worker = CardWorker()
         trusted_sites, blind_sites = TrustedSites(settings), BlindSites(settings)
+        code_tickets = CodeTickets()
         return cls(
             settings=settings,
             card_worker=card_worker,
             trusted_sites=trusted_sites,
             blind_sites=blind_sites,
             own_word=OwnWord(settings.own_word),
-            dispatcher=Dispatcher(card_worker, settings, trusted_sites, blind_sites),
+            dispatcher=Dispatcher(card_worker, settings, trusted_sites, blind_sites, code_tickets),
             shown_questions=ShownQuestions(),
             form_tokens=OneTimeTokens(),
             action_results=ActionResults(),
+            code_tickets=code_tickets,
             card_changes=CardChanges(card_worker, trusted_sites.allowances),
             recent_sites=RecentSites(),
             last_asked=LastAsked(settings.trusted_sites.with_name("sites-asked.json")),
