@@ -128,8 +128,7 @@ def test_sector_of_a_client_with_several_hosts_is_the_one_that_is_named(tmp_path
 def test_provider_does_not_start_without_https(tmp_path: Path, origin: str) -> None:
     done = run("oidc", settings_file(tmp_path, origin))
     assert (done.exit_code, origin in done.stderr) == (5, True)
-    said = run("oidc", settings_file(tmp_path, origin), language="zh_TW").stderr
-    assert (said.startswith("錯誤："), "無法使用" in said) == (True, True)
+    assert "無法使用" in run("oidc", settings_file(tmp_path, origin), language="zh_TW").stderr
 
 
 @pytest.mark.fast
