@@ -299,15 +299,20 @@ def _item(pdf: FPDF, mark: str, said: Said, size: float) -> None:
 
 
 def _fit(pdf: FPDF, lines: Iterable[Said], left: float, top: float, width: float, height: float) -> None:
-    """Write lines into a box, in the largest type that leaves them in it."""
+    """Write lines into a box, in the largest type that leaves them in it.
+
+    What is longer in the smallest type is cut: nobody's words stand on the label of somebody else.
+    """
     said = "\n".join(plain(line) for line in lines)
     for size in (12, 11, 10, 9, 8, 7, 6, 5):
         pdf.set_font_size(size)
         pdf.set_xy(left, top)
-        lines_needed = pdf.multi_cell(
+        needed = pdf.multi_cell(
             width, 0.45 * size, said, align="L", dry_run=True, output=MethodReturnValue.LINES
         )
-        if isinstance(lines_needed, list) and len(lines_needed) * 0.45 * size <= height:
+        assert isinstance(needed, list)  # noqa: S101  # of LINES
+        most = int(height / (0.45 * size))
+        if len(needed) <= most:
             break
     pdf.set_xy(left, top)
-    pdf.multi_cell(width, 0.45 * size, said, align="L")
+    pdf.multi_cell(width, 0.45 * size, "\n".join(needed[:most]), align="L")

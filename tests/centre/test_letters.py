@@ -144,3 +144,17 @@ def test_labels_have_sixteen_addresses_a_sheet_with_the_numbers_of_the_list() ->
     assert [card.contact.name for card in cards[:16] if card.contact.name not in first] == []
     assert LONG.contact.address in second
     assert second.endswith("17")
+
+
+def test_address_that_is_too_long_for_its_label_does_not_reach_the_next_one() -> None:
+    odd = "\N{CUNEIFORM SIGN A}"
+    contact = replace(CARD.contact, name="壞" + odd * 49, title=odd * 49 + "人", address=odd * 120)
+    sheet = address_labels([replace(CARD, contact=contact), *[CARD] * 2], MADE, "zh_TW")
+    page = pypdfium2.PdfDocument(sheet)[0]
+    millimetre = 72 / 25.4
+    below = page.get_textpage().get_text_bounded(
+        0, (297 - 2 * 37) * millimetre, 105 * millimetre, (297 - 37) * millimetre
+    )
+    lines = [CARD.contact.address, CARD.organisation, CARD.contact.name, "3"]
+    assert all(line in below for line in lines)
+    assert "U+" not in below
