@@ -8,7 +8,7 @@ questions with their answers. Its sentences are the issuer's (issuer_rules) wher
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from fpdf import FPDF, XPos, YPos
 from fpdf.enums import MethodReturnValue
@@ -307,10 +307,9 @@ def _fit(pdf: FPDF, lines: Iterable[Said], left: float, top: float, width: float
     for size in (12, 11, 10, 9, 8, 7, 6, 5):
         pdf.set_font_size(size)
         pdf.set_xy(left, top)
-        needed = pdf.multi_cell(
+        needed: Any = pdf.multi_cell(
             width, 0.45 * size, said, align="L", dry_run=True, output=MethodReturnValue.LINES
         )
-        assert isinstance(needed, list)  # noqa: S101  # of LINES
         most = int(height / (0.45 * size))
         if len(needed) <= most:
             break
