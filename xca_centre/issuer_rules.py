@@ -259,49 +259,31 @@ class Practice:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """What a certificate's standing is called in one place."""
+class Labels:
+    """What the states of certificates are called, on every page.
+
+    Attributes:
+        issued: not accepted yet.
+        valid: also after a suspension (復用).
+        held: suspended.
+        revoked: for whatever reason.
+        superseded: certificates for the same keys took their place.
+        expired: past their last day.
+    """
 
     issued: Wording
     valid: Wording
-    resumed: Wording
     held: Wording
-    unspecified: Wording
-    key_compromise: Wording
-    ca_compromise: Wording
-    affiliation_changed: Wording
+    revoked: Wording
     superseded: Wording
-    cessation_of_operation: Wording
     expired: Wording
 
     def of(self, standing: Standing) -> Wording:
         """Return what a standing is called."""
-        match standing.state:
-            case CertificateState.ISSUED | CertificateState.EXPIRED:
-                name = standing.state.value
-            case CertificateState.VALID:
-                name = "resumed" if standing.reason is Reason.REMOVE_FROM_CRL else "valid"
-            case CertificateState.HELD_UNACCEPTED | CertificateState.HELD:
-                name = "held"
-            case CertificateState.REVOKED | CertificateState.SUPERSEDED:
-                name = (standing.reason or Reason.UNSPECIFIED).value
+        state = standing.state
+        name = "held" if state is CertificateState.HELD_UNACCEPTED else state.value
         found: Wording = getattr(self, name)
         return found
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The three vocabularies that are in use.
-
-    Attributes:
-        query: of the query (憑證查詢及下載).
-        activation: of the pages about the activation.
-        revocation: of the pages about revocations.
-    """
-
-    query: Vocabulary
-    activation: Vocabulary
-    revocation: Vocabulary
 
 
 @dataclass(frozen=True)

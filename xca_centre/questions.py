@@ -22,7 +22,7 @@ def about_cards(rules: IssuerRules) -> Sequence[tuple[Said, Said]]:
             text("How do I see that the activation has worked?"),
             text(
                 "Look the certificates up under “{query}”: the card is activated if they are “{valid}”."
-            ).format(query=menu.query, valid=rules.labels.activation.valid),
+            ).format(query=menu.query, valid=rules.labels.valid),
         ),
         (
             text("How long is the card valid, and what if the person in charge changes?"),

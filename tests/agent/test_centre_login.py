@@ -62,7 +62,7 @@ def test_holder_logs_in_accepts_and_sees_the_certificates(
         tab.read("已完成憑證接受")
         tab.click("main .go")
         tab.see("location.pathname === '/organisation/certificates'")
-        tab.read("正常")
+        tab.read("有效")
         tab.click("form[action='/logout'] button")
         tab.see("document.querySelector('a[href=\"/login\"]') !== null && location.pathname === '/'")
 

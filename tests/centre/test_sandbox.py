@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """xca-centre sandbox: begun with one command, used over HTTP, kept if asked for, ended with Ctrl-C."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,59 +12,15 @@ import pytest
 from cryptography import x509
 
 from support.agent.browser_tab import until
+from support.centre.running_sandbox import RunningSandbox, running_sandbox
 
 pytestmark = pytest.mark.integration  # many programs
 
-PROGRAM = Path(sys.executable).with_name("xca-centre")
-
-
-@dataclass
-class Running:
-    """A sandbox that runs.
-
-    Attributes:
-        start: the address of its page.
-        centre: of its centre.
-    """
-
-    start: str
-    centre: str
-
-
-@contextmanager
-def sandbox(temporary: Path, *words: str, end: signal.Signals = signal.SIGINT) -> Iterator[Running]:
-    """Run a sandbox as a script does in its background, where Ctrl-C is ignored by default."""
-    temporary.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        ["sh", "-c", """trap '' INT; exec "$@" """, "sh", PROGRAM, "sandbox", "--no-browser", *words],
-        env={**os.environ, "LANGUAGE": "en", "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    assert process.stdout is not None
-    said = ""
-    try:
-        while (line := process.stdout.readline()) and "Ctrl-C" not in line:
-            said += line
-        found = re.search(r"http://127.0.0.1:\d+", line)
-        assert found is not None, said
-        page = httpx.get(found[0] + "/", headers={"Accept-Language": "en"}).text
-        (centre,) = set(re.findall(r'class="door first" href="(http://127.0.0.1:\d+)/"', page))
-        yield Running(found[0], centre)
-    finally:
-        process.send_signal(end)
-        process.communicate(timeout=60)
-    assert process.returncode == 0
-    for address in (found[0], centre):
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(address)
-
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
     temporary = tmp_path_factory.mktemp("sandbox")
-    with sandbox(temporary) as started:
+    with running_sandbox(temporary) as started:
         yield started
     assert not list(temporary.iterdir())
 
@@ -78,7 +29,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ("language", "said"), [("zh-TW", "憑證管理中心試用環境"), ("en", "Sandbox of a certificate centre")]
 )
 def test_page_of_the_sandbox_tells_officers_and_clock_in_both_languages(
-    running: Running, language: str, said: str
+    running: RunningSandbox, language: str, said: str
 ) -> None:
     page = httpx.get(f"{running.start}/", headers={"Accept-Language": language}).text
     assert said in page
@@ -86,17 +37,17 @@ def test_page_of_the_sandbox_tells_officers_and_clock_in_both_languages(
     assert "林初審" in page
 
 
-def test_officers_cards_are_open_and_their_certificates_valid(running: Running) -> None:
+def test_officers_cards_are_open_and_their_certificates_valid(running: RunningSandbox) -> None:
     cards = httpx.get(f"{running.start}/api/cards").json()
     assert [card["state"] for card in cards] == ["active", "active"]
 
 
-def test_centre_answers_with_its_home_page_and_its_lists(running: Running) -> None:
+def test_centre_answers_with_its_home_page_and_its_lists(running: RunningSandbox) -> None:
     assert httpx.get(f"{running.centre}/", headers={"Accept": "text/html"}).status_code == 200
     assert httpx.get(f"{running.centre}/repository/XCA/CRL3/complete.crl").status_code == 200
 
 
-def test_clock_that_is_moved_is_that_of_the_centre(running: Running) -> None:
+def test_clock_that_is_moved_is_that_of_the_centre(running: RunningSandbox) -> None:
     before = datetime.fromisoformat(httpx.get(f"{running.start}/api/clock").json()["now"])
     after = httpx.post(f"{running.start}/api/clock", json={"days": 30})
     assert after.status_code == 200
@@ -109,26 +60,28 @@ def test_clock_that_is_moved_is_that_of_the_centre(running: Running) -> None:
     until(lambda: listed_at(running) >= now - timedelta(hours=1), "the centre publishes no list of that day")
 
 
-def listed_at(running: Running) -> datetime:
+def listed_at(running: RunningSandbox) -> datetime:
     """When the centre has signed its list."""
     answer = httpx.get(f"{running.centre}/repository/XCA/CRL3/complete.crl")
     return x509.load_der_x509_crl(answer.content).last_update_utc
 
 
-def test_letters_and_list_are_pdf_and_of_a_card_that_was_not_made_there_is_none(running: Running) -> None:
+def test_letters_and_list_are_pdf_and_of_a_card_that_was_not_made_there_is_none(
+    running: RunningSandbox,
+) -> None:
     listed = httpx.get(f"{running.start}/list.pdf")
     assert (listed.status_code, listed.content[:5]) == (200, b"%PDF-")
     assert httpx.get(f"{running.start}/letters/XC00000000000001.pdf").status_code == 404
 
 
 @pytest.mark.parametrize("asked", [{"days": -1}, {"days": "x"}, {"days": 10**9}, [1]])
-def test_clock_is_not_moved_back_nor_by_what_is_no_number(running: Running, asked: object) -> None:
+def test_clock_is_not_moved_back_nor_by_what_is_no_number(running: RunningSandbox, asked: object) -> None:
     before = httpx.get(f"{running.start}/api/clock").json()["ahead_seconds"]
     assert httpx.post(f"{running.start}/api/clock", json=asked).status_code == 400
     assert httpx.get(f"{running.start}/api/clock").json()["ahead_seconds"] == before
 
 
-def test_page_of_another_site_does_not_move_the_clock(running: Running) -> None:
+def test_page_of_another_site_does_not_move_the_clock(running: RunningSandbox) -> None:
     before = httpx.get(f"{running.start}/api/clock").json()["ahead_seconds"]
     headers = {"Origin": "http://evil.test"}
     assert httpx.post(f"{running.start}/clock", data={"days": "1"}, headers=headers).status_code == 403
@@ -136,10 +89,12 @@ def test_page_of_another_site_does_not_move_the_clock(running: Running) -> None:
 
 
 def test_sandbox_that_is_kept_goes_on_where_it_was(tmp_path: Path) -> None:
-    with sandbox(tmp_path / "first", "--keep", str(tmp_path / "again")) as first:
+    with running_sandbox(tmp_path / "first", "--keep", str(tmp_path / "again")) as first:
         ahead = httpx.post(f"{first.start}/api/clock", json={"days": 3}).json()["ahead_seconds"]
         cards = httpx.get(f"{first.start}/api/cards").json()
-    with sandbox(tmp_path / "second", "--keep", str(tmp_path / "again"), end=signal.SIGTERM) as second:
+    with running_sandbox(
+        tmp_path / "second", "--keep", str(tmp_path / "again"), end=signal.SIGTERM
+    ) as second:
         assert second == first
         assert httpx.get(f"{second.start}/api/clock").json()["ahead_seconds"] == ahead
         assert httpx.get(f"{second.start}/api/cards").json() == cards

@@ -2,11 +2,12 @@
 """docs/glossary.md has one word for one thing, and messages keep to it."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from babel.messages.pofile import read_po
@@ -24,8 +25,8 @@ def _rows() -> Iterator[tuple[list[str], list[str]]]:
             yield re.split("[,、]", f"{english},{chinese}"), [word for word in synonyms.split(", ") if word]
 
 
-_LONGER: Final = {"指令列", "處理程序", "連接埠", "目錄屬性"}
-"""Words that hold a synonym and are none."""
+_LONGER: Final = {"指令列", "處理程序", "連接埠", "目錄屬性", "組織團體快過期憑證清單查詢"}
+"""Words that hold a synonym and are none, and what the issuer calls a function."""
 WORDS: Final = {word.strip() for words, _ in _rows() for word in words} | _LONGER
 SYNONYMS: Final = [synonym for _, synonyms in _rows() for synonym in synonyms]
 _HAS_ANY: Final = re.compile("|".join(map(re.escape, SYNONYMS)), re.IGNORECASE)
@@ -64,6 +65,25 @@ def test_catalogue_has_no_synonym_of_a_word_of_the_glossary(package: str) -> Non
     )
     found = {sentence: synonyms for sentence in sentences if (synonyms := _synonyms_in(sentence))}
     assert found == {}
+
+
+def test_issuers_wordings_have_no_synonym_of_a_word_of_the_glossary() -> None:
+    found = {
+        said: synonyms
+        for path in sorted((ROOT / "xca_centre" / "issuers").glob("*.toml"))
+        for rule in _rules(tomllib.loads(path.read_text(encoding="utf-8")))
+        for said in (rule["zh"], rule["en"])
+        if (synonyms := _synonyms_in(said))
+    }
+    assert found == {}
+
+
+def _rules(table: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """The wordings in a file of an issuer's rules, each in two languages."""
+    if "zh" in table:
+        yield table
+    else:
+        yield from chain.from_iterable(_rules(each) for each in table.values() if isinstance(each, dict))
 
 
 def test_documents_have_no_chinese_synonym_of_a_word_of_the_glossary() -> None:

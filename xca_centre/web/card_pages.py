@@ -98,7 +98,7 @@ def _told(
         "holder": certificate.holder,
         "validity": _PERIOD.format(**days)(),
         "state": found.standing.state.value,
-        "label": rules.labels.activation.of(found.standing)(),
+        "label": rules.labels.of(found.standing)(),
         "last_day": f"{last_day(found.lapses_at)}" if found.accepted is None else None,
         "activation": _refusal(_against_activation(rules, found, now)),
         "pin_reset": _refusal(_against_pin_reset(rules, found, now)),

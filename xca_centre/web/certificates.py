@@ -125,7 +125,7 @@ class _Certificates:
         return JSONResponse({"certificates": [self._members(entry, is_public) for entry in entries]})
 
     def _members(self, entry: Entry, is_public: bool) -> dict[str, object]:
-        label = self._frame.rules.labels.query.of(entry.standing)
+        label = self._frame.rules.labels.of(entry.standing)
         members: dict[str, object] = {
             "serial": entry.issued.serial,
             "use": entry.issued.use.value,

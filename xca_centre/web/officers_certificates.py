@@ -50,7 +50,7 @@ def routes(frame: Frame) -> Sequence[Route]:
             authority = (Reason.CA_COMPROMISE,) if Role.OPERATOR in officer.roles else ()
             context = {
                 "found": found,
-                "label": frame.rules.labels.query.of(found.standing),
+                "label": frame.rules.labels.of(found.standing),
                 "issued": certificate_sets.certificates_of(connection, found.id),
                 "holder": organisations.organisation(connection, found.organisation),
                 "acts": certificate_acts.possible(found, officer, frame.rules),

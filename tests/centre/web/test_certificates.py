@@ -51,12 +51,12 @@ def test_query_by_card_number_or_serial_number_shows_the_state_of_both_certifica
     by_card = client.get("/certificates", params={"card": f" {school_card.number.lower()} "}).text
     for certificate in (school_card.signing, school_card.encryption):
         assert serial_of(certificate.certificate) in by_card
-    assert by_card.count('class="state good">正常') == 2
+    assert by_card.count('class="state good">有效') == 2
     assert SCHOOL.name in by_card
     by_serial = client.get(
         "/certificates", params={"serial": serial(school_card).lower()}, headers=ENGLISH
     ).text
-    assert by_serial.count('class="state good">Normal') == 1
+    assert by_serial.count('class="state good">Valid') == 1
 
 
 def test_query_names_each_state_as_the_issuer_does(client: TestClient, school_card: Card) -> None:
@@ -69,10 +69,10 @@ def test_query_names_each_state_as_the_issuer_does(client: TestClient, school_ca
         labels.append((entry["state"], entry["label"]["zh-TW"]))
     assert labels == [
         ("issued", "未開卡"),
-        ("valid", "正常"),
+        ("valid", "有效"),
         ("held", "停用"),
-        ("valid", "復用"),
-        ("revoked", "EE金鑰洩漏"),
+        ("valid", "有效"),
+        ("revoked", "廢止"),
     ]
 
 

@@ -51,7 +51,7 @@ def test_certificates_are_revoked_for_good_with_the_user_code(
     client: TestClient, card: HeldCard, clock: MovedClock
 ) -> None:
     page = done(client, "/revoke", card.fields(act="revoke", ground="lost"), clock)
-    assert "註銷" in page
+    assert "廢止" in page
     assert card.state == "revoked"
     again = client.post(
         "/suspend-resume", data=card.fields(act="resume", token=new_token(clock())), headers=ENGLISH

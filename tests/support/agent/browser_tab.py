@@ -75,6 +75,14 @@ class Tab(ABC):
         """Return the window that this tab's page has opened, if it is there."""
 
     @abstractmethod
+    def others(self) -> "dict[str, Tab]":
+        """Return the other tabs and windows of its person, by their addresses."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it."""
+
+    @abstractmethod
     def is_closed(self) -> bool:
         """Tell whether it is closed."""
 
@@ -198,6 +206,16 @@ class Tab(ABC):
     def closes(self) -> None:
         """Wait until it has closed by itself."""
         until(self.is_closed, "it does not close")
+
+    def other(self, address: str) -> "Tab":
+        """Wait for another tab or window of its person, whose address begins so."""
+
+        def found() -> "Tab | None":
+            return next((tab for at, tab in self.others().items() if at.startswith(address)), None)
+
+        tab = until(found, f"no other window shows {address}")
+        assert isinstance(tab, Tab)
+        return tab
 
     def focused(self) -> str:
         """Return the part, id or name of the element that has the focus."""

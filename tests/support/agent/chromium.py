@@ -30,6 +30,13 @@ class Chromium(Tab):
                     return Chromium(page)
         return None
 
+    def others(self) -> dict[str, Tab]:
+        self._pump()
+        return {page.url: Chromium(page) for page in self._page.context.pages if page != self._page}
+
+    def close(self) -> None:
+        self._page.close()
+
     def is_closed(self) -> bool:
         self._pump()
         return self._page.is_closed()

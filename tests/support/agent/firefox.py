@@ -12,7 +12,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from support.agent.browser_tab import SECONDS, Tab
+from support.agent.browser_tab import SECONDS, Tab, until
 
 PREFERENCES = {
     "intl.accept_languages": "zh-TW",
@@ -89,6 +89,16 @@ class Firefox(Tab):
                 return Firefox(self._connection, context["context"], self._person, self._first)
         return None
 
+    def others(self) -> dict[str, Tab]:
+        return {
+            context["url"]: Firefox(self._connection, context["context"], self._person, self._first)
+            for context in self._contexts()
+            if context["userContext"] == self._person and context["context"] != self._context
+        }
+
+    def close(self) -> None:
+        self._ask("browsingContext.close")
+
     def is_closed(self) -> bool:
         return self._context not in [context["context"] for context in self._contexts()]
 
@@ -96,7 +106,12 @@ class Firefox(Tab):
         self._ask("browsingContext.activate")
 
     def picture(self, file: Path) -> None:
-        file.write_bytes(base64.b64decode(self._ask("browsingContext.captureScreenshot")["data"]))
+        def taken() -> str | None:
+            answer = self._connection.send("browsingContext.captureScreenshot", context=self._context)
+            return answer["result"]["data"] if answer["type"] == "success" else None
+
+        # Of a page that is being painted anew it takes none.
+        file.write_bytes(base64.b64decode(until(taken, "no picture is taken")))
 
     def resize(self, width: int, height: int) -> None:
         self._ask("browsingContext.setViewport", viewport={"width": width, "height": height})
@@ -153,11 +168,12 @@ class Firefox(Tab):
 
 
 @contextmanager
-def firefox(home: Path) -> Iterator[Connection]:
-    """Run Firefox with a new profile, in Chinese."""
+def firefox(home: Path, language: str = "zh-TW") -> Iterator[Connection]:
+    """Run Firefox with a new profile, whose person prefers a language."""
     profile = home / "profile"
     profile.mkdir(parents=True)
-    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()]
+    preferences = {**PREFERENCES, "intl.accept_languages": language}
+    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in preferences.items()]
     (profile / "user.js").write_text("\n".join(lines))
     process = subprocess.Popen(
         ["firefox-esr", "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"],
