@@ -161,8 +161,10 @@ class UserCodes:
             StoreUnavailable: the database did not answer; a try may have been spent.
         """
         check_form(code)
+        with self.database.read() as connection:
+            _require_tries(network_limits.number(connection, _TRY, network, self.database.clock()) + 1)
         with self.database.change() as change:
-            _count(change, network)
+            _require_tries(network_limits.count(change, _TRY, network))
             wanted = find(change)
             spent = change.connection.execute(
                 update(USER_CODES)
@@ -311,13 +313,13 @@ def _renew(change: Change, code: UUID, **values: object) -> None:
     change.connection.execute(delete(USER_CODE_LINKS).where(USER_CODE_LINKS.c.code == code))
 
 
-def _count(change: Change, network: str) -> None:
-    """Count a try of a network before it is known whether it is right.
+def _require_tries(number: int) -> None:
+    """See that a try of a network is one of those of this hour. It counts before it is known to be right.
 
     Raises:
-        TooManyTries: it has had all of this hour's.
+        TooManyTries: it has had all of them.
     """
-    if network_limits.count(change, _TRY, network) > NETWORK_TRIES:
+    if number > NETWORK_TRIES:
         raise TooManyTries(minutes=network_limits.WINDOW // timedelta(minutes=1))
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from support.centre.cases import SCHOOL, with_organisations
+from support.centre.cases import CODE, SCHOOL, with_organisations
 from support.centre.web import OPERATOR, Card, browser, frame_of
 from support.moved_clock import MovedClock
 from xca_centre import network_limits, officers
@@ -188,6 +188,22 @@ def test_logins_of_a_network_are_limited(client: TestClient, frame: Frame) -> No
             network_limits.count(change, "login", "unknown")
     answer = client.post("/login/begin", json=None, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "3600")
+
+
+@pytest.mark.parametrize(("act", "most"), [("login", 601), ("user_code", 30)])
+def test_network_that_had_its_share_waits_for_nobody_and_keeps_nobody_waiting(
+    client: TestClient, frame: Frame, act: str, most: int
+) -> None:
+    with frame.database.change() as change:
+        for _ in range(most):
+            network_limits.count(change, act, "unknown")
+    asked = {"number": "XC00000000000001", "serial": "1", "code": CODE, "act": "suspend"}
+    with frame.database.change():  # nobody else writes meanwhile
+        if act == "login":
+            answer = client.post("/login/begin", json=None, headers={"Content-Type": "application/json"})
+        else:
+            answer = client.post("/suspend-resume", data=asked)
+    assert answer.status_code == 429
 
 
 def test_form_that_is_sent_twice_at_once_does_its_act_once(frame: Frame) -> None:
