@@ -27,6 +27,7 @@ PAIRS: Final = {
             "login.md",
             "oidc.md",
             "centre.md",
+            "procurement.md",
         )
     },
 }

@@ -841,6 +841,108 @@ class NotRevocationData(CmsError):
     _next_step = text("Give CRLs in DER or PEM, successful OCSP responses in DER.")
 
 
+# --- sealed bids
+
+
+class NotOfTheSite(CmsError):
+    """A file is not a notice or a receipt that the site of a tender signed."""
+
+    path: str | Path
+    detail: Text | str
+    _message = text("{path} is not what the site of the tender signed: {detail}.")
+    _next_step = text("Get it again from the site, with the certificate with which the site signs.")
+
+
+class NotABid(CmsError):
+    """A file that should be a sealed bid is none."""
+
+    path: str | Path
+    detail: Text | str
+    _message = text("{path} is no sealed bid: {detail}.")
+    _next_step = text("Get it again as it was submitted.")
+
+
+class BidForOthers(CmsError):
+    """A bid is sealed to other cards than those that the notice names."""
+
+    path: str | Path
+    _message = text("{path} is not sealed to the cards that the notice names.")
+    _next_step = text("Seal the bid again with the current notice. Nobody else has to open it.")
+
+
+class OtherBidThanReceived(CmsError):
+    """A sealed bid is not the one that a receipt is of."""
+
+    path: str | Path
+    _message = text("{path} is not the bid that the receipt is of.")
+    _next_step = text(
+        "Check that both are the right files. If they are, tell the site: one of them was changed."
+    )
+
+
+class OtherBidKey(CmsError):
+    """A bid opens with another key than the one that it was submitted with."""
+
+    path: str | Path
+    _message = text("{path} opens with another key than the one that it was submitted with.")
+    _next_step = text(
+        "Nothing was written: such a bid could be opened to two contents. List it as one that cannot be "
+        "opened."
+    )
+
+
+class BidContradicts(CmsError):
+    """What a bid holds is not the bid that was submitted."""
+
+    path: str | Path
+    reason: Text | str
+    _message = text("What {path} holds is not the bid that was submitted: {reason}.")
+    _next_step = text("Nothing was written. List it as one that cannot be opened, with this reason.")
+
+
+class BidFileRefused(CmsError):
+    """A file cannot be part of a bid."""
+
+    path: str | Path
+    reason: Text | str
+    _message = text("The file {path} cannot be part of a bid: {reason}.")
+    _next_step = text("Give the file another name, then do it again. Nothing was signed.")
+
+
+class NotABidder(CmsError):
+    """A card's certificate names no organisation, so that nobody would know whose bid it is."""
+
+    number: str
+    _message = text("The certificate of the card {number} names no organisation that could bid.")
+    _next_step = text("Use the card of the organisation that bids.")
+
+
+class DeadlinePassed(CmsError):
+    """The deadline of a tender has passed."""
+
+    deadline: str
+    _message = text("The deadline of the tender was {deadline}: a bid would be late.")
+    _next_step = text("If the clock of this computer is wrong, set it. Otherwise ask whose tender it is.")
+
+
+class OpeningClosed(CmsError):
+    """Bids are not opened now."""
+
+    opens_from: str
+    opens_until: str
+    _message = text("The bids of the tender are opened from {opens_from} to {opens_until}, not now.")
+    _next_step = text("Wait until then. If the clock of this computer is wrong, set it.")
+
+
+class NotARehearsal(CmsError):
+    """What was opened for a rehearsal is none of the site's."""
+
+    path: str | Path
+    detail: Text | str
+    _message = text("{path} is no rehearsal for this site: {detail}.")
+    _next_step = text("Give nobody what it holds. Get another one from the site of the tender.")
+
+
 # --- other people's tools
 
 

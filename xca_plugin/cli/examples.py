@@ -42,6 +42,23 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "xcactl encrypt contract.pdf --to buyer.pem --to seller.pem",
     ),
     "decrypt": ("xcactl decrypt contract.pdf.p7e -o received.pdf",),
+    "bid": (
+        "xcactl bid seal prices.pdf --notice notice.p7m --site site.pem …",
+        "xcactl bid check a.bid --notice …",
+    ),
+    "bid seal": (
+        "xcactl bid seal prices.pdf plan.pdf -o our.bid --notice notice.p7m --site site.pem --bid NUMBER "
+        "--instrument instrument.p7m --instrument-number E-7",
+    ),
+    "bid check": (
+        "xcactl bid check our.bid --notice notice.p7m --site site.pem",
+        "xcactl bid check our.bid --notice notice.p7m --site site.pem --receipt our.bid.receipt",
+    ),
+    "bid open": (
+        "xcactl bid open *.bid --notice notice.p7m --site site.pem",
+        "xcactl bid open *.inner --notice notice.p7m --site site.pem --ca-file root.pem",
+    ),
+    "bid rehearse": ("xcactl bid rehearse rehearsal.p7e --origin https://bids.example.gov.tw",),
     "events": ("xcactl events", "xcactl events --card XC00000000091349"),
     "doctor": (
         "xcactl doctor",

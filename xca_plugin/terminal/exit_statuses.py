@@ -95,6 +95,17 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.AcceptanceRefused: 97,
     errors.TicketRefused: 98,
     errors.NotATicket: 99,
+    errors.NotOfTheSite: 100,
+    errors.NotABid: 101,
+    errors.BidForOthers: 102,
+    errors.OtherBidThanReceived: 103,
+    errors.OtherBidKey: 104,
+    errors.BidContradicts: 105,
+    errors.BidFileRefused: 106,
+    errors.NotABidder: 107,
+    errors.DeadlinePassed: 108,
+    errors.OpeningClosed: 109,
+    errors.NotARehearsal: 110,
 }
 
 OF_A_PLUGIN: Final = 1
