@@ -1076,8 +1076,8 @@ class AcceptanceKept(CentreError):
         "The acceptance for the card {number} is signed and kept; the centre did not take it yet: {detail}."
     )
     _next_step = text(
-        "It is sent again from the command line. It counts when it arrives: that must be before the "
-        "last day to activate the card ends."
+        "It is sent again while the agent runs, and from the command line. It counts when it arrives: that "
+        "must be before the last day to activate the card ends."
     )
 
 

@@ -241,12 +241,15 @@ class Acceptance:
         signed_at: when the card signed it, by this computer's clock. Of one that was signed elsewhere: when
             the certificates were first seen to be valid.
         detail: why the centre did not take it yet, or refuses it; None: nothing was said.
+        statement: what the card signed (CMS SignedData); empty: the centre has answered, or it was signed
+            elsewhere.
     """
 
     number: str
     outcome: AcceptanceOutcome
     signed_at: datetime
     detail: Text | str | None = None
+    statement: bytes = field(default=b"", repr=False)
 
 
 class CertificateState(StrEnum):

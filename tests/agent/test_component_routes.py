@@ -497,6 +497,9 @@ def test_activation_with_a_centre_is_asked_for_by_the_centre_alone(
     assert (refused["func"], refused["ret_code"]) == (func, Code.FAILED)
     assert centre in refused["message"]
     assert "/activate" not in refused["message"]
+    shown = SiteClient(agent, SITE).popup(asked)
+    assert centre in shown["consent"]["told"]  # the window tells it before the site is told
+    assert json.loads(shown["refusal"])["ret_code"] == Code.FAILED
     assert "/activate" in SiteClient(agent, centre).post(path, asked)["message"]
 
     settings.write_text("[centre]\nurl = nothing\n")

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's own pages over plain HTTP, in each situation and each language."""
 
+import base64
 import json
 import re
 import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,7 +24,7 @@ from softhsm.card_fixture import CardFixture
 from support.agent.agent_process import SECONDS, Start, configure, running
 from support.agent.component_client import SITE, SiteClient
 from support.agent.page_visitor import WRONG, CardLocation, Visitor, visiting, words
-from support.centre_server import centre_server
+from support.centre_server import ACCEPTED, BUSY, centre_server
 from support.odd_certificates import odd_ones, put
 from xca_centre.acceptance import SignedAcceptance
 from xca_common import taipei
@@ -141,9 +143,55 @@ def test_activation_with_a_centre_accepts_the_certificates(
             form = visitor.form("/activate")
             secrets = {"secret": xca_issued_card.user_code, "new_pin": NEW_PIN, "again": NEW_PIN}
             done = visitor.send("/activate", {**form, **secrets})
-        assert "The card is activated." in words(done.text)
+        said = words(done.text)
+        assert "The card is activated." in said
+        assert f"The centre, {centre.origin}, has taken it: the certificates are valid." in said
         ((_, _, body),) = centre.posts
         SignedAcceptance.read(body, centre.origin)
+
+
+def test_acceptance_that_a_centre_does_not_take_is_kept_and_sent_again_by_the_agent(
+    start_agent: Start, xca_issued_card: CardFixture
+) -> None:
+    card = xca_issued_card
+    with centre_server() as centre:
+        centre.answer = BUSY
+        agent = start_agent(card, trusted=(centre.origin,))
+        own = agent.home / ".config/xca"
+        (own / "centre.conf").write_text(
+            f"[centre]\nurl = {centre.origin}\nissuer = {card.environment.pki / 'ca.pem'}\n"
+        )
+        asking = SiteClient(agent, centre.origin)
+        request = {"func": "openCard", "cardid": card.number}
+        since = asking.popup(request)["consent"]["since"]
+        with visiting(agent) as visitor:
+            form = visitor.form("/activate")
+            secrets = {"secret": card.user_code, "new_pin": NEW_PIN, "again": NEW_PIN}
+            said = words(visitor.send("/activate", {**form, **secrets}).text)
+        assert f"{centre.origin} does not have it yet" in said
+        assert "The database is away." in said
+        waiting = {"site": centre.origin, "request": json.dumps(request), "since": since}
+        looked = asking.http.post(f"{agent.url}/popup", json=waiting, headers={"Origin": agent.url})
+        answer = json.loads(looked.json()["answer"])
+        SignedAcceptance.read(base64.b64decode(answer["acceptance"]), centre.origin)
+
+        (kept,) = agent.home.glob("**/*.signed")
+        kept.write_text(json.dumps(json.loads(kept.read_text()) | {"try_after": None}))  # a minute later
+        centre.answer = ACCEPTED
+        with running(agent.home, card.variables):
+            end = time.monotonic() + SECONDS
+            while kept.exists() and time.monotonic() < end:
+                time.sleep(0.05)
+        assert not kept.exists()
+        assert kept.with_suffix(".answer").exists()
+
+
+def test_activation_without_a_centre_says_that_nobody_was_told(
+    start_agent: Start, xca_issued_card: CardFixture
+) -> None:
+    with visiting(start_agent(xca_issued_card)) as visitor:
+        said = visitor.fill("/activate", xca_issued_card.user_code, NEW_PIN)
+    assert "On this computer no centre is configured that issued the card" in said
 
 
 def test_wrong_user_codes_count_down_and_need_confirmation(

@@ -60,7 +60,7 @@ class KeptAcceptance:
 
     def as_acceptance(self) -> Acceptance:
         """Return it as programs are shown it."""
-        return Acceptance(self.number, self.outcome, self.signed_at, _shown(self.said))
+        return Acceptance(self.number, self.outcome, self.signed_at, _shown(self.said), self.statement)
 
     def encode(self) -> bytes:
         """Return the content of its file. decode() reads it."""

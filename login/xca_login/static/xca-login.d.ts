@@ -121,8 +121,8 @@ export function sign(statement: string | (() => Promise<string>), options?: Card
 export function openEnvelope(envelope: Uint8Array | string, options?: CardOptions): Promise<Uint8Array>;
 
 /**
- * Activate a card (開卡): the person does it in the component's own window. `acceptance`: what the card signed for the
- * certificate centre that it comes from, in base64; null: nothing.
+ * Activate a card (開卡): the person does it on a page of the component. `acceptance`: what the card signed for the
+ * certificate centre that it comes from, in base64; null: nothing, or the component has delivered it already.
  */
 export function openCard(options: Options & { card: string; issuer: string }): Promise<{ acceptance: string | null }>;
 

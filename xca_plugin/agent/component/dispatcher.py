@@ -145,7 +145,8 @@ class ConsentRequest:
 
     Attributes:
         question: what the popup shows and asks for, as JSON. With a member `cards` a card is chosen; with
-            a member `blindness` blind requests are switched on for the site.
+            a member `blindness` blind requests are switched on for the site. With a member `told` the popup
+            only says why the site is refused.
         refusal: the answer to the site if the person refuses.
         unasked: the answer to the site where there is no popup that could ask.
         done_by: the action with which the person carries the request out on a page of the agent. Then the
@@ -234,6 +235,8 @@ class Dispatcher:
                     await asyncio.to_thread(_check_is_centre, site)  # it reads files
                 return self._own_page_request(site, func, fields)
             raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page("/") if func == "umakeSig" else None)
+        except _NotTheCentreError as error:
+            return _told_request(site, func or "", error)
         except (Refusal, XcaError) as error:
             answer = failure(_answer_name(func or ""), error)
             return answer | {"msg": answer["message"]} if func in _ANSWERED_IN_MSG else answer
@@ -514,12 +517,34 @@ def _check_is_centre(site: str) -> None:
     """Refuse a site that is not the configured centre. Without a configuration any trusted site may be one.
 
     Raises:
-        Refusal: another centre is configured.
-        BadCentreConfiguration: nobody can tell which one is.
+        _NotTheCentreError: another centre is configured, or nobody can tell which one is.
     """
-    centre = CentreSettings.load()
+    try:
+        centre = CentreSettings.load()
+    except errors.BadCentreConfiguration as error:
+        raise _NotTheCentreError(error, f"{error.message()} {error.next_step()}") from error
     if centre is not None and centre.origin != site:
-        raise Refusal(Code.FAILED, _CENTRE_ALONE.format(centre=centre.origin)())
+        told = _CENTRE_ALONE.format(centre=centre.origin)()
+        raise _NotTheCentreError(Refusal(Code.FAILED, told), told)
+
+
+class _NotTheCentreError(Exception):
+    """A site asks for what only the centre's site may ask for.
+
+    Attributes:
+        refusal: what the site is told.
+        told: what the person is told.
+    """
+
+    def __init__(self, refusal: Refusal | XcaError, told: str) -> None:
+        super().__init__()
+        self.refusal, self.told = refusal, told
+
+
+def _told_request(site: str, func: str, error: _NotTheCentreError) -> ConsentRequest:
+    """Return what the popup says about a site that is refused; then the site is told."""
+    answer = failure(_answer_name(func), error.refusal)
+    return ConsentRequest({"site": harmless(site), "told": harmless(error.told)}, answer, answer)
 
 
 def _purpose(pending: _PendingOperation, question: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 """The popups that web sites open: one asks for consent to a request, one asks to trust a site."""
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import Sequence
@@ -21,11 +22,13 @@ from xca_plugin.agent.component.dispatcher import ANSWER_NAMES, Agreement, CardC
 from xca_plugin.agent.component.popup_paths import FIRST_WORDS
 from xca_plugin.agent.component.result_codes import success, to_json
 from xca_plugin.agent.pages import sites
+from xca_plugin.agent.pages.acceptance import known_status
+from xca_plugin.agent.pages.pin_actions import ACTIVATE
 from xca_plugin.agent.pages.problems import problem_of
 from xca_plugin.agent.pages.rendering import ASSETS, page, render
 from xca_plugin.agent.process.origin import is_exposed, is_origin
 from xca_plugin.agent.process.state import AgentState, endpoint
-from xca_plugin.model import Card
+from xca_plugin.model import Card, CertificateStatus
 
 REQUEST_PATH: Final = "/popup"
 """Where the consent popup sends the request that it got from a site."""
@@ -108,11 +111,24 @@ async def _look(state: AgentState, request: Request, site: str, body: str, since
     if not isinstance(answer, ConsentRequest):
         return JSONResponse({"answer": to_json(answer)})
     action = answer.done_by
-    if action is None or not state.action_results.done_since(since, action, answer.card_number):
+    if action is None:
+        return JSONResponse({})
+    card = state.action_results.done_since(since, action, answer.card_number)
+    if card is None:
         return JSONResponse({})
     func = str(answer.refusal["func"])
     await site_requests.record(request, site, action.path)
-    return JSONResponse({"answer": to_json(success(func))})
+    members = await _acceptance(state, card) if action is ACTIVATE else {}
+    return JSONResponse({"answer": to_json(success(func, **members))})
+
+
+async def _acceptance(state: AgentState, card: Card) -> dict[str, str]:
+    """Return what a card signed for its centre, as a member of an answer, until the centre has it."""
+    known = await known_status(state, card)
+    acceptance = known.acceptance if isinstance(known, CertificateStatus) else None
+    if acceptance is None or not acceptance.statement:
+        return {}
+    return {"acceptance": base64.b64encode(acceptance.statement).decode("ascii")}
 
 
 async def _note_question(state: AgentState, request: Request) -> Response:

@@ -15,6 +15,7 @@ from xca_common.web.forms import MalformedForm, read_form
 from xca_common.web.language import with_language_choice
 from xca_plugin import last_try, receipt
 from xca_plugin.agent.component import site_requests
+from xca_plugin.agent.pages.acceptance import known_status
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, PIN_ACTIONS, PinAction
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN, pin_pattern
@@ -42,8 +43,11 @@ async def _show(state: AgentState, action: PinAction, request: Request) -> Respo
     query = request.query_params
     result = state.action_results.get(query.get("result"))
     if result and result.action is action and result.card:
-        address = f"/receipt?result={query['result']}" if action is ACTIVATE else None
-        return page(request, "action_done.html", result=result, receipt=address)
+        if action is not ACTIVATE:
+            return page(request, "action_done.html", result=result, receipt=None)
+        address = f"/receipt?result={query['result']}"
+        known = await known_status(state, result.card)
+        return page(request, "action_done.html", result=result, receipt=address, known=known)
     snapshot = await take_snapshot(state, query.get("card"))
     return page(
         request,

@@ -63,10 +63,14 @@ class ActionResults:
         """Return the result of that id, if it is still kept."""
         return self._by_id.get(result_id or "")
 
-    def done_since(self, count: int, action: CardAction, card_number: str | None) -> bool:
-        """Tell whether an action succeeded after so many results, with a card if one is named."""
+    def done_since(self, count: int, action: CardAction, card_number: str | None) -> Card | None:
+        """Return the card with which an action succeeded after so many results; None: it did not.
+
+        Args:
+            count: how many results there had been.
+            action: the action.
+            card_number: the card; None: any.
+        """
         later = list(self._by_id.values())[max(len(self._by_id) - (self._count - count), 0) :]
-        return any(
-            each.action is action and each.card is not None and card_number in (None, each.card_number)
-            for each in later
-        )
+        done = (each for each in later if each.action is action and card_number in (None, each.card_number))
+        return next((each.card for each in done if each.card is not None), None)

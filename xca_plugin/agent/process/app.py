@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent as an ASGI application: all its routes, behind the request guard."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -33,6 +34,7 @@ from xca_plugin.agent.pages import (
     server_sent_events,
     sites,
 )
+from xca_plugin.agent.process.delivery import deliver_while_running
 from xca_plugin.agent.process.state import AgentState
 
 _REQUEST_MAX: Final = 8 << 20  # bytes; a site's request holds what is to be signed
@@ -63,7 +65,9 @@ def create_app(state: AgentState) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        delivery = asyncio.create_task(deliver_while_running())
         yield
+        delivery.cancel()
         state.card_changes.close()
         state.card_worker.close()
         state.workspaces.close()

@@ -11,7 +11,7 @@
   const { firstWord, answerNames } = document.currentScript.dataset;
   const ready = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve));
   const site = { window: window.opener, origin: null, request: null };
-  const SCREENS = ["working", "no-opener", "changed", "choice", "blind-off", "blind", "own-page", "consent"];
+  const SCREENS = ["working", "no-opener", "changed", "choice", "blind-off", "blind", "own-page", "told", "consent"];
   const element = (part) => document.querySelector(`[data-part="${part}"]`);
   let refusal = null; // the answer if the person closes the popup
   let choice = {}; // the card that the person chose
@@ -106,7 +106,7 @@
     refusal = refused;
     const replaces = isFirst && (await shownQuestion.begin(site.origin));
     isFirst = false;
-    const next = question.ownPage ? showOwnPage : question.cards ? askForCard : question.blindness ? askToSwitchOn : ask;
+    const next = question.told ? tell : question.ownPage ? showOwnPage : question.cards ? askForCard : question.blindness ? askToSwitchOn : ask;
     if (!replaces) {
       next(question, refused);
       return;
@@ -114,6 +114,14 @@
     element("go-on").onclick = () => next(question, refused);
     element("changed-refuse").onclick = () => finish(refused);
     showQuestion("changed", "changed-title");
+  }
+
+  // The site is refused. The person reads why, and then the site is told.
+  function tell(question, refused) {
+    showSite("told-site", question.site);
+    showText("told-why", question.told);
+    element("told-close").onclick = () => finish(refused);
+    showQuestion("told", "told-title");
   }
 
   // The person does on a page of the agent what the site asks for; the site is told when it is done.
