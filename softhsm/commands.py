@@ -435,13 +435,17 @@ def repair(directory: Path, number: str) -> None:
     type=click.File("rb"),
     help=_("Do it as the card does with this ticket (授權票) of its centre; - is the standard input."),
 )
+@_yes_option
 @click.pass_context
 def reset_user_code(
-    context: click.Context, number: str, new_user_code: str | None, ticket: BinaryIO | None
+    context: click.Context, number: str, new_user_code: str | None, ticket: BinaryIO | None, yes: bool
 ) -> None:
     """Give a card a new user code."""
     environment = Environment(context.obj)
-    softhsm.find(environment, number)
+    if softhsm.find(environment, number).row.activated_at is not None:
+        _agree(
+            text("The PIN of {number} is void afterwards. Set a new user code?").format(number=number), yes
+        )
     given = None if ticket is None else ticket.read(_LONGEST_TICKET)
     code = _user_code(context, new_user_code, _("New user code (用戶代碼)"))
     if given is None:
@@ -486,7 +490,9 @@ def suspend(directory: Path, number: str) -> None:
     published = revocation.suspend(Environment(directory), number)
     done = text("The certificates of {number} are suspended.")
     if not published.has_changed:
-        done = text("The certificates of {number} were suspended already: nothing was changed.")
+        unchanged = text("The certificates of {number} were suspended already: nothing was changed.")
+        _say(unchanged.format(number=number))
+        return
     _say_published(done.format(number=number), published)
 
 
@@ -500,7 +506,9 @@ def resume(directory: Path, number: str) -> None:
     published = revocation.resume(Environment(directory), number)
     done = text("The certificates of {number} are resumed.")
     if not published.has_changed:
-        done = text("The certificates of {number} were not suspended: nothing was changed.")
+        unchanged = text("The certificates of {number} were not suspended: nothing was changed.")
+        _say(unchanged.format(number=number))
+        return
     _say_published(done.format(number=number), published)
 
 
@@ -559,8 +567,9 @@ def _agree(question: Text, yes: bool) -> None:
 def _user_code(context: click.Context, source: str | None, prompt: str) -> str:
     if source is None:
         if not sys.stdin.isatty():
-            said = text("no terminal to ask for the user code on; name its source: {forms}")
-            raise click.UsageError(said.format(forms=FORMS)())
+            option = next(each for each in context.command.params if isinstance(each, SourceOption))
+            said = text("no terminal to ask for the user code on; name its source: {option} {forms}")
+            raise click.UsageError(said.format(option=option.opts[0], forms=FORMS)())
         facts = {"least": rules.USER_CODE_MIN, "most": rules.USER_CODE_MAX}
         click.echo(_USER_CODE_RULE.format(**facts)(), err=True)
         click.echo(_("Nothing is shown while you type."), err=True)

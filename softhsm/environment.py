@@ -136,14 +136,20 @@ class Environment:
         environment._at(path)
         configuration = environment._module_configuration()
 
-        make_private(path.parent)
-        with scratch_folder(path.parent) as scratch:
-            build = cls.__new__(cls)
-            build._at(scratch / "environment")
-            yield environment, build
-            atomic_file.write(build.inner_configuration, softhsm_configuration(environment.tokens))
-            atomic_file.write(build.configuration, configuration)
-            build.path.rename(path)
+        try:
+            make_private(path.parent)
+            with scratch_folder(path.parent) as scratch:
+                build = cls.__new__(cls)
+                build._at(scratch / "environment")
+                yield environment, build
+                atomic_file.write(build.inner_configuration, softhsm_configuration(environment.tokens))
+                atomic_file.write(build.configuration, configuration)
+                build.path.rename(path)
+        except OSError as error:
+            if not _is_below(path.parent, error.filename):
+                raise
+            # The person named the environment, and no scratch folder beside it.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         atomic_file.sync(path.parent)
 
     def exports(self) -> dict[str, str]:
@@ -203,3 +209,7 @@ def _softhsm() -> Path:
         "Fedora: dnf install softhsm), or name the library in SOFTHSM2_MODULE"
     )
     raise IssuerError(said.format(path=os.environ.get(VARIABLE) or "libsofthsm2.so"))
+
+
+def _is_below(folder: Path, filename: object) -> bool:
+    return isinstance(filename, (str, os.PathLike)) and Path(filename).is_relative_to(folder)

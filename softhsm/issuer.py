@@ -340,7 +340,10 @@ class _Certificates:
         try:
             holder = distinguished_name.parse(application.holder)
         except ValueError:
-            said = text("holder '{holder}': not a name; write it like C=TW,L=臺北市,O=國立臺灣大學")
+            said = text(
+                "holder '{holder}': not a name; write it like C=TW,L=臺北市,O=國立臺灣大學, and a comma in a "
+                "value as \\,"
+            )
             raise BadValueError(said.format(holder=application.holder)) from None
         try:
             attributes = authority.directory_attributes(

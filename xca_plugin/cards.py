@@ -3,7 +3,7 @@
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
@@ -48,6 +48,8 @@ BUILT_IN: Final = ("hicos", "weak_pin", "centre")
 STATUS_SECONDS: Final = 15.0
 """How long a centre may be asked how certificates stand."""
 
+_FREE_SLOT: Final = "SoftHSM slot ID "
+"""How SoftHSM names a slot without a token begins like this."""
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -537,6 +539,16 @@ class Cards:
             raise errors.CardLapsed(number=card.number)
         if card.user_code_tries == 0:
             raise errors.UserCodeLocked(number=card.number)
+
+
+def named_readers(readers: Iterable[str], filled: Collection[str]) -> list[str]:
+    """Return the readers, without the free slots of SoftHSM, which stand for none.
+
+    Args:
+        readers: as Cards.readers returns them.
+        filled: those that hold a card.
+    """
+    return [each for each in readers if each in filled or not each.startswith(_FREE_SLOT)]
 
 
 class CheckedSession:

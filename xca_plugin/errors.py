@@ -370,13 +370,25 @@ class WrongUserCode(_WrongSecret):
 
 
 class UserCodeLocked(CardError):
-    """The user code is locked after too many wrong ones."""
+    """The user code is locked after too many wrong ones.
+
+    Attributes:
+        just_now: the value that was tried locked it.
+    """
 
     number: str
+    just_now: bool = False
     return_value = ReturnValue.CKR_PIN_LOCKED
     needs_issuer = True
     _message = text("The user code of the card {number} is locked.")
     _next_step = text("Have the user code reset (用戶代碼重設) by the issuer, then use the new one.")
+
+    def message(self, language: str | None = None) -> str:
+        """Return what happened."""
+        if self.just_now:
+            said = text("The user code is wrong, and that of the card {number} is locked now.")
+            return said.format(number=self.number)(language)
+        return super().message(language)
 
 
 class WrongPin(_WrongSecret):
@@ -392,12 +404,24 @@ class WrongPin(_WrongSecret):
 
 
 class PinLocked(CardError):
-    """The PIN is locked after too many wrong PINs (鎖卡)."""
+    """The PIN is locked after too many wrong PINs (鎖卡).
+
+    Attributes:
+        just_now: the value that was tried locked it.
+    """
 
     number: str
+    just_now: bool = False
     return_value = ReturnValue.CKR_PIN_LOCKED
     _message = text("The PIN of the card {number} is locked.")
     _next_step = text("Unlock it and set a new PIN with the user code.")
+
+    def message(self, language: str | None = None) -> str:
+        """Return what happened."""
+        if self.just_now:
+            said = text("The PIN is wrong, and that of the card {number} is locked now.")
+            return said.format(number=self.number)(language)
+        return super().message(language)
 
 
 class EntryCancelled(CardError):

@@ -758,15 +758,18 @@ def _means(asked: _Asked, card: Card, token: Token) -> Iterator[None]:
 def _situation(asked: _Asked, error: PKCS11Error, card: Card, token: Token) -> errors.CardError | None:
     number = card.number
     about_pin = asked is _Asked.PIN
+    locked = errors.PinLocked if about_pin else errors.UserCodeLocked
     vendor = _UNMAPPED.search(str(error))
     if isinstance(error, p11.PinIncorrect) or vendor:
         # After C_InitPIN too this is the user code: a real card may verify it only then.
         left = int(vendor[1]) if vendor else _tries_left(asked, number, token)
         if left == 0:
-            return errors.PinLocked(number=number) if about_pin else errors.UserCodeLocked(number=number)
+            return locked(number=number, just_now=True)
         return errors.WrongPin(tries_left=left) if about_pin else errors.WrongUserCode(tries_left=left)
     if isinstance(error, p11.PinLocked):
-        return errors.PinLocked(number=number) if about_pin else errors.UserCodeLocked(number=number)
+        # Only who saw one try left spends it.
+        seen = card.pin_tries if about_pin else card.user_code_tries
+        return locked(number=number, just_now=seen == 1)
     if isinstance(error, p11.PinExpired) and not card.real:
         return errors.CardLapsed(number=number)
     if isinstance(error, (p11.PinLenRange, p11.PinInvalid, p11.PinTooWeak)):

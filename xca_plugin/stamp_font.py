@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fonts of visible PDF signatures: a font of this computer for a text, and fonts that refuse other text."""
 
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +69,8 @@ def write_font(characters: str, target: Path, source: Path) -> None:
     font = TTFont(file, fontNumber=number, lazy=True)
     subsetter = Subsetter(Options(layout_features=[], name_IDs=["*"], notdef_outline=True, hinting=False))
     subsetter.populate(text=characters + " ")
+    # It warns of oddities in the font file, about which the person can do nothing.
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     subsetter.subset(font)
     if font["head"].unitsPerEm != _UNITS:
         scale_upem(font, _UNITS)

@@ -49,7 +49,7 @@ def reset_user_code(number: str, ticket: bytes, new_user_code: Secret) -> None:
             done = subprocess.run(  # noqa: S603
                 [
                     program,
-                    *("--dir", str(store_path().parent), "reset-user-code", number),
+                    *("--dir", str(store_path().parent), "reset-user-code", number, "--yes"),
                     *("--ticket", "-", "--new-user-code", f"fd:{reading}"),
                 ],
                 stdin=given,

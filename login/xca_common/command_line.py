@@ -158,6 +158,8 @@ class ProgramCommands(click.Group):
                 return super().invoke(ctx)
             except (click.ClickException, click.Abort, click.exceptions.Exit):
                 raise
+            except BrokenPipeError:
+                raise  # who read the output has seen enough: click ends the program without a message
             except Exception as error:
                 raise self.problem(error) or _end_of(error) from error
 

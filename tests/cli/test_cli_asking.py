@@ -115,6 +115,50 @@ def test_secret_that_cannot_be_typed_because_of_a_pipe_is_told_so(active: Worksp
     assert "there is no terminal to ask at" in active.run("pin", "verify").err
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "Nothing was typed"), ("zh_TW", "沒有輸入任何字元")])
+def test_enter_alone_at_a_hidden_question_is_answered(active: Workspace, language: str, words: str) -> None:
+    with active.terminal("--lang", language, "pin", "verify") as talk:
+        question = "PIN: " if language == "en" else "PIN碼："
+        talk.expect_exact(question)
+        talk.sendline("")
+        talk.expect_exact(words)
+        talk.expect_exact(question)
+        talk.sendline(PIN)
+        talk.expect(pexpect.EOF)
+    assert talk.exitstatus == 0
+
+
+@pytest.mark.parametrize(
+    ("language", "step"), [("en", "Leave --pin out to be asked"), ("zh_TW", "請不要加上 --pin")]
+)
+def test_source_that_cannot_be_read_at_a_terminal_is_told_to_be_left_out(
+    active: Workspace, language: str, step: str
+) -> None:
+    with active.terminal("--lang", language, "pin", "verify", "--pin", "file:/nope") as talk:
+        talk.expect_exact(step)
+    assert talk.exitstatus == 43
+    assert step not in active.run("--lang", language, "pin", "verify", "--pin", "file:/nope").err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sign", "text", "-o", "-"),
+        ("decrypt", "text.p7e", "-o", "-"),
+        ("sign", "text", "--timestamp-request", "-"),
+    ],
+)
+def test_result_that_no_terminal_shows_is_refused_before_the_card_is_shown(
+    active: Workspace, command: tuple[str, ...]
+) -> None:
+    for name in ("text", "text.p7e"):
+        (active.home / name).write_text("text")
+    with active.terminal(*command) as talk:
+        talk.expect_exact("This content is not for a terminal")
+        assert "tries left" not in str(talk.before)
+    assert talk.exitstatus == 2
+
+
 def test_user_code_without_a_terminal_for_the_new_pin_costs_no_try(closed: Workspace) -> None:
     result = closed.with_variables(WRONG="Wrong-123").run("activate", "--yes", "--user-code", "env:WRONG")
     assert result.status == 43

@@ -227,3 +227,22 @@ def test_recipient_that_an_empty_variable_left_out_is_told_without_a_command_tha
         assert result.status == 2
         assert "if you wrote a variable, it is empty." in result.err, result.err
         assert "cert export" not in result.err
+
+
+@pytest.mark.parametrize("language", ["en", "zh_TW"])
+def test_revocation_that_was_asked_for_in_vain_is_not_told_to_be_asked_for(
+    active: Workspace, language: str
+) -> None:
+    (active.home / "text").write_text("text")
+    assert active.run("cert", "export", "ROOT CA Cert", "-o", "root.pem").status == 0
+    assert active.run("sign", "text", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    verify = ("--lang", language, "verify", "text", "text.p7s", "--ca-file", "root.pem")
+    result = active.run(*verify, "--fetch")
+    assert (result.status, "--allow-host" in result.err, "--fetch" in result.err) == (78, True, False)
+
+
+def test_certificate_that_is_not_for_encryption_is_named_by_its_holders_name(active: Workspace) -> None:
+    (active.home / "text").write_text("text")
+    active.run("cert", "export", "cert1", "-o", "cert1.pem")
+    result = active.run("encrypt", "text", "--to", "cert1.pem")
+    assert (result.status, "C=TW" in result.err) == (66, False), result.err

@@ -63,6 +63,11 @@ def test_readers_with_and_without_cards_are_listed(
     assert shown.err == ""
 
 
+def test_free_slot_of_softhsm_is_no_reader(closed: Workspace) -> None:
+    found = closed.run("detect", "--json").json
+    assert found["readers"] == [found["cards"][0]["reader"]]
+
+
 def test_reader_of_a_card_that_is_shown_names_that_card(
     closed: Workspace, xca_virtual_reader: VirtualReader
 ) -> None:

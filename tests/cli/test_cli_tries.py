@@ -38,12 +38,16 @@ def test_wrong_pins_in_a_terminal_tell_two_one_and_locked(active: Workspace, sec
         talk.sendline("last try")
         talk.expect_exact(PROMPT[secret])
         talk.sendline("wrong-3a")
+        talk.expect_exact(
+            {"pin": "The PIN is wrong, and ", "user code": "The user code is wrong, and "}[secret]
+        )
         talk.expect_exact(message)
         talk.expect_exact(advice)
     assert talk.exitstatus == status
     # A locked card is refused before any prompt.
     with workspace.terminal(*COMMANDS[secret]) as talk:
         talk.expect_exact(message)
+        assert "wrong" not in str(talk.before)
     assert talk.exitstatus == status
 
 

@@ -28,6 +28,13 @@ def test_init_done_twice_changes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [issuer.path]
 
 
+def test_environment_that_cannot_be_made_is_told_by_its_own_name() -> None:
+    for folder in ("/proc/x", "/proc/x/y"):
+        done = Issuer(Path(folder)).run("--lang", "en", "init")
+        assert done.returncode == 1
+        assert done.stderr.decode().startswith(f"Error: {folder}: "), done.stderr
+
+
 def test_init_takes_an_empty_directory_and_no_other(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path / "mine")
     issuer.path.mkdir()

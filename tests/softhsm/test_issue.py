@@ -342,6 +342,37 @@ def test_user_code_of_the_wrong_form_in_a_terminal_is_asked_for_again(issuer: Is
     assert terminal.exitstatus == 0
 
 
+def test_user_code_reset_that_voids_a_pin_asks_first(issuer: Issuer, active: str) -> None:
+    arguments = ("reset-user-code", active, "--new-user-code", "stdin")
+    done = issuer.run("--lang", "en", *arguments, stdin="")
+    assert f"The PIN of {active} is void afterwards." in done.stderr.decode()
+    assert "Nobody agreed. Nothing was changed. Scripts agree with --yes." in done.stderr.decode()
+    assert issuer.cards()[active]["state"] == "active"
+    shown = issuer.run("--lang", "zh_TW", *arguments, stdin="").stderr.decode()
+    assert f"重設後，{active} 的PIN碼即失效。要設定新的用戶代碼嗎？" in shown
+    assert issuer.run(*arguments, "--yes", stdin=f"{USER_CODE}\n").returncode == 0
+    assert issuer.cards()[active]["state"] == "pin-locked"
+
+
+def test_user_code_reset_without_a_terminal_names_its_option(issuer: Issuer, closed: str) -> None:
+    done = issuer.run("reset-user-code", closed)
+    assert (done.returncode, "name its source: --new-user-code env:NAME" in done.stderr.decode()) == (2, True)
+
+
+def test_holder_with_a_comma_is_told_how_to_write_it(issuer: Issuer) -> None:
+    for holder, status in (("C=TW,O=Acme, Inc.", 2), ("C=TW,O=Acme\\, Inc.", 0)):
+        done = issuer.run("issue", "--user-code", "stdin", "--holder", holder, stdin=f"{USER_CODE}\n")
+        assert (done.returncode, "a comma in a value as \\," in done.stderr.decode()) == (status, status == 2)
+
+
+def test_list_whose_reader_has_gone_ends_without_a_message(issuer: Issuer, closed: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(issuer.command("list"), stdout=writing, stderr=subprocess.PIPE, cwd="/")
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_list_names_what_its_numbers_count(issuer: Issuer, closed: str) -> None:
     above, below, *_ = issuer.run("--lang", "en", "list").stdout.decode().splitlines()
     assert re.search(r"PIN +User code +Reader *$", above)

@@ -51,7 +51,7 @@ def _token_file(issuer: Issuer, number: str) -> Path:
 
 def _reset(issuer: Issuer, number: str, *, before: tuple[str, ...] = ()) -> tuple[int, str]:
     done = issuer.run(
-        "reset-user-code", number, "--new-user-code", "stdin", stdin=f"{NEW_CODE}\n", before=before
+        "reset-user-code", number, "--yes", "--new-user-code", "stdin", stdin=f"{NEW_CODE}\n", before=before
     )
     return done.returncode, (done.stdout + done.stderr).decode()
 

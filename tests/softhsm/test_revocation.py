@@ -121,7 +121,7 @@ def test_suspension_of_a_suspended_card_says_that_nothing_changed(issuer: Issuer
     for command, (english, chinese) in said.items():
         first = issuer.run(command, active).stdout.decode()
         assert (english in first) is (command == "resume")
-        assert english in issuer.run(command, active).stdout.decode()
+        assert issuer.run(command, active).stdout.decode().splitlines() == [f"The certificates of {english}"]
         assert chinese in issuer.run("--lang", "zh_TW", command, active).stdout.decode()
     assert "resumed" in issuer.run("resume", active).stdout.decode()
 

@@ -26,6 +26,7 @@ from xca_plugin.terminal.output import say_done
 from xca_plugin.terminal.result_files import (
     agree_to_replace,
     check_output,
+    check_shown,
     force_option,
     result_file,
     say_written,
@@ -155,6 +156,8 @@ def decrypt(
     from xca_plugin import enveloped
 
     check_single(files, output)
+    if output:
+        check_shown(output)
     if len(files) == 1:
         (file,) = files
         with opened(file) as (source, progress):

@@ -9,7 +9,7 @@ import click
 from pkcs11_shim import ConfigurationError, inner_module_path
 from xca_common.errors import XcaError
 from xca_plugin import card_text, errors, pcsc
-from xca_plugin.cards import Cards
+from xca_plugin.cards import Cards, named_readers
 from xca_plugin.cli import json_documents
 from xca_plugin.cli.common import json_option
 from xca_plugin.i18n import _, text
@@ -41,7 +41,7 @@ def detect(wait: bool, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "readers": slots,
+                "readers": named_readers(slots, {card.reader for card in present}),
                 "cards": [json_documents.card(card) for card in present],
                 "pcsc": {
                     "readers": [json_documents.reader(reader) for reader in readers],

@@ -35,6 +35,7 @@ from xca_plugin.terminal.result_files import (
     OUTPUT,
     agree_to_replace,
     check_output,
+    check_shown,
     force_option,
     result_file,
     say_about,
@@ -103,6 +104,9 @@ def sign(
     check_outputs(outputs)
     if timestamp_request:
         check_output(timestamp_request, *files, *outputs.values())
+        check_shown(timestamp_request)
+    if output and form != "pem":
+        check_shown(output)
     cards = cards_asking(last_try)
     card = choose(cards, number)
     check_now(signing_certificate(card), card.number)

@@ -21,7 +21,7 @@ from xca_plugin.cli.several_files import check_single, each_file
 from xca_plugin.i18n import _, text
 from xca_plugin.named_file import input_file, is_file, is_standard_output
 from xca_plugin.terminal.input_files import FILE, ISSUER_FILE, ROOT_FILE, check_there, files_argument
-from xca_plugin.terminal.next_steps import next_step, note_root
+from xca_plugin.terminal.next_steps import next_step, note_verification
 from xca_plugin.terminal.output import console, grid, print_json, say
 from xca_plugin.terminal.result_files import OUTPUT, check_output, force_option, result_file, say_written
 from xca_plugin.verdict import Outcome, Verification
@@ -122,7 +122,7 @@ def verify(
     """Verify the signatures of files, print each result, and write the content and the report."""
     if ca_file is None:
         raise click.UsageError(_NO_ROOT())
-    note_root(ca_file)
+    note_verification(ca_file, fetched=fetch)
     signatures = _signatures_of(files)
     check_single(list(signatures), output, report)
     if len(signatures) == 1:

@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -213,11 +213,18 @@ _AFTER_A_MISTAKE: Final[Mapping[errors.Mistake, Text]] = {
         "Otherwise ask the sender for a signed one."
     ),
 }
+_FETCHED_IN_VAIN: Final = text(
+    "The CA's own host gave no usable answer, or was not asked (then add --allow-host HOST): try again "
+    "later. Or give a current CRL of the CA with --crl FILE, or an OCSP response with --ocsp FILE. "
+    "Until then, do not rely on the file."
+)
 _AT_ANOTHER_PORT: Final = text("Start it at that port: xcactl agent run --port {port}")
 _FILE: Final = text("FILE")
 _ROOT: Final = text("ROOT")
 _ROOT_GIVEN: Final = "xca_plugin.root"
 """Key in click's Context.meta; its value is the file of --ca-file."""
+_FETCHED: Final = "xca_plugin.fetched"
+"""Key in click's Context.meta; its value is that of --fetch."""
 _VERIFY_IT: Final = text(
     "Verify it with the signed file, or alone if it holds that: xcactl verify FILE {path} --ca-file {root}, "
     "xcactl verify {path} --ca-file {root}"
@@ -248,6 +255,8 @@ def step_after(error: XcaError) -> str:
         from xca_plugin.agent_port import PORT  # here, because few errors need it
 
         said = said if error.port == PORT else _AT_ANOTHER_PORT
+    if isinstance(error, errors.RevocationUnknown) and _noted(_FETCHED):
+        said = _FETCHED_IN_VAIN
     if said is None:
         return error.next_step()
     facts = {**error.facts(), "root": _root()}
@@ -264,15 +273,20 @@ def _after_a_mistake(error: errors.NotASignature, mistake: errors.Mistake) -> st
     return said.format(path=shlex.quote(str(error.path)), file=file, root=_root())()
 
 
-def note_root(path: Path) -> None:
-    """Note the root certificate of this command, for the commands that next steps name."""
-    click.get_current_context().meta[_ROOT_GIVEN] = path
+def note_verification(root: Path, *, fetched: bool) -> None:
+    """Note what this command was told, for its next steps: the root, and whether hosts are asked."""
+    click.get_current_context().meta.update({_ROOT_GIVEN: root, _FETCHED: fetched})
+
+
+def _noted(key: str) -> Any:
+    """Return what this command noted; None: nothing."""
+    context = click.get_current_context(silent=True)
+    return context.meta.get(key) if context else None
 
 
 def _root() -> str | Text:
     """Return the value of --ca-file for a next step: that of this command, else a placeholder."""
-    context = click.get_current_context(silent=True)
-    path = context.meta.get(_ROOT_GIVEN) if context else None
+    path = _noted(_ROOT_GIVEN)
     return _ROOT if path is None else shlex.quote(str(path))
 
 

@@ -86,6 +86,21 @@ def _is_same(one: Path, other: Path) -> bool:
         return False
 
 
+def check_shown(path: Path) -> None:
+    """Refuse to show binary content in a terminal.
+
+    Raises:
+        click.UsageError: the result would be shown there.
+    """
+    if is_standard_output(path) and sys.stdout.isatty():
+        raise click.UsageError(
+            _(
+                "This content is not for a terminal: name a file (-o FILE), or send it through a pipe to a "
+                "program."
+            )
+        )
+
+
 @contextmanager
 def result_file(path: Path, *, force: bool, private: bool = False, binary: bool = True) -> Iterator[BinaryIO]:
     """Write a result to a file or to the standard output (output_file); replace a file only with consent.
@@ -102,13 +117,8 @@ def result_file(path: Path, *, force: bool, private: bool = False, binary: bool 
         FileProblem: it cannot be written, or a secret is read from it.
     """
     check_output(path)
-    if binary and is_standard_output(path) and sys.stdout.isatty():
-        raise click.UsageError(
-            _(
-                "This content is not for a terminal: name a file (-o FILE), or send it through a pipe to a "
-                "program."
-            )
-        )
+    if binary:
+        check_shown(path)
 
     def may_replace(path: Path) -> bool:
         return force or _agrees(path)

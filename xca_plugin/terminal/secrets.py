@@ -178,7 +178,15 @@ def _problems_of(option: str) -> Iterator[None]:
         problem = SecretMissing(option=option, detail=error.reason)
         raise problem.with_step(SHOWN_SECRET) from error
     except SecretSourceError as error:
-        raise SecretMissing(option=option, detail=error.reason) from error
+        problem = SecretMissing(option=option, detail=error.reason)
+        if interactive():
+            problem = problem.with_step(_WITHOUT_THE_SOURCE.format(option=option))
+        raise problem from error
+
+
+_WITHOUT_THE_SOURCE: Final = text(
+    "Leave {option} out to be asked, or correct the source: env:NAME, file:PATH, fd:NUMBER or stdin"
+)
 
 
 _KEEPS_WHAT_IT_SHOWS: Final = text(
@@ -370,6 +378,8 @@ class Asker:
 
 
 def _hidden(question: str, *, may_be_empty: bool = False) -> str:
-    default = "" if may_be_empty else None
-    value: str = prompt(question, hide_input=True, default=default, show_default=False)
-    return value
+    while True:
+        value: str = prompt(question, hide_input=True, default="", show_default=False)
+        if value or may_be_empty:
+            return value
+        say(_("Nothing was typed, and no try was spent. Type it, or end the command with Ctrl-C."), err=True)

@@ -462,7 +462,7 @@ class RecipientCertificate:
                 key = None
         against = [*_reasons_against(told), *_reasons_against_key(key)]
         if against or not isinstance(key, RSAPublicKey):
-            raise NotForEncryption(which.format(holder=told.holder, reasons=against))
+            raise NotForEncryption(which.format(holder=told.holder_name or told.holder, reasons=against))
         name = {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
         return cls(told, cms.IssuerAndSerialNumber(name), key)
 

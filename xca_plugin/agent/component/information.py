@@ -15,7 +15,7 @@ from xca_common.errors import XcaError
 from xca_common.pki.certificate import Certificate
 from xca_plugin.agent.component import bitmap
 from xca_plugin.agent.component.result_codes import Code, Refusal, failure, page_safe, success, to_json
-from xca_plugin.cards import Cards
+from xca_plugin.cards import Cards, named_readers
 from xca_plugin.model import Card, CardState, Key
 
 ANSWER_NAME: Final = "pkcs11info"
@@ -59,7 +59,6 @@ _UNREAD: Final = frozenset(_COUNTS) | {
     *("cryptokiVersion", "libraryDescription", "libraryVersion", "manufacturerID"),
     *("hardwareVersion", "firmwareVersion", "utcTime", "ulMinPinLen", "ulMaxPinLen"),
 }
-_FREE_SLOT: Final = "SoftHSM slot ID "  # how SoftHSM names a slot without a token
 # An escaped separator in a value of a DN becomes its wide form: pages split a DN at every comma.
 _ESCAPED: Final = re.compile(r"\\(.)")
 
@@ -107,7 +106,7 @@ def versions_alone(error: XcaError | Refusal) -> dict[str, Any]:
 def numbered_readers(cards: Cards, detected: Sequence[Card]) -> list[str]:
     """Return the readers in the order of their slotID. SoftHSM's slot for a new token is no reader."""
     filled = {card.reader for card in detected}
-    return [each for each in cards.readers() if each in filled or not each.startswith(_FREE_SLOT)]
+    return named_readers(cards.readers(), filled)
 
 
 def as_bitmap(answer: Mapping[str, Any]) -> bytes:
