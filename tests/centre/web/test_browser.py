@@ -93,7 +93,7 @@ def test_certificate_is_found_by_keyboard_alone(page: Page) -> None:
     page.keyboard.type("XC00000000000001")
     page.keyboard.press("Enter")
     expect(page.get_by_role("row")).to_have_count(3)
-    expect(page.get_by_text("有效").first).to_be_visible()
+    expect(page.get_by_role("row").get_by_text("有效").first).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="DER").first.press("Enter")
     assert download.value.suggested_filename.endswith(".cer")
