@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xca_centre import applications, certificate_sets, name_changes, organisations
+from xca_centre import applications, certificate_sets, name_changes, officers, organisations
 from xca_centre.case_number import shown as shown_number
 from xca_centre.errors import AddressUnknown, CentreError, ChangeInFuture, DayMissing, OrganisationDissolved
 from xca_centre.name_changes import ChangeKind
@@ -105,6 +105,8 @@ class _Organisations:
             else:
                 error = None
                 untrue = name_changes.untrue(connection, oid, kind, self._frame.clock())
+                cards = {each.card for each in untrue} - {None}
+                staff = [each for each in officers.everybody(connection) if each.card in cards]
         if error is not None:
             return self._one(request, error, asked)
         last = name_changes.last_day(changed, self._frame.rules)
@@ -119,6 +121,7 @@ class _Organisations:
             last=last,
             is_late=last < taipei.day(self._frame.clock()),
             untrue=untrue,
+            losing=[each.name for each in staff if each.is_active],
         )
 
     def _record(self, request: Request, fields: Fields) -> Response:

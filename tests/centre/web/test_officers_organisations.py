@@ -86,6 +86,15 @@ def test_change_of_name_is_shown_confirmed_and_recorded_with_its_last_day(frame:
         assert [*connection.execute(own).scalars()] == ["lin"]
 
 
+def test_record_that_takes_cards_of_officers_says_so_before(frame: Frame, card: Card) -> None:
+    officer_in(frame, "ho")
+    lin = officer_in(frame, "lin")
+    assert "何審驗、林審驗" in lin.get(f"{PAGE}/confirm", params=RENAMED).text
+    chen = officer_in(frame, "chen")
+    elsewhere = chen.get(f"{LIST}/{FOUNDATION.oid}/confirm", params=DISSOLVED)
+    assert (elsewhere.status_code, "何審驗" in elsewhere.text) == (200, False)
+
+
 def test_change_of_level_leaves_the_name(frame: Frame, card: Card) -> None:
     lin = officer_in(frame, "lin")
     asked = {**RENAMED, "name": SCHOOL.name}
