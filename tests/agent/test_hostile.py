@@ -222,6 +222,25 @@ def test_page_fetched_or_framed_by_another_site_is_refused(allowed: SiteClient, 
     assert 'class="check"' not in led
 
 
+@pytest.mark.parametrize("site_of", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    "path",
+    ["/activate", "/change-pin", "/reset-pin", "/change-user-code", "/user-code-reset/ticket?ticket=0"],
+)
+def test_page_that_asks_for_a_secret_is_not_shown_to_who_was_led_there(
+    allowed: SiteClient, path: str, site_of: str
+) -> None:
+    window = {"Sec-Fetch-Site": site_of, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    browser = {**window, "Accept": "text/html", "Accept-Language": "en"}
+    led = get(f"{allowed.agent.url}{path}", headers=browser)
+    assert led.status_code == 403
+    assert "Another web site opened this page." in led.text
+    assert "<form" not in led.text.partition("<main")[2]
+    for own in ("same-origin", "none"):
+        shown = get(f"{allowed.agent.url}{path}", headers={**browser, "Sec-Fetch-Site": own})
+        assert shown.status_code in (200, 303)
+
+
 # --- consent
 
 

@@ -65,8 +65,8 @@ _DONE_HERE: Final[Mapping[str, CardAction]] = {
     "openCard": ACTIVATE,
     "resetUserCode": RESET_USER_CODE,  # the vendor's component has none
 }
-_OF_THE_CENTRE: Final = (ACTIVATE, RESET_USER_CODE)
-"""What the centre's site alone asks for, where a centre is configured."""
+_OF_THE_CENTRE: Final = frozenset({*_DONE_HERE, "changeUserPINCode"})
+"""What the centre's site alone asks for, where a centre is configured: what is done to the card's secrets."""
 _WANTED: Final = {
     ACTIVATE: text(
         "This site wants your card to be activated (開卡). You do that on a page of this computer."
@@ -226,13 +226,13 @@ class Dispatcher:
                 return answer
             if func == "getChallenge":
                 return success(func, challenge=secrets.token_hex(_CHALLENGE_BYTES))
+            if func in _OF_THE_CENTRE:
+                await asyncio.to_thread(_check_is_centre, site)  # it reads files
             if func in _OPERATIONS:
                 if choice and choice.remember:
                     self._trusted_sites.remember_card(site, choice.number)
                 return await self._run_operation(site, func, body, fields, agreement, choice, switch_on)
             if func in _DONE_HERE:
-                if _DONE_HERE[func] in _OF_THE_CENTRE:
-                    await asyncio.to_thread(_check_is_centre, site)  # it reads files
                 return self._own_page_request(site, func, fields)
             raise Refusal(Code.UNSUPPORTED, self._hint_at_own_page("/") if func == "umakeSig" else None)
         except _NotTheCentreError as error:

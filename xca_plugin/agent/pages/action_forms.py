@@ -12,14 +12,20 @@ from starlette.routing import Route
 from xca_common.errors import XcaError
 from xca_common.secret import Secret
 from xca_common.web.forms import MalformedForm, read_form
-from xca_common.web.language import with_language_choice
+from xca_common.web.language import is_from_elsewhere, with_language_choice
 from xca_plugin import last_try, receipt
 from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.pages.acceptance import known_status
 from xca_plugin.agent.pages.card_snapshot import take_snapshot
 from xca_plugin.agent.pages.pin_actions import ACTIVATE, PIN_ACTIONS, PinAction
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN, pin_pattern
-from xca_plugin.agent.pages.problems import MALFORMED_FORM, RECEIPT_GONE, problem_of, problem_response
+from xca_plugin.agent.pages.problems import (
+    LED_HERE,
+    MALFORMED_FORM,
+    RECEIPT_GONE,
+    problem_of,
+    problem_response,
+)
 from xca_plugin.agent.pages.rendering import download, page
 from xca_plugin.agent.pages.results import ActionResult
 from xca_plugin.agent.process.state import AgentState, endpoint
@@ -39,7 +45,9 @@ def routes(state: AgentState) -> list[Route]:
 
 
 async def _show(state: AgentState, action: PinAction, request: Request) -> Response:
-    """Return an action's form, or its result."""
+    """Return an action's form, or its result; not to who was led here by another site."""
+    if is_from_elsewhere(request):
+        return problem_response(state, request, LED_HERE)
     query = request.query_params
     result = state.action_results.get(query.get("result"))
     if result and result.action is action and result.card:

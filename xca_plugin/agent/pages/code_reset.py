@@ -14,13 +14,13 @@ from xca_common.harmless_text import harmless
 from xca_common.pki.ticket import MOST_BYTES, Ticket
 from xca_common.secret import Secret, TypedAtReader
 from xca_common.web.forms import MalformedForm, read_form
-from xca_common.web.language import with_language_choice
+from xca_common.web.language import is_from_elsewhere, with_language_choice
 from xca_plugin import code_ticket, errors
 from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.pages.card_snapshot import CardSnapshot, take_snapshot
 from xca_plugin.agent.pages.pin_actions import RESET_USER_CODE
 from xca_plugin.agent.pages.pin_pattern import USER_CODE_PATTERN
-from xca_plugin.agent.pages.problems import MALFORMED_FORM, problem_response
+from xca_plugin.agent.pages.problems import LED_HERE, MALFORMED_FORM, problem_response
 from xca_plugin.agent.pages.rendering import USER_CODE_RESET, page
 from xca_plugin.agent.pages.results import ActionResult
 from xca_plugin.agent.process.state import AgentState, endpoint
@@ -73,7 +73,9 @@ async def _take_file(state: AgentState, request: Request) -> Response:
 
 
 async def _show(state: AgentState, request: Request) -> Response:
-    """Return the form for a ticket, or the result."""
+    """Return the form for a ticket, or the result; not to who was led here by another site."""
+    if is_from_elsewhere(request):
+        return problem_response(state, request, LED_HERE)
     result = _result(state, request)
     if result and result.card:
         return page(request, "action_done.html", result=result, receipt=None)

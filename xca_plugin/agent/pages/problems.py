@@ -60,6 +60,15 @@ TOO_MANY_FILES: Final = Problem(
     text("There are too many files, or too many jobs run at once."),
     text("Wait until a job has ended, or choose fewer files."),
 )
+LED_HERE: Final = Problem(
+    "led-here",
+    403,
+    text("Another web site opened this page."),
+    text(
+        "Neither your card nor the agent asked for anything. Enter no PIN and no user code because a site "
+        "sent you here. If you want to do something with your card, begin at the page of your card."
+    ),
+)
 _WRONG_HOST: Final = Problem(
     "wrong-host",
     421,
@@ -126,7 +135,7 @@ _KINDS: Final[Mapping[str, Problem]] = {
     problem.name: problem
     for problem in (
         *(UNKNOWN_ADDRESS, WRONG_METHOD, MALFORMED_FORM, RECEIPT_GONE),
-        *(FILE_GONE, STALE_PAGE, TOO_MANY_FILES),
+        *(FILE_GONE, STALE_PAGE, TOO_MANY_FILES, LED_HERE),
         *_BY_REASON.values(),
         *_BY_ERROR.values(),
     )
