@@ -69,6 +69,11 @@ from xca_login.challenges import Challenge
 from xca_login.login import Login
 from xca_login.token import Token
 
+SUBMITTED: Final = "application_submitted"
+CONTACT_CHANGED: Final = "contact_changed"
+"""Kinds of events: an application was uploaded, the contact person of a card changed."""
+HAPPENED: Final = "application_"
+"""How the kinds of the events begin with which an ApplicationEvent happened."""
 _RENEWAL_LIFE: Final = timedelta(seconds=300)
 _LONGEST_REASON: Final = 500
 _DECIDED: Final = frozenset({ApplicationState.APPROVED, ApplicationState.MAKING})
@@ -202,7 +207,7 @@ def submit(
     made = read(change.connection, identity)
     by = Actor(Role.APPLICANT, made.case_number)
     facts = {"state": state.value, "organisation": organisation, "rank": form.rank.value, "fee": fee}
-    change.event("application_submitted", str(made.id), by, facts)
+    change.event(SUBMITTED, str(made.id), by, facts)
     return made
 
 
@@ -293,12 +298,17 @@ def approve(change: Change, rules: IssuerRules, application: UUID, officer: Offi
     if is_primary and before.state is ApplicationState.SECOND_REVIEW:
         _check_primary(change, rules, holder, _DECIDED, is_renewal=before.renews is not None)
     after = _happen(change, rules, before, ApplicationEvent.APPROVE, officer.actor, reviewer=officer.reviewer)
-    change.enqueue(
-        "make_card" if after.request is None else "issue_certificate",
-        {"application": str(after.id)},
-        key=f"order {after.id}",
-    )
+    order(change, after)
     return after
+
+
+def order(change: Change, application: Application) -> None:
+    """Have the card of an approved application made, or its certificate issued."""
+    change.enqueue(
+        "make_card" if application.request is None else "issue_certificate",
+        {"application": str(application.id)},
+        key=f"order {application.id}",
+    )
 
 
 def send_back(
@@ -538,7 +548,7 @@ def change_contact(
     own = update(APPLICATIONS).where(APPLICATIONS.c.id == application)
     values = {"form": _written(form), "revision": before.revision + 1, "version": before.version + 1}
     change.connection.execute(own.values(values))
-    change.event("contact_changed", str(application), by, {"form": _digest(form)})
+    change.event(CONTACT_CHANGED, str(application), by, {"form": form_digest(form)})
     card = change.connection.execute(
         select(ORDERS.c.card).where(ORDERS.c.application == application)
     ).scalar_one()
@@ -605,7 +615,7 @@ def of_case_number(connection: Connection, typed: str) -> Application:
 def renewal_challenge(origin: str, organisation: str, form: ApplicationForm, now: datetime) -> Challenge:
     """Return what the old card signs to renew itself: a statement that names the form by its hash."""
     nonce = token_hex(32)
-    fields = (("organisation", organisation), ("form", _digest(form)))
+    fields = (("organisation", organisation), ("form", form_digest(form)))
     statement = Statement(StatementKind.RENEWAL, origin, now, nonce, fields)
     return Challenge(statement.encode(), nonce, now + _RENEWAL_LIFE)
 
@@ -619,7 +629,7 @@ def _check_renewal(
     except MalformedStatement:
         raise RenewalDiffers from None
     signed = statement.kind is StatementKind.RENEWAL and dict(statement.fields)
-    if signed != {"organisation": organisation, "form": _digest(form)}:
+    if signed != {"organisation": organisation, "form": form_digest(form)}:
         raise RenewalDiffers
     if renewal.organisation_oid != organisation or renewal.rank != form.rank:
         raise RenewalDiffers
@@ -727,11 +737,11 @@ def _happen(
         "from": before.state.value,
         "to": state.value,
         "revision": after.revision,
-        "form": _digest(after.form),
+        "form": form_digest(after.form),
     }
     if reviewer is not None:
         told["card"] = reviewer.card
-    change.event(f"application_{event.value}", str(before.id), by, told)
+    change.event(f"{HAPPENED}{event.value}", str(before.id), by, told)
     return after
 
 
@@ -748,7 +758,8 @@ def _written(form: ApplicationForm) -> str:
     return json.dumps(form.fields(), sort_keys=True, ensure_ascii=False)
 
 
-def _digest(form: ApplicationForm) -> str:
+def form_digest(form: ApplicationForm) -> str:
+    """Return SHA-256 of a form, as events and renewals name it."""
     return hashlib.sha256(_written(form).encode()).hexdigest()
 
 

@@ -53,6 +53,7 @@ from xca_centre.life.certificate import (
 from xca_centre.life.transitions import Actor
 from xca_centre.store.database import Change
 from xca_centre.store.events import Event, Facts, read_facts
+from xca_centre.store.restored import Loss
 from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, SEQUENCES
 from xca_common import taipei
 from xca_common.utc_datetime import UtcDateTime
@@ -353,7 +354,7 @@ def past_not_after(connection: Connection, now: datetime, most: int) -> Sequence
     return _ids(connection, _in(_ALIVE) & (CERTIFICATE_SETS.c.not_after < now), most)
 
 
-def redo(change: Change, events: Sequence[Event]) -> None:
+def redo(change: Change, events: Sequence[Event]) -> Sequence[Loss]:
     """Write again what a restored database lost (restored.merge): what was issued, and every newer state.
 
     All lists that name what was written are published anew.
@@ -371,6 +372,7 @@ def redo(change: Change, events: Sequence[Event]) -> None:
                 touched.add(UUID(event.subject))
     for certificates in sorted(touched):
         _publish(change, certificates)
+    return ()
 
 
 def merge_list(

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Row, select, update
 from xca_centre import certificate_sets, deadlines, organisations
 from xca_centre.certificate_sets import CertificateSet
 from xca_centre.deadlines import name_change_ends
-from xca_centre.errors import ChangeInFuture, NotYours, Refused
+from xca_centre.errors import ChangeInFuture, NotYours, OrganisationUnknown, Refused
 from xca_centre.i18n import text
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.certificate import CertificateEvent, Reason
 from xca_centre.life.transitions import OFFICERS, Actor, Role, Word
 from xca_centre.store.database import Change
+from xca_centre.store.events import Event, read_facts
+from xca_centre.store.restored import Loss
 from xca_centre.store.tables import NAME_CHANGES
 from xca_common import taipei
 
@@ -49,6 +51,13 @@ _REASONS: Final[Mapping[ChangeKind, Reason]] = {
     ChangeKind.RENAMED: Reason.AFFILIATION_CHANGED,
     ChangeKind.DISSOLVED: Reason.CESSATION_OF_OPERATION,
 }
+
+
+_KINDS: Final[Mapping[str, ChangeKind]] = {RECORDED: ChangeKind.RENAMED, DISSOLVED: ChangeKind.DISSOLVED}
+_LOST: Final = text(
+    "What was recorded of the organisation {oid} after the backup is lost, because it is not in the "
+    "register: {change}. Import it, and record that again."
+)
 
 
 @dataclass(frozen=True)
@@ -159,6 +168,38 @@ def running(connection: Connection, counter: str | None, most: int) -> Sequence[
 def last_day(changed: date, rules: IssuerRules) -> date:
     """Return the last day for the organisation's own application, if it changed on a day."""
     return deadlines.last_day(name_change_ends(changed, rules))
+
+
+def redo(change: Change, events: Sequence[Event], rules: IssuerRules) -> Sequence[Loss]:
+    """Write again what was recorded or settled (restored.merge): else nobody revokes what is not true."""
+    losses = []
+    for event in events:
+        facts, kind = read_facts(event.facts), _KINDS.get(event.kind)
+        if kind is not None:
+            try:
+                _redo(change, kind, event, rules)
+            except OrganisationUnknown:
+                losses.append(Loss(event.subject, _LOST.format(oid=event.subject, change=kind.said)))
+        elif event.kind == SETTLED:
+            own = NAME_CHANGES.c.id == UUID(str(facts["change"]))
+            change.connection.execute(update(NAME_CHANGES).where(own).values(settled=event.at))
+    return losses
+
+
+def _redo(change: Change, kind: ChangeKind, event: Event, rules: IssuerRules) -> None:
+    facts = read_facts(event.facts)
+    organisations.organisation(change.connection, event.subject)
+    if "name" in facts:
+        organisations.rename(change, event.subject, str(facts["name"]))
+    if kind is ChangeKind.DISSOLVED:
+        organisations.note_end(change, event.subject)
+    changed = date.fromisoformat(str(facts["changed"]))
+    row = {"id": UUID(str(facts["change"])), "kind": kind.value, "organisation": event.subject}
+    ends = name_change_ends(changed, rules)
+    added = change.insert(NAME_CHANGES).values(**row, changed=changed, recorded=event.at, ends=ends)
+    change.connection.execute(
+        added.on_conflict_do_update(index_elements=[NAME_CHANGES.c.id], set_={"recorded": event.at})
+    )
 
 
 def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:

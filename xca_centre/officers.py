@@ -5,13 +5,13 @@ An officer who leaves is made inactive, and never removed: the events name him.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 from cryptography import x509
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from xca_centre import organisations
 from xca_centre.applications import Officer
@@ -23,13 +23,21 @@ from xca_centre.life.transitions import Actor, Role
 from xca_centre.organisations import Organisation
 from xca_centre.plain_text import objection
 from xca_centre.store.database import Change
-from xca_centre.store.tables import OFFICERS
+from xca_centre.store.events import Event, read_facts
+from xca_centre.store.restored import Loss
+from xca_centre.store.tables import OFFICERS, STAFF_CHANGES
 from xca_login.keys import key_of
 
 ROLES: Final = (*sorted(REVIEWERS), Role.OPERATOR)
 """What an officer may be; one may be several."""
 _ID: Final = re.compile("[a-z0-9][a-z0-9-]{0,31}")
 _LONGEST: Final = 64
+_RECORDED: Final = "officer_recorded"
+_CARD_GIVEN: Final = "officer_card_given"
+_DEACTIVATED: Final = "officer_deactivated"
+CHANGE_DROPPED: Final = "staff_change_dropped"
+"""The kind of the event that says that nothing becomes of a proposal about an officer."""
+_KINDS: Final = frozenset({_RECORDED, _CARD_GIVEN, _DEACTIVATED, CHANGE_DROPPED})
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,8 @@ def record(
     """
     check(officer, name, roles, counter)
     written = " ".join(sorted(role.value for role in roles))
-    values = {"name": name, "roles": written, "counter": counter, "is_active": True}
-    if not change.connection.execute(_own(officer).values(values)).rowcount:
-        change.connection.execute(insert(OFFICERS).values(id=officer, **values))
-    change.event("officer_recorded", officer, by, {"name": name, "roles": written, "counter": counter or ""})
+    _record(change, officer, {"name": name, "roles": written, "counter": counter})
+    change.event(_RECORDED, officer, by, {"name": name, "roles": written, "counter": counter or ""})
     return find(change.connection, officer)
 
 
@@ -127,7 +133,7 @@ def give_card(change: Change, officer: str, card: str, key: str, by: Actor) -> N
         return
     require_free(change.connection, officer, card, key)
     change.connection.execute(_own(officer).values(card=card, key=key))
-    change.event("officer_card_given", officer, by, {"card": card, "key": key})
+    change.event(_CARD_GIVEN, officer, by, {"card": card, "key": key})
 
 
 def require_free(connection: Connection, officer: str, card: str, key: str) -> None:
@@ -168,7 +174,29 @@ def deactivate(change: Change, officer: str, by: Actor) -> None:
     """
     if find(change.connection, officer).is_active:
         change.connection.execute(_own(officer).values(is_active=False))
-        change.event("officer_deactivated", officer, by, {})
+        change.event(_DEACTIVATED, officer, by, {})
+
+
+def redo(change: Change, events: Sequence[Event]) -> Sequence[Loss]:
+    """Record again who became an officer, has another card, or acts no more (restored.merge).
+
+    What was proposed about one of them before is gone: it was decided, and is proposed again if it was not.
+    """
+    told = [(event.kind, event.subject, read_facts(event.facts)) for event in events if event.kind in _KINDS]
+    for kind, officer, facts in told:
+        change.connection.execute(delete(STAFF_CHANGES).where(STAFF_CHANGES.c.officer == officer))
+        if kind == _RECORDED:
+            counter = facts["counter"] or None
+            _record(change, officer, {"name": facts["name"], "roles": facts["roles"], "counter": counter})
+        elif kind == _DEACTIVATED:
+            change.connection.execute(_own(officer).values(is_active=False))
+    # Somebody is recorded and given a card in one change: events of one moment have no order.
+    for kind, officer, facts in told:
+        if kind == _CARD_GIVEN:
+            was = (OFFICERS.c.card == facts["card"]) | (OFFICERS.c.key == facts["key"])
+            change.connection.execute(update(OFFICERS).where(was).values(card=None, key=None))
+            change.connection.execute(_own(officer).values(card=facts["card"], key=facts["key"]))
+    return ()
 
 
 def find(connection: Connection, officer: str) -> RegisteredOfficer:
@@ -198,6 +226,12 @@ def of_key(connection: Connection, key: str) -> RegisteredOfficer | None:
 def everybody(connection: Connection) -> Sequence[RegisteredOfficer]:
     """Return all officers, by id."""
     return [_read(row) for row in connection.execute(_all().order_by(OFFICERS.c.id))]
+
+
+def _record(change: Change, officer: str, values: Mapping[str, object]) -> None:
+    active = {**values, "is_active": True}
+    if not change.connection.execute(_own(officer).values(active)).rowcount:
+        change.connection.execute(insert(OFFICERS).values(id=officer, **active))
 
 
 def _all() -> Select[Any]:

@@ -42,6 +42,9 @@ JOB: Final = "make_card"
 """The job that makes the card of an approved application: fact `application`."""
 ISSUE_CERTIFICATE: Final = "issue_certificate"
 """The job that certifies a key that is on no card: fact `application`."""
+CERTIFIED: Final = "order_certified"
+CLOSED: Final = "order_closed"
+"""Kinds of events: the certificates were issued, the card was handed out. Fact `set`."""
 _BY: Final = Actor(Role.PRODUCER, JOB)
 _SUBJECT_TYPES: Final = {OrganisationKind.SCHOOL: profile.SCHOOL}
 """The types that are known. Of the others certificates say that it is an organisation."""
@@ -288,14 +291,14 @@ def _add(
     order = Order(case.id, card, certificate_sets.add(change, new, by), None, None)
     row = {"application": case.id, "card": card, "certificates": order.certificates}
     change.connection.execute(insert(ORDERS).values(row))
-    change.event("order_certified", str(case.id), by, {"set": str(order.certificates)})
+    change.event(CERTIFIED, str(case.id), by, {"set": str(order.certificates)})
     return order
 
 
 def _close(change: Change, rules: IssuerRules, order: Order) -> None:
     change.connection.execute(_own(order).values(closed=change.now))
     applications.advance(change, rules, order.application, ApplicationEvent.ISSUE, _BY)
-    change.event("order_closed", str(order.application), _BY, {"set": str(order.certificates)})
+    change.event(CLOSED, str(order.application), _BY, {"set": str(order.certificates)})
 
 
 def _own(order: Order) -> Update:

@@ -31,6 +31,8 @@ from xca_centre.i18n import text
 from xca_centre.life.transitions import Actor
 from xca_centre.plain_text import objection
 from xca_centre.store.database import Change
+from xca_centre.store.events import Event
+from xca_centre.store.restored import Loss
 from xca_centre.store.tables import ORGANISATIONS
 from xca_common.harmless_text import harmless
 from xca_common.i18n import Text
@@ -54,6 +56,8 @@ _OID: Final = re.compile(
 _MISMATCH: Final = text("its quotation marks do not match, or a field is far too long")
 _TWICE: Final = text("{value} stands in line {line} already")
 _LINE: Final = text("line {number}: {reason}")
+_IMPORTED: Final = "organisations_imported"
+_IMPORT_LOST: Final = text("Organisations were imported after the backup. Import them again.")
 _SAME_CHARACTER: Final = str.maketrans("台", "臺")
 
 
@@ -239,7 +243,7 @@ def import_organisations(change: Change, organisations: Sequence[Organisation], 
         known = update(ORGANISATIONS).where(ORGANISATIONS.c.oid == one.oid).values(values)
         if not change.connection.execute(known).rowcount:
             change.connection.execute(insert(ORGANISATIONS).values(oid=one.oid, is_dissolved=False, **values))
-    change.event("organisations_imported", "organisations", by, {"count": len(organisations)})
+    change.event(_IMPORTED, "organisations", by, {"count": len(organisations)})
 
 
 def find(connection: Connection, typed: str) -> Found:
@@ -330,6 +334,11 @@ def note_end(change: Change, oid: str) -> None:
 
 def _write(change: Change, oid: str, **values: str | bool) -> None:
     change.connection.execute(update(ORGANISATIONS).where(ORGANISATIONS.c.oid == oid).values(values))
+
+
+def redo(_: Change, events: Sequence[Event]) -> Sequence[Loss]:
+    """Say what is to be imported again after a restore (restored.merge): no event has the register."""
+    return [Loss("organisations", _IMPORT_LOST)] if any(each.kind == _IMPORTED for each in events) else []
 
 
 def _row(connection: Connection, chosen: Select[Any], oid: str) -> Row[Any]:

@@ -21,8 +21,10 @@ from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.payment import PaymentEvent, PaymentFacts, PaymentState, next_state
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Change, Database
+from xca_centre.store.events import Event, read_facts
 from xca_centre.store.job_queue import Handler, Job, finish
-from xca_centre.store.tables import SLIPS
+from xca_centre.store.restored import Loss
+from xca_centre.store.tables import APPLICATIONS, SLIPS
 
 ANNOUNCE: Final = "announce_slip"
 """The job that tells the provider of a slip: fact `number`."""
@@ -30,6 +32,8 @@ LAPSE: Final = "lapse_slip"
 """The job that ends a slip that was not paid in time: fact `number`."""
 _CENTRE: Final = Actor(Role.CENTRE, "payments")
 _DIGITS: Final = 16
+_EVENTS: Final = "payment_"
+_ISSUED: Final = "payment_issued"
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,8 @@ def issue(change: Change, rules: IssuerRules, application: UUID, due: int, by: A
             lapse(change, rules, slip.number)
     digits = "".join(secrets.choice("0123456789") for _ in range(_DIGITS - 1))
     number = digits + luhn.calc_check_digit(digits)
-    lapses_at = slip_lapses_at(change.now, rules)
-    row = {"number": number, "application": application, "state": PaymentState.OPEN.value, "due": due}
-    change.connection.execute(insert(SLIPS).values(**row, issued=change.now, lapses_at=lapses_at))
-    change.event("payment_issued", str(application), by, {"slip": number, "due": due})
-    change.enqueue(ANNOUNCE, {"number": number})
-    change.enqueue(LAPSE, {"number": number}, not_before=lapses_at)
+    _add(change, rules, number, application, due, change.now)
+    change.event(_ISSUED, str(application), by, {"slip": number, "due": due})
     return read(change.connection, number)
 
 
@@ -147,6 +147,26 @@ def pay_back(change: Change, rules: IssuerRules, number: str, by: Actor) -> Slip
     return _happen(change, rules, slip, PaymentEvent.PAY_BACK, by, _facts(change, slip))
 
 
+def redo(change: Change, events: Sequence[Event], rules: IssuerRules) -> Sequence[Loss]:
+    """Write again the slips of applications that are there, and what happened to them (restored.merge)."""
+    known = select(APPLICATIONS.c.id)
+    for event in events:
+        if not event.kind.startswith(_EVENTS):
+            continue
+        facts, application = read_facts(event.facts), UUID(event.subject)
+        if change.connection.execute(known.where(APPLICATIONS.c.id == application)).first() is None:
+            continue
+        if event.kind == _ISSUED:
+            _add(change, rules, str(facts["slip"]), application, int(facts["due"]), event.at)
+        else:
+            values: dict[str, object] = {"state": facts["to"]}
+            if "paid_at" in facts:
+                values["paid_at"] = datetime.fromisoformat(str(facts["paid_at"]))
+            own = SLIPS.c.number == facts["slip"]
+            change.connection.execute(update(SLIPS).where(own).values(values))
+    return ()
+
+
 def announcer(provider: PaymentProvider) -> Handler:
     """Return what tells a provider of new slips."""
 
@@ -187,6 +207,17 @@ def of_application(connection: Connection, application: UUID) -> Sequence[Slip]:
     return [_slip(row) for row in rows]
 
 
+def _add(
+    change: Change, rules: IssuerRules, number: str, application: UUID, due: int, issued: datetime
+) -> None:
+    """Write an open slip, and have its provider told of it."""
+    lapses_at = slip_lapses_at(issued, rules)
+    row = {"number": number, "application": application, "state": PaymentState.OPEN.value, "due": due}
+    change.connection.execute(insert(SLIPS).values(**row, issued=issued, lapses_at=lapses_at))
+    change.enqueue(ANNOUNCE, {"number": number})
+    change.enqueue(LAPSE, {"number": number}, not_before=lapses_at)
+
+
 def _lock(change: Change, number: str) -> Slip:
     return _found(change.connection, select(SLIPS).with_for_update(), number)
 
@@ -211,17 +242,18 @@ def _happen(
     event: PaymentEvent,
     by: Actor,
     facts: PaymentFacts,
-    **values: object,
+    paid_at: datetime | None = None,
 ) -> Slip:
     """Bring an event about, as the table says; it is the only place where a slip's state is written."""
     state = next_state(before.state, event, by.role, facts, rules.payments)
     if state is before.state:
         return before
-    change.connection.execute(
-        update(SLIPS).where(SLIPS.c.number == before.number).values(state=state.value, **values)
-    )
+    values = {"state": state.value, **({"paid_at": paid_at} if paid_at else {})}
+    change.connection.execute(update(SLIPS).where(SLIPS.c.number == before.number).values(values))
     told: dict[str, str | int] = {"slip": before.number, "from": before.state.value, "to": state.value}
-    change.event(f"payment_{event.value}", str(before.application), by, told)
+    if paid_at:
+        told["paid_at"] = paid_at.isoformat()
+    change.event(f"{_EVENTS}{event.value}", str(before.application), by, told)
     return read(change.connection, before.number)
 
 

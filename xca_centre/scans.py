@@ -27,6 +27,8 @@ MOST_BYTES: Final = 3 << 20
 """Of one scan."""
 MOST: Final = 8
 """Scans of one application."""
+SCANNED: Final = "application_scanned"
+"""The kind of the event that says that a scan is kept."""
 _TYPES: Final = {b"%PDF-": "pdf", b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 """The first bytes of what is taken, and what it is."""
 _KEEPING: Final = text("Keeping of a scan")
@@ -99,7 +101,7 @@ def add(change: Change, application: UUID, content: bytes, officer: Officer) -> 
     }
     change.connection.execute(change.insert(SCANS).values(row))
     facts: Facts = {"sha256": digest, "bytes": len(content), "kind": kind}
-    change.event("application_scanned", str(application), officer.actor, facts)
+    change.event(SCANNED, str(application), officer.actor, facts)
 
 
 def of_application(connection: Connection, application: UUID) -> Sequence[Scan]:

@@ -162,7 +162,7 @@ def drop(change: Change, proposal: UUID, by: RegisteredOfficer) -> None:
     """
     waiting, staff = _taken(change, proposal, by)
     role = _entitled(staff[by.id], staff, waiting.officer, waiting.appointment)
-    change.event("staff_change_dropped", waiting.officer, Actor(role, by.id), {"act": waiting.act.value})
+    change.event(officers.CHANGE_DROPPED, waiting.officer, Actor(role, by.id), {"act": waiting.act.value})
 
 
 def waiting(connection: Connection, now: datetime) -> Sequence[StaffChange]:

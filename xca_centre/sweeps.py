@@ -120,7 +120,7 @@ def _lapse(database: Database, job: Job, rules: IssuerRules) -> None:
         if after.is_over or Hold.LAPSE in after.holds:
             lapsed = certificate_sets.find(change.connection, identity)
             # Counted from the deadline: who waits does not wait longer because the centre was late.
-            reissue_blocks.block(change, lapsed.organisation, lapsed.lapses_at, rules)
+            reissue_blocks.block(change, lapsed.organisation, lapsed.lapses_at, rules, _BY)
 
 
 def _expire(database: Database, job: Job, rules: IssuerRules) -> None:

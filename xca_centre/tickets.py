@@ -29,6 +29,8 @@ from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.transitions import Actor, Role, Word
 from xca_centre.mail import Mail, send
 from xca_centre.store.database import Change, Database
+from xca_centre.store.events import Event, read_facts
+from xca_centre.store.restored import Loss
 from xca_centre.store.tables import APPLICATIONS, CODE_RESET_LINKS, CODE_RESETS
 from xca_centre.user_codes import NewUserCode, UserCodes
 from xca_common.pki.ticket import Ticket
@@ -51,6 +53,17 @@ class ResetState(Word):
     CANCELLED = "cancelled", text("cancelled")
 
 
+_REQUESTED: Final = "user_code_reset_requested"
+_APPROVED: Final = "user_code_reset_approved"
+_REFUSED: Final = "user_code_reset_refused"
+_CANCELLED: Final = "user_code_reset_cancelled"
+_ISSUED: Final = "ticket_issued"
+_BECOMES: Final = {_REFUSED: ResetState.REFUSED, _CANCELLED: ResetState.CANCELLED}
+_KINDS: Final = frozenset({_REQUESTED, _APPROVED, _ISSUED, *_BECOMES})
+_LOST: Final = text(
+    "The request {number} for a new user code of the card {card} is over: what happened to it after the "
+    "backup is lost. The holder requests again."
+)
 _OPEN: Final = (ResetState.REQUESTED, ResetState.APPROVED, ResetState.ISSUED)
 
 
@@ -115,7 +128,7 @@ def request(change: Change, card: str, serial: str, secret: NewUserCode, *, is_a
         "requested": change.now,
     }
     change.connection.execute(insert(CODE_RESETS).values(row))
-    change.event("user_code_reset_requested", number, by, {"card": order.card})
+    change.event(_REQUESTED, number, by, {"card": order.card})
     return number
 
 
@@ -155,7 +168,7 @@ def approve(change: Change, rules: IssuerRules, number: str, officer: Officer) -
     cancel(change, before.card, officer.actor, (ResetState.APPROVED, ResetState.ISSUED))
     until = deadlines.ticket_ends(change.now, rules)
     _set(change, number, state=ResetState.APPROVED.value, until=until)
-    change.event("user_code_reset_approved", number, officer.actor, {"card": before.card})
+    change.event(_APPROVED, number, officer.actor, {"card": before.card})
     case = applications.read(change.connection, before.application)
     facts = {"card": before.card, "last_day": deadlines.last_day(until).isoformat(), "reset": number}
     send(change, Mail.USER_CODE_RESET, case.form.contact.email, number, facts)
@@ -175,7 +188,7 @@ def refuse(change: Change, number: str, officer: Officer) -> CodeReset:
     if before.state is not ResetState.REQUESTED:
         raise CodeResetOver(state=before.state.said)
     _set(change, number, state=ResetState.REFUSED.value)
-    change.event("user_code_reset_refused", number, officer.actor, {"card": before.card})
+    change.event(_REFUSED, number, officer.actor, {"card": before.card})
     return find(change.connection, number, officer)
 
 
@@ -189,7 +202,26 @@ def cancel(change: Change, card: str, by: Actor, states: Sequence[ResetState] = 
         .returning(CODE_RESETS.c.number)
     )
     for number in change.connection.execute(cancelled).scalars().all():
-        change.event("user_code_reset_cancelled", number, by, {"card": card})
+        change.event(_CANCELLED, number, by, {"card": card})
+
+
+def redo(change: Change, events: Sequence[Event]) -> Sequence[Loss]:
+    """End the requests to which something happened after the backup (restored.merge).
+
+    No event has the secret that was chosen, nor the mailed link. The counters of their tickets are used up.
+    """
+    last = {event.subject: event for event in events if event.kind in _KINDS}
+    for event in events:
+        if event.kind == _ISSUED:
+            _set(change, event.subject, counter=read_facts(event.facts)["counter"])
+    losses = []
+    for number, event in last.items():
+        state = _BECOMES.get(event.kind)
+        _set(change, number, state=(state or ResetState.CANCELLED).value)
+        if state is None:
+            card = read_facts(event.facts)["card"]
+            losses.append(Loss(number, _LOST.format(number=number, card=card)))
+    return losses
 
 
 def new_link(change: Change, number: str) -> str:
@@ -238,11 +270,10 @@ def issue(
         counter: int = row.counter or _next_counter(change, reset.card)
         if row.counter is None:
             _set(change, reset.number, state=ResetState.ISSUED.value, counter=counter)
-            change.event("ticket_issued", reset.number, by, {"card": reset.card, "counter": counter})
+            change.event(_ISSUED, reset.number, by, {"card": reset.card, "counter": counter})
         if new is not None:
             code = applications.read(change.connection, reset.application).code
-            user_codes.replace(change, code, new)
-            change.event("user_code_replaced", str(code), by, {"reset": reset.number})
+            user_codes.replace(change, code, new, by, reset.number)
         own = certificate_sets.certificate(change.connection, reset.serial)
         now = change.now
     digest = hashlib.sha256(own.der).digest()

@@ -14,7 +14,7 @@ import hashlib
 import ipaddress
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import BoundedSemaphore
@@ -30,7 +30,9 @@ from xca_centre import network_limits
 from xca_centre.errors import BadUserCode, LinkUnusable, TooManyTries, UserCodeRefused
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.store.database import Change, Database
+from xca_centre.store.events import Event
 from xca_centre.store.job_queue import Handler, Job, finish
+from xca_centre.store.restored import Loss
 from xca_centre.store.tables import USER_CODE_LINKS, USER_CODES
 from xca_common.pki.sealed_secret import seal
 from xca_common.secret import Secret
@@ -50,6 +52,14 @@ LINK_LIFE: Final = timedelta(days=3)
 LOCKED: Final = "user_code_locked"
 """The job that tells of a lock if who found it was killed before that: fact `user_code`."""
 _TOLD_WITHIN: Final = timedelta(minutes=1)
+REPLACED: Final = "user_code_replaced"
+"""The kind of the event that says that another code took the place of one."""
+_REFUSED: Final = "user_code_refused"
+_LOCKED: Final = "user_code_locked"
+_LIFTED: Final = "user_code_lock_lifted"
+_KINDS: Final = frozenset({_REFUSED, _LOCKED, _LIFTED, REPLACED})
+_NO_CODE: Final = "none"
+"""The subject of an event about a code that there is not."""
 # The PHC string format, as the hasher writes it. What it reads may have any characters, and any length.
 _HASH: Final = re.compile(
     r"\$argon2id\$v=[0-9]{1,3}\$m=[0-9]{1,9},t=[0-9]{1,9},p=[0-9]{1,9}(?:\$[A-Za-z0-9+/]{1,90}){2}"
@@ -180,7 +190,7 @@ class UserCodes:
                 is_right = _settle(change, wanted, spent.hash, spent.epoch, network)
             if not is_right:
                 refused = Actor(role, "unknown")
-                change.event("user_code_refused", str(wanted or "none"), refused, {"network": network})
+                change.event(_REFUSED, str(wanted or _NO_CODE), refused, {"network": network})
                 if spent is not None and wanted is not None and spent.spent == TRIES:
                     _tell_once(change, wanted, self._tell_locked)
         if wanted is None or not is_right:
@@ -233,9 +243,43 @@ def forget_saved(change: Change) -> None:
     change.connection.execute(delete(USER_CODES).where(USER_CODES.c.until <= change.now))
 
 
-def replace(change: Change, code: UUID, new: NewUserCode) -> None:
-    """Put a new code in the place of another one. It has all its tries."""
+def replace(change: Change, code: UUID, new: NewUserCode, by: Actor, reset: str) -> None:
+    """Put a new code in the place of another one. It has all its tries.
+
+    Args:
+        change: the change.
+        code: whose place it takes.
+        new: the new one.
+        by: who wants it.
+        reset: number of the request that led to it.
+    """
     _renew(change, code, hash=new.hash, sealed=new.sealed)
+    change.event(REPLACED, str(code), by, {"reset": reset})
+
+
+def redo(change: Change, events: Sequence[Event]) -> Sequence[Loss]:
+    """Spend again what was spent, and lock what was locked (restored.merge). All links in mails are over.
+
+    A right code gives tries back without an event: they may be fewer now than they were. In the place of a
+    code that was replaced there is none: no event has a hash, and the old one is not to count again.
+    """
+    change.connection.execute(delete(USER_CODE_LINKS))
+    fewer = case((USER_CODES.c.spent < TRIES, USER_CODES.c.spent + 1), else_=TRIES)
+    for event in events:
+        if event.kind not in _KINDS or event.subject == _NO_CODE:
+            continue
+        code = UUID(event.subject)
+        own = update(USER_CODES).where(USER_CODES.c.id == code)
+        if event.kind == _REFUSED:
+            change.connection.execute(own.values(spent=fewer))
+        elif event.kind == _LOCKED:
+            if not change.connection.execute(own.values(spent=TRIES, is_told=True)).rowcount:
+                _lock_saved(change, code)
+        elif event.kind == _LIFTED:
+            _renew(change, code)
+        else:
+            _renew(change, code, hash=_nobodys_hash(), sealed=None)
+    return ()
 
 
 def sealed(connection: Connection, code: UUID) -> bytes | None:
@@ -260,7 +304,7 @@ def is_locked(connection: Connection, code: UUID) -> bool:
 def lift(change: Change, code: UUID, by: Actor) -> None:
     """Lift the lock of a code: for an officer, or a holder who signed with the PIN."""
     _renew(change, code)
-    change.event("user_code_lock_lifted", str(code), by, {})
+    change.event(_LIFTED, str(code), by, {})
 
 
 def new_link(change: Change, code: UUID) -> str:
@@ -287,6 +331,18 @@ def lift_by_link(change: Change, secret: str, by: Actor) -> UUID:
     return code
 
 
+def _nobodys_hash() -> str:
+    """Return the hash of a code that nobody knows."""
+    return PasswordHasher().hash(secrets.token_urlsafe())
+
+
+def _lock_saved(change: Change, identity: UUID) -> None:
+    """Lock the code of a saved file that is not kept any more: the file itself says what it is."""
+    _add(change, identity, NewUserCode(_nobodys_hash()), change.now + _SAVED_LIFE)
+    locked = update(USER_CODES).where(USER_CODES.c.id == identity)
+    change.connection.execute(locked.values(spent=TRIES, is_told=True))
+
+
 def _add(change: Change, identity: UUID, new: NewUserCode, until: datetime | None) -> None:
     row = {"id": identity, "hash": new.hash, "sealed": new.sealed, "until": until}
     fresh = {"spent": 0, "epoch": 0, "is_told": False}
@@ -302,7 +358,7 @@ def _tell_once(change: Change, code: UUID, tell_locked: Callable[[Change, UUID],
     """Tell that a code is locked, unless it is not, or somebody was told."""
     untold = (USER_CODES.c.id == code) & (USER_CODES.c.spent >= TRIES) & ~USER_CODES.c.is_told
     if change.connection.execute(update(USER_CODES).where(untold).values(is_told=True)).rowcount == 1:
-        change.event("user_code_locked", str(code), Actor(Role.CENTRE, "centre"), {})
+        change.event(_LOCKED, str(code), Actor(Role.CENTRE, "centre"), {})
         tell_locked(change, code)
 
 

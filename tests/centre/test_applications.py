@@ -271,7 +271,7 @@ def test_officer_of_another_counter_reviews_nothing(register: Database) -> None:
 
 def test_organisation_in_its_block_applies_for_nothing(register: Database, clock: MovedClock) -> None:
     with register.change() as change:
-        block(change, SCHOOL.oid, clock.at, RULES)
+        block(change, SCHOOL.oid, clock.at, RULES, OPERATOR)
     with pytest.raises(OrganisationBlocked):
         submitted(register)
     assert submitted(register, organisation=FOUNDATION.oid).organisation == FOUNDATION.oid

@@ -295,7 +295,7 @@ def test_restored_database_has_every_certificate_and_state_again(
     database.close()
     restored = Database(backup, clock)
     assert now_of(restored, kept).standing.listed_reason is None
-    assert merge(restored, Journal(journal), [redo]) == 5
+    assert merge(restored, Journal(journal), [redo], OPERATOR).count == 5
     assert [now_of(restored, identity) for identity in (kept, lost)] == before
     with restored.read() as connection:
         assert certificates_of(connection, lost) == certificates

@@ -233,8 +233,8 @@ def test_restored_database_is_known_and_completed_from_the_journal(
     with pytest.raises(JournalAhead):
         Database(f"sqlite:///{backup}", clock, Journal(folder))
     restored = Database(f"sqlite:///{backup}", clock)
-    assert merge(restored, Journal(folder), []) == 3
-    assert merge(restored, Journal(folder), []) == 0
+    assert merge(restored, Journal(folder), [], OFFICER).count == 3
+    assert merge(restored, Journal(folder), [], OFFICER).count == 0
     Database(f"sqlite:///{backup}", clock, Journal(folder)).close()
     with restored.read() as connection:
         assert head(connection) == kept

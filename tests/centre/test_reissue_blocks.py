@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from support.centre.cases import OPERATOR
 from support.moved_clock import MovedClock
 from xca_centre.errors import OrganisationBlocked
 from xca_centre.issuer_rules import Issuer, Months, load
@@ -31,7 +32,7 @@ def test_organisation_after_a_lapse_is_blocked_for_three_months(
 ) -> None:
     assert is_blocked(database, clock) is None
     with database.change() as change:
-        block(change, OID, change.now, RULES)
+        block(change, OID, change.now, RULES, OPERATOR)
     assert is_blocked(database, clock) == date(2027, 2, 2)
     assert is_blocked(database, clock, "2.16.886.111.100001") is None
     clock.move(timedelta(days=92, hours=14, minutes=59))
@@ -47,7 +48,7 @@ def test_organisation_after_two_lapses_is_blocked_until_the_later_end(
     days = [0, 10] if first_is_earlier else [10, 0]
     with database.change() as change:
         for each in days:
-            block(change, OID, change.now - timedelta(days=each), RULES)
+            block(change, OID, change.now - timedelta(days=each), RULES, OPERATOR)
     assert is_blocked(database, clock) == date(2027, 2, 2)
 
 
@@ -56,7 +57,7 @@ def test_organisation_of_an_issuer_without_blocks_is_not_blocked(
 ) -> None:
     without = replace(RULES, deadlines=replace(RULES.deadlines, reissue_block=Months(0)))
     with database.change() as change:
-        block(change, OID, change.now, without)
+        block(change, OID, change.now, without, OPERATOR)
     assert is_blocked(database, clock) is None
 
 
@@ -66,7 +67,7 @@ def test_block_of_a_change_that_is_undone_does_not_count(database: Database, clo
 
     def undo() -> None:
         with database.change() as change:
-            block(change, OID, change.now, RULES)
+            block(change, OID, change.now, RULES, OPERATOR)
             raise Undone
 
     with pytest.raises(Undone):

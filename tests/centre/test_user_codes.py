@@ -241,7 +241,7 @@ def test_code_that_was_replaced_meanwhile_is_refused(
 ) -> None:
     def meanwhile() -> None:
         with database.change() as change:
-            user_codes.replace(change, code, codes.choose(Secret("Other-987")))
+            user_codes.replace(change, code, codes.choose(Secret("Other-987")), HOLDER, "0000000000")
 
     hasher.before = meanwhile
     assert tried(codes, code, RIGHT) == "UserCodeRefused"

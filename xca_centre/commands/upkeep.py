@@ -17,10 +17,11 @@ from xca_centre.commands.group import xca_centre
 from xca_centre.errors import UnreadableList
 from xca_centre.i18n import plural, say, text
 from xca_centre.life.certificate import Reason
+from xca_centre.restoration import restore
+from xca_centre.status.published_lists import number_above
 from xca_centre.store.database import Database
 from xca_centre.store.event_chain import Head, audit
 from xca_centre.store.job_queue import drop, parked_jobs, take_up
-from xca_centre.store.restored import merge
 from xca_common import taipei
 from xca_common.errors import FileProblem, os_reason
 
@@ -109,7 +110,8 @@ def _drop(folder: Path, job: UUID, reason: str) -> None:
     "restore",
     help=_(
         "Merge the journal and the last published lists into a database from a backup. Until then nobody "
-        "works with it: it would call good what was revoked since. End all programs of the centre first.\n\n"
+        "works with it: it would call good what was revoked since. It says what is lost; the log of events "
+        "keeps that. End all programs of the centre first.\n\n"
         "LISTS are revocation lists as they were published last, such as from a mirror."
     ),
     epilog=STATUSES,
@@ -118,32 +120,43 @@ def _drop(folder: Path, job: UUID, reason: str) -> None:
 @click.pass_obj
 def _restore(folder: Path, lists: tuple[Path, ...]) -> None:
     centre = begun(folder)
-    entries = [(path, [*_entries(path)]) for path in lists]
+    published = [(path, _read_list(path)) for path in lists]
     with closing(Database(centre.settings.database, centre.clock)) as database:
-        count = 0
-        if centre.journal is not None:
-            count = merge(database, centre.journal, [certificate_sets.redo])
+        done = restore(database, centre.journal, centre.rules, operator())
         merged = plural(
             "{count} event of the journal was missing, and is there now.",
             "{count} events of the journal were missing, and are there now.",
             "count",
         )
-        tell(merged.format(count=count))
-        for path, named in entries:
+        tell(merged.format(count=done.count))
+        for loss in done.losses:
+            warn(loss.said)
+        for path, listed in published:
             with database.change() as change:
-                unknown = certificate_sets.merge_list(change, named, operator(), centre.rules)
+                unknown = certificate_sets.merge_list(change, _entries(listed), operator(), centre.rules)
+                number_above(change, _number(listed))
             tell(text("{path}: merged.").format(path=path))
             for serial in unknown:
                 warn(text("The database does not know the certificate {serial}.").format(serial=serial))
 
 
-def _entries(path: Path) -> Iterator[tuple[str, Reason, datetime]]:
+def _read_list(path: Path) -> x509.CertificateRevocationList:
     try:
-        listed = x509.load_der_x509_crl(path.read_bytes())
+        return x509.load_der_x509_crl(path.read_bytes())
     except OSError as error:
         raise FileProblem(path=path, detail=os_reason(error)) from error
     except ValueError:
         raise UnreadableList(path=path) from None
+
+
+def _number(listed: x509.CertificateRevocationList) -> int:
+    try:
+        return listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound:
+        return 0
+
+
+def _entries(listed: x509.CertificateRevocationList) -> Iterator[tuple[str, Reason, datetime]]:
     for entry in listed:
         try:
             reason = Reason(entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.name)

@@ -6,7 +6,7 @@ It is signed without a lock: who comes with a lower number than the one that is 
 The complete list of a generation joins the entries of the lists of its partitions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
@@ -22,7 +22,9 @@ from xca_centre.certificate_sets import PUBLISH
 from xca_centre.errors import KeyTokenError
 from xca_centre.status.renewal import renew_at
 from xca_centre.store.database import Change, Clock, Database
+from xca_centre.store.events import Event
 from xca_centre.store.job_queue import Job, finish
+from xca_centre.store.restored import Loss
 from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, PUBLISHED_LISTS, SEQUENCES
 
 COMPLETE: Final = -1
@@ -175,6 +177,33 @@ class PublishedLists:
                 select(*columns).where(_is(generation, partition), is_published)
             ).one_or_none()
         return PublishedList(**row._mapping) if row else None
+
+
+def redo(change: Change, _: Sequence[Event]) -> Sequence[Loss]:
+    """Forget the lists of a restored database (restored.merge): others have newer ones. Numbers go on."""
+    none = dict.fromkeys(("number", "at", "until", "entries", "der"))
+    change.connection.execute(update(PUBLISHED_LISTS).values(none))
+    return ()
+
+
+def number_above(change: Change, number: int) -> None:
+    """Give every list a number above that of a list that was published before a restore.
+
+    The clock sees to it, too, unless more lists than one a second were published, or it was put back.
+    """
+    for generation, following in change.connection.execute(
+        select(SEQUENCES.c.generation, SEQUENCES.c.next)
+    ).all():
+        for partition in range(COMPLETE, partition_of(following - 1) + 1 if following else 0):
+            taken = change.insert(PUBLISHED_LISTS).values(
+                generation=generation, partition=partition, taken=number
+            )
+            raised = taken.on_conflict_do_update(
+                index_elements=[PUBLISHED_LISTS.c.generation, PUBLISHED_LISTS.c.partition],
+                set_={"taken": number},
+                where=PUBLISHED_LISTS.c.taken < number,
+            )
+            change.connection.execute(raised)
 
 
 def _is(generation: int, partition: int) -> ColumnElement[bool]:

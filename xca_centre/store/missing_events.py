@@ -17,6 +17,8 @@ _AT_ONCE: Final = 500
 def missing_events(connection: Connection, events: Iterable[Event]) -> Sequence[Event]:
     """Return the events that a database lacks, each once: the chained ones in their order, then by time.
 
+    Those of one moment are in the order of the journal.
+
     Args:
         connection: of the database.
         events: of a journal. While others write, they are read before the connection is opened: an event is
@@ -32,8 +34,8 @@ def missing_events(connection: Connection, events: Iterable[Event]) -> Sequence[
     return sorted(missing.values(), key=_order)
 
 
-def _order(event: Event) -> tuple[bool, int, datetime, UUID]:
-    return event.number is None, event.number or 0, event.at, event.id
+def _order(event: Event) -> tuple[bool, int, datetime]:
+    return event.number is None, event.number or 0, event.at
 
 
 def _put(events: dict[UUID, Event], event: Event) -> None:

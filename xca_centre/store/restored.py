@@ -5,19 +5,52 @@ Until it is merged nobody works with it (Database): lists and answers would say 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
+from xca_centre.life.transitions import Actor
 from xca_centre.store.database import Change, Database
 from xca_centre.store.event_chain import put_back
 from xca_centre.store.events import Event
 from xca_centre.store.journal import Journal
 from xca_centre.store.missing_events import missing_events
+from xca_common.i18n import Text
 
-Redo: TypeAlias = Callable[[Change, Sequence[Event]], None]
-"""Writes again what some events did, as far as it was lost."""
+LOST: Final = "lost_in_restore"
+"""The kind of the event that says that something could not be written again."""
 
 
-def merge(database: Database, journal: Journal, redo: Iterable[Redo]) -> int:
+@dataclass(frozen=True)
+class Loss:
+    """What happened after the backup, and cannot be written again: events do not have all of it.
+
+    Attributes:
+        subject: what it is about, as the log of events shows it: a case number, a card number.
+        said: what is lost, and who does what about it.
+    """
+
+    subject: str
+    said: Text
+
+
+Redo: TypeAlias = Callable[[Change, Sequence[Event]], Sequence[Loss]]
+"""Writes again what some events did, as far as it was lost, and returns what it cannot."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did.
+
+    Attributes:
+        count: how many events were missing.
+        losses: what could not be written again.
+    """
+
+    count: int
+    losses: Sequence[Loss]
+
+
+def merge(database: Database, journal: Journal | None, redo: Iterable[Redo], by: Actor) -> Merged:
     """Add what the journal has and the database lacks: the events, and what they did. In one change.
 
     The last published lists are to be merged, too (certificate_sets.merge_list): the disk of the journal
@@ -25,21 +58,20 @@ def merge(database: Database, journal: Journal, redo: Iterable[Redo]) -> int:
 
     Args:
         database: the restored one, opened without a journal. Nobody else works with it.
-        journal: what happened since the backup. A damaged line is left out: the last one of a file was never
-            answered for, of others Journal.read() tells.
+        journal: what happened since the backup; None: nobody knows. A damaged line is left out: the last one
+            of a file was never answered for, of others Journal.read() tells.
         redo: what writes again what events did, for each kind of thing that is not to be lost.
-
-    Returns:
-        How many events were missing.
+        by: who restores. Events say in his name what is lost.
 
     Raises:
         JournalUnavailable: the journal cannot be read.
         StoreUnavailable, ChangeUncertain: as of Database.change().
     """
     with database.change() as change:
-        events = (line.event for line in journal.read() if line.event)
+        events = (line.event for line in journal.read() if line.event) if journal else ()
         missing = missing_events(change.connection, events)
         put_back(change, missing)
-        for each in redo:
-            each(change, missing)
-    return len(missing)
+        losses = [loss for each in redo for loss in each(change, missing)]
+        for loss in losses:
+            change.event(LOST, loss.subject, by, {"lost": loss.said("zh_TW")})
+    return Merged(len(missing), losses)

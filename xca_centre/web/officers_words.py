@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from xca_centre import case_number, event_log, name_changes, officers
+from xca_centre import case_number, event_log, name_changes, officers, reissue_blocks
 from xca_centre.errors import BadCaseNumber
 from xca_centre.i18n import text
 from xca_centre.life.application import ApplicationEvent
@@ -18,6 +18,7 @@ from xca_centre.life.transitions import OFFICERS as REVIEWERS
 from xca_centre.life.transitions import Role
 from xca_centre.name_changes import ChangeKind
 from xca_centre.store.events import Event
+from xca_centre.store.restored import LOST
 from xca_common.i18n import Text
 
 KINDS: Final[Mapping[str, Text]] = {
@@ -30,6 +31,7 @@ KINDS: Final[Mapping[str, Text]] = {
     "contact_changed": text("Change of the contact person"),
     "job_dropped": text("A job was given up"),
     "logged_in": text("Login with the card"),
+    LOST: text("Lost after a backup was restored"),
     "mail_refused": text("A mail was refused"),
     "mail_sent": text("A mail was sent"),
     name_changes.RECORDED: ChangeKind.RENAMED.said,
@@ -37,6 +39,7 @@ KINDS: Final[Mapping[str, Text]] = {
     "officer_card_given": text("An officer got a card"),
     "officer_deactivated": text("An officer was dismissed"),
     "officer_recorded": text("An officer was recorded"),
+    reissue_blocks.BLOCKED: text("Block of the organisation"),
     "order_certified": text("Certificates for the order"),
     "order_closed": text("The order was closed"),
     name_changes.DISSOLVED: ChangeKind.DISSOLVED.said,

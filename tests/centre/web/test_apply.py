@@ -74,7 +74,7 @@ def test_organisation_in_its_block_is_told_before_anything_is_filled_in(
     client: TestClient, frame: Frame
 ) -> None:
     with frame.database.change() as change:
-        reissue_blocks.block(change, SCHOOL.oid, change.now, frame.rules)
+        reissue_blocks.block(change, SCHOOL.oid, change.now, frame.rules, OPERATOR)
         name_changes.dissolve(change, FOUNDATION.oid, date(2026, 11, 1), OPERATOR, frame.rules)
     for oid in (SCHOOL.oid, FOUNDATION.oid):
         asked = {"organisation": oid, "wanted": "card", "rank": "secondary", "consent": FIELDS["consent"]}
