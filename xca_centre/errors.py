@@ -1269,3 +1269,11 @@ class UnreadableList(CentreError):
     path: Path
     _message = text("{path} is no revocation list (CRL) in DER.")
     _next_step = text("Fetch the list again, from where it was published or from a mirror.")
+
+
+class ForeignList(CentreError):
+    """A revocation list is not the centre's, or somebody has changed it, as who runs a mirror can."""
+
+    path: Path
+    _message = text("No CA of this centre signed the revocation list {path}. Nothing was merged.")
+    _next_step = text("Fetch the list again, from where it was published or from a mirror.")

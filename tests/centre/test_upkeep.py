@@ -3,19 +3,26 @@
 
 import shutil
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import insert, select, update
 
+from support.centre.authority import NAME, NOW, key
 from support.centre.begun import write_settings
 from support.centre.cases import NEW_CODE, OPERATOR, RULES, SCHOOL, form, with_organisations
+from support.centre.web import SoftHierarchy
 from support.moved_clock import MovedClock
 from support.new_sets import new_set
 from xca_centre import applications, certificate_sets
 from xca_centre.beginning import BEGUN
+from xca_centre.centre import Centre
 from xca_centre.commands import xca_centre
 from xca_centre.life.certificate import CertificateEvent, CertificateState
 from xca_centre.life.transitions import Actor, Role
@@ -166,3 +173,23 @@ def test_list_that_is_none_is_refused_before_anything_is_merged(folder: Path, tm
     done = run(folder, "restore", str(tmp_path / "no.crl"))
     assert done.exit_code == 1
     assert "is no revocation list" in done.stderr
+
+
+@pytest.mark.parametrize(("signer", "state"), [("issuer 2", "revoked"), ("stranger", "issued")])
+def test_list_is_merged_if_a_ca_of_the_centre_signed_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signer: str, state: str
+) -> None:
+    monkeypatch.setattr(Centre, "hierarchy", SoftHierarchy())
+    with opened(folder) as database:
+        certificates = issue(database, "XC00000000000001")
+        with database.read() as connection:
+            serial = int(certificate_sets.certificates_of(connection, certificates)[0].serial, 16)
+    revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build()
+    listed = x509.CertificateRevocationListBuilder(NAME, NOW, NOW + timedelta(days=1), [], [revoked])
+    path = tmp_path / "complete.crl"
+    path.write_bytes(listed.sign(key(signer), SHA256()).public_bytes(Encoding.DER))
+    done = run(folder, "restore", str(path))
+    is_own = signer == "issuer 2"
+    assert (done.exit_code, "No CA of this centre" in done.stderr) == ((0, False) if is_own else (1, True))
+    with opened(folder) as database, database.read() as connection:
+        assert certificate_sets.find(connection, certificates).standing.state == state

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -33,7 +33,7 @@ from xca_common.folders import make_private
 from xca_common.pki import distinguished_name, profile
 from xca_common.pki.authority import ENCRYPTION, SIGNING, Issuer, certify_ca, years_later
 from xca_common.pki.chain import key_identifier
-from xca_common.pki.strict_certificate import as_asn1, extension
+from xca_common.pki.strict_certificate import UNUSABLE_KEY, as_asn1, extension
 
 _ROOT_YEARS: Final = 30
 _ISSUER_YEARS: Final = 20
@@ -253,6 +253,14 @@ class Hierarchy:
             (each for each in self.generations.values() if key_identifier(each.certificate) == identifier),
             None,
         )
+
+    def has_signed(self, listed: x509.CertificateRevocationList) -> bool:
+        """Tell whether one of the generations signed a revocation list."""
+        for each in self.generations.values():
+            with suppress(*UNUSABLE_KEY):
+                if listed.is_signature_valid(_public_key(each.certificate)):
+                    return True
+        return False
 
     @property
     def root_list(self) -> bytes:

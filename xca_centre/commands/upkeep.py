@@ -14,7 +14,7 @@ from cryptography import x509
 from xca_centre import certificate_sets
 from xca_centre.commands.common import STATUSES, begun, operator, tell, warn
 from xca_centre.commands.group import xca_centre
-from xca_centre.errors import UnreadableList
+from xca_centre.errors import ForeignList, UnreadableList
 from xca_centre.i18n import plural, say, text
 from xca_centre.life.certificate import Reason
 from xca_centre.restoration import restore
@@ -121,6 +121,9 @@ def _drop(folder: Path, job: UUID, reason: str) -> None:
 def _restore(folder: Path, lists: tuple[Path, ...]) -> None:
     centre = begun(folder)
     published = [(path, _read_list(path)) for path in lists]
+    for path, listed in published:
+        if not centre.hierarchy.has_signed(listed):
+            raise ForeignList(path=path)
     with closing(Database(centre.settings.database, centre.clock)) as database:
         done = restore(database, centre.journal, centre.rules, operator())
         merged = plural(
