@@ -17,6 +17,7 @@ from typing import IO, Any, Final, NoReturn
 import click
 
 from xca_common.errors import XcaError, os_reason, place_of
+from xca_common.folding import columns, folded
 from xca_common.harmless_text import harmless
 from xca_common.i18n import CATALOGUE, DOMAIN, LANGUAGES, Text, language_named, say, text
 from xca_common.secret_source import NotASourceError, SecretSourceError
@@ -35,13 +36,6 @@ _YES: Final = frozenset({"y", "yes", "是", "好", "對"})
 _NO: Final = frozenset({"", "n", "no", "否", "不", "不是"})
 _UNCHANGED: Final = text("Stopped. Nothing was changed.")
 _IN_BETWEEN: Final = text("Stopped. What was done until then is not undone.")
-_OPENING: Final = "（「『《〈【"
-_CLOSING: Final = "，。、；：？！）」』》〉】…"
-_WIDE: Final = (
-    "\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6"
-)
-_PIECE: Final = rf"[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|\s+|[^\s{_WIDE}]+[{_CLOSING}]*"
-"""A part of a line that is not broken: a word, or a Chinese character with its punctuation."""
 _LEAST_WIDTH: Final = 20
 """Columns of the terminal that a help page takes at least."""
 _USAGE_WIDTH: Final = 20
@@ -432,9 +426,9 @@ class _Formatter(click.HelpFormatter):
         self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
     ) -> None:
         # click writes for 50 columns also where there are fewer, and the terminal then breaks the words.
-        columns = shutil.get_terminal_size().columns
+        shown = shutil.get_terminal_size().columns
         super().__init__(
-            indent_increment, width or max(min(columns, max_width or 80) - 2, _LEAST_WIDTH), max_width
+            indent_increment, width or max(min(shown, max_width or 80) - 2, _LEAST_WIDTH), max_width
         )
 
     def write_heading(self, heading: str) -> None:
@@ -445,11 +439,11 @@ class _Formatter(click.HelpFormatter):
         """Write the line that shows how the command is called."""
         usage = prefix or _("Usage:") + " "
         before = f"{usage.replace('： ', '：')}{prog} "
-        indent = _columns(before)
-        if self.width - indent < min(_columns(args), _USAGE_WIDTH):
+        indent = columns(before)
+        if self.width - indent < min(columns(args), _USAGE_WIDTH):
             self.write(f"{before.rstrip()}\n")
             before, indent = " " * _USAGE_INDENT, _USAGE_INDENT
-        self._write_lines(before, _folded(args, self.width - indent), indent)
+        self._write_lines(before, folded(args, self.width - indent), indent)
 
     def write_text(self, text: str) -> None:
         """Write paragraphs; one whose first line is a backspace (as click has it) keeps its lines."""
@@ -460,7 +454,7 @@ class _Formatter(click.HelpFormatter):
             if lines and lines[0].strip() == "\b":
                 lines = lines[1:]
             else:
-                lines = _folded(" ".join(line.strip() for line in lines), self.width - len(indent))
+                lines = folded(" ".join(line.strip() for line in lines), self.width - len(indent))
             paragraphs.append("".join(f"{indent}{line}\n" for line in lines))
         self.write("\n".join(paragraphs))
 
@@ -468,15 +462,15 @@ class _Formatter(click.HelpFormatter):
         """Write names and their explanations in two columns."""
         rows = list(rows)
         col_max = max(min(col_max, self.width - _EXPLANATION_WIDTH), _LEAST_NAME_WIDTH)
-        first = min(max(_columns(name) for name, _help in rows), col_max) + col_spacing
+        first = min(max(columns(name) for name, _help in rows), col_max) + col_spacing
         indent = " " * self.current_indent
         for name, explained in rows:
             before = indent + name
-            if _columns(name) > first - col_spacing:
+            if columns(name) > first - col_spacing:
                 self.write(f"{before}\n")
                 before = indent
-            before += " " * (self.current_indent + first - _columns(before))
-            lines = _folded(explained, max(self.width - _columns(before), 10))
+            before += " " * (self.current_indent + first - columns(before))
+            lines = folded(explained, max(self.width - columns(before), 10))
             self._write_lines(before, lines, self.current_indent + first)
 
     def _write_lines(self, before: str, lines: list[str], indent: int) -> None:
@@ -532,19 +526,3 @@ def _with_commas(message: str, listed: Iterable[str]) -> str:
 def _not_repeated() -> str:
     said = text("A word has no place in this command. It is not repeated, because it may be a secret. {step}")
     return said.format(step=SHOWN_SECRET)()
-
-
-def _columns(shown: str) -> int:
-    """Return how many columns of a terminal a text takes."""
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in shown)
-
-
-def _folded(paragraph: str, width: int) -> list[str]:
-    """Return the lines of a paragraph. A word wider than a line stays whole, so that it can be copied."""
-    lines = [""]
-    for piece in re.findall(_PIECE, paragraph):
-        if _columns(lines[-1] + piece.rstrip()) > width and lines[-1]:
-            lines[-1] = lines[-1].rstrip()
-            lines.append("")
-        lines[-1] += piece if lines[-1] else piece.lstrip()
-    return [line.rstrip() for line in lines]

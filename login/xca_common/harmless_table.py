@@ -6,10 +6,12 @@ from typing import Final
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from xca_common.folding import folded
 from xca_common.harmless_text import harmless
 
 _GAP: Final = 2
@@ -54,14 +56,16 @@ class HarmlessTable:
             else:
                 first, *others = row
                 yield first
-                yield from (Padding(cell, (0, 0, 0, _GAP)) for cell in others if cell)
+                yield from (Padding(_Folded(cell), (0, 0, 0, _GAP)) for cell in others if cell)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, _GAP, 0, 0))
         for folds in self._folding:
             table.add_column(no_wrap=not folds, overflow="fold")
         for row in self._lines():
-            table.add_row(*row)
+            table.add_row(
+                *(_Folded(cell) if folds else cell for folds, cell in zip(self._folding, row, strict=True))
+            )
         return table
 
     def _lines(self) -> list[tuple[Text, ...]]:
@@ -75,6 +79,20 @@ class HarmlessTable:
             for folds, cells in zip(self._folding, columns, strict=True)
         ]
         return sum(widths) + _GAP * (len(widths) - 1)
+
+
+class _Folded:
+    """A text that is folded between words, and between Chinese characters: rich folds at blanks alone."""
+
+    def __init__(self, cell: Text) -> None:
+        self._cell = cell
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [line for part in self._cell.plain.split("\n") for line in folded(part, options.max_width)]
+        yield Text("\n".join(lines), style=self._cell.style)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._cell)
 
 
 def _cell(cell: str | Text) -> Text:

@@ -99,3 +99,18 @@ def test_table_without_heads_puts_each_value_below_its_name() -> None:
     said = StringIO()
     Console(file=said, width=20).print(table)
     assert said.getvalue().split("\n") == ["Distinguished name", "  C=TW,O=<U+001B>[2J", ""]
+
+
+def test_cell_of_a_narrow_table_is_folded_between_words_and_chinese_characters() -> None:
+    table = HarmlessTable((False, True))
+    table.add_row("State", "three tries left until it locks")
+    table.add_row("狀態", "可用 xcactl 查看，或洽發卡單位，以便開卡")
+    said = StringIO()
+    Console(file=said, width=24).print(table)
+    assert [line.rstrip() for line in said.getvalue().splitlines()] == [
+        "State  three tries left",
+        "       until it locks",
+        "狀態   可用 xcactl 查",
+        "       看，或洽發卡單",
+        "       位，以便開卡",
+    ]

@@ -229,6 +229,23 @@ def test_recipient_that_an_empty_variable_left_out_is_told_without_a_command_tha
         assert "cert export" not in result.err
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "The signature file text.p7s beside it is verified."),
+        ("zh_TW", "驗證時使用旁邊的簽章檔案：text.p7s"),
+    ],
+)
+def test_signature_that_nobody_named_is_told(active: Workspace, language: str, said: str) -> None:
+    (active.home / "text").write_text("text")
+    assert active.run("cert", "export", "ROOT CA Cert", "-o", "root.pem").status == 0
+    assert active.run("sign", "text", "--pin", "stdin", stdin=f"{PIN}\n").status == 0
+    verify = ("--lang", language, "verify", "text")
+    result = active.run(*verify, "text", "--ca-file", "root.pem")
+    assert (result.status, said in result.err) == (0, True), result.err
+    assert said not in active.run(*verify, "text.p7s", "--ca-file", "root.pem").err
+
+
 @pytest.mark.parametrize("language", ["en", "zh_TW"])
 def test_revocation_that_was_asked_for_in_vain_is_not_told_to_be_asked_for(
     active: Workspace, language: str

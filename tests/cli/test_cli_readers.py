@@ -226,6 +226,13 @@ def test_watch_in_a_terminal_tells_it_in_words(closed: Workspace, xca_virtual_re
     assert talk.exitstatus == 0
 
 
+def test_watch_of_test_cards_alone_does_not_lead_to_the_daemon(active: Workspace) -> None:
+    with active.with_variables(**NO_DAEMON).terminal("detect", "--wait") as talk:
+        talk.expect_exact(f"The card {active.number} is here")
+        assert "pcscd" not in str(talk.before)
+        talk.kill(signal.SIGINT)
+
+
 def test_watch_in_a_program_can_be_stopped(closed: Workspace) -> None:
     result = closed.with_variables(**NO_DAEMON).program(
         """

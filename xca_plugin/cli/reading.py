@@ -107,16 +107,34 @@ def _watch(cards: Cards, as_json: bool) -> None:
         cards.refresh()
         return cards.detect()
 
+    untold: XcaError | None = None
     with suppress(KeyboardInterrupt):  # the user ends --wait with Ctrl-C
-        for change in Watch(detect):
+        for count, change in enumerate(Watch(detect)):
+            problem = change.subject if isinstance(change.subject, XcaError) else None
+            if problem and not as_json:
+                if count == 0 and _is_without_readers(cards, problem):
+                    untold = problem
+                    continue
+                if problem is untold:  # it is solved
+                    continue
             if as_json:
                 print_json(json_documents.change(change), indent=None)
             else:
                 said = f"{card_text.moment(change.at)}  {card_text.change(change)}"
-                problem = change.subject if change.kind is ChangeKind.PROBLEM else None
-                if isinstance(problem, XcaError):
+                if problem and change.kind is ChangeKind.PROBLEM:
                     said = text("{sentence} {reason}").format(sentence=said, reason=next_step(problem))()
                 say(said)
+
+
+def _is_without_readers(cards: Cards, problem: XcaError) -> bool:
+    """Tell whether only the daemon of the readers is missing, and the cards here are the stand-in's."""
+    if not isinstance(problem, errors.NoReaderDaemon):
+        return False
+    try:
+        present = cards.detect()
+    except XcaError:
+        return False
+    return bool(present) and not any(card.real for card in present)
 
 
 @click.command(help=_("Show a card: holder, validity, state, tries left, and what it needs next."))

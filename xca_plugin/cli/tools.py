@@ -223,7 +223,8 @@ def _change(
     Args:
         chosen: the tools.
         plan: returns the changes of a tool.
-        everyone: no tool was named: what belongs to another installation is kept, and is no failure.
+        everyone: no tool was named: what belongs to another installation is kept, and is no failure, nor is a
+            browser that was never started.
         done: says that the changes of a tool were made; None: they are shown only.
 
     Raises:
@@ -242,7 +243,7 @@ def _change(
             else:
                 make(changes)
                 say(done.format(name=tool.name)(), err=True)
-        except errors.OtherInstallation as error:
+        except (errors.OtherInstallation, errors.NoUsableProfile) as error:
             if everyone:
                 say(_head(tool), err=True)
                 say(error.message(), err=True, fg="yellow")

@@ -38,6 +38,7 @@ _NO_ROOT: Final = text(
 )
 
 _REPORTED: Final = text("The report was written: {path}")
+_BESIDE: Final = text("The signature file {path} beside it is verified.")
 _WRITTEN: Final = text("The content was written: {path}")
 _REPORTS: Final = (".html", ".pdf", ".json")
 _SIGNATURE: Final = ".p7s"
@@ -125,6 +126,7 @@ def verify(
     note_verification(ca_file, fetched=fetch)
     signatures = _signatures_of(files)
     check_single(list(signatures), output, report)
+    not_named = {file: beside for file, beside in signatures.items() if beside and beside not in files}
     if len(signatures) == 1:
         for beside in filter(None, signatures.values()):
             check_there(beside)
@@ -156,6 +158,8 @@ def verify(
         Sources(crls, responses, fetch, hosts),
         one_is_enough,
     )
+    for beside in not_named.values():
+        say(_BESIDE.format(path=beside)(), err=True)
     if len(signatures) > 1:
         status = _verify_several(check, signatures, as_json)
         click.get_current_context().exit(status)
