@@ -331,6 +331,13 @@ class KeyRefused(NotCertified):
     _next_step = text("Make such a key, and a request with it.")
 
 
+class KeyWeak(NotCertified):
+    """The public key is one that anybody can break."""
+
+    _message = text("The key is not certified: it was made by a faulty program, and others can compute it.")
+    _next_step = text("Make another key with an up-to-date program, and a request with it.")
+
+
 class KeyTaken(NotCertified):
     """The public key has a certificate already, or had one: who knows the key, knows it for both."""
 

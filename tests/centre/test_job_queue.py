@@ -17,9 +17,7 @@ from xca_centre.store.database import Database
 from xca_centre.store.job_queue import (
     LEASE,
     MOST_ATTEMPTS,
-    Backlog,
     Job,
-    backlog,
     claim,
     fail,
     finish,
@@ -160,7 +158,6 @@ def test_job_that_fails_is_tried_later_and_later_and_then_parked(
     assert not work_on_one(database, {"mail": mail})
     with database.read() as connection:
         (parked,) = parked_jobs(connection)
-        assert backlog(connection, clock.at) == Backlog(0, None, 1)
     assert parked.kind == "mail"
     assert parked.problem.startswith("RuntimeError, test_job_queue.py")
     assert "123456" not in parked.problem
@@ -228,14 +225,3 @@ def test_store_that_is_down_is_told_to_the_worker_and_the_job_stays(
         work_on_one(database, {"mail": lose})
     clock.move(LEASE)
     assert work_on_one(database, {"mail": mail})
-
-
-def test_backlog_tells_since_when_the_oldest_job_waits(database: Database, clock: MovedClock) -> None:
-    with database.read() as connection:
-        assert backlog(connection, clock.at) == Backlog(0, None, 0)
-    begun = clock.at
-    ask(database, "a")
-    clock.move(timedelta(minutes=3))
-    ask(database, "b")
-    with database.read() as connection:
-        assert backlog(connection, clock.at) == Backlog(2, begun, 0)

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from xca_centre import errors
 from xca_centre.authority.repository import Repository, partition_of
+from xca_centre.authority.weak_keys import is_weak
 from xca_common.card_making import CardCertificates, CardKeys
 from xca_common.pki.algorithms import STRONG
 from xca_common.pki.authority import (
@@ -170,7 +171,7 @@ def requested_key(request: bytes) -> rsa.RSAPublicKey:
 
     Raises:
         RequestUnreadable: it is none, or too long.
-        KeyRefused: the key is not RSA of 2048 bits.
+        KeyRefused, KeyWeak: the key is not RSA of 2048 bits, or others can break it.
         PossessionUnproved: the key did not sign it, or with a weak algorithm.
     """
     if len(request) > MOST_REQUEST_BYTES:
@@ -227,6 +228,8 @@ def certify_again(
 def _check_key(key: object) -> None:
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size != _BITS or key.public_numbers().e != _EXPONENT:
         raise errors.KeyRefused
+    if is_weak(key.public_numbers().n):
+        raise errors.KeyWeak
 
 
 def _end(issuer: Issuer, start: datetime, years: int) -> datetime:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from xca_centre.errors import JobLost, JobNotParked, StoreProblem
 from xca_centre.life.transitions import Actor
@@ -71,21 +71,6 @@ class ParkedJob:
     created: datetime
     parked: datetime
     problem: str
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """How far the workers are behind.
-
-    Attributes:
-        due: the jobs that could be done now.
-        oldest: since when the first of them could be; None: there is none.
-        parked: the jobs that wait for an operator.
-    """
-
-    due: int
-    oldest: datetime | None
-    parked: int
 
 
 Handler: TypeAlias = Callable[[Database, Job], None]
@@ -226,15 +211,6 @@ def drop(change: Change, job: UUID, reason: str, by: Actor) -> None:
     if kind is None:
         raise JobNotParked
     change.event("job_dropped", str(job), by, {"kind": kind, "reason": reason})
-
-
-def backlog(connection: Connection, now: datetime) -> Backlog:
-    """Return how far the workers are behind."""
-    is_parked = JOBS.c.parked.is_not(None)
-    due = select(func.count(), func.min(JOBS.c.due)).where(~is_parked, JOBS.c.due <= now)
-    parked = select(func.count()).select_from(JOBS).where(is_parked)
-    waiting, oldest = connection.execute(due).one()
-    return Backlog(waiting, oldest, connection.execute(parked).scalar_one())
 
 
 def _due(change: Change) -> Any:

@@ -33,7 +33,7 @@ from xca_centre.web import (
     problems,
     secure_email,
     status_changes,
-    test_payments,
+    trial_payments,
     user_code_pages,
 )
 from xca_centre.web.frame import ASSETS, UPLOADS, Frame, SessionMiddleware
@@ -48,7 +48,7 @@ PAGES: Final = (
     apply,
     apply_api,
     apply_cases,
-    test_payments,
+    trial_payments,
     certificates,
     information,
     status_changes,

@@ -28,6 +28,7 @@ from xca_centre.errors import (
     ChoiceMissing,
     FormIncomplete,
     KeyRefused,
+    KeyWeak,
     NotAgreed,
     NotCertified,
     PossessionUnproved,
@@ -70,6 +71,9 @@ _CODE: Final = text(
 _REQUESTS: Final[Mapping[type[NotCertified], Text]] = {
     RequestUnreadable: text("what was given is no certificate request (PKCS #10)"),
     KeyRefused: text("the key of the request is no RSA key of 2048 bits with exponent 65537"),
+    KeyWeak: text(
+        "the key of the request can be computed by others: make another one with an up-to-date program"
+    ),
     PossessionUnproved: text("the request is not signed with its own key and SHA-256"),
 }
 KINDS: Final = {

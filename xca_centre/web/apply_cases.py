@@ -37,7 +37,7 @@ from xca_centre.life.payment import PaymentState
 from xca_centre.life.transitions import Actor, Role
 from xca_centre.orders import Order
 from xca_centre.printed_application import print_application
-from xca_centre.web import menu, test_payments
+from xca_centre.web import menu, trial_payments
 from xca_centre.web.apply import CASES, KINDS
 from xca_centre.web.browsers import Browsers
 from xca_centre.web.frame import Fields, Frame
@@ -165,7 +165,7 @@ class _Pages:
                 "is_new": "uploaded" in request.query_params,
                 "is_corrected": "corrected" in request.query_params,
                 "is_fee_open": case.state in applications.FEE_OPEN,
-                "has_test_provider": test_payments.is_there(self._frame),
+                "has_test_provider": trial_payments.is_there(self._frame),
                 **{
                     f"may_{event.value}": Role.APPLICANT in rules.applications.roles(case.state, event)
                     for event in (ApplicationEvent.CORRECT, ApplicationEvent.WITHDRAW)
