@@ -3,8 +3,9 @@
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,10 +15,13 @@ from xca_common.errors import XcaError, os_reason
 from xca_common.extras import install_command, missing
 from xca_common.i18n import Text
 from xca_common.pki import strict_certificate
-from xca_common.pki.malformed import Malformed
+from xca_common.pki.certificate_file import certificates_in
+from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.taipei import moment
 from xca_login import evidence
 from xca_login.errors import (
+    ArchiveNotProved,
+    ArchiveUnusable,
     BadTrust,
     EvidenceUnusable,
     IssuerUnknown,
@@ -33,12 +37,17 @@ from xca_login.login import Binding, Login
 from xca_login.policy import Policy
 from xca_login.trust import Trust, TrustFolder
 
+if TYPE_CHECKING:
+    from xca_login.bids.verification import Proved
+
 _ = say
 
 _PLACEHOLDERS: Final = {
     "ADDRESS": text("ADDRESS"),
     "FILE": text("FILE"),
+    "CERT": text("CERT"),
     "FOLDER": text("FOLDER"),
+    "HEAD": text("HEAD"),
     "NUMBER": text("NUMBER"),
     "OID": text("OID"),
 }
@@ -50,6 +59,10 @@ _EXAMPLES: Final = {
         "xca-login oidc provider.toml --certificate site.pem --key key.pem",
     ),
     "oidc-secret": ("xca-login oidc-secret",),
+    "verify-archive": (
+        "xca-login verify-archive tender.archive",
+        "xca-login verify-archive tender.archive --site site.pem",
+    ),
     "verify-evidence": (
         "xca-login verify-evidence login.json",
         "xca-login verify-evidence login.json --trust cas",
@@ -58,6 +71,8 @@ _EXAMPLES: Final = {
 """Examples that the help shows, by the command; their files are the user's."""
 _REFUSED, _NOBODY_VOUCHES, _UNUSABLE, _UNTRUSTED = 1, 3, 4, 5
 _EXIT_STATUSES: Final[dict[type[XcaError], int]] = {
+    ArchiveNotProved: _REFUSED,
+    ArchiveUnusable: _UNUSABLE,
     EvidenceUnusable: _UNUSABLE,
     Misconfigured: _UNTRUSTED,
     ProgramProblem: 1,
@@ -155,6 +170,72 @@ def _verify_evidence(file: Path, folder: Path | None, policies: tuple[str, ...])
 
 
 @xca_login.command(
+    "verify-archive",
+    help=_(
+        "Verify the archive of a tender: who bid what and when, that nothing was added or taken away after "
+        "the deadline, and who opened it. The network is not used."
+    )
+    + "\n\n\b\n"
+    + _(
+        "Exit status:\n"
+        "  0  it is proved\n"
+        "  1  it is not proved\n"
+        "  2  an option or a value is wrong\n"
+        "  3  it is proved if the site's certificate in the file is right (no --site)\n"
+        "  4  the file cannot be used"
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--site",
+    metavar="CERT",
+    type=click.Path(path_type=Path),
+    help=_("The certificate with which the site signed. Without it, that in the file is used."),
+)
+@click.option(
+    "--head",
+    "heads",
+    metavar="HEAD",
+    multiple=True,
+    help=_("A head of the chain that you kept, such as that of a receipt. May be repeated."),
+)
+def _verify_archive(file: Path, site: Path | None, heads: tuple[str, ...]) -> None:
+    from xca_login.bids.archive import Archive
+    from xca_login.bids.verification import ArchiveRefused, verify
+
+    try:
+        kept = [bytes.fromhex(head) for head in heads]
+    except ValueError:
+        raise click.UsageError(_("A head has 64 hexadecimal digits.")) from None
+    try:
+        with file.open("rb") as opened:
+            archive = Archive.read(opened)
+        trusted = certificates_in(site.read_bytes()) if site else None
+    except OSError as error:
+        raise ArchiveUnusable(path=file, detail=os_reason(error)) from error
+    except (Malformed, TooMuchError) as error:
+        raise ArchiveUnusable(path=file, detail=error.detail) from error
+    try:
+        proved = verify(archive, kept)
+    except ArchiveRefused as error:
+        raise ArchiveNotProved(path=file, detail=error.reason) from error
+    if trusted is not None and strict_certificate.as_asn1(proved.site).dump() not in trusted:
+        raise ArchiveNotProved(path=file, detail=text("another certificate than the site's signed it"))
+    for name, value in _archive_facts(proved):
+        click.echo(text("{name}: {detail}").format(name=name, detail=value)())
+    if trusted is None:
+        click.echo(
+            _(
+                "The site's certificate is that in the file: nothing proves that it is genuine. Give it with "
+                "--site."
+            ),
+            err=True,
+        )
+        sys.exit(_NOBODY_VOUCHES)
+    click.echo(_("The archive is proved: nothing was added or taken away after the deadline."))
+
+
+@xca_login.command(
     "demo",
     help=_(
         "Log in on this computer, to see how it goes: with a test card, a local component and a site. "
@@ -216,6 +297,37 @@ def _facts(login: Login) -> list[tuple[Text, str]]:
         (text("OCSP responses"), str(len(kept.responses))),
     ]
     return [(name, value) for name, value in facts if value is not None]
+
+
+_FATES: Final = {
+    "OPENED": text("opened"),
+    "SEALED": text("not opened"),
+    "REPLACED": text("replaced by a later one"),
+    "WITHDRAWN": text("withdrawn"),
+    "LATE": text("too late"),
+}
+_OPENS: Final = {"outer": text("opened first"), "inner": text("opened then")}
+
+
+def _archive_facts(proved: "Proved") -> Iterator[tuple[Text, Text | str]]:
+    """Yield what an archive proves, and whose word each of it is."""
+    notice = proved.notice
+    yield text("tender"), f"{notice.tender} {notice.title}"
+    yield text("site"), notice.origin
+    yield text("deadline, as the site announced"), moment(notice.deadline)
+    yield text("list of bids fixed, as the site says"), moment(proved.listed_at)
+    for one in proved.bids:
+        came = text("{bidder}: {fate}; came at {moment}, as the site says; {word}")
+        word = text("{holder} signed what is in it, and the officers say that it came out of the envelope")
+        nobody = text("that this account submitted it is the site's word alone")
+        said = word.format(holder=one.bidder.holder) if one.bidder else nobody
+        facts = {"bidder": one.receipt.account, "fate": _FATES[one.fate.name]}
+        yield text("bid"), came.format(**facts, moment=moment(one.receipt.ended), word=said)
+    for opening in proved.openings:
+        signed = text("{holder}, {group}, as the officer signed; the time {moment} is the site's word")
+        facts = {"holder": opening.officer.holder, "group": _OPENS[opening.group]}
+        yield text("opening"), signed.format(**facts, moment=moment(opening.at))
+    yield text("last head of the chain"), proved.head.hex()
 
 
 def _without_oidc(error: ModuleNotFoundError) -> click.UsageError:

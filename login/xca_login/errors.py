@@ -70,6 +70,24 @@ class EvidenceUnusable(XcaError):
     _next_step = text("Give the file as the site kept it, with the folder lists beside it.")
 
 
+class ArchiveUnusable(XcaError):
+    """A file with an archive of bids cannot be used."""
+
+    path: Path
+    detail: Text | str
+    _message = text("The archive in {path} cannot be used: {detail}.")
+    _next_step = text("Give the file as the site wrote it.")
+
+
+class ArchiveNotProved(XcaError):
+    """An archive of bids does not prove that nothing was added or taken away."""
+
+    path: Path
+    detail: Text | str
+    _message = text("The archive in {path} proves nothing: {detail}.")
+    _next_step = text("Do not rely on it. Ask the site for the archive again, and keep this file.")
+
+
 class ProgramProblem(XcaError):
     """A program cannot do its part."""
 
