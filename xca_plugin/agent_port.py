@@ -27,6 +27,11 @@ _FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 _NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
+def port_words(port: int) -> str:
+    """Return the option that a command needs to reach the agent on a port; it begins with a blank."""
+    return "" if port == PORT else f" --port {port}"
+
+
 def listen(port: int) -> list[socket.socket]:
     """Listen on a port of 127.0.0.1 and, where there is IPv6, of ::1; nowhere else.
 

@@ -65,6 +65,7 @@ def test_status_of_a_port_names_the_program_on_it(agent: Agent, tmp_path: Path) 
     done = xcactl(tmp_path, "agent", "status", "--port", str(agent.port))
     assert done.returncode == 0
     assert "It runs: version" in done.stdout
+    assert f"at {agent.url}/" in done.stdout
     again = xcactl(tmp_path, "agent", "run", "--port", str(agent.port))
     assert again.returncode == 86
     assert (

@@ -160,6 +160,7 @@ def test_wrong_pin_keeps_the_files_for_another_try(start_agent: Start, xca_activ
         page.add("b.txt", CONTRACT)
         said = page.start(secret=WRONG[0])
         assert "2 tries are left" in said
+        assert said.index("Back to the files, to enter it again") < said.index("If the PIN is forgotten")
         assert page.downloads() == {}
         again = FilePage(page.visitor, page.path, f"?job={page.job}")
         again.job = page.job

@@ -186,6 +186,16 @@ def test_acceptance_that_a_centre_does_not_take_is_kept_and_sent_again_by_the_ag
         assert kept.with_suffix(".answer").exists()
 
 
+def test_pages_name_the_command_that_starts_this_agent_again(
+    start_agent: Start, xca_issued_card: CardFixture
+) -> None:
+    agent = start_agent(xca_issued_card)
+    with visiting(agent) as visitor:
+        for path in ("/", "/activate", "/files/sign"):
+            html = visitor.client.get(path).text
+            assert html.count("xcactl agent run") == html.count(f"xcactl agent run --port {agent.port}") > 0
+
+
 def test_activation_without_a_centre_says_that_nobody_was_told(
     start_agent: Start, xca_issued_card: CardFixture
 ) -> None:
@@ -373,6 +383,16 @@ def test_pages_without_a_card_say_so(start_agent: Start, xca_environment: Enviro
             said = visitor.see(path)
             assert "There is no card in the reader." in said, path
             assert "the right way round" in said, path
+
+
+def test_page_of_files_with_two_cards_asks_for_the_card_before_its_pin(
+    start_agent: Start, two_cards: TwoCards
+) -> None:
+    with visiting(start_agent(two_cards)) as visitor:
+        assert "There are several cards. Choose one, then enter its PIN." in visitor.see("/files/sign")
+        assert "Choose the files, check the card, enter its PIN" in visitor.see(
+            f"/files/sign?card={two_cards.lapsed}"
+        )
 
 
 def test_cards_lapsed_or_due_soon_say_so(start_agent: Start, two_cards: TwoCards) -> None:

@@ -14,7 +14,7 @@ from xca_common.command_line import WholeNumber
 from xca_common.extras import missing
 from xca_plugin import errors
 from xca_plugin.agent.process import service
-from xca_plugin.agent_port import PORT, PROCESS_NAME, agent_at
+from xca_plugin.agent_port import PORT, PROCESS_NAME, agent_at, port_words
 from xca_plugin.errors import PortTaken
 from xca_plugin.i18n import _, text
 from xca_plugin.terminal.output import say, say_done
@@ -68,7 +68,7 @@ def run(port: int) -> None:
             say(advice.format(address=address)())
         if sys.stdout.isatty():
             ending = text("End it with Ctrl-C, or from elsewhere: xcactl agent stop{port}")
-            say(ending.format(port=_port_words(int(address.rpartition(":")[2])))())
+            say(ending.format(port=port_words(int(address.rpartition(":")[2])))())
 
     try:
         server.run(settings, listening)
@@ -90,7 +90,7 @@ def open_page(port: int) -> None:
     service.start(port)
     say(text("Opening {address}").format(address=address)())
     ending = text("The agent goes on running without the browser; this ends it: xcactl agent stop{port}")
-    say(ending.format(port=_port_words(port))())
+    say(ending.format(port=port_words(port))())
     if not open_address(address):
         say(_("No browser was found. Open that address in one yourself."), err=True)
 
@@ -136,12 +136,8 @@ def status(port: int) -> None:
     if version is None:
         problem = errors.AgentNotRunning(port=port)
         raise problem.with_step(_START_NOW) if port == PORT and service.installed() else problem
-    say(text("It runs: version {version}").format(version=version)())
-
-
-def _port_words(port: int) -> str:
-    """Return the option that a command needs to reach the agent on a port; it begins with a blank."""
-    return "" if port == PORT else f" --port {port}"
+    said = text("It runs: version {version}, at {address}")
+    say(said.format(version=version, address=f"http://localhost:{port}/")())
 
 
 def _check_installed() -> None:

@@ -21,11 +21,13 @@ class NextStep:
         sentence: the advice.
         action: the PIN action that helps, if one does.
         needs_issuer: only the issuer can help; the page tells how to reach it.
+        is_rare: usually the person does again what failed, and only sometimes this.
     """
 
     sentence: Text | str
     action: PinAction | None = None
     needs_issuer: bool = False
+    is_rare: bool = False
 
 
 _RESET_USER_CODE: Final = text(
@@ -46,7 +48,9 @@ _AFTER_ERROR: Final[dict[type[XcaError], NextStep]] = {
         text("It is ready to use. If its PIN is forgotten or locked, reset it with the user code."), RESET_PIN
     ),
     errors.UserCodeLocked: NextStep(_RESET_USER_CODE, needs_issuer=True),
-    errors.WrongPin: NextStep(text("If the PIN is forgotten, reset it with the user code."), RESET_PIN),
+    errors.WrongPin: NextStep(
+        text("If the PIN is forgotten, reset it with the user code."), RESET_PIN, is_rare=True
+    ),
     errors.PinLocked: NextStep(text("Unlock it and set a new PIN with the user code."), RESET_PIN),
     errors.PinNotProved: NextStep(text("Reset the PIN with the user code."), RESET_PIN),
     errors.NotAgreed: NextStep(

@@ -22,6 +22,7 @@ from xca_plugin.agent.pages.file_actions import FILE_ACTIONS
 from xca_plugin.agent.pages.next_steps import step_after_error, step_for_card
 from xca_plugin.agent.pages.pin_actions import PIN_ACTIONS
 from xca_plugin.agent.pages.pin_pattern import TYPE_AT_READER
+from xca_plugin.agent_port import PORT, port_words
 from xca_plugin.i18n import plural, text
 from xca_plugin.model import Card
 
@@ -94,6 +95,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
         other_language=other_language,
         other_language_address=f"?{request.url.include_query_params(lang=other_language).query}",
         path=request.url.path,
+        run_command=f"xcactl agent run{port_words(request.url.port or PORT)}",
         own_word=request.app.state.own_word.read(),
     )
     return HTMLResponse(html, status)

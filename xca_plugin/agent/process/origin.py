@@ -14,7 +14,7 @@ _USUAL_PORTS: Final = {"http": "80", "https": "443"}
 """By scheme: the port that browsers leave out of an origin."""
 _PORT: Final = re.compile("[1-9][0-9]{0,4}")
 _PORT_MAX: Final = 65535
-_BEGINNING: Final = text("it begins with neither https:// nor http://")
+_BEGINNING: Final = text("it begins with neither https:// nor http://; write https:// before it")
 _PATTERN: Final = text("* has no meaning here; name each site")
 _USER: Final = text("it holds a user name or an @")
 _PATH: Final = text("something follows the host and port: {rest}")
