@@ -102,7 +102,8 @@ class SavedApplications:
             raise SavedApplicationUnusable
         try:
             encrypted = EncryptedData(BytesIO(data))
-            recipient = encrypted.recipient(self._certificate)
+            # Its certificate was renewed since, perhaps: the key is the same, and opens it or does not.
+            recipient = encrypted.only_recipient()
             if recipient is None:
                 raise SavedApplicationUnusable
             encrypted.open(recipient, self._key, output := BytesIO())

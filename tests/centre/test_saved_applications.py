@@ -9,6 +9,9 @@ from io import BytesIO
 
 import pytest
 from argon2 import PasswordHasher
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -53,6 +56,23 @@ def written(content: object, recipient: Party) -> bytes:
 def test_application_is_saved_and_loaded_with_its_user_code(saved: SavedApplications) -> None:
     file = saved.save({**FIELDS, "user_code": RIGHT, "password": "x"}, CHOSEN)
     assert saved.load(file, Secret(RIGHT), NETWORK) == FIELDS
+
+
+def test_application_that_was_saved_before_the_certificate_was_renewed_is_loaded(
+    saved: SavedApplications, database: Database, centre: Party
+) -> None:
+    file = saved.save(FIELDS, CHOSEN)
+    issuer = x509.load_der_x509_certificate(party("another", usage=ENCRYPTION).der)
+    renewed = (
+        x509.CertificateBuilder(issuer.issuer, issuer.subject, centre.key.public_key(), 7)
+        .not_valid_before(issuer.not_valid_before_utc)
+        .not_valid_after(issuer.not_valid_after_utc)
+        .sign(centre.key, hashes.SHA256())
+    )
+    codes = UserCodes(database, applications.tell_locked, HASHER)
+    after = SavedApplications(codes, centre.key, renewed.public_bytes(Encoding.DER))
+    assert after.load(file, Secret(RIGHT), NETWORK) == FIELDS
+    assert after.load(after.save(FIELDS, CHOSEN), Secret(RIGHT), NETWORK) == FIELDS
 
 
 def test_saved_file_tells_nothing_to_who_has_it(saved: SavedApplications) -> None:

@@ -264,10 +264,15 @@ class EncryptedData:
         """
         for found in self._recipients:
             if is_named(certificate, found["rid"]):
-                algorithm = found["key_encryption_algorithm"]
-                name = str(algorithm["algorithm"].native)
-                return Recipient(found["encrypted_key"].native, KeyTransport.of(algorithm), name)
+                return _recipient(found)
         return None
+
+    def only_recipient(self) -> Recipient | None:
+        """Return the recipient, whatever certificate it names; None: there are several.
+
+        For who has one key, and had other certificates of it before.
+        """
+        return _recipient(self._recipients[0]) if len(self._recipients) == 1 else None
 
     def recipients(self, besides: bytes | None = None) -> list[Text]:
         """Return who can open it, as the file names their certificates; it names no holder.
@@ -721,6 +726,12 @@ class _GcmEncryption:
     def tag(self) -> bytes:
         """The tag, encoded; finish() was called before."""
         return asn1_stream.header(asn1_stream.OCTETS, _TAG_BYTES) + self._encryptor.tag
+
+
+def _recipient(found: cms.KeyTransRecipientInfo) -> Recipient:
+    algorithm = found["key_encryption_algorithm"]
+    name = str(algorithm["algorithm"].native)
+    return Recipient(found["encrypted_key"].native, KeyTransport.of(algorithm), name)
 
 
 def _named(name: cms.RecipientIdentifier) -> Text:
