@@ -2,7 +2,7 @@
 """The whole life of a card in xca-centre sandbox: a holder and officers with two browsers, and no terminal.
 
 Two cards are applied for, reviewed, made and mailed. One is activated (開卡), suspended and resumed, gets a
-ticket for a new user code, and is revoked (廢止). Nobody activates the other: the clock goes 91 days ahead.
+new user code, and is revoked (廢止). Nobody activates the other: the clock goes 91 days ahead.
 """
 
 import json
@@ -240,23 +240,29 @@ def activate(desk: Desk, card: str) -> None:
     )
     person.look("card-detected")
     person.tab.click("[data-card-go]")
+    on_the_components_page(person, {"secret": USER_CODE, "new_pin": PIN, "again": PIN})
+    person.tab.see("!document.querySelector('[data-card-done]').hidden")
+    person.look("activated")
+    assert desk.words.activated in person.text("[data-card-done]")
+
+
+def on_the_components_page(person: Person, fields: dict[str, str]) -> None:
+    """Go from the component's window to its own page, fill in the form there, and close the page."""
     window = person.tab.window()
     window.see(f"{IN_FRONT} && {IS_READY} === 'own-page'")
     window.picture(person.pictures / "own-page.png")
     address = window.see("document.querySelector('[data-part=own-page-go]').href")
     window.click("[data-part=own-page-go]")
-    own = Person(person.tab.other(address.partition("?")[0]), address, person.pictures, person._numbers)
-    own.tab.see("document.readyState === 'complete'")
-    own.fill({"secret": USER_CODE, "new_pin": PIN, "again": PIN})
-    own.look("activation")
+    tab = person.tab.other(address.partition("?")[0])
+    own = Person(tab, address, person.pictures, person._numbers)
+    tab.see("document.readyState === 'complete'")
+    own.fill(fields)
+    own.look("own-page")
     own.click("form[data-pin-action] .main")
     own.text("#result h1")
-    own.look("activation-done")
-    own.tab.close()
+    own.look("own-page-done")
+    tab.close()
     person.tab.bring_to_front()
-    person.tab.see("!document.querySelector('[data-card-done]').hidden")
-    person.look("activated")
-    assert desk.words.activated in person.text("[data-card-done]")
 
 
 def query(person: Person, card: str) -> str:
@@ -285,7 +291,7 @@ def act(person: Person, path: str, act: str, fields: dict[str, str], code: str) 
 
 
 def reset_user_code(desk: Desk, fields: dict[str, str]) -> None:
-    """Ask for a user code reset, have it approved, and get the ticket with the mailed link and the secret."""
+    """Ask for a user code reset, have it approved, and set the new code on the card with the mailed link."""
     person = desk.holder
     person.go("/user-code-reset")
     person.fill(fields)
@@ -313,7 +319,10 @@ def reset_user_code(desk: Desk, fields: dict[str, str]) -> None:
     person.go(link)
     person.fill({"secret": SECRET, "code": NEW_USER_CODE, "code_again": NEW_USER_CODE})
     person.look("ticket")
-    person.tab.click("main form .buttons button")
+    person.tab.click("[data-set]")
+    on_the_components_page(person, {"new_code": NEW_USER_CODE, "again": NEW_USER_CODE})
+    person.tab.see("!document.querySelector('[data-done]').hidden")
+    person.look("user-code-set")
 
 
 def links_of(desk: Desk, path: str) -> set[str]:
