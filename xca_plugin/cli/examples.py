@@ -43,20 +43,20 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "decrypt": ("xcactl decrypt contract.pdf.p7e -o received.pdf",),
     "bid": (
-        "xcactl bid seal prices.pdf --notice notice.p7m --site site.pem …",
-        "xcactl bid check a.bid --notice …",
+        "xcactl bid check our.bid --notice notice.p7m --site site.pem",
+        "xcactl bid open a.bid b.bid --notice notice.p7m --site site.pem",
     ),
     "bid seal": (
-        "xcactl bid seal prices.pdf plan.pdf -o our.bid --notice notice.p7m --site site.pem --bid NUMBER "
-        "--instrument instrument.p7m --instrument-number E-7",
+        "xcactl bid seal prices.pdf plan.pdf -o our.bid --notice notice.p7m --site site.pem "
+        "--replaces old.bid.receipt --instrument instrument.p7m --instrument-number E-7",
     ),
     "bid check": (
         "xcactl bid check our.bid --notice notice.p7m --site site.pem",
         "xcactl bid check our.bid --notice notice.p7m --site site.pem --receipt our.bid.receipt",
     ),
     "bid open": (
-        "xcactl bid open *.bid --notice notice.p7m --site site.pem",
-        "xcactl bid open *.inner --notice notice.p7m --site site.pem --ca-file root.pem",
+        "xcactl bid open a.bid b.bid --notice notice.p7m --site site.pem",
+        "xcactl bid open a.bid.inner b.bid.inner --notice notice.p7m --site site.pem --ca-file root.pem",
     ),
     "bid rehearse": ("xcactl bid rehearse rehearsal.p7e --origin https://bids.example.gov.tw",),
     "events": ("xcactl events", "xcactl events --card XC00000000091349"),
