@@ -117,6 +117,7 @@ _EXAMPLES: Final = {
 _PLACEHOLDERS: Final = {
     "ADDRESS": text("ADDRESS"),
     "COUNT": text("COUNT"),
+    "FILE": text("FILE"),
     "NAME": text("NAME"),
     "NUMBER": text("NUMBER"),
     "REASON": text("REASON"),

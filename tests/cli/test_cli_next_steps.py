@@ -263,3 +263,12 @@ def test_certificate_that_is_not_for_encryption_is_named_by_its_holders_name(act
     active.run("cert", "export", "cert1", "-o", "cert1.pem")
     result = active.run("encrypt", "text", "--to", "cert1.pem")
     assert (result.status, "C=TW" in result.err) == (66, False), result.err
+
+
+@pytest.mark.parametrize("command", [("info",), ("accept",), ("user-code", "change")])
+def test_card_that_is_not_here_is_told_with_those_that_are(
+    active: Workspace, command: tuple[str, ...]
+) -> None:
+    for language in ("en", "zh_TW"):
+        result = active.run("--lang", language, *command, "--card", "XC00000000000001")
+        assert (result.status, active.number in result.err) == (17, True), result.err

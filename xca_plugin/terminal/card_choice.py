@@ -25,6 +25,7 @@ _NAMED_BY_VARIABLE: Final = text(
 )
 
 
+_THOSE_HERE: Final = text("Insert it, or name one that is here (xcactl detect) with --card: {numbers}")
 _CARD_NUMBER: Final = "[A-Za-z]{2}[0-9]{14}"
 """Number of a card; PINs and user codes are shorter."""
 
@@ -97,6 +98,8 @@ def _chosen(present: Sequence[Card], cards: Cards, number: str | None) -> Card:
         context = click.get_current_context(silent=True)
         if context and context.get_parameter_source("number") is ParameterSource.ENVIRONMENT:
             raise problem.with_step(_NAMED_BY_VARIABLE)
+        if present:
+            raise problem.with_step(_THOSE_HERE.format(numbers=[card.number for card in present]))
         raise problem
     if not present:
         raise cards.missing()
