@@ -30,6 +30,7 @@ from xca_centre.errors import (
     ApplicationUnknown,
     BadCaseNumber,
     ForeignCounter,
+    KeyAskedFor,
     NoFeeDue,
     NoSuchCertificates,
     NotRenewable,
@@ -170,15 +171,20 @@ def submit(
     Raises:
         OrganisationUnknown, OrganisationDissolved, OrganisationBlocked: the organisation may not apply.
         PrimaryCardTaken: it has, or waits for, as many primary cards as it may have.
-        RequestUnreadable, KeyRefused, KeyTaken, PossessionUnproved: the certificate request cannot be used.
+        RequestUnreadable, KeyRefused, KeyWeak, KeyTaken, KeyAskedFor, PossessionUnproved: the certificate
+            request cannot be used.
         RenewalDiffers, RenewedNotValid, NotRenewable, AlreadyRenewed: the signature renews nothing.
     """
     if request is None and code.sealed is None:
         raise ValueError("code: not sealed to the card producer")
+    digest = None
     holder = organisations.lock(change, organisation)
     require_unblocked(change.connection, organisation, change.now)
     if request is not None:
-        certificate_sets.require_new_keys(change.connection, requested_key(request))
+        key = requested_key(request)
+        certificate_sets.require_new_keys(change.connection, key)
+        digest = certificate_sets.key_digest(key)
+        _require_not_asked_for(change, digest)
         if renewal is not None:  # what the card signed names no key
             raise RenewalDiffers
     elif form.rank is Rank.PRIMARY:
@@ -195,6 +201,7 @@ def submit(
         "form": _written(form),
         "rank": form.rank.value,
         "request": request,
+        "key": digest,
         "code": user_codes.add(change, code),
         "fee": fee,
         "revision": 1,
@@ -618,6 +625,15 @@ def renewal_challenge(origin: str, organisation: str, form: ApplicationForm, now
     fields = (("organisation", organisation), ("form", form_digest(form)))
     statement = Statement(StatementKind.RENEWAL, origin, now, nonce, fields)
     return Challenge(statement.encode(), nonce, now + _RENEWAL_LIFE)
+
+
+def _require_not_asked_for(change: Change, key: str) -> None:
+    """See that no other application asks for a key's certificate: at the issue one of them would fail."""
+    asked = select(APPLICATIONS.c.id).where(
+        APPLICATIONS.c.key == key, APPLICATIONS.c.state != ApplicationState.WITHDRAWN.value
+    )
+    if change.connection.execute(asked.limit(1)).first() is not None:
+        raise KeyAskedFor
 
 
 def _check_renewal(

@@ -207,7 +207,7 @@ def add(change: Change, new: NewSet, by: Actor) -> UUID:
             "generation": new.generation,
             "sequence": new.sequence + number,
             "partition": partition_of(new.sequence + number),
-            "key": _key(certificate.public_key()),
+            "key": key_digest(certificate.public_key()),
             "der": certificate.public_bytes(Encoding.DER),
         }
         for number, (use, certificate) in enumerate(new.certificates)
@@ -330,7 +330,7 @@ def require_new_keys(connection: Connection, *keys: PublicKey) -> None:
     Raises:
         KeyTaken: one is.
     """
-    found = select(CERTIFICATES.c.serial).where(CERTIFICATES.c.key.in_([_key(key) for key in keys]))
+    found = select(CERTIFICATES.c.serial).where(CERTIFICATES.c.key.in_([key_digest(key) for key in keys]))
     if connection.execute(found.limit(1)).first() is not None:
         raise KeyTaken
 
@@ -468,7 +468,8 @@ def _issued(connection: Connection, condition: ColumnElement[bool]) -> Sequence[
     ]
 
 
-def _key(key: PublicKey) -> str:
+def key_digest(key: PublicKey) -> str:
+    """Return SHA-256 of a key (SubjectPublicKeyInfo), hexadecimal."""
     return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 

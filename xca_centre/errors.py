@@ -345,6 +345,13 @@ class KeyTaken(NotCertified):
     _next_step = text("Make a new key, and a request with it.")
 
 
+class KeyAskedFor(NotCertified):
+    """Another application that is open asks for a certificate of the same public key."""
+
+    _message = text("Another application asks for a certificate of this key.")
+    _next_step = text("Withdraw that application, or make a new key, and a request with it.")
+
+
 class RequestUnreadable(NotCertified):
     """What was uploaded is no certificate request."""
 

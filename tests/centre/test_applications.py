@@ -34,6 +34,7 @@ from xca_centre.applications import Application, Officer
 from xca_centre.errors import (
     ApplicationUnknown,
     ForeignCounter,
+    KeyAskedFor,
     OrganisationBlocked,
     OrganisationUnknown,
     PossessionUnproved,
@@ -354,6 +355,19 @@ def test_request_for_a_key_elsewhere_becomes_a_certificate_without_a_card(regist
     assert jobs(register)[-1] == {"job": "issue_certificate", "application": str(case.id)}
     with pytest.raises(Refused):
         advance(register, case.id, ApplicationEvent.MAKE, PRODUCER)
+
+
+def test_request_for_a_key_that_another_application_asks_for_is_refused_until_that_is_withdrawn(
+    register: Database,
+) -> None:
+    code = NewUserCode(NEW_CODE.hash)
+    first = submitted(register, request=request(), code=code)
+    with pytest.raises(KeyAskedFor):
+        submitted(register, request=request(), code=code)
+    submitted(register, request=request("another key"), code=code)
+    with register.change() as change:
+        applications.withdraw(change, RULES, first.id, APPLICANT)
+    submitted(register, request=request(), code=code)
 
 
 def test_request_that_is_none_is_refused(register: Database) -> None:

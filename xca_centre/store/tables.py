@@ -242,6 +242,7 @@ APPLICATIONS: Final = Table(
     Column("form", Text, nullable=False),
     Column("rank", String(16), nullable=False),
     Column("request", LargeBinary),
+    Column("key", String(64), index=True),
     Column("code", Uuid, ForeignKey(USER_CODES.c.id), nullable=False),
     Column("fee", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
@@ -257,10 +258,9 @@ APPLICATIONS: Final = Table(
 """Applications (案件), each for one card or certificate (applications).
 
 `form` is the JSON of application_form's fields, `revision` counts its versions; `version` rises with each
-change of the row. `request` is a certificate
-request for a key that is elsewhere. `letter` is when the letter arrived. `renews` is the key of the card that
-signed a renewal, `signature` what it signed. `first_…` is who passed the first review, `reason` why it was
-returned.
+change of the row. `request` is a certificate request for a key that is elsewhere, `key` the SHA-256 of that
+key. `letter` is when the letter arrived. `renews` is the key of the card that signed a renewal, `signature`
+what it signed. `first_…` is who passed the first review, `reason` why it was returned.
 """
 
 DRAFTS: Final = Table(
