@@ -71,6 +71,7 @@ tests         command:osslsigncode            osslsigncode             osslsignc
 tests         command:p11-kit                 p11-kit                  p11-kit                   p11-kit-tools         p11-kit                p11-kit
 tests         command:pdftotext               poppler-utils            poppler-utils             poppler-tools         poppler                poppler-utils
 tests         command:sqv                     sqv                      sequoia-sqv               sequoia-sqv           sequoia-sqv            -
+tests         command:xca                     xca                      xca                       -                     xca                    -
 packaging     command:aarch64-linux-gnu-gcc   gcc-aarch64-linux-gnu    -                         -                     -                      -
 packaging     file:ld-linux-aarch64.so.1      libc6-dev-arm64-cross    -                         -                     -                      -
 packaging     command:qemu-aarch64            qemu-user                -                         -                     -                      -

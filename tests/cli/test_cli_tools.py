@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import ssl
 import stat
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -31,7 +32,7 @@ from support.tools import provider
 from xca_common.errors import FileProblem
 from xca_plugin import errors
 from xca_plugin.terminal.exit_statuses import EXIT_STATUSES
-from xca_plugin.tools import Registration, Tool, all_tools, make
+from xca_plugin.tools import Registration, Tool, all_tools, make, xca
 from xca_plugin.tools.managed_block import insert
 
 Tree = dict[str, tuple[int, bytes | str | None]]
@@ -988,3 +989,187 @@ def test_check_never_touches_a_real_card_before_its_activation(real: Workspace, 
 def test_register_without_a_name_is_a_usage_error(person: Person) -> None:
     assert person.run("register").status == 2
     assert person.run("register", "--all", "java").status == 2
+
+
+# --- XCA
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that XCA made."""
+
+    path: Path
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """All rows of all tables, and how the tables were made."""
+        with closing(sqlite3.connect(self.path)) as database:
+            names = [
+                name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
+            tables = [row for name in names for row in database.execute(f'SELECT rowid, * FROM "{name}"')]
+            return [*tables, *database.execute("SELECT name, sql FROM sqlite_master ORDER BY name")]
+
+    def modules(self, key: str = "pkcs11path") -> str | None:
+        with closing(sqlite3.connect(self.path)) as database:
+            row = database.execute("SELECT value FROM settings WHERE key_ = ?", (key,)).fetchone()
+        return row and str(row[0])
+
+    def put(self, key: str, value: str | None) -> None:
+        with closing(sqlite3.connect(self.path)) as database:
+            database.execute("INSERT OR REPLACE INTO settings (key_, value) VALUES (?, ?)", (key, value))
+            database.commit()
+
+
+def xca_database(path: Path, home: Path) -> Database:
+    """Have XCA make a database, up to the question for its password; skip the test where XCA is not."""
+    if shutil.which("xca") is None:
+        pytest.skip("XCA is not here (Debian: xca)")
+    subprocess.run(
+        ["xca", "--no-gui", f"--database={path}", "--exit"],
+        env={**os.environ, "HOME": str(home.parent), "XDG_DATA_HOME": str(home.parent)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        start_new_session=True,
+        timeout=60,
+    )
+    database = Database(path)
+    database.put("pwhash", "T0123456789abcdefAA")
+    return database
+
+
+def xca_default(home: Path) -> Database:
+    """The database that XCA opens when it starts."""
+    database = xca_database(home / "cards.xdb", home)
+    folder = home / ".local" / "share" / "de.hohnstaedt.xca"
+    folder.mkdir(parents=True)
+    (folder / "defaultdb").write_text(f"{database.path}\n")
+    return database
+
+
+def this_computer() -> str:
+    """The row that XCA writes on this computer."""
+    return f"pkcs11path:{xca._computer()}"
+
+
+def test_xca_registered_loads_the_module_and_every_row_is_undone(person: Person) -> None:
+    database = xca_default(person.home)
+    database.path.chmod(0o640)
+    before, files = database.rows(), tree(person.home).keys()
+    shown = person.run("register", "xca", "--dry-run")
+    assert f"\n+pkcs11path: 1:{module_path()}\n" in shown.out
+    assert database.rows() == before
+
+    made = person.run("register", "xca")
+    assert made.status == 0, made.err
+    assert database.modules() == f"1:{module_path()}"
+    assert person.tools()["xca"]["state"] == "registered"
+    assert "xca: nothing to change" in person.run("register", "xca").err
+    seen = person.run("check", "xca", "--json")
+    assert seen.json["looks"] == [{"name": "xca", "works": True, "detail": None}]
+    assert person.workspace.card()["pin_tries_left"] == 3
+
+    assert person.run("unregister", "xca").status == 0
+    assert database.rows() == before
+    assert tree(person.home).keys() == files
+    assert stat.S_IMODE(database.path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("value", "registered"),
+    [(None, "\n{ours}"), ("1:/usr/lib/other.so\n0:/usr/lib/off.so", "{value}\n{ours}")],
+    ids=["empty", "others"],
+)
+@pytest.mark.parametrize("by_computer", [False, True], ids=["all", "this"])
+def test_xca_with_a_list_of_modules_keeps_the_list(
+    at_home: Path, value: str | None, registered: str, by_computer: bool
+) -> None:
+    database = xca_default(at_home)
+    database.put("pkcs11path:elsewher", "1:/usr/lib/there.so")
+    key = this_computer() if by_computer else "pkcs11path"
+    database.put(key, value)
+    before = database.rows()
+    register("xca")
+    assert database.modules(key) == registered.format(value=value, ours=f"1:{module_path()}")
+    assert database.modules("pkcs11path:elsewher") == "1:/usr/lib/there.so"
+    assert named("xca").registered()
+    unregister("xca")
+    assert database.rows() == before
+
+
+def test_xca_list_that_xca_wrote_after_registering_is_cleaned_too(at_home: Path) -> None:
+    database = xca_default(at_home)
+    register("xca")
+    database.put(this_computer(), f"1:/usr/lib/other.so\n1:{module_path()}")
+    unregister("xca")
+    assert database.modules() is None
+    assert database.modules(this_computer()) == "1:/usr/lib/other.so"
+
+
+def test_xca_with_a_database_that_is_named_changes_that_one(person: Person) -> None:
+    database = xca_database(person.home / "office.xdb", person.home)
+    before = database.rows()
+    refused = person.run("register", "xca")
+    assert refused.status == EXIT_STATUSES[errors.ToolNotInstalled]
+    assert "or name a database" in refused.err
+    assert not person.tools()["xca"]["installed"]
+    made = person.run("register", "xca", "--database", "office.xdb")
+    assert made.status == 0, made.err
+    assert f"xca --database={database.path}\n" in made.out
+    assert database.modules() == f"1:{module_path()}"
+    assert person.run("unregister", "xca", "--database", "office.xdb").status == 0
+    assert database.rows() == before
+    wrong = person.run("register", "curl", "--database", "office.xdb")
+    assert (wrong.status, "--database is for the tool xca." in wrong.err) == (2, True)
+
+
+def test_xca_that_has_the_database_open_is_to_be_closed_first(at_home: Path) -> None:
+    database = xca_default(at_home)
+    before = database.rows()
+    with database.path.open("rb"), pytest.raises(errors.ToolInUse, match=rf"\({os.getpid()}\)"):
+        register("xca")
+    assert database.rows() == before
+
+
+def test_xca_module_that_was_switched_off_there_is_left_alone(at_home: Path) -> None:
+    database = xca_default(at_home)
+    database.put("pkcs11path", f"0:{module_path()}")
+    before = database.rows()
+    assert named("xca").state() is Registration.EDITED
+    for change in (register, unregister):
+        with pytest.raises(errors.EditedByHand):
+            change("xca")
+    assert database.rows() == before
+
+
+def test_xca_module_of_another_installation_is_kept_unless_taken_over(at_home: Path) -> None:
+    other = at_home / "other" / "xca-pkcs11.so"
+    other.parent.mkdir()
+    other.touch()
+    database = xca_default(at_home)
+    database.put("pkcs11path", f"1:/usr/lib/x.so\n1:{other}")
+    assert named("xca").state() is Registration.OTHER
+    for change in (register, unregister):
+        with pytest.raises(errors.OtherInstallation):
+            change("xca")
+    make(named("xca").plan_register(take_over=True))
+    assert database.modules() == f"1:/usr/lib/x.so\n1:{module_path()}"
+    database.put("pkcs11path", "1:/usr/lib/x.so\n1:/gone/xca-pkcs11.so")
+    assert named("xca").state() is Registration.OUTDATED
+    register("xca")
+    assert database.modules() == f"1:/usr/lib/x.so\n1:{module_path()}"
+
+
+def test_xca_file_that_cannot_be_changed_safely_is_refused(at_home: Path) -> None:
+    database = xca_default(at_home)
+    unfinished = at_home / "cards.xdb-journal"
+    unfinished.touch()
+    with pytest.raises(errors.NotEditable, match="open it in XCA once"):
+        register("xca")
+    unfinished.unlink()
+    database.path.write_bytes(b"something else " * 100)
+    with pytest.raises(errors.NotEditable, match="no database of XCA"):
+        register("xca")
+    assert named("xca").state() is Registration.UNREADABLE
+    with pytest.raises(FileProblem):
+        xca.XCA(at_home / "none.xdb").plan_register()

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 import click
@@ -20,7 +21,7 @@ from xca_plugin.i18n import _, text
 from xca_plugin.model import CardState
 from xca_plugin.terminal.next_steps import next_step
 from xca_plugin.terminal.output import console, grid, print_json, say, say_done
-from xca_plugin.tools import FileChange, ProbeResult, Registration, Tool, all_tools, make
+from xca_plugin.tools import XCA, FileChange, ProbeResult, Registration, Tool, all_tools, make
 from xca_plugin.tools.host_environment import configuration_remark
 
 _STATES: Final = {
@@ -118,19 +119,28 @@ _all_installed: Final = click.option(
 _all_registered: Final = click.option(
     "--all", "everyone", is_flag=True, help=_("All tools that are registered.")
 )
+_database: Final = click.option(
+    "--database",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=_("XCA's database; without it, the one that XCA opens when it starts."),
+)
 _dry_run: Final = click.option("--dry-run", is_flag=True, help=_("Show the changes and make none."))
 
 
 @tools.command(help=_("Register the module in tools; each change is shown."))
 @_names
 @_all_installed
+@_database
 @_dry_run
 @click.option(
     "--take-over", is_flag=True, help=_("Also replace what another installation of xcactl registered.")
 )
-def register(names: tuple[str, ...], everyone: bool, dry_run: bool, take_over: bool) -> None:
+def register(
+    names: tuple[str, ...], everyone: bool, database: Path | None, dry_run: bool, take_over: bool
+) -> None:
     """Register the module in each tool named."""
-    chosen = _chosen(names, everyone, lambda tool: tool.installed())
+    chosen = _chosen(names, everyone, database, lambda tool: tool.installed())
     _change(
         chosen,
         lambda tool: tool.plan_register(take_over=take_over),
@@ -147,10 +157,11 @@ def register(names: tuple[str, ...], everyone: bool, dry_run: bool, take_over: b
 @tools.command(help=_("Undo the registration and restore what was there before."))
 @_names
 @_all_registered
+@_database
 @_dry_run
-def unregister(names: tuple[str, ...], everyone: bool, dry_run: bool) -> None:
+def unregister(names: tuple[str, ...], everyone: bool, database: Path | None, dry_run: bool) -> None:
     """Undo the registration in each tool named."""
-    chosen = _chosen(names, everyone, lambda tool: True)
+    chosen = _chosen(names, everyone, database, lambda tool: True)
     done = text("{name}: no longer registered")
     _change(chosen, lambda tool: tool.plan_unregister(), everyone, None if dry_run else done)
 
@@ -209,10 +220,15 @@ def _show_looks(looks: Iterable[dict[str, object]]) -> None:
     console().print(table)
 
 
-def _chosen(names: tuple[str, ...], everyone: bool, which: Callable[[Tool], bool]) -> list[Tool]:
+def _chosen(
+    names: tuple[str, ...], everyone: bool, database: Path | None, which: Callable[[Tool], bool]
+) -> list[Tool]:
     if bool(names) == everyone:
         raise click.UsageError(_("Give either the names of tools or --all."))
-    return [tool for tool in all_tools() if (which(tool) if everyone else tool.name in names)]
+    if database and not everyone and XCA.name not in names:
+        raise click.UsageError(_("--database is for the tool xca."))
+    known = all_tools(database=database)
+    return [tool for tool in known if (which(tool) if everyone else tool.name in names)]
 
 
 def _change(

@@ -6,6 +6,7 @@ stays as it was.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from xca_plugin.tools.curl import Curl
 from xca_plugin.tools.file_change import FileChange, make
@@ -17,10 +18,18 @@ from xca_plugin.tools.openssl import Engine, Provider
 from xca_plugin.tools.p11_kit import P11Kit
 from xca_plugin.tools.pyhanko import PyHanko
 from xca_plugin.tools.tool import ProbeResult, Tool
+from xca_plugin.tools.xca import XCA
 
-__all__ = ["FileChange", "ProbeResult", "Registration", "Tool", "all_tools", "make"]
+__all__ = ["XCA", "FileChange", "ProbeResult", "Registration", "Tool", "all_tools", "make"]
 
 
-def all_tools() -> Sequence[Tool]:
-    """Return every supported tool, installed or not."""
-    return (P11Kit(), Engine(), Provider(), Firefox(), Chromium(), OpenSSH(), Java(), PyHanko(), Curl())
+def all_tools(*, database: Path | None = None) -> Sequence[Tool]:
+    """Return every supported tool, installed or not.
+
+    Args:
+        database: the database for XCA; None: the one that XCA opens when it starts.
+    """
+    return (
+        *(P11Kit(), Engine(), Provider(), Firefox(), Chromium(), OpenSSH(), Java(), PyHanko(), Curl()),
+        XCA(database),
+    )

@@ -59,13 +59,17 @@ class FileChange:
         """Return the change as a unified diff without context: other lines may hold somebody's secrets."""
         (old, old_name), (new, new_name) = (
             (
-                (side or b"").decode("utf-8", "replace").splitlines(),
+                [] if side is None else self.lines(side),
                 os.devnull if side is None else harmless(str(self.path)),
             )
             for side in (self.before, self.after)
         )
         lines = difflib.unified_diff(old, new, old_name, new_name, lineterm="", n=0)
         return "\n".join(harmless(line, lines=True) for line in lines)
+
+    def lines(self, side: bytes) -> list[str]:
+        """Return the lines that are shown of the file, before the change or after it."""
+        return side.decode("utf-8", "replace").splitlines()
 
     def apply(self) -> None:
         """Make the change.

@@ -8,7 +8,7 @@ import shutil
 import signal
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,19 @@ def run(*command: str | Path, cwd: Path | None = None) -> tuple[int, str]:
             with suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)
     return program.returncode, said.decode("utf-8", "replace")
+
+
+def program_using(files: Iterable[Path]) -> str | None:
+    """Return the program that has one of these files open, as far as /proc shows it; None: no program."""
+    wanted = {(known.st_dev, known.st_ino) for file in files if is_there(file) for known in [file.stat()]}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # another user's process, or one that has ended
+            for descriptor in (process / "fd").iterdir():
+                with suppress(OSError):
+                    known = descriptor.stat()
+                    if (known.st_dev, known.st_ino) in wanted:
+                        return f"{(process / 'comm').read_text().strip()} ({process.name})"
+    return None
 
 
 def last_line(said: str) -> str:

@@ -104,7 +104,7 @@ class ManagedFile:
             return Registration.ABSENT
         if found.body == tuple(self.body(managed_block.cut(content, found))):
             return Registration.REGISTERED
-        return Registration.OTHER if _others_module(found.body) else Registration.OUTDATED
+        return Registration.OTHER if others_module(found.body) else Registration.OUTDATED
 
     def plan_register(self, *, take_over: bool = False) -> list[FileChange]:
         """Return the change that inserts the lines or corrects them; none when they are as they have to be.
@@ -162,7 +162,7 @@ class ManagedFile:
         return [FileChange(self.path, content, rest)]
 
     def _check_whose(self, body: Sequence[str]) -> None:
-        if other := _others_module(body):
+        if other := others_module(body):
             raise OtherInstallation(name=self._tool, path=self.path, module=other)
 
     def _read(self) -> bytes | None:
@@ -213,7 +213,7 @@ def _made_folders(file: Path) -> int:
     return max(0, managed_block.made(content) - 1)
 
 
-def _others_module(body: Sequence[str]) -> str | None:
+def others_module(body: Sequence[str]) -> str | None:
     """Return the module of another installation that lines name; None: they name none that is there.
 
     Lines that name a module that no longer exists belong to no installation.

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -22,7 +22,7 @@ from xca_common.i18n import Text
 from xca_plugin.errors import NotEditable, NoUsableProfile, ToolInUse, where
 from xca_plugin.i18n import text
 from xca_plugin.tools.file_change import FileChange, is_there, read
-from xca_plugin.tools.host_environment import last_line, module, run, scratch, shell, which
+from xca_plugin.tools.host_environment import last_line, module, program_using, run, scratch, shell, which
 from xca_plugin.tools.managed_file import ManagedFile
 from xca_plugin.tools.tool import ProbeResult, Tool
 
@@ -165,7 +165,8 @@ class _Modules(ManagedFile):
             raise NotEditable(path=self.path, detail=last_line(said) or "modutil")
 
     def _while_nobody_uses_it(self, changes: list[FileChange]) -> list[FileChange]:
-        if changes and (user := _user(self.path.parent)):
+        files = [self.path.parent / name for name in (*_DATABASE, _LOCK)]
+        if changes and (user := program_using(files)):
             raise ToolInUse(path=self.path.parent, detail=user)
         return changes
 
@@ -207,21 +208,3 @@ def _profiles(file: Path) -> Iterator[Path]:
 
 def _sandboxed(program: Path) -> bool:
     return any(part in ("snap", "flatpak") for part in Path(os.path.realpath(program)).parts)
-
-
-def _user(database: Path) -> str | None:
-    """Return the program that has the database open, as far as /proc shows it; None: no program."""
-    files = {
-        (known.st_dev, known.st_ino)
-        for file in (*_DATABASE, _LOCK)
-        if is_there(database / file)
-        for known in [(database / file).stat()]
-    }
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # another user's process, or one that has ended
-            for descriptor in (process / "fd").iterdir():
-                with suppress(OSError):
-                    known = descriptor.stat()
-                    if (known.st_dev, known.st_ino) in files:
-                        return f"{(process / 'comm').read_text().strip()} ({process.name})"
-    return None
