@@ -72,6 +72,8 @@ tests         command:p11-kit                 p11-kit                  p11-kit  
 tests         command:pdftotext               poppler-utils            poppler-utils             poppler-tools         poppler                poppler-utils
 tests         command:sqv                     sqv                      sequoia-sqv               sequoia-sqv           sequoia-sqv            -
 tests         command:xca                     xca                      xca                       -                     xca                    -
+tests         command:Xvfb                    xvfb                     xorg-x11-server-Xvfb      xorg-x11-server-Xvfb  xorg-server-xvfb      xvfb
+tests         command:xdotool                 xdotool                  xdotool                   xdotool               xdotool               xdotool
 packaging     command:aarch64-linux-gnu-gcc   gcc-aarch64-linux-gnu    -                         -                     -                      -
 packaging     file:ld-linux-aarch64.so.1      libc6-dev-arm64-cross    -                         -                     -                      -
 packaging     command:qemu-aarch64            qemu-user                -                         -                     -                      -
