@@ -42,7 +42,6 @@ from xca_plugin.signed_data import signed_data
 from xca_plugin.trust import Trust
 
 _MOST_REHEARSAL_BYTES: Final = 64 << 10
-_CHUNK: Final = 1 << 20
 _R = TypeVar("_R", bound=Record)
 
 
@@ -321,19 +320,15 @@ class Opener:
                 sealed_bid.open_inner(
                     file, receipt.inner_key, self._certificate, self._decrypting(session), plain
                 )
-            bidder = self._checked(path, plain, receipt)
-            plain.seek(0)
-            while chunk := plain.read(_CHUNK):
-                output.write(chunk)
-        return bidder
+            return self._write_checked(path, plain, receipt, output)
 
-    def _checked(self, path: Path, plain: BinaryIO, receipt: Receipt) -> Certificate:
+    def _write_checked(self, path: Path, plain: BinaryIO, receipt: Receipt, output: BinaryIO) -> Certificate:
         try:
             opened = OpenedBid(plain)
             signed = SignedBid.read(opened.manifest)
             signed.check(self._tender.signed, receipt)
             self._check_bidder(signed.certificate, receipt)
-            opened.write(signed.bid, lambda _: _Nowhere())
+            opened.write(signed.bid, output)
         except OtherBid as error:
             raise errors.BidContradicts(path=path, reason=error.reason) from error
         except sealed_bid.OtherFiles as error:
@@ -410,13 +405,6 @@ def rehearse(path: Path, file: BinaryIO, origin: str, by: RecipientCard, session
         other = text("it is for {origin}").format(origin=statement.origin)
         raise errors.NotARehearsal(path=path, detail=other)
     return statement.nonce
-
-
-class _Nowhere:
-    """Takes bytes and keeps none."""
-
-    def write(self, data: bytes, /) -> None:
-        """Take bytes."""
 
 
 def _signed(kind: type[_R], path: Path, trusted: frozenset[bytes]) -> SignedRecord[_R]:

@@ -64,7 +64,7 @@ class Own:
             open_outer(file, sealed.outer_key, first.der, with_key(first.key), within)
             with (folder / "plain").open("w+b") as plain, (folder / "opened").open("wb") as output:
                 open_inner(within, sealed.inner_key, second.der, with_key(second.key), plain)
-                OpenedBid(plain).write(said, lambda _: output)
+                OpenedBid(plain).write(said, output)
 
 
 class OpenSsl:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
 from asn1crypto import cms  # type: ignore[import-untyped]
@@ -100,9 +100,12 @@ def opened(file: io.BytesIO, envelope: SealedBid, first: Party, second: Party) -
 
 
 def contents(one: OpenedBid, said: Bid) -> dict[str, bytes]:
-    outputs: dict[str, io.BytesIO] = {}
-    one.write(said, lambda told: outputs.setdefault(told.name, io.BytesIO()))
-    return {name: output.getvalue() for name, output in outputs.items()}
+    output = io.BytesIO()
+    one.write(said, output)
+    with ZipFile(output) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found.pop("manifest.p7m") == one.manifest
+    return found
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (1, 0), (1, 1)])
@@ -292,6 +295,32 @@ def test_archive_of_another_kind_is_refused() -> None:
         OpenedBid(archive("manifest.p7m", kind=ZIP_DEFLATED))
     with pytest.raises(Malformed):
         OpenedBid(io.BytesIO(b"no archive"))
+
+
+def test_archive_in_which_programs_find_different_files_is_written_anew() -> None:
+    def archive(before: bytes = b"", extra: bytes = b"", comment: bytes = b"") -> io.BytesIO:
+        output = io.BytesIO()
+        with ZipFile(output, "w") as made:
+            for name, content in {"manifest.p7m": MANIFEST, **CONTENTS}.items():
+                info = ZipInfo(name)
+                info.extra = extra
+                made.writestr(info, content)
+            made.comment = comment
+        return io.BytesIO(before + output.getvalue())
+
+    def written(data: io.BytesIO) -> bytes:
+        output = io.BytesIO()
+        OpenedBid(data).write(bid(), output)
+        return output.getvalue()
+
+    another = io.BytesIO()
+    with ZipFile(another, "w") as made:
+        made.writestr("b.txt", b"another price")
+    other_name = b"up\x0a\x00\x01" + bytes(4) + b"other"  # Info-ZIP's Unicode Path
+    plain = written(archive())
+    for odd in (archive(another.getvalue()), archive(extra=other_name), archive(comment=b"another price")):
+        assert written(odd) == plain
+    assert b"another price" not in plain
 
 
 def test_archive_whose_list_is_longer_than_is_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, BinaryIO, Final, Self, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -201,7 +202,10 @@ def seal(
     if min(len(outer), len(inner)) < LEAST_RECIPIENTS or len(keys) != len(outer) + len(inner):
         raise ValueError("groups that are too small, or not apart")
     check_files([told for told, _ in files])
-    contents = [iter((manifest,)), *(_content(told, file) for told, file in files)]
+    contents = [
+        iter((manifest,)),
+        *(_listed_content(told, partial(file.read, _CHUNK)) for told, file in files),
+    ]
     names = [MANIFEST, *(told.name for told, _ in files)]
     sizes = [len(manifest), *(told.size for told, _ in files)]
     # An archive of as many zeros is as long, and soon made.
@@ -315,12 +319,14 @@ class OpenedBid:
                 raise Malformed(text("it does not begin with what its bidder signed"))
             self.manifest = self._read(MANIFEST, _MOST_MANIFEST_BYTES)
 
-    def write(self, bid: Bid, output: Callable[[BidFile], Output]) -> None:
-        """Write the files.
+    def write(self, bid: Bid, output: Output) -> None:
+        """Write the archive anew: the statement, then the files that it lists, and nothing else.
+
+        It is not handed on as it came: an archive can be made in which two programs find different files.
 
         Args:
             bid: what the signed statement says; its signature was verified.
-            output: returns what takes a file. What it took is worth nothing when this fails.
+            output: takes the archive. It is worth nothing when this fails.
 
         Raises:
             OtherFiles: the bid holds others than it lists.
@@ -331,23 +337,18 @@ class OpenedBid:
         listed = [file.name for file in bid.files]
         if held != listed:
             raise OtherFiles(next(iter({*held} ^ {*listed}), listed[0]))
-        for told in bid.files:
-            self._write(told, output(told))
+        contents = [iter((self.manifest,)), *map(self._content, bid.files)]
+        sizes = [len(self.manifest), *(file.size for file in bid.files)]
+        _write_archive([MANIFEST, *listed], sizes, contents, _Sink(output))
 
-    def _write(self, told: BidFile, output: Output) -> None:
-        digest, size = hashlib.sha256(), 0
+    def _content(self, told: BidFile) -> Iterator[bytes]:
         with reading(_ARCHIVE):
             info = self._archive.getinfo(told.name)
             file = self._archive.open(info)
-        if info.compress_type != ZIP_STORED or info.file_size != told.size:
-            raise OtherFiles(told.name)
         with file:
-            while chunk := self._chunk(file):
-                digest.update(chunk)
-                size += len(chunk)
-                output.write(chunk)
-        if (size, digest.hexdigest()) != (told.size, told.sha256):
-            raise OtherFiles(told.name)
+            if info.compress_type != ZIP_STORED or info.file_size != told.size:
+                raise OtherFiles(told.name)
+            yield from _listed_content(told, partial(self._chunk, file))
 
     @staticmethod
     def _chunk(file: IO[bytes]) -> bytes:
@@ -361,9 +362,10 @@ class OpenedBid:
         return self._archive.read(info)
 
 
-def _content(told: BidFile, file: BinaryIO) -> Iterator[bytes]:
+def _listed_content(told: BidFile, read: Callable[[], bytes]) -> Iterator[bytes]:
+    """Yield what a file holds, as far as it can be what the statement lists; at its end it is that."""
     digest, size = hashlib.sha256(), 0
-    while chunk := file.read(_CHUNK):
+    while chunk := read():
         digest.update(chunk)
         size += len(chunk)
         if size > told.size:
