@@ -22,6 +22,7 @@ PAIRS: Final = {
             "agent.md",
             "troubleshooting.md",
             "pdf.md",
+            "xca.md",
             "real-cards.md",
             "deploying.md",
             "login.md",

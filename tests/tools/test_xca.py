@@ -200,7 +200,7 @@ def test_change_so_pin_in_xca_changes_the_user_code(xca_active_card: CardFixture
     assert tries(xca_active_card) == (3, 3)
 
 
-def test_change_pin_in_xca_with_wrong_pins_locks_the_card(
+def test_wrong_pins_in_xca_lock_the_card_and_init_pin_unlocks_it(
     xca_active_card: CardFixture, tmp_path: Path
 ) -> None:
     with xca(xca_active_card, tmp_path) as screen:
@@ -209,4 +209,8 @@ def test_change_pin_in_xca_with_wrong_pins_locks_the_card(
             screen.answer(f"{WRONG[:-1]}{left}")
             screen.answer()  # what went wrong
             eventually(lambda: tries(xca_active_card)[0], left)
-    assert xca_active_card.state is IssuedCardState.PIN_LOCKED
+        assert xca_active_card.state is IssuedCardState.PIN_LOCKED
+        screen.token(*INIT_PIN)
+        screen.answer(xca_active_card.user_code)
+        screen.answer(NEW_PIN, NEW_PIN)
+        eventually(lambda: xca_active_card.state, IssuedCardState.ACTIVE)
