@@ -127,8 +127,9 @@ class ScratchFile:
         while True:
             path = self._new_name()
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            _lock(descriptor)
-            if os.fstat(descriptor).st_nlink:  # else somebody cleared it before it was locked
+            if (
+                _lock(descriptor) and os.fstat(descriptor).st_nlink
+            ):  # else somebody clears it, or has cleared it
                 self._path, self.descriptor = path, descriptor
                 return
             os.close(descriptor)
@@ -186,8 +187,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
         if fcntl is None:  # nobody clears it, and Windows opens no folders
             break
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        _lock(descriptor)
-        if folder.exists():  # else somebody cleared it before it was locked
+        if _lock(descriptor) and folder.exists():  # else somebody clears it, or has cleared it
             break
         os.close(descriptor)
     try:
@@ -198,11 +198,17 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
+def _lock(descriptor: int) -> bool:
+    """Hold what was just made; return whether nobody else does, who would clear it."""
     if fcntl is None:
-        return
-    with suppress(OSError):  # a file system without locks; nobody clears it there
+        return True
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks; nobody clears it there
+        pass
+    return True
 
 
 def _clear_files(folder: Path) -> None:

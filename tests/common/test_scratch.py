@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a killed program left behind is removed by the next one, and nothing else."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from xca_common import atomic_file
+from xca_common import atomic_file, scratch
 
 UNKNOWN = os.O_DIRECTORY | os.O_CREAT
 """What open(2) refuses, as it does O_TMPFILE where there are no files without a name."""
@@ -82,3 +84,26 @@ def test_file_of_a_file_system_without_nameless_files_is_written(
     for _ in range(2):
         atomic_file.write(tmp_path / "file", b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_folder_that_another_program_is_about_to_clear_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one holds what was made before its maker does."""
+    holders: list[int] = []
+    make = tempfile.mkdtemp
+
+    def made_while_others_clear(*given: object, **more: object) -> str:
+        folder = make(*given, **more)  # type: ignore[call-overload]  # as it is called
+        if not holders:
+            holders.append(os.open(folder, os.O_RDONLY))
+            fcntl.flock(holders[0], fcntl.LOCK_EX)
+        return str(folder)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", made_while_others_clear)
+    with scratch.scratch_folder(tmp_path) as folder:
+        held = [each for each in tmp_path.iterdir() if each != folder]
+        assert len(held) == 1
+        held[0].rmdir()
+        assert folder.is_dir()
+    os.close(holders[0])
