@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A centre that was begun, opened from its settings for one process: database, CAs, producer, mails."""
+"""A centre that was begun, opened from its settings for one process: database, CAs, producer and so on."""
 
 import os
 from collections.abc import Mapping
@@ -14,6 +14,8 @@ from xca_centre.clocks import MovableClock, now
 from xca_centre.errors import SoftHSMMissing
 from xca_centre.issuer_rules import IssuerRules, load
 from xca_centre.mail import MailFolder, SmtpServer, Transport
+from xca_centre.payment_provider import PaymentProvider
+from xca_centre.payment_provider import find_provider as find_payment_provider
 from xca_centre.producer import CardProducer, find_producer
 from xca_centre.settings import SOFTHSM, Settings, TokenSettings, secret
 from xca_centre.store.database import Clock, Database
@@ -102,6 +104,15 @@ class Centre:
             NoSuchProducer, ProducerUnavailable: nobody does.
         """
         return find_producer(self.settings.producer, self.settings.producer_folder)
+
+    @cached_property
+    def payment_provider(self) -> PaymentProvider:
+        """Who collects the fees.
+
+        Raises:
+            NoSuchPaymentProvider, PaymentProviderUnavailable: nobody does.
+        """
+        return find_payment_provider(self.settings.payment_provider, self.settings.payment_folder)
 
     @cached_property
     def transport(self) -> Transport:

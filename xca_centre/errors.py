@@ -558,6 +558,37 @@ class NoSuchProducer(CentreError):
     _next_step = text("Install the package that offers it, or set the name of another one.")
 
 
+class PaymentProviderError(CentreError):
+    """The payment provider does not tell clearly what was paid: no slip counts as paid for that."""
+
+
+class NoSuchPaymentProvider(PaymentProviderError):
+    """No installed package collects fees under this name."""
+
+    name: str
+    offered: list[str]
+    _message = text("No installed package offers the payment provider {name}; there are: {offered}.")
+    _next_step = text("Install the package that offers it, or set the name of another provider.")
+
+
+class PaymentProviderUnavailable(PaymentProviderError):
+    """It cannot do its part now. Later it may."""
+
+    reason: Text | str
+    _message = text("The payment provider cannot be asked now: {reason}. Nothing counts as paid for that.")
+    _next_step = text("Mend what the reason names. The centre asks again by itself.")
+
+
+class PaymentDoubtful(PaymentProviderError):
+    """It tells of a payment without an amount or a moment, or of one that is still to come."""
+
+    number: str
+    _message = text(
+        "What the payment provider tells of the slip {number} is no payment. The slip stays unpaid."
+    )
+    _next_step = text("Compare the provider's record and clock. Then let the job be tried again.")
+
+
 class UserCodeError(CentreError):
     """Something about a user code that was entered online, or chosen."""
 

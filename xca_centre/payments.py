@@ -2,14 +2,15 @@
 """Payment slips (繳費單) for the fees of applications, and the provider through whom they are paid.
 
 What may happen to a slip stands in life.payment. That a payment lets its application go on, is said in
-applications. Providers are told of a slip, and may be told again; they tell of a payment, perhaps twice.
+applications. The provider (payment_provider) is told of a slip, and may be told again; paid_slips asks it
+about payments.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
@@ -20,6 +21,7 @@ from xca_centre.errors import SlipUnknown
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.payment import PaymentEvent, PaymentFacts, PaymentState, next_state
 from xca_centre.life.transitions import Actor, Role
+from xca_centre.payment_provider import PaymentProvider, SlipToPay
 from xca_centre.store.database import Change, Database
 from xca_centre.store.events import Event, read_facts
 from xca_centre.store.job_queue import Handler, Job, finish
@@ -28,6 +30,8 @@ from xca_centre.store.tables import APPLICATIONS, SLIPS
 
 ANNOUNCE: Final = "announce_slip"
 """The job that tells the provider of a slip: fact `number`."""
+ASK: Final = "ask_about_slip"
+"""The job that asks the provider whether a slip was paid: fact `number`."""
 LAPSE: Final = "lapse_slip"
 """The job that ends a slip that was not paid in time: fact `number`."""
 _CENTRE: Final = Actor(Role.CENTRE, "payments")
@@ -58,29 +62,10 @@ class Slip:
     lapses_at: datetime
     paid_at: datetime | None
 
-
-class PaymentProvider(Protocol):
-    """Collects fees: a bank, a counter, a site for credit cards. It calls back with applications.pay()."""
-
-    def announce(self, slip: Slip) -> None:
-        """Be told of a slip that can be paid from now on, until it lapses. The same may be told again.
-
-        Raises:
-            OSError: it cannot be reached now; the job is tried again.
-        """
-
-
-class TestProvider:
-    """A provider for tests and the sandbox, where nobody pays: it knows the slips that can be paid."""
-
-    __test__ = False  # pytest takes it for tests
-
-    def __init__(self) -> None:
-        self.slips: dict[str, Slip] = {}
-
-    def announce(self, slip: Slip) -> None:
-        """Note a slip (PaymentProvider.announce)."""
-        self.slips[slip.number] = slip
+    @property
+    def to_pay(self) -> SlipToPay:
+        """What its provider knows of it."""
+        return SlipToPay(self.number, self.due, self.lapses_at)
 
 
 def issue(change: Change, rules: IssuerRules, application: UUID, due: int, by: Actor) -> Slip:
@@ -173,7 +158,7 @@ def announcer(provider: PaymentProvider) -> Handler:
     def work(database: Database, job: Job) -> None:
         with database.read() as connection:
             slip = read(connection, str(job.facts["number"]))
-        provider.announce(slip)
+        provider.announce(slip.to_pay)
         with database.change() as change:
             finish(change, job)
 
@@ -210,11 +195,12 @@ def of_application(connection: Connection, application: UUID) -> Sequence[Slip]:
 def _add(
     change: Change, rules: IssuerRules, number: str, application: UUID, due: int, issued: datetime
 ) -> None:
-    """Write an open slip, and have its provider told of it."""
+    """Write an open slip; have its provider told of it, and asked about it."""
     lapses_at = slip_lapses_at(issued, rules)
     row = {"number": number, "application": application, "state": PaymentState.OPEN.value, "due": due}
     change.connection.execute(insert(SLIPS).values(**row, issued=issued, lapses_at=lapses_at))
     change.enqueue(ANNOUNCE, {"number": number})
+    change.enqueue(ASK, {"number": number})
     change.enqueue(LAPSE, {"number": number}, not_before=lapses_at)
 
 

@@ -78,5 +78,6 @@ def _application(folder: Path) -> Any:
         clock=centre.clock,
         component=centre.settings.component,
         producer=centre.producer,
+        payment_provider=centre.payment_provider,
     )
     return application(frame)

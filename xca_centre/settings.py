@@ -32,6 +32,8 @@ FOLDER: Final = Path("/etc/xca-centre")
 """Where a centre is, if nobody says otherwise."""
 SOFTHSM: Final = "softhsm"
 """As a module: SoftHSM, with its tokens in the centre's folder."""
+TRIAL_PAYMENTS: Final = "test"
+"""As a payment provider: the one where nobody pays."""
 _NAME: Final = "centre.toml"
 _MOST_BYTES: Final = 1 << 20
 _ORIGIN: Final = r"https?://[a-z0-9.-]+(:[0-9]{1,5})?"
@@ -87,6 +89,7 @@ class Settings:
         journal: the folder of the journal; None: there is none, and a backup loses what came after it.
         authority_oid, authority_name: the organisation that runs the centre; the first cards are its.
         producer, producer_folder: who makes the cards, and where.
+        payment_provider, payment_folder: who collects the fees, and the folder with its settings.
         token: the token with the centre's keys.
         pin: the file with its PIN.
         root: the token with the root's key.
@@ -107,6 +110,8 @@ class Settings:
     authority_name: str
     producer: str
     producer_folder: Path
+    payment_provider: str
+    payment_folder: Path
     token: TokenSettings
     pin: Path
     root: TokenSettings
@@ -225,7 +230,7 @@ class _Section:
 def _settings(top: _Section) -> Settings:
     issuer = Issuer(top.line("issuer", "|".join(Issuer)))
     authority, token, root, mail = map(top.section, ("authority", "token", "root", "mail"))
-    producer = top.section("producer")
+    producer, payments = top.section("producer"), top.section("payments")
     variables = token.section("environment")
     found = Settings(
         folder=top.folder,
@@ -239,6 +244,8 @@ def _settings(top: _Section) -> Settings:
         authority_name=authority.line("name"),
         producer=producer.line("name"),
         producer_folder=producer.path("folder", "cards"),
+        payment_provider=payments.line("provider"),
+        payment_folder=payments.path("folder", "payments"),
         token=TokenSettings(token.line("module", default=SOFTHSM), token.line("label", default="CENTRE")),
         pin=token.path("pin", "token.pin"),
         root=TokenSettings(root.line("module", default=SOFTHSM), root.line("label", default="ROOT")),
@@ -249,7 +256,9 @@ def _settings(top: _Section) -> Settings:
     )
     if found.clock is not None and issuer is not Issuer.TEST:
         top.refuse("clock", text("only the issuer for tests has a clock that can be moved"))
-    for each in (variables, authority, token, root, mail, producer, top):
+    if found.payment_provider == TRIAL_PAYMENTS and issuer is not Issuer.TEST:
+        payments.refuse("provider", text("only the issuer for tests has the provider where nobody pays"))
+    for each in (variables, authority, token, root, mail, producer, payments, top):
         each.end()
     return found
 

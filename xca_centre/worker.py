@@ -13,6 +13,7 @@ from xca_centre import (
     mail,
     notices,
     orders,
+    paid_slips,
     payments,
     sweeps,
     user_codes,
@@ -33,13 +34,14 @@ def handlers(centre: Centre) -> dict[str, Handler]:
     """Return how each kind of job is done."""
     rules, settings = centre.rules, centre.settings
     lists = PublishedLists(centre.database, centre.hierarchy, centre.clock)
-    generations = centre.hierarchy.generations
+    generations, provider = centre.hierarchy.generations, centre.payment_provider
     return {
         **sweeps.handlers(rules),
         **notices.handlers(rules),
         certificate_sets.PUBLISH: lists.work,
         drafts.FORGET: drafts.forgetter(),
-        payments.ANNOUNCE: payments.announcer(payments.TestProvider()),
+        payments.ANNOUNCE: payments.announcer(provider),
+        payments.ASK: paid_slips.asker(rules, provider),
         payments.LAPSE: payments.lapser(rules),
         user_codes.LOCKED: user_codes.handler(applications.tell_locked),
         orders.JOB: orders.handler(rules, generations, centre.producer),

@@ -122,6 +122,8 @@ name = "{name}"
 name = "C=TW,O=政府測試憑證總管理中心"
 [producer]
 name = "softhsm"
+[payments]
+provider = "test"
 [mail]
 sender = "centre@xca.test"
 folder = "mails"

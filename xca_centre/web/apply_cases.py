@@ -165,7 +165,7 @@ class _Pages:
                 "is_new": "uploaded" in request.query_params,
                 "is_corrected": "corrected" in request.query_params,
                 "is_fee_open": case.state in applications.FEE_OPEN,
-                "has_test_provider": trial_payments.is_there(self._frame),
+                "has_test_provider": trial_payments.provider_of(self._frame) is not None,
                 **{
                     f"may_{event.value}": Role.APPLICANT in rules.applications.roles(case.state, event)
                     for event in (ApplicationEvent.CORRECT, ApplicationEvent.WITHDRAW)

@@ -39,6 +39,7 @@ from xca_centre.i18n import plural, text
 from xca_centre.issuer_rules import IssuerRules
 from xca_centre.life.transitions import Role
 from xca_centre.officers import RegisteredOfficer
+from xca_centre.payment_provider import PaymentProvider
 from xca_centre.producer import CardProducer
 from xca_centre.store.database import Clock, Database
 from xca_centre.user_codes import UserCodes, network_of
@@ -94,6 +95,7 @@ class Frame:
         clock: the time.
         component: the address of the holder's local component.
         producer: who makes the cards; None: no card can be applied for.
+        payment_provider: who collects the fees; None: nobody does.
         hasher: computes the hashes of user codes.
     """
 
@@ -104,6 +106,7 @@ class Frame:
     clock: Clock
     component: str = "http://localhost:61161"
     producer: CardProducer | None = None
+    payment_provider: PaymentProvider | None = None
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
 
     @cached_property

@@ -68,6 +68,7 @@ _STATUSES: Final[Mapping[type[CentreError], int]] = {
     errors.KeyTokenError: 503,
     errors.HierarchyError: 503,
     errors.MailUnavailable: 503,
+    errors.PaymentProviderError: 503,
 }
 """The status of each error (RFC 9110). One that is not named here has that of its base class."""
 

@@ -2,6 +2,8 @@
 """A centre's pages over SQLite, and a browser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,14 +12,16 @@ from support.centre.cases import FOUNDATION, SCHOOL, with_organisations
 from support.centre.web import Card, browser, frame_of
 from support.moved_clock import MovedClock
 from xca_centre.store.database import Database
+from xca_centre.trial_provider import TrialProvider
 from xca_centre.web.frame import Frame
 
 
 @pytest.fixture
-def frame(sqlite_address: str, clock: MovedClock) -> Iterator[Frame]:
+def frame(sqlite_address: str, clock: MovedClock, tmp_path: Path) -> Iterator[Frame]:
     """The frame of a centre that knows a school and a foundation."""
     database = Database(sqlite_address, clock)
-    yield frame_of(with_organisations(database), clock)
+    payments = TrialProvider(tmp_path / "payments")
+    yield replace(frame_of(with_organisations(database), clock), payment_provider=payments)
     database.close()
 
 

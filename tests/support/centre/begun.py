@@ -32,6 +32,8 @@ name = "組織及團體測試憑證管理中心"
 name = "C=TW,O=政府測試憑證總管理中心"
 [producer]
 name = "softhsm"
+[payments]
+provider = "test"
 [mail]
 sender = "centre@xca.example"
 folder = "mails"
