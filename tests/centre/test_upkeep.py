@@ -30,6 +30,7 @@ from xca_centre.store.database import Database
 from xca_centre.store.event_chain import chain
 from xca_centre.store.job_queue import MOST_ATTEMPTS, claim, fail
 from xca_centre.store.journal import Journal
+from xca_centre.store.restored import LOST
 from xca_centre.store.tables import APPLICATIONS, EVENTS, JOBS, ORDERS
 
 HOLDER = Actor(Role.HOLDER, "XC00000000000001")
@@ -166,6 +167,22 @@ def test_database_from_a_backup_is_refused_until_it_is_restored(folder: Path, tm
     with opened(folder) as database, database.read() as connection:
         found = certificate_sets.find(connection, certificates)
     assert found.standing.state is CertificateState.HELD
+
+
+def test_damaged_line_of_the_journal_is_told_by_restore(folder: Path) -> None:
+    with opened(folder) as database:
+        issue(database, "XC00000000000001")
+        chain(database)
+    (path,) = (
+        path for path in (folder / "journal").glob("*.journal") if b'"certificates' in path.read_bytes()
+    )
+    path.write_bytes(path.read_bytes().replace(b'\n["', b'\n{"', 1) + b'["killed')
+    done = run(folder, "restore")
+    assert done.exit_code == 0
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [f"Line 2 of {path} is damaged"]
+    with opened(folder) as database, database.read() as connection:
+        lost = connection.execute(select(EVENTS.c.subject).where(EVENTS.c.kind == LOST)).scalars().all()
+    assert lost == ["journal"]
 
 
 def test_list_that_is_none_is_refused_before_anything_is_merged(folder: Path, tmp_path: Path) -> None:

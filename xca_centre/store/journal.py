@@ -32,12 +32,14 @@ class Line(NamedTuple):
     Attributes:
         path: of its file.
         number: in the file, from 1.
-        event: what it says; None: it is damaged. The last line of a file may be: its process was killed.
+        event: what it says; None: it cannot be read.
+        is_unfinished: it was being written when its process was killed: nobody had an answer.
     """
 
     path: Path
     number: int
     event: Event | None
+    is_unfinished: bool = False
 
 
 class Journal:
@@ -104,7 +106,7 @@ class Journal:
                 with path.open("rb") as file:
                     for number, line in enumerate(file, 1):
                         if line != _HEADER:
-                            yield Line(path, number, _parsed(line))
+                            yield Line(path, number, _parsed(line), not line.endswith(b"\n"))
         except OSError as error:
             raise JournalUnavailable(path=self._folder) from error
 

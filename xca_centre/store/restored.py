@@ -4,10 +4,11 @@
 Until it is merged nobody works with it (Database): lists and answers would say "good" of what was revoked.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from xca_centre.i18n import text
 from xca_centre.life.transitions import Actor
 from xca_centre.store.database import Change, Database
 from xca_centre.store.event_chain import put_back
@@ -18,6 +19,12 @@ from xca_common.i18n import Text
 
 LOST: Final = "lost_in_restore"
 """The kind of the event that says that something could not be written again."""
+
+_DAMAGED: Final = text(
+    "Line {number} of {path} is damaged: what it said is lost. If there is another copy of the journal, "
+    "restore the backup again with that. In any case give the last published lists: it may have been a "
+    "revocation."
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,7 @@ def merge(database: Database, journal: Journal | None, redo: Iterable[Redo], by:
 
     Args:
         database: the restored one, opened without a journal. Nobody else works with it.
-        journal: what happened since the backup; None: nobody knows. A damaged line is left out: the last one
-            of a file was never answered for, of others Journal.read() tells.
+        journal: what happened since the backup; None: nobody knows. What a damaged line said is a loss.
         redo: what writes again what events did, for each kind of thing that is not to be lost.
         by: who restores. Events say in his name what is lost.
 
@@ -67,11 +73,19 @@ def merge(database: Database, journal: Journal | None, redo: Iterable[Redo], by:
         JournalUnavailable: the journal cannot be read.
         StoreUnavailable, ChangeUncertain: as of Database.change().
     """
+    damaged: list[Loss] = []
+
+    def events(journal: Journal) -> Iterator[Event]:
+        for line in journal.read():
+            if line.event:
+                yield line.event
+            elif not line.is_unfinished:
+                damaged.append(Loss("journal", _DAMAGED.format(path=line.path, number=line.number)))
+
     with database.change() as change:
-        events = (line.event for line in journal.read() if line.event) if journal else ()
-        missing = missing_events(change.connection, events)
+        missing = missing_events(change.connection, events(journal) if journal else ())
         put_back(change, missing)
-        losses = [loss for each in redo for loss in each(change, missing)]
+        losses = [*damaged, *(loss for each in redo for loss in each(change, missing))]
         for loss in losses:
             change.event(LOST, loss.subject, by, {"lost": loss.said("zh_TW")})
     return Merged(len(missing), losses)
