@@ -225,7 +225,10 @@ def test_page_fetched_or_framed_by_another_site_is_refused(allowed: SiteClient, 
 @pytest.mark.parametrize("site_of", ["cross-site", "same-site"])
 @pytest.mark.parametrize(
     "path",
-    ["/activate", "/change-pin", "/reset-pin", "/change-user-code", "/user-code-reset/ticket?ticket=0"],
+    [
+        *("/activate", "/change-pin", "/reset-pin", "/change-user-code", "/user-code-reset/ticket?ticket=0"),
+        *("/files/sign", "/files/decrypt"),
+    ],
 )
 def test_page_that_asks_for_a_secret_is_not_shown_to_who_was_led_there(
     allowed: SiteClient, path: str, site_of: str

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from xca_common.errors import XcaError
 from xca_common.secret import Secret
 from xca_common.web.forms import MalformedForm, read_form
-from xca_common.web.language import language_of, with_language_choice
+from xca_common.web.language import is_from_elsewhere, language_of, with_language_choice
 from xca_plugin import last_try
 from xca_plugin.agent.component import site_requests
 from xca_plugin.agent.files import execution, parser
@@ -31,6 +31,7 @@ from xca_plugin.agent.pages.file_actions import DECRYPT, ENCRYPT, FILE_ACTIONS, 
 from xca_plugin.agent.pages.pin_pattern import pin_pattern
 from xca_plugin.agent.pages.problems import (
     FILE_GONE,
+    LED_HERE,
     MALFORMED_FORM,
     STALE_PAGE,
     TOO_MANY_FILES,
@@ -69,7 +70,9 @@ def routes(state: AgentState) -> list[Route]:
 
 
 async def _show(state: AgentState, action: FileAction, request: Request) -> Response:
-    """Return the form of a job, with the files that were chosen already."""
+    """Return the form of a job, with the files that were chosen already; not to who was led here."""
+    if action.asks_pin and is_from_elsewhere(request):
+        return problem_response(state, request, LED_HERE)
     query = request.query_params
     workspace = state.workspaces.get(query.get("job"), action.path)
     if workspace is not None and workspace.is_busy:

@@ -5,7 +5,6 @@ import asyncio
 import logging
 from typing import Final
 
-from xca_common.errors import XcaError
 from xca_plugin.cards import Cards
 from xca_plugin.centre.kept import KeptAcceptances
 
@@ -18,7 +17,10 @@ _log = logging.getLogger(__name__)
 async def deliver_while_running() -> None:
     """Send what is due, now and every minute. It ends when it is cancelled."""
     while True:
-        await asyncio.to_thread(_deliver)
+        try:
+            await asyncio.to_thread(_deliver)
+        except Exception as error:  # one that fails once does not end the task; its text may hold anything
+            _log.warning("the acceptances were not sent: %s", type(error).__name__)
         await asyncio.sleep(_SECONDS)
 
 
@@ -26,8 +28,5 @@ def _deliver() -> None:
     """Send what is due. It asks the network alone, and so holds no card up."""
     if not KeptAcceptances().waiting():
         return
-    try:
-        for each in Cards().deliver_acceptances(due=True):
-            _log.info("what=acceptance result=%s", each.outcome)
-    except XcaError as error:
-        _log.warning("the acceptances were not sent: %s", type(error).__name__)
+    for each in Cards().deliver_acceptances(due=True):
+        _log.info("what=acceptance result=%s", each.outcome)
