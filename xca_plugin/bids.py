@@ -28,7 +28,7 @@ from xca_common.pki.encrypted_data import (
 )
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_common.pki.sealed_bid import InnerBid, OpenedBid, SealedBid
-from xca_common.pki.signed_bid import OtherBid, SignedBid
+from xca_common.pki.signed_bid import OtherBid, SignedBid, recipients
 from xca_common.scratch import temporary_folder
 from xca_common.statement import MalformedStatement, Statement, StatementKind
 from xca_common.taipei import moment
@@ -82,7 +82,8 @@ class Tender:
         try:
             for der in (*signed.record.outer, *signed.record.inner):
                 strict_certificate.load(der)
-                Certificate.parse("", "", der)
+            if len(recipients(signed.record)) < len(signed.record.outer) + len(signed.record.inner):
+                raise Malformed(text("two of its cards have the same key"))
         except Malformed as error:
             raise errors.NotOfTheSite(path=path, detail=error.detail) from error
         return cls(path, signed, trusted)
@@ -296,6 +297,7 @@ class Opener:
             The bidder's certificate; None: one envelope is left.
 
         Raises:
+            BidTooLate: the receipt says that it came after the deadline.
             NotABid, BidForOthers, OtherBidThanReceived, TooMuch, CutOff: it is not the bid of the receipt.
             NotDecryptable: the key or the content does not decrypt.
             OtherBidKey: it opens with another key than it was submitted with.
@@ -303,6 +305,9 @@ class Opener:
             FileProblem: a temporary file cannot be written.
             XcaError: as CardSession.decrypt.
         """
+        deadline = self._tender.notice.deadline
+        if receipt.ended > deadline:
+            raise errors.BidTooLate(path=path, ended=moment(receipt.ended), deadline=moment(deadline))
         if self.is_first:
             sealed = check(path, file, self._tender, receipt)
             output.write(InnerBid(sealed.sha256, sealed.inner_key).line)

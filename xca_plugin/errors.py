@@ -958,6 +958,16 @@ class OpeningClosed(CmsError):
     _next_step = text("Wait until then. If the clock of this computer is wrong, set it.")
 
 
+class BidTooLate(CmsError):
+    """A bid came after the deadline of its tender."""
+
+    path: str | Path
+    ended: str
+    deadline: str
+    _message = text("{path} came at {ended}, after the deadline ({deadline}). It was not opened.")
+    _next_step = text("List it as one that came too late.")
+
+
 class NotARehearsal(CmsError):
     """What was opened for a rehearsal is none of the site's."""
 

@@ -14,6 +14,7 @@ import pytest
 from softhsm import Environment, cards
 from support.bids.tender import FILES, HOUR, ORIGIN, Submitted, Tender, bidder, ca, group, site
 from support.cli.xcactl import PIN, USER_CODE, XCACTL, Result, Workspace
+from xca_common.pki.authority import ENCRYPTION
 from xca_common.pki.certificate_file import certificates_in
 from xca_common.pki.encrypted_data import EncryptedWriter, RecipientCertificate, encrypt
 from xca_common.pki.sealed_bid import OpenedBid, SealedBid, open_inner, open_outer, with_key
@@ -185,6 +186,32 @@ def test_bids_are_opened_within_the_window_only(officers: Officers) -> None:
         officers.put("a.bid", tender.submitted(bidder()))
         assert officers.open(officers.first, "a.bid").status == 109
     assert officers.left() == {"a.bid", "a.bid.receipt"}
+
+
+def test_bid_that_came_after_the_deadline_is_not_opened(officers: Officers) -> None:
+    one, late = officers.tender.submitted(bidder()), officers.tender.signed.record.deadline + HOUR / 4
+    officers.put("a.bid", officers.tender.received(one.data, one.shown, "12345675", ended=late))
+    result = officers.open(officers.first, "a.bid")
+    assert result.status == 111
+    assert officers.left() == {"a.bid", "a.bid.receipt"}
+
+
+def test_notice_that_names_a_key_twice_is_refused(officers: Officers) -> None:
+    one, other = party("officer", usage=ENCRYPTION), party("auditor", usage=ENCRYPTION)
+    again = party("officer again", usage=ENCRYPTION, key_name="officer")
+    tender = Tender.of([one.der, officers.colleagues[0].der], [again.der, other.der])
+    (officers.folder / "notice.p7m").write_bytes(tender.der)
+    (officers.folder / "a.bid").write_bytes(b"")
+    result = officers.workspace.run("bid", "check", "a.bid", "--notice", "notice.p7m", "--site", "site.pem")
+    assert result.status == 100
+    assert "two of its cards have the same key" in result.err
+
+
+def test_opened_bid_does_not_take_the_place_of_the_receipt(officers: Officers) -> None:
+    officers.put("a.bid", officers.tender.submitted(bidder()))
+    result = officers.open(officers.first, "a.bid", options=("-o", "a.bid.receipt", "--force"))
+    assert result.status not in (0, 70)
+    assert "would replace a file" in result.err
 
 
 def test_notice_that_another_site_signed_is_refused(officers: Officers) -> None:

@@ -307,8 +307,9 @@ def open_(
         raise click.UsageError(_("The second group needs --ca-file, to judge who signed a bid."))
     outputs = {file: output or _opened_name(file, is_first=opener.is_first) for file in files}
     check_outputs(outputs)
+    receipts = {file: receipt or _receipt_of(file) for file in files}
     for target in outputs.values():
-        check_output(target, notice, site, *([ca_file] if ca_file else []))
+        check_output(target, notice, site, *receipts.values(), *([ca_file] if ca_file else []))
     agreed = agree_to_replace(outputs, force)
     if len(agreed.refused) == len(outputs):
         click.get_current_context().exit(each_refused(agreed.refused))
@@ -319,7 +320,7 @@ def open_(
         writer = stack.enter_context(Writer(agreed.replaced))
 
         def open_one(file: Path) -> Future[Path]:
-            received = tender.receipt(receipt or _receipt_of(file))
+            received = tender.receipt(receipts[file])
             with opened(file, twice=True) as (content, progress), progress:
 
                 def fill(result: BinaryIO) -> None:

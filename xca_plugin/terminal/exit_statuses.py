@@ -106,6 +106,7 @@ EXIT_STATUSES: Final[Mapping[type[XcaError], int]] = {
     errors.DeadlinePassed: 108,
     errors.OpeningClosed: 109,
     errors.NotARehearsal: 110,
+    errors.BidTooLate: 111,
 }
 
 OF_A_PLUGIN: Final = 1
