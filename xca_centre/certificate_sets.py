@@ -340,18 +340,34 @@ def is_over() -> ColumnElement[bool]:
     return ~_in(_ALIVE)
 
 
-def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
-    """Return sets that were not accepted in time, and for which that had no consequence yet."""
+def overdue(connection: Connection, now: datetime, most: int, skipped: int = 0) -> Sequence[UUID]:
+    """Return sets that were not accepted in time, and that had no consequence of it yet, the oldest first.
+
+    Args:
+        connection: for reading.
+        now: the time.
+        most: so many at once.
+        skipped: so many of the first are left out.
+    """
     was_held_for_it = CERTIFICATE_SETS.c.holds.contains(Hold.LAPSE.value)
     late = (CERTIFICATE_SETS.c.lapses_at <= now) & (
         CERTIFICATE_SETS.c.lapses_at <= CERTIFICATE_SETS.c.not_after
     )
-    return _ids(connection, _in(_UNACCEPTED) & late & ~was_held_for_it, most)
+    found = _due(CERTIFICATE_SETS.c.lapses_at, _in(_UNACCEPTED) & late & ~was_held_for_it)
+    return connection.execute(found.limit(most).offset(skipped)).scalars().all()
 
 
-def past_not_after(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
-    """Return sets whose certificates are not valid any more, and for which that had no consequence yet."""
-    return _ids(connection, _in(_ALIVE) & (CERTIFICATE_SETS.c.not_after < now), most)
+def past_not_after(connection: Connection, now: datetime, most: int, skipped: int = 0) -> Sequence[UUID]:
+    """Return sets whose certificates are not valid any more, and for which that had no consequence yet.
+
+    Args:
+        connection: for reading.
+        now: the time.
+        most: so many at once, the oldest first.
+        skipped: so many of the first are left out.
+    """
+    found = _due(CERTIFICATE_SETS.c.not_after, _in(_ALIVE) & (CERTIFICATE_SETS.c.not_after < now))
+    return connection.execute(found.limit(most).offset(skipped)).scalars().all()
 
 
 def redo(change: Change, events: Sequence[Event]) -> Sequence[Loss]:
@@ -485,8 +501,8 @@ def _sets(condition: ColumnElement[bool]) -> Select[Any]:
     return select(CERTIFICATE_SETS).where(condition)
 
 
-def _ids(connection: Connection, condition: ColumnElement[bool], most: int) -> Sequence[UUID]:
-    return connection.execute(select(CERTIFICATE_SETS.c.id).where(condition).limit(most)).scalars().all()
+def _due(deadline: Column[datetime], condition: ColumnElement[bool]) -> Select[Any]:
+    return select(CERTIFICATE_SETS.c.id).where(condition).order_by(deadline, CERTIFICATE_SETS.c.id)
 
 
 def _all(connection: Connection, query: Select[Any]) -> Sequence[CertificateSet]:

@@ -202,10 +202,18 @@ def _redo(change: Change, kind: ChangeKind, event: Event, rules: IssuerRules) ->
     )
 
 
-def overdue(connection: Connection, now: datetime, most: int) -> Sequence[UUID]:
-    """Return the records whose two weeks are over, and which had no consequence yet."""
+def overdue(connection: Connection, now: datetime, most: int, skipped: int = 0) -> Sequence[UUID]:
+    """Return the records whose two weeks are over, and which had no consequence yet, the oldest first.
+
+    Args:
+        connection: for reading.
+        now: the time.
+        most: so many at once.
+        skipped: so many of the first are left out.
+    """
     late = NAME_CHANGES.c.settled.is_(None) & (NAME_CHANGES.c.ends <= now)
-    return connection.execute(select(NAME_CHANGES.c.id).where(late).limit(most)).scalars().all()
+    found = select(NAME_CHANGES.c.id).where(late).order_by(NAME_CHANGES.c.ends, NAME_CHANGES.c.id)
+    return connection.execute(found.limit(most).offset(skipped)).scalars().all()
 
 
 def settle(change: Change, identity: UUID, by: Actor, rules: IssuerRules) -> None:

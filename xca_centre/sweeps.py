@@ -6,12 +6,12 @@ one that fails is tried again, waits for an operator at last, and holds up no ot
 take them. Each does what the tables of life/ say at that moment, in one change with the end of its job.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Column, select
+from sqlalchemy import Column, Connection, select
 
 from xca_centre import certificate_sets, name_changes, reissue_blocks, user_codes
 from xca_centre.deadlines import last_day
@@ -38,7 +38,7 @@ ACCEPTANCE: Final = "acceptance"
 EXPIRY: Final = "expiry"
 
 _MOST: Final = 10_000
-"""What one sweep takes of a kind; the next takes the rest."""
+"""After so many of a kind a sweep leaves the rest to the next."""
 _PAUSE: Final = timedelta(minutes=1)
 _GRACE: Final = timedelta(minutes=5)
 """After midnight: an acceptance that came before it, and had to wait for the database, is through by then."""
@@ -74,19 +74,15 @@ def handlers(rules: IssuerRules) -> dict[str, Handler]:
 
 def _sweep(database: Database, job: Job, rules: IssuerRules) -> None:
     with database.change() as change:
-        connection, now = change.connection, change.now
-        found = {
-            (LAPSE, "set"): certificate_sets.overdue(connection, now, _MOST),
-            (EXPIRE, "set"): certificate_sets.past_not_after(connection, now, _MOST),
-            (NAME_CHANGE, "change"): name_changes.overdue(connection, now, _MOST),
-        }
-        for (kind, fact), identities in found.items():
-            _enqueue(change, kind, fact, identities)
+        is_all = [
+            _enqueue(change, LAPSE, "set", certificate_sets.overdue),
+            _enqueue(change, EXPIRE, "set", certificate_sets.past_not_after),
+            _enqueue(change, NAME_CHANGE, "change", name_changes.overdue),
+        ]
         user_codes.forget_saved(change)
         _remind(change, datetime.fromisoformat(str(job.facts["since"])), rules)
         finish(change, job)
-        is_all = all(len(identities) < _MOST for identities in found.values())
-        _plan(change, _tomorrow(now) if is_all else now + _PAUSE)
+        _plan(change, _tomorrow(change.now) if all(is_all) else change.now + _PAUSE)
 
 
 def _plan(change: Change, when: datetime) -> None:
@@ -97,8 +93,29 @@ def _tomorrow(now: datetime) -> datetime:
     return taipei.midnight(taipei.day(now) + _DAY) + _GRACE
 
 
-def _enqueue(change: Change, kind: str, fact: str, identities: Iterable[UUID]) -> None:
-    """Add a job for each. One that is there already, waiting for an operator perhaps, is enough."""
+def _enqueue(
+    change: Change,
+    kind: str,
+    fact: str,
+    due: Callable[[Connection, datetime, int, int], Sequence[UUID]],
+) -> bool:
+    """Add a job for each that has come due, and return whether those are all for sure.
+
+    Those that have one already, waiting for an operator perhaps, are passed over: many of them hide no other.
+    """
+    added = looked = 0
+    while added < _MOST:
+        identities = due(change.connection, change.now, _MOST, looked)
+        added += _add_missing(change, kind, fact, identities)
+        if len(identities) < _MOST:
+            # What others do meanwhile may move some into pages that were looked at: then it looks again.
+            return not (added and looked)
+        looked += _MOST
+    return False
+
+
+def _add_missing(change: Change, kind: str, fact: str, identities: Iterable[UUID]) -> int:
+    """Add a job for each that has none, and return how many."""
     keys = {f"{kind} {identity}": identity for identity in identities}
     names = list(keys)
     for start in range(0, len(names), 500):  # SQLite takes no statement with all of them
@@ -107,6 +124,7 @@ def _enqueue(change: Change, kind: str, fact: str, identities: Iterable[UUID]) -
             keys.pop(key, None)
     for key, identity in keys.items():
         change.enqueue(kind, {fact: str(identity)}, key=key)
+    return len(keys)
 
 
 def _lapse(database: Database, job: Job, rules: IssuerRules) -> None:

@@ -15,7 +15,7 @@ from threading import Barrier
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 from sqlalchemy.engine import Engine
 
 from support.killed_process import TRANSACTIONS, killed
@@ -320,6 +320,27 @@ def test_certificates_that_cannot_lapse_hold_up_no_others(
     with database.read() as connection:
         # One job waits for the operator, however many sweeps found it again.
         assert [job.key for job in parked_jobs(connection)] == [f"lapse {odd}"]
+
+
+def test_certificates_that_cannot_lapse_hide_no_others_from_the_sweep(
+    database: Database, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "_MOST", 3)  # instead of 10,000
+    odd = [issue(database) for _ in range(6)]
+    with database.change() as change:
+        for each in odd:
+            change.enqueue(sweeps.LAPSE, {"set": str(each)}, key=f"{sweeps.LAPSE} {each}")
+        change.connection.execute(update(JOBS).where(JOBS.c.kind == sweeps.LAPSE).values(parked=change.now))
+    good = [issue(database, ends=LAPSES_AT + timedelta(seconds=each)) for each in range(5)]
+    clock.at = SWEEP
+    for _ in range(3):  # the second sweep takes what the first one left, the third finds nothing
+        work(database)
+        clock.move(timedelta(minutes=1))
+    assert all(standing(database, each).is_over for each in good)
+    assert not any(standing(database, each).is_over for each in odd)
+    with database.read() as connection:
+        planned = connection.execute(select(JOBS.c.due).where(JOBS.c.key == sweeps.SWEEP)).scalar_one()
+    assert planned > clock.at + timedelta(hours=1)  # nothing is left: the next comes at midnight
 
 
 def test_name_change_revokes_after_two_weeks_what_was_issued_before(
