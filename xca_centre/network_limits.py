@@ -6,7 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select, tuple_, update
 
-from xca_centre.store.database import Change
+from xca_centre.errors import TooManyRequests
+from xca_centre.store.database import Change, Database
 from xca_centre.store.tables import NETWORK_COUNTS
 
 WINDOW: Final = timedelta(hours=1)
@@ -49,6 +50,28 @@ def count(change: Change, act: str, network: str) -> int:
     )
     number: int = change.connection.execute(counted).scalar_one()
     return number
+
+
+def limit(database: Database, act: str, network: str, most: int) -> None:
+    """Count something that costs much, and refuse it to a network that does it too often.
+
+    Args:
+        database: of the centre.
+        act: names what is counted.
+        network: as of user_codes.network_of.
+        most: how often a network may do it within the window; many offices share one.
+
+    Raises:
+        TooManyRequests: it had its share.
+        StoreProblem: as of Database.
+    """
+    with database.read() as connection:
+        done = number(connection, act, network, database.clock())
+    if done <= most:
+        with database.change() as change:
+            done = count(change, act, network)
+    if done > most:
+        raise TooManyRequests(minutes=WINDOW // timedelta(minutes=1))
 
 
 def give_back(change: Change, act: str, network: str) -> None:

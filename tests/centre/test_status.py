@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from support.centre.authority import card, key
 from support.centre.authority import issuer as another_issuer
-from support.centre.authority import key
 from support.centre.centre import OPERATOR, RULES, Centre
 from support.centre.key_token import soft_module
 from support.killed_process import TRANSACTIONS, killed
@@ -32,7 +32,7 @@ from xca_centre.authority.repository import partition_of
 from xca_centre.certificate_sets import PUBLISH, change_state
 from xca_centre.errors import ChangeInFuture
 from xca_centre.life.certificate import CertificateEvent, Reason
-from xca_centre.status import published_lists
+from xca_centre.status import answers, published_lists
 from xca_centre.status.published_lists import PublishedLists
 from xca_centre.store.database import Database
 from xca_centre.store.job_queue import work_on_one
@@ -183,6 +183,23 @@ def test_certificate_of_another_generation_or_of_nobody_is_not_vouched_for(
     assert foreign.content == UNAUTHORIZED
     assert Asking(centre, web, made.signing).by_responder() is Standing.GOOD
     assert second.certificate.subject == third.certificate.subject
+
+
+def test_network_that_asks_too_often_about_what_was_never_issued_is_told_to_wait(
+    centre: Centre, web: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, made = centre.issue()
+    centre.happen(identity, ACCEPT)
+    monkeypatch.setattr(answers, "UNKNOWN_OF_A_NETWORK", 2)
+    path = centre.hierarchy.repository.responder_path(3)
+    never = [question(card(3, email=f"{each}@school.example").signing, made.issuer) for each in range(3)]
+    said = [web.post(path, content=each) for each in never]
+    assert [each.content == TRY_LATER for each in said] == [False, False, True]
+    assert said[2].headers["cache-control"] == "no-store"
+    # What was issued is answered for, and after the hour everything is.
+    assert Asking(centre, web, made.signing).by_responder() is Standing.GOOD
+    centre.clock.move(HOUR)
+    assert web.post(path, content=never[2]).content != TRY_LATER
 
 
 def test_request_is_answered_by_get_too(centre: Centre, web: TestClient) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from cryptography import x509
 from sqlalchemy import select
 
+from xca_centre import network_limits
 from xca_centre.authority.hierarchy import Hierarchy
 from xca_centre.authority.lists import Revocation
 from xca_centre.authority.ocsp import (
@@ -32,6 +33,8 @@ from xca_centre.store.tables import CERTIFICATE_SETS, CERTIFICATES, OCSP_ANSWERS
 
 LIFE: Final = timedelta(hours=12)
 """How long an answer counts."""
+UNKNOWN_OF_A_NETWORK: Final = 600
+"""Answers about serial numbers that were never issued, within an hour: each is signed, and none is kept."""
 _MOST_ROUNDS: Final = 5  # in which the certificates change while the answer is signed
 
 
@@ -49,10 +52,15 @@ class Answers:
     def __init__(self, database: Database, hierarchy: Hierarchy, clock: Clock) -> None:
         self._database, self._hierarchy, self._clock = database, hierarchy, clock
 
-    def answer(self, request: Request) -> bytes:
+    def answer(self, request: Request, network: str) -> bytes:
         """Return the answer to a request, in DER.
 
+        Args:
+            request: what is asked.
+            network: of who asks (user_codes.network_of).
+
         Raises:
+            TooManyRequests: the network asks too often about what was never issued.
             KeyTokenError: the token cannot be used.
             StoreProblem: as of Database.
         """
@@ -67,12 +75,19 @@ class Answers:
         if request.is_plain and (kept := self._kept(generation, request.certificates[0], moment)):
             return kept
         serials = [asked.serial for asked in request.certificates if responder.is_issuer_of(asked)]
-        return self._signed(responder, generation, request, serials)
+        known = self._look(generation, serials)
+        if len(known) < len(set(serials)):
+            network_limits.limit(self._database, "ocsp_unknown", network, UNKNOWN_OF_A_NETWORK)
+        return self._signed(responder, generation, request, serials, known)
 
     def _signed(
-        self, responder: Responder, generation: int, request: Request, serials: Sequence[int]
+        self,
+        responder: Responder,
+        generation: int,
+        request: Request,
+        serials: Sequence[int],
+        known: dict[int, _Known],
     ) -> bytes:
-        known = self._look(generation, serials)
         for _ in range(_MOST_ROUNDS):
             at = self._clock()
             standings = {serial: one.revocation for serial, one in known.items()}

@@ -24,10 +24,11 @@ from xca_centre.authority.ocsp import (
     read_path,
     read_posted,
 )
-from xca_centre.errors import CentreError
+from xca_centre.errors import CentreError, TooManyRequests
 from xca_centre.status.answers import Answers
 from xca_centre.status.published_lists import COMPLETE, PublishedLists
 from xca_centre.store.database import Clock, Database
+from xca_centre.user_codes import network_of
 from xca_common.errors import place_of
 from xca_common.web.bodies import body_of
 
@@ -114,16 +115,19 @@ class _Status:
         body = await body_of(request, MOST_REQUEST_BYTES)
         if body is None:
             return _answer(MALFORMED)
-        return await run_in_threadpool(self._answered, lambda: read_posted(body))
+        return await run_in_threadpool(self._answered, request, lambda: read_posted(body))
 
     def _in_path(self, request: HttpRequest) -> Response:
-        return self._answered(lambda: read_path(request.path_params["rest"]))
+        return self._answered(request, lambda: read_path(request.path_params["rest"]))
 
-    def _answered(self, read: Callable[[], Request]) -> Response:
+    def _answered(self, asked: HttpRequest, read: Callable[[], Request]) -> Response:
+        network = network_of(asked.client.host if asked.client else "")
         try:
-            return _answer(self._answers.answer(read()), _A_SECOND)
+            return _answer(self._answers.answer(read(), network), _A_SECOND)
         except MalformedRequest:
             return _answer(MALFORMED)
+        except TooManyRequests:
+            return _answer(TRY_LATER)
         except (CentreError, OSError) as error:
             _LOG.error("no OCSP answer: %s", _said(error))
             return _answer(TRY_LATER)

@@ -189,14 +189,7 @@ class Frame:
         Raises:
             TooManyRequests: it had its share.
         """
-        network = self.network(request)
-        with self.database.read() as connection:
-            number = network_limits.number(connection, act, network, self.clock())
-        if number <= most:
-            with self.database.change() as change:
-                number = network_limits.count(change, act, network)
-        if number > most:
-            raise TooManyRequests(minutes=network_limits.WINDOW // timedelta(minutes=1))
+        network_limits.limit(self.database, act, self.network(request), most)
 
     def page(self, request: Request, template: str, status: int = 200, **context: object) -> Response:
         """Return a page in the language of the request."""
