@@ -2,14 +2,17 @@
 """One question over HTTP, and its answer: of limited size, in limited time, and without redirections."""
 
 import http.client
+import io
 import queue
+import socket
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
+from functools import partial
 from threading import Thread
 from typing import Any, Final
 
@@ -53,6 +56,73 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow no redirection: only the named address is asked."""
 
 
+class _InTime(io.RawIOBase):
+    """What comes from a socket until a moment: slow headers and bodies end at it, and are closed."""
+
+    def __init__(self, connection: socket.socket, end: float) -> None:
+        self._connection, self._end = connection, end
+        self._read = connection.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._read.readinto(buffer)
+
+    def close(self) -> None:
+        self._read.close()
+        super().close()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A socket, as http.client reads from it."""
+
+    connection: socket.socket
+    end: float
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return io.BufferedReader(_InTime(self.connection, self.end))
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, end: float) -> None:
+        super().__init__()
+        self._end = end
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_connecting(http.client.HTTPConnection, self._end), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, end: float, tls: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._end, self._tls = end, tls
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_connecting(http.client.HTTPSConnection, self._end), req, context=self._tls)
+
+
+def _connecting(kind: type[http.client.HTTPConnection], end: float) -> Callable[..., Any]:
+    """Return how connections are made whose answers, those of proxies too, come until a moment."""
+
+    def connect(*arguments: Any, **named: Any) -> http.client.HTTPConnection:
+        connection = kind(*arguments, **named)
+        connection.response_class = partial(_response, end)  # type: ignore[assignment]  # it is only called
+        return connection
+
+    return connect
+
+
+def _response(end: float, connection: socket.socket, *more: Any, **named: Any) -> http.client.HTTPResponse:
+    source: Any = _Source(connection, end)
+    return http.client.HTTPResponse(source, *more, **named)
+
+
 def exchange(
     address: str,
     body: bytes | None,
@@ -78,9 +148,8 @@ def exchange(
         Unanswered: it gave no answer, or one that is too long.
         ValueError: it is no address.
     """
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-    if tls is not None:
-        handlers.append(urllib.request.HTTPSHandler(context=tls))
+    end = time.monotonic() + seconds
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect(), _Http(end), _Https(end, tls)]
     if not through_proxy:
         handlers.append(urllib.request.ProxyHandler({}))
     opener = urllib.request.build_opener(*handlers)
@@ -93,7 +162,7 @@ def exchange(
         except Exception as error:
             answers.put(error)
 
-    # In a thread that may be left behind: neither a resolver nor one slow byte after another has a limit.
+    # In a thread that may be left behind: a resolver has no limit.
     Thread(target=ask, name="exchange", daemon=True).start()
     try:
         answer = answers.get(timeout=seconds)
@@ -113,7 +182,7 @@ def _asked(
         except urllib.error.HTTPError as refusal:
             response = refusal
         with response:
-            answer = HttpAnswer(response.status, response.headers, _body(response, most, seconds))
+            answer = HttpAnswer(response.status, response.headers, response.read(most + 1))
     except urllib.error.URLError as error:
         reason = error.reason
         if isinstance(reason, TimeoutError):
@@ -134,17 +203,3 @@ def _asked(
     if len(answer.body) > most:
         raise Unanswered(SOMETHING_ELSE)
     return answer
-
-
-def _body(response: http.client.HTTPResponse | urllib.error.HTTPError, most: int, seconds: float) -> bytes:
-    """Return a body, one byte more than may be at most.
-
-    Raises:
-        TimeoutError: it comes too slowly. Then nobody waits for it any more, and the connection is closed.
-    """
-    body, end = bytearray(), time.monotonic() + seconds
-    while len(body) <= most and (part := response.read1(most + 1 - len(body))):
-        body += part
-        if time.monotonic() > end:
-            raise TimeoutError
-    return bytes(body)

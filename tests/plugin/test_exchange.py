@@ -13,16 +13,27 @@ from xca_plugin.exchange import Unanswered, exchange
 SECONDS = 0.2
 
 
-def test_body_that_comes_byte_by_byte_holds_neither_the_program_nor_its_thread() -> None:
+@pytest.mark.parametrize(
+    ("begun", "slow"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", b"x", id="body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x", id="one header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"X: x\r\n", id="headers"),
+        pytest.param(b"", b"H", id="status line"),
+    ],
+)
+def test_answer_that_comes_bit_by_bit_holds_neither_the_program_nor_its_thread(
+    begun: bytes, slow: bytes
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
             connection, _ = listening.accept()
             with connection, suppress(OSError):  # the asker goes
                 connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+                connection.sendall(begun)
                 for _ in range(500):
-                    connection.sendall(b"x")
+                    connection.sendall(slow)
                     time.sleep(SECONDS / 10)
 
         server = threading.Thread(target=serve)
