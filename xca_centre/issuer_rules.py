@@ -147,13 +147,11 @@ class About:
 
     Attributes:
         name: as its pages have it.
-        short_name: by which people call it.
         contact_line: the telephone that errors name.
         website: where people find it.
     """
 
     name: Wording
-    short_name: OneLine
     contact_line: OneLine
     website: OneLine
 
