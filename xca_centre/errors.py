@@ -1118,6 +1118,27 @@ class FormMalformed(RequestRefused):
     _next_step = _AGAIN
 
 
+class IdempotencyKeyMalformed(RequestRefused):
+    """The header Idempotency-Key is no string of the length that is taken, or is there twice."""
+
+    shortest: int
+    longest: int
+    _message = text("The header Idempotency-Key cannot be used. Nothing was done.")
+    _next_step = text(
+        "Send it once, as {shortest} to {longest} ASCII characters in quotation marks, such as a new UUID."
+    )
+
+
+class IdempotencyKeyReused(RequestRefused):
+    """Another request came with the same key, not long ago."""
+
+    hours: int
+    _message = text("Something else was asked with this Idempotency-Key. Nothing was done.")
+    _next_step = text(
+        "Make up a new key for a new request; for the same one send the same document, within {hours} hours."
+    )
+
+
 class FormTooLarge(RequestRefused):
     """The body has more bytes than the address takes."""
 

@@ -457,6 +457,20 @@ of their key for signatures. `token` is what the card signed, as long as the cer
 CHALLENGES: Final = METADATA_OF_LOGINS.tables["xca_login_challenge"].to_metadata(METADATA)
 """Open challenges of logins (xca_login.sql_store.SqlStore)."""
 
+REPEATABLE_REQUESTS: Final = Table(
+    "repeatable_request",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("asked", String(64), nullable=False),
+    Column("code_hash", String(256), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+"""Requests of programs with an Idempotency-Key, and how they were answered (web.idempotency).
+
+`key` and `asked` are SHA-256, `code_hash` is argon2id.
+"""
+
 SPENT_FORMS: Final = Table(
     "spent_form",
     METADATA,

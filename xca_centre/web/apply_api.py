@@ -2,6 +2,7 @@
 """Applications from programs: an application in one request, and its progress. openapi.yaml describes both.
 
 There is no session: each request has its user code, in its body, and each wrong one is counted as on a page.
+An application with an Idempotency-Key may be sent again (idempotency).
 """
 
 import json
@@ -21,9 +22,10 @@ from xca_centre.errors import CardsNotMade, FormMalformed
 from xca_centre.life.payment import PaymentState
 from xca_centre.life.transitions import Role
 from xca_centre.payments import Slip
-from xca_centre.web import menu
+from xca_centre.web import idempotency, menu
 from xca_centre.web.apply import APPLICATIONS_OF_A_NETWORK
 from xca_centre.web.frame import Frame
+from xca_centre.web.idempotency import RepeatableRequest
 from xca_common.secret import Secret
 
 PATH: Final = f"{menu.API}/applications"
@@ -43,6 +45,22 @@ def routes(frame: Frame) -> Sequence[Route]:
 
     def submit(request: Request, asked: _Document) -> Response:
         frame.limit(request, "draft", APPLICATIONS_OF_A_NETWORK)
+        repeatable = idempotency.read(request, asked)
+        with Secret(asked.get("user_code", "")) as code:
+            answer = None
+            while answer is None:  # another one with this key was faster: it has the answer
+                if repeatable is not None:
+                    answer = answered(repeatable, code)
+                if answer is None:
+                    answer = submitted(asked, code, repeatable)
+        return Response(answer, 201, media_type=JSONResponse.media_type)
+
+    def answered(repeatable: RepeatableRequest, code: Secret) -> str | None:
+        with frame.database.read() as connection:
+            return idempotency.answer(connection, repeatable, code, frame.codes.is_right, frame.clock)
+
+    def submitted(asked: _Document, code: Secret, repeatable: RepeatableRequest | None) -> str | None:
+        """Return the answer; None: the key of the request is taken."""
         fields = {name: asked.get(name, "") for name in FIELDS}
         form = ApplicationForm.read(fields, frame.rules.terms.version)
         wanted = asked["request"].encode("utf-8", "replace") if "request" in asked else None
@@ -51,13 +69,17 @@ def routes(frame: Frame) -> Sequence[Route]:
             if frame.producer is None:
                 raise CardsNotMade
             key = frame.producer.public_key()
-        with Secret(asked.get("user_code", "")) as code:
-            chosen = frame.codes.choose(code, key)
+        chosen = frame.codes.choose(code, key)
         with frame.database.change() as change:
+            if repeatable is not None and not idempotency.begin(change, repeatable, chosen.hash):
+                return None
             made = applications.submit(
                 change, frame.rules, asked.get("organisation", ""), form, chosen, request=wanted
             )
-        return JSONResponse(_shown(made, None), 201)
+            answer = json.dumps(_shown(made, None), ensure_ascii=False)
+            if repeatable is not None:
+                idempotency.end(change, repeatable, answer)
+        return answer
 
     def progress(request: Request, asked: _Document) -> Response:
         number = case_number.read(asked.get("case_number", ""))

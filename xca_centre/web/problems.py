@@ -21,6 +21,8 @@ _STATUSES: Final[Mapping[type[CentreError], int]] = {
     errors.ForeignPage: 403,
     errors.FormTypeWrong: 415,
     errors.FormMalformed: 400,
+    errors.IdempotencyKeyMalformed: 400,
+    errors.IdempotencyKeyReused: 422,
     errors.FormTooLarge: 413,
     errors.FormTooSlow: 408,
     errors.Unexpected: 500,

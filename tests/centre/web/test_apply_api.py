@@ -2,17 +2,22 @@
 """Applications that a program sends, and their progress."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from sqlalchemy import select
+from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from support.centre.authority import key
-from support.centre.cases import CODE, FIELDS, SCHOOL
-from xca_centre.store.tables import APPLICATIONS
+from support.centre.cases import CODE, FIELDS, SCHOOL, with_organisations
+from support.centre.web import browser, frame_of
+from support.moved_clock import MovedClock
+from xca_centre.store.database import Database
+from xca_centre.store.tables import APPLICATIONS, REPEATABLE_REQUESTS
 from xca_centre.web.frame import Frame
 
 pytestmark = pytest.mark.integration
@@ -88,3 +93,75 @@ def test_page_of_another_site_can_send_no_application(program: TestClient) -> No
     for kind in ("application/x-www-form-urlencoded", "text/plain"):
         headers = {"Content-Type": kind, "Origin": "https://evil.example"}
         assert program.post("/api/applications", content=b"{}", headers=headers).status_code == 415
+
+
+KEY = '"8e03978e-40d5-43dd-bc93-6894a57f9324"'
+
+
+def with_key(program: TestClient, key: str = KEY, **other: str) -> Any:
+    return program.post("/api/applications", json={**ASKED, **other}, headers={"Idempotency-Key": key})
+
+
+def cases(frame: Frame) -> int:
+    with frame.database.read() as connection:
+        return connection.execute(select(func.count()).select_from(APPLICATIONS)).scalar_one()
+
+
+def test_application_that_is_sent_again_has_the_same_answer_and_is_one_case(
+    program: TestClient, frame: Frame
+) -> None:
+    first = with_key(program)
+    order = {name: ASKED[name] for name in reversed(ASKED)}
+    again = program.post("/api/applications", json=order, headers={"Idempotency-Key": KEY})
+    assert (first.status_code, again.status_code, again.text) == (201, 201, first.text)
+    assert again.headers["content-type"] == "application/json"
+    assert cases(frame) == 1
+    other = with_key(program, '"8e03978e-40d5-43dd-bc93-6894a57f9325"').json()
+    assert other["case_number"] != first.json()["case_number"]
+
+
+@pytest.mark.parametrize("other", [{"user_code": "other-code"}, {"contact_name": "別人"}, {"extra": "x"}])
+def test_other_application_with_the_same_key_is_refused(
+    program: TestClient, frame: Frame, other: dict[str, str]
+) -> None:
+    with_key(program)
+    answer = with_key(program, **other)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert cases(frame) == 1
+
+
+def test_two_applications_at_once_with_one_key_are_one_case(database: Database, clock: MovedClock) -> None:
+    frame = frame_of(with_organisations(database), clock)
+    with browser(frame) as program, ThreadPoolExecutor(4) as pool:
+        answers = [*pool.map(lambda _: with_key(program), range(4))]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(201, answers[0].text)}
+    assert cases(frame) == 1
+
+
+def test_application_that_was_refused_is_judged_anew(program: TestClient, frame: Frame) -> None:
+    assert with_key(program, organisation="2.16.886.1").status_code == 404
+    assert with_key(program).status_code == 201
+
+
+def test_key_can_be_used_anew_after_a_day(program: TestClient, frame: Frame, clock: MovedClock) -> None:
+    with_key(program)
+    clock.move(timedelta(hours=24))
+    assert with_key(program, contact_name="別人").status_code == 201
+    assert cases(frame) == 2
+    with frame.database.read() as connection:
+        assert len(connection.execute(select(REPEATABLE_REQUESTS)).all()) == 1
+
+
+def test_key_and_user_code_are_not_kept(program: TestClient, frame: Frame) -> None:
+    with_key(program)
+    with frame.database.read() as connection:
+        (kept,) = connection.execute(select(REPEATABLE_REQUESTS)).all()
+    assert KEY.strip('"') not in str(kept)
+    assert CODE not in str(kept)
+
+
+@pytest.mark.parametrize("key", ["", '""', KEY.strip('"'), f"{KEY};a=1", f"{KEY}, {KEY}", f'"{"x" * 129}"'])
+def test_key_of_another_form_is_refused(program: TestClient, frame: Frame, key: str) -> None:
+    answer = with_key(program, key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_malformed")
+    assert cases(frame) == 0
