@@ -54,11 +54,13 @@ class ResetState(Word):
 
 
 _REQUESTED: Final = "user_code_reset_requested"
+_UNKNOWN: Final = "user_code_reset_unknown"
 _APPROVED: Final = "user_code_reset_approved"
 _REFUSED: Final = "user_code_reset_refused"
 _CANCELLED: Final = "user_code_reset_cancelled"
 _ISSUED: Final = "ticket_issued"
 _BECOMES: Final = {_REFUSED: ResetState.REFUSED, _CANCELLED: ResetState.CANCELLED}
+_SOMEBODY: Final = Actor(Role.HOLDER, "unknown")
 _KINDS: Final = frozenset({_REQUESTED, _APPROVED, _ISSUED, *_BECOMES})
 _LOST: Final = text(
     "The request {number} for a new user code of the card {card} is over: what happened to it after the "
@@ -95,7 +97,8 @@ class CodeReset:
 def request(change: Change, card: str, serial: str, secret: NewUserCode, *, is_activated: bool) -> str:
     """Take a request, in place of one for the same card that is not approved; return its number.
 
-    A request for a card that is not there leads nowhere, and has a number, too.
+    A request for a card that is not there leads nowhere, and has a number, too. It writes an event as another
+    one does: to have that on the disk takes the time by which one could tell them apart.
 
     Args:
         change: the change.
@@ -107,6 +110,7 @@ def request(change: Change, card: str, serial: str, secret: NewUserCode, *, is_a
     number = "".join(secrets.choice("0123456789") for _ in range(NUMBER_DIGITS))
     code = applications.find_code_of_card(change, card, serial)
     if code is None:
+        change.event(_UNKNOWN, number, _SOMEBODY, {})
         return number
     case = applications.of_code(change.connection, code)
     _lock_card(change, case.id)
@@ -114,6 +118,7 @@ def request(change: Change, card: str, serial: str, secret: NewUserCode, *, is_a
     assert order.card is not None  # noqa: S101  # find_code_of_card() found it by its card
     current = certificate_sets.of_card(change.connection, order.card)[0]
     if current.standing.is_over or change.now > current.not_after:
+        change.event(_UNKNOWN, number, _SOMEBODY, {})
         return number
     by = Actor(Role.HOLDER, order.card)
     cancel(change, order.card, by, (ResetState.REQUESTED,))

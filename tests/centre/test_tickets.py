@@ -160,6 +160,17 @@ def test_counter_of_a_later_ticket_is_higher_also_at_the_same_moment(
     assert counters == sorted(set(counters))
 
 
+def test_request_for_no_card_writes_to_the_disk_as_one_for_a_card_does(register: Database) -> None:
+    certificates = card_of_an_application(register)
+    serial = serial_of(register, certificates)
+    card, written = certificates.card or "", []
+    for number in (card, "XC99999999999999"):
+        with register.change() as change:
+            tickets.request(change, number, serial, chosen(SECRET), is_activated=False)
+            written.append(len(change.events))
+    assert written == [1, 1]
+
+
 def test_request_for_no_card_has_a_number_and_leads_nowhere(register: Database) -> None:
     card = card_of_an_application(register)
     serial = serial_of(register, card)

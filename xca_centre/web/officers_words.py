@@ -56,6 +56,9 @@ KINDS: Final[Mapping[str, Text]] = {
     "user_code_reset_cancelled": text("End of a request for a user code reset"),
     "user_code_reset_refused": text("Refusal of a user code reset"),
     "user_code_reset_requested": text("Request for a user code reset"),
+    "user_code_reset_unknown": text(
+        "Request for a user code reset of a card that is not there, or has ended"
+    ),
     **{f"application_{each.value}": each.said for each in ApplicationEvent},
     **{f"certificates.{each.value}": each.said for each in CertificateEvent},
     **{f"payment_{each.value}": each.said for each in PaymentEvent},
