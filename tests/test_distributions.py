@@ -32,6 +32,7 @@ CATALOGUES_MADE: Final = "2026-01-01 00:00+0000"
 BARE_PIN: Final = "73052841"
 OF_EXTRAS: Final = (
     "xca_common.command_line",
+    "xca_common.database_address",
     "xca_common.harmless_table",
     "xca_common.utc_datetime",
     "xca_login.commands",

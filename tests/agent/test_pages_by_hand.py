@@ -34,7 +34,7 @@ def test_home_by_keyboard_reaches_the_card_page(
     tab.go(start_agent(active_card).url)
     tab.read(active_card.number)
     number = active_card.number
-    cards = [f"{path}?card={number}" for path in ("/card", *ACTIONS[1:])]
+    cards = [f"{path}?card={number}" for path in ("/card", *ACTIONS[1:], "/user-code-reset")]
     assert walks(tab) == [*cards, "word", "使用這個詞"]
     tab.tab_to(f"/card?card={number}")
     tab.press("Enter")

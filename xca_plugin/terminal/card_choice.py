@@ -23,9 +23,9 @@ _NAMED_BY_VARIABLE: Final = text(
     "The variable XCA_CARD names it. Insert it, or name another one: --card NUMBER; this shows the cards "
     "that are here: xcactl detect. For good: unset XCA_CARD"
 )
-
-
-_THOSE_HERE: Final = text("Insert it, or name one that is here (xcactl detect) with --card: {numbers}")
+_THOSE_HERE: Final = text(
+    "Insert it, or name one that is here with --card: {numbers}. This tells more of them: xcactl detect"
+)
 _CARD_NUMBER: Final = "[A-Za-z]{2}[0-9]{14}"
 """Number of a card; PINs and user codes are shorter."""
 
