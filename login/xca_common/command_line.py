@@ -43,6 +43,8 @@ _USAGE_WIDTH: Final = 20
 _USAGE_INDENT: Final = 4
 _EXPLANATION_WIDTH: Final = 24
 """Columns of the terminal that are kept for the explanation of an option, where there are so many."""
+_EXAMPLE_WIDTH: Final = 74
+"""Columns of an example's line, without its indent and the backslash behind it."""
 _LEAST_NAME_WIDTH: Final = 6
 """Columns of the terminal before the explanations; a longer name has a line of its own."""
 
@@ -237,6 +239,17 @@ def help_as_option(arguments: list[str]) -> list[str]:
     return [*arguments[1:], "--help"] if arguments[:1] == ["help"] else arguments
 
 
+def _typed_lines(example: str) -> list[str]:
+    """Break a long example where an option begins; the shell reads on after a backslash."""
+    lines: list[str] = []
+    for part in re.split(" (?=--)", example):
+        if lines and len(f"{lines[-1]} {part}") <= _EXAMPLE_WIDTH:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(f"    {part}" if lines else part)
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
+
+
 def complete(
     command: click.Command,
     placeholders: dict[str, Text],
@@ -260,7 +273,9 @@ def complete(
         command.short_help = re.split(r"(?<=。)|(?<=\.) |\n\n", command.help.strip())[0].removesuffix(".")
     _check_arguments(command)
     if examples:
-        shown = "\n".join(["\b", _("Examples:"), *(f"  {line}" for line in examples)])
+        shown = "\n".join(
+            ["\b", _("Examples:"), *(f"  {line}" for each in examples for line in _typed_lines(each))]
+        )
         command.epilog = f"{shown}\n\n{command.epilog or ''}"
     command.options_metavar = _("[OPTIONS]")
     command.params.append(

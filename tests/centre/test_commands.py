@@ -208,7 +208,7 @@ def test_served_centre_publishes_what_its_worker_signed(centre: Path) -> None:
         address = f"{found[0]}/repository/XCA/CRL3/complete.crl"
         deadline = time.monotonic() + 60
         while True:
-            answer = httpx.get(address, headers={"Host": "xca.test"})
+            answer = httpx.get(address, headers={"Host": "xca.test"}, timeout=60)
             if answer.status_code == 200 and len(x509.load_der_x509_crl(answer.content)) == 4:
                 break  # two cards with two certificates, not accepted yet
             assert time.monotonic() < deadline, (answer.status_code, answer.text)

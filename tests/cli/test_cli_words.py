@@ -60,7 +60,7 @@ CLICK_ENGLISH = (
 )
 NAMES = re.compile(
     r"--?[a-z][\w-]*|XC\d+|C=TW\S*|SHA-256|[0-9a-f]{16,}|SoftHSM\w*( Virtual Reader [\d ]+)?|"
-    r"PIN|DN|OID|CMS|PKCS#?\S*|PEM|DER|JSON|CRL|OCSP|RFC|AES-?\S*|XCA_\w+|Enter|Ctrl-C|https?:\S+|/\S+|"
+    r"PIN|DN|OID|CMS|PKCS#?\S*|PEM|DER|JSON|CRL|OCSP|RFC|AES-?\S*|XCA(_\w+)?|Enter|Ctrl-C|https?:\S+|/\S+|"
     r"\w+[.:]\w[\w.:/]*|\[\w+(\|\w+)*\]|(Auth)?EnvelopedData|PDF|PAdES|[GMK]iB|GCM|CBC|HTML|OpenSSL|\bssh\b|\.sig|Java|[Pp]ython3?|softhsm-card|"
     r"(ROOT )?CA Cert|docs|pcscd|\$\(.*\)|\"\$.*|p7s|p7m|p7e|'sgin'|eval|nat"
 )

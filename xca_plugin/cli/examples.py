@@ -52,7 +52,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "bid check": (
         "xcactl bid check our.bid --notice notice.p7m --site site.pem",
-        "xcactl bid check a.bid --notice n.p7m --site site.pem --receipt a.bid.receipt",
+        "xcactl bid check our.bid --notice notice.p7m --site site.pem --receipt our.bid.receipt",
     ),
     "bid open": (
         "xcactl bid open a.bid b.bid --notice notice.p7m --site site.pem",
