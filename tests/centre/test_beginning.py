@@ -155,7 +155,10 @@ def test_no_secret_of_the_beginning_lies_in_a_file_but_the_pin(folder: Path) -> 
 
 @pytest.mark.parametrize(
     ("first", "stride"),
-    [pytest.param(3, 11, marks=integration), pytest.param(1, 1, marks=pytest.mark.soak)],
+    [
+        pytest.param(3, 23, marks=integration),
+        pytest.param(1, 1, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
+    ],
     ids=["some", "all"],
 )
 def test_beginning_that_is_killed_at_a_step_is_finished_by_the_next(

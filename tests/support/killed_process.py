@@ -12,6 +12,8 @@ STATEMENTS: Final = ("before_cursor_execute", "after_cursor_execute", "commit")
 """Steps: what engines execute."""
 TRANSACTIONS: Final = ("begin", "commit")
 """Steps: where the transactions of engines begin and end."""
+_FILES: Final = ("write", "fsync", "mkdir", "rename", "replace", "link", "unlink")
+"""Steps: before and after what a program does to files."""
 
 
 def killed(nth: int, run: Callable[[], object], steps_at: Sequence[str]) -> bool:
@@ -20,7 +22,7 @@ def killed(nth: int, run: Callable[[], object], steps_at: Sequence[str]) -> bool
     Args:
         nth: from 1.
         run: what the process does. It opens its connections itself.
-        steps_at: the events of SQLAlchemy's engines that are steps. Writes to files are, too.
+        steps_at: the events of SQLAlchemy's engines that are steps. What is done to files is, too.
     """
     child = os.fork()
     if not child:
@@ -34,18 +36,18 @@ def killed(nth: int, run: Callable[[], object], steps_at: Sequence[str]) -> bool
 
         for name in steps_at:
             event.listen(Engine, name, step)
-        write, sync = os.write, os.fsync
 
         def stepped(call: Callable[..., Any]) -> Callable[..., Any]:
-            def called(*values: Any) -> Any:
+            def called(*values: Any, **named: Any) -> Any:
                 step()
-                answer = call(*values)
+                answer = call(*values, **named)
                 step()
                 return answer
 
             return called
 
-        os.write, os.fsync = stepped(write), stepped(sync)
+        for name in _FILES:
+            setattr(os, name, stepped(getattr(os, name)))
         run()
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
