@@ -26,6 +26,8 @@ from support.module.cards import (
 from support.module.cryptoki import CKR
 from support.module.host import Host
 
+pytestmark = pytest.mark.integration  # many programs, each with the module
+
 NEW_PIN, NEW_USER_CODE = "newpin-1", "NewCode-99"
 OWN_CHANGES = 32  # that the module keeps in mind (epochs.c)
 
