@@ -184,7 +184,7 @@ class UserCodes:
             ).one_or_none()
             if spent is not None and spent.spent == TRIES:
                 change.enqueue(LOCKED, {"user_code": str(wanted)}, change.now + _TOLD_WITHIN)
-        is_right = self.is_right(spent.hash if spent else self._nobodys, code) and spent is not None
+        is_right = self._is_right(spent.hash if spent else self._nobodys, code) and spent is not None
         with self.database.change() as change:
             if spent is not None and wanted is not None and is_right:
                 is_right = _settle(change, wanted, spent.hash, spent.epoch, network)
@@ -197,8 +197,7 @@ class UserCodes:
             raise UserCodeRefused
         return wanted
 
-    def is_right(self, digest: str, code: Secret) -> bool:
-        """Tell whether a code is that of a hash. No try is spent: prove() is for what a stranger enters."""
+    def _is_right(self, digest: str, code: Secret) -> bool:
         try:
             with _AT_ONCE:
                 return self._hasher.verify(digest, code.reveal())

@@ -11,6 +11,7 @@ import pytest
 from xca_common.bid import BidFile
 from xca_common.pki import signed_content
 from xca_common.pki.bid_records import MOST_BYTES, Notice, Receipt, Record, SealedList, SignedRecord
+from xca_common.pki.encrypted_data import MOST_RECIPIENTS
 from xca_common.pki.malformed import Malformed, TooMuchError
 from xca_login.testing.parties import NOW, Party, key, party
 
@@ -104,9 +105,11 @@ def test_what_is_no_record_is_refused() -> None:
         {"opens_until": NOW + HOUR},
         {"outer": (b"officer 1",)},
         {"inner": (b"auditor 1", b"officer 1")},
+        {"inner": tuple(b"auditor %d" % each for each in range(MOST_RECIPIENTS + 1))},
         {"documents": (BidFile("../x", 1, "2" * 64),)},
         {"documents": NOTICE.documents * 2},
     ],
+    ids=lambda change: next(iter(change)),
 )
 def test_notice_that_nobody_could_bid_by_cannot_be_made(change: dict[str, Any]) -> None:
     with pytest.raises(Malformed):

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, ZipInfo
+from zlib import crc32
 
 import pytest
 from click.testing import CliRunner
@@ -255,6 +257,21 @@ def test_what_is_no_archive_is_refused(one: Whole) -> None:
     for junk in (b"", b"junk", data[:-30], data.replace(receipt, receipt[:-1] + bytes([receipt[-1] ^ 1]))):
         with pytest.raises((Malformed, TooMuchError)):
             Archive.read(io.BytesIO(junk))
+
+
+def test_archive_whose_files_lie_in_one_another_is_refused() -> None:
+    """Else a small file asks for the memory of a big one."""
+    names = [f"receipts/{each:064x}" for each in (1, 2)]
+    inner = ZipInfo(names[1])
+    content = b"x" * 4096
+    inner.CRC, inner.file_size, inner.compress_size = crc32(content), len(content), len(content)
+    file = io.BytesIO()
+    with ZipFile(file, "w") as archive:
+        archive.writestr(names[0], inner.FileHeader() + content)
+        inner.header_offset = len(archive.infolist()[0].FileHeader())
+        archive.filelist.append(inner)
+    with pytest.raises(Malformed, match="another form"):
+        Archive.read(file)
 
 
 def test_command_says_who_bid_and_whose_word_it_is(one: Whole, tmp_path: Path) -> None:

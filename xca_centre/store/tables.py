@@ -462,13 +462,13 @@ REPEATABLE_REQUESTS: Final = Table(
     METADATA,
     Column("key", String(64), primary_key=True),
     Column("asked", String(64), nullable=False),
-    Column("code_hash", String(256), nullable=False),
+    Column("code", Uuid),
     Column("answer", Text, nullable=False),
     Column("until", UtcDateTime, nullable=False, index=True),
 )
 """Requests of programs with an Idempotency-Key, and how they were answered (web.idempotency).
 
-`key` and `asked` are SHA-256, `code_hash` is argon2id.
+`key` and `asked` are SHA-256, `code` is the id of the application's user code.
 """
 
 SPENT_FORMS: Final = Table(

@@ -18,14 +18,14 @@ from xca_centre import applications, case_number, payments
 from xca_centre.application_form import FIELDS, ApplicationForm
 from xca_centre.applications import Application
 from xca_centre.deadlines import last_day
-from xca_centre.errors import CardsNotMade, FormMalformed
+from xca_centre.errors import CardsNotMade, FormMalformed, UserCodeRefused
 from xca_centre.life.payment import PaymentState
 from xca_centre.life.transitions import Role
 from xca_centre.payments import Slip
 from xca_centre.web import idempotency, menu
 from xca_centre.web.apply import APPLICATIONS_OF_A_NETWORK
 from xca_centre.web.frame import Frame
-from xca_centre.web.idempotency import RepeatableRequest
+from xca_centre.web.idempotency import Kept, RepeatableRequest
 from xca_common.secret import Secret
 
 PATH: Final = f"{menu.API}/applications"
@@ -50,14 +50,21 @@ def routes(frame: Frame) -> Sequence[Route]:
             answer = None
             while answer is None:  # another one with this key was faster: it has the answer
                 if repeatable is not None:
-                    answer = answered(repeatable, code)
+                    answer = answered(repeatable, code, frame.network(request))
                 if answer is None:
                     answer = submitted(asked, code, repeatable)
         return Response(answer, 201, media_type=JSONResponse.media_type)
 
-    def answered(repeatable: RepeatableRequest, code: Secret) -> str | None:
+    def answered(repeatable: RepeatableRequest, code: Secret, network: str) -> str | None:
         with frame.database.read() as connection:
-            return idempotency.answer(connection, repeatable, code, frame.codes.is_right, frame.clock)
+            kept = idempotency.find(connection, repeatable, frame.clock)
+        if kept is None:
+            return None
+        try:
+            frame.codes.prove(lambda _: kept.code, code, network, Role.APPLICANT)
+        except UserCodeRefused:
+            raise idempotency.reused() from None
+        return kept.answer
 
     def submitted(asked: _Document, code: Secret, repeatable: RepeatableRequest | None) -> str | None:
         """Return the answer; None: the key of the request is taken."""
@@ -71,14 +78,14 @@ def routes(frame: Frame) -> Sequence[Route]:
             key = frame.producer.public_key()
         chosen = frame.codes.choose(code, key)
         with frame.database.change() as change:
-            if repeatable is not None and not idempotency.begin(change, repeatable, chosen.hash):
+            if repeatable is not None and not idempotency.begin(change, repeatable):
                 return None
             made = applications.submit(
                 change, frame.rules, asked.get("organisation", ""), form, chosen, request=wanted
             )
             answer = json.dumps(_shown(made, None), ensure_ascii=False)
             if repeatable is not None:
-                idempotency.end(change, repeatable, answer)
+                idempotency.end(change, repeatable, Kept(made.code, answer))
         return answer
 
     def progress(request: Request, asked: _Document) -> Response:

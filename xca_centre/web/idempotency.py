@@ -2,17 +2,19 @@
 """Requests of programs that are sent again: who gives an Idempotency-Key gets the answer of the first time.
 
 The header is that of draft-ietf-httpapi-idempotency-key-header: a string of RFC 8941 that the program made up
-for one request. Only its digest is kept. What was asked is kept as a digest, without the user code, of which
-there is a hash as slow as that of the case. What was refused has done nothing, and is judged anew.
+for one request. Only its digest is kept. What was asked is kept as a digest, without the user code: who sends
+it again proves the code of the application, and a wrong one costs a try of it. What was refused has done
+nothing, and is judged anew.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Connection, Row, delete, select, update
 from starlette.requests import Request
@@ -20,7 +22,6 @@ from starlette.requests import Request
 from xca_centre.errors import IdempotencyKeyMalformed, IdempotencyKeyReused
 from xca_centre.store.database import Change, Clock
 from xca_centre.store.tables import REPEATABLE_REQUESTS as TABLE
-from xca_common.secret import Secret
 
 HEADER: Final = "Idempotency-Key"
 LIFE: Final = timedelta(hours=24)
@@ -60,47 +61,52 @@ def read(request: Request, asked: Mapping[str, str]) -> RepeatableRequest | None
     return RepeatableRequest(*(hashlib.sha256(each.encode("ascii")).hexdigest() for each in (found[1], rest)))
 
 
-def answer(
-    connection: Connection,
-    asked: RepeatableRequest,
-    code: Secret,
-    is_right: Callable[[str, Secret], bool],
-    clock: Clock,
-) -> str | None:
-    """Return the answer of the first time; None: there was none, or it is too long ago.
+@dataclass(frozen=True)
+class Kept:
+    """What is known of a request that was answered.
 
-    Args:
-        connection: for reading, or of the change.
-        asked: the request.
-        code: its user code.
-        is_right: tells whether a code is that of a hash.
-        clock: the time.
+    Attributes:
+        code: id of the user code; only who proves it is given the answer.
+        answer: the answer.
+    """
+
+    code: UUID
+    answer: str
+
+
+def find(connection: Connection, asked: RepeatableRequest, clock: Clock) -> Kept | None:
+    """Return what was answered the first time; None: there was none, or it is too long ago.
 
     Raises:
         IdempotencyKeyReused: something else was asked with this key.
     """
-    kept: Row[Any] | None = connection.execute(
+    row: Row[Any] | None = connection.execute(
         select(TABLE).where(TABLE.c.key == asked.key, TABLE.c.until > clock())
     ).one_or_none()
-    if kept is None:
+    if row is None:
         return None
-    if kept.asked != asked.asked or not is_right(kept.code_hash, code):
-        raise IdempotencyKeyReused(hours=LIFE // timedelta(hours=1))
-    text: str = kept.answer
-    return text
+    if row.asked != asked.asked:
+        raise reused()
+    return Kept(row.code, row.answer)
 
 
-def begin(change: Change, asked: RepeatableRequest, code_hash: str) -> bool:
+def reused() -> IdempotencyKeyReused:
+    """Return what who asks for something else with a key is told, and who does not know the user code."""
+    return IdempotencyKeyReused(hours=LIFE // timedelta(hours=1))
+
+
+def begin(change: Change, asked: RepeatableRequest) -> bool:
     """Take the key, in the change that does what is asked; False: it is taken, and nothing is to be done.
 
     Of two at once, the second waits here for the first.
     """
     change.connection.execute(delete(TABLE).where(TABLE.c.until <= change.now))
-    row = {"key": asked.key, "asked": asked.asked, "code_hash": code_hash, "answer": ""}
+    row = {"key": asked.key, "asked": asked.asked, "answer": ""}
     taken = change.insert(TABLE).values(**row, until=change.now + LIFE).on_conflict_do_nothing()
     return change.connection.execute(taken.returning(TABLE.c.key)).scalar() is not None
 
 
-def end(change: Change, asked: RepeatableRequest, answer: str) -> None:
+def end(change: Change, asked: RepeatableRequest, kept: Kept) -> None:
     """Keep the answer, in the same change."""
-    change.connection.execute(update(TABLE).where(TABLE.c.key == asked.key).values(answer=answer))
+    own = update(TABLE).where(TABLE.c.key == asked.key)
+    change.connection.execute(own.values(code=kept.code, answer=kept.answer))

@@ -53,6 +53,7 @@ _RECEIPT: Final = ".receipt"
 _WORDS: Final = re.compile(r"[A-Za-z0-9.:/_-]+(?: [A-Za-z0-9.:/_-]+)*")
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _WORTH_A_BAR: Final = 8 << 20
+_CHUNK: Final = 1 << 20
 
 
 def _matching(form: re.Pattern[str], wrong: str) -> Callable[..., str | None]:
@@ -165,7 +166,9 @@ def seal(
         receipt, replaced = tender.replaced(replaces)
         number_of_bid, sequence = receipt.bid.hex(), receipt.sequence + 1
     with input_file(instrument) as file:
-        entitles = sha256(file.read()).hexdigest()
+        digest = sha256()
+        for chunk in iter(partial(file.read, _CHUNK), b""):
+            digest.update(chunk)
     cards = cards_asking(last_try)
     card = choose(cards, number)
     certificate = signing_certificate(card)
@@ -179,7 +182,7 @@ def seal(
         tender.notice.tender,
         tender.signed.sha256.hex(),
         organisation,
-        f"{instrument_number} {entitles}",
+        f"{instrument_number} {digest.hexdigest()}",
         bond,
         number_of_bid or "",
         sequence,

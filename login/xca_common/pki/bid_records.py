@@ -57,6 +57,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from xca_common.bid import BidFile, check_files
 from xca_common.i18n import text
 from xca_common.pki import signed_content
+from xca_common.pki.encrypted_data import MOST_RECIPIENTS
 from xca_common.pki.malformed import Malformed
 from xca_common.pki.sealed_bid import LEAST_RECIPIENTS
 from xca_common.pki.signed_content import SignedContent
@@ -234,6 +235,8 @@ class Notice(Record):
             raise Malformed(text("its deadline and its times of opening do not follow one another"))
         if min(len(self.outer), len(self.inner)) < LEAST_RECIPIENTS:
             raise Malformed(text("a group has fewer than two cards"))
+        if max(len(self.outer), len(self.inner)) > MOST_RECIPIENTS:
+            raise Malformed(text("a group has more than {count} cards").format(count=MOST_RECIPIENTS))
         if len({*self.outer, *self.inner}) < len(self.outer) + len(self.inner):
             raise Malformed(text("a card is named twice"))
         try:

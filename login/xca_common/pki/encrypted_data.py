@@ -57,7 +57,7 @@ _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _LEAST_TAG_BYTES: Final = 12  # RFC 5084, section 3.2
 _MOST_GCM_BYTES: Final = (1 << 36) - 32  # NIST SP 800-38D, section 5.2.1.1
-_MOST_RECIPIENTS: Final = 1000
+MOST_RECIPIENTS: Final = 1000
 _OAEP_HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "sha1": hashes.SHA1,
     "sha256": hashes.SHA256,
@@ -539,8 +539,8 @@ class EncryptedWriter:
         """
         if not recipients:
             raise ValueError("no recipients")
-        if len(recipients) > _MOST_RECIPIENTS:
-            raise TooMuchError(text("it has more than {count} recipients").format(count=_MOST_RECIPIENTS))
+        if len(recipients) > MOST_RECIPIENTS:
+            raise TooMuchError(text("it has more than {count} recipients").format(count=MOST_RECIPIENTS))
         key = key or secrets.token_bytes(_AES_KEY_BYTES)
         self._size = size
         self._encryption = _CbcEncryption(key) if cbc else _GcmEncryption(key)

@@ -21,6 +21,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import SEEK_END
 from typing import BinaryIO, Final, Self
 from zipfile import ZIP_STORED, ZipFile
 
@@ -83,6 +84,10 @@ class Archive:
         with reading(text("its archive of files")), ZipFile(file) as archive:
             infos = archive.infolist()
             if len(infos) > _MOST_FILES or len({info.filename for info in infos}) != len(infos):
+                raise Malformed(text("it has another form"))
+            if sum(info.file_size for info in infos) > file.seek(
+                0, SEEK_END
+            ):  # many names for the same bytes
                 raise Malformed(text("it has another form"))
             folders: dict[str, dict[bytes, bytes]] = {name: {} for name in _FOLDERS}
             single: dict[str, bytes] = {}

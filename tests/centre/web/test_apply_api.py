@@ -18,6 +18,7 @@ from support.centre.web import browser, frame_of
 from support.moved_clock import MovedClock
 from xca_centre.store.database import Database
 from xca_centre.store.tables import APPLICATIONS, REPEATABLE_REQUESTS
+from xca_centre.user_codes import TRIES
 from xca_centre.web.frame import Frame
 
 pytestmark = pytest.mark.integration
@@ -128,6 +129,15 @@ def test_other_application_with_the_same_key_is_refused(
     answer = with_key(program, **other)
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
     assert cases(frame) == 1
+
+
+def test_wrong_codes_for_an_application_that_is_sent_again_cost_its_tries(program: TestClient) -> None:
+    number = with_key(program).json()["case_number"]
+    for number_of_try in range(TRIES):
+        answer = with_key(program, user_code=f"Guessed-{number_of_try}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert with_key(program).status_code == 422
+    assert progress(program, number).status_code == 403
 
 
 def test_two_applications_at_once_with_one_key_are_one_case(database: Database, clock: MovedClock) -> None:
